@@ -1,0 +1,52 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# They need Python 3.11 or newer, make and nothing else: the virtual environment and all packages are made here.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+SEED ?= 0
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+export TOKENIZERS_PARALLELISM = false
+
+.PHONY: help setup demo test test-fast check bench clean
+
+help:
+	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about seven minutes)"
+	@echo "make test            all tests (make test-fast: only the fast ones, under two minutes)"
+	@echo "make check           format, lint and types"
+	@echo "make setup           only the virtual environment in .venv"
+	@echo "make clean           remove .venv, runs/ and caches"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer with venv was found; install one, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version): about 3 GB of packages, one to five minutes, once."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "error: cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)" || { echo "error: torch could not be installed from the package index, see above"; exit 1; }
+	@DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/reasonlab --help >/dev/null
+	@touch $@
+	@echo "Ready. Commands are in $(BIN); try $(BIN)/reasonlab --help"
+
+demo: $(READY)
+	$(BIN)/reasonlab demo --seed $(SEED) $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-fast: $(READY)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m rl.bench $(ARGS)
+
+clean:
+	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache *.egg-info build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

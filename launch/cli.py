@@ -1,0 +1,48 @@
+"""`reasonlab`: one command with a sub-command for each thing the lab does."""
+
+import sys
+from collections.abc import Sequence
+
+from rl.arguments import eval_command, export_command, report_command, sft_command, train_command
+from rl.demo import demo_command
+
+COMMANDS = {
+    "demo": (demo_command, "the whole story on two CPU cores: imitate, practise, compare (about ten minutes)"),
+    "sft": (sft_command, "cold start: imitation of worked solutions with TRL's SFTTrainer"),
+    "train": (train_command, "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
+    "eval": (eval_command, "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
+    "export": (export_command, "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
+    "report": (report_command, "a picture and one self-contained page of a run"),
+}
+
+
+def usage() -> str:
+    """Return the text of `reasonlab --help`."""
+    lines = [f"  {name:<8} {about}" for name, (_, about) in COMMANDS.items()]
+    return (
+        "usage: reasonlab COMMAND ...\n\nReinforcement learning from answers that a program can check.\n\n"
+        + "\n".join(lines)
+        + "\n\nreasonlab COMMAND --help tells more. On several GPUs:\n"
+        "  deepspeed --num_gpus 8 --module rl.train --config configs/gsm8k-qwen2.5-0.5b.yaml train.steps=100\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the sub-command named by the first argument."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage(), end="")
+        return 0
+    if arguments[0] not in COMMANDS:
+        print(f"error: no command {arguments[0]!r}; there are: {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    return COMMANDS[arguments[0]][0](arguments[1:])
+
+
+def entry() -> None:
+    """The console command."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

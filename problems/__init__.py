@@ -1,0 +1,1 @@
+"""What is asked: problem records, procedural domains, public sets and mixtures. Knows nothing of torch."""

@@ -1,0 +1,94 @@
+"""Integer arithmetic with the usual precedence and parentheses: `(3-12)*4+7=?`."""
+
+import re
+from random import Random
+
+from pydantic import Field
+
+from problems.types import Domain, Draft, Problem, SourceConfig, boxed, thinking
+
+_PRODUCT = re.compile(r"(?<!\d)(-?\d+)\*(-?\d+)")
+_SUM = re.compile(r"(?<!\d)(-?\d+)([+-])(-?\d+)")
+_INNERMOST = re.compile(r"\(([^()]*)\)")
+
+
+class ArithmeticConfig(SourceConfig):
+    """Settings of `arithmetic`."""
+
+    operands: tuple[int, int] = Field(default=(2, 4), description="fewest and most numbers in the expression")
+    digits: tuple[int, int] = Field(default=(1, 2), description="fewest and most digits of a number")
+    operators: str = Field(default="+-*", min_length=1, pattern=r"^[-+*]+$", description="operators to draw from")
+    parentheses: float = Field(default=0.3, ge=0, le=1, description="chance that a sub-expression is put in parentheses")
+
+
+def _tree(rng: Random, operands: int, config: ArithmeticConfig) -> str:
+    if operands == 1:
+        digits = rng.randint(*config.digits)
+        return str(rng.randrange(10 ** (digits - 1) if digits > 1 else 0, 10**digits))
+    left = rng.randint(1, operands - 1)
+    text = _tree(rng, left, config) + rng.choice(config.operators) + _tree(rng, operands - left, config)
+    return f"({text})" if rng.random() < config.parentheses else text
+
+
+def _reduce_once(expression: str) -> tuple[str, str]:
+    """Do the next operation in `expression`; return (what was done, the expression after it)."""
+    inner = _INNERMOST.search(expression)
+    start, text = (inner.start(), inner.group(1)) if inner else (0, expression)
+    match = _PRODUCT.search(text) or _SUM.search(text)
+    if match is None:
+        assert inner is not None, f"nothing left to do in {expression!r}"
+        return "", expression[:start] + text + expression[inner.end() :]
+    if match.re is _PRODUCT:
+        left, operator, right = match.group(1), "*", match.group(2)
+        value = int(left) * int(right)
+    else:
+        left, operator, right = match.groups()
+        value = int(left) + int(right) if operator == "+" else int(left) - int(right)
+    done = f"{left}{operator}{right}={value}"
+    text = text[: match.start()] + str(value) + text[match.end() :]
+    if inner is None:
+        return done, text
+    whole = text if re.fullmatch(r"-?\d+", text) else f"({text})"
+    return done, expression[:start] + whole + expression[inner.end() :]
+
+
+def _steps(expression: str) -> tuple[list[str], str]:
+    """Return the operations in order, each `a*b=c`, and the value."""
+    steps = []
+    while not re.fullmatch(r"-?\d+", expression):
+        done, expression = _reduce_once(expression)
+        if done:
+            steps.append(done)
+    return steps, expression
+
+
+def generate(rng: Random, config: ArithmeticConfig) -> Draft:
+    """Draw an expression."""
+    operands = rng.randint(*config.operands)
+    expression = _tree(rng, operands, config)
+    return Draft(
+        prompt=f"{expression}=?",
+        reference=_steps(expression)[1],
+        difficulty={"operands": operands},
+    )
+
+
+def solve(problem: Problem, style: str, rng: Random) -> str:
+    """Write the answer at once, operation by operation, or with one slip that is noticed and mended."""
+    steps, answer = _steps(problem.prompt.removesuffix("=?"))
+    if style == "direct":
+        return boxed(answer)
+    lines = [f"{step};" for step in steps]
+    if style == "checked" and lines:
+        slip = rng.randrange(len(lines))
+        question, value = steps[slip].split("=")
+        lines[slip] = f"{question}={int(value) + rng.choice([-10, -2, -1, 1, 2, 10])}?no:{lines[slip]}"
+    return thinking("".join(lines), answer)
+
+
+def perturb(problem: Problem, rng: Random) -> str:
+    """Return a number near the right one."""
+    return str(int(problem.reference or 0) + rng.choice([-10, -1, 1, 10]))
+
+
+DOMAIN = Domain(name="arithmetic", config=ArithmeticConfig, generate=generate, solve=solve, perturb=perturb)

@@ -1,0 +1,86 @@
+"""The records of the problem side and the contract of a source of problems."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from problems.errors import LabError
+
+SPLITS = ("train", "validation", "test")
+STYLES = ("direct", "steps", "checked")
+
+
+class ProblemError(LabError):
+    """A problem set that cannot be used; the message says where and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One question with an answer that a program can check.
+
+    `id` is a hash of the content; `prompt` is the question without any template; `reference` is the canonical answer,
+    or None where only a program can decide; `checks` is what the verifier needs besides; `difficulty` holds named
+    parameters to group results by; `solution` is a worked solution that came with the problem, if one did.
+    """
+
+    id: str
+    domain: str
+    split: str
+    prompt: str
+    reference: str | None
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    difficulty: Mapping[str, int | float | str] = field(default_factory=dict)
+    source: str
+    solution: str | None = None
+
+
+class ProblemSource(Protocol):
+    """Where problems come from. `get` is a pure function of its arguments on every machine."""
+
+    def get(self, split: str, index: int) -> Problem:
+        """Return problem `index` (>= 0, unbounded: a finite set starts a new shuffled pass) of `split`."""
+        ...
+
+
+class SourceConfig(BaseModel):
+    """Settings common to all sources; each domain adds its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    weight: float = Field(default=1.0, gt=0, description="share of the mixture, relative to the other sources")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """What a procedural domain generates: a problem before it has a split and an id."""
+
+    prompt: str
+    reference: str | None
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    difficulty: Mapping[str, int | float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """A procedural domain as data: its settings and three pure functions.
+
+    `perturb` returns a wrong answer close to the right one; a verifier that accepts it is broken.
+    """
+
+    name: str
+    config: type[SourceConfig]
+    generate: Callable[[Random, Any], Draft]
+    solve: Callable[[Problem, str, Random], str]
+    perturb: Callable[[Problem, Random], str]
+
+
+def boxed(answer: str) -> str:
+    """Return the final answer as every worked solution writes it."""
+    return f"\\boxed{{{answer}}}"
+
+
+def thinking(steps: str, answer: str) -> str:
+    """Return a solution that reasons first."""
+    return f"<think>{steps}</think>{boxed(answer)}"

@@ -1,0 +1,49 @@
+"""From a verdict to a reward: correctness, an optional format part and an optional soft penalty for length."""
+
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rewards.types import Reward, Verdict
+
+FinishReason = Literal["stop", "length"]
+_WELL_FORMED = re.compile(r"\s*<think>(?:(?!</?think>).)+</think>(?:(?!</?think>).)+", re.DOTALL)
+
+
+class RewardConfig(BaseModel):
+    """How verdicts are made and what they pay."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format_weight: float = Field(
+        default=0.0, ge=0, description="paid on top of a correct answer that thinks inside <think>...</think> first"
+    )
+    overlong_weight: float = Field(default=0.0, ge=0, description="largest penalty of the soft overlong ramp (DAPO eq. 13)")
+    overlong_buffer_tokens: int = Field(default=0, ge=0, description="length of that ramp before max_completion_tokens")
+    workers: int = Field(default=1, ge=1, description="verifier processes per rank")
+    timeout_seconds: float = Field(default=5.0, gt=0, description="wall time of one verdict; a stalled answer scores 0")
+    batch_timeout_seconds: float = Field(default=300.0, gt=0, description="wall time for the verdicts of one batch")
+    memory_megabytes: int = Field(default=2048, ge=256, description="address space of a verifier process")
+
+
+def overlong_fraction(num_tokens: int, max_tokens: int, buffer_tokens: int) -> float:
+    """Return how far into the last `buffer_tokens` before `max_tokens` a completion runs, in [0, 1].
+
+    Soft overlong punishment of DAPO (arXiv 2503.14476, eq. 13): 0 up to max - buffer, then linear up to 1 at max.
+    """
+    if buffer_tokens <= 0:
+        return 0.0
+    return min(1.0, max(0.0, (num_tokens - (max_tokens - buffer_tokens)) / buffer_tokens))
+
+
+def shape(config: RewardConfig, verdict: Verdict, text: str, num_tokens: int, max_tokens: int) -> Reward:
+    """Return the reward of one completion of `num_tokens` tokens under a limit of `max_tokens`."""
+    correct = float(verdict.status == "correct")
+    parts, weights = {"correct": correct}, {"correct": 1.0}
+    if config.format_weight:
+        parts["format"] = correct * float(_WELL_FORMED.fullmatch(text) is not None)
+        weights["format"] = config.format_weight
+    if config.overlong_weight:
+        parts["overlong"] = overlong_fraction(num_tokens, max_tokens, config.overlong_buffer_tokens)
+        weights["overlong"] = -config.overlong_weight
+    return Reward(parts=parts, weights=weights, verdict=verdict)

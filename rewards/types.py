@@ -1,0 +1,49 @@
+"""Verdicts and rewards, and the contract of a verifier."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from problems.types import Problem
+
+Status = Literal["correct", "wrong", "unparsed", "timeout", "error"]
+STATUSES: tuple[Status, ...] = ("correct", "wrong", "unparsed", "timeout", "error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a verifier found.
+
+    `wrong`, `unparsed` (no final answer could be read) and `timeout` (the answer stalled or exploded the check) are the
+    answer's fault and score 0. `error` is the grader's or the reference's fault: such a completion cannot be scored.
+    `extracted` is the answer that was read; `detail` says in one line what decided; `seconds` is the time it took.
+    """
+
+    status: Status
+    extracted: str | None = None
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reward:
+    """A verdict turned into numbers: named parts in [0, 1] and their weights."""
+
+    parts: Mapping[str, float]
+    weights: Mapping[str, float]
+    verdict: Verdict
+
+    @property
+    def total(self) -> float | None:
+        """Weighted sum of the parts; None when the completion could not be scored."""
+        if self.verdict.status == "error":
+            return None
+        return sum(self.weights[name] * value for name, value in self.parts.items())
+
+
+class Verifier(Protocol):
+    """Decides one completion. Runs inside a worker process that may be killed; must not keep state."""
+
+    def __call__(self, problem: Problem, completion: str) -> Verdict:
+        """Return the verdict; `seconds` is filled in by the caller."""
+        ...

@@ -1,0 +1,32 @@
+"""Every verifier by the domain it serves, and the one way to call them."""
+
+import time
+from dataclasses import replace
+
+from problems.types import Problem
+from rewards.countdown import verify_countdown
+from rewards.numbers import verify_number
+from rewards.types import Verdict, Verifier
+
+VERIFIERS: dict[str, Verifier] = {
+    "chain": verify_number,
+    "arithmetic": verify_number,
+    "gsm8k": verify_number,
+    "countdown": verify_countdown,
+}
+
+
+def verify(problem: Problem, completion: str) -> Verdict:
+    """Return the verdict on `completion`, timed; anything that goes wrong inside the grader is an `error` verdict."""
+    started = time.perf_counter()
+    verifier = VERIFIERS.get(problem.domain)
+    if verifier is None:
+        known = ", ".join(sorted(VERIFIERS))
+        return Verdict(status="error", detail=f"no verifier for domain {problem.domain!r}; there are: {known}")
+    try:
+        verdict = verifier(problem, completion)
+    except (MemoryError, RecursionError) as error:  # the answer exploded the check: its own fault
+        verdict = Verdict(status="timeout", detail=f"{type(error).__name__} while checking")
+    except Exception as error:  # a bug of ours must neither pay nor punish the model
+        verdict = Verdict(status="error", detail=f"{type(error).__name__}: {error}"[:200])
+    return replace(verdict, seconds=time.perf_counter() - started)

@@ -1,0 +1,35 @@
+"""The verifier process: one JSON request a line on standard input, one JSON verdict a line on standard output.
+
+It lives in a session of its own with bounded memory, ignores the signals meant for the trainer, and ends when its input
+closes, so that a killed trainer leaves nothing behind.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+from dataclasses import asdict
+
+from problems.types import Problem
+from rewards.verifiers import verify
+
+
+def main() -> None:
+    """Serve requests until standard input closes."""
+    limit = int(sys.argv[1]) * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # a stray print must not look like a verdict
+    for line in sys.stdin:
+        request = json.loads(line)
+        verdict = verify(Problem(**request["problem"]), request["completion"])
+        replies.write(json.dumps(asdict(verdict)) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()

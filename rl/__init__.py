@@ -1,0 +1,1 @@
+"""The learning: sampling, advantages, loss, engine, the loop, evaluation and reports."""

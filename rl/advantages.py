@@ -1,0 +1,56 @@
+"""Advantages: how much better a rollout did than its group. Pure functions by name.
+
+A rollout that could not be scored (reward None) is left out of every mean and gets advantage 0.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rewards = Sequence[Sequence[float | None]]  # [P][G]
+EPSILON = 1e-4  # as TRL's, in reward units
+
+
+def _array(rewards: Rewards) -> NDArray[np.float64]:
+    return np.array([[np.nan if r is None else r for r in group] for group in rewards], dtype=np.float64)
+
+
+def _centred(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Subtract each group's mean. A group of equal rewards is exactly 0, whatever rounding does to its mean."""
+    scored = ~np.isnan(values)
+    counts = np.maximum(scored.sum(axis=1, keepdims=True), 1)
+    means = np.where(scored, values, 0).sum(axis=1, keepdims=True) / counts
+    highest = np.where(scored, values, -np.inf).max(axis=1, keepdims=True)
+    lowest = np.where(scored, values, np.inf).min(axis=1, keepdims=True)
+    centred: NDArray[np.float64] = np.where(scored & (highest > lowest), values - means, 0.0)
+    return centred
+
+
+def mean_centred(rewards: Rewards) -> NDArray[np.float64]:
+    """Reward minus the group's mean: Dr. GRPO (arXiv 2503.20783, section 3.2). Returns [P, G]."""
+    return _centred(_array(rewards))
+
+
+def group_standardised(rewards: Rewards) -> NDArray[np.float64]:
+    """Divided by the group's standard deviation too: GRPO (arXiv 2402.03300, section 4.1.2). Returns [P, G]."""
+    values = _array(rewards)
+    counts = np.maximum((~np.isnan(values)).sum(axis=1, keepdims=True), 2)
+    centred = _centred(values)
+    deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / (counts - 1))
+    return centred / (deviation + EPSILON)
+
+
+def batch_standardised(rewards: Rewards) -> NDArray[np.float64]:
+    """Centred by group, divided by the standard deviation of all rewards (arXiv 2508.08221, section 4). Returns [P, G]."""
+    values = _array(rewards)
+    scored = values[~np.isnan(values)]
+    deviation = scored.std(ddof=1) if scored.size > 1 else 0.0
+    return _centred(values) / (deviation + EPSILON)
+
+
+ADVANTAGES: dict[str, Callable[[Rewards], NDArray[np.float64]]] = {
+    "mean": mean_centred,
+    "group_std": group_standardised,
+    "batch_std": batch_standardised,
+}

@@ -1,0 +1,348 @@
+"""Every setting of the three commands: `train` (RunConfig), `sft` (SftConfig) and `eval` (EvalConfig).
+
+Plain data and the arithmetic that must hold between the numbers; imports no torch, so that `--help` and validation are fast.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from problems.catalog import AnySource
+from problems.errors import LabError
+from problems.types import STYLES
+from rewards.shaping import RewardConfig
+
+Dtype = Literal["fp32", "bf16"]
+Sources = Annotated[tuple[AnySource, ...], Field(min_length=1)]
+
+
+class Settings(BaseModel):
+    """Frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class RunSettings(Settings):
+    """Where a run lives."""
+
+    name: str = Field(description="name of the run and of its directory")
+    dir: Path = Field(default=Path("runs"), description="parent of all run directories")
+    seed: int = Field(default=0, ge=0, description="names every random stream of the run")
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.dir / self.name
+
+
+class TinyModelConfig(Settings):
+    """A small Qwen3-style decoder made from nothing, with a character-level tokenizer."""
+
+    hidden_size: int = Field(default=96, ge=8)
+    intermediate_size: int = Field(default=256, ge=8)
+    layers: int = Field(default=3, ge=1)
+    heads: int = Field(default=4, ge=1)
+    max_positions: int = Field(default=512, ge=16, description="longest text in tokens")
+    rope_theta: float = Field(default=10_000.0, gt=0)
+
+    @model_validator(mode="after")
+    def _head_size(self) -> "TinyModelConfig":
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError(f"hidden_size {self.hidden_size} must be a multiple of 2 * heads = {2 * self.heads}")
+        return self
+
+
+class LoraSettings(Settings):
+    """Low-rank adapters through peft; the base weights stay frozen."""
+
+    r: int = Field(default=16, ge=1, description="rank")
+    alpha: int = Field(default=32, ge=1, description="scale is alpha / r")
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = Field(default="all-linear", description="layers that get adapters")
+
+
+class ModelSettings(Settings):
+    """The policy."""
+
+    path: str = Field(description="local directory or hub name")
+    revision: str | None = Field(default=None, description="commit of a hub model")
+    pad_token: str | None = Field(default=None, description="for tokenizers without a pad token")
+    dtype: Dtype = "fp32"
+    attention: str = Field(default="sdpa", description="attention implementation of transformers")
+    gradient_checkpointing: bool = False
+    lora: LoraSettings | None = None
+
+
+class PromptSettings(Settings):
+    """How a question becomes a prompt. Training and evaluation must use the same."""
+
+    system: str | None = Field(default=None, description="system message, for chat templates")
+    template: str = Field(default="{prompt}", description="text around the question; {prompt} is the question")
+
+    @model_validator(mode="after")
+    def _has_question(self) -> "PromptSettings":
+        if "{prompt}" not in self.template:
+            raise ValueError("template must contain {prompt}, or the model never sees the question")
+        return self
+
+
+class SamplingSettings(Settings):
+    """How completions are drawn."""
+
+    temperature: float = Field(default=1.0, ge=0, description="0 is greedy (evaluation only)")
+    top_p: float = Field(default=1.0, gt=0, le=1, description="nucleus; evaluation only, training needs 1")
+    max_completion_tokens: int = Field(default=256, ge=1)
+    max_rows: int = Field(default=512, ge=1, description="completions decoded together on one rank")
+
+
+class AlgorithmSettings(Settings):
+    """Group-relative policy optimisation."""
+
+    num_problems: int = Field(default=32, ge=1, description="P, groups a step over all ranks")
+    group_size: int = Field(default=16, description="G, completions a problem")
+    loss: Literal["dapo", "grpo", "dr_grpo"] = Field(default="dapo", description="how tokens are weighted, see rl/loss.py")
+    advantage: Literal["mean", "group_std", "batch_std"] = Field(default="mean", description="see rl/advantages.py")
+    clip_low: float = Field(default=0.2, ge=0, lt=1)
+    clip_high: float = Field(default=0.28, ge=0, description="clip-higher of DAPO")
+    kl_coef: float = Field(default=0.0, ge=0, description="weight of the k3 KL to the reference policy; 0 needs no reference")
+    mask_truncated: bool = Field(default=False, description="leave completions that hit the limit out of the loss")
+    dynamic_sampling: bool = Field(default=True, description="drop groups whose rewards are all equal and draw others")
+    max_sampling_rounds: int = Field(default=3, ge=1, description="cap on those draws a step")
+
+    @model_validator(mode="after")
+    def _contrast(self) -> "AlgorithmSettings":
+        if self.group_size < 2:
+            raise ValueError(
+                f"group_size must be at least 2, found {self.group_size}: a group of one has no contrast, every advantage "
+                "would be 0. Usual values are 8 to 32"
+            )
+        return self
+
+
+class OptimizerSettings(Settings):
+    """AdamW of torch and its schedule."""
+
+    learning_rate: float = Field(default=1e-6, gt=0)
+    schedule: Literal["constant", "linear", "cosine"] = Field(default="constant", description="after the warm-up")
+    warmup_steps: int = Field(default=10, ge=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+
+
+class TrainSettings(Settings):
+    """The length of the run and how the work is cut."""
+
+    steps: int = Field(default=100, ge=1)
+    micro_batch_tokens: int = Field(default=16_384, ge=1, description="padded tokens of one forward pass on one rank")
+    logit_chunk_tokens: int = Field(default=4096, ge=1, description="tokens whose logits exist at one time")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads a rank; default: cores / ranks")
+    save_rollouts: bool = Field(default=True, description="keep every completion in rollouts/step-*.jsonl.gz")
+
+
+class DeepSpeedSettings(Settings):
+    """ZeRO stage, or a whole DeepSpeed JSON file."""
+
+    stage: Literal[0, 1, 2, 3] = 0
+    config: Path | None = Field(default=None, description="JSON file with more DeepSpeed settings, e.g. offload")
+
+    @model_validator(mode="after")
+    def _readable(self) -> "DeepSpeedSettings":
+        if self.config is not None:
+            check_deepspeed_file(self.config)
+        return self
+
+
+class CheckpointSettings(Settings):
+    """When the state of the run is saved."""
+
+    every_steps: int = Field(default=50, ge=1)
+    keep_last: int = Field(default=2, ge=1, description="newest checkpoints to keep; the best one is kept besides")
+
+
+class HeldOutSettings(Settings):
+    """The evaluation inside the run, on the validation split."""
+
+    every_steps: int = Field(default=0, ge=0, description="0: never")
+    problems: tuple[AnySource, ...] = Field(default=(), description="default: those of `problems`")
+    num_problems: int = Field(default=128, ge=1)
+    samples: int = Field(default=1, ge=1, description="n, completions a problem")
+    split: Literal["validation", "test"] = "validation"
+
+
+class TrackingSettings(Settings):
+    """Metrics always go to metrics.jsonl; Weights & Biases mirrors them."""
+
+    wandb: Literal["auto", "online", "offline", "disabled"] = Field(
+        default="auto", description="auto: WANDB_MODE if set, else online with a key, else offline"
+    )
+    project: str = "reasonlab"
+    group: str | None = Field(default=None, description="ties sft, rl and eval runs together; default: the run's name")
+    table_every_steps: int = Field(default=20, ge=1, description="how often a table of completions is logged")
+    table_rows: int = Field(default=16, ge=1)
+
+
+class RunConfig(Settings):
+    """`reasonlab train`: reinforcement learning from verifiable rewards."""
+
+    run: RunSettings
+    model: ModelSettings
+    problems: Sources
+    prompt: PromptSettings = PromptSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    reward: RewardConfig = RewardConfig()
+    algorithm: AlgorithmSettings = AlgorithmSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    train: TrainSettings = TrainSettings()
+    deepspeed: DeepSpeedSettings = DeepSpeedSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
+    evaluation: HeldOutSettings = HeldOutSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunConfig":
+        faults = []
+        if self.sampling.temperature == 0:
+            faults.append("sampling.temperature must be above 0 for training: greedy completions of a group are all the same")
+        if self.sampling.top_p != 1:
+            faults.append("sampling.top_p must be 1 for training: a cut distribution makes every importance ratio wrong")
+        if self.reward.overlong_buffer_tokens > self.sampling.max_completion_tokens:
+            faults.append(
+                f"reward.overlong_buffer_tokens {self.reward.overlong_buffer_tokens} is longer than "
+                f"sampling.max_completion_tokens {self.sampling.max_completion_tokens}"
+            )
+        if self.reward.overlong_weight and not self.reward.overlong_buffer_tokens:
+            faults.append("reward.overlong_weight needs reward.overlong_buffer_tokens above 0, or it never applies")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+class StyleMix(Settings):
+    """Shares of the styles of worked solutions; they need not add up to one."""
+
+    direct: float = Field(default=0.0, ge=0, description="answer at once")
+    steps: float = Field(default=1.0, ge=0, description="step by step")
+    checked: float = Field(default=0.0, ge=0, description="step by step, with a slip that is noticed and mended")
+
+    @model_validator(mode="after")
+    def _some(self) -> "StyleMix":
+        if not sum(self.shares()):
+            raise ValueError("at least one style needs a share above 0")
+        return self
+
+    def shares(self) -> list[float]:
+        """Return the shares in the order of STYLES."""
+        return [getattr(self, style) for style in STYLES]
+
+
+class SftSettings(Settings):
+    """The cold start with TRL's SFTTrainer."""
+
+    steps: int = Field(default=1000, ge=1)
+    rows: int = Field(default=32, ge=1, description="rows of one optimizer step on one rank")
+    row_tokens: int = Field(default=1024, ge=8, description="longest row; an example that is longer is an error")
+    packing: bool = Field(default=True, description="fill a row with several examples that do not see each other")
+    learning_rate: float = Field(default=1e-5, gt=0)
+    schedule: str = Field(default="cosine", description="learning-rate schedule of transformers")
+    warmup_steps: int = Field(default=50, ge=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = Field(default=0.01, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    threads: int | None = Field(default=None, ge=1, description="CPU threads a rank; default: cores / ranks")
+
+
+class SftModelSettings(Settings):
+    """Exactly one of `path` (a model to go on from) and `tiny` (a model made from nothing)."""
+
+    path: str | None = None
+    revision: str | None = None
+    tiny: TinyModelConfig | None = None
+    dtype: Dtype = "fp32"
+    attention: str = "sdpa"
+    lora: LoraSettings | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "SftModelSettings":
+        if (self.path is None) == (self.tiny is None):
+            raise ValueError("give exactly one of model.path (go on from a model) and model.tiny (make one)")
+        return self
+
+
+class SftConfig(Settings):
+    """`reasonlab sft`: imitation of worked solutions."""
+
+    run: RunSettings
+    model: SftModelSettings
+    problems: Sources
+    styles: StyleMix = StyleMix()
+    prompt: PromptSettings = PromptSettings()
+    sft: SftSettings = SftSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+
+class EvalConfig(Settings):
+    """`reasonlab eval`: how good a model is on a problem set, with error bars."""
+
+    run: RunSettings
+    model: ModelSettings
+    problems: Sources
+    split: Literal["train", "validation", "test"] = "test"
+    num_problems: int | None = Field(default=None, ge=1, description="default: the whole split, or 256 generated problems")
+    samples: int = Field(default=8, ge=1, description="n, completions a problem")
+    problem_seed: int = Field(default=0, ge=0, description="which generated problems; keep it to compare models")
+    prompt: PromptSettings = PromptSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    reward: RewardConfig = RewardConfig()
+    tracking: TrackingSettings = TrackingSettings()
+
+
+DEEPSPEED_KEYS = frozenset(
+    {
+        "zero_optimization", "zero_allow_untested_optimizer", "communication_data_type", "gradient_predivide_factor",
+        "prescale_gradients", "sparse_gradients", "activation_checkpointing", "aio", "comms_logger", "flops_profiler",
+        "wall_clock_breakdown", "memory_breakdown", "steps_per_print", "dump_state", "data_types", "seed",
+    }
+)  # fmt: skip
+OWNED_KEYS = {
+    "train_batch_size": "algorithm.num_problems * algorithm.group_size",
+    "train_micro_batch_size_per_gpu": "train.micro_batch_tokens",
+    "gradient_accumulation_steps": "train.micro_batch_tokens",
+    "gradient_clipping": "optimizer.max_grad_norm",
+    "optimizer": "optimizer",
+    "scheduler": "optimizer.schedule",
+    "bf16": "model.dtype",
+    "fp16": "model.dtype",
+}
+
+
+def check_deepspeed_file(path: Path) -> dict[str, Any]:
+    """Read a DeepSpeed JSON file; raises ValueError for what DeepSpeed itself would let pass in silence."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"cannot read the DeepSpeed config {path}: {error}") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"the DeepSpeed config {path} must hold one object")
+    faults = [f"{path} sets {key!r}, which follows from {OWNED_KEYS[key]}: remove it" for key in data if key in OWNED_KEYS]
+    unknown = [key for key in data if key not in OWNED_KEYS and key not in DEEPSPEED_KEYS]
+    faults += [f"{path} has the unknown key {key!r}; known: {', '.join(sorted(DEEPSPEED_KEYS))}" for key in unknown]
+    if '"auto"' in json.dumps(data):
+        faults.append(f'{path} uses "auto", which only the Hugging Face Trainer understands: write the value or leave it out')
+    if faults:
+        raise ValueError("; ".join(faults))
+    return data
+
+
+def check_world(config: RunConfig, world_size: int) -> None:
+    """Raise LabError where `world_size` ranks cannot share the groups of a step evenly."""
+    problems, group = config.algorithm.num_problems, config.algorithm.group_size
+    if problems % world_size:
+        below, above = problems // world_size * world_size, (problems // world_size + 1) * world_size
+        choices = " or ".join(str(n) for n in (below, above) if n)
+        raise LabError(
+            f"algorithm.num_problems = {problems} groups of {group} completions ({problems * group} in all) cannot be split "
+            f"evenly over {world_size} ranks; use {choices} problems, or a number of ranks that divides {problems}"
+        )

@@ -1,0 +1,303 @@
+"""The loop: sample, score, centre, collate, update, evaluate, save. Read `train` first.
+
+    deepspeed --num_gpus 8 --module rl.train --config configs/gsm8k-qwen2.5-0.5b.yaml train.steps=100
+    reasonlab train --config configs/demo.yaml
+
+Both are the same. Every rank runs this file; ranks share the problems of a step and each then holds all groups.
+"""
+
+import gzip
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from problems.catalog import build_source
+from problems.seeding import derive_seed
+from problems.types import ProblemSource
+from rewards.pool import VerifierPool
+from rl import checkpoint
+from rl.batch import make_batch
+from rl.config import RunConfig, check_world
+from rl.engine import Engine, Reference
+from rl.evaluate import accuracy, sample_all
+from rl.metrics import num_tokens, rollout_metrics
+from rl.policy import load_model, load_tokenizer, save_policy, stop_token_ids
+from rl.rollout import Drawn, RolloutWorker, draw_groups
+from rl.rundir import RunDirectory, write_atomic
+from rl.runtime import init_distributed, quiet_libraries, rank, set_threads, world_size
+from rl.sampler import Sampler
+from rl.settings import Loaded, describe
+from rl.stats import mean
+from rl.tracking import Tracker
+from rl.types import Batch, TrainState
+from rl.update import update_policy
+from rl.view import StepView
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Parts:
+    """What the loop works with."""
+
+    config: RunConfig
+    run: RunDirectory
+    source: ProblemSource
+    held_out: ProblemSource
+    tokenizer: Any
+    engine: Engine
+    reference: Reference | None
+    worker: RolloutWorker
+    tracker: Tracker | None
+    view: StepView | None
+
+
+def train(parts: Parts, state: TrainState) -> TrainState:
+    """Run the loop from `state` to the last step; return the final state."""
+    config, seed = parts.config, parts.config.run.seed
+    while state.step < config.train.steps:
+        started = time.perf_counter()
+        drawn = draw_groups(parts.worker, parts.source, config.algorithm, seed, state.step, state.cursor)
+        batch = make_batch(drawn.groups, config.algorithm, config.sampling.max_completion_tokens)
+        updating = time.perf_counter()
+        update = optimize(parts, batch, state.step)
+        updated = time.perf_counter()
+        state = advance(state, drawn)
+        metrics = {**rollout_metrics(drawn), **update, "num_tokens": state.num_tokens}
+        if due(config.evaluation.every_steps, state.step, config.train.steps):
+            metrics |= evaluate_held_out(parts)
+            state = with_best(state, metrics["eval/accuracy"])
+        timing = {
+            "sample": drawn.sample_seconds,
+            "score": drawn.score_seconds,
+            "train": updated - updating,
+            "step_time": time.perf_counter() - started,
+        }
+        record(parts, state, drawn, metrics, timing)
+        if due(config.checkpoint.every_steps, state.step, config.train.steps):
+            save_checkpoint(parts, state)
+    return state
+
+
+def optimize(parts: Parts, batch: Batch, step: int) -> dict[str, Any]:
+    """Do one optimizer step; without a single row that has a gradient there is nothing to do."""
+    if not batch.rows:
+        return {}
+    pad_id = parts.tokenizer.pad_token_id
+    return update_policy(parts.engine, parts.reference, batch, parts.config, pad_id, step)
+
+
+def due(every: int, step: int, last: int) -> bool:
+    """Whether something done every `every` steps (0: never) and at the end is due after `step`."""
+    return every > 0 and (step % every == 0 or step == last)
+
+
+def advance(state: TrainState, drawn: Drawn) -> TrainState:
+    """Return the state after one more step."""
+    tokens = num_tokens([rollout for group in drawn.sampled for rollout in group.rollouts])
+    return replace(state, step=state.step + 1, cursor=drawn.cursor, num_tokens=state.num_tokens + tokens)
+
+
+def with_best(state: TrainState, accuracy_now: float) -> TrainState:
+    """Return the state with the best held-out accuracy so far."""
+    if state.best_accuracy is not None and accuracy_now <= state.best_accuracy:
+        return state
+    return replace(state, best_accuracy=accuracy_now, best_step=state.step)
+
+
+def evaluate_held_out(parts: Parts) -> dict[str, Any]:
+    """Return accuracy and reasoning length on held-out problems, the same ones every time."""
+    settings = parts.config.evaluation
+    problems = [parts.held_out.get(settings.split, i) for i in range(settings.num_problems)]
+    groups = sample_all(parts.worker, problems, settings.samples, parts.config.run.seed)
+    found = accuracy(groups)
+    return {
+        "eval/accuracy": found.value,
+        "eval/accuracy_low": found.low,
+        "eval/accuracy_high": found.high,
+        "eval/reasoning_tokens": mean([r.reasoning_tokens for group in groups for r in group]),
+        "eval/completion_tokens": mean([r.completion.num_tokens for group in groups for r in group]),
+    }
+
+
+def record(parts: Parts, state: TrainState, drawn: Drawn, metrics: dict[str, Any], timing: dict[str, float]) -> None:
+    """Write one step down: metrics, rollouts, W&B, the progress bar. Rank 0 only."""
+    if parts.tracker is None:
+        return
+    if parts.config.train.save_rollouts:
+        write_rollouts(parts.run.path / "rollouts", state.step, drawn)
+    parts.tracker.log(state.step, metrics, timing)
+    tracking = parts.config.tracking
+    if state.step % tracking.table_every_steps == 0:
+        rows = list(rollout_rows(drawn))[: tracking.table_rows]
+        parts.tracker.table(state.step, "completions", list(rows[0]), [list(row.values()) for row in rows])
+    if parts.view is not None:
+        parts.view.show(state.step, metrics, timing)
+
+
+def rollout_rows(drawn: Drawn) -> list[dict[str, Any]]:
+    """Return one plain row a sampled completion."""
+    return [
+        {
+            "problem_id": rollout.problem.id,
+            "prompt": rollout.problem.prompt,
+            "completion": rollout.completion.text,
+            "finish_reason": rollout.completion.finish_reason,
+            "num_tokens": rollout.completion.num_tokens,
+            "status": rollout.reward.verdict.status,
+            "extracted": rollout.reward.verdict.extracted,
+            "reward": rollout.reward.total,
+            "advantage": float(advantage),
+        }
+        for group in drawn.sampled
+        for rollout, advantage in zip(group.rollouts, group.advantages, strict=True)
+    ]
+
+
+def write_rollouts(directory: Path, step: int, drawn: Drawn) -> None:
+    """Write every completion of a step to `step-000123.jsonl.gz`."""
+    directory.mkdir(exist_ok=True)
+    text = "".join(json.dumps(row) + "\n" for row in rollout_rows(drawn))
+    write_atomic(directory / f"step-{step:06d}.jsonl.gz", gzip.compress(text.encode(), compresslevel=3, mtime=0))
+
+
+def save_checkpoint(parts: Parts, state: TrainState) -> None:
+    """Save state, optimizer and the policy as a Hugging Face directory; all ranks must call."""
+    engine, tracker = parts.engine, parts.tracker
+    if tracker is not None:
+        state = replace(state, wandb_id=tracker.wandb_id)
+
+    def save_policy_to(directory: Path) -> None:
+        # under ZeRO 3 the sampling copy is whole on every rank, so no weights need to be gathered here
+        if rank() == 0:
+            save_policy(engine.sampling_model, parts.tokenizer, directory, merge=False)
+
+    checkpoint.save(parts.run.path / "checkpoints", engine, state, parts.config.checkpoint.keep_last, save_policy_to)
+
+
+def resume_state(run: RunDirectory, engine: Engine) -> TrainState:
+    """Return the state of the newest whole checkpoint, loaded into `engine`, or a fresh one."""
+    found = checkpoint.latest(run.path / "checkpoints", say)
+    if found is None:
+        say(f"no checkpoint in {run.path / 'checkpoints'}: starting from the beginning")
+        return TrainState()
+    say(f"resuming from {found}")
+    return checkpoint.load(found, engine)
+
+
+def say(message: str) -> None:
+    """Tell the user something, once for all ranks."""
+    if rank() == 0:
+        print(message, file=sys.stderr, flush=True)
+
+
+def run_training(loaded: Loaded[RunConfig], *, resume: bool = False) -> Path:
+    """Do a whole run, from checks to the final checkpoint; return the run directory.
+
+    Everything that can be wrong with the input is found before the run directory is touched.
+    """
+    config = loaded.config
+    check_world(config, world_size())
+    quiet_libraries()
+    set_threads(config.train.threads)
+    tokenizer = load_tokenizer(config.model)
+    source = build_source(config.problems, derive_seed("train", config.run.seed))
+    held_out = build_source(config.evaluation.problems or config.problems, derive_seed("eval"))
+    source.get("train", 0)
+    if config.evaluation.every_steps:
+        held_out.get(config.evaluation.split, 0)
+    torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
+    model = load_model(config.model)
+    frozen = load_model(config.model, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
+    run = open_run(loaded, resume)
+    init_distributed()
+    try:
+        with VerifierPool(config.reward.workers, config.reward.timeout_seconds, config.reward.memory_megabytes) as pool:
+            state = _run(config, run, tokenizer, source, held_out, model, frozen, pool, resume)
+    except BaseException as error:
+        if rank() == 0:
+            run.set_status(
+                "preempted" if isinstance(error, KeyboardInterrupt) else "failed", error=f"{type(error).__name__}: {error}"
+            )
+        raise
+    if rank() == 0:
+        run.set_status("finished", step=state.step, best_step=state.best_step, best_accuracy=state.best_accuracy)
+    return run.path
+
+
+def open_run(loaded: Loaded[RunConfig], resume: bool) -> RunDirectory:
+    """Return the run directory, made by rank 0 before any other rank goes on."""
+    if rank() == 0:
+        return RunDirectory.create(loaded.config.run.path, describe(loaded), resume=resume)
+    return RunDirectory(loaded.config.run.path)
+
+
+def _run(
+    config: RunConfig,
+    run: RunDirectory,
+    tokenizer: Any,
+    source: ProblemSource,
+    held_out: ProblemSource,
+    model: Any,
+    frozen: Any,
+    pool: VerifierPool,
+    resume: bool,
+) -> TrainState:
+    stop_ids = stop_token_ids(model, tokenizer)
+    positions = getattr(model.config, "max_position_embeddings", None)
+    engine = Engine(model, config)
+    state = resume_state(run, engine) if resume else TrainState()
+    sampler = Sampler(
+        model=engine.sampling_model, pad_id=tokenizer.pad_token_id, stop_ids=stop_ids, max_rows=config.sampling.max_rows
+    )
+    tracker = view = None
+    if rank() == 0:
+        run.cut_after(state.step)
+        plain_config = config.model_dump(mode="json")
+        tracker = Tracker(run, config.tracking, job_type="rl", config=plain_config, wandb_id=state.wandb_id)
+        view = StepView(total=config.train.steps, done=state.step, name=config.run.name)
+    parts = Parts(
+        config=config,
+        run=run,
+        source=source,
+        held_out=held_out,
+        tokenizer=tokenizer,
+        engine=engine,
+        reference=Reference(engine, frozen) if config.algorithm.kl_coef else None,
+        worker=RolloutWorker(
+            sampler=sampler,
+            tokenizer=tokenizer,
+            pool=pool,
+            prompt=config.prompt,
+            sampling=config.sampling,
+            reward=config.reward,
+            max_positions=positions,
+        ),
+        tracker=tracker,
+        view=view,
+    )
+    try:
+        state = train(parts, state)
+    finally:
+        if view is not None:
+            view.close()
+        if tracker is not None:
+            tracker.finish(
+                {"best_accuracy": state.best_accuracy, "step": state.step}, exit_code=0 if sys.exc_info()[0] is None else 1
+            )
+    return state
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line of `deepspeed --module rl.train`."""
+    from rl.arguments import train_command
+
+    return train_command(sys.argv[1:] if argv is None else list(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""The records that flow through the loop: Completion -> Rollout -> Group -> Batch.
+
+Entry t of every per-token array belongs to token t of the completion (its log-probability given all earlier tokens).
+Dimension letters: P problems, G rollouts a group, B rows, T tokens, N completion tokens of a batch, V vocabulary.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from problems.types import Problem
+from rewards.types import Reward
+
+IntArray = NDArray[np.int32]
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """What the model wrote: text without the end mark, why it stopped, and its length with the end mark."""
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    num_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rollout:
+    """One sampled completion of a problem, scored."""
+
+    problem: Problem
+    prompt_ids: IntArray  # [T_prompt]
+    completion_ids: IntArray  # [T], end mark included
+    sampling_logprobs: FloatArray  # [T], nats, under the temperature it was sampled with
+    completion: Completion
+    reward: Reward
+    reasoning_tokens: int
+    policy_step: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Group:
+    """All rollouts of one problem and their advantages (0 for a rollout that could not be scored)."""
+
+    problem: Problem
+    rollouts: tuple[Rollout, ...]
+    advantages: FloatArray  # [G]
+
+    @property
+    def totals(self) -> list[float]:
+        """Rewards of the rollouts that could be scored."""
+        return [total for rollout in self.rollouts if (total := rollout.reward.total) is not None]
+
+    @property
+    def has_contrast(self) -> bool:
+        """Whether any two scored rewards differ. Exact equality: float noise must not decide."""
+        return len(set(self.totals)) > 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """One sequence of the batch with the weight of its tokens in the loss."""
+
+    prompt_ids: IntArray  # [T_prompt]
+    completion_ids: IntArray  # [T]
+    sampling_logprobs: FloatArray  # [T]
+    advantage: float
+    token_weight: float  # what each of its tokens counts in the sum that is the loss
+
+    @property
+    def length(self) -> int:
+        """Tokens of prompt and completion."""
+        return len(self.prompt_ids) + len(self.completion_ids)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """The rows of one optimizer step over all ranks; `num_loss_tokens` is the one global denominator."""
+
+    rows: tuple[Row, ...]
+    num_loss_tokens: int
+    num_skipped_rows: int  # rows whose gradient is exactly zero; they never enter the forward pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainState:
+    """What a run must remember between steps besides the weights and the optimizer."""
+
+    step: int = 0  # optimizer steps done
+    cursor: int = 0  # problems drawn so far
+    num_tokens: int = 0  # tokens sampled and read so far
+    best_accuracy: float | None = None
+    best_step: int | None = None
+    wandb_id: str | None = None

@@ -1,0 +1,61 @@
+"""Progress on the terminal: a bar with the time left and where the time goes; plain lines where there is no terminal."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_PLAIN_EVERY_SECONDS = 10.0
+
+
+def _number(value: Any, digits: int = 2) -> str:
+    return f"{value:.{digits}f}" if isinstance(value, float | int) else "-"
+
+
+class StepView:
+    """Shows the steps of a run."""
+
+    def __init__(self, *, total: int, done: int = 0, name: str = ""):
+        self.console = Console(stderr=True)
+        self.total = total
+        self.name = name
+        self._last_line = -_PLAIN_EVERY_SECONDS
+        self._progress: Progress | None = None
+        if self.console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[line]}"),
+            )
+            self._progress = Progress(*columns, console=self.console)
+            self._task = self._progress.add_task(name, total=total, completed=done, line="")
+            self._progress.start()
+
+    def show(self, step: int, metrics: Mapping[str, Any], timing: Mapping[str, float]) -> None:
+        """Show one training step."""
+        line = f"reward {_number(metrics.get('reward'))}  tokens {_number(metrics.get('completions/mean_length'), 0)}"
+        if metrics.get("eval/accuracy") is not None:
+            line += f"  held-out {_number(metrics['eval/accuracy'])}"
+        spent = "/".join(_number(timing.get(name, 0.0), 1) for name in ("sample", "score", "train"))
+        self.update(step, f"{line}  sample/score/train {spent} s", urgent="eval/accuracy" in metrics)
+
+    def update(self, step: int, line: str, *, urgent: bool = False) -> None:
+        """Show `line` for `step`; without a terminal at most one line in ten seconds unless `urgent` or the last."""
+        if self._progress is not None:
+            self._progress.update(self._task, completed=step, line=line)
+            return
+        now = time.monotonic()
+        if urgent or step >= self.total or now - self._last_line >= _PLAIN_EVERY_SECONDS:
+            self._last_line = now
+            self.console.print(f"{self.name} {step}/{self.total}  {line}", highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the terminal in order."""
+        if self._progress is not None:
+            self._progress.stop()
