@@ -1,6 +1,7 @@
 """The command line: what every command accepts, and how errors look. Imports torch only when a command starts its work."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,7 +62,8 @@ def clearly(command: Command) -> Command:
         try:
             return command(argv)
         except LabError as error:
-            print(f"error: {error}", file=sys.stderr, flush=True)
+            if os.environ.get("LOCAL_RANK", "0") == "0":  # all ranks of a machine find the same fault
+                print(f"error: {error}", file=sys.stderr, flush=True)
             return 2
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)

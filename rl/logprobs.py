@@ -26,7 +26,8 @@ class TokenLogprobs(nn.Module):
         self.chunk_tokens = chunk_tokens
 
     def _chunk(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        logits = base_causal_lm(self.model).get_output_embeddings()(hidden).float() / self.temperature  # [n, V]
+        logits = base_causal_lm(self.model).get_output_embeddings()(hidden)  # [n, V]
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / self.temperature
         normaliser = torch.logsumexp(logits, dim=-1)
         logprobs = logits.gather(-1, targets[:, None])[:, 0] - normaliser
         with torch.no_grad():

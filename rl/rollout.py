@@ -104,6 +104,8 @@ class RolloutWorker:
             )
 
     def _reasoning_tokens(self, texts: list[str]) -> list[int]:
+        if not texts:
+            return []
         encoded = self.tokenizer([reasoning_text(text) for text in texts], add_special_tokens=False).input_ids
         return [len(ids) for ids in encoded]
 
@@ -149,16 +151,15 @@ def draw_groups(
     """Sample groups until `num_problems` of them have contrast, or the cap on rounds is reached.
 
     A group whose rewards are all equal has no gradient (dynamic sampling, DAPO arXiv 2503.14476, section 3.2). Rounds after
-    the first draw as many problems as are missing, rounded up so that ranks have equal shares.
+    the first draw as many problems as are missing, so what is drawn does not depend on the number of ranks.
     """
     kept: list[tuple[Rollout, ...]] = []
     sampled: list[tuple[Rollout, ...]] = []
     sample_seconds = score_seconds = 0.0
     for round_number in range(1, settings.max_sampling_rounds + 1):
         missing = settings.num_problems - len(kept)
-        count = -(-missing // world_size()) * world_size()
-        problems = [source.get("train", cursor + i) for i in range(count)]
-        cursor += count
+        problems = [source.get("train", cursor + i) for i in range(missing)]
+        cursor += missing
         mine, sampling, scoring = worker.rollouts(share(problems), settings.group_size, (seed, step, round_number), step)
         drawn = gather_shares(mine)
         sample_seconds, score_seconds = sample_seconds + sampling, score_seconds + scoring
@@ -167,7 +168,7 @@ def draw_groups(
             kept = drawn
             break
         with_contrast = [g for g in drawn if len({r.reward.total for r in g} - {None}) > 1]
-        kept = (kept + with_contrast)[: settings.num_problems]
+        kept += with_contrast
         if len(kept) == settings.num_problems:
             break
     return Drawn(

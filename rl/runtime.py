@@ -27,6 +27,8 @@ def quiet_libraries() -> None:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+    # transformers 5.23 warns of its own renamed argument, which trl 1.16 passes on (to be removed with trl's next release)
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*deprecated.*", category=FutureWarning)
     # torch warns on every checkpointed call about a default that DeepSpeed itself sets
     warnings.filterwarnings("ignore", message=".*torch.utils.checkpoint.*")
 

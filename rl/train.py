@@ -59,6 +59,8 @@ class Parts:
 def train(parts: Parts, state: TrainState) -> TrainState:
     """Run the loop from `state` to the last step; return the final state."""
     config, seed = parts.config, parts.config.run.seed
+    if state.step == 0 and config.evaluation.every_steps:
+        record_baseline(parts)
     while state.step < config.train.steps:
         started = time.perf_counter()
         drawn = draw_groups(parts.worker, parts.source, config.algorithm, seed, state.step, state.cursor)
@@ -122,6 +124,13 @@ def evaluate_held_out(parts: Parts) -> dict[str, Any]:
         "eval/reasoning_tokens": mean([r.reasoning_tokens for group in groups for r in group]),
         "eval/completion_tokens": mean([r.completion.num_tokens for group in groups for r in group]),
     }
+
+
+def record_baseline(parts: Parts) -> None:
+    """Write down how good the policy is before its first step: every gain is measured from there."""
+    metrics = evaluate_held_out(parts)
+    if parts.tracker is not None:
+        parts.tracker.log(0, metrics)
 
 
 def record(parts: Parts, state: TrainState, drawn: Drawn, metrics: dict[str, Any], timing: dict[str, float]) -> None:
@@ -256,7 +265,7 @@ def _run(
     )
     tracker = view = None
     if rank() == 0:
-        run.cut_after(state.step)
+        run.cut_after(state.step or -1)  # a run that starts over writes its step 0 again
         plain_config = config.model_dump(mode="json")
         tracker = Tracker(run, config.tracking, job_type="rl", config=plain_config, wandb_id=state.wandb_id)
         view = StepView(total=config.train.steps, done=state.step, name=config.run.name)

@@ -43,12 +43,12 @@ def _reduced(seen: torch.Tensor) -> torch.Tensor:
     return seen.cpu()
 
 
-def update_policy(
-    engine: Engine, reference: Reference | None, batch: Batch, config: RunConfig, pad_id: int, step: int
-) -> dict[str, Any]:
-    """Do optimizer step `step` (0-based) on `batch`; return its metrics. All ranks hold the same batch and must call.
+def accumulate_gradients(
+    engine: Engine, reference: Reference | None, batch: Batch, config: RunConfig, pad_id: int
+) -> torch.Tensor:
+    """Run this rank's micro-batches forward and backward; return what all ranks saw (see `_observe`).
 
-    Raises NotFinite before the weights are touched when the loss is NaN or infinite.
+    All ranks hold the same batch and must call.
     """
     settings = config.algorithm
     plan = plan_micro_batches([row.length for row in batch.rows], world_size(), config.train.micro_batch_tokens)[rank()]
@@ -73,11 +73,19 @@ def update_policy(
         now = _observe(micro, logprobs, entropy, result)
         seen = now if seen is None else torch.cat([(seen + now)[: len(_SUMS)], torch.maximum(seen, now)[len(_SUMS) :]])
     assert seen is not None, "a batch has at least one row"
-    total = _reduced(seen)
+    return _reduced(seen)
+
+
+def update_policy(
+    engine: Engine, reference: Reference | None, batch: Batch, config: RunConfig, pad_id: int, step: int
+) -> dict[str, Any]:
+    """Do optimizer step `step` (0-based) on `batch`; return its metrics. All ranks hold the same batch and must call.
+
+    Raises NotFinite before the weights are touched when the loss is NaN or infinite.
+    """
+    total = accumulate_gradients(engine, reference, batch, config, pad_id)
     if not torch.isfinite(total[0]):
-        raise NotFinite(
-            f"the loss of step {step + 1} is {total[0].item()}; lower optimizer.learning_rate or raise warmup_steps"
-        )
+        raise NotFinite(f"the loss of step {step + 1} is {total[0].item()}; lower optimizer.learning_rate or raise warmup_steps")
     rate = learning_rate(config, step)
     grad_norm = engine.step(rate)
     return _metrics(dict(zip(_SUMS, total.tolist(), strict=False)), total[len(_SUMS) :].tolist(), config) | {

@@ -1,0 +1,58 @@
+"""Run under the deepspeed launcher: for every ZeRO stage, full and LoRA, accumulate the gradient of a fixed batch.
+
+    gradient_worker OUTPUT MODEL    writes OUTPUT/<stage>-<full|lora>.pt
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from support import random_groups
+
+from rl.batch import make_batch
+from rl.config import RunConfig
+from rl.engine import Engine
+from rl.policy import load_model, load_tokenizer
+from rl.runtime import init_distributed, rank
+from rl.settings import load_config
+from rl.update import accumulate_gradients
+
+
+def accumulate(model_path: str, stage: int, lora: bool) -> dict[str, object]:
+    settings = [
+        f"model.path={model_path}",
+        "problems=[{domain: chain}]",
+        "run.name=unused",
+        f"deepspeed.stage={stage}",
+        "train.micro_batch_tokens=60",  # some five micro-batches in all, so ranks get different work
+        *(["model.lora.r=4"] if lora else []),
+    ]
+    config = load_config(RunConfig, [], settings).config
+    torch.manual_seed(5)
+    model = load_model(config.model)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:  # adapters begin at zero, where half of their gradients vanish
+            torch.nn.init.normal_(parameter, std=0.02)
+    engine = Engine(model, config)
+    batch = make_batch(random_groups(vocabulary=100), config.algorithm, 20)
+    accumulate_gradients(engine, None, batch, config, load_tokenizer(config.model).pad_token_id)
+    from deepspeed.utils import safe_get_full_grad
+
+    found = {n: safe_get_full_grad(p) for n, p in engine.engine.module.named_parameters() if p.requires_grad}
+    gradients = {name: gradient.clone() for name, gradient in found.items()}
+    return {"gradients": gradients, "norm": engine.step(1e-3)}
+
+
+def main() -> None:
+    output, model_path = [a for a in sys.argv[1:] if not a.startswith("--local_rank")]
+    torch.set_num_threads(1)
+    init_distributed()
+    for stage in range(4):
+        for lora in (False, True):
+            found = accumulate(model_path, stage, lora)
+            if rank() == 0:
+                torch.save(found, Path(output) / f"{stage}-{'lora' if lora else 'full'}.pt")
+
+
+if __name__ == "__main__":
+    main()
