@@ -159,7 +159,7 @@ class CheckpointSettings(Settings):
     """When the state of the run is saved."""
 
     every_steps: int = Field(default=50, ge=1)
-    keep_last: int = Field(default=2, ge=1, description="newest checkpoints to keep; the best one is kept besides")
+    keep_last: int = Field(default=2, ge=1, description="newest checkpoints to keep; the best one is saved and kept besides")
 
 
 class HeldOutSettings(Settings):
@@ -301,7 +301,7 @@ class EvalConfig(Settings):
 
 DEEPSPEED_KEYS = frozenset(
     {
-        "zero_optimization", "zero_allow_untested_optimizer", "communication_data_type", "gradient_predivide_factor",
+        "zero_optimization", "zero_allow_untested_optimizer", "zero_force_ds_cpu_optimizer", "communication_data_type", "gradient_predivide_factor",
         "prescale_gradients", "sparse_gradients", "activation_checkpointing", "aio", "comms_logger", "flops_profiler",
         "wall_clock_breakdown", "memory_breakdown", "steps_per_print", "dump_state", "data_types", "seed",
     }
@@ -328,6 +328,8 @@ def check_deepspeed_file(path: Path) -> dict[str, Any]:
         raise ValueError(f"the DeepSpeed config {path} must hold one object")
     faults = [f"{path} sets {key!r}, which follows from {OWNED_KEYS[key]}: remove it" for key in data if key in OWNED_KEYS]
     unknown = [key for key in data if key not in OWNED_KEYS and key not in DEEPSPEED_KEYS]
+    if "stage" in data.get("zero_optimization", {}):
+        faults.append(f"{path} sets 'zero_optimization.stage', which is deepspeed.stage here: remove it")
     faults += [f"{path} has the unknown key {key!r}; known: {', '.join(sorted(DEEPSPEED_KEYS))}" for key in unknown]
     if '"auto"' in json.dumps(data):
         faults.append(f'{path} uses "auto", which only the Hugging Face Trainer understands: write the value or leave it out')

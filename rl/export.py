@@ -7,7 +7,8 @@ from pathlib import Path
 
 from problems.errors import LabError
 from rl.checkpoint import find_fault, latest
-from rl.policy import load_tokenizer, save_policy
+from rl.policy import save_policy
+from rl.runtime import quiet_libraries
 
 
 class ExportError(LabError):
@@ -51,9 +52,9 @@ def export(source: Path, output: Path, *, adapter: bool = False, best: bool = Fa
         temporary.rename(output)
         return output
     from peft import AutoPeftModelForCausalLM
+    from transformers import AutoTokenizer
 
-    from rl.config import ModelSettings
-
-    model = AutoPeftModelForCausalLM.from_pretrained(policy, torch_dtype="auto")
-    save_policy(model, load_tokenizer(ModelSettings(path=str(policy), pad_token=None)), output, merge=True)
+    quiet_libraries()
+    model = AutoPeftModelForCausalLM.from_pretrained(policy, dtype="auto")
+    save_policy(model, AutoTokenizer.from_pretrained(policy), output, merge=True)
     return output

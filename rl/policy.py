@@ -23,7 +23,7 @@ def check_model_path(path: str) -> None:
     if directory.is_dir():
         if not (directory / "config.json").is_file():
             raise PolicyError(f"{path} is a directory without config.json: not a Hugging Face model directory")
-    elif directory.exists() or path.count("/") != 1 or path.startswith((".", "/", "runs/")):
+    elif directory.exists() or path.strip("/").count("/") != 1 or path.startswith((".", "/", "runs/")):
         raise PolicyError(
             f"no model directory at {path}; give a directory with config.json, or a hub name like Qwen/Qwen2.5-0.5B"
         )
@@ -41,11 +41,10 @@ def load_tokenizer(settings: ModelSettings) -> Any:
             raise PolicyError(f"model.pad_token {settings.pad_token!r} is not in the vocabulary of {settings.path}")
         tokenizer.pad_token = settings.pad_token
     if tokenizer.pad_token_id is None:
-        special = [t for t in tokenizer.get_added_vocab() if t != tokenizer.eos_token]
-        hint = f", for instance {special[0]!r}" if special else ""
+        hint = tokenizer.eos_token or next(iter(tokenizer.get_added_vocab()), "TOKEN")
         raise PolicyError(
-            f"the tokenizer of {settings.path} has no pad token; name an unused token of its vocabulary with "
-            f"model.pad_token=...{hint} (not the end token: it would be masked out of the loss)"
+            f"the tokenizer of {settings.path} has no pad token; name a token of its vocabulary to pad with, for instance "
+            f"model.pad_token='{hint}' (padding is masked by position, so the end token will do)"
         )
     if tokenizer.eos_token_id is None:
         raise PolicyError(f"the tokenizer of {settings.path} has no end token: completions could never stop")

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 import sys
 import warnings
 from datetime import timedelta
@@ -60,17 +59,11 @@ def set_threads(threads: int | None) -> None:
     torch.set_num_threads(threads or max(1, cores // on_this_machine))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def init_distributed(timeout_minutes: float = 60.0) -> None:
     """Join the process group of the launcher, or make one of a single process. One path for one rank and for many."""
-    if "RANK" not in os.environ:
-        os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", LOCAL_SIZE="1")
-        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(_free_port()))
+    alone = "MASTER_ADDR" not in os.environ
+    if alone:
+        os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", LOCAL_SIZE="1")  # DeepSpeed reads them
     # ninja and other tools of this environment must be found by whatever DeepSpeed decides to compile
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     import deepspeed
@@ -83,9 +76,12 @@ def init_distributed(timeout_minutes: float = 60.0) -> None:
         # DeepSpeed would compile a shared-memory extension here (minutes on a cold machine) that serves only
         # inference_all_reduce, which nothing in training calls (deepspeed/comm/torch.py, build_shm_op).
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    if not torch.distributed.is_initialized():
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    if alone and not torch.distributed.is_initialized():  # no port, so nothing to collide with
+        torch.distributed.init_process_group(backend, store=torch.distributed.HashStore(), rank=0, world_size=1)
+    if not deepspeed.comm.is_initialized():
         deepspeed.init_distributed(
-            dist_backend="nccl" if torch.cuda.is_available() else "gloo",
+            dist_backend=backend,
             auto_mpi_discovery=False,
             timeout=timedelta(minutes=timeout_minutes),
             verbose=False,

@@ -70,7 +70,7 @@ class Tracker:
             id=wandb_id,
             resume="allow",
             config=dict(config),
-            settings=wandb.Settings(x_transaction_log_flush_interval=1.0, init_timeout=30, console="off"),  # type: ignore[call-arg]
+            settings=wandb.Settings(x_transaction_log_flush_interval=1.0, init_timeout=15, console="off"),  # type: ignore[call-arg]
         )
         self._wandb.define_metric(STEP_KEY)
         for prefix in ("train/*", "eval/*", "time/*"):

@@ -29,10 +29,10 @@ from rl.evaluate import accuracy, sample_all
 from rl.metrics import num_tokens, rollout_metrics
 from rl.policy import load_model, load_tokenizer, save_policy, stop_token_ids
 from rl.rollout import Drawn, RolloutWorker, draw_groups
-from rl.rundir import RunDirectory, write_atomic
+from rl.rundir import RunDirectory, RunDirectoryError, write_atomic
 from rl.runtime import init_distributed, quiet_libraries, rank, set_threads, world_size
 from rl.sampler import Sampler
-from rl.settings import Loaded, describe
+from rl.settings import Loaded, describe, parse_yaml
 from rl.stats import mean
 from rl.tracking import Tracker
 from rl.types import Batch, TrainState
@@ -80,7 +80,7 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             "step_time": time.perf_counter() - started,
         }
         record(parts, state, drawn, metrics, timing)
-        if due(config.checkpoint.every_steps, state.step, config.train.steps):
+        if due(config.checkpoint.every_steps, state.step, config.train.steps) or state.best_step == state.step:
             save_checkpoint(parts, state)
     return state
 
@@ -240,9 +240,40 @@ def run_training(loaded: Loaded[RunConfig], *, resume: bool = False) -> Path:
 
 def open_run(loaded: Loaded[RunConfig], resume: bool) -> RunDirectory:
     """Return the run directory, made by rank 0 before any other rank goes on."""
+    path, text = loaded.config.run.path, describe(loaded)
+    if resume and (path / "config.yaml").exists():
+        check_same_run(path, text)
     if rank() == 0:
-        return RunDirectory.create(loaded.config.run.path, describe(loaded), resume=resume)
-    return RunDirectory(loaded.config.run.path)
+        return RunDirectory.create(path, text, resume=resume)
+    return RunDirectory(path)
+
+
+MAY_CHANGE = (
+    "train.steps", "train.threads", "train.save_rollouts", "checkpoint", "tracking", "evaluation", "reward.workers",
+    "reward.timeout_seconds", "reward.batch_timeout_seconds", "reward.memory_megabytes", "run.dir",
+)  # fmt: skip
+
+
+def check_same_run(path: Path, text: str) -> None:
+    """Raise RunDirectoryError when a resumed run would not be the run that was begun."""
+    old, new = (flatten(parse_yaml(t, str(path))) for t in ((path / "config.yaml").read_text(), text))
+    changed = [key for key in old if key in new and old[key] != new[key] and not key.startswith(MAY_CHANGE)]
+    if changed:
+        shown = "\n  ".join(f"{key}: {old[key]!r} before, {new[key]!r} now" for key in changed[:20])
+        raise RunDirectoryError(
+            f"{path} was begun with other settings, so it cannot be resumed with these; use the old ones or another "
+            f"run.name:\n  {shown}"
+        )
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted key."""
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
 
 
 def _run(

@@ -85,7 +85,9 @@ def update_policy(
     """
     total = accumulate_gradients(engine, reference, batch, config, pad_id)
     if not torch.isfinite(total[0]):
-        raise NotFinite(f"the loss of step {step + 1} is {total[0].item()}; lower optimizer.learning_rate or raise warmup_steps")
+        raise NotFinite(
+            f"the loss of step {step + 1} is {total[0].item()}; lower optimizer.learning_rate or raise warmup_steps"
+        )
     rate = learning_rate(config, step)
     grad_norm = engine.step(rate)
     return _metrics(dict(zip(_SUMS, total.tolist(), strict=False)), total[len(_SUMS) :].tolist(), config) | {

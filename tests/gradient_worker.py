@@ -1,6 +1,6 @@
 """Run under the deepspeed launcher: for every ZeRO stage, full and LoRA, accumulate the gradient of a fixed batch.
 
-    gradient_worker OUTPUT MODEL    writes OUTPUT/<stage>-<full|lora>.pt
+gradient_worker OUTPUT MODEL    writes OUTPUT/<stage>-<full|lora>.pt
 """
 
 import sys

@@ -16,6 +16,7 @@ from rewards.types import Reward, Verdict
 from rl.types import Completion, Group, Rollout
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+LAUNCHER_VARIABLES = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_SIZE"}  # set by a run inside the test process
 DATA = Path(os.environ.get("REASONLAB_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
@@ -23,13 +24,20 @@ def environment(**extra: str) -> dict[str, str]:
     """Return the environment for a command of the lab run from elsewhere, one thread a process, W&B switched off."""
     settings = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled", **extra}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {**os.environ, "PATH": path, **settings}
+    inherited = {key: value for key, value in os.environ.items() if key not in LAUNCHER_VARIABLES}
+    return {**inherited, "PATH": path, **settings}
 
 
 def run_command(program: Sequence[str], cwd: Path, timeout: float = 300, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run a program to its end with captured output."""
     return subprocess.run(
-        [str(part) for part in program], cwd=cwd, capture_output=True, text=True, timeout=timeout, env=environment(**extra), check=False
+        [str(part) for part in program],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment(**extra),
+        check=False,
     )
 
 
@@ -62,7 +70,9 @@ def problem(number: int = 0) -> Problem:
     return Problem(id=f"p{number}", domain="chain", split="train", prompt="1+1=?", reference="2", source="test")
 
 
-def rollout(prompt: Sequence[int], completion: Sequence[int], logprobs: Sequence[float], reward: float, number: int = 0) -> Rollout:
+def rollout(
+    prompt: Sequence[int], completion: Sequence[int], logprobs: Sequence[float], reward: float, number: int = 0
+) -> Rollout:
     """Return a rollout with these tokens and this reward (0 or 1)."""
     verdict = Verdict(status="correct" if reward else "wrong")
     return Rollout(

@@ -43,9 +43,7 @@ def gradient(model, batch: Batch, cuts, chunk_tokens: int = 1000) -> torch.Tenso
     for cut in cuts:
         micro = collate([batch.rows[i] for i in cut], 0, torch.device("cpu"))
         logprobs, _ = scorer(micro.input_ids, micro.positions, micro.targets)
-        result = token_loss(
-            logprobs, micro.sampling_logprobs.double(), micro.advantages.double(), clip_low=0.2, clip_high=0.28
-        )
+        result = token_loss(logprobs, micro.sampling_logprobs.double(), micro.advantages.double(), clip_low=0.2, clip_high=0.28)
         (result.loss * micro.weights.double()).sum().backward()
     return torch.cat([p.grad.flatten() for p in model.parameters()])
 

@@ -30,9 +30,7 @@ def test_clipped_objective_by_hand():
 
 def test_k3_kl_by_hand():
     policy, reference = torch.tensor([math.log(0.5)]), torch.tensor([math.log(0.25)])
-    result = token_loss(
-        policy, policy, torch.zeros(1), clip_low=0.2, clip_high=0.2, reference_logprobs=reference, kl_coef=0.1
-    )
+    result = token_loss(policy, policy, torch.zeros(1), clip_low=0.2, clip_high=0.2, reference_logprobs=reference, kl_coef=0.1)
     # d = log(0.25 / 0.5) = -0.6931; exp(d) - d - 1 = 0.5 + 0.6931 - 1 = 0.1931
     assert result.kl is not None
     assert result.kl.item() == pytest.approx(0.193147, abs=1e-5)

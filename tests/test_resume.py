@@ -61,7 +61,9 @@ def same_files(first, second):
     assert names == [p.name for p in sorted((second / "rollouts").iterdir())]
     for name in names:
         assert (first / "rollouts" / name).read_bytes() == (second / "rollouts" / name).read_bytes()
-    weights = [(run / "checkpoints" / f"step-{STEPS:06d}" / "policy" / "model.safetensors").read_bytes() for run in (first, second)]
+    weights = [
+        (run / "checkpoints" / f"step-{STEPS:06d}" / "policy" / "model.safetensors").read_bytes() for run in (first, second)
+    ]
     assert weights[0] == weights[1]
 
 

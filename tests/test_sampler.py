@@ -65,7 +65,9 @@ def test_a_sample_does_not_depend_on_what_else_is_in_the_batch(policy):
 
 def test_rows_that_stop_early_leave_and_change_nothing_for_the_others(policy):
     without = draw(policy, max_tokens=24, group=8)
-    often = {int(sample.token_ids[len(sample.token_ids) // 2]) for sample in without.values()} | {1}  # tokens that occur: stops at different times
+    often = {int(sample.token_ids[len(sample.token_ids) // 2]) for sample in without.values()} | {
+        1
+    }  # tokens that occur: stops at different times
     with_stops = draw(policy, max_tokens=24, group=8, stop=often)
     ended = [sample for sample in with_stops.values() if sample.stopped]
     assert len({len(sample.token_ids) for sample in ended}) > 3
