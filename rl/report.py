@@ -21,7 +21,7 @@ from problems.errors import LabError
 from rl.rundir import read_rows, write_atomic
 
 BEFORE, AFTER = "#9aa5b1", "#1f6feb"
-_SHOWN_PROBLEMS = 6
+_SHOWN_PROBLEMS = 10
 _SHOWN_CHARACTERS = 600
 Row = Mapping[str, Any]
 
@@ -160,16 +160,18 @@ def _completion(row: Row) -> str:
 
 
 def _pairs(before: Sequence[Row], after: Sequence[Row]) -> str:
-    """Show the same problems before and after, from the easiest to the hardest, two samples each."""
+    """Show the first problem of each difficulty before and after, two samples each: nothing is picked by its result."""
     by_problem: dict[str, tuple[list[Row], list[Row]]] = {}
     for side, rows in enumerate((before, after)):
         for row in rows:
             by_problem.setdefault(row["problem_id"], ([], []))[side].append(row)
-    both = [pair for pair in by_problem.values() if pair[0] and pair[1]]
-    both.sort(key=lambda pair: str(sorted(pair[1][0]["difficulty"].items())))
-    chosen = both[:: max(1, len(both) // _SHOWN_PROBLEMS)][:_SHOWN_PROBLEMS]
+    first_of: dict[tuple[Any, ...], tuple[list[Row], list[Row]]] = {}
+    for pair in by_problem.values():
+        if pair[0] and pair[1]:
+            first_of.setdefault(tuple(pair[1][0]["difficulty"].values()), pair)
+    chosen = [first_of[key] for key in sorted(first_of, key=lambda values: [(str(type(v)), v) for v in values])]
     blocks = []
-    for old, new in chosen:
+    for old, new in chosen[:_SHOWN_PROBLEMS]:
         prompt, reference = html.escape(new[0]["prompt"]), html.escape(str(new[0]["reference"]))
         cards = "".join(
             f'<div class="card"><h3>{label}</h3>{"".join(_completion(row) for row in rows[:2])}</div>'
@@ -186,7 +188,11 @@ def page(title: str, picture: bytes, before: Row | None, after: Row | None, pair
     image = base64.b64encode(picture).decode()
     note = "<p class=note>95 % intervals in parentheses; problems are the unit.</p>"
     numbers = f"<h2>Numbers</h2>{note}{_numbers_table(before, after)}" if after else ""
-    texts = f"<h2>The same problems, before and after</h2>{pairs}" if pairs else ""
+    texts = (
+        f"<h2>The same problems, before and after</h2><p class=note>The first problem of each difficulty, two samples each.</p>{pairs}"
+        if pairs
+        else ""
+    )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
