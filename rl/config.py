@@ -301,7 +301,8 @@ class EvalConfig(Settings):
 
 DEEPSPEED_KEYS = frozenset(
     {
-        "zero_optimization", "zero_allow_untested_optimizer", "zero_force_ds_cpu_optimizer", "communication_data_type", "gradient_predivide_factor",
+        "zero_optimization", "zero_allow_untested_optimizer", "zero_force_ds_cpu_optimizer",
+        "communication_data_type", "gradient_predivide_factor",
         "prescale_gradients", "sparse_gradients", "activation_checkpointing", "aio", "comms_logger", "flops_profiler",
         "wall_clock_breakdown", "memory_breakdown", "steps_per_print", "dump_state", "data_types", "seed",
     }

@@ -188,11 +188,8 @@ def page(title: str, picture: bytes, before: Row | None, after: Row | None, pair
     image = base64.b64encode(picture).decode()
     note = "<p class=note>95 % intervals in parentheses; problems are the unit.</p>"
     numbers = f"<h2>Numbers</h2>{note}{_numbers_table(before, after)}" if after else ""
-    texts = (
-        f"<h2>The same problems, before and after</h2><p class=note>The first problem of each difficulty, two samples each.</p>{pairs}"
-        if pairs
-        else ""
-    )
+    rule = "<p class=note>The first problem of each difficulty, two samples each.</p>"
+    texts = f"<h2>The same problems, before and after</h2>{rule}{pairs}" if pairs else ""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>"

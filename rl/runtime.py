@@ -78,7 +78,8 @@ def init_distributed(timeout_minutes: float = 60.0) -> None:
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     if alone and not torch.distributed.is_initialized():  # no port, so nothing to collide with
-        torch.distributed.init_process_group(backend, store=torch.distributed.HashStore(), rank=0, world_size=1)
+        store = torch.distributed.HashStore()  # type: ignore[attr-defined]
+        torch.distributed.init_process_group(backend, store=store, rank=0, world_size=1)
     if not deepspeed.comm.is_initialized():
         deepspeed.init_distributed(
             dist_backend=backend,
