@@ -38,7 +38,8 @@ def group_standardised(rewards: Rewards) -> NDArray[np.float64]:
     counts = np.maximum((~np.isnan(values)).sum(axis=1, keepdims=True), 2)
     centred = _centred(values)
     deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / (counts - 1))
-    return centred / (deviation + EPSILON)
+    standardised: NDArray[np.float64] = centred / (deviation + EPSILON)
+    return standardised
 
 
 def batch_standardised(rewards: Rewards) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """The command line: what every command accepts, and how errors look. Imports torch only when a command starts its work."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from rl.config import EvalConfig, RunConfig, SftConfig, check_world
 from rl.settings import Loaded, describe, load_config
 
 Command = Callable[[Sequence[str]], int]
-OVERRIDES = "any setting as key.subkey=value; later ones win (see --settings for all of them)"
+OVERRIDES = "key=value: any setting as key.subkey=value; later ones win (see --settings for all of them)"
 
 
 def settings_help(model: type[BaseModel], prefix: str = "") -> list[str]:
@@ -35,12 +36,14 @@ def _short(value: Any) -> str:
 
 def make_parser(command: str, about: str, model: type[BaseModel]) -> argparse.ArgumentParser:
     """Return the parser shared by the commands that read a configuration."""
-    parser = argparse.ArgumentParser(prog=command, description=about, allow_abbrev=False)
+    # overrides are what the parser does not know: as a positional it would lose their order, and the value of `--a.b v`
+    parser = argparse.ArgumentParser(
+        prog=command, usage=f"{command} [options] [key=value ...]", description=about, epilog=OVERRIDES, allow_abbrev=False
+    )
     parser.add_argument("--config", type=Path, action="append", default=[], help="YAML file; may be repeated, later ones win")
     parser.add_argument("--dry-run", action="store_true", help="print the resolved settings and the plan, then stop")
     parser.add_argument("--settings", action="store_true", help="print every setting with its default, then stop")
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)  # the deepspeed launcher adds it
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=OVERRIDES)
     parser.set_defaults(model=model)
     return parser
 
@@ -51,7 +54,7 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argpars
     if flags.settings:
         print("\n".join(settings_help(flags.model)))
         return flags, None
-    return flags, load_config(flags.model, flags.config, [*flags.overrides, *rest])
+    return flags, load_config(flags.model, flags.config, rest)
 
 
 def clearly(command: Command) -> Command:
@@ -118,20 +121,22 @@ def eval_command(argv: Sequence[str]) -> int:
     flags, rest = parser.parse_known_args(list(argv))
     given: list[str] = []
     if flags.model is not None:
-        given.append(f"model.path={flags.model}")
+        given.append(f"model.path={json.dumps(flags.model)}")
     if flags.problems is not None:
         is_file = flags.problems.endswith(".jsonl") or Path(flags.problems).is_dir()
-        source = f"{{domain: jsonl, path: {flags.problems}}}" if is_file else f"{{domain: {flags.problems}}}"
+        source = (
+            f"{{domain: jsonl, path: {json.dumps(flags.problems)}}}" if is_file else f"{{domain: {json.dumps(flags.problems)}}}"
+        )
         given.append(f"problems=[{source}]")
     if flags.n is not None:
         given.append(f"samples={flags.n}")
     if flags.model is not None and not flags.config:
         name = "-".join(["eval", Path(flags.problems or "").stem, *Path(flags.model).parts[-2:]]).replace("--", "-")
-        given.append(f"run.name={name}")
+        given.append(f"run.name={json.dumps(name)}")
     if flags.settings:
         print("\n".join(settings_help(EvalConfig)))
         return 0
-    loaded = load_config(EvalConfig, flags.config, [*given, *flags.overrides, *rest])
+    loaded = load_config(EvalConfig, flags.config, [*given, *rest])
     if flags.dry_run:
         print(describe(loaded), end="")
         return 0
