@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from problems.errors import LabError
 from rl.config import EvalConfig, RunConfig, SftConfig, check_world
-from rl.settings import Loaded, describe, load_config
+from rl.settings import C, Loaded, describe, load_config
 
 Command = Callable[[Sequence[str]], int]
 OVERRIDES = "key=value: any setting as key.subkey=value; later ones win (see --settings for all of them)"
@@ -34,7 +34,7 @@ def _short(value: Any) -> str:
     return "[]" if value == () else str(value)
 
 
-def make_parser(command: str, about: str, model: type[BaseModel]) -> argparse.ArgumentParser:
+def make_parser(command: str, about: str) -> argparse.ArgumentParser:
     """Return the parser shared by the commands that read a configuration."""
     # overrides are what the parser does not know: as a positional it would lose their order, and the value of `--a.b v`
     parser = argparse.ArgumentParser(
@@ -44,17 +44,16 @@ def make_parser(command: str, about: str, model: type[BaseModel]) -> argparse.Ar
     parser.add_argument("--dry-run", action="store_true", help="print the resolved settings and the plan, then stop")
     parser.add_argument("--settings", action="store_true", help="print every setting with its default, then stop")
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)  # the deepspeed launcher adds it
-    parser.set_defaults(model=model)
     return parser
 
 
-def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, Loaded[Any] | None]:
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str], model: type[C]) -> tuple[argparse.Namespace, Loaded[C] | None]:
     """Return the flags and the configuration, or None for it after `--settings` was answered."""
     flags, rest = parser.parse_known_args(list(argv))
     if flags.settings:
-        print("\n".join(settings_help(flags.model)))
+        print("\n".join(settings_help(model)))
         return flags, None
-    return flags, load_config(flags.model, flags.config, rest)
+    return flags, load_config(model, flags.config, rest)
 
 
 def clearly(command: Command) -> Command:
@@ -76,9 +75,9 @@ def clearly(command: Command) -> Command:
 @clearly
 def train_command(argv: Sequence[str]) -> int:
     """`reasonlab train` and `deepspeed --module rl.train`."""
-    parser = make_parser("reasonlab train", "Reinforcement learning from verifiable rewards.", RunConfig)
+    parser = make_parser("reasonlab train", "Reinforcement learning from verifiable rewards.")
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint of this run")
-    flags, loaded = parse(parser, argv)
+    flags, loaded = parse(parser, argv, RunConfig)
     if loaded is None:
         return 0
     if flags.dry_run:
@@ -98,8 +97,8 @@ def train_command(argv: Sequence[str]) -> int:
 @clearly
 def sft_command(argv: Sequence[str]) -> int:
     """`reasonlab sft`."""
-    parser = make_parser("reasonlab sft", "Cold start: imitation of worked solutions.", SftConfig)
-    flags, loaded = parse(parser, argv)
+    parser = make_parser("reasonlab sft", "Cold start: imitation of worked solutions.")
+    flags, loaded = parse(parser, argv, SftConfig)
     if loaded is None:
         return 0
     if flags.dry_run:
@@ -114,7 +113,7 @@ def sft_command(argv: Sequence[str]) -> int:
 @clearly
 def eval_command(argv: Sequence[str]) -> int:
     """`reasonlab eval`."""
-    parser = make_parser("reasonlab eval", "How good a model is on a problem set, with 95 % intervals.", EvalConfig)
+    parser = make_parser("reasonlab eval", "How good a model is on a problem set, with 95 % intervals.")
     parser.add_argument("--model", help="model directory or hub name (model.path)")
     parser.add_argument("--problems", help="a domain (chain, arithmetic, countdown, gsm8k) or a JSONL file of problems")
     parser.add_argument("--n", type=int, help="completions a problem (samples)")

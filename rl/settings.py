@@ -214,6 +214,8 @@ def _explain(model: type[BaseModel], error: ValidationError, origin: Mapping[str
         came = _came_from(dotted, origin)
         source = f" (from {came})" if came else ""
         if fault["type"] == "extra_forbidden":
+            inner = next((where for key, where in origin.items() if key.startswith(f"{dotted}.")), None)
+            source = source or (f" (from {inner})" if inner else "")
             lines.append(f"unknown key {dotted!r}{source}{_nearest(dotted, known)}")
         elif fault["type"] == "missing":
             lines.append(f"{dotted!r} is required and was not given")

@@ -40,7 +40,8 @@ def estimate(per_problem: Sequence[float]) -> Estimate:
     trials = max(count, p * (1 - p) / variance) if variance > 0 else count
     centre = (p + Z95**2 / (2 * trials)) / (1 + Z95**2 / trials)
     half = Z95 / (1 + Z95**2 / trials) * math.sqrt(p * (1 - p) / trials + Z95**2 / (4 * trials**2))
-    return Estimate(value=p, low=max(0.0, centre - half), high=min(1.0, centre + half), problems=count)
+    low, high = max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))  # rounding must not put p outside
+    return Estimate(value=p, low=low, high=high, problems=count)
 
 
 def pass_at_k(samples: int, correct: int, k: int) -> float:

@@ -32,4 +32,5 @@ def public_data(name: str) -> Path:
 def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a new interpreter in the repository root."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
