@@ -5,7 +5,7 @@ from random import Random
 
 from pydantic import Field
 
-from problems.types import Domain, Draft, Problem, SourceConfig, boxed, thinking
+from problems.types import Domain, Draft, PositiveRange, Problem, ProblemError, SourceConfig, boxed, thinking
 
 _PRODUCT = re.compile(r"(?<!\d)(-?\d+)\*(-?\d+)")
 _SUM = re.compile(r"(?<!\d)(-?\d+)([+-])(-?\d+)")
@@ -15,8 +15,8 @@ _INNERMOST = re.compile(r"\(([^()]*)\)")
 class ArithmeticConfig(SourceConfig):
     """Settings of `arithmetic`."""
 
-    operands: tuple[int, int] = Field(default=(2, 4), description="fewest and most numbers in the expression")
-    digits: tuple[int, int] = Field(default=(1, 2), description="fewest and most digits of a number")
+    operands: PositiveRange = Field(default=(2, 4), description="fewest and most numbers in the expression")
+    digits: PositiveRange = Field(default=(1, 2), description="fewest and most digits of a number")
     operators: str = Field(default="+-*", min_length=1, pattern=r"^[-+*]+$", description="operators to draw from")
     parentheses: float = Field(default=0.3, ge=0, le=1, description="chance that a sub-expression is put in parentheses")
 
@@ -36,7 +36,8 @@ def _reduce_once(expression: str) -> tuple[str, str]:
     start, text = (inner.start(), inner.group(1)) if inner else (0, expression)
     match = _PRODUCT.search(text) or _SUM.search(text)
     if match is None:
-        assert inner is not None, f"nothing left to do in {expression!r}"
+        if inner is None:
+            raise ProblemError(f"cannot work out {expression[:60]!r}: expected integers, + - * and parentheses")
         return "", expression[:start] + text + expression[inner.end() :]
     if match.re is _PRODUCT:
         left, operator, right = match.group(1), "*", match.group(2)

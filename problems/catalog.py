@@ -69,7 +69,7 @@ def solve(problem: Problem, style: str) -> str:
     """Return a worked solution in `style` (one of STYLES); its details are drawn from a stream named by the problem."""
     if style not in STYLES:
         raise ProblemError(f"unknown solution style {style!r}: expected one of {', '.join(STYLES)}")
-    if problem.domain in DOMAINS and problem.solution is None:
+    if problem.domain in DOMAINS and problem.solution is None and (style != "direct" or problem.reference is None):
         return DOMAINS[problem.domain].solve(problem, style, derive_rng("solution", problem.id, style))
     if problem.reference is None:
         raise ProblemError(f"problem {problem.id} ({problem.source}) has no reference to write a solution from")

@@ -9,15 +9,16 @@ from random import Random
 
 from pydantic import Field
 
-from problems.types import Domain, Draft, Problem, SourceConfig, boxed, thinking
+from problems.types import Domain, Draft, Problem, ProblemError, RangeFromTwo, SourceConfig, boxed, thinking
 
 _STEP = re.compile(r"([-+*])(\d)")
+_PROMPT = re.compile(r"\d(?:[-+*]\d)+=\?", re.ASCII)
 
 
 class ChainConfig(SourceConfig):
     """Settings of `chain`."""
 
-    terms: tuple[int, int] = Field(default=(3, 6), description="fewest and most digits in the expression")
+    terms: RangeFromTwo = Field(default=(3, 6), description="fewest and most digits in the expression")
 
 
 def _apply(left: int, operator: str, right: int) -> int:
@@ -51,6 +52,8 @@ def generate(rng: Random, config: ChainConfig) -> Draft:
 
 def solve(problem: Problem, style: str, rng: Random) -> str:
     """Write the answer at once, step by step, or step by step with one slip that is noticed and mended."""
+    if not _PROMPT.fullmatch(problem.prompt):
+        raise ProblemError(f"problem {problem.id} ({problem.source}) is no chain of digits: {problem.prompt[:60]!r}")
     steps = _steps(problem.prompt)
     answer = str(steps[-1][3])
     if style == "direct":

@@ -8,15 +8,16 @@ from random import Random
 
 from pydantic import Field
 
-from problems.types import Domain, Draft, Problem, SourceConfig, boxed, thinking
+from problems.types import Domain, Draft, Problem, ProblemError, RangeFromTwo, SourceConfig, boxed, thinking
 
 Step = tuple[int, str, int, int]
+_MAX_ATTEMPTS = 10_000
 
 
 class CountdownConfig(SourceConfig):
     """Settings of `countdown`."""
 
-    numbers: tuple[int, int] = Field(default=(3, 4), description="fewest and most numbers given")
+    numbers: RangeFromTwo = Field(default=(3, 4), description="fewest and most numbers given")
     largest: int = Field(default=20, ge=2, description="largest number given")
     max_target: int = Field(default=100, ge=2, description="largest target")
 
@@ -46,13 +47,19 @@ def _combine(rng: Random, numbers: list[int]) -> tuple[list[Step], list[str], in
 def generate(rng: Random, config: CountdownConfig) -> Draft:
     """Draw numbers and a target that they reach."""
     count = rng.randint(*config.numbers)
-    while True:
+    for _ in range(_MAX_ATTEMPTS):
         numbers = [rng.randint(1, config.largest) for _ in range(count)]
         steps, texts, target = _combine(rng, numbers)
         if 1 <= target <= config.max_target and target not in numbers:
             break
+    else:
+        raise ProblemError(
+            f"countdown found no target up to {config.max_target} for {count} numbers up to {config.largest} in "
+            f"{_MAX_ATTEMPTS} tries: raise max_target, or give fewer or smaller numbers"
+        )
     return Draft(
         prompt=countdown_prompt(numbers, target),
+        same_as=countdown_prompt(sorted(numbers), target),
         reference=None,
         checks={
             "numbers": numbers,
@@ -66,6 +73,8 @@ def generate(rng: Random, config: CountdownConfig) -> Draft:
 
 def solve(problem: Problem, style: str, rng: Random) -> str:
     """Write one right expression at once, after its steps, or after a failed try that is noticed."""
+    if "witness" not in problem.checks:
+        raise ProblemError(f"problem {problem.id} ({problem.source}) came without a worked solution")
     witness, target = problem.checks["witness"], problem.checks["target"]
     if style == "direct":
         return boxed(witness)
@@ -79,9 +88,10 @@ def solve(problem: Problem, style: str, rng: Random) -> str:
 
 
 def perturb(problem: Problem, rng: Random) -> str:
-    """Return an expression with the right value that uses a number which was not given, or one number twice."""
-    witness = problem.checks["witness"]
-    return rng.choice([f"{witness}+0", f"{witness}*1", f"({witness})-{problem.checks['numbers'][0]}", "1+1"])
+    """Return an expression that uses a number which was not given, or one number twice."""
+    numbers, target = problem.checks["numbers"], problem.checks["target"]
+    witness = problem.checks.get("witness", "+".join(map(str, numbers)))
+    return rng.choice([f"{witness}+0", f"{witness}*1", f"({witness})-{numbers[0]}", f"{target}+{numbers[0]}-{numbers[0]}"])
 
 
 DOMAIN = Domain(name="countdown", config=CountdownConfig, generate=generate, solve=solve, perturb=perturb)

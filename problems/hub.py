@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def read_jsonl(path: Path) -> list[Row]:
     rows: list[Row] = []
     broken: list[str] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines() would also cut at U+2028 inside a text
     except (OSError, UnicodeDecodeError) as error:
         raise ProblemError(f"cannot read the problem file {path}: {error}") from None
     for number, line in enumerate(lines, start=1):
@@ -93,7 +94,10 @@ def plain_problem(row: Row, split: str, where: str) -> Problem:
     reference = row.get("reference")
     if reference is None and not row.get("checks"):
         raise ProblemError(f"{where}: a problem needs a 'reference' or 'checks', or nothing can verify it")
-    domain = row.get("domain", "arithmetic")
+    domain = row.get("domain") or "arithmetic"
+    for column, kind in (("domain", str), ("checks", dict), ("difficulty", dict), ("solution", str)):
+        if row.get(column) is not None and not isinstance(row[column], kind):
+            raise ProblemError(f"{where}: {column!r} must be a {kind.__name__}, found {row[column]!r:.60}")
     return Problem(
         id=str(row.get("id") or content_hash(domain, row["prompt"], str(reference))),
         domain=domain,
@@ -105,6 +109,13 @@ def plain_problem(row: Row, split: str, where: str) -> Problem:
         source=where,
         solution=row.get("solution"),
     )
+
+
+@lru_cache(maxsize=8)
+def _order(seed: int, epoch: int, count: int) -> tuple[int, ...]:
+    order = list(range(count))
+    derive_rng("order", seed, epoch).shuffle(order)
+    return tuple(order)
 
 
 @dataclass(frozen=True)
@@ -124,9 +135,7 @@ class FiniteSource:
         epoch, position = divmod(index, len(items))
         if split != "train":
             return items[position]
-        order = list(range(len(items)))
-        derive_rng("order", self.seed, epoch).shuffle(order)
-        return items[order[position]]
+        return items[_order(self.seed, epoch, len(items))[position]]
 
     def size(self, split: str) -> int:
         """Return how many different problems `split` holds."""
@@ -165,7 +174,8 @@ def _finite(
     for split, (where, rows) in raw.items():
         for number, row in enumerate(rows, start=1):
             problem = convert(row, split, f"{where}:{number}")
-            held_out = split == "train" and derive_seed("validation", problem.id) % _VALIDATION_SHARE == 0
+            content = content_hash(problem.domain, problem.prompt, str(problem.reference))
+            held_out = split == "train" and derive_seed("validation", content) % _VALIDATION_SHARE == 0
             if held_out and not own_validation:
                 problem = convert(row, "validation", f"{where}:{number}")
             splits[problem.split].append(problem)

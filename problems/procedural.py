@@ -23,7 +23,7 @@ class ProceduralSource:
         for attempt in range(_MAX_ATTEMPTS):
             rng = derive_rng("problem", self.domain.name, self.seed, split, index, attempt)
             draft = self.domain.generate(rng, self.config)
-            if content_split(draft.prompt) == split:
+            if content_split(draft.same_as or draft.prompt) == split:
                 return Problem(
                     id=content_hash(self.domain.name, draft.prompt, draft.reference or ""),
                     domain=self.domain.name,

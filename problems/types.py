@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from problems.errors import LabError
 
@@ -48,15 +48,31 @@ class ProblemSource(Protocol):
 class SourceConfig(BaseModel):
     """Settings common to all sources; each domain adds its own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     weight: float = Field(default=1.0, gt=0, description="share of the mixture, relative to the other sources")
+
+
+def _ascending(bounds: tuple[int, int]) -> tuple[int, int]:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"the first number is the smallest, {bounds[0]} is above {bounds[1]}")
+    return bounds
+
+
+Positive = Annotated[int, Field(ge=1)]
+AtLeastTwo = Annotated[int, Field(ge=2)]
+PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+RangeFromTwo = Annotated[tuple[AtLeastTwo, AtLeastTwo], AfterValidator(_ascending)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """What a procedural domain generates: a problem before it has a split and an id."""
+    """What a procedural domain generates: a problem before it has a split and an id.
+
+    Drafts of equal `same_as` are the same problem in other words and belong to one split; None: the prompt decides.
+    """
 
     prompt: str
+    same_as: str | None = None
     reference: str | None
     checks: Mapping[str, Any] = field(default_factory=dict)
     difficulty: Mapping[str, int | float | str] = field(default_factory=dict)
@@ -66,7 +82,8 @@ class Draft:
 class Domain:
     """A procedural domain as data: its settings and three pure functions.
 
-    `perturb` returns a wrong answer close to the right one; a verifier that accepts it is broken.
+    `perturb` returns a wrong answer close to the right one; a verifier that accepts it is broken. `solve` raises
+    ProblemError for a problem that the domain did not generate itself (a file may hold others).
     """
 
     name: str

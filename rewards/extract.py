@@ -9,6 +9,7 @@ import re
 
 MAX_ANSWER_CHARACTERS = 10_000
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _HASHES = re.compile("####")
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 
@@ -23,20 +24,17 @@ def after_thinking(completion: str) -> str | None:
 
 def last_box(text: str) -> str | None:
     r"""Return the content of the last `\boxed{...}` whose braces close, or None."""
-    for start in reversed([match.end() for match in _BOX.finditer(text)]):
-        depth, position = 1, start
-        while position < len(text) and depth:
-            character = text[position]
-            if character == "\\":
-                position += 1
-            elif character == "{":
-                depth += 1
-            elif character == "}":
-                depth -= 1
-            position += 1
-        if depth == 0:
-            return text[start : position - 1]
-    return None
+    boxes = {match.end() - 1 for match in _BOX.finditer(text)}
+    last: tuple[int, int] | None = None  # the braces of the last box that closed
+    unclosed: list[int] = []
+    for match in _BRACE.finditer(text):  # one pass: ten thousand boxes that never close must not stall
+        if match[0] == "{":
+            unclosed.append(match.start())
+        elif match[0] == "}" and unclosed:
+            pair = unclosed.pop(), match.start()
+            if pair[0] in boxes and (last is None or pair > last):
+                last = pair
+    return None if last is None else text[last[0] + 1 : last[1]]
 
 
 def final_answer(completion: str) -> str | None:

@@ -2,7 +2,9 @@
 
 `SIGALRM` is no time-out: it fails off the main thread and cannot stop C code. Here every verdict is made in a worker
 process; one that does not answer in time is killed with its whole process group and replaced, and its verdict is
-`timeout`. Each worker is served by one thread, so verdicts arrive while the caller goes on (sampling, for instance).
+`timeout`. A worker that dies is replaced and asked once more, since something else may have killed it; when that one
+dies too, the answer did it, and the verdict is `timeout` as well. Each worker is served by one thread, so verdicts
+arrive while the caller goes on (sampling, for instance).
 """
 
 import contextlib
@@ -17,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
 
 from problems.types import Problem
@@ -31,13 +33,17 @@ class WorkerDied(Exception):
     """The worker process ended without an answer."""
 
 
+class WorkerUnusable(Exception):
+    """The worker process did not start, or said something that is no verdict: the grader's fault."""
+
+
 class _Worker:
     """One verifier process and the pipe to it."""
 
-    def __init__(self, memory_megabytes: int):
-        self.fresh = True
+    def __init__(self, module: str, memory_megabytes: int):
+        self.ready = False
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "rewards.worker", str(memory_megabytes)],
+            [sys.executable, "-m", module, str(memory_megabytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -46,46 +52,72 @@ class _Worker:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
-        os.set_blocking(self.stdout.fileno(), False)
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(self.stdout, selectors.EVENT_READ)
+        for pipe in (self.stdin, self.stdout):
+            os.set_blocking(pipe.fileno(), False)
+        self.reading, self.writing = selectors.DefaultSelector(), selectors.DefaultSelector()
+        self.reading.register(self.stdout, selectors.EVENT_READ)
+        self.writing.register(self.stdin, selectors.EVENT_WRITE)
 
-    def ask(self, request: bytes, timeout_seconds: float) -> bytes:
-        """Send one line and return the line that answers it; raises TimeoutError or WorkerDied."""
-        deadline = time.monotonic() + timeout_seconds + (_START_SECONDS if self.fresh else 0)
+    def ask(self, request: bytes, timeout_seconds: float) -> Verdict:
+        """Send one line and return the verdict that answers it; raises TimeoutError, WorkerDied or WorkerUnusable."""
+        if not self.ready:  # starting up is not the answer's time
+            try:
+                self._read_line(time.monotonic() + _START_SECONDS)
+            except (TimeoutError, WorkerDied):
+                raise WorkerUnusable("the verifier process did not start, see its error output") from None
+            self.ready = True
+        deadline = time.monotonic() + timeout_seconds
+        self._write(request, deadline)
+        reply = self._read_line(deadline)
         try:
-            self.stdin.write(request)
-            self.stdin.flush()
-        except OSError:
-            raise WorkerDied from None
-        reply = b""
-        while not reply.endswith(b"\n"):
-            if not self.selector.select(max(0.0, deadline - time.monotonic())):
+            return Verdict(**json.loads(reply))
+        except (ValueError, TypeError) as error:
+            raise WorkerUnusable(f"the verifier process said something that is no verdict: {error}"[:200]) from None
+
+    def _write(self, data: bytes, deadline: float) -> None:
+        while data:
+            if not self.writing.select(max(0.0, deadline - time.monotonic())):
                 raise TimeoutError
-            chunk = self.stdout.read(65536)
-            if chunk == b"":
+            try:
+                data = data[os.write(self.stdin.fileno(), data[:65536]) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise WorkerDied from None
+
+    def _read_line(self, deadline: float) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            if not self.reading.select(max(0.0, deadline - time.monotonic())):
+                raise TimeoutError
+            chunk = os.read(self.stdout.fileno(), 65536)
+            if not chunk:
                 raise WorkerDied
-            reply += chunk or b""
-        self.fresh = False
-        return reply
+            line += chunk
+        return line
 
     def kill(self) -> None:
         """End the process and everything it started, and reap it."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        self.selector.close()
+        self.reading.close()
+        self.writing.close()
         for pipe in (self.stdin, self.stdout):
             with contextlib.suppress(OSError):  # bytes that the dead worker never read
                 pipe.close()
 
 
 class VerifierPool:
-    """Grades (problem, completion) pairs in `workers` processes. Use as a context manager."""
+    """Grades (problem, completion) pairs in `workers` processes that run `module`. Use as a context manager."""
 
-    def __init__(self, workers: int = 1, timeout_seconds: float = 5.0, memory_megabytes: int = 2048):
+    def __init__(
+        self, workers: int = 1, timeout_seconds: float = 5.0, memory_megabytes: int = 2048, module: str = "rewards.worker"
+    ):
         self.timeout_seconds = timeout_seconds
         self.memory_megabytes = memory_megabytes
+        self.module = module
+        self._closed = False
         self.restarts = 0
         self._queue: queue.SimpleQueue[tuple[Future[Verdict], bytes] | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._serve, daemon=True, name=f"verifier-{i}") for i in range(workers)]
@@ -94,6 +126,8 @@ class VerifierPool:
 
     def submit(self, problem: Problem, completion: str) -> Future[Verdict]:
         """Queue one completion; the future always ends in a Verdict, never in an exception."""
+        if self._closed:
+            raise RuntimeError("the verifier pool is closed")
         future: Future[Verdict] = Future()
         request = json.dumps({"problem": asdict(problem), "completion": completion}).encode() + b"\n"
         self._queue.put((future, request))
@@ -105,6 +139,7 @@ class VerifierPool:
 
     def close(self) -> None:
         """End all workers; verdicts that are still queued are dropped."""
+        self._closed = True
         while not self._queue.empty():
             item = self._queue.get()
             if item is not None:
@@ -122,25 +157,39 @@ class VerifierPool:
 
     def _serve(self) -> None:
         """Serve the queue with one worker at a time, replacing it when it dies."""
-        worker = _Worker(self.memory_megabytes)
+        worker = self._start()
         while (item := self._queue.get()) is not None:
             future, request = item
             if not future.set_running_or_notify_cancel():
                 continue
             started = time.monotonic()
-            try:
-                verdict = Verdict(**json.loads(worker.ask(request, self.timeout_seconds)))
-            except (TimeoutError, WorkerDied) as failure:
-                worker.kill()
-                code = worker.process.returncode
-                detail = f"no verdict within {self.timeout_seconds:g} s"
-                if isinstance(failure, WorkerDied):
-                    detail = f"the verifier process died (exit status {code})"
-                verdict = Verdict(status="timeout", detail=detail, seconds=time.monotonic() - started)
-                self.restarts += 1
-                worker = _Worker(self.memory_megabytes)
-            future.set_result(verdict)
+            verdict, worker = self._decide(worker, request)
+            future.set_result(verdict if verdict.seconds else replace(verdict, seconds=time.monotonic() - started))
         worker.kill()
+
+    def _start(self) -> _Worker:
+        return _Worker(self.module, self.memory_megabytes)
+
+    def _decide(self, worker: _Worker, request: bytes) -> tuple[Verdict, _Worker]:
+        """Return the verdict on `request` and the worker for the next one."""
+        for _ in range(2):
+            try:
+                return worker.ask(request, self.timeout_seconds), worker
+            except (TimeoutError, WorkerDied, WorkerUnusable) as failure:
+                worker.kill()
+                verdict = self._blame(failure, worker.process.returncode)
+                self.restarts += 1
+                worker = self._start()
+                if not isinstance(failure, WorkerDied):
+                    break
+        return verdict, worker
+
+    def _blame(self, failure: Exception, exit_status: int) -> Verdict:
+        if isinstance(failure, WorkerUnusable):
+            return Verdict(status="error", detail=str(failure))
+        if isinstance(failure, WorkerDied):
+            return Verdict(status="timeout", detail=f"the verifier process died twice (exit status {exit_status})")
+        return Verdict(status="timeout", detail=f"no verdict within {self.timeout_seconds:g} s")
 
 
 def collect(futures: list[Future[Verdict]], deadline_seconds: float | None = None) -> list[Verdict]:

@@ -14,7 +14,7 @@ _WELL_FORMED = re.compile(r"\s*<think>(?:(?!</?think>).)+</think>(?:(?!</?think>
 class RewardConfig(BaseModel):
     """How verdicts are made and what they pay."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     format_weight: float = Field(
         default=0.0, ge=0, description="paid on top of a correct answer that thinks inside <think>...</think> first"
     )

@@ -1,7 +1,7 @@
 """The verifier process: one JSON request a line on standard input, one JSON verdict a line on standard output.
 
-It lives in a session of its own with bounded memory, ignores the signals meant for the trainer, and ends when its input
-closes, so that a killed trainer leaves nothing behind.
+Its first line is empty and says that it is ready. It lives in a session of its own with bounded memory, ignores the
+signals meant for the trainer, and ends when its input closes, so that a killed trainer leaves nothing behind.
 """
 
 import json
@@ -24,6 +24,8 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a stray print must not look like a verdict
+    replies.write("\n")
+    replies.flush()
     for line in sys.stdin:
         request = json.loads(line)
         verdict = verify(Problem(**request["problem"]), request["completion"])

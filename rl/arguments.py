@@ -1,6 +1,7 @@
 """The command line: what every command accepts, and how errors look. Imports torch only when a command starts its work."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -11,10 +12,10 @@ from pydantic import BaseModel
 
 from problems.errors import LabError
 from rl.config import EvalConfig, RunConfig, SftConfig, check_world
-from rl.settings import Loaded, describe, load_config
+from rl.settings import C, Loaded, describe, load_config
 
 Command = Callable[[Sequence[str]], int]
-OVERRIDES = "any setting as key.subkey=value; later ones win (see --settings for all of them)"
+OVERRIDES = "key=value: any setting as key.subkey=value; later ones win (see --settings for all of them)"
 
 
 def settings_help(model: type[BaseModel], prefix: str = "") -> list[str]:
@@ -34,25 +35,26 @@ def _short(value: Any) -> str:
     return "[]" if value == () else str(value)
 
 
-def make_parser(command: str, about: str, model: type[BaseModel]) -> argparse.ArgumentParser:
+def make_parser(command: str, about: str) -> argparse.ArgumentParser:
     """Return the parser shared by the commands that read a configuration."""
-    parser = argparse.ArgumentParser(prog=command, description=about, allow_abbrev=False)
+    # overrides are what the parser does not know: as a positional it would lose their order, and the value of `--a.b v`
+    parser = argparse.ArgumentParser(
+        prog=command, usage=f"{command} [options] [key=value ...]", description=about, epilog=OVERRIDES, allow_abbrev=False
+    )
     parser.add_argument("--config", type=Path, action="append", default=[], help="YAML file; may be repeated, later ones win")
     parser.add_argument("--dry-run", action="store_true", help="print the resolved settings and the plan, then stop")
     parser.add_argument("--settings", action="store_true", help="print every setting with its default, then stop")
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)  # the deepspeed launcher adds it
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=OVERRIDES)
-    parser.set_defaults(model=model)
     return parser
 
 
-def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, Loaded[Any] | None]:
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str], model: type[C]) -> tuple[argparse.Namespace, Loaded[C] | None]:
     """Return the flags and the configuration, or None for it after `--settings` was answered."""
     flags, rest = parser.parse_known_args(list(argv))
     if flags.settings:
-        print("\n".join(settings_help(flags.model)))
+        print("\n".join(settings_help(model)))
         return flags, None
-    return flags, load_config(flags.model, flags.config, [*flags.overrides, *rest])
+    return flags, load_config(model, flags.config, rest)
 
 
 def clearly(command: Command) -> Command:
@@ -75,9 +77,9 @@ def clearly(command: Command) -> Command:
 @clearly
 def train_command(argv: Sequence[str]) -> int:
     """`reasonlab train` and `deepspeed --module rl.train`."""
-    parser = make_parser("reasonlab train", "Reinforcement learning from verifiable rewards.", RunConfig)
+    parser = make_parser("reasonlab train", "Reinforcement learning from verifiable rewards.")
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint of this run")
-    flags, loaded = parse(parser, argv)
+    flags, loaded = parse(parser, argv, RunConfig)
     if loaded is None:
         return 0
     if flags.dry_run:
@@ -97,8 +99,8 @@ def train_command(argv: Sequence[str]) -> int:
 @clearly
 def sft_command(argv: Sequence[str]) -> int:
     """`reasonlab sft`."""
-    parser = make_parser("reasonlab sft", "Cold start: imitation of worked solutions.", SftConfig)
-    flags, loaded = parse(parser, argv)
+    parser = make_parser("reasonlab sft", "Cold start: imitation of worked solutions.")
+    flags, loaded = parse(parser, argv, SftConfig)
     if loaded is None:
         return 0
     if flags.dry_run:
@@ -113,27 +115,29 @@ def sft_command(argv: Sequence[str]) -> int:
 @clearly
 def eval_command(argv: Sequence[str]) -> int:
     """`reasonlab eval`."""
-    parser = make_parser("reasonlab eval", "How good a model is on a problem set, with 95 % intervals.", EvalConfig)
+    parser = make_parser("reasonlab eval", "How good a model is on a problem set, with 95 % intervals.")
     parser.add_argument("--model", help="model directory or hub name (model.path)")
     parser.add_argument("--problems", help="a domain (chain, arithmetic, countdown, gsm8k) or a JSONL file of problems")
     parser.add_argument("--n", type=int, help="completions a problem (samples)")
     flags, rest = parser.parse_known_args(list(argv))
     given: list[str] = []
     if flags.model is not None:
-        given.append(f"model.path={flags.model}")
+        given.append(f"model.path={json.dumps(flags.model)}")
     if flags.problems is not None:
         is_file = flags.problems.endswith(".jsonl") or Path(flags.problems).is_dir()
-        source = f"{{domain: jsonl, path: {flags.problems}}}" if is_file else f"{{domain: {flags.problems}}}"
+        source = (
+            f"{{domain: jsonl, path: {json.dumps(flags.problems)}}}" if is_file else f"{{domain: {json.dumps(flags.problems)}}}"
+        )
         given.append(f"problems=[{source}]")
     if flags.n is not None:
         given.append(f"samples={flags.n}")
     if flags.model is not None and not flags.config:
         name = "-".join(["eval", Path(flags.problems or "").stem, *Path(flags.model).parts[-2:]]).replace("--", "-")
-        given.append(f"run.name={name}")
+        given.append(f"run.name={json.dumps(name)}")
     if flags.settings:
         print("\n".join(settings_help(EvalConfig)))
         return 0
-    loaded = load_config(EvalConfig, flags.config, [*given, *flags.overrides, *rest])
+    loaded = load_config(EvalConfig, flags.config, [*given, *rest])
     if flags.dry_run:
         print(describe(loaded), end="")
         return 0

@@ -15,19 +15,20 @@ from problems.types import STYLES
 from rewards.shaping import RewardConfig
 
 Dtype = Literal["fp32", "bf16"]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 Sources = Annotated[tuple[AnySource, ...], Field(min_length=1)]
 
 
 class Settings(BaseModel):
     """Frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
 class RunSettings(Settings):
     """Where a run lives."""
 
-    name: str = Field(description="name of the run and of its directory")
+    name: str = Field(min_length=1, description="name of the run and of its directory")
     dir: Path = Field(default=Path("runs"), description="parent of all run directories")
     seed: int = Field(default=0, ge=0, description="names every random stream of the run")
 
@@ -127,7 +128,7 @@ class OptimizerSettings(Settings):
     learning_rate: float = Field(default=1e-6, gt=0)
     schedule: Literal["constant", "linear", "cosine"] = Field(default="constant", description="after the warm-up")
     warmup_steps: int = Field(default=10, ge=0)
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Beta, Beta] = (0.9, 0.95)
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
 
@@ -248,7 +249,7 @@ class SftSettings(Settings):
     learning_rate: float = Field(default=1e-5, gt=0)
     schedule: str = Field(default="cosine", description="learning-rate schedule of transformers")
     warmup_steps: int = Field(default=50, ge=0)
-    betas: tuple[float, float] = (0.9, 0.99)
+    betas: tuple[Beta, Beta] = (0.9, 0.99)
     weight_decay: float = Field(default=0.01, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
     threads: int | None = Field(default=None, ge=1, description="CPU threads a rank; default: cores / ranks")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from problems.errors import LabError
 from rl.config import RunConfig, check_world
 
 GIB = 2**30
@@ -65,7 +66,12 @@ def model_shape(path: str) -> ModelShape | None:
     file = Path(path) / "config.json"
     if not file.is_file():
         return KNOWN.get(path.removesuffix("-Instruct"))
-    data: dict[str, Any] = json.loads(file.read_text())
+    try:
+        data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LabError(f"cannot read {file}: {error}") from None
+    if not {"num_attention_heads", "num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size"} <= data.keys():
+        return None  # another kind of model, with other names
     heads = data["num_attention_heads"]
     return ModelShape(
         layers=data["num_hidden_layers"],
@@ -104,23 +110,27 @@ def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> di
 
 def describe_plan(config: RunConfig) -> str:
     """Return the plan as text; raises LabError where the ranks cannot share the work."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    ranks = os.environ.get("WORLD_SIZE", "1")
+    if not ranks.isdecimal() or int(ranks) < 1:
+        raise LabError(f"WORLD_SIZE must be a number of ranks, 1 or more; found {ranks!r}")
+    world = int(ranks)
     check_world(config, world)
     problems, group = config.algorithm.num_problems, config.algorithm.group_size
+    rounds = config.algorithm.max_sampling_rounds if config.algorithm.dynamic_sampling else 1
     device = f"{world} rank{'s' if world > 1 else ''}"
     lines = [
         "Plan",
         f"  a step: {problems} problems x {group} completions = {problems * group} rollouts over {device}"
         f" ({problems // world} problems, {problems // world * group} rollouts each)",
         f"  a run: {config.train.steps} steps, at least {config.train.steps * problems} problems,"
-        f" at most {config.train.steps * config.algorithm.max_sampling_rounds * problems}",
+        f" at most {config.train.steps * rounds * problems}",
         f"  update: micro-batches of up to {config.train.micro_batch_tokens} tokens, one global denominator"
         f" ({config.algorithm.loss}), ZeRO {config.deepspeed.stage}, {config.model.dtype}"
         + (f", LoRA rank {config.model.lora.r}" if config.model.lora else ", all weights"),
     ]
     shape = model_shape(config.model.path)
     if shape is None:
-        return "\n".join([*lines, f"  memory: unknown, {config.model.path} has no config.json here"])
+        return "\n".join([*lines, f"  memory: unknown, {config.model.path} has no config.json of a known shape here"])
     parts = memory_estimate(config, shape, world)
     lines.append(
         f"  model: {shape.parameters / 1e9:.3g} B parameters"

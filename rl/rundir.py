@@ -34,11 +34,20 @@ class RunDirectoryError(LabError):
 def write_atomic(path: Path, data: str | bytes) -> None:
     """Write `path` whole or not at all, and have it on disk when this returns."""
     temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
-    with open(temporary, "wb") as file:
-        file.write(data.encode() if isinstance(data, str) else data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its directory is
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ The loader knows nothing of what the settings mean (that is rl/config.py) and im
 
 import difflib
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,13 @@ class Loaded(Generic[C]):
 
 
 class _Yaml12Loader(yaml.SafeLoader):
-    """Safe YAML that reads floats as YAML 1.2 does: `1e-6` is a number, not a text."""
+    """Safe YAML that reads floats as YAML 1.2 does (`1e-6` is a number, not a text) and refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [key for position, key in enumerate(keys) if key in keys[:position]]:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 _Yaml12Loader.yaml_implicit_resolvers = {
@@ -102,7 +109,7 @@ def _set_path(tree: Any, keys: list[str], value: Any, dotted: str) -> None:
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1
         if isinstance(tree, list):
-            if not key.isdigit() or int(key) >= len(tree):
+            if not key.isdecimal() or int(key) >= len(tree):
                 raise ConfigError(
                     f"{dotted}: {'.'.join(keys[:depth])} is a list of {len(tree)}; {key!r} is not one of its positions"
                 )
@@ -119,10 +126,37 @@ def _set_path(tree: Any, keys: list[str], value: Any, dotted: str) -> None:
             tree = tree[position]
 
 
+def _join(prefix: str, key: object) -> str:
+    return f"{prefix}.{key}" if prefix else str(key)
+
+
 def _leaves(tree: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted key of every value; a list of plain values is one value."""
     if isinstance(tree, dict) and tree:
         for key, value in tree.items():
-            yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+            yield from _leaves(value, _join(prefix, key))
+    elif _is_nested_list(tree):
+        for position, value in enumerate(tree):
+            yield from _leaves(value, _join(prefix, position))
+    else:
+        yield prefix
+
+
+def _is_nested_list(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
+
+
+def _forget(origin: dict[str, str], key: str) -> None:
+    """Forget where `key` and all below it came from: it was replaced."""
+    for old in [name for name in origin if name == key or name.startswith(f"{key}.")]:
+        del origin[old]
+
+
+def _replaced(tree: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the keys that `tree` replaces whole when it is merged over another."""
+    if isinstance(tree, dict) and tree:
+        for key, value in tree.items():
+            yield from _replaced(value, _join(prefix, key))
     else:
         yield prefix
 
@@ -152,16 +186,36 @@ def _nearest(key: str, known: Sequence[str]) -> str:
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
-def _explain(model: type[BaseModel], error: ValidationError, origin: Mapping[str, str]) -> list[str]:
+def _location(parts: Sequence[int | str], tree: Any) -> str:
+    """Return the dotted key of a fault. pydantic puts the tag of a union into the path, which is no key of the user's."""
+    keys: list[str] = []
+    for part in parts:
+        if isinstance(tree, dict) and part not in tree and part in list(tree.values()):
+            continue
+        keys.append(str(part))
+        known = (isinstance(tree, dict) and part in tree) or (isinstance(tree, list) and part in range(len(tree)))
+        tree = tree[part] if known else None
+    return ".".join(keys)
+
+
+def _came_from(dotted: str, origin: Mapping[str, str]) -> str | None:
+    """Return where `dotted`, or the value it is a part of, came from."""
+    keys = dotted.split(".")
+    return next((came for n in range(len(keys), 0, -1) if (came := origin.get(".".join(keys[:n])))), None)
+
+
+def _explain(model: type[BaseModel], error: ValidationError, origin: Mapping[str, str], tree: Any) -> list[str]:
     known = list(dict.fromkeys(_known_keys(model)))
     lines = []
     for fault in error.errors():
-        # pydantic puts the tag of a discriminated union into the path; it is not a key of the user's
-        location = [str(part) for part in fault["loc"] if not (isinstance(part, str) and part in _TAGS)]
-        dotted = ".".join(location)
-        came = origin.get(dotted)
+        if fault["type"] == "too_short" and fault["input"]:
+            continue  # the items were given; what is wrong with them is a fault of its own
+        dotted = _location(fault["loc"], tree)
+        came = _came_from(dotted, origin)
         source = f" (from {came})" if came else ""
         if fault["type"] == "extra_forbidden":
+            inner = next((where for key, where in origin.items() if key.startswith(f"{dotted}.")), None)
+            source = source or (f" (from {inner})" if inner else "")
             lines.append(f"unknown key {dotted!r}{source}{_nearest(dotted, known)}")
         elif fault["type"] == "missing":
             lines.append(f"{dotted!r} is required and was not given")
@@ -170,9 +224,6 @@ def _explain(model: type[BaseModel], error: ValidationError, origin: Mapping[str
             shown = "" if isinstance(fault["input"], dict | BaseModel) else f", found {fault['input']!r}"
             lines.append((f"{dotted}: " if dotted else "") + message[0].lower() + message[1:] + shown + source)
     return lines
-
-
-_TAGS = frozenset({"chain", "arithmetic", "countdown", "gsm8k", "jsonl"})
 
 
 def load_config(model: type[C], files: Sequence[Path], overrides: Sequence[str]) -> Loaded[C]:
@@ -185,47 +236,55 @@ def load_config(model: type[C], files: Sequence[Path], overrides: Sequence[str])
     for path in files:
         data = _read_file(path)
         tree = _merge(tree, data)
+        for key in _replaced(data):
+            _forget(origin, key)
         origin.update({key: str(path) for key in _leaves(data)})
     for dotted, text in split_overrides(overrides):
-        _set_path(tree, dotted.split("."), parse_yaml(text, f"the value of {dotted}"), dotted)
-        origin[dotted] = "command line"
+        value = parse_yaml(text, f"the value of {dotted}")
+        _set_path(tree, dotted.split("."), value, dotted)
+        _forget(origin, dotted)
+        origin.update(dict.fromkeys(_leaves(value, dotted), "command line"))
     try:
         return Loaded(model.model_validate(tree), origin)
     except ValidationError as error:
-        lines = _explain(model, error, origin)
+        lines = _explain(model, error, origin, tree)
         raise ConfigError(f"{len(lines)} fault(s) in the configuration:\n  " + "\n  ".join(lines)) from None
 
 
 class _Dumper(yaml.SafeDumper):
-    """One setting a line; only lists of plain values stay on theirs."""
+    """Quotes what the loader above would not read back as text."""
 
 
-def _represent_list(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.Node:
-    return dumper.represent_sequence(
-        "tag:yaml.org,2002:seq", value, flow_style=not any(isinstance(v, dict | list) for v in value)
+_Dumper.yaml_implicit_resolvers = _Yaml12Loader.yaml_implicit_resolvers
+
+
+def _inline(value: Any) -> str:
+    """Return a plain value, or a list of them, as YAML on one line."""
+    quoted = '"' if isinstance(value, str) and not value.isprintable() else None
+    text = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, default_style=quoted, width=sys.maxsize, allow_unicode=True
     )
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
-_Dumper.add_representer(list, _represent_list)
+def _lines(tree: Any, origin: Mapping[str, str], prefix: str = "") -> Iterator[str]:
+    items = enumerate(tree) if isinstance(tree, list) else tree.items()
+    for key, value in items:
+        dotted = _join(prefix, key)
+        if (isinstance(value, dict) and value) or _is_nested_list(value):
+            inner = list(_lines(value, origin, dotted))
+            if isinstance(tree, list):
+                yield f"- {inner[0]}"
+                yield from (f"  {line}" for line in inner[1:])
+            else:
+                yield f"{key}:"
+                yield from (f"  {line}" for line in inner)
+            continue
+        came = origin.get(dotted)
+        start = "- " if isinstance(tree, list) else f"{key}: "
+        yield start + _inline(value) + (f"  # {came}" if came else "")
 
 
 def describe(loaded: Loaded[Any]) -> str:
     """Return the resolved configuration as YAML; every value that was set says where it came from."""
-    origin = loaded.origin
-    text = yaml.dump(
-        loaded.config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000
-    )
-    stack: list[tuple[int, str]] = []
-    lines = []
-    for line in text.splitlines():
-        match = re.match(r"^(\s*)([A-Za-z_][\w]*):", line)
-        if match:
-            indent = len(match[1])
-            while stack and stack[-1][0] >= indent:
-                stack.pop()
-            stack.append((indent, match[2]))
-            came = origin.get(".".join(name for _, name in stack))
-            lines.append(f"{line}  # {came}" if came else line)
-        else:
-            lines.append(line)
-    return "\n".join(lines) + "\n"
+    return "\n".join(_lines(loaded.config.model_dump(mode="json"), loaded.origin)) + "\n"

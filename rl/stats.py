@@ -35,11 +35,13 @@ def estimate(per_problem: Sequence[float]) -> Estimate:
     if count == 0:
         return Estimate(value=math.nan, low=0.0, high=1.0, problems=0)
     p = sum(per_problem) / count
-    variance = sum((x - p) ** 2 for x in per_problem) / (count - 1) / count if count > 1 else 0.0
+    differ = min(per_problem) < max(per_problem)  # rounding of the mean must not pass for a variance
+    variance = sum((x - p) ** 2 for x in per_problem) / (count - 1) / count if differ else 0.0
     trials = max(count, p * (1 - p) / variance) if variance > 0 else count
     centre = (p + Z95**2 / (2 * trials)) / (1 + Z95**2 / trials)
     half = Z95 / (1 + Z95**2 / trials) * math.sqrt(p * (1 - p) / trials + Z95**2 / (4 * trials**2))
-    return Estimate(value=p, low=max(0.0, centre - half), high=min(1.0, centre + half), problems=count)
+    low, high = max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))  # rounding must not put p outside
+    return Estimate(value=p, low=low, high=high, problems=count)
 
 
 def pass_at_k(samples: int, correct: int, k: int) -> float:
@@ -62,7 +64,7 @@ def majority_at_k(answers: Sequence[Hashable | None], correct: Sequence[bool], k
     from a stream named by `name`.
     """
     order = list(range(len(answers)))
-    if k > len(order):
+    if not 1 <= k <= len(order):
         raise ValueError(f"maj@{k} needs at least {k} samples, there are {len(order)}")
     rng = derive_rng("majority", name, k)
     subsets = [order] if k == len(order) else [rng.sample(order, k) for _ in range(draws)]

@@ -9,8 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+# property tests are the same on every machine: no clock decides, no chance, no memory of earlier runs
+settings.register_profile("lab", deadline=None, derandomize=True, database=None)
+settings.load_profile("lab")
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +37,7 @@ def imitator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from rl.sft import run_sft
 
     home = tmp_path_factory.mktemp("imitator")
-    settings = [
+    chosen = [
         f"run.dir={home}",
         "run.name=sft",
         "model.tiny={hidden_size: 32, intermediate_size: 64, layers: 2, heads: 2, max_positions: 128}",
@@ -40,4 +45,4 @@ def imitator(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "styles={direct: 0.7, steps: 0.3}",
         "sft={steps: 100, rows: 16, row_tokens: 64, learning_rate: 1e-2, warmup_steps: 10}",
     ]
-    return run_sft(load_config(SftConfig, [], settings))
+    return run_sft(load_config(SftConfig, [], chosen))

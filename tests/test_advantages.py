@@ -1,0 +1,78 @@
+"""Advantages by hand, and what must not change them."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rl.advantages import ADVANTAGES, EPSILON, batch_standardised, group_standardised, mean_centred
+
+reward = st.floats(-1e6, 1e6)
+groups = st.integers(2, 6).flatmap(
+    lambda size: st.lists(st.lists(reward, min_size=size, max_size=size), min_size=1, max_size=4)
+)
+
+
+def test_mean_centred_by_hand() -> None:
+    # means 1/4 and 1/2
+    assert mean_centred([[1, 0, 0, 0], [1, 1, 0, 0]]).tolist() == [[0.75, -0.25, -0.25, -0.25], [0.5, 0.5, -0.5, -0.5]]
+
+
+def test_group_standardised_by_hand() -> None:
+    # [1, 0, 0, 0]: sum of squares 9/16 + 3/16 = 3/4, over G - 1 = 3: 1/4, deviation 1/2
+    expected = np.array([[0.75, -0.25, -0.25, -0.25]]) / (0.5 + EPSILON)
+    assert group_standardised([[1, 0, 0, 0]]) == pytest.approx(expected)
+
+
+def test_batch_standardised_by_hand() -> None:
+    # all six rewards 1 0 0 1 1 0: mean 1/2, sum of squares 6/4, over 5: 0.3
+    expected = np.array([[2, -1, -1], [1, 1, -2]]) / 3 / (math.sqrt(0.3) + EPSILON)
+    assert batch_standardised([[1, 0, 0], [1, 1, 0]]) == pytest.approx(expected)
+
+
+def test_a_rollout_that_could_not_be_scored_is_left_out_and_gets_zero() -> None:
+    # the mean of 1, 0, 0 is 1/3; with the None as 0 it would be 1/4
+    assert mean_centred([[1, None, 0, 0]]) == pytest.approx(np.array([[2 / 3, 0, -1 / 3, -1 / 3]]))
+    # deviation of the three: sqrt((4/9 + 1/9 + 1/9) / 2) = sqrt(1/3)
+    expected = np.array([[2 / 3, 0, -1 / 3, -1 / 3]]) / (math.sqrt(1 / 3) + EPSILON)
+    assert group_standardised([[1, None, 0, 0]]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ADVANTAGES)
+@pytest.mark.parametrize("group", [[None, None], [1.0, None], [None, 0.0]])
+def test_a_group_without_two_scored_rollouts_has_no_advantage(name: str, group: list[float | None]) -> None:
+    assert ADVANTAGES[name]([group, [1.0, 0.0]])[0].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("name", ADVANTAGES)
+@given(value=st.floats(-1e100, 1e100), size=st.integers(2, 17))
+def test_equal_rewards_give_exactly_zero(name: str, value: float, size: int) -> None:
+    # 3 rewards of 0.1 have a mean of 0.10000000000000002; divided by a tiny deviation that would be a gradient of noise
+    assert not ADVANTAGES[name]([[value] * size]).any()
+
+
+@pytest.mark.parametrize("name", ADVANTAGES)
+@given(rewards=groups, shift=st.integers(-1000, 1000))
+def test_a_constant_added_to_all_rewards_changes_nothing(name: str, rewards: list[list[float]], shift: int) -> None:
+    whole = [[float(round(value)) for value in group] for group in rewards]  # integers, so that the shift itself is exact
+    shifted = [[value + shift for value in group] for group in whole]
+    assert ADVANTAGES[name](shifted) == pytest.approx(ADVANTAGES[name](whole), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ADVANTAGES)
+@given(rewards=groups)
+def test_the_advantages_of_a_group_add_up_to_zero_and_keep_its_order(name: str, rewards: list[list[float]]) -> None:
+    advantages = ADVANTAGES[name](rewards)
+    for group, row in zip(rewards, advantages, strict=True):
+        assert abs(row.sum()) <= 1e-9 * (1 + abs(row).sum() + (max(map(abs, group)) / EPSILON))
+        best, worst = int(np.argmax(group)), int(np.argmin(group))
+        assert row[best] >= row[worst]
+
+
+@pytest.mark.parametrize("name", ADVANTAGES)
+def test_the_order_of_groups_and_rollouts_does_not_matter(name: str) -> None:
+    rewards: list[list[float | None]] = [[1, 0, None], [0.5, 0.25, 1]]
+    turned = ADVANTAGES[name]([group[::-1] for group in rewards[::-1]])
+    assert turned[::-1, ::-1] == pytest.approx(ADVANTAGES[name](rewards))

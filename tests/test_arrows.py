@@ -1,0 +1,74 @@
+"""Imports run problems <- rewards <- rl <- launch and never back; model text never reaches an evaluator."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support_pure import ROOT, run_python
+
+LAYERS = ("problems", "rewards", "rl", "launch")
+FORBIDDEN_CALLS = {"eval", "exec", "sympify", "parse_expr", "parse_latex", "__import__"}
+HEAVY = ("torch", "transformers", "trl", "deepspeed", "datasets", "wandb", "matplotlib", "peft", "accelerate")
+
+
+def modules(*layers: str) -> list[Path]:
+    return [file for layer in layers for file in sorted((ROOT / layer).rglob("*.py"))]
+
+
+def name(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Yield every imported module, also inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("file", modules(*LAYERS), ids=name)
+def test_imports_never_point_back(file: Path) -> None:
+    own = LAYERS.index(file.relative_to(ROOT).parts[0])
+    for module in imports(ast.parse(file.read_text(encoding="utf-8"))):
+        package = module.split(".")[0]
+        assert package not in LAYERS[own + 1 :], f"{name(file)} imports {module}"
+        assert package != "tests"
+
+
+def test_every_package_of_the_lab_is_among_the_layers() -> None:
+    packages = {file.parent.name for file in ROOT.glob("*/__init__.py")}
+    assert packages <= set(LAYERS)
+    assert set(LAYERS) <= packages
+
+
+@pytest.mark.parametrize("file", modules("problems", "rewards"), ids=name)
+def test_problems_and_rewards_do_not_name_torch(file: Path) -> None:
+    found = {module.split(".")[0] for module in imports(ast.parse(file.read_text(encoding="utf-8")))}
+    assert not found & (set(HEAVY) - {"datasets"})
+
+
+def test_importing_all_of_problems_and_rewards_loads_nothing_heavy() -> None:
+    names = [name(file).removesuffix(".__init__") for file in modules("problems", "rewards")]
+    script = f"import sys, importlib\nfor n in {names}: importlib.import_module(n)\nprint(*(set(sys.modules) & set({HEAVY})))"
+    result = run_python("-c", script)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == []
+
+
+@pytest.mark.parametrize("file", modules("problems", "rewards"), ids=name)
+def test_nothing_in_problems_or_rewards_evaluates_text(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func).rpartition(".")[2]
+            assert called not in FORBIDDEN_CALLS, f"{name(file)}:{node.lineno} calls {called}"
+
+
+def test_no_time_out_relies_on_a_signal() -> None:
+    # SIGALRM fails off the main thread and cannot stop C code
+    for file in modules(*LAYERS):
+        names = {node.attr for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Attribute)}
+        assert not names & {"SIGALRM", "setitimer", "alarm"}, name(file)
