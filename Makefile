@@ -14,6 +14,7 @@ help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about seven minutes)"
 	@echo "make test            all tests (make test-fast: only the fast ones, under two minutes)"
 	@echo "make check           format, lint and types"
+	@echo "make bench           speed against TRL, in one run"
 	@echo "make setup           only the virtual environment in .venv"
 	@echo "make clean           remove .venv, runs/ and caches"
 
@@ -45,7 +46,7 @@ check: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/python -m rl.bench $(ARGS)
+	$(BIN)/reasonlab bench $(ARGS)
 
 clean:
 	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache *.egg-info build

@@ -1,7 +1,8 @@
 """Public problem sets: GSM8K through `datasets` or from local files, and any JSONL file of problems.
 
-A local path may be a JSONL file or a folder with `train.jsonl` / `test.jsonl`. Sets that have no validation split get one
-out of `train`, by content hash, so that no test item is ever used to choose a checkpoint.
+A local path may be a JSONL file or a folder with `train.jsonl` / `test.jsonl` (or parquet files of such names). Sets
+that have no validation split get one out of `train`, by content hash, so that no test item is ever used to choose a
+checkpoint.
 """
 
 import json
@@ -25,7 +26,7 @@ _VALIDATION_SHARE = 20  # one train item in 20
 class Gsm8kConfig(SourceConfig):
     """Settings of `gsm8k`."""
 
-    path: str = Field(default="openai/gsm8k", description="hub name, local folder or JSONL file (question, answer)")
+    path: str = Field(default="openai/gsm8k", description="hub name, local folder (JSONL or parquet) or JSONL file")
     revision: str | None = Field(default=None, description="commit of the hub data set, for runs that can be repeated")
 
 
@@ -145,12 +146,23 @@ class FiniteSource:
 def _local_splits(path: Path) -> dict[str, tuple[str, list[Row]]]:
     """Return split -> (where it came from, rows)."""
     if path.is_file():
-        rows = read_jsonl(path)  # one file serves whichever split is asked for: its owner knows what it is for
-        return {split: (str(path), rows) for split in SPLITS}
+        rows = read_jsonl(path)  # its owner knows whether it is for training or for a test; validation is cut out of train
+        return {split: (str(path), rows) for split in ("train", "test")}
     found = {split: path / f"{split}.jsonl" for split in SPLITS if (path / f"{split}.jsonl").is_file()}
     if not found:
-        raise ProblemError(f"{path} holds none of train.jsonl, validation.jsonl, test.jsonl")
+        return _parquet_splits(path)
     return {split: (str(file), read_jsonl(file)) for split, file in found.items()}
+
+
+def _parquet_splits(path: Path) -> dict[str, tuple[str, list[Row]]]:
+    """Read a folder as a hub data set is downloaded: `train-00000-of-00001.parquet`, perhaps in a sub-folder."""
+    files = {split: [str(file) for file in sorted(path.rglob(f"{split}*.parquet"))] for split in SPLITS}
+    if not any(files.values()):
+        raise ProblemError(f"{path} holds none of train.jsonl, validation.jsonl, test.jsonl, train*.parquet, test*.parquet")
+    import datasets
+
+    loaded = datasets.load_dataset("parquet", data_files={split: names for split, names in files.items() if names})
+    return {split: (f"{path}/{split}", list(rows)) for split, rows in loaded.items()}
 
 
 def _hub_splits(name: str, revision: str | None) -> dict[str, tuple[str, list[Row]]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from problems.seeding import derive_rng
-from problems.types import Problem, ProblemSource
+from problems.types import Problem, ProblemError, ProblemSource
 
 _BLOCK = 1000
 
@@ -33,6 +33,10 @@ class Mixture:
         by_remainder = sorted(range(len(exact)), key=lambda i: (counts[i] - exact[i], i))
         for i in by_remainder[: _BLOCK - sum(counts)]:
             counts[i] += 1
+        if unseen := [i for i, count in enumerate(counts) if not count]:
+            raise ProblemError(
+                f"problems.{unseen[0]} has less than 0.05 % of the mixture and would never be drawn: raise its weight"
+            )
         return counts
 
     def _slots(self, split: str, block: int) -> list[list[int]]:

@@ -70,6 +70,9 @@ def clearly(command: Command) -> Command:
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             return 130
+        except BrokenPipeError:  # the reader of our output has seen enough, as in `reasonlab train --settings | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
 
     return run
 
@@ -187,3 +190,10 @@ def report_command(argv: Sequence[str]) -> int:
 
     print(f"report: {write_report(flags.run, flags.before, flags.after, flags.out or flags.run)}")
     return 0
+
+
+def bench_command(argv: Sequence[str]) -> int:
+    """`reasonlab bench`."""
+    from rl.bench import bench_command as run
+
+    return run(argv)

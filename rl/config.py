@@ -69,11 +69,18 @@ class ModelSettings(Settings):
 
     path: str = Field(description="local directory or hub name")
     revision: str | None = Field(default=None, description="commit of a hub model")
+    cold_start: Path | None = Field(default=None, description="`reasonlab sft` config that makes `path` where it is missing")
     pad_token: str | None = Field(default=None, description="for tokenizers without a pad token")
     dtype: Dtype = "fp32"
     attention: str = Field(default="sdpa", description="attention implementation of transformers")
     gradient_checkpointing: bool = False
     lora: LoraSettings | None = None
+
+    @model_validator(mode="after")
+    def _cold_start_makes_path(self) -> "ModelSettings":
+        if self.cold_start is not None and (Path(self.path).name != "model" or len(Path(self.path).parts) < 2):
+            raise ValueError(f"with cold_start, path is RUN_DIRECTORY/model, as `reasonlab sft` writes it; found {self.path!r}")
+        return self
 
 
 class PromptSettings(Settings):

@@ -92,6 +92,16 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def _never_began(path: Path) -> bool:
+    """Whether the run in `path` failed before it had anything to show, so that nothing is lost by starting over."""
+    try:
+        status = json.loads((path / "status.json").read_text(encoding="utf-8"))["status"]
+    except (OSError, ValueError, KeyError):
+        return False
+    results = ("metrics.jsonl", "rollouts", "checkpoints", "model", "results.json")
+    return status == "failed" and not any((path / name).exists() for name in results)
+
+
 def _git() -> dict[str, Any] | None:
     def ask(*arguments: str) -> str | None:
         here = Path(__file__).resolve().parent
@@ -114,7 +124,7 @@ class RunDirectory:
     @classmethod
     def create(cls, path: Path, config_text: str, *, resume: bool = False) -> "RunDirectory":
         """Make the directory and write what the run is; raises RunDirectoryError when it belongs to another run."""
-        if (path / "config.yaml").exists() and not resume:
+        if (path / "config.yaml").exists() and not resume and not _never_began(path):
             raise RunDirectoryError(
                 f"{path} already holds a run; continue it with --resume, choose another run.name, or remove the directory"
             )

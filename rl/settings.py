@@ -248,7 +248,8 @@ def load_config(model: type[C], files: Sequence[Path], overrides: Sequence[str])
         return Loaded(model.model_validate(tree), origin)
     except ValidationError as error:
         lines = _explain(model, error, origin, tree)
-        raise ConfigError(f"{len(lines)} fault(s) in the configuration:\n  " + "\n  ".join(lines)) from None
+        hint = "" if files else "\n(no --config FILE was given; see configs/)"
+        raise ConfigError(f"{len(lines)} fault(s) in the configuration:\n  " + "\n  ".join(lines) + hint) from None
 
 
 class _Dumper(yaml.SafeDumper):

@@ -4,6 +4,7 @@ Examples are written by the problem sources, rendered with the same prompt code 
 order they were drawn: lengths stay mixed in every batch. (Batches sorted by length, and so by style, learn nothing.)
 """
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -159,6 +160,13 @@ def train_sft(config: SftConfig, run: RunDirectory, show: Callable[[int, Mapping
     return output
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line of `deepspeed --module rl.sft`."""
+    from rl.arguments import sft_command
+
+    return sft_command(sys.argv[1:] if argv is None else list(argv))
+
+
 def run_sft(loaded: Loaded[SftConfig]) -> Path:
     """Do a whole cold start, from checks to the saved model; return the model directory."""
     config = loaded.config
@@ -187,3 +195,7 @@ def run_sft(loaded: Loaded[SftConfig]) -> Path:
     if rank() == 0:
         run.set_status("finished", step=config.sft.steps)
     return output
+
+
+if __name__ == "__main__":
+    sys.exit(main())

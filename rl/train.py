@@ -8,6 +8,8 @@ Both are the same. Every rank runs this file; ranks share the problems of a step
 
 import gzip
 import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from typing import Any
 import torch
 
 from problems.catalog import build_source
+from problems.errors import LabError
 from problems.seeding import derive_seed
 from problems.types import ProblemSource
 from rewards.pool import VerifierPool
@@ -30,7 +33,7 @@ from rl.metrics import num_tokens, rollout_metrics
 from rl.policy import load_model, load_tokenizer, save_policy, stop_token_ids
 from rl.rollout import Drawn, RolloutWorker, draw_groups
 from rl.rundir import RunDirectory, RunDirectoryError, write_atomic
-from rl.runtime import init_distributed, quiet_libraries, rank, set_threads, world_size
+from rl.runtime import LAUNCHER_VARIABLES, init_distributed, quiet_libraries, rank, set_threads, world_size
 from rl.sampler import Sampler
 from rl.settings import Loaded, describe, parse_yaml
 from rl.stats import mean
@@ -89,6 +92,8 @@ def optimize(parts: Parts, batch: Batch, step: int) -> dict[str, Any]:
     """Do one optimizer step; without a single row that has a gradient there is nothing to do."""
     if not batch.rows:
         return {}
+    # dropout, where adapters have it, draws from a stream named by the step: a resumed run draws the same
+    torch.manual_seed(derive_seed("update", parts.config.run.seed, step, rank()) % 2**63)
     pad_id = parts.tokenizer.pad_token_id
     return update_policy(parts.engine, parts.reference, batch, parts.config, pad_id, step)
 
@@ -213,6 +218,7 @@ def run_training(loaded: Loaded[RunConfig], *, resume: bool = False) -> Path:
     check_world(config, world_size())
     quiet_libraries()
     set_threads(config.train.threads)
+    cold_start(config)
     tokenizer = load_tokenizer(config.model)
     source = build_source(config.problems, derive_seed("train", config.run.seed))
     held_out = build_source(config.evaluation.problems or config.problems, derive_seed("eval"))
@@ -236,6 +242,24 @@ def run_training(loaded: Loaded[RunConfig], *, resume: bool = False) -> Path:
     if rank() == 0:
         run.set_status("finished", step=state.step, best_step=state.best_step, best_accuracy=state.best_accuracy)
     return run.path
+
+
+def cold_start(config: RunConfig) -> None:
+    """Make the model by imitation where it is missing and the config says how; a process of its own on rank 0 does it."""
+    path = Path(config.model.path)
+    if config.model.cold_start is None or path.exists():
+        return
+    init_distributed()
+    if rank() == 0:
+        say(f"no model at {path} yet: imitating worked examples first ({config.model.cold_start})")
+        where = [f"run.dir={path.parent.parent}", f"run.name={path.parent.name}", f"run.seed={config.run.seed}"]
+        command = [sys.executable, "-m", "rl.sft", "--config", str(config.model.cold_start), *where]
+        alone = {key: value for key, value in os.environ.items() if key not in LAUNCHER_VARIABLES}
+        code = subprocess.run(command, env=alone, check=False).returncode
+        if code:
+            raise LabError(f"the cold start `{' '.join(command[1:])}` ended with exit status {code}")
+    if world_size() > 1:
+        torch.distributed.barrier()
 
 
 def open_run(loaded: Loaded[RunConfig], resume: bool) -> RunDirectory:

@@ -43,6 +43,6 @@ def imitator(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "model.tiny={hidden_size: 32, intermediate_size: 64, layers: 2, heads: 2, max_positions: 128}",
         "problems=[{domain: chain, terms: [2, 3]}]",
         "styles={direct: 0.7, steps: 0.3}",
-        "sft={steps: 100, rows: 16, row_tokens: 64, learning_rate: 1e-2, warmup_steps: 10}",
+        "sft={steps: 100, rows: 16, row_tokens: 64, learning_rate: 1e-2, warmup_steps: 10, threads: 1}",
     ]
     return run_sft(load_config(SftConfig, [], chosen))

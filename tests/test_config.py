@@ -218,7 +218,7 @@ def test_the_settings_list_names_every_default() -> None:
 def test_eval_takes_its_model_from_the_config_unless_a_flag_names_one() -> None:
     command = ("-m", "launch.cli", "eval", "--config", "configs/demo-eval.yaml", "--dry-run")
     found = [yaml.safe_load(run_python(*command, *flags).stdout) for flags in ((), ("--model", "other", "--n", "2"))]
-    assert [one["model"]["path"] for one in found] == ["runs/demo-sft/model", "other"]
+    assert [one["model"]["path"] for one in found] == ["runs/demo-seed0/sft/model", "other"]
     assert [one["samples"] for one in found] == [4, 2]
     assert [one["run"]["name"] for one in found] == ["demo-eval", "demo-eval"]
 

@@ -199,3 +199,20 @@ def test_countdown_as_downloaded_is_checked_by_our_checker() -> None:
         problem = plain_problem({"prompt": f"{numbers} {target}", "domain": "countdown", "checks": checks}, "test", "here")
         assert verify(problem, f"\\boxed{{{target}}}").status == "wrong"
         assert verify(problem, f"\\boxed{{{perturb(problem)}}}").status == "wrong"
+
+
+def test_a_folder_of_parquet_files_reads_like_one_of_jsonl(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = [
+        {"question": f"What is {n} + {n}?", "answer": f"It is <<{n}+{n}={2 * n}>>{2 * n}.\n#### {2 * n}"} for n in range(40)
+    ]
+    (tmp_path / "parquet").mkdir()
+    (tmp_path / "jsonl").mkdir()
+    for split in ("train", "test"):
+        datasets.Dataset.from_list(rows).to_parquet(tmp_path / "parquet" / f"{split}-00000-of-00001.parquet")
+        (tmp_path / "jsonl" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = [load_gsm8k(Gsm8kConfig(path=str(tmp_path / kind)), 0) for kind in ("parquet", "jsonl")]
+    for split in ("train", "validation", "test"):
+        ids = [[source.get(split, i).id for i in range(source.size(split))] for source in found]
+        assert ids[0] == ids[1]
+        assert ids[0]

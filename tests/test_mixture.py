@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from problems.mixture import Mixture
-from problems.types import Problem
+from problems.types import Problem, ProblemError
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def test_every_block_of_a_thousand_holds_the_exact_shares(weights: list[float], 
         assert [found[str(i)] for i in range(len(weights))] == shares
 
 
-@given(st.lists(st.floats(0.01, 100), min_size=2, max_size=5), st.integers(0, 2**63))
+@given(st.lists(st.floats(0.1, 100), min_size=2, max_size=5), st.integers(0, 2**63))
 def test_the_kth_draw_from_a_source_is_its_item_k(weights: list[float], seed: int) -> None:
     mixed = mixture(weights, seed)
     drawn: dict[str, list[int]] = {}
@@ -71,3 +71,8 @@ def test_seeds_and_splits_have_orders_of_their_own() -> None:
 def test_the_sources_are_mixed_and_not_laid_end_to_end() -> None:
     first = Counter(mixture([1, 1]).get("train", i).domain for i in range(100))
     assert 25 <= first["0"] <= 75  # 50 expected, standard deviation under 5
+
+
+def test_a_share_too_small_to_be_drawn_is_an_error() -> None:
+    with pytest.raises(ProblemError, match=r"problems\.1 has less than 0\.05 %"):
+        mixture([1.0, 1e-5]).get("train", 0)

@@ -125,14 +125,24 @@ def test_cold_start_goes_on_from_a_model_with_adapters(imitator, tmp_path):
     assert [row["step"] for row in rows(tmp_path / "runs/more/metrics.jsonl")] == [1, 2]
 
 
-def test_bf16_kl_and_truncation_masks_train_too(imitator, tmp_path):
-    ok("train", f"model.path={imitator}", "run.name=run", "model.dtype=bf16", "algorithm.kl_coef=0.1",
-       "algorithm.mask_truncated=true", "deepspeed.stage=2", *SMALL, *TRAIN[1:],
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["model.dtype=bf16", "deepspeed.stage=0"],
+        ["model.dtype=bf16", "deepspeed.stage=2"],
+        ["model.lora={r: 4}", "model.gradient_checkpointing=true", "deepspeed.stage=3"],
+    ],
+    ids=["bf16 ZeRO 0", "bf16 ZeRO 2", "LoRA checkpointed ZeRO 3"],
+)
+def test_kl_and_truncation_masks_train_in_every_setting(imitator, tmp_path, more):
+    ok("train", f"model.path={imitator}", "run.name=run", "algorithm.kl_coef=0.1",
+       "algorithm.mask_truncated=true", *more, *SMALL, *TRAIN[1:],
        "algorithm.num_problems=8", "algorithm.group_size=4", cwd=tmp_path)  # fmt: skip
     found = rows(tmp_path / "runs/run/metrics.jsonl")
     assert found[0]["kl"] == pytest.approx(0.0, abs=1e-6)  # the first step starts at the reference
     assert found[-1]["kl"] > 0
     assert found[-1]["skipped_steps"] == 0
+    assert 1e-3 < found[0]["grad_norm"] < 10
 
 
 def test_a_dead_wandb_server_stops_nothing(imitator, tmp_path):
