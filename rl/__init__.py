@@ -1,1 +1,7 @@
 """The learning: sampling, advantages, loss, engine, the loop, evaluation and reports."""
+
+import os
+
+# OpenMP threads that spin while they wait make a step 25 times slower as soon as another process wants a core; short
+# spins cost a tenth on a quiet machine (LOG.md, 2026-11-21). Read when torch is first loaded, so it must stand here.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
