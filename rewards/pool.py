@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import asdict
 from types import TracebackType
 
 from problems.types import Problem
@@ -36,6 +35,7 @@ class _Worker:
 
     def __init__(self, memory_megabytes: int):
         self.fresh = True
+        self.started = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "rewards.worker", str(memory_megabytes)],
             stdin=subprocess.PIPE,
@@ -50,14 +50,24 @@ class _Worker:
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.stdout, selectors.EVENT_READ)
 
+    def ready(self) -> None:
+        """Wait until the interpreter has started, so that its start does not count against a verdict."""
+        if self.fresh:
+            self._line(self.started + _START_SECONDS)
+            self.fresh = False
+
     def ask(self, request: bytes, timeout_seconds: float) -> bytes:
         """Send one line and return the line that answers it; raises TimeoutError or WorkerDied."""
-        deadline = time.monotonic() + timeout_seconds + (_START_SECONDS if self.fresh else 0)
+        deadline = time.monotonic() + timeout_seconds
         try:
             self.stdin.write(request)
             self.stdin.flush()
         except OSError:
             raise WorkerDied from None
+        return self._line(deadline)
+
+    def _line(self, deadline: float) -> bytes:
+        """Return the next line of the worker; raises TimeoutError or WorkerDied."""
         reply = b""
         while not reply.endswith(b"\n"):
             if not self.selector.select(max(0.0, deadline - time.monotonic())):
@@ -66,7 +76,6 @@ class _Worker:
             if chunk == b"":
                 raise WorkerDied
             reply += chunk or b""
-        self.fresh = False
         return reply
 
     def kill(self) -> None:
@@ -95,7 +104,9 @@ class VerifierPool:
     def submit(self, problem: Problem, completion: str) -> Future[Verdict]:
         """Queue one completion; the future always ends in a Verdict, never in an exception."""
         future: Future[Verdict] = Future()
-        request = json.dumps({"problem": asdict(problem), "completion": completion}).encode() + b"\n"
+        fields = {name: value for name, value in vars(problem).items() if name not in ("solution", "difficulty")}
+        fields["checks"] = dict(problem.checks)
+        request = json.dumps({"problem": fields, "completion": completion}).encode() + b"\n"
         self._queue.put((future, request))
         return future
 
@@ -129,6 +140,8 @@ class VerifierPool:
                 continue
             started = time.monotonic()
             try:
+                worker.ready()
+                started = time.monotonic()
                 verdict = Verdict(**json.loads(worker.ask(request, self.timeout_seconds)))
             except (TimeoutError, WorkerDied) as failure:
                 worker.kill()

@@ -15,6 +15,9 @@ from problems.types import Problem
 from rewards.verifiers import verify
 
 
+READY = "ready"  # the first line of every worker: the clock of a verdict starts after it
+
+
 def main() -> None:
     """Serve requests until standard input closes."""
     limit = int(sys.argv[1]) * 2**20
@@ -24,6 +27,8 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a stray print must not look like a verdict
+    replies.write(READY + "\n")
+    replies.flush()
     for line in sys.stdin:
         request = json.loads(line)
         verdict = verify(Problem(**request["problem"]), request["completion"])

@@ -108,11 +108,17 @@ def _plain_character(character: str) -> str:
     return shape.translate(_TABLE) if shape != character else character
 
 
-def fold_unicode(text: str) -> str:
-    """Return `text` with Unicode notation written as LaTeX or ASCII."""
+def repair(text: str) -> str:
+    r"""Return `text` with commands whose backslash was read as an escape (a form feed for `\f` and so on) put right."""
     for broken, command in _BROKEN.items():  # "\f", "\b", "\t" read as escapes by a careless writer of JSON
         if broken in text:
             text = text.replace(broken, command)
+    return text
+
+
+def fold_unicode(text: str) -> str:
+    """Return `text` with Unicode notation written as LaTeX or ASCII."""
+    text = repair(text)
     if text.isascii():
         return text
     text = _SUPERS.sub(lambda match: "^{" + "".join(_SUPER[c] for c in match[0]) + "}", text)
@@ -123,10 +129,10 @@ def fold_unicode(text: str) -> str:
 _DROP = re.compile(
     r"\\(?:displaystyle|textstyle|scriptstyle|left|right|[bB]igg?[lrm]?|limits|nolimits|nonumber|mathstrut|allowbreak|rm|bf|it"
     r"|small|large|Large|centering|boldmath)(?![A-Za-z])\.?"
-    r"|\\(?:hspace|vspace|label|tag|hskip|phantom|hphantom|vphantom|color)\*?\s*\{[^{}]*\}|\\phantom\s*[-+]?|\\!|\\/"
+    r"|\\(?:hspace|vspace|label|tag|hskip|phantom|hphantom|vphantom|color)\*?\s*\{[^{}]*\}|\\phantom\s*[-+]?|(?<!\\)\\!|(?<!\\)\\/"
     r"|\*\*(?=[^*]*$)(?!\s*[\w({\\+-])"
 )
-_SPACE = re.compile(r"\\[,;:>]|\\ |\\(?:quad|qquad|thinspace|medspace|enspace|space|nobreakspace)(?![A-Za-z])|~|\\\n")
+_SPACE = re.compile(r"(?<!\\)\\[,;:> ]|\\(?:quad|qquad|thinspace|medspace|enspace|space|nobreakspace)(?![A-Za-z])|~|\\\n")
 _FONT = re.compile(
     r"\\(?:math(?:rm|bf|it|sf|tt|cal|frak|scr|ord|normal|bin|rel)|boldsymbol|bm|operatorname\*?|emph|underline|"
     r"ensuremath|textcolor\s*\{[^{}]*\})\s*(?=\{)"
@@ -134,6 +140,10 @@ _FONT = re.compile(
 _ROMAN = re.compile(
     r"\\(?:mathrm|mathbf|mathsf|mathit|operatorname\*?)\s*\{\s*(?!(?:sin|cos|tan|cot|sec|csc|ln|log|exp|arc\w+|lcm|gcd|max|min|sgn)\b)"
     r"([~ ]*[A-Za-z][A-Za-z~ .]*)\}"
+)
+_FUNCTION = re.compile(
+    r"\\(?:mathrm|mathbf|mathsf|operatorname\*?|text|rm)\s*\{\s*(sin|cos|tan|cot|sec|csc|ln|log|exp|lcm|gcd|max|min|sgn|arcsin|"
+    r"arccos|arctan|arccot|Re|Im|arg|sinh|cosh|tanh|det|lg|mod)\s*\}"
 )
 _REPLACE = re.compile(
     r"\\(?:[dtc]frac|[dt]binom|choose|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
@@ -180,6 +190,7 @@ def fold_latex(text: str) -> str:
     if "\\" not in text:
         return text
     text = _REPLACE.sub(_replace_command, text)
+    text = _FUNCTION.sub(r"\\\1 ", text)
     text = _ROMAN.sub(lambda match: rf"\text{{{match[1]}}}" if len(match[1].strip(" ~.")) > 1 else match[1], text)
     text = _FONT.sub("", text)
     text = _DROP.sub("", text)
@@ -188,7 +199,7 @@ def fold_latex(text: str) -> str:
 
 _DELIMITERS = re.compile(r"(?<!\\)\$|\\[()\[\]]|\*\*(?=\S)(?=[^*]*\*\*)|`|\\begin\{(?:align|equation|gather|aligned|split)\*?\}")
 _ENDS = re.compile(r"\\end\{(?:align|equation|gather|aligned|split)\*?\}")
-_THOUSANDS = re.compile(r"(?<=\d)(?:\{\s*,\s*\}|,\s*\\!)\s*(?=\d{3}(?!\d))")
+_THOUSANDS = re.compile(r"(?<=\d)\s*(?:\{\s*,\s*\}|,\s*\\!)\s*(?=\d{3}(?!\d))")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$(?=\s*-?\s*[\d.])")
 
 
@@ -208,6 +219,8 @@ def clean(text: str) -> str:
     if "\\end" in text:
         text = _ENDS.sub(" ", text)
     text = fold_latex(text).strip()
-    while text and text[-1] in ".,;:!?" and not text.endswith(("...", "\\!")) and not (text[-1] == "!" and text[-2:-1].isalnum()):
+    if text.startswith("**") and text.endswith("**"):
+        text = text.strip("*")
+    while text and text[-1] in ".,;:!?" and not text.endswith(("...", "\\!")) and not (text[-1] == "!" and (text[-2:-1].isalnum() or text[-2:-1] in ")]}!")):
         text = text[:-1].rstrip()
     return text

@@ -66,6 +66,8 @@ def assignment(node: Node, answer: bool) -> tuple[Node, Node] | None:
     name, *values = node.args
     if values[0].op == "rel":
         return None
+    if len(values) == 1 and _is_name(values[0]) and not symbols(name) and name.op not in ("seq", "set", "list"):
+        name, values = values[0], [name]  # 2 = x
     named = _is_name(name) or (name.op == "seq" and all(_is_name(part) for part in name.args) and values[0].op in ("seq", "mat"))
     if not named and answer and not symbols(values[0]) and symbols(name) and not _has_coefficients(name):
         named = True
@@ -430,6 +432,9 @@ def _objects(gold: Node, answer: Node, trail: Trail) -> bool:
     for one, other, first in ((gold, answer, True), (answer, gold, False)):
         if one.op in ("set", "seq") and len(one.args) == 1 and other.op not in _OBJECTS and one.value in (None, "[]"):
             return equal(one.args[0], other, trail) if first else equal(other, one.args[0], trail)
+    if answer.op == "list" and answer.value == "or" and gold.op not in _OBJECTS:  # one value in several forms
+        trail.rule = "alternatives"
+        return all(item.op not in _OBJECTS and equal(gold, item, Trail(), strict=True) for item in answer.args)
     left, right = real_set(gold, True), real_set(answer, True)
     if left is not None and right is not None and kinds != ("seq", "set") and kinds != ("set", "seq"):
         return same_sets(left, right)
@@ -456,7 +461,9 @@ def _sequences(gold: Node, answer: Node, trail: Trail) -> bool:
 
 
 def _as_matrix(node: Node) -> Node:
-    """Read [[1, 2], [3, 4]] as a matrix."""
+    """Read [[1, 2], [3, 4]] as a matrix, and brackets around an array as its own."""
+    if node.op == "seq" and len(node.args) == 1 and node.args[0].op == "mat":
+        return node.args[0]
     if node.op == "seq" and len(node.args) > 1 and all(part.op == "seq" for part in node.args):
         if len({len(part.args) for part in node.args}) == 1 and all(part.value == "[]" for part in (node, *node.args)):
             return Node("mat", tuple(cell for part in node.args for cell in part.args), len(node.args[0].args))
@@ -536,10 +543,14 @@ def _short_unit(node: Node) -> tuple[Node, str] | None:
 
 def _quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> bool:
     (left, left_unit), (right, right_unit) = quantity(gold), quantity(answer)
-    if left_unit is None and not symbols(right) and (short := _short_unit(left)):
-        left, left_unit = short
-    if right_unit is None and not symbols(left) and (short := _short_unit(right)):
-        right, right_unit = short
+    if left_unit is None is right_unit and symbols(left) and symbols(right) and equal_expressions(left, right, trail):
+        return True
+    short_left = _short_unit(left) if left_unit is None else None
+    short_right = _short_unit(right) if right_unit is None else None
+    if short_left and (short_right or not symbols(right)):
+        left, left_unit = short_left
+    if short_right and (short_left or not symbols(left)):
+        right, right_unit = short_right
     if strict and (left_unit is None) != (right_unit is None):
         return False
     if left_unit is not None and right_unit is not None:

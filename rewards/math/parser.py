@@ -156,7 +156,7 @@ class _Parser:
             key = token.text if token.kind == "op" else "\\" + token.text if token.kind == "cmd" else ""
             operator = _RELATIONS.get(key)
             if operator is None or (key == "|" and self.bars):
-                if key == ":" and members[-1].op in ("sym", "call"):  # a label: "Answer: 5"
+                if key == ":" and members[-1].op in ("sym", "call") and members[-1].value != "\\lambda":  # a label: "Answer: 5"
                     operator = "="
                 else:
                     break
@@ -229,7 +229,10 @@ class _Parser:
         if token.kind == "op":
             if token.text == "|":
                 return not self.bars
-            return token.text in ("(", "[", "{", "\\{")
+            if token.text == "[":  # not the end of a French interval
+                brackets = [other.text for other in self.tokens[self.index + 1 :] if other.text in ("[", "]")]
+                return bool(brackets) and brackets[0] == "]"
+            return token.text in ("(", "{", "\\{")
         if token.kind == "cmd":
             name = token.text
             return name in _ACCENTS or name in _SETS or name in _GREEK or name in FUNCTIONS or name in _ALIASES or name in (
@@ -288,6 +291,9 @@ class _Parser:
     def juxtaposed(self, node: Node, factor: Node, mark: int) -> Node:
         """Return what two neighbours mean: a mixed number, degrees and minutes, or a product."""
         token = self.tokens[mark]
+        if factor.op in ("pct", "deg") and factor.args[0].op == "div":
+            inner = self.juxtaposed(node, factor.args[0], mark)
+            return factor._replace(args=(inner,)) if inner.op == "num" else Node("mul", (node, factor))
         if node.op == "num" and factor.op == "div" and factor.value == "frac" and node.value.denominator == 1:
             top, bottom = factor.args
             if top.op == bottom.op == "num" and 0 < top.value < bottom.value and top.value.denominator == 1:
@@ -457,7 +463,7 @@ class _Parser:
         self.index += 1
         if token.node is None:
             raise self.unreadable("expected a number")
-        if self.at("_") and "." not in token.text:
+        if self.at("_"):
             return self.in_base(token.text)
         if self.now.kind == "name" and not self.now.spaced and self.ahead().text == "_" and re.fullmatch(r"[A-F]+\d*", self.now.text):
             digits = token.text + self.now.text
@@ -499,8 +505,9 @@ class _Parser:
         self.index += 1
         if grouped:
             self.expect("}")
+        whole, _, part = digits.replace(" ", "").partition(".")
         try:
-            return number(int(digits.replace(" ", ""), base))
+            return number(Fraction(int(whole + part, base), base ** len(part)))
         except ValueError:
             raise UnreadableError(f"{digits!r} is no number in base {base}") from None
 
@@ -525,6 +532,9 @@ class _Parser:
         if text in ("frac", "sqrt"):
             self.tokens[self.index] = token._replace(kind="cmd")
             return self.command()
+        if re.fullmatch(r"[A-F]{1,4}", text) and self.ahead().kind == "num" and self.ahead(2).text == "_":
+            self.index += 2
+            return self.in_base(text + self.ahead(-1).text)
         if self.is_word(token):
             return self.worded()
         if packed := (_PACKED.match(text) if len(text) > 2 else None):
@@ -617,21 +627,17 @@ class _Parser:
         self.deeper()
         outer, self.argument = self.argument, 0
         bars, self.bars = self.bars, 0
+        if opening == "\\{" and (built := self.builder()):
+            self.depth -= 1
+            self.argument, self.bars = outer, bars
+            return built
         items: list[Node] = []
-        while not self.at(")", "]", "\\}", "["):
-            if self.take(",", ";"):
-                continue
+        while not self.at(")", "]", "\\}"):
             items.append(self.statement())
-            if self.at("|", ":", "\\colon") and opening == "\\{":
-                self.index += 1
-                condition = self.answer()
-                self.expect("\\}")
-                self.depth -= 1
-                self.argument, self.bars = outer, bars
-                return Node("build", (items[0], condition))
-            if not self.at(",", ";", ")", "]", "\\}", "["):
-                if self.separator() is None:
-                    raise self.unreadable("expected a comma or a bracket")
+            if self.at(")", "]", "\\}", "["):
+                break
+            if self.separator() is None:
+                raise self.unreadable("expected a comma or a bracket")
         closing = self.now.text
         self.index += 1
         self.depth -= 1
@@ -649,6 +655,27 @@ class _Parser:
         if not items:
             raise self.unreadable("empty brackets")
         return Node("seq", tuple(items), opening + closing)
+
+    def builder(self) -> Node | None:
+        """The inside of {x | condition} or {x in S : condition} behind its brace, or None where it is another set."""
+        start = self.index
+        if self.now.kind != "name" or len(self.now.text) > 1:
+            return None
+        head = Node("sym", (), self.now.text)
+        self.index += 1
+        if self.take("\\in"):
+            self.bars += 1
+            domain = self.sets()
+            self.bars -= 1
+            if domain != REALS:
+                self.index = start
+                return None
+        if not self.take("|", ":"):
+            self.index = start
+            return None
+        condition = self.answer()
+        self.expect("\\}")
+        return Node("build", (head, condition))
 
     # -- commands and functions
 

@@ -17,11 +17,13 @@ A percent sign or word right behind a box belongs to it. Nothing else outside of
 import re
 
 from rewards.extract import after_thinking
+from rewards.math.clean import repair
 
+_CONTROL = re.compile(r"[\x08\x0c\t\r]")
 MAX_BARE_CHARACTERS = 300
 MAX_SENTENCE_CHARACTERS = 600
 MAX_BOXES = 200
-_BOX = re.compile(r"(?:\\|\x08|\\\\)(?:f?box(?:ed)?|oxed|beginboxed)\s*(?=[{\d\\a-zA-Z$-])|(?<![a-zA-Z\\])boxed\s*(?=\{)")
+_BOX = re.compile(r"(?:\\|\x08|\\\\)(?:(?:f|frame)?box(?:ed)?|oxed|beginboxed)\s*(?=[{\d\\a-zA-Z$-])|(?<![a-zA-Z\\])boxed\s*(?=\{)")
 _ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
 _END_OF_TURN = re.compile(r"<\|(?:im_end|im_start|eot_id|endoftext|end_of_text|end|eom_id|start_header_id)\|>|</s>|<｜end▁of▁sentence｜>")
 _GAP_JOIN = re.compile(r"(?:[\s,;$&]|\\[()\[\],;!: ]|\\quad|\\qquad|\\text\s*\{|\}|\band\b|\\\\|\.(?=\s*$))*")
@@ -207,6 +209,8 @@ def committed_answer(completion: str) -> tuple[str | None, str]:
     text = after_thinking(completion)
     if text is None:
         return None, "the thinking does not end"
+    if _CONTROL.search(text):
+        text = repair(text)
     if "<|" in text or "</s>" in text or "<｜" in text:
         parts = [part for part in _END_OF_TURN.split(text) if part.strip()]
         text = parts[0] if parts else ""

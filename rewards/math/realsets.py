@@ -183,14 +183,14 @@ def _relation(node: Node) -> RealSet | None:
     if any(operator not in ("<", ">", "<=", ">=", "!=", "=") for operator in operators):
         return None
     names = symbols(node)
-    if len(names) == 1:
+    if len(names) == 1 and not contains(node, "call"):
         name = next(iter(names))
     else:  # bounds for a call: -80 <= g(x) <= 82
         calls = {member for member in members if member.op == "call"}
         if len(calls) != 1:
             return None
         call = next(iter(calls))
-        name = str(call.value)
+        name = f"{call.value}()"
         members = tuple(Node("sym", (), name) if member == call else member for member in members)
         if frozenset().union(*(symbols(member) for member in members)) != {name}:
             return None
@@ -260,6 +260,12 @@ def same_sets(gold: RealSet, answer: RealSet) -> bool:
     for one, other in zip(gold.pieces, answer.pieces, strict=True):
         if (one.low_in, one.high_in) != (other.low_in, other.high_in):
             return False
-        if _less(one.low, other.low) != 0 or _less(one.high, other.high) != 0:
+        if not _same_end(one.low, other.low) or not _same_end(one.high, other.high):
             return False
     return True
+
+
+def _same_end(one: Node, other: Node) -> bool:
+    if _less(one, other) == 0:
+        return True
+    return not contains(one, "const") and not contains(other, "const") and equal_expressions(one, other, Trail())

@@ -24,6 +24,9 @@ SHOWN = 80
 _INTEGER = re.compile(r"-?(?:\d{1,30}|[1-9]\d{0,2}(?:,\d{3}){1,9})", re.ASCII)
 _RATIO = re.compile(r"(-?)(?:\\[dt]?frac\{(-?\d{1,30})\}\{(\d{1,30})\}|(-?\d{1,30})\s?/\s?(\d{1,30}))", re.ASCII)
 _DECIMAL = re.compile(r"-?\d{0,30}\.\d{1,5}", re.ASCII)
+_LOOSE = re.compile(r"\s+(?![\w.])|(?<![\w.])\s+", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"(-?\d{1,100}),(\d{1,2}|\d{4,100})", re.ASCII)
+_POINT = re.compile(r"-?\d{1,100}\.\d{1,100}", re.ASCII)
 _PERCENT = re.compile(r"percent|%|per cent", re.IGNORECASE)
 _HEDGED_WORDS = re.compile(r"\b(?:not|maybe|perhaps|possibly|unknown|undefined|probably|unsure|guess)\b", re.IGNORECASE)
 
@@ -56,7 +59,7 @@ def _gold(reference: str) -> tuple[str, Fraction | None]:
 
 @lru_cache(maxsize=1024)
 def _canonical(text: str) -> str:
-    return re.sub(r"\s+", "", clean(text)) if len(text) <= MAX_ANSWER_CHARACTERS else text
+    return _LOOSE.sub("", clean(text)) if len(text) <= MAX_ANSWER_CHARACTERS else text
 
 
 def _tree(text: str) -> Node | str:
@@ -94,6 +97,9 @@ def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status
     canonical = _canonical(answer)
     if canonical and canonical == _canonical(gold):
         return "correct", "same text after cleaning"
+    for one, other in ((gold, answer), (answer, gold)):
+        if _POINT.fullmatch(one) and (match := _DECIMAL_COMMA.fullmatch(other)) and Fraction(one) == Fraction(f"{match[1]}.{match[2]}"):
+            return "correct", "decimal comma"
     trail = Trail(percent=bool(prompt and _PERCENT.search(prompt)))
     left, right = _tree(gold), _tree(answer)
     if isinstance(left, str):
@@ -101,7 +107,7 @@ def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status
             return "correct", "same words"
         return "wrong", "different words"
     if isinstance(right, str):
-        if same_words(gold, answer) and not _HEDGED_WORDS.search(answer):
+        if re.search(r"[A-Za-z]", gold) and same_words(gold, answer) and not _HEDGED_WORDS.search(answer):
             return "correct", "same words"
         return "unparsed", right
     if prompt and _echoes(prompt, answer, gold):
