@@ -41,9 +41,7 @@ def math_reward(completions: Sequence[Completion], solution: Sequence[str | None
     prompts = kwargs.get("prompts") or [""] * len(completions)
     rewards: list[float | None] = []
     for completion, reference, prompt in zip(completions, solution, prompts, strict=True):
-        problem = Problem(
-            id="", domain="math", split="train", prompt=_prompt_text(prompt), reference=reference, source="trl"
-        )
+        problem = Problem(id="", domain="math", split="train", prompt=_prompt_text(prompt), reference=reference, source="trl")
         verdict = verify(problem, completion_text(completion))
         rewards.append(None if verdict.status == "error" else float(verdict.status == "correct"))
     return rewards

@@ -14,7 +14,6 @@ from dataclasses import asdict
 from problems.types import Problem
 from rewards.verifiers import verify
 
-
 READY = "ready"  # the first line of every worker: the clock of a verdict starts after it
 
 

@@ -153,7 +153,9 @@ def grade_command(argv: Sequence[str]) -> int:
     from rewards.grade import grade_file, make_grade_parser
 
     flags = make_grade_parser().parse_args(list(argv))
-    grade_file(flags.input, flags.output, **{name: value for name, value in vars(flags).items() if name not in ("input", "output")})
+    grade_file(
+        flags.input, flags.output, **{name: value for name, value in vars(flags).items() if name not in ("input", "output")}
+    )
     return 0
 
 

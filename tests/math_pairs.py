@@ -494,7 +494,11 @@ PAIRS: dict[str, list[tuple[str, str, bool]]] = {
         ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "(1,2)", True),
         ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{pmatrix}1&2\\end{pmatrix}", False),
         ("\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", "\\begin{pmatrix}1&3\\\\2&4\\end{pmatrix}", False),
-        ("\\begin{pmatrix} \\frac{18}{5} \\\\ -\\frac{9}{5} \\end{pmatrix}", "\\begin{pmatrix} 3.6 \\\\ -1.8 \\end{pmatrix}", True),
+        (
+            "\\begin{pmatrix} \\frac{18}{5} \\\\ -\\frac{9}{5} \\end{pmatrix}",
+            "\\begin{pmatrix} 3.6 \\\\ -1.8 \\end{pmatrix}",
+            True,
+        ),
         ("\\begin{pmatrix} 1 & -1 \\\\ 1 & \\phantom -1 \\end{pmatrix}", "\\begin{pmatrix} 1&-1\\\\1&1\\end{pmatrix}", True),
         ("\\begin{pmatrix} 0 \\\\ -5 \\end{pmatrix}", "\\begin{bmatrix} 0 \\\\ -5 \\\\ \\end{bmatrix}", True),
         ("\\begin{pmatrix}x&0\\\\0&2x\\end{pmatrix}", "\\begin{pmatrix}x&0\\\\0&x+x\\end{pmatrix}", True),

@@ -69,10 +69,7 @@ _SIGNS = {
     "△": r" \triangle ",
     "∝": r" \propto ",
 }
-_GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho varsigma sigma tau upsilon "
-    "phi chi psi omega"
-).split()
+_GREEK = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "omicron", "pi", "rho", "varsigma", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"]
 _TABLE: dict[int, str] = {ord(character): sign for characters, sign in _SIGNS.items() for character in characters}
 for _index, _name in enumerate(_GREEK):
     _TABLE[0x3B1 + _index] = f" \\{_name} "
@@ -197,7 +194,9 @@ def fold_latex(text: str) -> str:
     return _SPACE.sub(" ", text)
 
 
-_DELIMITERS = re.compile(r"(?<!\\)\$|\\[()\[\]]|\*\*(?=\S)(?=[^*]*\*\*)|`|\\begin\{(?:align|equation|gather|aligned|split)\*?\}")
+_DELIMITERS = re.compile(
+    r"(?<!\\)\$|\\[()\[\]]|\*\*(?=\S)(?=[^*]*\*\*)|`|\\begin\{(?:align|equation|gather|aligned|split)\*?\}"
+)
 _ENDS = re.compile(r"\\end\{(?:align|equation|gather|aligned|split)\*?\}")
 _THOUSANDS = re.compile(r"(?<=\d)\s*(?:\{\s*,\s*\}|,\s*\\!)\s*(?=\d{3}(?!\d))")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$(?=\s*-?\s*[\d.])")
@@ -205,7 +204,9 @@ _LONE_DOLLAR = re.compile(r"(?<!\\)\$(?=\s*-?\s*[\d.])")
 
 def clean(text: str) -> str:
     """Return `text` in the one spelling the tokenizer reads."""
-    text = fold_unicode(text)
+    text = fold_unicode(text).strip()
+    if text.startswith("**") and text.endswith("**"):
+        text = text.strip("*")
     if "\\\\" in text:  # escaped twice: "\\\\frac" for "\\frac", except where "\\\\" ends a row
         text = text.replace("\\\\\\\\", "\\\\") if "\\begin" in text else _TWICE.sub(r"\\", text)
     text = text.replace(",\\!", ",\\! ") if ",\\!" in text else text
@@ -219,8 +220,11 @@ def clean(text: str) -> str:
     if "\\end" in text:
         text = _ENDS.sub(" ", text)
     text = fold_latex(text).strip()
-    if text.startswith("**") and text.endswith("**"):
-        text = text.strip("*")
-    while text and text[-1] in ".,;:!?" and not text.endswith(("...", "\\!")) and not (text[-1] == "!" and (text[-2:-1].isalnum() or text[-2:-1] in ")]}!")):
+    while (
+        text
+        and text[-1] in ".,;:!?"
+        and not text.endswith(("...", "\\!"))
+        and not (text[-1] == "!" and (text[-2:-1].isalnum() or text[-2:-1] in ")]}!"))
+    ):
         text = text[:-1].rstrip()
     return text

@@ -68,7 +68,9 @@ def assignment(node: Node, answer: bool) -> tuple[Node, Node] | None:
         return None
     if len(values) == 1 and _is_name(values[0]) and not symbols(name) and name.op not in ("seq", "set", "list"):
         name, values = values[0], [name]  # 2 = x
-    named = _is_name(name) or (name.op == "seq" and all(_is_name(part) for part in name.args) and values[0].op in ("seq", "mat"))
+    named = _is_name(name) or (
+        name.op == "seq" and all(_is_name(part) for part in name.args) and values[0].op in ("seq", "mat")
+    )
     if not named and answer and not symbols(values[0]) and symbols(name) and not _has_coefficients(name):
         named = True
     if not named and not symbols(node) and not contains(node, "seq", "list", "set"):
@@ -208,7 +210,7 @@ def _times(gold: Node, answer: Node, trail: Trail) -> bool:
         return False
     if half1 and half2 and half1 != half2:
         return False
-    if half1 and half2 or not half1 and not half2:
+    if (half1 and half2) or (not half1 and not half2):
         return bool(h1 % 12 == h2 % 12 if half1 else h1 == h2)
     (hour, half), plain = ((h1, half1), h2) if half1 else ((h2, half2), h1)
     return bool(plain == hour or plain == hour % 12 + (12 if half == "p" else 0))
@@ -252,8 +254,11 @@ def _names_agree(left: Node, right: Node) -> bool:
     if left.op == "seq" or right.op == "seq":
         return left.op != right.op or len(left.args) == len(right.args)
     if left.op == "sym" and right.op == "sym":
-        return len(left.value) > 1 and left.value.isalpha() and left.value.islower() or (
-            len(right.value) > 1 and right.value.isalpha() and right.value.islower()
+        return (
+            (len(left.value) > 1
+            and left.value.isalpha()
+            and left.value.islower())
+            or (len(right.value) > 1 and right.value.isalpha() and right.value.islower())
         )
     if left.op == "call" and right.op == "call":
         return bool(left.value == right.value)
@@ -444,9 +449,7 @@ def _objects(gold: Node, answer: Node, trail: Trail) -> bool:
 
 
 def _in_order(gold: Node, answer: Node, trail: Trail) -> bool:
-    return len(gold.args) == len(answer.args) and all(
-        equal(a, b, trail) for a, b in zip(gold.args, answer.args, strict=True)
-    )
+    return len(gold.args) == len(answer.args) and all(equal(a, b, trail) for a, b in zip(gold.args, answer.args, strict=True))
 
 
 def _sequences(gold: Node, answer: Node, trail: Trail) -> bool:
@@ -541,6 +544,10 @@ def _short_unit(node: Node) -> tuple[Node, str] | None:
     return None
 
 
+def _kelvin(value: Node, scale: tuple[Fraction, Fraction]) -> Node:
+    return Node("add", (Node("mul", (Node("num", (), scale[0]), value)), Node("num", (), scale[1])))
+
+
 def _quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> bool:
     (left, left_unit), (right, right_unit) = quantity(gold), quantity(answer)
     if left_unit is None is right_unit and symbols(left) and symbols(right) and equal_expressions(left, right, trail):
@@ -554,6 +561,10 @@ def _quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> bool:
     if strict and (left_unit is None) != (right_unit is None):
         return False
     if left_unit is not None and right_unit is not None:
+        scales = units.temperature(left_unit), units.temperature(right_unit)
+        if scales[0] and scales[1] and scales[0] != scales[1]:
+            left, right = (_kelvin(value, scale) for value, scale in ((left, scales[0]), (right, scales[1])))
+            right_unit = left_unit
         factor = units.ratio(left_unit, right_unit)
         if factor is None:
             trail.rule = f"units conflict: {left_unit} and {right_unit}"

@@ -40,7 +40,7 @@ def _point(name: str, salt: int) -> int:
 class Exact:
     """Evaluates rational expressions: in Q (prime None, no symbols) or modulo a prime, with symbols at given points."""
 
-    def __init__(self, prime: int | None, root_of_minus_one: int = 0, env: Mapping[str, int] | None = None, salt: int = 0):
+    def __init__(self, prime: int | None, root_of_minus_one: int = 0, env: Mapping[str, Any] | None = None, salt: int = 0):
         self.prime, self.root, self.salt = prime, root_of_minus_one, salt
         self.env = dict(env or {})
         self.steps = 0
@@ -109,7 +109,8 @@ class Exact:
 
     def integer(self, node: Node) -> int:
         """Return an exact integer value that does not depend on symbols."""
-        value = Exact(None, env={name: Fraction(v) for name, v in self.env.items() if abs(v) <= MAX_TERMS}).value(node)
+        small = {name: Fraction(value) for name, value in self.env.items() if abs(value) <= MAX_TERMS}
+        value = Exact(None, env=small).value(node)
         if value.denominator != 1:
             raise NotRationalError("not an integer")
         return int(value)
@@ -199,7 +200,6 @@ class Exact:
         else:
             self.env[variable.value] = saved
         return total
-
 
 
 def rational(node: Node) -> Fraction:
@@ -470,9 +470,7 @@ def points(names: frozenset[str], integers: frozenset[str], number: int) -> list
             value = _SMALL[seed % len(_SMALL)] + Fraction(seed % 1009, 1013 * (1 + index % 3))
             if index % 3 == 2:
                 value = 1 / value
-            if index >= number // 2 and (seed >> 20) % 2:
-                value = -value
-            elif index >= number // 2 and len(names) == 1:
+            if (index >= number // 2 and (seed >> 20) % 2) or (index >= number // 2 and len(names) == 1):
                 value = -value
             point[name] = value
         chosen.append(point)
@@ -487,8 +485,10 @@ def integer_symbols(node: Node, inside: bool = False) -> frozenset[str]:
     if node.op in ("fact", "fact2") or (node.op == "fn" and node.value in ("binom", "permutations", "gcd", "lcm")):
         inside = True
     if node.op in ("sum", "prod"):
-        return integer_symbols(node.args[1], True) | integer_symbols(node.args[2], True) | (
-            integer_symbols(node.args[3], inside) - {node.args[0].value}
+        return (
+            integer_symbols(node.args[1], True)
+            | integer_symbols(node.args[2], True)
+            | (integer_symbols(node.args[3], inside) - {node.args[0].value})
         )
     if node.op == "pow" and node.args[0].op in ("neg",) and not symbols(node.args[0]):
         found |= integer_symbols(node.args[1], True)
@@ -499,4 +499,14 @@ def integer_symbols(node: Node, inside: bool = False) -> frozenset[str]:
     return found
 
 
-__all__ = ["PRIMES", "Complex", "Exact", "NotRationalError", "Numeric", "UndefinedError", "integer_symbols", "points", "rational"]
+__all__ = [
+    "PRIMES",
+    "Complex",
+    "Exact",
+    "NotRationalError",
+    "Numeric",
+    "UndefinedError",
+    "integer_symbols",
+    "points",
+    "rational",
+]

@@ -160,13 +160,16 @@ def _evaluations(gold: Node, answer: Node, digits: int, point: dict[str, Fractio
     left = first.value(gold)
     second = Numeric(digits, env, ten)
     right = second.value(answer)
-    return left, right, first.complex_seen != second.complex_seen or (first.complex_seen and second.complex_seen), max(
-        first.largest, second.largest
+    return (
+        left,
+        right,
+        first.complex_seen != second.complex_seen or (first.complex_seen and second.complex_seen),
+        max(first.largest, second.largest),
     )
 
 
 def _numeric(gold: Node, answer: Node, free: frozenset[str], trail: Trail) -> bool:
-    logs = contains(gold, "fn") and _has_plain_log(gold) or _has_plain_log(answer)
+    logs = (contains(gold, "fn") and _has_plain_log(gold)) or _has_plain_log(answer)
     if _numeric_with(gold, answer, free, trail, False):
         return True
     return bool(logs and _numeric_with(gold, answer, free, trail, True))

@@ -33,8 +33,7 @@ from rewards.math.tree import (
 )
 
 FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch arcsinh arccosh "
-    "arctanh ln log exp sqrt cbrt abs floor ceil gcd lcm max min Re Im arg binom factorial sgn mod det lg".split()
+    ["sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "arcsec", "arccsc", "sinh", "cosh", "tanh", "coth", "sech", "csch", "arcsinh", "arccosh", "arctanh", "ln", "log", "exp", "sqrt", "cbrt", "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "Re", "Im", "arg", "binom", "factorial", "sgn", "mod", "det", "lg"]
 )
 _ALIASES = {
     "asin": "arcsin", "acos": "arccos", "atan": "arctan", "Abs": "abs", "ceiling": "ceil", "binomial": "binom", "Max": "max",
@@ -43,8 +42,7 @@ _ALIASES = {
     "Sqrt": "sqrt", "Log": "log", "Sin": "sin", "Cos": "cos", "Tan": "tan", "nCr": "binom", "nPr": "permutations",
 }  # fmt: skip
 _GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega Gamma "
-    "Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega varsigma ell hbar aleph".split()
+    ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega", "varsigma", "ell", "hbar", "aleph"]
 )
 _SETS = {"reals": REALS, "emptyset": EMPTY, "integers": Node("sym", (), "\\integers"),
          "naturals": Node("sym", (), "\\naturals"), "rationals": Node("sym", (), "\\rationals"),
@@ -56,21 +54,19 @@ _RELATIONS = {
     "\\propto": "propto",
 }  # fmt: skip
 _SET_WORDS = {"\\cup": "union", "\\cap": "inter", "\\setminus": "minus", "\\lor": "or", "\\land": "and"}
-_ACCENTS = frozenset("overline vec hat bar tilde overrightarrow widehat widetilde dot ddot overleftrightarrow check".split())
+_ACCENTS = frozenset(["overline", "vec", "hat", "bar", "tilde", "overrightarrow", "widehat", "widetilde", "dot", "ddot", "overleftrightarrow", "check"])
 _SEPARATOR_WORDS = frozenset(("and", "or", ", and", "and ", "or "))
 _CALLS = frozenset("fghFGHP")
 _CLOSING = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "\\langle": "\\rangle", "<": ">"}
 _WORD_NUMBERS = {
     word: index
     for index, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty".split()
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
     )
 }
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _NO_PRODUCT = frozenset(
-    "yes no not odd even max min none all any the is are of for has on to in it by at as be if so he we us one two six ten may "
-    "jun jul aug sep oct nov dec jan feb mar apr mon tue wed thu fri sat sun red east west north south true false".split()
+    ["yes", "no", "not", "odd", "even", "max", "min", "none", "all", "any", "the", "is", "are", "of", "for", "has", "on", "to", "in", "it", "by", "at", "as", "be", "if", "so", "he", "we", "us", "one", "two", "six", "ten", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "jan", "feb", "mar", "apr", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "red", "east", "west", "north", "south", "true", "false"]
 )
 _PACKED = re.compile(r"(sin|cos|tan|cot|sec|csc|ln|log|sqrt|exp|pi)([a-z]{1,2})?$")
 
@@ -244,8 +240,15 @@ class _Parser:
     def is_word(self, token: Token) -> bool:
         """Tell whether a run of letters is English rather than a function, a constant or a product of variables."""
         text = token.text
-        if text in FUNCTIONS or text in _ALIASES or text in _GREEK or text in ("pi", "infty", "oo", "inf", "infinity", "frac"):
+        if (
+            (text not in ("min", "sec")
+            and (text in FUNCTIONS or text in _ALIASES))
+            or text in _GREEK
+            or text in ("pi", "infty", "oo", "inf", "infinity", "frac")
+        ):
             return False
+        if text in ("min", "sec") and self.now is token and self.ahead().text not in ("(", "{", "\\{", "^", "_"):
+            return self.index > 0 and self.tokens[self.index - 1].kind == "num"  # minutes and seconds
         if text in units.WORDS or text.lower() in _NO_PRODUCT or text in ("and", "or"):
             return True
         return len(text) > 3 and not text.isupper() and not _PACKED.match(text)
@@ -298,6 +301,8 @@ class _Parser:
             top, bottom = factor.args
             if top.op == bottom.op == "num" and 0 < top.value < bottom.value and top.value.denominator == 1:
                 return number(node.value + top.value / bottom.value)
+        if token.kind == "num" and not token.spaced and node.op == "sym":
+            raise UnreadableError(f"a number right behind a name at {token.place}")
         if token.kind == "op" and token.text == "{" and token.spaced and node.op == "num" and factor.op == "num":
             raise UnreadableError(f"two numbers side by side at {token.place}")
         return Node("mul", (node, factor))
@@ -341,6 +346,10 @@ class _Parser:
         node = self.answer()
         if node.op == "list":
             node = Node("set", node.args)
+        if self.take("\\choose"):
+            node = Node("fn", (node, self.answer()), "binom")
+        elif self.take("\\over"):
+            node = Node("div", (node, self.answer()), "frac")
         self.expect("}")
         self.depth -= 1
         self.argument, self.bars = outer, bars
@@ -391,10 +400,7 @@ class _Parser:
             elif self.at("^") and self.ahead().kind == "cmd" and self.ahead().text == "prime":
                 self.index += 2
                 node = self.primed(node)
-            elif self.at("'"):
-                self.index += 1
-                node = self.primed(node)
-            elif self.at("\\prime"):
+            elif self.at("'") or self.at("\\prime"):
                 self.index += 1
                 node = self.primed(node)
             else:
@@ -465,7 +471,12 @@ class _Parser:
             raise self.unreadable("expected a number")
         if self.at("_"):
             return self.in_base(token.text)
-        if self.now.kind == "name" and not self.now.spaced and self.ahead().text == "_" and re.fullmatch(r"[A-F]+\d*", self.now.text):
+        if (
+            self.now.kind == "name"
+            and not self.now.spaced
+            and self.ahead().text == "_"
+            and re.fullmatch(r"[A-F]+\d*", self.now.text)
+        ):
             digits = token.text + self.now.text
             self.index += 1
             return self.in_base(digits)
@@ -538,7 +549,9 @@ class _Parser:
         if self.is_word(token):
             return self.worded()
         if packed := (_PACKED.match(text) if len(text) > 2 else None):
-            pieces = [Token("name", part, token.place, i == 0 and token.spaced) for i, part in enumerate(packed.groups()) if part]
+            pieces = [
+                Token("name", part, token.place, i == 0 and token.spaced) for i, part in enumerate(packed.groups()) if part
+            ]
             self.tokens[self.index : self.index + 1] = pieces
             return self.named()
         if len(text) > 1 and not text.isupper():
@@ -584,7 +597,11 @@ class _Parser:
             self.index += 5
             group = self.bracketed()
             return Node("call", (group,), node.value + "^-1")
-        if self.at("^") and letter in "fgh" and [t.text for t in self.tokens[self.index + 1 : self.index + 6]][:4] == ["{", "-", "1", "}"]:
+        if (
+            self.at("^")
+            and letter in "fgh"
+            and [t.text for t in self.tokens[self.index + 1 : self.index + 6]][:4] == ["{", "-", "1", "}"]
+        ):
             if self.ahead(5).text == "(":
                 self.index += 5
                 return Node("call", (self.bracketed(),), node.value + "^-1")
@@ -909,10 +926,14 @@ class _Parser:
         while True:
             token = self.now
             word = token.text.strip()
-            if token.kind == "text" and word.strip(" ,.").lower() not in ("and", "or", "") and not re.search(r"\d{2}|[=<>]|\b(or|and)\b", word):
-                pieces.append(word)
-            elif token.kind == "name" and word not in ("and", "or") and (
-                self.is_word(token) or (pieces and (word in units.SHORT or word in _SEPARATOR_WORDS or len(word) > 1))
+            if (
+                token.kind == "text"
+                and word.strip(" ,.").lower() not in ("and", "or", "")
+                and not re.search(r"\d{2}|[=<>]|\b(or|and)\b", word)
+            ) or (
+                token.kind == "name"
+                and word not in ("and", "or")
+                and (self.is_word(token) or (pieces and (word in units.SHORT or word in _SEPARATOR_WORDS or len(word) > 1)))
             ):
                 pieces.append(word)
             elif pieces and self.at("/") and (self.ahead().kind == "text" or self.ahead().kind == "name"):
@@ -968,7 +989,13 @@ _TIME = re.compile(
 _CLOCK = re.compile(r"(\d{1,2})\s*(?:\\?text\s*\{)?\s*([AaPp])\.?\s*[Mm]\b\.?\s*\}?", re.ASCII)
 _ALL_TEXT = re.compile(r"\(?\s*\\text\s*\{([^{}\\]*)\}\s*\)?")
 _REAL_WORDS = re.compile(r"(?:x\s*\\in\s*)?(?:all|any|every)?\s*(?:the\s+)?reals?(?:\s+numbers?)?(?:\s+x)?", re.IGNORECASE)
-_EMPTY_WORDS = re.compile(r"(?:there (?:is|are) )?no (?:real )?(?:solutions?|such \w+|roots?)|empty set|the empty set|\\\{\s*\\\}|none", re.I)
+_EXCEPT_WORDS = re.compile(
+    r"(?:all|every)?\s*reals?(?:\s+numbers?)?(?:\s+x)?,?\s+(?:except|excluding|other than|but)(?:\s+for)?\s+(?:x\s*=\s*)?(.{1,60})",
+    re.I,
+)
+_EMPTY_WORDS = re.compile(
+    r"(?:there (?:is|are) )?no (?:real )?(?:solutions?|such \w+|roots?)|empty set|the empty set|\\\{\s*\\\}|none", re.I
+)
 
 
 def _special(text: str) -> Node | None:
@@ -984,11 +1011,15 @@ def _special(text: str) -> Node | None:
     words = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", bare).strip()
     if words and _REAL_WORDS.fullmatch(words):
         return REALS
+    if match := _EXCEPT_WORDS.fullmatch(words):
+        excluded = _inner(match[1])
+        return Node("minus", (REALS, Node("set", excluded.args if excluded.op == "list" else (excluded,))))
     if words and _EMPTY_WORDS.fullmatch(words):
         return EMPTY
     return None
 
 
+_PLAIN_SET = re.compile(r"\{(?:\s*|[^{}]*[|:,][^{}]*)\}")
 _LEAD = re.compile(
     r"(?:(?:therefore|thus|so|hence|finally|approximately|about|roughly|approx\.?|exactly|equals?|answer\s*[:=]|"
     r"final answer\s*[:=]|the (?:final )?answer (?:is|equals)|it is|we get|we have|\\approx|=|\\therefore)\s*[:,]?\s*)+",
@@ -1006,6 +1037,10 @@ def parse(text: str) -> Node:
         raise UnreadableError("nothing to read")
     if match := _LEAD.match(cleaned):
         cleaned = cleaned[match.end() :] or cleaned
+    if cleaned[0] == "{" and cleaned[-1] == "}" and _PLAIN_SET.fullmatch(cleaned):
+        cleaned = f"\\{{{cleaned[1:-1]}\\}}"
+    elif cleaned[0] == "<" and cleaned[-1] == ">":
+        cleaned = rf"\langle {cleaned[1:-1]}\rangle"
     if node := _special(cleaned):
         return node
     if (match := _ALL_TEXT.fullmatch(cleaned)) and re.search(r"\d", match[1]):

@@ -23,9 +23,13 @@ _CONTROL = re.compile(r"[\x08\x0c\t\r]")
 MAX_BARE_CHARACTERS = 300
 MAX_SENTENCE_CHARACTERS = 600
 MAX_BOXES = 200
-_BOX = re.compile(r"(?:\\|\x08|\\\\)(?:(?:f|frame)?box(?:ed)?|oxed|beginboxed)\s*(?=[{\d\\a-zA-Z$-])|(?<![a-zA-Z\\])boxed\s*(?=\{)")
+_BOX = re.compile(
+    r"(?:\\|\x08|\\\\)(?:(?:f|frame)?box(?:ed)?|oxed|beginboxed)\s*(?=[{\d\\a-zA-Z$-])|(?<![a-zA-Z\\])boxed\s*(?=\{)"
+)
 _ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
-_END_OF_TURN = re.compile(r"<\|(?:im_end|im_start|eot_id|endoftext|end_of_text|end|eom_id|start_header_id)\|>|</s>|<｜end▁of▁sentence｜>")
+_END_OF_TURN = re.compile(
+    r"<\|(?:im_end|im_start|eot_id|endoftext|end_of_text|end|eom_id|start_header_id)\|>|</s>|<｜end▁of▁sentence｜>"
+)
 _GAP_JOIN = re.compile(r"(?:[\s,;$&]|\\[()\[\],;!: ]|\\quad|\\qquad|\\text\s*\{|\}|\band\b|\\\\|\.(?=\s*$))*")
 _GAP_OR = re.compile(
     r"(?:[\s,;.$()]|\\[()\[\],;!: ]|\\text\s*\{|\}|\b(?:or|maybe|perhaps|possibly|either|alternatively|could|might|may|be|it|is|"
@@ -37,7 +41,9 @@ _TURN = re.compile(
     r"\b(?:wait|no|not|actually|correct\w*|so|therefore|hence|thus|final\w*|mistake|instead|sorry|recheck|should|but)\b", re.I
 )
 _AFTER_PERCENT = re.compile(r"\s*(?:\$|\\[)\]])?\s*(\\?%|percent\b|per cent\b|pct\b)")
-_AFTER_OR = re.compile(r"\s*(?:\$|\\[)\]])?\s*,?\s*\(?(?:or|maybe|perhaps|possibly)\s+(?:maybe\s+|perhaps\s+|also\s+)?\$?\s*(?=[-\d\\])")
+_AFTER_OR = re.compile(
+    r"\s*(?:\$|\\[)\]])?\s*,?\s*\(?(?:or|maybe|perhaps|possibly)\s+(?:maybe\s+|perhaps\s+|also\s+)?\$?\s*(?=[-\d\\])"
+)
 _PHRASE = re.compile(
     r"(?:final\s+answer|answer|result)\s*(?:to\s+(?:the|this)\s+\w+\s*)?(?:\*\*|__)?\s*(?:is|are|equals|=|:)\s*(?:\*\*|__)?\s*"
     r"(?:therefore|thus|simply|just)?\s*:?",
@@ -100,7 +106,9 @@ def _box_answer(text: str) -> str | None:
     if not found:
         unclosed = [match for match in _BOX.finditer(text)]
         return None if not unclosed else ""
-    if (last := [match.start() for match in _BOX.finditer(text, found[-1][1])]) and _closing(text, text.find("{", last[-1]) + 1) is None:
+    if (last := [match.start() for match in _BOX.finditer(text, found[-1][1])]) and _closing(
+        text, text.find("{", last[-1]) + 1
+    ) is None:
         return ""  # the last box never closes: a cut-off answer
     group, joint = [found[-1]], ", "
     alternatives = False
@@ -172,7 +180,7 @@ def _phrase_answer(text: str) -> str | None:
     if not matches:
         return None
     sentence = _sentence(text[matches[-1].end() : matches[-1].end() + MAX_SENTENCE_CHARACTERS])
-    bare = sentence.strip().strip("*_`\"").strip()
+    bare = sentence.strip().strip('*_`"').strip()
     if not bare:
         return None
     if " is " in bare and not _MATHS.fullmatch(bare):

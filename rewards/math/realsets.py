@@ -44,7 +44,7 @@ def _less(a: Node, b: Node) -> int | None:
     if left is None or right is None:
         return None
     if isinstance(left, float) or isinstance(right, float):
-        return (left > right) - (left < right)
+        return int(left > right) - int(left < right)
     if abs(left - right) <= (abs(left) + abs(right)) * 1e-20 and equal_expressions(a, b, Trail()):
         return 0
     return 1 if left > right else -1

@@ -74,11 +74,20 @@ _DERIVED = {
     "pressure": {"mass": 1, "length": -1, "time": -2},
 }  # fmt: skip
 SHORT = frozenset(name for name in _BASE if len(name) == 1)
-WORDS = frozenset(name for name in _BASE if len(name) > 1) | {"mod", "percent", "percentage", "pct", "degree", "degrees", "sq", "deg"}
+WORDS = frozenset(name for name in _BASE if len(name) > 1) | {
+    "mod",
+    "percent",
+    "percentage",
+    "pct",
+    "degree",
+    "degrees",
+    "sq",
+    "deg",
+}
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _SUFFIXES = {"squared": 2, "cubed": 3}
 _PIECE = re.compile(r"([A-Za-zμ$€£¥¢₹]+)(?:\s*\^?\s*\{?\s*([-+]?\d)\s*\}?)?|(/)|(\()|(\))", re.ASCII)
-_FILLER = frozenset("of the a an in about exactly total distinct different possible such all".split())
+_FILLER = frozenset(["of", "the", "a", "an", "in", "about", "exactly", "total", "distinct", "different", "possible", "such", "all"])
 
 Measure = tuple[tuple[tuple[str, int], ...], Fraction]
 
@@ -131,13 +140,25 @@ def ratio(gold: str, answer: str) -> Fraction | None:
         if left[0] != right[0]:
             return Fraction(1) if not left[0] or not right[0] or _generic(gold, right) or _generic(answer, left) else None
         return right[1] / left[1]
-    if left is not None and not left[0] or right is not None and not right[0]:
+    if (left is not None and not left[0]) or (right is not None and not right[0]):
         return Fraction(1)
     a, b = counted(gold), counted(answer)
     return Fraction(1) if left is None and right is None and (a <= b or b <= a) else None
 
 
+_TEMPERATURES = {"celsius": (Fraction(1), Fraction("273.15")), "kelvin": (Fraction(1), Fraction(0)),
+                 "fahrenheit": (Fraction(5, 9), Fraction("459.67") * Fraction(5, 9))}  # fmt: skip
+
+
+def temperature(phrase: str) -> tuple[Fraction, Fraction] | None:
+    """Return (factor, offset) to kelvin of a temperature scale, or None."""
+    found = measure(phrase)
+    if found is None or len(found[0]) != 1 or found[0][0][1] != 1:
+        return None
+    return _TEMPERATURES.get(found[0][0][0])
+
+
 def _generic(phrase: str, other: Measure) -> bool:
     """Tell whether `phrase` only names the dimension of `other`, as "square units" does."""
-    power = {"square": 2, "sq": 2, "cubic": 3}.get(phrase.split()[0] if phrase.split() else "", 1)
+    power = {"square": 2, "sq": 2, "cubic": 3}.get(phrase.split(maxsplit=1)[0] if phrase.split() else "", 1)
     return "unit" in phrase and other[0] == (("length", power),)

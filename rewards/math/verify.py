@@ -81,7 +81,11 @@ def _echoes(prompt: str, answer: str, gold: str) -> bool:
     if len(written) < 3 or written == wanted or _quick(written) is not None or _quick(wanted) is None:
         return False
     asks = re.search(r"\b(?:compute|evaluate|calculate|simplify|what is|find the value)\b", prompt, re.IGNORECASE)
-    return asks is not None and bool(re.search(r"[-+*/^!\\]", written[1:])) and written in _canonical(prompt[:MAX_ANSWER_CHARACTERS])
+    return (
+        asks is not None
+        and bool(re.search(r"[-+*/^!\\]", written[1:]))
+        and written in _canonical(prompt[:MAX_ANSWER_CHARACTERS])
+    )
 
 
 def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status, str]:
@@ -98,7 +102,11 @@ def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status
     if canonical and canonical == _canonical(gold):
         return "correct", "same text after cleaning"
     for one, other in ((gold, answer), (answer, gold)):
-        if _POINT.fullmatch(one) and (match := _DECIMAL_COMMA.fullmatch(other)) and Fraction(one) == Fraction(f"{match[1]}.{match[2]}"):
+        if (
+            _POINT.fullmatch(one)
+            and (match := _DECIMAL_COMMA.fullmatch(other))
+            and Fraction(one) == Fraction(f"{match[1]}.{match[2]}")
+        ):
             return "correct", "decimal comma"
     trail = Trail(percent=bool(prompt and _PERCENT.search(prompt)))
     left, right = _tree(gold), _tree(answer)

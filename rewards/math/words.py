@@ -14,8 +14,7 @@ _SYNONYMS = {"true": "yes", "correct": "yes", "false": "no", "incorrect": "no"}
 _NUMBERS = {
     word: str(index)
     for index, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty".split()
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
     )
 }
 
@@ -25,7 +24,7 @@ def words_key(text: str) -> str:
     text = _MARKUP.sub(" ", _WRAPPER.sub("", fold_unicode(text)))
     text = re.sub(r"[^\w\s+\-*/^=<>.,'()|\\:%]", " ", text.lower())
     words = [word.strip(".,;:!?'") for word in text.replace(",", " , ").split()]
-    words = [_NUMBERS.get(word, word) for word in words if word and word not in _ARTICLES]
+    words = [_NUMBERS.get(word, word) for word in words if word and (len(words) == 1 or word not in _ARTICLES)]
     return " ".join(words)
 
 
@@ -74,6 +73,6 @@ def same_words(gold: str, answer: str) -> bool:
     single = choice(gold)
     if single is not None and gold.strip("\\text{}() .") and len(words_key(gold).strip("()")) == 1:
         return single == choice(answer) or (gold.strip(" ${}()\\text.").isupper() and single == choice_with_text(answer))
-    if left in ("yes", "no") and not _NEGATION.search(right[len(left):]):
+    if left in ("yes", "no") and not _NEGATION.search(right[len(left) :]):
         return right.startswith((left + " ,", left + " "))
     return False
