@@ -185,7 +185,7 @@ _TWICE = re.compile(r"\\\\(?=[A-Za-z({[%$])")
 def fold_latex(text: str) -> str:
     """Return `text` without styling commands and with one name for each command."""
     if "\\" not in text:
-        return text
+        return text.replace("~", " ")
     text = _REPLACE.sub(_replace_command, text)
     text = _FUNCTION.sub(r"\\\1 ", text)
     text = _ROMAN.sub(lambda match: rf"\text{{{match[1]}}}" if len(match[1].strip(" ~.")) > 1 else match[1], text)

@@ -83,7 +83,7 @@ class _Parser:
 
     @property
     def now(self) -> Token:
-        return self.tokens[self.index]
+        return self.tokens[min(self.index, len(self.tokens) - 1)]
 
     def ahead(self, offset: int = 1) -> Token:
         return self.tokens[min(self.index + offset, len(self.tokens) - 1)]
@@ -581,6 +581,8 @@ class _Parser:
             else:
                 inside = self.now.text
                 self.index += 1
+                if not inside:
+                    raise self.unreadable("an empty subscript")
             node = node._replace(value=f"{node.value}_{inside}")
         return node
 
@@ -795,7 +797,8 @@ class _Parser:
         else:
             args = (self.function_argument(),)
         if name == "log" and base is None and len(args) == 2:
-            args, base = args[:1], args[1]
+            base = args[1]
+            args = args[:1]
         if name in ("sqrt", "cbrt"):
             node = Node("root", (args[0], TWO if name == "sqrt" else number(3)))
         elif name == "factorial":
@@ -922,7 +925,8 @@ class _Parser:
 
     def unit_phrase(self) -> str | None:
         """Take a unit or the words that name what is counted, with powers and slashes; None where there is none."""
-        start, pieces = self.index, []
+        start = self.index
+        pieces: list[str] = []
         while True:
             token = self.now
             word = token.text.strip()
@@ -958,7 +962,10 @@ class _Parser:
         if not pieces:
             self.index = start
             return None
-        return " ".join(pieces)
+        phrase = " ".join(pieces)
+        if units.NO_UNIT.search(phrase):
+            raise self.unreadable(f"words that are no unit ({phrase[:20]!r})")
+        return phrase
 
     def with_unit(self, node: Node, phrase: str) -> Node:
         plain = phrase.strip().strip(".").strip()
@@ -1022,7 +1029,7 @@ def _special(text: str) -> Node | None:
 _PLAIN_SET = re.compile(r"\{(?:\s*|[^{}]*[|:,][^{}]*)\}")
 _LEAD = re.compile(
     r"(?:(?:therefore|thus|so|hence|finally|approximately|about|roughly|approx\.?|exactly|equals?|answer\s*[:=]|"
-    r"final answer\s*[:=]|the (?:final )?answer (?:is|equals)|it is|we get|we have|\\approx|=|\\therefore)\s*[:,]?\s*)+",
+    r"final answer\s*[:=]|(?:\\text\s*\{\s*)?the (?:final )?answer (?:is|equals)\s*:?\s*\}?|it is|we get|we have|\\approx|=|\\therefore)\s*[:,]?\s*)+",
     re.IGNORECASE,
 )
 

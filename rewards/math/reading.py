@@ -30,7 +30,7 @@ _ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | 
 _END_OF_TURN = re.compile(
     r"<\|(?:im_end|im_start|eot_id|endoftext|end_of_text|end|eom_id|start_header_id)\|>|</s>|<｜end▁of▁sentence｜>"
 )
-_GAP_JOIN = re.compile(r"(?:[\s,;$&]|\\[()\[\],;!: ]|\\quad|\\qquad|\\text\s*\{|\}|\band\b|\\\\|\.(?=\s*$))*")
+_GAP_JOIN = re.compile(r"(?:[\s,;$&]|\\[()\[\],;!: ]|\\quad|\\qquad|\\text\s*\{|\}|\band\b|\\\\|\b[Aa]nswer\s*\(?[\da-c]\)?\s*:)*")
 _GAP_OR = re.compile(
     r"(?:[\s,;.$()]|\\[()\[\],;!: ]|\\text\s*\{|\}|\b(?:or|maybe|perhaps|possibly|either|alternatively|could|might|may|be|it|is|"
     r"also|and|else|even|the|answer|can|option|then)\b)*",
@@ -45,7 +45,7 @@ _AFTER_OR = re.compile(
     r"\s*(?:\$|\\[)\]])?\s*,?\s*\(?(?:or|maybe|perhaps|possibly)\s+(?:maybe\s+|perhaps\s+|also\s+)?\$?\s*(?=[-\d\\])"
 )
 _PHRASE = re.compile(
-    r"(?:final\s+answer|answer|result)\s*(?:to\s+(?:the|this)\s+\w+\s*)?(?:\*\*|__)?\s*(?:is|are|equals|=|:)\s*(?:\*\*|__)?\s*"
+    r"final\s+answer\s*(?:\*\*|__)?\s*:?\s*(?:\*\*|__)?\s*\n\s*|(?:final\s+answer|answer|result)\s*(?:to\s+(?:the|this)\s+\w+\s*)?(?:\*\*|__)?\s*(?:is|are|equals|=|:)\s*(?:\*\*|__)?\s*"
     r"(?:therefore|thus|simply|just)?\s*:?",
     re.IGNORECASE,
 )
@@ -160,17 +160,20 @@ def _sentence(text: str) -> str:
     return text
 
 
+def _formulas(sentence: str) -> list[str]:
+    return [next(part for part in match.groups() if part is not None) for match in _MATHS.finditer(sentence)]
+
+
 def _stated(sentence: str, concluded: bool) -> str | None:
-    """Return the one value a sentence states, or None."""
-    formulas = [next(part for part in match.groups() if part is not None) for match in _MATHS.finditer(sentence)]
-    bare = sentence.strip(" *_`.\"'")
+    """Return the one value a sentence states: its only formula, or (where it concludes) its only number."""
+    formulas = _formulas(sentence)
     if not formulas:
         if not concluded:
             return None
-        values = [match[0].strip() for match in _VALUE.finditer(bare) if re.search(r"\d", match[0])]
+        values = [match[0].strip() for match in _VALUE.finditer(sentence.strip(" *_`.\"'")) if re.search(r"\d", match[0])]
         return values[0] if len(values) == 1 else None
     if len(formulas) == 1:
-        tail = sentence[[match.end() for match in _MATHS.finditer(sentence)][0] :]
+        tail = sentence[next(_MATHS.finditer(sentence)).end() :]
         return formulas[0] + (r"\%" if re.match(r"\s*(?:%|percent\b|pct\b)", tail) else "")
     return None
 
@@ -190,14 +193,14 @@ def _phrase_answer(text: str) -> str | None:
 
 
 def _last_sentence(text: str) -> str | None:
-    """Return the value that the last sentence of running text concludes with, or None."""
+    """Return the last sentence of running text, or None."""
     lines = [line for line in text.strip().rstrip("*_` ").split("\n") if line.strip()]
     if not lines:
         return None
     line = lines[-1][-MAX_SENTENCE_CHARACTERS:].strip()
     if line in ("\\]", "$$", "\\end{align*}", "\\end{align}"):
         block = re.findall(r"\\\[(.+?)\\\]|\$\$(.+?)\$\$", text[-MAX_SENTENCE_CHARACTERS:], re.DOTALL)
-        return (block[-1][0] or block[-1][1]) if block else None
+        return f"so ${block[-1][0] or block[-1][1]}$" if block else None
     spans = [match.span() for match in _MATHS.finditer(line)]
     ends = [
         match.end()
@@ -207,52 +210,77 @@ def _last_sentence(text: str) -> str | None:
     sentence = line[ends[-1] :].strip() if ends else line
     if re.fullmatch(r"I hope (?:it|this) is correct\.?|(?:Thank you|Done)[.!]?", sentence) and ends:
         return _last_sentence(line[: ends[-1]])
+    return sentence
+
+
+_VERB = re.compile(r"\b(?:is|are|equals|be|we get|we have|has|have)\b:?\s+(?:therefore|thus|exactly|only|just|simply)?\s*", re.IGNORECASE)
+
+
+def _concluded(sentence: str) -> list[str]:
+    """Return what a last sentence may state, best first: what follows its last verb, its one formula, its one number."""
     if _BAD_SENTENCE.search(_MATHS.sub(" ", sentence)) or not _CONCLUDES.search(sentence):
-        return None
-    return _stated(sentence, True)
+        return []
+    found = []
+    verbs = list(_VERB.finditer(sentence))
+    if verbs and (tail := sentence[verbs[-1].end() :].strip(" *_.")):
+        found.append(tail)
+    if stated := _stated(sentence, True):
+        found.append(stated)
+    return found
 
 
-def committed_answer(completion: str) -> tuple[str | None, str]:
-    """Return (the final answer, the mark it was read from), or (None, why there is none)."""
+def committed_answers(completion: str) -> tuple[list[str], str]:
+    """Return (what the final answer may be, best first, and the mark it was read from), or ([], why there is none).
+
+    A later entry is only a narrower reading of the same place; it counts where the one before cannot be read.
+    """
     text = after_thinking(completion)
     if text is None:
-        return None, "the thinking does not end"
+        return [], "the thinking does not end"
     if _CONTROL.search(text):
         text = repair(text)
     if "<|" in text or "</s>" in text or "<｜" in text:
         parts = [part for part in _END_OF_TURN.split(text) if part.strip()]
         text = parts[0] if parts else ""
-    if "box" in text or "\x08oxed" in text:
+    if "box" in text:
         answer = _box_answer(text)
         if answer == "":
-            return None, "a box that does not close"
+            return [], "a box that does not close"
         if answer is not None:
-            return answer, "box"
-    if "<answer>" in text.lower() and (tagged := _ANSWER_TAG.findall(text)):
-        return (tagged[-1].strip() or None), "answer tag"
+            return [answer], "box"
+    if "<answer>" in text.lower():
+        tagged = _ANSWER_TAG.findall(text)
+        if not tagged or not tagged[-1].strip():
+            return [], "an empty or unclosed answer tag"
+        return _narrowed(tagged[-1].strip(), False), "answer tag"
     if "####" in text:
         found = text.rpartition("####")[2].strip().split("\n", 1)[0].strip(" :*")
-        return (found or None), "hashes"
-    stripped = text.strip()
-    if not stripped:
-        return None, "nothing was written"
-    if len(stripped) <= MAX_BARE_CHARACTERS and "\n" not in stripped and not re.match(r"(?i).*\banswer\b", stripped):
-        bare = stripped.strip("*_`")
-        if not re.search(r"[A-Za-z]{2,} [A-Za-z]{2,} [A-Za-z]{2,}", re.sub(r"\\text\s*\{[^{}]*\}|\$[^$]*\$", " ", bare)):
-            return bare, "bare answer"
-    if (found_phrase := _phrase_answer(text)) is not None:
-        return found_phrase, "phrase"
-    if (found_last := _last_sentence(text)) is not None:
-        return found_last, "last sentence"
-    if len(stripped) <= MAX_BARE_CHARACTERS and "\n" not in stripped:
-        return stripped, "bare answer"
-    return None, "no final answer"
+        return (_narrowed(found, False), "hashes") if found else ([], "nothing after ####")
+    return _unmarked(text.strip())
 
 
-def readings(answer: str, mark: str) -> list[str]:
-    """Return what the text behind a mark may mean, best first: all of it, then the one formula or value in it."""
-    found = [answer]
-    if mark in ("phrase", "bare answer", "answer tag", "hashes") and (stated := _stated(answer, mark == "phrase")):
-        if not _BAD_SENTENCE.search(_MATHS.sub(" ", answer)):
-            found.append(stated)
-    return found
+def _unmarked(text: str) -> tuple[list[str], str]:
+    if not text:
+        return [], "nothing was written"
+    short = len(text) <= MAX_BARE_CHARACTERS and "\n" not in text
+    if short and not re.search(r"\banswer\b", text, re.IGNORECASE):
+        return [text.strip("*_`"), *_concluded(_last_sentence(text) or "")], "bare answer"
+    if (phrase := _phrase_answer(text)) is not None:
+        return _narrowed(phrase, True), "phrase"
+    if (sentence := _last_sentence(text)) is not None and (found := _concluded(sentence)):
+        return found, "last sentence"
+    return ([text], "bare answer") if short else ([], "no final answer")
+
+
+def _narrowed(answer: str, concluded: bool) -> list[str]:
+    """Return the answer and, where it is a sentence without a hedge, the one formula or value in it."""
+    stated = _stated(answer, concluded)
+    if stated is None or stated == answer or _BAD_SENTENCE.search(_MATHS.sub(" ", answer)):
+        return [answer]
+    return [answer, stated]
+
+
+def committed_answer(completion: str) -> tuple[str | None, str]:
+    """Return (the final answer, the mark it was read from), or (None, why there is none)."""
+    found, mark = committed_answers(completion)
+    return (found[0] if found else None), mark

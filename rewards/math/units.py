@@ -88,6 +88,12 @@ _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _SUFFIXES = {"squared": 2, "cubed": 3}
 _PIECE = re.compile(r"([A-Za-zμ$€£¥¢₹]+)(?:\s*\^?\s*\{?\s*([-+]?\d)\s*\}?)?|(/)|(\()|(\))", re.ASCII)
 _FILLER = frozenset(["of", "the", "a", "an", "in", "about", "exactly", "total", "distinct", "different", "possible", "such", "all"])
+NO_UNIT = re.compile(
+    r"\b(?:is|are|was|were|be|because|since|so|then|thus|hence|not|maybe|perhaps|possibly|if|when|where|which|that|this|while|but|or|"
+    r"either|than|less|more|least|most|approximately|return|print|import|else|for|with|given|unless|except|other|plus|minus|times|"
+    r"divided|equals?|no|never|wrong|incorrect|undefined|unknown|between|up|down|true|false|none)\b",
+    re.IGNORECASE,
+)
 
 Measure = tuple[tuple[tuple[str, int], ...], Fraction]
 

@@ -13,7 +13,7 @@ from rewards.math.clean import clean
 from rewards.math.compare import equal
 from rewards.math.expressions import Trail
 from rewards.math.parser import parse
-from rewards.math.reading import boxes, committed_answer, readings
+from rewards.math.reading import boxes, committed_answers
 from rewards.math.tree import Node, UnreadableError
 from rewards.math.words import same_words
 from rewards.types import Status, Verdict
@@ -145,12 +145,12 @@ def grade(reference: str | None, completion: str, prompt: str = "") -> Verdict:
     """Grade a whole completion (or a bare answer) against a reference answer."""
     if reference is None or (problem := unreadable_reference(reference)):
         return Verdict(status="error", detail="the reference is empty" if reference is None else str(problem))
-    answer, mark = committed_answer(completion)
-    if answer is None:
+    found, mark = committed_answers(completion)
+    if not found:
         return Verdict(status="unparsed", detail=mark)
     status: Status = "unparsed"
-    rule = ""
-    for reading in readings(answer, mark):
+    rule, answer = "", found[0]
+    for reading in found:
         status, rule = compare_texts(reference, reading, prompt)
         if status != "unparsed":
             answer = reading
