@@ -69,7 +69,33 @@ _SIGNS = {
     "△": r" \triangle ",
     "∝": r" \propto ",
 }
-_GREEK = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "omicron", "pi", "rho", "varsigma", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"]
+_GREEK = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "omicron",
+    "pi",
+    "rho",
+    "varsigma",
+    "sigma",
+    "tau",
+    "upsilon",
+    "phi",
+    "chi",
+    "psi",
+    "omega",
+]
 _TABLE: dict[int, str] = {ord(character): sign for characters, sign in _SIGNS.items() for character in characters}
 for _index, _name in enumerate(_GREEK):
     _TABLE[0x3B1 + _index] = f" \\{_name} "
@@ -139,8 +165,8 @@ _ROMAN = re.compile(
     r"([~ ]*[A-Za-z][A-Za-z~ .]*)\}"
 )
 _FUNCTION = re.compile(
-    r"\\(?:mathrm|mathbf|mathsf|operatorname\*?|text|rm)\s*\{\s*(sin|cos|tan|cot|sec|csc|ln|log|exp|lcm|gcd|max|min|sgn|arcsin|"
-    r"arccos|arctan|arccot|Re|Im|arg|sinh|cosh|tanh|det|lg|mod)\s*\}"
+    r"\\(?:mathrm|mathbf|mathsf|operatorname\*?|text|rm)\s*\{\s*(sin|cos|tan|cot|csc|ln|log|exp|lcm|gcd|max|sgn|arcsin|"
+    r"arccos|arctan|arccot|Re|Im|arg|sinh|cosh|tanh|det|lg|(?:sec|min|mod)(?=\s*\}\s*[({\\]))\s*\}"
 )
 _REPLACE = re.compile(
     r"\\(?:[dtc]frac|[dt]binom|choose|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"

@@ -254,11 +254,8 @@ def _names_agree(left: Node, right: Node) -> bool:
     if left.op == "seq" or right.op == "seq":
         return left.op != right.op or len(left.args) == len(right.args)
     if left.op == "sym" and right.op == "sym":
-        return (
-            (len(left.value) > 1
-            and left.value.isalpha()
-            and left.value.islower())
-            or (len(right.value) > 1 and right.value.isalpha() and right.value.islower())
+        return (len(left.value) > 1 and left.value.isalpha() and left.value.islower()) or (
+            len(right.value) > 1 and right.value.isalpha() and right.value.islower()
         )
     if left.op == "call" and right.op == "call":
         return bool(left.value == right.value)
@@ -282,6 +279,8 @@ def _renamed_equal(left: tuple[Node, Node], right: tuple[Node, Node], trail: Tra
 
 
 def _rename(node: Node, name: str, to: Node) -> Node:
+    if node.op in ("sum", "prod", "build") and node.args[0].value == name:
+        return node  # bound here
     if node.op == "sym":
         return to if node.value == name else node
     return node._replace(args=tuple(_rename(part, name, to) for part in node.args))

@@ -120,7 +120,7 @@ class Exact:
         if self.prime is None:
             base = self.value(base_node)
             if base in (0, 1, -1):
-                if base == 0 and exponent < 0:
+                if base == 0 and exponent <= 0:
                     raise UndefinedError("division by zero")
                 return base ** (abs(exponent) % 2 + (2 if exponent else 0))
             bits = max(base.numerator.bit_length(), base.denominator.bit_length())
@@ -130,7 +130,7 @@ class Exact:
         if abs(exponent) > (10**4 if symbols(base_node) else 2**40):
             raise TooBigError("too large an exponent")
         base = self.value(base_node)
-        if base == 0 and exponent < 0:
+        if base == 0 and exponent <= 0:
             raise UndefinedError("division by zero")
         return pow(base, exponent, self.prime)
 
@@ -207,6 +207,28 @@ def rational(node: Node) -> Fraction:
     return Fraction(Exact(None).value(node))
 
 
+_NUMERIC_OPS = frozenset(
+    (
+        "num",
+        "dec",
+        "sym",
+        "const",
+        "add",
+        "mul",
+        "neg",
+        "div",
+        "deg",
+        "pct",
+        "pow",
+        "root",
+        "fact",
+        "fact2",
+        "call",
+        "sum",
+        "prod",
+        "fn",
+    )
+)
 _CONTEXT = MPContext()
 Complex = _CONTEXT.mpc
 _HUGE_ARGUMENT = 10**6
@@ -229,10 +251,9 @@ class Numeric:
         self.steps += 1
         if self.steps > MAX_STEPS // 10:
             raise TooBigError("too many steps")
-        method = getattr(self, "_" + node.op, None)
-        if method is None:
+        if node.op not in _NUMERIC_OPS:
             raise NotRationalError(node.op)
-        value = method(node)
+        value = getattr(self, "_" + node.op)(node)
         size = abs(value)
         if size > self.largest:
             if size.man == 0 and size.exp != 0:  # infinity or nan
@@ -310,12 +331,12 @@ class Numeric:
         return self.ctx.power(base, power)
 
     def _fixed_power(self, base: Any, exponent: Fraction) -> Any:
-        if exponent == 0:
-            return self.ctx.mpf(1)
         if self._vanishes(base):
-            if exponent < 0:
+            if exponent <= 0:
                 raise UndefinedError("division by zero")
             return self.ctx.mpf(0)
+        if exponent == 0:
+            return self.ctx.mpf(1)
         self._bounded(abs(exponent.numerator) / self.ctx.mpf(exponent.denominator) * (abs(self.ctx.log(abs(base))) + 1))
         if exponent.denominator == 1:
             return base ** int(exponent)

@@ -33,7 +33,50 @@ from rewards.math.tree import (
 )
 
 FUNCTIONS = frozenset(
-    ["sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "arcsec", "arccsc", "sinh", "cosh", "tanh", "coth", "sech", "csch", "arcsinh", "arccosh", "arctanh", "ln", "log", "exp", "sqrt", "cbrt", "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "Re", "Im", "arg", "binom", "factorial", "sgn", "mod", "det", "lg"]
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "arccot",
+        "arcsec",
+        "arccsc",
+        "sinh",
+        "cosh",
+        "tanh",
+        "coth",
+        "sech",
+        "csch",
+        "arcsinh",
+        "arccosh",
+        "arctanh",
+        "ln",
+        "log",
+        "exp",
+        "sqrt",
+        "cbrt",
+        "abs",
+        "floor",
+        "ceil",
+        "gcd",
+        "lcm",
+        "max",
+        "min",
+        "Re",
+        "Im",
+        "arg",
+        "binom",
+        "factorial",
+        "sgn",
+        "mod",
+        "det",
+        "lg",
+    ]
 )
 _ALIASES = {
     "asin": "arcsin", "acos": "arccos", "atan": "arctan", "Abs": "abs", "ceiling": "ceil", "binomial": "binom", "Max": "max",
@@ -42,7 +85,45 @@ _ALIASES = {
     "Sqrt": "sqrt", "Log": "log", "Sin": "sin", "Cos": "cos", "Tan": "tan", "nCr": "binom", "nPr": "permutations",
 }  # fmt: skip
 _GREEK = frozenset(
-    ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega", "varsigma", "ell", "hbar", "aleph"]
+    [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+        "rho",
+        "sigma",
+        "tau",
+        "upsilon",
+        "phi",
+        "chi",
+        "psi",
+        "omega",
+        "Gamma",
+        "Delta",
+        "Theta",
+        "Lambda",
+        "Xi",
+        "Pi",
+        "Sigma",
+        "Upsilon",
+        "Phi",
+        "Psi",
+        "Omega",
+        "varsigma",
+        "ell",
+        "hbar",
+        "aleph",
+    ]
 )
 _SETS = {"reals": REALS, "emptyset": EMPTY, "integers": Node("sym", (), "\\integers"),
          "naturals": Node("sym", (), "\\naturals"), "rationals": Node("sym", (), "\\rationals"),
@@ -54,20 +135,118 @@ _RELATIONS = {
     "\\propto": "propto",
 }  # fmt: skip
 _SET_WORDS = {"\\cup": "union", "\\cap": "inter", "\\setminus": "minus", "\\lor": "or", "\\land": "and"}
-_ACCENTS = frozenset(["overline", "vec", "hat", "bar", "tilde", "overrightarrow", "widehat", "widetilde", "dot", "ddot", "overleftrightarrow", "check"])
+_ACCENTS = frozenset(
+    [
+        "overline",
+        "vec",
+        "hat",
+        "bar",
+        "tilde",
+        "overrightarrow",
+        "widehat",
+        "widetilde",
+        "dot",
+        "ddot",
+        "overleftrightarrow",
+        "check",
+    ]
+)
 _SEPARATOR_WORDS = frozenset(("and", "or", ", and", "and ", "or "))
 _CALLS = frozenset("fghFGHP")
 _CLOSING = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "\\langle": "\\rangle", "<": ">"}
 _WORD_NUMBERS = {
     word: index
     for index, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
     )
 }
-_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "dozen": 12, "billion": 10**9, "trillion": 10**12}
 _NO_PRODUCT = frozenset(
-    ["yes", "no", "not", "odd", "even", "max", "min", "none", "all", "any", "the", "is", "are", "of", "for", "has", "on", "to", "in", "it", "by", "at", "as", "be", "if", "so", "he", "we", "us", "one", "two", "six", "ten", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "jan", "feb", "mar", "apr", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "red", "east", "west", "north", "south", "true", "false"]
+    [
+        "yes",
+        "no",
+        "not",
+        "odd",
+        "even",
+        "max",
+        "min",
+        "none",
+        "all",
+        "any",
+        "the",
+        "is",
+        "are",
+        "of",
+        "for",
+        "has",
+        "on",
+        "to",
+        "in",
+        "it",
+        "by",
+        "at",
+        "as",
+        "be",
+        "if",
+        "so",
+        "he",
+        "we",
+        "us",
+        "one",
+        "two",
+        "six",
+        "ten",
+        "may",
+        "jun",
+        "jul",
+        "aug",
+        "sep",
+        "oct",
+        "nov",
+        "dec",
+        "jan",
+        "feb",
+        "mar",
+        "apr",
+        "mon",
+        "tue",
+        "wed",
+        "thu",
+        "fri",
+        "sat",
+        "sun",
+        "red",
+        "east",
+        "west",
+        "north",
+        "south",
+        "true",
+        "false",
+    ]
 )
+_ROUGHLY = re.compile(r"\(?\s*(?:approximately|approx\.?|exactly)\s*\)?")
 _PACKED = re.compile(r"(sin|cos|tan|cot|sec|csc|ln|log|sqrt|exp|pi)([a-z]{1,2})?$")
 
 
@@ -241,8 +420,7 @@ class _Parser:
         """Tell whether a run of letters is English rather than a function, a constant or a product of variables."""
         text = token.text
         if (
-            (text not in ("min", "sec")
-            and (text in FUNCTIONS or text in _ALIASES))
+            (text not in ("min", "sec") and (text in FUNCTIONS or text in _ALIASES))
             or text in _GREEK
             or text in ("pi", "infty", "oo", "inf", "infinity", "frac")
         ):
@@ -633,8 +811,8 @@ class _Parser:
         text = token.text.strip().strip(":").strip()
         if self.at("_") and re.fullmatch(r"[0-9A-Z]+", text):
             return self.in_base(text)
-        if text in _SETS:
-            return _SETS[text]
+        if text in FUNCTIONS and self.at("("):
+            return self.function(text)
         if re.fullmatch(r"[-+]?[\d.,/]+", text) or re.fullmatch(r"[A-Za-z]", text):
             return _inner(text)
         return self.subscripted(self.from_words(text)) if self.at("=", ":", "\\approx", "<", ">") else self.from_words(text)
@@ -651,12 +829,14 @@ class _Parser:
             self.argument, self.bars = outer, bars
             return built
         items: list[Node] = []
+        trailing = False
         while not self.at(")", "]", "\\}"):
             items.append(self.statement())
             if self.at(")", "]", "\\}", "["):
                 break
             if self.separator() is None:
                 raise self.unreadable("expected a comma or a bracket")
+            trailing = self.at(")")
         closing = self.now.text
         self.index += 1
         self.depth -= 1
@@ -669,7 +849,7 @@ class _Parser:
             opening = "("
         if closing == "[":
             closing = ")"
-        if len(items) == 1 and (opening, closing) == ("(", ")"):
+        if len(items) == 1 and (opening, closing) == ("(", ")") and not trailing:
             return items[0]
         if not items:
             raise self.unreadable("empty brackets")
@@ -925,6 +1105,8 @@ class _Parser:
 
     def unit_phrase(self) -> str | None:
         """Take a unit or the words that name what is counted, with powers and slashes; None where there is none."""
+        while self.now.kind == "text" and _ROUGHLY.fullmatch(self.now.text.strip()):
+            self.index += 1
         start = self.index
         pieces: list[str] = []
         while True:
@@ -996,6 +1178,9 @@ _TIME = re.compile(
 _CLOCK = re.compile(r"(\d{1,2})\s*(?:\\?text\s*\{)?\s*([AaPp])\.?\s*[Mm]\b\.?\s*\}?", re.ASCII)
 _ALL_TEXT = re.compile(r"\(?\s*\\text\s*\{([^{}\\]*)\}\s*\)?")
 _REAL_WORDS = re.compile(r"(?:x\s*\\in\s*)?(?:all|any|every)?\s*(?:the\s+)?reals?(?:\s+numbers?)?(?:\s+x)?", re.IGNORECASE)
+_POSITIVE = re.compile(
+    r"(?:x\s*\\in\s*)?\\reals\s*(?:\^|_)\s*\{?\s*(?:\+|>\s*0)\s*\}?|(?:all\s+)?positive reals?(?:\s+numbers?)?", re.I
+)
 _EXCEPT_WORDS = re.compile(
     r"(?:all|every)?\s*reals?(?:\s+numbers?)?(?:\s+x)?,?\s+(?:except|excluding|other than|but)(?:\s+for)?\s+(?:x\s*=\s*)?(.{1,60})",
     re.I,
@@ -1015,6 +1200,9 @@ def _special(text: str) -> Node | None:
             return Node("time", (), (hour, int(match[2]), int(match[3] or 0), half))
     if match := _CLOCK.fullmatch(bare):
         return Node("time", (), (int(match[1]), 0, 0, match[2].lower()))
+    if _POSITIVE.fullmatch(bare):
+        low = "(" if "+" in bare or "positive" in bare else "["
+        return Node("seq", (number(0), INFINITY), low + ")")
     words = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", bare).strip()
     if words and _REAL_WORDS.fullmatch(words):
         return REALS

@@ -30,7 +30,9 @@ _ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | 
 _END_OF_TURN = re.compile(
     r"<\|(?:im_end|im_start|eot_id|endoftext|end_of_text|end|eom_id|start_header_id)\|>|</s>|<｜end▁of▁sentence｜>"
 )
-_GAP_JOIN = re.compile(r"(?:[\s,;$&]|\\[()\[\],;!: ]|\\quad|\\qquad|\\text\s*\{|\}|\band\b|\\\\|\b[Aa]nswer\s*\(?[\da-c]\)?\s*:)*")
+_GAP_JOIN = re.compile(
+    r"(?:[\s,;$&]|\\[()\[\],;!: ]|\\quad|\\qquad|\\text\s*\{|\}|\band\b|\\\\|\b[Aa]nswer\s*\(?[\da-c]\)?\s*:)*"
+)
 _GAP_OR = re.compile(
     r"(?:[\s,;.$()]|\\[()\[\],;!: ]|\\text\s*\{|\}|\b(?:or|maybe|perhaps|possibly|either|alternatively|could|might|may|be|it|is|"
     r"also|and|else|even|the|answer|can|option|then)\b)*",
@@ -57,6 +59,7 @@ _VALUE = re.compile(
 _CONCLUDES = re.compile(
     r"\b(?:therefore|thus|hence|so|answer|final|is|are|equals?|get|gives?|total|have|increases?|decreases?|must)\b|=", re.I
 )
+_CODE = re.compile(r"[;{}_\[\]<>#\"\\]|\w\(|[a-z]\.[a-z]|\)\s*\.")
 _BAD_SENTENCE = re.compile(r"\b(?:or|maybe|perhaps|possibly|either|not|if|suppose|assume|let|guess|unsure|try)\b|\?", re.I)
 
 
@@ -168,7 +171,7 @@ def _stated(sentence: str, concluded: bool) -> str | None:
     """Return the one value a sentence states: its only formula, or (where it concludes) its only number."""
     formulas = _formulas(sentence)
     if not formulas:
-        if not concluded:
+        if not concluded or _CODE.search(sentence):
             return None
         values = [match[0].strip() for match in _VALUE.finditer(sentence.strip(" *_`.\"'")) if re.search(r"\d", match[0])]
         return values[0] if len(values) == 1 else None
@@ -213,7 +216,9 @@ def _last_sentence(text: str) -> str | None:
     return sentence
 
 
-_VERB = re.compile(r"\b(?:is|are|equals|be|we get|we have|has|have)\b:?\s+(?:therefore|thus|exactly|only|just|simply)?\s*", re.IGNORECASE)
+_VERB = re.compile(
+    r"\b(?:is|are|equals|be|we get|we have|has|have)\b:?\s+(?:therefore|thus|exactly|only|just|simply)?\s*", re.IGNORECASE
+)
 
 
 def _concluded(sentence: str) -> list[str]:
@@ -264,7 +269,7 @@ def _unmarked(text: str) -> tuple[list[str], str]:
         return [], "nothing was written"
     short = len(text) <= MAX_BARE_CHARACTERS and "\n" not in text
     if short and not re.search(r"\banswer\b", text, re.IGNORECASE):
-        return [text.strip("*_`"), *_concluded(_last_sentence(text) or "")], "bare answer"
+        return [text.strip("*`"), *_concluded(_last_sentence(text) or "")], "bare answer"
     if (phrase := _phrase_answer(text)) is not None:
         return _narrowed(phrase, True), "phrase"
     if (sentence := _last_sentence(text)) is not None and (found := _concluded(sentence)):

@@ -208,6 +208,10 @@ def _half(left: Node, operator: str, right: Node, name: str) -> tuple[Piece, ...
     flipped = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
     if right == Node("sym", (), name) and name not in symbols(left):
         left, right, operator = right, left, flipped.get(operator, operator)
+    if _is_size(left) and not symbols(right) and operator != "=":
+        return _sized(left, operator, right, name)
+    if _is_size(right) and not symbols(left) and operator != "=":
+        return _sized(right, flipped.get(operator, operator), left, name)
     if left == Node("sym", (), name) and name not in symbols(right):
         bound = right
     else:
@@ -227,7 +231,29 @@ def _half(left: Node, operator: str, right: Node, name: str) -> tuple[Piece, ...
     return (Piece(bound, INFINITY, operator == ">=", False),)
 
 
+def _is_size(node: Node) -> bool:
+    """Tell whether it is |u| or u^2 with a variable inside."""
+    square = node.op == "pow" and node.args[1] == Node("num", (), 2)
+    return (square or (node.op == "fn" and node.value == "abs")) and bool(symbols(node))
+
+
+def _sized(size: Node, operator: str, bound: Node, name: str) -> tuple[Piece, ...] | None:
+    """Solve |u| < c or u^2 < c for a positive constant c and u linear in `name`."""
+    inner = size.args[0]
+    limit = Node("root", (bound, Node("num", (), 2))) if size.op == "pow" else bound
+    value = numeric_value(bound)
+    if value is None or value <= 0 or operator == "!=":
+        return None
+    other = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}[operator]
+    first, second = _half(inner, operator, limit, name), _half(inner, other, Node("neg", (limit,)), name)
+    if first is None or second is None:
+        return None
+    return _intersection(first, second) if operator in ("<", "<=") else _union([*first, *second])
+
+
 def _substituted(node: Node, name: str, value: Node) -> Node:
+    if node.op in ("sum", "prod", "build") and node.args[0].value == name:
+        return node  # bound here
     if node.op == "sym":
         return value if node.value == name else node
     return node._replace(args=tuple(_substituted(part, name, value) for part in node.args))

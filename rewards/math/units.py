@@ -87,7 +87,9 @@ WORDS = frozenset(name for name in _BASE if len(name) > 1) | {
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _SUFFIXES = {"squared": 2, "cubed": 3}
 _PIECE = re.compile(r"([A-Za-zμ$€£¥¢₹]+)(?:\s*\^?\s*\{?\s*([-+]?\d)\s*\}?)?|(/)|(\()|(\))", re.ASCII)
-_FILLER = frozenset(["of", "the", "a", "an", "in", "about", "exactly", "total", "distinct", "different", "possible", "such", "all"])
+_FILLER = frozenset(
+    ["of", "the", "a", "an", "in", "about", "exactly", "total", "distinct", "different", "possible", "such", "all"]
+)
 NO_UNIT = re.compile(
     r"\b(?:is|are|was|were|be|because|since|so|then|thus|hence|not|maybe|perhaps|possibly|if|when|where|which|that|this|while|but|or|"
     r"either|than|less|more|least|most|approximately|return|print|import|else|for|with|given|unless|except|other|plus|minus|times|"

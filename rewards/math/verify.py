@@ -27,6 +27,7 @@ _DECIMAL = re.compile(r"-?\d{0,30}\.\d{1,5}", re.ASCII)
 _LOOSE = re.compile(r"\s+(?![\w.])|(?<![\w.])\s+", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"(-?\d{1,100}),(\d{1,2}|\d{4,100})", re.ASCII)
 _POINT = re.compile(r"-?\d{1,100}\.\d{1,100}", re.ASCII)
+_CHOICES = re.compile(r"[\s$({]*[A-H](?:[\s$,(){}]|and)*(?:[A-H][\s$,(){}]*)*", re.ASCII)
 _PERCENT = re.compile(r"percent|%|per cent", re.IGNORECASE)
 _HEDGED_WORDS = re.compile(r"\b(?:not|maybe|perhaps|possibly|unknown|undefined|probably|unsure|guess)\b", re.IGNORECASE)
 
@@ -83,7 +84,7 @@ def _echoes(prompt: str, answer: str, gold: str) -> bool:
     asks = re.search(r"\b(?:compute|evaluate|calculate|simplify|what is|find the value)\b", prompt, re.IGNORECASE)
     return (
         asks is not None
-        and bool(re.search(r"[-+*/^!\\]", written[1:]))
+        and bool(re.search(r"[+*/^!\\]|.-", written))
         and written in _canonical(prompt[:MAX_ANSWER_CHARACTERS])
     )
 
@@ -125,8 +126,8 @@ def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status
             return "correct", trail.rule
     except RecursionError:
         return "timeout", "nested too deep to compare"
-    if left.op in ("sym", "list", "const", "call", "mul") and same_words(gold, answer):
-        return "correct", "same words"
+    if _CHOICES.fullmatch(gold) and same_words(gold, answer):
+        return "correct", "same letters"
     return ("timeout" if trail.too_big else "wrong"), trail.rule
 
 
