@@ -47,6 +47,8 @@ def _signed(node: Node, minus: bool) -> Node:
 def _is_name(node: Node) -> bool:
     if node.op == "call":
         return True
+    if node.op == "div":  # dy/dx
+        return all(part.op == "mul" and part.args[0] == Node("sym", (), "d") for part in node.args)
     if node.op == "mul":  # p(x), read as a product of two names
         return all(part.op == "sym" for part in node.args)
     return node.op == "sym" and node != REALS
@@ -118,6 +120,15 @@ def named_values(node: Node) -> dict[str, Node] | None:
     return None
 
 
+def _without_domain(node: Node) -> Node:
+    """Drop "k in Z" behind a formula."""
+    if node.op == "list" and len(node.args) == 2 and node.args[0].op != "rel":
+        last = node.args[1]
+        if last.op == "rel" and last.value == ("in",) and last.args[1].value in ("\\integers", "\\naturals"):
+            return node.args[0] if last.args[0].value in symbols(node.args[0]) else node
+    return node
+
+
 def _stripped(node: Node) -> Node:
     """Return a list without its names: `x = 1, 2` and `x = 1 or x = 2` are 1, 2."""
     if node.op != "list":
@@ -150,7 +161,7 @@ def equal(gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
     if gold == answer:
         trail.rule = "same structure"
         return True
-    gold, answer = _stripped(spread(gold)), _stripped(spread(answer))
+    gold, answer = _stripped(spread(_without_domain(gold))), _stripped(spread(_without_domain(answer)))
     if gold == answer:
         trail.rule = "same structure"
         return True
@@ -543,6 +554,25 @@ def _short_unit(node: Node) -> tuple[Node, str] | None:
     return None
 
 
+def _equal_names(left: Node, right: Node, trail: Trail) -> bool:
+    """Compare expressions; capitals side by side (GM) are one name first, then a product, never where they are all there is."""
+    if equal_expressions(left, right, trail):
+        return True
+    if left.op == "sym" or right.op == "sym":
+        return False
+    apart = _split_capitals(left), _split_capitals(right)
+    return apart != (left, right) and equal_expressions(*apart, trail)
+
+
+def _split_capitals(node: Node) -> Node:
+    if node.op == "sym" and len(node.value) > 1 and node.value.isalpha() and node.value.isupper():
+        whole = Node("sym", (), node.value[0])
+        for letter in node.value[1:]:
+            whole = Node("mul", (whole, Node("sym", (), letter)))
+        return whole
+    return node._replace(args=tuple(_split_capitals(part) for part in node.args)) if node.args else node
+
+
 def _kelvin(value: Node, scale: tuple[Fraction, Fraction]) -> Node:
     return Node("add", (Node("mul", (Node("num", (), scale[0]), value)), Node("num", (), scale[1])))
 
@@ -574,7 +604,7 @@ def _quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> bool:
         left = replaced(left, "unit")
     if contains(right, "unit"):
         right = replaced(right, "unit")
-    if equal_expressions(left, right, trail):
+    if _equal_names(left, right, trail):
         if left_unit is not None and right_unit is not None:
             trail.rule += ", units agree"
         return True

@@ -505,6 +505,8 @@ def integer_symbols(node: Node, inside: bool = False) -> frozenset[str]:
     found: frozenset[str] = frozenset()
     if node.op in ("fact", "fact2") or (node.op == "fn" and node.value in ("binom", "permutations", "gcd", "lcm")):
         inside = True
+    if node.op == "fn" and node.value in ("floor", "ceil"):
+        found |= frozenset(name for name in symbols(node) if name in ("n", "k", "m"))
     if node.op in ("sum", "prod"):
         return (
             integer_symbols(node.args[1], True)

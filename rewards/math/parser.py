@@ -80,7 +80,7 @@ FUNCTIONS = frozenset(
 )
 _ALIASES = {
     "asin": "arcsin", "acos": "arccos", "atan": "arctan", "Abs": "abs", "ceiling": "ceil", "binomial": "binom", "Max": "max",
-    "Min": "min", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "tg": "tan", "ctg": "cot", "cosec": "csc",
+    "Min": "min", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "tg": "tan", "arctg": "arctan", "arcctg": "arccot", "ctg": "cot", "cosec": "csc",
     "re": "Re", "im": "Im", "arcsinh": "arcsinh", "arsinh": "arcsinh", "arcosh": "arccosh", "artanh": "arctanh", "sign": "sgn",
     "Sqrt": "sqrt", "Log": "log", "Sin": "sin", "Cos": "cos", "Tan": "tan", "nCr": "binom", "nPr": "permutations",
 }  # fmt: skip
@@ -446,6 +446,11 @@ class _Parser:
                 inner = self.signs()
                 divisor = self.power()
                 node = Node("div", (node, Node("neg", (divisor,)) if inner < 0 else divisor))
+            elif node.op == "num" and self.now.text in units.SHORT and self.now.spaced and self.ahead().kind == "num":
+                node = Node("unit", (node,), self.now.text)  # 3 h 20 min
+                self.index += 1
+                node = self.compound(node)
+                break
             elif self.starts_factor():
                 if self.argument and (self.now.kind == "cmd" or self.now.kind == "name") and self.is_function(self.now):
                     break
@@ -456,18 +461,31 @@ class _Parser:
                 node = self.juxtaposed(node, factor, mark)
             elif unit := self.unit_phrase():
                 node = self.with_unit(node, unit)
-                if self.starts_factor() and self.now.kind == "num":  # 5 ft 3 in
-                    mark = self.index
-                    rest = self.product()
-                    if rest.op not in ("unit", "deg"):
-                        self.index = mark
+                if self.now.kind == "num" or (self.now.text.strip() == "and" and self.ahead().kind == "num"):
+                    whole = self.compound(node)
+                    if whole is not node:
+                        node = whole
+                        break
+                    if self.now.kind == "num":
                         raise self.unreadable("a number after a unit")
-                    node = Node("add", (node, rest))
-                    break
             else:
                 break
         self.depth -= 1
         return Node("neg", (node,)) if sign < 0 else node
+
+    def compound(self, node: Node) -> Node:
+        """Return `5 ft 3 in` or `3 hours and 20 minutes` as one sum, or `node` where something else follows."""
+        mark = self.index
+        if self.now.kind != "num":
+            self.index += 1
+        rest = self.product()
+        larger = units.measure(node.value) if node.op == "unit" else None
+        last = rest.args[0] if rest.op == "add" else rest
+        smaller = units.measure(last.value) if last.op == "unit" else None
+        if larger and smaller and larger[0] == smaller[0] and smaller[1] < larger[1]:
+            return Node("add", (node, *rest.args)) if rest.op == "add" else Node("add", (node, rest))
+        self.index = mark
+        return node
 
     def juxtaposed(self, node: Node, factor: Node, mark: int) -> Node:
         """Return what two neighbours mean: a mixed number, degrees and minutes, or a product."""
@@ -629,6 +647,9 @@ class _Parser:
             self.argument = outer
             self.bars -= 1
             self.expect("|")
+        elif self.at("..."):
+            self.index += 1
+            node = Node("sym", (), "\\ldots")
         elif self.at("$", "£", "€", "¥"):
             self.index += 1
             node = Node("unit", (self.power(),), token.text)
@@ -725,7 +746,10 @@ class _Parser:
             self.index += 2
             return self.in_base(text + self.ahead(-1).text)
         if self.is_word(token):
-            return self.worded()
+            if len(text) > 3 or text not in units.WORDS:
+                return self.worded()
+            self.split_name()  # mg/k: a unit only behind a number
+            text = text[0]
         if packed := (_PACKED.match(text) if len(text) > 2 else None):
             pieces = [
                 Token("name", part, token.place, i == 0 and token.spaced) for i, part in enumerate(packed.groups()) if part
@@ -896,6 +920,8 @@ class _Parser:
             return PI
         if name == "infty":
             return INFINITY
+        if name == "ldots":
+            return Node("sym", (), "\\ldots")
         if name in _SETS:
             return _SETS[name]
         if name in _GREEK:

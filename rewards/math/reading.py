@@ -79,7 +79,7 @@ def _closing(text: str, start: int) -> int | None:
 def boxes(text: str) -> list[tuple[int, int, str]]:
     """Return (start, end, content) of the last boxes of `text` (at most MAX_BOXES), innermost content of nested ones."""
     found: list[tuple[int, int, str]] = []
-    matches = list(_BOX.finditer(text))[-MAX_BOXES:]
+    matches = list(_BOX.finditer(text, max(0, text.find("box") - 12)))[-MAX_BOXES:]
     scanned = 0
     for match in matches:
         if found and match.start() < found[-1][1]:

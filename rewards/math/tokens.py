@@ -33,6 +33,7 @@ _GROUPED = re.compile(
     re.ASCII,
 )
 _PLAIN = re.compile(r"\d+(?:\.(?!\.)\d*)?|\.\d+", re.ASCII)
+_TRAILING_AND = re.compile(r"(.*\w)\s+and\s*", re.DOTALL)
 _LETTERS = re.compile(r"[A-Za-z]+")
 _COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)", re.DOTALL)
 _OPERATOR = re.compile(r"\*\*|<=|>=|=<|!=|<>|==|:=|->|=>|\.\.\.+|&&|\|\||[-+*/^_!%'()\[\]{}|,;:=<>&$#@?\".£€¥¢]")
@@ -159,6 +160,9 @@ def tokenize(text: str) -> list[Token]:
             raise UnreadableError(f"an unknown sign {character!r} at {place}")
         if kind == "op":
             depth += (value in ("(", "[", "\\{")) - (value in (")", "]", "\\}"))
+        if kind == "text" and (match := _TRAILING_AND.fullmatch(value)):
+            tokens.append(Token("text", match[1], start, spaced))
+            value = "and"
         if value != " ":
             tokens.append(Token(kind, value, start, spaced, node))
     tokens.append(Token("end", "", len(text), True))

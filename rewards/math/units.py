@@ -65,6 +65,14 @@ _define("fahrenheit", 1, "Fahrenheit fahrenheit degF")
 _define("kelvin", 1, "K kelvin Kelvin kelvins")
 _define("speed", _INCH * 63360 / 3600, "mph")
 _define("speed", _F(1000, 3600), "kph kmh kmph")
+_define("pressure", 101325, "atm")
+_define("pressure", 100000, "bar bars")
+_define("amount", 1, "mol mols mole moles")
+_define("resistance", 1, "ohm ohms")
+_define("energy", _F("1.602176634e-19"), "eV")
+_define("energy", _F("4.184"), "cal calorie calories")
+_define("energy", _F("4184"), "kcal")
+_define("charge", 1, "coulomb coulombs")
 _define("", 1, "unit units rad rads radian radians")
 _define("", 12, "dozen")
 _DERIVED = {
@@ -73,7 +81,7 @@ _DERIVED = {
     "power": {"mass": 1, "length": 2, "time": -3}, "frequency": {"time": -1},
     "pressure": {"mass": 1, "length": -1, "time": -2},
 }  # fmt: skip
-SHORT = frozenset(name for name in _BASE if len(name) == 1)
+SHORT = frozenset(name for name in _BASE if len(name) == 1) | {"\\Omega", "M", "C"}
 WORDS = frozenset(name for name in _BASE if len(name) > 1) | {
     "mod",
     "percent",

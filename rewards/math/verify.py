@@ -15,7 +15,7 @@ from rewards.math.expressions import Trail
 from rewards.math.parser import parse
 from rewards.math.reading import boxes, committed_answers
 from rewards.math.tree import Node, UnreadableError
-from rewards.math.words import same_words
+from rewards.math.words import choice, plain_words, same_words
 from rewards.types import Status, Verdict
 
 MAX_REFERENCE_CHARACTERS = 4000
@@ -27,7 +27,8 @@ _DECIMAL = re.compile(r"-?\d{0,30}\.\d{1,5}", re.ASCII)
 _LOOSE = re.compile(r"\s+(?![\w.])|(?<![\w.])\s+", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"(-?\d{1,100}),(\d{1,2}|\d{4,100})", re.ASCII)
 _POINT = re.compile(r"-?\d{1,100}\.\d{1,100}", re.ASCII)
-_CHOICES = re.compile(r"[\s$({]*[A-H](?:[\s$,(){}]|and)*(?:[A-H][\s$,(){}]*)*", re.ASCII)
+_CHOICES = re.compile(r"[\s$({]*[A-H](?:[\s$,(){}]|and|[A-H])*", re.ASCII)
+_LETTERED = re.compile(r"\(([A-H])\)\s*([^\s(^_+*/=,].*)", re.DOTALL)
 _PERCENT = re.compile(r"percent|%|per cent", re.IGNORECASE)
 _HEDGED_WORDS = re.compile(r"\b(?:not|maybe|perhaps|possibly|unknown|undefined|probably|unsure|guess)\b", re.IGNORECASE)
 
@@ -83,9 +84,7 @@ def _echoes(prompt: str, answer: str, gold: str) -> bool:
         return False
     asks = re.search(r"\b(?:compute|evaluate|calculate|simplify|what is|find the value)\b", prompt, re.IGNORECASE)
     return (
-        asks is not None
-        and bool(re.search(r"[+*/^!\\]|.-", written))
-        and written in _canonical(prompt[:MAX_ANSWER_CHARACTERS])
+        asks is not None and bool(re.search(r"[+*/^!\\]|.-", written)) and written in _canonical(prompt[:MAX_ANSWER_CHARACTERS])
     )
 
 
@@ -109,6 +108,10 @@ def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status
             and Fraction(one) == Fraction(f"{match[1]}.{match[2]}")
         ):
             return "correct", "decimal comma"
+    if match := _LETTERED.fullmatch(plain_words(gold)):  # "(B) 12": the letter or the value
+        if choice(answer) is not None:
+            return ("correct" if choice(answer) == match[1] else "wrong"), "the letter of the choice"
+        gold = match[2].strip()
     trail = Trail(percent=bool(prompt and _PERCENT.search(prompt)))
     left, right = _tree(gold), _tree(answer)
     if isinstance(left, str):

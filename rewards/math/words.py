@@ -50,6 +50,11 @@ def words_key(text: str) -> str:
     return " ".join(words)
 
 
+def plain_words(text: str) -> str:
+    """Return `text` without fonts, braces and dollars, in its own case."""
+    return " ".join(_MARKUP.sub(" ", _WRAPPER.sub("", text)).split())
+
+
 def choice(text: str) -> str | None:
     """Return the letter of a choice such as C, (c), \\text{(C)} or "option C"; None where it is none."""
     bare = _MARKUP.sub(" ", _WRAPPER.sub("", text)).strip()
@@ -71,6 +76,8 @@ def letters(text: str) -> tuple[str, ...] | None:
     bare = _MARKUP.sub(" ", _WRAPPER.sub("", text)).strip()
     parts = [part.strip(" ()") for part in re.split(r",|;|\band\b|&", bare)]
     parts = [part for part in parts if part]
+    if len(parts) == 1 and re.fullmatch(r"A?B?C?D?E?F?G?H?", parts[0]) and len(parts[0]) > 1:
+        return tuple(parts[0])
     if len(parts) < 2 or not all(re.fullmatch(r"[A-Za-z]", part) for part in parts):
         return None
     return tuple(sorted(part.upper() for part in parts))
