@@ -109,7 +109,7 @@ def test_the_package_evaluates_no_text() -> None:
 
 
 def test_what_is_not_understood_is_named_with_its_place() -> None:
-    with pytest.raises(UnreadableError, match="unexpected at 2, found .*frob"):
+    with pytest.raises(UnreadableError, match=r"unexpected at 2, found .*frob"):
         parse("2 \\frob{3}")
     with pytest.raises(UnreadableError, match="characters"):
         parse("1" * 20_000)

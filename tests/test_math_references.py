@@ -6,6 +6,7 @@ The sets are not part of the repository: REASONLAB_DATA names their folder (defa
 import json
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -56,10 +57,6 @@ def test_references_equal_themselves_and_their_solutions(name: str) -> None:
 
 def test_references_differ_from_the_next_different_one() -> None:
     references = sorted({row["answer"] for row in _lines("math500/math500_test.jsonl")})
-    equal = [
-        (one, other)
-        for one, other in zip(references, references[1:], strict=False)
-        if compare_texts(one, other)[0] == "correct"
-    ]
+    equal = [(one, other) for one, other in pairwise(references) if compare_texts(one, other)[0] == "correct"]
     # spelled differently in the set itself: "(C)" and "C" do not occur next to each other, so nothing may be equal
     assert not equal

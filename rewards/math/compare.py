@@ -310,9 +310,9 @@ def _same_relation(gold: Node, answer: Node, trail: Trail) -> bool:
     trail.rule = "relations member by member"
     if left_ops == right_ops and all(equal(a, b, Trail(), strict=True) for a, b in zip(left, right, strict=True)):
         return True
-    if left_ops in (("=",), ("!=",)) and left_ops == right_ops and len(left) == 2:
-        if equal(left[0], right[1], Trail(), strict=True) and equal(left[1], right[0], Trail(), strict=True):
-            return True
+    crosswise = left_ops == right_ops and left_ops in (("=",), ("!=",))
+    if crosswise and equal(left[0], right[1], Trail(), strict=True) and equal(left[1], right[0], Trail(), strict=True):
+        return True
     if left_ops != right_ops or len(left) != 2 or left_ops[0] not in ("=", "<", "<=", "!="):
         return False
     if any(part.op in _OBJECTS for part in (*left, *right)):
@@ -451,7 +451,7 @@ def _objects(gold: Node, answer: Node, trail: Trail) -> bool:
         trail.rule = "alternatives"
         return all(item.op not in _OBJECTS and equal(gold, item, Trail(), strict=True) for item in answer.args)
     left, right = real_set(gold, True), real_set(answer, True)
-    if left is not None and right is not None and kinds != ("seq", "set") and kinds != ("set", "seq"):
+    if left is not None and right is not None and kinds not in (("seq", "set"), ("set", "seq")):
         return same_sets(left, right)
     if kinds[0] == kinds[1] and kinds[0] in ("or", "and"):
         return _matched(_parts(gold, gold.op), _parts(answer, gold.op), trail)
@@ -477,9 +477,13 @@ def _as_matrix(node: Node) -> Node:
     """Read [[1, 2], [3, 4]] as a matrix, and brackets around an array as its own."""
     if node.op == "seq" and len(node.args) == 1 and node.args[0].op == "mat":
         return node.args[0]
-    if node.op == "seq" and len(node.args) > 1 and all(part.op == "seq" for part in node.args):
-        if len({len(part.args) for part in node.args}) == 1 and all(part.value == "[]" for part in (node, *node.args)):
-            return Node("mat", tuple(cell for part in node.args for cell in part.args), len(node.args[0].args))
+    rows = node.args if node.op == "seq" and node.value == "[]" else ()
+    if (
+        len(rows) > 1
+        and all(row.op == "seq" and row.value == "[]" for row in rows)
+        and len({len(row.args) for row in rows}) == 1
+    ):
+        return Node("mat", tuple(cell for row in rows for cell in row.args), len(rows[0].args))
     return node
 
 

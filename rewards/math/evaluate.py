@@ -87,6 +87,7 @@ class Exact:
         raise NotRationalError(op)
 
     def lift(self, value: Fraction) -> Any:
+        """Return a rational in the field of evaluation."""
         if self.prime is None:
             return value
         if value.denominator == 1:
@@ -94,6 +95,7 @@ class Exact:
         return value.numerator * pow(value.denominator, -1, self.prime) % self.prime
 
     def reduce(self, value: Any) -> Any:
+        """Bring a value back into the field, refusing what has too many digits."""
         if self.prime is not None:
             return value % self.prime
         if value.numerator.bit_length() + value.denominator.bit_length() > 2 * MAX_BITS:
@@ -101,6 +103,7 @@ class Exact:
         return value
 
     def divide(self, top: Any, bottom: Any) -> Any:
+        """Return a quotient; division by zero is undefined."""
         if bottom == 0:
             raise UndefinedError("division by zero")
         if self.prime is None:
@@ -116,6 +119,7 @@ class Exact:
         return int(value)
 
     def power(self, base_node: Node, exponent_node: Node) -> Any:
+        """Return a power; only integer exponents, estimated before they are computed."""
         exponent = self.integer(exponent_node)
         if self.prime is None:
             base = self.value(base_node)
@@ -135,6 +139,7 @@ class Exact:
         return pow(base, exponent, self.prime)
 
     def factorial(self, node: Node) -> Any:
+        """Return n! of a bounded n."""
         n = self.integer(node)
         if n < 0:
             raise UndefinedError("factorial of a negative number")
@@ -149,6 +154,7 @@ class Exact:
         return result
 
     def function(self, node: Node) -> Any:
+        """Return a binomial, gcd, absolute value or the like."""
         name = node.value
         if name == "binom":
             n, k = (self.integer(part) for part in node.args)
@@ -185,6 +191,7 @@ class Exact:
         raise NotRationalError(str(name))
 
     def series(self, node: Node) -> Any:
+        """Return a sum or product of a bounded number of terms."""
         variable, low_node, high_node, body = node.args
         low, high = self.integer(low_node), self.integer(high_node)
         if high - low > MAX_TERMS or abs(low) > MAX_TERMS:

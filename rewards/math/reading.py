@@ -34,8 +34,8 @@ _GAP_JOIN = re.compile(
     r"(?:[\s,;$&]|\\[()\[\],;!: ]|\\quad|\\qquad|\\text\s*\{|\}|\band\b|\\\\|\b[Aa]nswer\s*\(?[\da-c]\)?\s*:)*"
 )
 _GAP_OR = re.compile(
-    r"(?:[\s,;.$()]|\\[()\[\],;!: ]|\\text\s*\{|\}|\b(?:or|maybe|perhaps|possibly|either|alternatively|could|might|may|be|it|is|"
-    r"also|and|else|even|the|answer|can|option|then)\b)*",
+    r"(?:[\s,;.$()]|\\[()\[\],;!: ]|\\text\s*\{|\}|\b(?:or|maybe|perhaps|possibly|either|alternatively|could|might|may|be|it|"
+    r"is|also|and|else|even|the|answer|can|option|then)\b)*",
     re.IGNORECASE,
 )
 _OR = re.compile(r"\b(?:or|maybe|perhaps|possibly|alternatively|could|might)\b", re.IGNORECASE)
@@ -107,7 +107,7 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
 def _box_answer(text: str) -> str | None:
     found = boxes(text)
     if not found:
-        unclosed = [match for match in _BOX.finditer(text)]
+        unclosed = list(_BOX.finditer(text))
         return None if not unclosed else ""
     if (last := [match.start() for match in _BOX.finditer(text, found[-1][1])]) and _closing(
         text, text.find("{", last[-1]) + 1

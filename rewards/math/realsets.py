@@ -119,7 +119,7 @@ def real_set(node: Node, loose: bool = False) -> RealSet | None:
         pieces = _union([Piece(node.args[0], node.args[1], node.value[0] == "[", node.value[1] == "]")])
         return RealSet(pieces) if pieces else None
     if op == "set" and loose:
-        pieces = _union(Piece(item, item, True, True) for item in node.args if not item.op == "rel")
+        pieces = _union(Piece(item, item, True, True) for item in node.args if item.op != "rel")
         return None if pieces is None or len(pieces) != len(node.args) else RealSet(pieces)
     if op in ("union", "inter", "minus", "or", "and") or (op == "list" and node.value == "or") or op == "list":
         return _combined(node, loose)

@@ -100,8 +100,9 @@ def same_words(gold: str, answer: str) -> bool:
     if one is not None or other is not None:
         return one == other
     single = choice(gold)
-    if single is not None and gold.strip("\\text{}() .") and len(words_key(gold).strip("()")) == 1:
-        return single == choice(answer) or (gold.strip(" ${}()\\text.").isupper() and single == choice_with_text(answer))
+    if single is not None and len(words_key(gold).strip("()")) == 1:
+        capital = plain_words(gold).strip("(). ").isupper()
+        return single == choice(answer) or (capital and single == choice_with_text(answer))
     if left in ("yes", "no") and not _NEGATION.search(right[len(left) :]):
         return right.startswith((left + " ,", left + " "))
     return False
