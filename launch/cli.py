@@ -3,7 +3,15 @@
 import sys
 from collections.abc import Sequence
 
-from rl.arguments import bench_command, eval_command, export_command, report_command, sft_command, train_command
+from rl.arguments import (
+    bench_command,
+    eval_command,
+    export_command,
+    grade_command,
+    report_command,
+    sft_command,
+    train_command,
+)
 from rl.demo import demo_command
 
 COMMANDS = {
@@ -11,6 +19,7 @@ COMMANDS = {
     "sft": (sft_command, "cold start: imitation of worked solutions with TRL's SFTTrainer"),
     "train": (train_command, "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
     "eval": (eval_command, "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
+    "grade": (grade_command, "verdicts for a JSONL file of completions, whoever wrote them"),
     "export": (export_command, "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
     "bench": (bench_command, "speed of a whole step as a ratio to TRL's GRPOTrainer, in one run"),
     "report": (report_command, "a picture and one self-contained page of a run"),

@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import TracebackType
 
 from problems.types import Problem
@@ -129,7 +129,10 @@ class VerifierPool:
         if self._closed:
             raise RuntimeError("the verifier pool is closed")
         future: Future[Verdict] = Future()
-        request = json.dumps({"problem": asdict(problem), "completion": completion}).encode() + b"\n"
+        # asdict() would copy deeply; and no verifier needs the worked solution
+        fields = {name: value for name, value in vars(problem).items() if name not in ("solution", "difficulty")}
+        fields["checks"] = dict(problem.checks)
+        request = json.dumps({"problem": fields, "completion": completion}).encode() + b"\n"
         self._queue.put((future, request))
         return future
 

@@ -5,14 +5,27 @@ from dataclasses import replace
 
 from problems.types import Problem
 from rewards.countdown import verify_countdown
+from rewards.extract import final_answer
+from rewards.math.verify import verify_math
 from rewards.numbers import verify_number
 from rewards.types import Verdict, Verifier
+
+
+def verify_word_problem(problem: Problem, completion: str) -> Verdict:
+    """Compare plain numbers as they are; an answer with units, words or no mark goes to the math verifier."""
+    verdict = verify_number(problem, completion)
+    if verdict.status != "unparsed" or (verdict.extracted is None and final_answer(completion) is not None):
+        return verdict
+    read = verify_math(problem, completion)
+    return verdict if read.status == "unparsed" else read
+
 
 VERIFIERS: dict[str, Verifier] = {
     "chain": verify_number,
     "arithmetic": verify_number,
-    "gsm8k": verify_number,
+    "gsm8k": verify_word_problem,
     "countdown": verify_countdown,
+    "math": verify_math,
 }
 
 

@@ -157,6 +157,18 @@ def eval_command(argv: Sequence[str]) -> int:
 
 
 @clearly
+def grade_command(argv: Sequence[str]) -> int:
+    """`reasonlab grade`."""
+    from rewards.grade import grade_file, make_grade_parser
+
+    flags = make_grade_parser().parse_args(list(argv))
+    grade_file(
+        flags.input, flags.output, **{name: value for name, value in vars(flags).items() if name not in ("input", "output")}
+    )
+    return 0
+
+
+@clearly
 def export_command(argv: Sequence[str]) -> int:
     """`reasonlab export`."""
     parser = argparse.ArgumentParser(

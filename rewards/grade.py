@@ -1,0 +1,160 @@
+"""`reasonlab grade IN.jsonl OUT.jsonl`: a verdict for every row, in input order, however broken the row.
+
+A row is {"id", "problem": {"domain", "reference", "prompt", "checks"}, "completion"}; its answer is {"id", "status",
+"reward", "extracted", "detail", "seconds"}. Rows stream through the pool of killable workers; a run that was cut off goes
+on after its last whole output row.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from problems.errors import LabError
+from problems.types import Problem
+from rewards.pool import VerifierPool
+from rewards.types import Verdict
+
+WINDOW_PER_WORKER = 64  # rows in flight: enough to keep workers busy, few enough to stream
+MAX_LINE_CHARACTERS = 20_000_000
+
+
+def make_grade_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="reasonlab grade", description="Verdicts for a JSONL file of completions.")
+    parser.add_argument("input", type=Path, help='rows {"id", "problem": {"domain", "reference", ...}, "completion"}')
+    parser.add_argument("output", type=Path, help="rows of verdicts; an existing file is continued")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="verifier processes (default: all cores)")
+    parser.add_argument("--timeout-seconds", type=float, default=5.0, help="wall time of one verdict")
+    parser.add_argument("--memory-megabytes", type=int, default=2048, help="address space of a verifier process")
+    parser.add_argument("--explain", action="store_true", help="print for every row what was read and which rule decided")
+    return parser
+
+
+def read_row(line: str) -> tuple[Any, Problem, str]:
+    """Return (id, problem, completion) of one row; raises ValueError that says what is missing."""
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError("a row must be an object")
+    problem, completion = row.get("problem"), row.get("completion")
+    if not isinstance(problem, dict):
+        raise ValueError("no object 'problem'")
+    if not isinstance(completion, str):
+        raise ValueError("no text 'completion'")
+    reference, checks = problem.get("reference"), problem.get("checks") or {}
+    if isinstance(reference, int | float) and not isinstance(reference, bool):
+        reference = str(reference)
+    if reference is not None and not isinstance(reference, str):
+        raise ValueError("'problem.reference' must be text")
+    if not isinstance(checks, dict):
+        raise ValueError("'problem.checks' must be an object")
+    built = Problem(
+        id=str(row.get("id")),
+        domain=str(problem.get("domain", "math")),
+        split=str(problem.get("split", "test")),
+        prompt=str(problem.get("prompt") or ""),
+        reference=reference,
+        checks=checks,
+        source=str(problem.get("source", "file")),
+    )
+    return row.get("id"), built, completion
+
+
+def _row_id(line: str) -> Any:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row.get("id") if isinstance(row, dict) else None
+
+
+def finished_rows(output: Path) -> int:
+    """Return the number of whole rows in `output`; a row that was cut off is removed."""
+    if not output.exists():
+        return 0
+    whole, rows = 0, 0
+    with output.open("rb+") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            whole += len(line)
+            rows += 1
+        file.truncate(whole)
+    return rows
+
+
+def _result(row_id: Any, verdict: Verdict) -> dict[str, Any]:
+    reward = None if verdict.status == "error" else float(verdict.status == "correct")
+    return {"id": row_id, "reward": reward, **asdict(verdict)}
+
+
+def verdicts(lines: Iterator[str], pool: VerifierPool, window: int) -> Iterator[dict[str, Any]]:
+    """Yield one result a line, in order, with at most `window` rows in flight."""
+    waiting: deque[tuple[Any, Future[Verdict] | Verdict]] = deque()
+    for line in lines:
+        try:
+            row_id, problem, completion = read_row(line)
+            waiting.append((row_id, pool.submit(problem, completion)))
+        except (ValueError, RecursionError) as error:
+            detail = f"the row cannot be read: {type(error).__name__}: {error}"[:200]
+            waiting.append((_row_id(line), Verdict(status="error", detail=detail)))
+        while len(waiting) >= window or (waiting and _is_done(waiting[0][1])):
+            yield _taken(*waiting.popleft())
+    while waiting:
+        yield _taken(*waiting.popleft())
+
+
+def _is_done(pending: Future[Verdict] | Verdict) -> bool:
+    return isinstance(pending, Verdict) or pending.done()
+
+
+def _taken(row_id: Any, pending: Future[Verdict] | Verdict) -> dict[str, Any]:
+    return _result(row_id, pending if isinstance(pending, Verdict) else pending.result())
+
+
+def grade_file(
+    source: Path,
+    output: Path,
+    workers: int = 1,
+    timeout_seconds: float = 5.0,
+    memory_megabytes: int = 2048,
+    explain: bool = False,
+) -> dict[str, int]:
+    """Grade `source` into `output` and return the number of rows by status; prints a summary."""
+    if not source.is_file():
+        raise LabError(f"no file {source}")
+    done = finished_rows(output)
+    with source.open("rb") as file:
+        total = sum(1 for line in file if line.strip())
+    if done > total:
+        raise LabError(f"{output} already has {done} rows but {source} only {total}; remove it or name another file")
+    counts: dict[str, int] = {}
+    from rich.progress import Progress
+
+    hidden = explain or not sys.stderr.isatty()
+    with (
+        source.open(encoding="utf-8", errors="replace") as file,
+        output.open("a", encoding="utf-8") as sink,
+        VerifierPool(max(1, workers), timeout_seconds, memory_megabytes) as pool,
+        Progress(disable=hidden) as progress,
+    ):
+        task = progress.add_task("grading", total=total, completed=done)
+        rows = (line for line in file if line.strip())
+        for _ in range(done):
+            next(rows)
+        for result in verdicts(rows, pool, WINDOW_PER_WORKER * max(1, workers)):
+            sink.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n")
+            sink.flush()
+            counts[result["status"]] = counts.get(result["status"], 0) + 1
+            progress.advance(task)
+            if explain:
+                print(f"{result['id']}: {result['status']}: {result['detail']}")
+    summary = ", ".join(f"{status} {count}" for status, count in sorted(counts.items())) or "nothing to do"
+    print(f"{output}: {total} rows ({done} were there): {summary}")
+    return counts

@@ -1,0 +1,256 @@
+r"""Brings the many spellings of one answer to one: Unicode, typography and LaTeX styling. No meaning is decided here.
+
+Superscripts become `^{...}`, vulgar fractions `\frac{..}{..}`, every decimal digit of Unicode an ASCII digit, Greek letters
+and signs their commands; invisible characters go. Letters of other scripts stay what they are: a Cyrillic O is no zero.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_SIGNS = {
+    "−–—‒―﹣－": "-",
+    "×✕✖⨯": r" \times ",
+    "·⋅∙•⸱": r" \cdot ",
+    "÷": r" \div ",
+    "∕⁄": "/",
+    "∗": "*",
+    "∞": r" \infty ",
+    "∪⋃": r" \cup ",
+    "∩⋂": r" \cap ",
+    "∖": r" \setminus ",
+    "≤⩽≦": r" \le ",
+    "≥⩾≧": r" \ge ",
+    "≠": r" \ne ",
+    "≈≃≅≐": r" \approx ",
+    "≡": r" \equiv ",
+    "∈": r" \in ",
+    "∅⌀": r" \emptyset ",
+    "√": r" \sqrt ",
+    "∛": r" \sqrt[3]",
+    "∜": r" \sqrt[4]",
+    "°˚º": r"^\circ ",
+    "±": r" \pm ",
+    "∓": r" \mp ",
+    "ℝ": r" \reals ",
+    "ℤ": r" \integers ",
+    "ℕ": r" \naturals ",
+    "ℚ": r" \rationals ",
+    "ℂ": r" \complexes ",
+    "…⋯": r" \ldots ",
+    "′’ʹ": "'",
+    "″": "''",
+    "⟨〈": r" \langle ",
+    "⟩〉": r" \rangle ",
+    "⌊": r" \lfloor ",
+    "⌋": r" \rfloor ",
+    "⌈": r" \lceil ",
+    "⌉": r" \rceil ",
+    "∣｜": "|",
+    "‖": "|",
+    "∑": r" \sum ",
+    "∏": r" \prod ",
+    "→⟶": r" \to ",
+    "⇒⟹": r" \Rightarrow ",
+    "∧": r" \land ",
+    "∨": r" \lor ",
+    "¬": r" \neg ",
+    "、，": ",",
+    "。": ".",
+    "；": ";",
+    "或": " or ",
+    "和且": " and ",
+    "“”„": '"',
+    "‘": "'",
+    "µ": "μ",
+    "ℯ": "e",
+    "ⅈ": "i",
+    "∠": r" \angle ",
+    "△": r" \triangle ",
+    "∝": r" \propto ",
+}
+_GREEK = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "omicron",
+    "pi",
+    "rho",
+    "varsigma",
+    "sigma",
+    "tau",
+    "upsilon",
+    "phi",
+    "chi",
+    "psi",
+    "omega",
+]
+_TABLE: dict[int, str] = {ord(character): sign for characters, sign in _SIGNS.items() for character in characters}
+for _index, _name in enumerate(_GREEK):
+    _TABLE[0x3B1 + _index] = f" \\{_name} "
+    if _name not in ("varsigma", "omicron"):
+        _TABLE[0x391 + _index] = f" \\{_name.capitalize()} "
+_TABLE.update({ord("ϕ"): r" \phi ", ord("ϵ"): r" \epsilon ", ord("ϑ"): r" \theta ", ord("ε"): r" \epsilon "})
+_SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣ", "0123456789+-()nix", strict=True))
+_SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙₓ", "0123456789+-()nx", strict=True))
+_SUPERS = re.compile(f"[{''.join(_SUPER)}]+")
+_SUBS = re.compile(f"[{''.join(_SUB)}]+")
+_BROKEN = {"\x0crac": r"\frac", "\x08oxed": r"\boxed", "\x08egin": r"\begin", "\x08inom": r"\binom", "\x08mod": r"\bmod"}
+_BROKEN |= {f"\t{rest}": rf"\t{rest}" for rest in ("ext{", "imes", "frac", "heta", "binom", "an ", "extbf{")}
+_BROKEN |= {"\rangle": r"\rangle", "\right": r"\right"}
+
+
+@lru_cache(maxsize=512)
+def _plain_character(character: str) -> str:
+    """Return what one non-ASCII character stands for; itself where it is a letter of another script."""
+    code = ord(character)
+    if code in _TABLE:
+        return _TABLE[code]
+    category = unicodedata.category(character)
+    if category in ("Cf", "Cc", "Mn"):  # zero-width, bidi marks, combining strokes
+        return ""
+    if category == "Zs":
+        return " "
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
+    shape = unicodedata.normalize("NFKC", character)
+    if "\u2044" in shape:
+        top, _, bottom = shape.partition("\u2044")
+        return rf"\frac{{{top}}}{{{bottom}}}"
+    return shape.translate(_TABLE) if shape != character else character
+
+
+def repair(text: str) -> str:
+    r"""Return `text` with commands whose backslash was read as an escape (a form feed for `\f` and so on) put right."""
+    for broken, command in _BROKEN.items():  # "\f", "\b", "\t" read as escapes by a careless writer of JSON
+        if broken in text:
+            text = text.replace(broken, command)
+    return text
+
+
+def fold_unicode(text: str) -> str:
+    """Return `text` with Unicode notation written as LaTeX or ASCII."""
+    text = repair(text)
+    if text.isascii():
+        return text
+    text = _SUPERS.sub(lambda match: "^{" + "".join(_SUPER[c] for c in match[0]) + "}", text)
+    text = _SUBS.sub(lambda match: "_{" + "".join(_SUB[c] for c in match[0]) + "}", text)
+    return "".join(character if character < "\x80" else _plain_character(character) for character in text)
+
+
+_DROP = re.compile(
+    r"\\(?:displaystyle|textstyle|scriptstyle|left|right|[bB]igg?[lrm]?|limits|nolimits|nonumber|mathstrut|allowbreak|rm|bf|it"
+    r"|small|large|Large|centering|boldmath)(?![A-Za-z])\.?"
+    r"|\\(?:hspace|vspace|label|tag|hskip|phantom|hphantom|vphantom|color)\*?\s*\{[^{}]*\}|\\phantom\s*[-+]?|(?<!\\)\\!|(?<!\\)\\/"
+    r"|\*\*(?=[^*]*$)(?!\s*[\w({\\+-])"
+)
+_SPACE = re.compile(r"(?<!\\)\\[,;:> ]|\\(?:quad|qquad|thinspace|medspace|enspace|space|nobreakspace)(?![A-Za-z])|~|\\\n")
+_FONT = re.compile(
+    r"\\(?:math(?:rm|bf|it|sf|tt|cal|frak|scr|ord|normal|bin|rel)|boldsymbol|bm|operatorname\*?|emph|underline|"
+    r"ensuremath|textcolor\s*\{[^{}]*\})\s*(?=\{)"
+)
+_ROMAN = re.compile(
+    r"\\(?:mathrm|mathbf|mathsf|mathit|operatorname\*?)\s*\{\s*(?!(?:sin|cos|tan|cot|sec|csc|ln|log|exp|arc\w+|lcm|gcd|max|min|sgn)\b)"
+    r"([~ ]*[A-Za-z][A-Za-z~ .]*)\}"
+)
+_FUNCTION = re.compile(
+    r"\\(?:mathrm|mathbf|mathsf|operatorname\*?|text|rm)\s*\{\s*(sin|cos|tan|cot|csc|ln|log|exp|lcm|gcd|max|sgn|arcsin|"
+    r"arccos|arctan|arccot|Re|Im|arg|sinh|cosh|tanh|det|lg|(?:sec|min|mod)(?=\s*\}\s*[({\\]))\s*\}"
+)
+_REPLACE = re.compile(
+    r"\\(?:[dtc]frac|[dt]binom|choose|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
+    r"mathbb\s*\{?\s*[RZNQC]\s*\}?|R|Z|N|lbrace|rbrace|lbrack|rbrack|vert|lvert|rvert|mid|Vert|lVert|rVert|varnothing|"
+    r"backslash|colon|dots[cbm]?|cdots|textdegree|textdollar|textpercent|land|wedge|vee|lnot|overrightarrow|rightarrow|implies|"
+    r"iff|sim|simeq|thickapprox|cong|doteq|And|smallsetminus|langle|rangle|text(?:bf|it|rm|normal|sf|tt|sc|md|up)|mbox|hbox|"
+    r"fbox|boxed|dollar|ast|star|bullet|times|div|pounds|euro|pmb|lor|dot\s*\{|bar\s*\{|ge|le|ne)(?![A-Za-z])"
+)
+_NAMES = {
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom",
+    "leqslant": "le", "leq": "le", "geqslant": "ge", "geq": "ge", "neq": "ne",
+    "varphi": "phi", "varepsilon": "epsilon", "vartheta": "theta", "infin": "infty", "varnothing": "emptyset",
+    "R": "reals", "Z": "integers", "N": "naturals", "dots": "ldots", "dotsc": "ldots", "dotsb": "ldots", "dotsm": "ldots",
+    "cdots": "ldots", "wedge": "land", "vee": "lor", "lnot": "neg", "rightarrow": "to", "implies": "Rightarrow",
+    "sim": "approx", "simeq": "approx", "thickapprox": "approx", "cong": "approx", "doteq": "approx",
+    "smallsetminus": "setminus", "backslash": "setminus", "textdollar": "$", "dollar": "$", "textpercent": "%",
+}  # fmt: skip
+_CHARACTERS = {
+    "lt": "<", "gt": ">", "lbrack": "[", "rbrack": "]", "vert": "|", "lvert": "|", "rvert": "|", "mid": "|", "Vert": "|",
+    "lVert": "|", "rVert": "|", "colon": ":", "lbrace": r"\{", "rbrace": r"\}", "degree": r"^\circ ",
+    "textdegree": r"^\circ ", "ast": "*", "star": "*", "times": "*", "bullet": "*", "And": " and ", "pounds": "£", "euro": "€",
+}  # fmt: skip
+_BLACKBOARD = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes"}
+
+
+def _replace_command(match: re.Match[str]) -> str:
+    name = match[0][1:]
+    if name.startswith("mathbb"):
+        return f"\\{_BLACKBOARD[name.strip('{} ')[-1]]} "
+    if name in _CHARACTERS:
+        return _CHARACTERS[name]
+    if name in ("mbox", "hbox") or name.startswith("text"):
+        return "\\" + _NAMES[name] if name in _NAMES else r"\text"
+    if name in ("boxed", "fbox", "pmb"):
+        return ""
+    return "\\" + _NAMES.get(name, name)
+
+
+_TWICE = re.compile(r"\\\\(?=[A-Za-z({[%$])")
+
+
+def fold_latex(text: str) -> str:
+    """Return `text` without styling commands and with one name for each command."""
+    if "\\" not in text:
+        return text.replace("~", " ")
+    text = _REPLACE.sub(_replace_command, text)
+    text = _FUNCTION.sub(r"\\\1 ", text)
+    text = _ROMAN.sub(lambda match: rf"\text{{{match[1]}}}" if len(match[1].strip(" ~.")) > 1 else match[1], text)
+    text = _FONT.sub("", text)
+    text = _DROP.sub("", text)
+    return _SPACE.sub(" ", text)
+
+
+_DELIMITERS = re.compile(
+    r"(?<!\\)\$|\\[()\[\]]|\*\*(?=\S)(?=[^*]*\*\*)|`|\\begin\{(?:align|equation|gather|aligned|split)\*?\}"
+)
+_ENDS = re.compile(r"\\end\{(?:align|equation|gather|aligned|split)\*?\}")
+_THOUSANDS = re.compile(r"(?<=\d)\s*(?:\{\s*,\s*\}|,\s*\\!)\s*(?=\d{3}(?!\d))")
+_LONE_DOLLAR = re.compile(r"(?<!\\)\$(?=\s*-?\s*[\d.])")
+
+
+def clean(text: str) -> str:
+    """Return `text` in the one spelling the tokenizer reads."""
+    text = fold_unicode(text).strip()
+    if text.startswith("**") and text.endswith("**"):
+        text = text.strip("*")
+    if "\\\\" in text:  # escaped twice: "\\\\frac" for "\\frac", except where "\\\\" ends a row
+        text = text.replace("\\\\\\\\", "\\\\") if "\\begin" in text else _TWICE.sub(r"\\", text)
+    text = text.replace(",\\!", ",\\! ") if ",\\!" in text else text
+    text = _THOUSANDS.sub("", text)
+    if "$" in text:
+        if text.replace("\\$", "").count("$") % 2:  # an odd dollar before a number is money
+            text = _LONE_DOLLAR.sub(r"\\$", text, count=1)
+        text = _DELIMITERS.sub(" ", text)
+    elif "\\" in text or "*" in text or "`" in text:
+        text = _DELIMITERS.sub(" ", text)
+    if "\\end" in text:
+        text = _ENDS.sub(" ", text)
+    text = fold_latex(text).strip()
+    while (
+        text
+        and text[-1] in ".,;:!?"
+        and not text.endswith(("...", "\\!"))
+        and not (text[-1] == "!" and (text[-2:-1].isalnum() or text[-2:-1] in ")]}!"))
+    ):
+        text = text[:-1].rstrip()
+    return text

@@ -1,0 +1,245 @@
+"""LaTeX commands and known functions: roots, logarithms, sums, matrices."""
+
+from rewards.math.atoms import Atoms
+from rewards.math.tree import EULER, INFINITY, MAX_DEPTH, PI, TWO, Node, UnreadableError, number
+from rewards.math.vocabulary import (
+    ACCENTS,
+    ALIASES,
+    FUNCTIONS,
+    GREEK,
+    SETS,
+)
+
+
+class Commands(Atoms):
+    """Rules for what begins with a backslash or a function name."""
+
+    def command(self) -> Node:
+        """Return what a LaTeX command stands for."""
+        name = self.now.text
+        if name in FUNCTIONS or name in ALIASES:
+            self.index += 1
+            if name == "sqrt":
+                return self.root()
+            if name == "binom":
+                top = self.argument_group()
+                return Node("fn", (top, self.argument_group()), "binom")
+            return self.function(ALIASES.get(name, name))
+        self.index += 1
+        if name == "frac":
+            top = self.argument_group()
+            return Node("div", (top, self.argument_group()), "frac")
+        if name == "pi":
+            return PI
+        if name == "infty":
+            return INFINITY
+        if name == "ldots":
+            return Node("sym", (), "\\ldots")
+        if name in SETS:
+            return SETS[name]
+        if name in GREEK:
+            return self.subscripted(Node("sym", (), "\\" + name))
+        if name in ("lfloor", "lceil", "langle"):
+            return self.fenced(name)
+        if name == "begin":
+            return self.matrix()
+        if name in ("sum", "prod"):
+            return self.big(name)
+        if name == "operatorname":
+            token = self.tokens[self.index + 1]
+            self.index += 3
+            if token.text in FUNCTIONS or token.text in ALIASES:
+                return self.function(ALIASES.get(token.text, token.text))
+            return self.called(self.subscripted(Node("sym", (), token.text)))
+        if name in ACCENTS:
+            inner = self.argument_group()
+            return inner if inner.op == "sym" else Node("fn", (inner,), name)
+        if name in ("triangle", "angle", "measuredangle", "square"):
+            if self.now.kind == "name":
+                text = self.now.text
+                self.index += 1
+                return Node("sym", (), f"\\{name} {text}")
+            raise self.unreadable("expected a name")
+        if name in ("pm", "mp"):
+            return Node(name, (self.power(),))
+        if name == "neg":
+            return Node("not", (self.power(),))
+        raise UnreadableError(f"an unknown command \\{name} at {self.tokens[self.index - 1].place}")
+
+    def root(self) -> Node:
+        """Return a root with its index."""
+        index: Node = TWO
+        if self.take("["):
+            index = self.sum()
+            self.expect("]")
+        if self.at("{"):
+            return Node("root", (self.braced(), index))
+        if self.at("("):
+            return Node("root", (self.bracketed(), index))
+        if self.now.kind == "name" and len(self.now.text) > 1:
+            self.split_name()
+        return Node("root", (self.atom(), index))
+
+    def fenced(self, name: str) -> Node:
+        """Return a floor, a ceiling or an angle-bracket vector."""
+        outer, self.argument = self.argument, 0
+        if name == "langle":
+            items = [self.statement()]
+            while self.take(",", ";"):
+                items.append(self.statement())
+            self.expect("\\rangle")
+            self.argument = outer
+            return Node("seq", tuple(items), "<>")
+        inner = self.sum()
+        self.expect("\\rfloor" if name == "lfloor" else "\\rceil")
+        self.argument = outer
+        return Node("fn", (inner,), "floor" if name == "lfloor" else "ceil")
+
+    def function(self, name: str) -> Node:
+        """A known function with its power, its base and its argument."""
+        power: Node | None = None
+        base: Node | None = None
+        while self.at("^", "_"):
+            if self.now.text == "^" and self.ahead().text in ("circ",):
+                break
+            if self.now.text == "^":
+                self.index += 1
+                power = self.function_power()
+            else:
+                self.index += 1
+                base = self.argument_group() if self.now.kind != "num" else self.literal()
+        if self.at("("):
+            group = self.bracketed()
+            args = group.args if group.op == "seq" and group.value == "()" else (group,)
+        elif self.at("{") or (name in ("max", "min", "gcd", "lcm") and self.at("\\{")):
+            group = self.braced() if self.at("{") else self.bracketed()
+            args = group.args if group.op == "set" else (group,)
+            args = (group,) if group.op == "seq" else args
+        else:
+            args = (self.function_argument(),)
+        if name == "log" and base is None and len(args) == 2:
+            base = args[1]
+            args = args[:1]
+        if name in ("sqrt", "cbrt"):
+            node = Node("root", (args[0], TWO if name == "sqrt" else number(3)))
+        elif name == "factorial":
+            node = Node("fact", args)
+        elif name == "lg":
+            node = Node("fn", (args[0], number(10)), "logb")
+        elif base is not None and name in ("log", "ln"):
+            node = Node("fn", (args[0], base), "logb")
+        elif name == "exp":
+            node = Node("pow", (EULER, args[0]))
+        else:
+            node = Node("fn", args, name)
+        if power is None:
+            return node
+        if power == Node("neg", (number(1),)) and name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh"):
+            return Node("fn", args, "arc" + name)
+        return Node("pow", (node, power))
+
+    def function_power(self) -> Node:
+        """Return the power between a function and its argument."""
+        if self.at("{"):
+            return self.braced()
+        if self.now.kind == "num" and self.now.node is not None:
+            node = self.now.node
+            self.index += 1
+            return node
+        return self.argument_group()
+
+    def function_argument(self) -> Node:
+        """The factors after a function without brackets: \\sin 2x, \\cos \\frac{x}{2}; stops at signs and functions."""
+        self.argument += 1
+        if self.argument > MAX_DEPTH:
+            raise UnreadableError("functions nested too deep")
+        sign = self.signs()
+        node = self.power()
+        while self.starts_factor() and not (self.now.kind in ("cmd", "name") and self.is_function(self.now)):
+            bracket = self.now.kind == "op" and self.at("(", "[", "{", "\\{")
+            if bracket and (node.op not in ("num", "div", "const") or self.at("\\{", "[")):
+                break
+            if self.now.kind == "num":
+                break
+            node = Node("mul", (node, self.power()))
+        self.argument -= 1
+        return Node("neg", (node,)) if sign < 0 else node
+
+    def big(self, name: str) -> Node:
+        """A sum or product with an index and bounds."""
+        variable: Node | None = None
+        low: Node | None = None
+        high: Node | None = None
+        while self.at("_", "^"):
+            lower = self.now.text == "_"
+            self.index += 1
+            if not lower:
+                high = self.argument_group()
+                continue
+            if not self.take("{"):
+                raise self.unreadable("a sum without an index")
+            if self.now.kind == "name" and len(self.now.text) == 1 and self.ahead().text == "=":
+                variable = Node("sym", (), self.now.text)
+                self.index += 2
+                low = self.sum()
+                self.expect("}")
+            else:
+                raise self.unreadable("a sum without an index")
+        if variable is None or low is None or high is None:
+            raise self.unreadable("a sum without bounds")
+        start = self.index
+        body = self.product()
+        if variable.value == "i":  # the index, not the imaginary unit
+            for position in range(start, self.index):
+                token = self.tokens[position]
+                if token.kind == "name" and token.text == "i":
+                    self.tokens[position] = token._replace(text="j")
+            self.index, variable = start, Node("sym", (), "j")
+            body = self.product()
+        return Node(name, (variable, low, high, body))
+
+    def environment(self) -> str:
+        """Take {name} and return the name."""
+        self.expect("{")
+        name = ""
+        while not self.take("}"):
+            if self.now.kind == "end":
+                raise self.unreadable("an environment that does not close")
+            name += self.now.text
+            self.index += 1
+        return name
+
+    def matrix(self) -> Node:
+        """A matrix or a system; value: the number of columns, 0 for a system of relations."""
+        name = self.environment().rstrip("*")
+        if name not in ("matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix", "array", "cases"):
+            raise self.unreadable(f"an unknown environment {name}")
+        if name == "array" and self.at("{"):
+            self.environment()
+        bars, self.bars = self.bars, 0
+        outer, self.argument = self.argument, 0
+        rows: list[list[Node]] = [[]]
+        while not self.take("\\end"):
+            if self.take("&"):
+                continue
+            if self.take("\\\\", "\\cr", "\\hline"):
+                if self.at("[") and self.ahead(2).text in ("pt", "em", "ex", "mm", "cm"):
+                    self.index += 4
+                if rows[-1]:
+                    rows.append([])
+                continue
+            if name == "cases" and self.take(","):
+                continue
+            if self.now.kind == "end":
+                raise self.unreadable("a matrix that does not close")
+            rows[-1].append(self.statement())
+        self.environment()
+        self.bars, self.argument = bars, outer
+        if not rows[-1]:
+            rows.pop()
+        if name == "cases":
+            return Node("list", tuple(row[0] if len(row) == 1 else Node("seq", tuple(row), "()") for row in rows), ",")
+        if not rows or len({len(row) for row in rows}) != 1:
+            raise self.unreadable("rows of different lengths")
+        node = Node("mat", tuple(cell for row in rows for cell in row), len(rows[0]))
+        return Node("fn", (node,), "det") if name == "vmatrix" else node

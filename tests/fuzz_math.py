@@ -1,0 +1,144 @@
+r"""Coverage-guided fuzzing of the math verifier with atheris (not collected by pytest; atheris is not a dependency).
+
+    PYTHONPATH=. python tests/fuzz_math.py -max_total_time=540 -max_len=400 -timeout=10
+
+Half of the inputs are raw text, half are sentences over fragments of notation. An input fails when anything but a verdict
+comes out, when it takes longer than LIMIT_SECONDS, or when comparing the two sides in the other order exhausts the limit.
+"""
+
+import sys
+import time
+
+import atheris
+
+with atheris.instrument_imports(include=["rewards.math"]):
+    from rewards.math import compare_texts, grade
+
+LIMIT_SECONDS = 2.0
+FRAGMENTS = [
+    "\\frac",
+    "\\frac{",
+    "}",
+    "{",
+    "(",
+    ")",
+    "[",
+    "]",
+    "\\{",
+    "\\}",
+    "|",
+    "1",
+    "2",
+    "10",
+    "0.5",
+    "3.14",
+    "1,234",
+    "x",
+    "y",
+    "n",
+    "i",
+    "e",
+    "pi",
+    "\\pi",
+    "\\sqrt",
+    "\\sqrt[3]",
+    "^",
+    "_",
+    "^{",
+    "_{",
+    "+",
+    "-",
+    "*",
+    "/",
+    "=",
+    "<",
+    ">",
+    "\\le",
+    "\\ne",
+    "\\pm",
+    "\\mp",
+    "\\cup",
+    "\\cap",
+    "\\in",
+    ",",
+    ";",
+    ":",
+    "!",
+    "%",
+    "^\\circ",
+    "\\text{",
+    "cm",
+    "}",
+    "\\text{",
+    "or",
+    "}",
+    "and",
+    "or",
+    "\\infty",
+    "\\sin",
+    "\\log",
+    "\\ln",
+    "\\log_2",
+    "\\binom",
+    "\\sum_{k=1}^",
+    "\\prod_{k=1}^",
+    "\\begin{pmatrix}",
+    "\\end{pmatrix}",
+    "&",
+    "\\\\",
+    "\\lfloor",
+    "\\rfloor",
+    "f(",
+    "\\boxed{",
+    "$",
+    "\\(",
+    "\\)",
+    "...",
+    "\\overline{",
+    "9^",
+    "99",
+    "!!",
+    "**",
+    "sqrt(",
+    "degrees",
+    "percent",
+    "km/h",
+    "x=",
+    "\\mathbb{R}",
+    "\\setminus",
+    "½",
+    "²",
+    "√",
+    "π",
+    "−",
+    "####",
+    "<answer>",
+    "</answer>",
+    "the",
+    "answer",
+    "is",
+]
+
+
+def one_input(data: bytes) -> None:
+    """Grade a pair made of the bytes."""
+    provider = atheris.FuzzedDataProvider(data)
+    texts = []
+    for _ in range(2):
+        if provider.ConsumeBool():
+            count = provider.ConsumeIntInRange(0, 40)
+            texts.append("".join(FRAGMENTS[provider.ConsumeIntInRange(0, len(FRAGMENTS) - 1)] for _ in range(count)))
+        else:
+            texts.append(provider.ConsumeUnicodeNoSurrogates(200))
+    started = time.perf_counter()
+    status, _ = compare_texts(texts[0] or "1", texts[1])
+    assert status in ("correct", "wrong", "unparsed", "timeout"), status
+    grade(texts[1] or "1", texts[0])
+    grade(texts[0] or "1", f"\\boxed{{{texts[1]}}}")
+    elapsed = time.perf_counter() - started
+    assert elapsed < LIMIT_SECONDS, f"{elapsed:.1f} s for {texts!r}"
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
