@@ -104,7 +104,8 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
     return [box for box in found if box[2].strip("$ .")]
 
 
-def _box_answer(text: str) -> str | None:
+def box_answer(text: str) -> str | None:
+    """Return what the last boxes commit to, "" for a last box that does not close, or None where there is none."""
     found = boxes(text)
     if not found:
         unclosed = list(_BOX.finditer(text))
@@ -248,7 +249,7 @@ def committed_answers(completion: str) -> tuple[list[str], str]:
         parts = [part for part in _END_OF_TURN.split(text) if part.strip()]
         text = parts[0] if parts else ""
     if "box" in text:
-        answer = _box_answer(text)
+        answer = box_answer(text)
         if answer == "":
             return [], "a box that does not close"
         if answer is not None:

@@ -13,7 +13,7 @@ from rewards.math.clean import clean
 from rewards.math.compare import equal
 from rewards.math.expressions import Trail
 from rewards.math.parser import parse
-from rewards.math.reading import boxes, committed_answers
+from rewards.math.reading import box_answer, committed_answers
 from rewards.math.tree import Node, UnreadableError
 from rewards.math.words import choice, plain_words, same_words
 from rewards.types import Status, Verdict
@@ -49,8 +49,8 @@ def _quick(text: str) -> Fraction | None:
 def _gold(reference: str) -> tuple[str, Fraction | None]:
     """Return the text of a reference without its mark, and its value where it is a plain number."""
     text = reference.strip()
-    if "boxed" in text and (found := boxes(text)):
-        text = found[-1][2] if len(found) == 1 else ", ".join(dict.fromkeys(content for _, _, content in found))
+    if "box" in text and (found := box_answer(text)):
+        text = found
     elif "####" in text:
         text = text.rpartition("####")[2].strip()
     text = text.strip()
