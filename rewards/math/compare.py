@@ -26,6 +26,8 @@ def spread(node: Node) -> Node:
             both = spread(part)
             items += both.args if both.op == "list" else (both,)
         return node._replace(args=tuple(items))
+    if node.op == "seq" and sum(contains(part, "pm", "mp") for part in node.args) == 1:
+        return Node("list", (_signed(node, False), _signed(node, True)), ",")
     if node.op in ("seq", "mat") or not contains(node, "pm", "mp"):
         return node
     if node.op == "rel":
@@ -445,7 +447,8 @@ def _objects(gold: Node, answer: Node, trail: Trail) -> bool:
     if "mat" in kinds:
         return _matrices(gold, answer, trail)
     for one, other, first in ((gold, answer, True), (answer, gold, False)):
-        if one.op in ("set", "seq") and len(one.args) == 1 and other.op not in _OBJECTS and one.value in (None, "[]"):
+        plain = other.op not in _OBJECTS or (one.op == "set" and other.op == "seq" and other.value in ("()", "<>"))
+        if one.op in ("set", "seq") and len(one.args) == 1 and plain and one.value in (None, "[]"):
             return equal(one.args[0], other, trail) if first else equal(other, one.args[0], trail)
     if answer.op == "list" and answer.value == "or" and gold.op not in _OBJECTS:  # one value in several forms
         trail.rule = "alternatives"

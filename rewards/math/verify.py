@@ -156,7 +156,7 @@ def grade(reference: str | None, completion: str, prompt: str = "") -> Verdict:
     rule, answer = "", found[0]
     for reading in found:
         status, rule = compare_texts(reference, reading, prompt)
-        if status != "unparsed":
+        if status != "unparsed" and not (rule == "different words" and mark == "bare answer"):
             answer = reading
             break
     detail = f"{rule}; reference: {_show(_gold(reference)[0])}; answer ({mark}): {_show(answer)}"
