@@ -228,6 +228,9 @@ _THOUSANDS = re.compile(r"(?<=\d)\s*(?:\{\s*,\s*\}|,\s*\\!)\s*(?=\d{3}(?!\d))")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$(?=\s*-?\s*[\d.])")
 
 
+_DONE = re.compile(r"(?:\s|\\(?:checkmark|blacksquare|qed|Box|square)(?![A-Za-z])|[✓✔∎□■])+$")
+
+
 def clean(text: str) -> str:
     """Return `text` in the one spelling the tokenizer reads."""
     text = fold_unicode(text).strip()
@@ -245,7 +248,7 @@ def clean(text: str) -> str:
         text = _DELIMITERS.sub(" ", text)
     if "\\end" in text:
         text = _ENDS.sub(" ", text)
-    text = fold_latex(text).strip()
+    text = _DONE.sub("", fold_latex(text)).strip()
     while (
         text
         and text[-1] in ".,;:!?"

@@ -28,6 +28,7 @@ _LOOSE = re.compile(r"\s+(?![\w.])|(?<![\w.])\s+", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"(-?\d{1,100}),(\d{1,2}|\d{4,100})", re.ASCII)
 _POINT = re.compile(r"-?\d{1,100}\.\d{1,100}", re.ASCII)
 _CHOICES = re.compile(r"[\s$({]*[A-H](?:[\s$,(){}]|and|[A-H])*", re.ASCII)
+_WORDY = re.compile(r"(?=.*[A-Za-z]{2})[\w\s.,'()-]+", re.ASCII)
 _LETTERED = re.compile(r"\(([A-H])\)\s*(?!and\b|or\b|&)([^\s(^_+*/=,].*)", re.DOTALL)
 _PERCENT = re.compile(r"percent|%|per cent", re.IGNORECASE)
 _HEDGED_WORDS = re.compile(r"\b(?:not|maybe|perhaps|possibly|unknown|undefined|probably|unsure|guess)\b", re.IGNORECASE)
@@ -102,6 +103,8 @@ def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status
     if canonical and canonical == _canonical(gold):
         return "correct", "same text after cleaning"
     for one, other in ((gold, answer), (answer, gold)):
+        if other is gold and re.search(r",\d$", gold):
+            continue  # "3,4" asks for two numbers
         if (
             _POINT.fullmatch(one)
             and (match := _DECIMAL_COMMA.fullmatch(other))
@@ -119,7 +122,11 @@ def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status
             return "correct", "same words"
         return "wrong", "different words"
     if isinstance(right, str):
-        if re.search(r"[A-Za-z]", gold) and same_words(gold, answer) and not _HEDGED_WORDS.search(answer):
+        if (
+            (_CHOICES.fullmatch(gold) or _WORDY.fullmatch(plain_words(gold)))
+            and same_words(gold, answer)
+            and not _HEDGED_WORDS.search(answer)
+        ):
             return "correct", "same words"
         return "unparsed", right
     if prompt and _echoes(prompt, answer, gold):
