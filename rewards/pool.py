@@ -37,11 +37,11 @@ class _Worker:
         self.fresh = True
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "rewards.worker", str(memory_megabytes)],
+            [sys.executable, "-P", "-m", "rewards.worker", str(memory_megabytes)],  # -P: the working directory shadows nothing
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
