@@ -43,11 +43,11 @@ class _Worker:
     def __init__(self, module: str, memory_megabytes: int):
         self.ready = False
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, str(memory_megabytes)],
+            [sys.executable, "-P", "-m", module, str(memory_megabytes)],  # -P: the working directory shadows nothing
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None

@@ -119,3 +119,12 @@ def test_hostile_rows_neither_leak_workers_nor_lose_rows() -> None:
     assert len(verdicts) == len(items)
     assert all((verdict.status == "correct") == (i % 100 != 0 and i % 7 != 0) for i, verdict in enumerate(verdicts))
     assert elapsed < 120
+
+
+def test_workers_do_not_import_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rewards").mkdir()
+    (tmp_path / "rewards" / "__init__.py").write_text("raise SystemExit('imported from the working directory')")
+    monkeypatch.chdir(tmp_path)
+    problem = Problem(id="1", domain="math", split="test", prompt="", reference="5", source="test")
+    with VerifierPool(1) as pool:
+        assert pool.grade([(problem, "\\boxed{5}")])[0].status == "correct"

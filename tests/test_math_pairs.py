@@ -61,7 +61,7 @@ def test_comparison_is_symmetric_for_equal_objects(name: str) -> None:
     ]
     # An answer may name what it computes ("m + n = 5"), a reference of that form is an equation; lists against points and
     # words with an explanation are decided by the type of the reference.
-    one_way = {"m+n=5", "C. 42", "(C) 42", "Option C"}
+    one_way = {"m+n=5", "C. 42", "(C) 42", "Option C", "c", "d", "3,4"}
     assert not [pair for pair in missed if pair[1] not in one_way]
 
 

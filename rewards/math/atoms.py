@@ -143,6 +143,9 @@ class Atoms(Suffixes):
         if re.fullmatch(r"[A-F]{1,4}", text) and self.ahead().kind == "num" and self.ahead(2).text == "_":
             self.index += 2
             return self.in_base(text + self.ahead(-1).text)
+        if re.fullmatch(r"[A-F]+", text) and [t.text for t in self.tokens[self.index + 1 : self.index + 4]] == ["_", "{", "16"]:
+            self.index += 1
+            return self.in_base(text)
         if self.is_word(token):
             if len(text) > 3 or text not in units.WORDS:
                 return self.worded()

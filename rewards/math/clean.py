@@ -161,12 +161,12 @@ _FONT = re.compile(
     r"ensuremath|textcolor\s*\{[^{}]*\})\s*(?=\{)"
 )
 _ROMAN = re.compile(
-    r"\\(?:mathrm|mathbf|mathsf|mathit|operatorname\*?)\s*\{\s*(?!(?:sin|cos|tan|cot|sec|csc|ln|log|exp|arc\w+|lcm|gcd|max|min|sgn)\b)"
+    r"\\(?:mathrm|mathbf|mathsf|mathit|operatorname\*?)\s*\{\s*(?!(?:sin|cos|tan|cot|sec|csc|ln|log|exp|arc\w+|c?tg|lcm|gcd|max|min|sgn)\b)"
     r"([~ ]*[A-Za-z][A-Za-z~ .]*)\}"
 )
 _FUNCTION = re.compile(
     r"\\(?:mathrm|mathbf|mathsf|operatorname\*?|text|rm)\s*\{\s*(sin|cos|tan|cot|csc|ln|log|exp|lcm|gcd|max|sgn|arcsin|"
-    r"arccos|arctan|arccot|Re|Im|arg|sinh|cosh|tanh|det|lg|(?:sec|min|mod)(?=\s*\}\s*[({\\]))\s*\}"
+    r"arccos|arctan|arccot|arctg|arcctg|tg|ctg|Re|Im|arg|sinh|cosh|tanh|det|lg|(?:sec|min|mod)(?=\s*\}\s*[({\\]))\s*\}"
 )
 _REPLACE = re.compile(
     r"\\(?:[dtc]frac|[dt]binom|choose|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
@@ -228,6 +228,9 @@ _THOUSANDS = re.compile(r"(?<=\d)\s*(?:\{\s*,\s*\}|,\s*\\!)\s*(?=\d{3}(?!\d))")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$(?=\s*-?\s*[\d.])")
 
 
+_DONE = re.compile(r"(?:\s|\\(?:checkmark|blacksquare|qed|Box|square)(?![A-Za-z])|[✓✔∎□■])+$")
+
+
 def clean(text: str) -> str:
     """Return `text` in the one spelling the tokenizer reads."""
     text = fold_unicode(text).strip()
@@ -245,7 +248,7 @@ def clean(text: str) -> str:
         text = _DELIMITERS.sub(" ", text)
     if "\\end" in text:
         text = _ENDS.sub(" ", text)
-    text = fold_latex(text).strip()
+    text = _DONE.sub("", fold_latex(text)).strip()
     while (
         text
         and text[-1] in ".,;:!?"

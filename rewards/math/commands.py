@@ -10,6 +10,19 @@ from rewards.math.vocabulary import (
     SETS,
 )
 
+MAX_DETERMINANT = 4  # expanded by its first row: 4! products
+
+
+def _determinant(rows: list[list[Node]]) -> Node:
+    if len(rows) == 1:
+        return rows[0][0]
+    terms = []
+    for column, entry in enumerate(rows[0]):
+        minor = _determinant([row[:column] + row[column + 1 :] for row in rows[1:]])
+        term = Node("mul", (entry, minor))
+        terms.append(Node("neg", (term,)) if column % 2 else term)
+    return Node("add", tuple(terms))
+
 
 class Commands(Atoms):
     """Rules for what begins with a backslash or a function name."""
@@ -242,4 +255,6 @@ class Commands(Atoms):
         if not rows or len({len(row) for row in rows}) != 1:
             raise self.unreadable("rows of different lengths")
         node = Node("mat", tuple(cell for row in rows for cell in row), len(rows[0]))
+        if name == "vmatrix" and len(rows) == len(rows[0]) <= MAX_DETERMINANT:
+            return _determinant(rows)
         return Node("fn", (node,), "det") if name == "vmatrix" else node

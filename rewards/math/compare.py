@@ -26,6 +26,8 @@ def spread(node: Node) -> Node:
             both = spread(part)
             items += both.args if both.op == "list" else (both,)
         return node._replace(args=tuple(items))
+    if node.op == "seq" and sum(contains(part, "pm", "mp") for part in node.args) == 1:
+        return Node("list", (_signed(node, False), _signed(node, True)), ",")
     if node.op in ("seq", "mat") or not contains(node, "pm", "mp"):
         return node
     if node.op == "rel":
@@ -162,6 +164,7 @@ def equal(gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
         trail.rule = "same structure"
         return True
     gold, answer = _stripped(spread(_without_domain(gold))), _stripped(spread(_without_domain(answer)))
+    gold, answer = _matrix_value(gold), _matrix_value(answer)
     if gold == answer:
         trail.rule = "same structure"
         return True
@@ -445,7 +448,8 @@ def _objects(gold: Node, answer: Node, trail: Trail) -> bool:
     if "mat" in kinds:
         return _matrices(gold, answer, trail)
     for one, other, first in ((gold, answer, True), (answer, gold, False)):
-        if one.op in ("set", "seq") and len(one.args) == 1 and other.op not in _OBJECTS and one.value in (None, "[]"):
+        plain = other.op not in _OBJECTS or (one.op == "set" and other.op == "seq" and other.value in ("()", "<>"))
+        if one.op in ("set", "seq") and len(one.args) == 1 and plain and one.value in (None, "[]"):
             return equal(one.args[0], other, trail) if first else equal(other, one.args[0], trail)
     if answer.op == "list" and answer.value == "or" and gold.op not in _OBJECTS:  # one value in several forms
         trail.rule = "alternatives"
@@ -471,6 +475,44 @@ def _sequences(gold: Node, answer: Node, trail: Trail) -> bool:
         trail.rule = "items in order"
         return True
     return False
+
+
+MAX_ENTRIES = 100
+
+
+def _matrix_value(node: Node) -> Node:
+    """Carry out sums, multiples and products of small matrices."""
+    if node.op not in ("add", "neg", "mul", "div") or not any(contains(part, "mat") for part in node.args):
+        return node
+    args = [_matrix_value(part) for part in node.args]
+    if any((part.op in _OBJECTS and part.op != "mat") or len(part.args) > MAX_ENTRIES for part in args):
+        return node
+    first = args[0]
+    if node.op == "neg":
+        return first._replace(args=tuple(Node("neg", (cell,)) for cell in first.args)) if first.op == "mat" else node
+    if node.op == "add":
+        if any(part.op != "mat" or (part.value, len(part.args)) != (first.value, len(first.args)) for part in args):
+            return node
+        cells = zip(*(part.args for part in args), strict=True)
+        return first._replace(args=tuple(Node("add", cell) for cell in cells))
+    other = args[1]
+    if first.op == "mat" and other.op == "mat" and node.op == "mul":
+        return _matrix_product(first, other) or node
+    if first.op == "mat":
+        return first._replace(args=tuple(Node(node.op, (cell, other)) for cell in first.args))
+    return other._replace(args=tuple(Node("mul", (first, cell)) for cell in other.args)) if node.op == "mul" else node
+
+
+def _matrix_product(one: Node, other: Node) -> Node | None:
+    inner, width = one.value, other.value
+    if len(other.args) != inner * width:
+        return None
+    cells = []
+    for row in range(len(one.args) // inner):
+        for column in range(width):
+            terms = [Node("mul", (one.args[row * inner + k], other.args[k * width + column])) for k in range(inner)]
+            cells.append(terms[0] if inner == 1 else Node("add", tuple(terms)))
+    return Node("mat", tuple(cells), width)
 
 
 def _as_matrix(node: Node) -> Node:

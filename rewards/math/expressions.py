@@ -60,9 +60,10 @@ def _rounds(decimal: tuple[Fraction, int], exact: Fraction) -> bool:
         return False
     leading = _exponent(value)
     last_place = Fraction(10) ** (leading - digits + 1)
-    if difference < last_place:
+    below = abs(exact) - abs(value)  # cut off, which is below the exact value, or rounded
+    if difference <= last_place / 2 or 0 < below < last_place:
         return True
-    return not _terminates(exact, digits) and digits > DECIMAL_DIGITS and difference <= abs(exact) * Fraction(5, 10**8)
+    return not _terminates(exact, digits) and digits > DECIMAL_DIGITS and difference <= abs(exact) * Fraction(1, 10**7)
 
 
 def _exponent(value: Fraction) -> int:
@@ -250,7 +251,12 @@ def _decimals_close(gold: Node, answer: Node, left: Any, right: Any, free: bool,
             return False
         last_place = exact.context.mpf(10) ** (_exponent(decimal[0]) - decimal[1] + 1)
         difference = abs(left - right)
-        fits = difference < last_place or (decimal[1] > DECIMAL_DIGITS and difference <= abs(exact) * 5e-8)
+        below = abs(exact) - abs(right if near is answer else left)
+        fits = (
+            difference <= last_place / 2
+            or 0 < below < last_place
+            or (decimal[1] > DECIMAL_DIGITS and difference <= abs(exact) * 1e-7)
+        )
     else:
         if min(_digits(near)) < DECIMAL_DIGITS:
             return False

@@ -19,7 +19,7 @@ from rewards.math import units
 from rewards.math.clean import clean
 from rewards.math.commands import Commands
 from rewards.math.tokens import Token, tokenize
-from rewards.math.tree import EMPTY, INFINITY, REALS, Node, UnreadableError, number
+from rewards.math.tree import EMPTY, INFINITY, REALS, Node, UnreadableError, contains, number
 from rewards.math.vocabulary import (
     ACCENTS,
     ALIASES,
@@ -205,6 +205,8 @@ class _Parser(Commands):
                 factor = self.power()
                 node = self.juxtaposed(node, factor, mark)
             elif unit := self.unit_phrase():
+                if unit.islower() and " " not in unit and not contains(node, "num", "dec", "const", "unit"):
+                    raise self.unreadable("words behind a name")
                 node = self.with_unit(node, unit)
                 if self.now.kind == "num" or (self.now.text.strip() == "and" and self.ahead().kind == "num"):
                     whole = self.compound(node)
@@ -365,6 +367,7 @@ def _special(text: str) -> Node | None:
 
 
 _PLAIN_SET = re.compile(r"\{(?:\s*|[^{}]*[|:,][^{}]*)\}")
+_SYMPY_MATRIX = re.compile(r"Matrix\(\s*(\[.*\])\s*\)", re.DOTALL)
 _TAIL = re.compile(r"\s+is the (?:final )?(?:answer|result|solution)$", re.IGNORECASE)
 _LEAD = re.compile(
     r"(?:(?:therefore|thus|so|hence|finally|approximately|about|roughly|approx\.?|exactly|equals?|answer\s*[:=]|"
@@ -384,6 +387,8 @@ def parse(text: str) -> Node:
         raise UnreadableError("nothing to read")
     if match := _LEAD.match(cleaned):
         cleaned = cleaned[match.end() :] or cleaned
+    if match := _SYMPY_MATRIX.fullmatch(cleaned):
+        cleaned = match[1]
     cleaned = _TAIL.sub("", cleaned) or cleaned
     if cleaned[0] == "{" and cleaned[-1] == "}" and _PLAIN_SET.fullmatch(cleaned):
         cleaned = f"\\{{{cleaned[1:-1]}\\}}"

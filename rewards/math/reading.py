@@ -59,8 +59,15 @@ _VALUE = re.compile(
 _CONCLUDES = re.compile(
     r"\b(?:therefore|thus|hence|so|answer|final|is|are|equals?|get|gives?|total|have|increases?|decreases?|must)\b|=", re.I
 )
+_CUT_OFF = re.compile(
+    r"(?:[=+\-*/^,(<>:]|\b(?:the|to|is|are|then|so|and|or|of|we|by|with|a|that|need|have|for|get))\s*$", re.IGNORECASE
+)
+_CONDITION = re.compile(r"\s*\$([^$]+)\$\s*,?\s*(?:where|for all|for every|with)\b")
 _CODE = re.compile(r"[;{}_\[\]<>#\"\\]|\w\(|[a-z]\.[a-z]|\)\s*\.")
-_BAD_SENTENCE = re.compile(r"\b(?:or|maybe|perhaps|possibly|either|not|if|suppose|assume|let|guess|unsure|try)\b|\?", re.I)
+_BAD_SENTENCE = re.compile(
+    r"\b(?:or|maybe|perhaps|possibly|probably|might|could|likely|think|either|not|if|suppose|assume|let|guess|unsure|try)\b|\?",
+    re.I,
+)
 
 
 def _closing(text: str, start: int) -> int | None:
@@ -104,7 +111,8 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
     return [box for box in found if box[2].strip("$ .")]
 
 
-def _box_answer(text: str) -> str | None:
+def box_answer(text: str) -> str | None:
+    """Return what the last boxes commit to, "" for a last box that does not close, or None where there is none."""
     found = boxes(text)
     if not found:
         unclosed = list(_BOX.finditer(text))
@@ -223,7 +231,7 @@ _VERB = re.compile(
 
 def _concluded(sentence: str) -> list[str]:
     """Return what a last sentence may state, best first: what follows its last verb, its one formula, its one number."""
-    if _BAD_SENTENCE.search(_MATHS.sub(" ", sentence)) or not _CONCLUDES.search(sentence):
+    if _BAD_SENTENCE.search(_MATHS.sub(" ", sentence)) or not _CONCLUDES.search(sentence) or _CUT_OFF.search(sentence):
         return []
     found = []
     verbs = list(_VERB.finditer(sentence))
@@ -248,7 +256,7 @@ def committed_answers(completion: str) -> tuple[list[str], str]:
         parts = [part for part in _END_OF_TURN.split(text) if part.strip()]
         text = parts[0] if parts else ""
     if "box" in text:
-        answer = _box_answer(text)
+        answer = box_answer(text)
         if answer == "":
             return [], "a box that does not close"
         if answer is not None:
@@ -279,6 +287,8 @@ def _unmarked(text: str) -> tuple[list[str], str]:
 
 def _narrowed(answer: str, concluded: bool) -> list[str]:
     """Return the answer and, where it is a sentence without a hedge, the one formula or value in it."""
+    if match := _CONDITION.match(answer):
+        return [answer, match[1]]
     stated = _stated(answer, concluded)
     if stated is None or stated == answer or _BAD_SENTENCE.search(_MATHS.sub(" ", answer)):
         return [answer]

@@ -13,7 +13,7 @@ from rewards.math.clean import clean
 from rewards.math.compare import equal
 from rewards.math.expressions import Trail
 from rewards.math.parser import parse
-from rewards.math.reading import boxes, committed_answers
+from rewards.math.reading import box_answer, committed_answers
 from rewards.math.tree import Node, UnreadableError
 from rewards.math.words import choice, plain_words, same_words
 from rewards.types import Status, Verdict
@@ -28,6 +28,7 @@ _LOOSE = re.compile(r"\s+(?![\w.])|(?<![\w.])\s+", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"(-?\d{1,100}),(\d{1,2}|\d{4,100})", re.ASCII)
 _POINT = re.compile(r"-?\d{1,100}\.\d{1,100}", re.ASCII)
 _CHOICES = re.compile(r"[\s$({]*[A-H](?:[\s$,(){}]|and|[A-H])*", re.ASCII)
+_WORDY = re.compile(r"(?=.*[A-Za-z]{2})[\w\s.,'()-]+", re.ASCII)
 _LETTERED = re.compile(r"\(([A-H])\)\s*(?!and\b|or\b|&)([^\s(^_+*/=,].*)", re.DOTALL)
 _PERCENT = re.compile(r"percent|%|per cent", re.IGNORECASE)
 _HEDGED_WORDS = re.compile(r"\b(?:not|maybe|perhaps|possibly|unknown|undefined|probably|unsure|guess)\b", re.IGNORECASE)
@@ -49,8 +50,8 @@ def _quick(text: str) -> Fraction | None:
 def _gold(reference: str) -> tuple[str, Fraction | None]:
     """Return the text of a reference without its mark, and its value where it is a plain number."""
     text = reference.strip()
-    if "boxed" in text and (found := boxes(text)):
-        text = found[-1][2] if len(found) == 1 else ", ".join(dict.fromkeys(content for _, _, content in found))
+    if "box" in text and (found := box_answer(text)):
+        text = found
     elif "####" in text:
         text = text.rpartition("####")[2].strip()
     text = text.strip()
@@ -102,6 +103,8 @@ def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status
     if canonical and canonical == _canonical(gold):
         return "correct", "same text after cleaning"
     for one, other in ((gold, answer), (answer, gold)):
+        if other is gold and re.search(r",\d$", gold):
+            continue  # "3,4" asks for two numbers
         if (
             _POINT.fullmatch(one)
             and (match := _DECIMAL_COMMA.fullmatch(other))
@@ -119,7 +122,11 @@ def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status
             return "correct", "same words"
         return "wrong", "different words"
     if isinstance(right, str):
-        if re.search(r"[A-Za-z]", gold) and same_words(gold, answer) and not _HEDGED_WORDS.search(answer):
+        if (
+            (_CHOICES.fullmatch(gold) or _WORDY.fullmatch(plain_words(gold)))
+            and same_words(gold, answer)
+            and not _HEDGED_WORDS.search(answer)
+        ):
             return "correct", "same words"
         return "unparsed", right
     if prompt and _echoes(prompt, answer, gold):
@@ -156,7 +163,7 @@ def grade(reference: str | None, completion: str, prompt: str = "") -> Verdict:
     rule, answer = "", found[0]
     for reading in found:
         status, rule = compare_texts(reference, reading, prompt)
-        if status != "unparsed":
+        if status != "unparsed" and not (rule == "different words" and mark == "bare answer"):
             answer = reading
             break
     detail = f"{rule}; reference: {_show(_gold(reference)[0])}; answer ({mark}): {_show(answer)}"

@@ -78,7 +78,7 @@ def letters(text: str) -> tuple[str, ...] | None:
     parts = [part for part in parts if part]
     if len(parts) == 1 and re.fullmatch(r"A?B?C?D?E?F?G?H?", parts[0]) and len(parts[0]) > 1:
         return tuple(parts[0])
-    if len(parts) < 2 or not all(re.fullmatch(r"[A-Za-z]", part) for part in parts):
+    if len(parts) < 2 or not all(re.fullmatch(r"[A-Za-z]|[IVX]{1,4}", part) for part in parts):
         return None
     return tuple(sorted(part.upper() for part in parts))
 
@@ -100,7 +100,7 @@ def same_words(gold: str, answer: str) -> bool:
     if one is not None or other is not None:
         return one == other
     single = choice(gold)
-    if single is not None and len(words_key(gold).strip("()")) == 1:
+    if single is not None and (len(words_key(gold).strip("()")) == 1 or re.match(r"(?i)option|choice", plain_words(gold))):
         capital = plain_words(gold).strip("(). ").isupper()
         return single == choice(answer) or (capital and single == choice_with_text(answer))
     if left in ("yes", "no") and not _NEGATION.search(right[len(left) :]):
