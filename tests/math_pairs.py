@@ -331,6 +331,13 @@ PAIRS: dict[str, list[tuple[str, str, bool]]] = {
         ("9.8 \\text{ m/s}^2", "9.8 \\text{ m s}^{-2}", True),
         ("5 J", "5 N m", True),
     ],
+    "units against degrees": [
+        ("40\\text{ feet}", "40^\\circ", False),
+        ("20\\text{ days}", "20\\text{ square units}", False),
+        ("20\\text{ miles}", "20 units", True),
+        ("20\\text{ cm}^2", "20 square units", True),
+        ("20\\text{ cm}", "20 square units", False),
+    ],
     "time": [
         ("8\\!:\\!34 \\text{ p.m.}", "8:34 PM", True),
         ("8:34 pm", "20:34", True),

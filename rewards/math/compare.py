@@ -657,7 +657,8 @@ def _quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> bool:
     if strict:
         return False
     bare_left, bare_right = without_degrees(left), without_degrees(right)
-    if (bare_left != left) != (bare_right != right) and equal_expressions(bare_left, bare_right, trail):
+    other_unit = right_unit if bare_left != left else left_unit
+    if (bare_left != left) != (bare_right != right) and other_unit is None and equal_expressions(bare_left, bare_right, trail):
         trail.rule = "degree sign on one side only"
         return True
     if trail.percent:

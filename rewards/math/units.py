@@ -154,7 +154,7 @@ def ratio(gold: str, answer: str) -> Fraction | None:
     left, right = measure(gold), measure(answer)
     if left is not None and right is not None:
         if left[0] != right[0]:
-            return Fraction(1) if not left[0] or not right[0] or _generic(gold, right) or _generic(answer, left) else None
+            return Fraction(1) if _generic(gold, right) or _generic(answer, left) else None
         return right[1] / left[1]
     if (left is not None and not left[0]) or (right is not None and not right[0]):
         return Fraction(1)
