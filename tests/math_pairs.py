@@ -1997,5 +1997,8 @@ COMPLETIONS: dict[str, list[tuple[str, str, bool]]] = {
         ("1234", "1.234", False),
         ("1234.5", "1,234.5", True),
         ("1234.5", "1.234,5", True),
+        ("5 €", "$5", False),
+        ("5 €", "5 euros", True),
+        ("5 €", "5", True),
     ],
 }

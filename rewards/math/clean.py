@@ -225,6 +225,7 @@ _DELIMITERS = re.compile(
 )
 _ENDS = re.compile(r"\\end\{(?:align|equation|gather|aligned|split)\*?\}")
 _THOUSANDS = re.compile(r"(?<=\d)\s*(?:\{\s*,\s*\}|,\s*\\!)\s*(?=\d{3}(?!\d))")
+_SIGN_BEHIND = re.compile(r"(\d[\d.,]*)\s*([€£¥])")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$(?=\s*-?\s*[\d.])")
 
 
@@ -240,6 +241,7 @@ def clean(text: str) -> str:
         text = text.replace("\\\\\\\\", "\\\\") if "\\begin" in text else _TWICE.sub(r"\\", text)
     text = text.replace(",\\!", ",\\! ") if ",\\!" in text else text
     text = _THOUSANDS.sub("", text)
+    text = _SIGN_BEHIND.sub(r"\2\1", text)  # 5 € is €5
     if "$" in text:
         if text.replace("\\$", "").count("$") % 2:  # an odd dollar before a number is money
             text = _LONE_DOLLAR.sub(r"\\$", text, count=1)
