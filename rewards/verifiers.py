@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 from problems.types import Problem
+from rewards.code.verifier import verify_code
 from rewards.countdown import verify_countdown
 from rewards.numbers import verify_number
 from rewards.types import Verdict, Verifier
@@ -13,6 +14,7 @@ VERIFIERS: dict[str, Verifier] = {
     "arithmetic": verify_number,
     "gsm8k": verify_number,
     "countdown": verify_countdown,
+    "code": verify_code,
 }
 
 
