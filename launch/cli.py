@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from rewards.code.doctor import doctor_command
 from rl.arguments import eval_command, export_command, report_command, sft_command, train_command
 from rl.demo import demo_command
 
@@ -12,6 +13,7 @@ COMMANDS = {
     "train": (train_command, "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
     "eval": (eval_command, "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
     "export": (export_command, "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
+    "doctor": (doctor_command, "which layers of isolation this machine gives to untrusted programs"),
     "report": (report_command, "a picture and one self-contained page of a run"),
 }
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from problems import arithmetic, chain, countdown
+from problems.code import CodeConfig, load_code
 from problems.hub import Gsm8kConfig, JsonlConfig, load_gsm8k, load_jsonl
 from problems.mixture import Mixture
 from problems.procedural import ProceduralSource
@@ -39,6 +40,12 @@ class Gsm8kSource(Gsm8kConfig):
     domain: Literal["gsm8k"]
 
 
+class CodeSource(CodeConfig):
+    """`domain: code`."""
+
+    domain: Literal["code"]
+
+
 class JsonlSource(JsonlConfig):
     """`domain: jsonl`: a file of problems, each row with its own domain."""
 
@@ -46,9 +53,9 @@ class JsonlSource(JsonlConfig):
 
 
 AnySource = Annotated[
-    ChainSource | ArithmeticSource | CountdownSource | Gsm8kSource | JsonlSource, Field(discriminator="domain")
+    ChainSource | ArithmeticSource | CountdownSource | Gsm8kSource | CodeSource | JsonlSource, Field(discriminator="domain")
 ]
-LOADERS: dict[str, Callable[[Any, int], ProblemSource]] = {"gsm8k": load_gsm8k, "jsonl": load_jsonl}
+LOADERS: dict[str, Callable[[Any, int], ProblemSource]] = {"gsm8k": load_gsm8k, "code": load_code, "jsonl": load_jsonl}
 
 
 def build_source(configs: Sequence[AnySource], seed: int) -> ProblemSource:

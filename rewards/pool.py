@@ -21,6 +21,8 @@ from dataclasses import asdict
 from types import TracebackType
 
 from problems.types import Problem
+from rewards.code.settings import SandboxSettings
+from rewards.code.verifier import time_limit
 from rewards.types import Verdict
 
 Item = tuple[Problem, str]
@@ -34,10 +36,10 @@ class WorkerDied(Exception):
 class _Worker:
     """One verifier process and the pipe to it."""
 
-    def __init__(self, memory_megabytes: int):
+    def __init__(self, memory_megabytes: int, sandbox: SandboxSettings):
         self.fresh = True
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "rewards.worker", str(memory_megabytes)],
+            [sys.executable, "-m", "rewards.worker", str(memory_megabytes), sandbox.model_dump_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -83,11 +85,18 @@ class _Worker:
 class VerifierPool:
     """Grades (problem, completion) pairs in `workers` processes. Use as a context manager."""
 
-    def __init__(self, workers: int = 1, timeout_seconds: float = 5.0, memory_megabytes: int = 2048):
+    def __init__(
+        self,
+        workers: int = 1,
+        timeout_seconds: float = 5.0,
+        memory_megabytes: int = 2048,
+        sandbox: SandboxSettings | None = None,
+    ):
+        self.sandbox = sandbox or SandboxSettings.from_environment()
         self.timeout_seconds = timeout_seconds
         self.memory_megabytes = memory_megabytes
         self.restarts = 0
-        self._queue: queue.SimpleQueue[tuple[Future[Verdict], bytes] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Future[Verdict], bytes, float] | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._serve, daemon=True, name=f"verifier-{i}") for i in range(workers)]
         for thread in self._threads:
             thread.start()
@@ -96,7 +105,9 @@ class VerifierPool:
         """Queue one completion; the future always ends in a Verdict, never in an exception."""
         future: Future[Verdict] = Future()
         request = json.dumps({"problem": asdict(problem), "completion": completion}).encode() + b"\n"
-        self._queue.put((future, request))
+        # A program has limits of its own, which the sandbox keeps; this one is for the worker itself.
+        seconds = time_limit(problem.checks, self.sandbox) if problem.domain == "code" else self.timeout_seconds
+        self._queue.put((future, request, seconds))
         return future
 
     def grade(self, items: Iterable[Item], deadline_seconds: float | None = None) -> list[Verdict]:
@@ -122,23 +133,23 @@ class VerifierPool:
 
     def _serve(self) -> None:
         """Serve the queue with one worker at a time, replacing it when it dies."""
-        worker = _Worker(self.memory_megabytes)
+        worker = _Worker(self.memory_megabytes, self.sandbox)
         while (item := self._queue.get()) is not None:
-            future, request = item
+            future, request, seconds = item
             if not future.set_running_or_notify_cancel():
                 continue
             started = time.monotonic()
             try:
-                verdict = Verdict(**json.loads(worker.ask(request, self.timeout_seconds)))
+                verdict = Verdict(**json.loads(worker.ask(request, seconds)))
             except (TimeoutError, WorkerDied) as failure:
                 worker.kill()
                 code = worker.process.returncode
-                detail = f"no verdict within {self.timeout_seconds:g} s"
+                detail = f"no verdict within {seconds:g} s"
                 if isinstance(failure, WorkerDied):
                     detail = f"the verifier process died (exit status {code})"
                 verdict = Verdict(status="timeout", detail=detail, seconds=time.monotonic() - started)
                 self.restarts += 1
-                worker = _Worker(self.memory_megabytes)
+                worker = _Worker(self.memory_megabytes, self.sandbox)
             future.set_result(verdict)
         worker.kill()
 

@@ -24,7 +24,7 @@ MAX_ITEMS = 2_000_000
 _SMALL = 2**63
 _SCALARS = (type(None), bool, str, float)
 _PLAIN_BASES: tuple[type, ...] = (str, int, float, list, tuple, dict, set, frozenset, bytes, bytearray, complex)
-_ITERATORS = (Iterator, type({}.keys()), type({}.values()), type({}.items()))
+ITERATORS: tuple[type, ...] = (Iterator, type({}.keys()), type({}.values()), type({}.items()))
 _NUMPY_KINDS = "biufcU"
 # Types and functions of the language itself may be named; none of them reaches a file, a module or a name space.
 _NAMEABLE = {
@@ -87,7 +87,9 @@ class Encoder:
         if kind is complex:
             return {"c": [value.real, value.imag]}
         if kind is range:
-            return self._all(list(self._limited(value)), depth) if self.flatten else {"r": [value.start, value.stop, value.step]}
+            return (
+                self._all(list(self._limited(value)), depth) if self.flatten else {"r": [value.start, value.stop, value.step]}
+            )
         if kind is deque:
             return self._all(list(value), depth) if self.flatten else {"q": self._all(list(value), depth)}
         if kind is Decimal:
@@ -101,7 +103,7 @@ class Encoder:
                 return self.encode(_as_base(value, base), depth)
         if id(value) in _NAMES:
             return {"T": _NAMES[id(value)]}
-        if self.flatten and issubclass(kind, _ITERATORS):
+        if self.flatten and issubclass(kind, ITERATORS):
             return self._all(list(self._limited(value)), depth)
         handle = self.export(value) if self.export else None
         if handle is None:

@@ -10,16 +10,16 @@ what was recorded with the stated minimum.
 """
 
 import contextlib
+import functools
 import os
 import resource
 import stat
-import sys
 import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rewards.code import kernel, seccomp
+from rewards.code import kernel
 
 NAMESPACES = {
     "mount": kernel.CLONE_NEWNS,
@@ -107,7 +107,7 @@ def _enter_user_namespace(uid: int, gid: int) -> None:
 def enter_other_namespaces(layers: Layers, off: list[str]) -> None:
     """Enter the namespaces that begin at once."""
     for name, flag in NAMESPACES.items():
-        layers.attempt(name, off, lambda flag=flag: kernel.unshare(flag))
+        layers.attempt(name, off, functools.partial(kernel.unshare, flag))
 
 
 def build_root(scratch: str, packages: dict[str, str], layers: Layers, off: list[str]) -> str:
@@ -241,9 +241,9 @@ def set_limits(cpu_seconds: int, address_bytes: int, processes: int | None) -> N
         pairs.append((resource.RLIMIT_NPROC, processes, processes))
     for kind, soft, hard in pairs:
         ceiling = resource.getrlimit(kind)[1]
-        if ceiling != resource.RLIM_INFINITY:
-            soft, hard = min(soft, ceiling), min(hard, ceiling)
-        resource.setrlimit(kind, (soft, hard))
+        if ceiling == resource.RLIM_INFINITY:
+            ceiling = hard
+        resource.setrlimit(kind, (min(soft, ceiling), min(hard, ceiling)))
 
 
 def set_common_limits() -> None:

@@ -62,13 +62,15 @@ class Sandbox:
     """One host process and the socket to it. Not for use by several threads at once."""
 
     def __init__(self, settings: SandboxSettings, preload: Sequence[str] = ()):
+        if sys.platform != "linux":
+            raise SandboxUnavailable(f"programs are confined by Linux calls; this is {sys.platform}")
         self.settings = settings
         self.packages = _find_packages(settings.packages)
         self.preload = [name for name in preload if name in self.packages]
         # Imported by the host, which is a bare interpreter: the one that virtual environments are made from.
         self.python = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
         self.owner = os.getpid()
-        off = list(settings.off)
+        off: list[str] = list(settings.off)
         hello = self._start(off)
         if "failed" in hello and "mount" not in off:
             # Half of a new root is no root: begin again without one.
@@ -96,7 +98,9 @@ class Sandbox:
             if self.layers.get(name, "not there") is not None
         ]
         if self.layers.get("mount", "") is not None and self.layers.get("landlock", "") is not None:
-            missing.append(f"neither a mount namespace ({self.layers.get('mount')}) nor Landlock ({self.layers.get('landlock')})")
+            missing.append(
+                f"neither a mount namespace ({self.layers.get('mount')}) nor Landlock ({self.layers.get('landlock')})"
+            )
         return missing + [f"a trial program could {leak}" for leak in self.leaks]
 
     def _start(self, off: list[str]) -> dict[str, Any]:
@@ -342,7 +346,8 @@ class Children:
         """Start a process for every role -> descriptors (they become 0, 1, 2 ...; -1 is /dev/null)."""
         given = sorted({number for numbers in roles.values() for number in numbers if number >= 0})
         children = [
-            {"role": role, "descriptors": [given.index(n) if n >= 0 else -1 for n in numbers]} for role, numbers in roles.items()
+            {"role": role, "descriptors": [given.index(n) if n >= 0 else -1 for n in numbers]}
+            for role, numbers in roles.items()
         ]
         limits = {"cpu_seconds": self.limits.cpu_seconds, "address_bytes": self.limits.address_bytes}
         self.sandbox.tell({"op": "spawn", "children": children, **limits}, given)

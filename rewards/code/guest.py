@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import types
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rewards.code import codec
@@ -25,7 +26,18 @@ FILE_NAME = "solution.py"
 _CLASS_STYLE_PRELUDE = "\n".join(
     f"from {name} import *" for name in ("typing", "collections", "itertools", "functools", "heapq", "bisect", "math")
 )
-_CLASS_STYLE_MODULES = ("collections", "itertools", "functools", "heapq", "bisect", "math", "string", "re", "random", "operator")
+_CLASS_STYLE_MODULES = (
+    "collections",
+    "itertools",
+    "functools",
+    "heapq",
+    "bisect",
+    "math",
+    "string",
+    "re",
+    "random",
+    "operator",
+)
 
 
 def describe(error: BaseException) -> str:
@@ -77,7 +89,7 @@ def _text(descriptor: int, mode: str) -> io.TextIOWrapper:
     raw = io.FileIO(descriptor, mode, closefd=False)
     binary: Any = io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw)
     stream = io.TextIOWrapper(binary, encoding="utf-8", errors="surrogateescape", write_through=descriptor == 2)
-    stream.mode = mode
+    stream.mode = mode  # type: ignore[misc]
     return stream
 
 
@@ -219,8 +231,6 @@ class _Tested:
         """Carry out one request and send the reply."""
         try:
             reply = getattr(self, f"on_{request[0]}")(*request[1:])
-        except StopIteration if request[0] == "next" else ():
-            reply = ["end"]
         except codec.CodecError as error:
             reply = ["unfit", str(error)[:MAX_DETAIL]]
         except BaseException as error:
@@ -261,7 +271,10 @@ class _Tested:
         return ["ok", {"h": [self.number(iter(self.objects[number])), "iterator", ""]}, []]
 
     def on_next(self, number: int) -> list[Any]:
-        return ["ok", self.encode(next(self.objects[number])), []]
+        try:
+            return ["ok", self.encode(next(self.objects[number])), []]
+        except StopIteration:
+            return ["end"]
 
     def on_len(self, number: int) -> list[Any]:
         return ["ok", len(self.objects[number]), []]
@@ -276,14 +289,14 @@ class _Tested:
         if hasattr(type(value), "__next__"):
             return [self.number(value), "iterator", ""]
         if isinstance(value, type):
-            return [self.number(value), "class", value.__name__] if self.instances else None
-        if isinstance(value, codec._ITERATORS):
+            return [self.number(value), "class" if self.instances else "opaque", value.__name__]
+        if isinstance(value, codec.ITERATORS):
             return [self.number(iter(value)), "iterator", ""]
         if callable(value) and not self.instances:
             return [self.number(value), "function", ""]
         if isinstance(value, types.FunctionType | types.MethodType | types.BuiltinFunctionType):
             return [self.number(value), "function", ""]
-        return [self.number(value), "instance", type(value).__name__] if self.instances else None
+        return [self.number(value), "instance" if self.instances else "opaque", type(value).__name__]
 
     def number(self, value: Any) -> int:
         """Return the number under which the tester knows `value`; the same object keeps its number."""
@@ -298,7 +311,7 @@ class _Tested:
         if kind == "own":
             return self.module.__dict__[number] if isinstance(number, str) else self.objects[number]
         call = self.callback(number)
-        return call if kind == "callback" else (item[0] for item in iter(call, []))
+        return call if kind == "callback" else _drawn(call)
 
     def callback(self, number: int) -> Any:
         """Return a function that calls a function of the tests."""
@@ -315,6 +328,12 @@ class _Tested:
                 self.answer(reply)  # the callback called the program in its turn
 
         return call
+
+
+def _drawn(pull: Callable[[], list[Any]]) -> Iterator[Any]:
+    """Yield what the tests' iterator gives; `pull` returns it in a list that is empty at the end."""
+    while item := pull():
+        yield item[0]
 
 
 def _imports(source: str) -> dict[str, list[str | None]]:

@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from rewards.code import confine, guest, kernel, probe, seccomp, tester
+from rewards.code import confine, guest, kernel, probe, seccomp, tester  # noqa: E402  found on the path set above
 
 STACK_BYTES = 64 * 2**20
 FIRST_FREE = 12  # 0 to 9 are kept for children, 10 is the control socket, 11 the Landlock ruleset
@@ -30,11 +30,11 @@ CONTROL, RULESET = 10, 11
 WATCH_SECONDS = 0.05
 MAX_THREADS = 256
 _COMMON = (
-    "abc array ast base64 bisect builtins calendar cmath codecs collections collections.abc contextlib copy "
-    "dataclasses datetime decimal enum errno fractions functools hashlib heapq io itertools json keyword math numbers "
-    "operator os.path pprint queue random re statistics string struct sys textwrap threading time traceback types typing "
-    "unicodedata warnings weakref _sitebuiltins"
-).split()
+    "abc, array, ast, base64, bisect, builtins, calendar, cmath, codecs, collections, collections.abc, contextlib, copy, "
+    "dataclasses, datetime, decimal, enum, errno, fractions, functools, hashlib, heapq, io, itertools, json, keyword, math, "
+    "numbers, operator, os.path, pprint, queue, random, re, statistics, string, struct, sys, textwrap, threading, time, "
+    "traceback, types, typing, unicodedata, warnings, weakref, _sitebuiltins"
+)
 ROLES = {
     "program": guest.run_program,
     "function": guest.serve_function,
@@ -160,7 +160,7 @@ class Host:
 
     def _preload(self, names: list[str]) -> None:
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # its threads' stacks alone would pass the memory limit
-        for name in [*_COMMON, *names]:
+        for name in [*_COMMON.split(", "), *names]:
             __import__(name)
         os.environ.clear()
         if self.work != "/tmp":
@@ -213,8 +213,8 @@ class Host:
                 ROLES[child["role"]]()
                 os._exit(0)
             pids.append(pid)
-        for number in descriptors:
-            os.close(number)
+        for descriptor in descriptors:
+            os.close(descriptor)
         self.children.update(pids)
         return pids
 

@@ -75,11 +75,17 @@ _AARCH64 = _table("""
     timerfd_create=85 timerfd_gettime=87 timerfd_settime=86 times=153 tkill=130 truncate=45 umask=166 umount2=39 uname=160
     unlinkat=35 unshare=97 utimensat=88 wait4=260 waitid=95 write=64 writev=66
 """)
+
+
+def _names(text: str) -> list[str]:
+    return text.split()
+
+
 _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _TABLES = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
 # Fine for everybody.
-_PLAIN = """
+_PLAIN = _names("""
     read write open openat close stat fstat lstat newfstatat statx poll ppoll lseek mmap mprotect munmap brk rt_sigaction
     rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack pause pread64 pwrite64 readv writev
     preadv pwritev preadv2 pwritev2 access faccessat faccessat2 pipe pipe2 select pselect6 sched_yield mremap msync mincore
@@ -93,13 +99,13 @@ _PLAIN = """
     futex time clock_gettime clock_getres gettimeofday set_tid_address restart_syscall set_robust_list get_robust_list rseq
     getrandom membarrier epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2 signalfd
     signalfd4 getcpu copy_file_range splice tee fadvise64 fallocate sync_file_range close_range capget
-""".split()
+""")
 # Only the host: it makes processes, receives descriptors and confines its children.
-_HOST = "clone fork vfork kill prctl prlimit64 setsid sendmsg recvmsg landlock_restrict_self seccomp pidfd_open".split()
+_HOST = _names("clone fork vfork kill prctl prlimit64 setsid sendmsg recvmsg landlock_restrict_self seccomp pidfd_open")
 # Answered with success and not done: copying a file with shutil goes on, and no mode or time of a file ever changes.
-_PRETENDED = "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes utimensat futimesat".split()
+_PRETENDED = _names("chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes utimensat futimesat")
 # Answered with "no such call", for which the C library has a fallback.
-_UNKNOWN = "clone3 openat2".split()
+_UNKNOWN = _names("clone3 openat2")
 _CLONE_THREAD = 0x00010000
 _ALLOWED_IOCTLS = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS (isatty), FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
 # Set owner and set signal would let a process send SIGIO to any process of the same user.

@@ -133,7 +133,9 @@ def judge_stdin(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, progra
             return outcome
         expected = test["stdout"].encode("utf-8", "replace")
         if checker:
-            accepted = _ask_checker(sandbox, checker, [test["stdin"], output.decode("utf-8", "replace"), test["stdout"]], limits)
+            accepted = _ask_checker(
+                sandbox, checker, [test["stdin"], output.decode("utf-8", "replace"), test["stdout"]], limits
+            )
         else:
             accepted = same_text(expected, output, _tolerance(checks))
         return Outcome(kind="correct") if accepted else Outcome(kind="wrong answer", detail=f"printed {output[:60]!r}")

@@ -70,7 +70,7 @@ class Program:
 
     def _value(self, reply: list[Any], given: tuple[Any, ...]) -> Any:
         kind = reply[0]
-        if kind == "ok" or kind == "same":
+        if kind in {"ok", "same"}:
             for position, now in reply[2]:
                 _assign(given[position], self.decode(now))
             return given[reply[1]] if kind == "same" else self.decode(reply[1])
@@ -150,15 +150,13 @@ class Program:
         return codec.decode(node, self._resolve)
 
     def _resolve(self, handle: list[Any]) -> Any:
-        number, kind, name = handle
+        number, kind, _ = handle
         if type(number) is not int:
             raise codec.CodecError("not a handle")
         if kind == "callback":
             return self.callbacks[number]  # a function of ours that comes back
         if number not in self.handles:
-            make: Callable[..., Any] = {
-                "function": _Function, "iterator": _Iterator, "instance": _Instance, "class": _Function,
-            }[kind]  # fmt: skip
+            make = _HANDLES[kind]
             self.handles[number] = made = make(self, number)
             self.numbers[id(made)] = number
         return self.handles[number]
@@ -242,6 +240,22 @@ class _Instance:
 
     def __bool__(self) -> bool:
         return True
+
+
+class _Opaque:
+    """An object of the program that has no place in these tests: it is true, and equal to nothing else."""
+
+    def __init__(self, program: Program, number: int):
+        pass
+
+
+_HANDLES: dict[str, Callable[..., Any]] = {
+    "function": _Function,
+    "iterator": _Iterator,
+    "instance": _Instance,
+    "class": _Function,
+    "opaque": _Opaque,
+}
 
 
 def _assign(old: Any, new: Any) -> None:
@@ -353,6 +367,8 @@ def _bind_one(program: Program, names: dict[str, Any], name: str, origin: Any, k
                 return
         return
     if kind is None:
+        if name in sys.stdlib_module_names:  # tests that rely on the program's imports can only mean the module
+            names[name] = importlib.import_module(name)
         return
     if kind[0] == "data":
         names[name] = program.decode(kind[1])

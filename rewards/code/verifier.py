@@ -29,14 +29,21 @@ class CodeVerifier:
         self.settings = settings or SandboxSettings.from_environment()
         self.owner = os.getpid()
         self._sandboxes: dict[tuple[str, ...], Sandbox] = {}
+        self._unavailable: SandboxUnavailable | None = None
 
     def sandbox(self, texts: str = "") -> Sandbox:
         """Return the sandbox that suits programs which mention the modules in `texts`."""
         if self.owner != os.getpid():
             self._sandboxes, self.owner = {}, os.getpid()  # a fork cannot share its parent's
         wanted = tuple(n for n in _HEAVY if n in self.settings.packages and re.search(rf"\b{n}\b", texts))
+        if self._unavailable is not None:
+            raise self._unavailable
         if wanted not in self._sandboxes:
-            self._sandboxes[wanted] = Sandbox(self.settings, wanted)
+            try:
+                self._sandboxes[wanted] = Sandbox(self.settings, wanted)
+            except SandboxUnavailable as error:
+                self._unavailable = error
+                raise
         return self._sandboxes[wanted]
 
     def close(self) -> None:
