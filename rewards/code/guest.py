@@ -9,6 +9,7 @@ import atexit
 import builtins
 import collections
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -158,6 +159,13 @@ def _shut_down(status: int) -> int:
             sys.stdout.flush()
     except BaseException:
         status = status or 120
+    # Files that the program opened and forgot (a second writer on descriptor 1): the interpreter flushes them when it
+    # destroys them. Text before bytes, since the one writes into the other.
+    for kinds in ((io.TextIOWrapper,), (io.BufferedWriter, io.BufferedRandom)):
+        for item in gc.get_objects():
+            if type(item) in kinds:
+                with contextlib.suppress(BaseException):
+                    item.flush()
     return status
 
 

@@ -222,7 +222,7 @@ class Host:
         """Return the CPU seconds of the children so far."""
         return sum(time.clock_gettime((~pid << 3) | 2) for pid in request["pids"])  # CPUCLOCK_SCHED of a process
 
-    def do_reap(self, request: dict[str, Any], _: list[int]) -> Any:
+    def do_reap(self, request: dict[str, Any], _descriptors: list[int]) -> Any:
         """End the children: wait `grace` seconds, kill, collect. Then empty the scratch folder."""
         end = time.monotonic() + request["grace"]
         results = []
