@@ -45,7 +45,7 @@ SCRATCH_FILES = 4096
 _FIRST_UID = 231_000
 _FOREIGN_UIDS = (60_999, 65_534)  # for containers that map only 65,536 of them; the last is nobody
 _DEVICES = ("null", "zero", "full", "random", "urandom")
-_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo")
+_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
 _SMALL_FILES = ("/etc/ld.so.cache", "/etc/localtime")
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
@@ -98,6 +98,22 @@ def enter_first_namespaces(layers: Layers, off: list[str]) -> None:
 
 
 def _enter_user_namespace(uid: int, gid: int) -> None:
+    """Try it in a child first: half a user namespace, without a mapping, cannot be left again."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _map_user(uid, gid)
+            kernel.unshare(kernel.CLONE_NEWNS)
+        except OSError as error:
+            os._exit(error.errno or 1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code:
+        raise OSError(code, f"a trial ended with: {os.strerror(code)}")
+    _map_user(uid, gid)
+
+
+def _map_user(uid: int, gid: int) -> None:
     kernel.unshare(kernel.CLONE_NEWUSER)
     for name, text in (("setgroups", "deny"), ("uid_map", f"65534 {uid} 1"), ("gid_map", f"65534 {gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
@@ -208,11 +224,10 @@ def become(uid: int) -> None:
 def landlock_ruleset(readable: list[str], listable: list[str], scratch: str) -> int:
     """Return a ruleset: `readable` trees, names in `listable`, everything in `scratch`, and the harmless devices."""
     abi = kernel.landlock_abi()
-    if abi == 0:
-        raise OSError("the kernel has no Landlock")
+    if abi < 3:  # 3 denies truncation, without which a file could be emptied that may only be read
+        raise OSError(f"the kernel's Landlock is too old (ABI {abi}; 3 came with Linux 6.2)" if abi else "no Landlock here")
     rights = (1 << 13) - 1
-    for since, right in ((2, 1 << 13), (3, _TRUNCATE), (5, _IOCTL)):
-        rights |= right if abi >= since else 0
+    rights |= 1 << 13 | _TRUNCATE | (_IOCTL if abi >= 5 else 0)
     ruleset = kernel.landlock_ruleset(rights, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0, abi)
     for path in readable:
         with contextlib.suppress(FileNotFoundError, PermissionError):
@@ -220,7 +235,7 @@ def landlock_ruleset(readable: list[str], listable: list[str], scratch: str) -> 
             kernel.landlock_allow(ruleset, path, _READ_FILE | _READ_DIR if folder else _READ_FILE)
     for path in listable:
         kernel.landlock_allow(ruleset, path, _READ_DIR)
-    devices = (_READ_FILE | _WRITE_FILE | (_TRUNCATE if abi >= 3 else 0)) & rights
+    devices = _READ_FILE | _WRITE_FILE | _TRUNCATE
     for name in _DEVICES:
         with contextlib.suppress(FileNotFoundError, PermissionError):
             kernel.landlock_allow(ruleset, f"/dev/{name}", devices)

@@ -25,7 +25,7 @@ def read_program(completion: str) -> Program | None:
     if text is None:
         return None
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
-    blocks = _blocks(text)
+    blocks = blocks_of(text)
     if not blocks:
         return Program(source=text, fenced=False) if text.strip() else None
     for wanted in (_PYTHON, ("",)):
@@ -35,7 +35,7 @@ def read_program(completion: str) -> Program | None:
     return None
 
 
-def _blocks(text: str) -> list[tuple[str, str]]:
+def blocks_of(text: str) -> list[tuple[str, str]]:
     """Return (language, source) of the fenced blocks; one that never closes runs to the end."""
     blocks: list[tuple[str, str]] = []
     mark, language, lines = "", "", list[str]()

@@ -20,7 +20,7 @@ from rewards.code import codec
 from rewards.code.compare import TOLERANCE, same_text, same_value
 from rewards.code.executor import Channel, Children, Closed, Deadline, Ended, HostDied, Sandbox, TimeLimit
 from rewards.code.frames import FrameError
-from rewards.code.program import Program
+from rewards.code.program import Program, blocks_of
 from rewards.code.settings import Limits
 
 Kind = Literal[
@@ -351,7 +351,6 @@ class _Plan:
     pieces: tuple[tuple[str, bool], ...]  # marshalled code, whether it counts as a test of its own
     names: tuple[str, ...]  # free names, the entry point first
     context: str  # marshalled code that defines helpers of the problem, or ""
-    instances: bool
 
 
 def _globals_used(text: str, name: str) -> tuple[set[str], set[str]]:
@@ -412,7 +411,6 @@ def _plan(tests: str, entry: str, context: str, fraction: bool) -> _Plan:
         pieces=tuple((_marshalled(tree), counted) for tree, counted in parts),
         names=tuple(([entry] if entry else []) + others),
         context=_marshalled(ast.parse(context), "context.py") if needs_context else "",
-        instances=any(name[:1].isupper() for name in [entry, *others]),
     )
 
 
@@ -430,7 +428,9 @@ def _context(checks: Mapping[str, Any], prompt: str, entry: str) -> str:
     context = checks.get("context")
     if isinstance(context, str):
         return context
-    return prompt if entry and _defines(prompt, entry) else ""
+    if not entry or entry not in prompt:
+        return ""
+    return next((text for text in (prompt, *(block for _, block in blocks_of(prompt))) if _defines(text, entry)), "")
 
 
 def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, program: Program, limits: Limits) -> Outcome:
@@ -444,7 +444,7 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, progr
     context = _context(checks, prompt, entry)
     plan = _plan(tests, entry, context, fraction)
     nonce = secrets.token_hex(16)
-    candidate = {"source": program.source, "context": context, "names": plan.names, "instances": plan.instances}
+    candidate = {"source": program.source, "context": context, "names": plan.names}
     tester = {
         "nonce": nonce,
         "entry_point": entry,
@@ -526,11 +526,13 @@ def _ask_checker(
             channel.send({"args": codec.encode(list(given)), "kwargs": {"d": []}}, deadline)
             while "compiled" in (answer := channel.receive(deadline)) or "ready" in answer:
                 pass
-        except (TimeLimit, Closed, FrameError) as error:
-            raise BadTests(f"the checker failed: {type(error).__name__}") from None
-    if not isinstance(answer.get("value"), bool):
-        raise BadTests(f"the checker must return True or False; it said {str(answer)[:100]}")
-    return bool(answer["value"])
+        except (TimeLimit, Closed, FrameError, codec.CodecError):
+            return False  # an output that a checker chokes on is no right one; else choking it would be a way out
+    if "failed" in answer:
+        raise BadTests(f"the checker does not load: {answer.get('detail')}")
+    if "value" in answer and not isinstance(answer["value"], bool):
+        raise BadTests(f"the checker must return True or False; it returned {str(answer['value'])[:100]}")
+    return bool(answer.get("value"))  # a checker that raises on an output has not accepted it
 
 
 JUDGES: dict[str, Judge] = {"stdin": judge_stdin, "function": judge_function, "assert": judge_assert}

@@ -4,7 +4,7 @@ Calls cross as plain data, so a test compares data with data, in this process, b
 reach the test text, patch what it calls, or lie with an `__eq__`. Success is a nonce that the judge gave to this process only,
 written after the last line of the tests. Rules, each against a way to be paid without solving the problem:
 
-- a handle (function, iterator; instance, where the tests use the program's classes) is equal only to itself and always true;
+- a handle (function, iterator, instance) is equal only to itself, always true, and knows no arithmetic;
 - an exception comes back by name, as a built-in one; exits, StopIteration and the like come back as a plain failure;
 - a name of the program never shadows a built-in of the tests, unless it is the entry point;
 - names that the program imported are imported afresh here; helper functions of the problem come from the problem's text.
@@ -131,8 +131,9 @@ class Program:
         try:
             return codec.encode(value, export=self._export)
         except codec.CodecError as error:
-            self.unsupported = f"the tests pass {error}"
-            raise CandidateFailed(self.unsupported) from None
+            if "plain data" in str(error):  # not its depth or size: those can come from an answer that is passed on
+                self.unsupported = f"the tests pass {error}"
+            raise CandidateFailed(f"the tests pass {error}") from None
 
     def _export(self, value: Any) -> list[Any] | None:
         if id(value) in self.numbers:
@@ -211,16 +212,23 @@ class _Iterator:
 
 
 class _Instance:
-    """An instance of a class of the program: attributes and methods, never a comparison or a truth value."""
+    """An instance of a class of the program: attributes and methods, never a comparison, a truth value or arithmetic.
+
+    No name with two underscores either: an `__array_interface__` would have numpy read this process's memory.
+    """
 
     def __init__(self, program: Program, number: int):
         object.__setattr__(self, "_program", program)
         object.__setattr__(self, "_number", number)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
         return self._program.ask(["get", self._number, name])
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
         self._program.ask(["set", self._number, name, self._program.encode(value)])
 
     def __getitem__(self, key: Any) -> Any:
@@ -242,19 +250,11 @@ class _Instance:
         return True
 
 
-class _Opaque:
-    """An object of the program that has no place in these tests: it is true, and equal to nothing else."""
-
-    def __init__(self, program: Program, number: int):
-        pass
-
-
 _HANDLES: dict[str, Callable[..., Any]] = {
     "function": _Function,
     "iterator": _Iterator,
     "instance": _Instance,
     "class": _Function,
-    "opaque": _Opaque,
 }
 
 

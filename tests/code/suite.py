@@ -4,6 +4,8 @@ One toy problem in three styles (a, b -> a * b + 7). An attack may only touch wh
 a victim process, two listeners. `@NAME@` in a program is filled in by the test. Bombs are bounded by themselves.
 """
 
+# ruff: noqa: E501  programs are quoted as they are
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -303,7 +305,12 @@ READS += [
         "print(l.ptrace(16, @VICTIM@, 0, 0), l.ptrace(0x4206, @VICTIM@, 0, 0), l.process_vm_readv(@VICTIM@, b, 1, b, 1, 0))\n",
     ),
     case("reading the host", "import of our modules", "secret", "import rewards.code.styles as s\nprint(s.__file__)\n"),
-    case("reading the host", "import of the tests", "secret", "import sys\nsys.path.insert(0, '@CANARY@')\nimport secret\nprint(secret.SECRET)\n"),
+    case(
+        "reading the host",
+        "import of the tests",
+        "secret",
+        "import sys\nsys.path.insert(0, '@CANARY@')\nimport secret\nprint(secret.SECRET)\n",
+    ),
 ]
 
 _WRITES = (
