@@ -68,16 +68,20 @@ def _new_module(name: str) -> types.ModuleType:
     return module
 
 
-def _prepare(name: str, errors_to: Link) -> types.ModuleType:
+def open_streams() -> None:
+    """Open the standard streams anew. The host does so once, over /dev/null, for the children that get no others."""
+    sys.stdin = sys.__stdin__ = _text(0, "r")  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _text(1, "w")  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _text(2, "w")  # type: ignore[misc]
+
+
+def _prepare(name: str) -> types.ModuleType:
     """Make the process look like a fresh interpreter."""
     import _sitebuiltins
 
     builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")  # type: ignore[assignment]
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")  # type: ignore[assignment]
     sys.argv = [FILE_NAME]
-    sys.stdin = sys.__stdin__ = _text(0, "r")  # type: ignore[misc]
-    sys.stdout = sys.__stdout__ = _text(1, "w")  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = _text(2, "w")  # type: ignore[misc]
     threading.stack_size(8 * 2**20)  # the limit on the main stack is larger, and would be the default for every thread
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # or all children would draw the same numbers
@@ -116,7 +120,8 @@ def run_program() -> None:
     """stdin style: run the program as a script; the exit status is what Python's would be."""
     link = Link(3)
     setup = link.receive()
-    module = _prepare("__main__", link)
+    open_streams()
+    module = _prepare("__main__")
     try:
         code = compile(setup["source"], FILE_NAME, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
@@ -173,7 +178,7 @@ def serve_function() -> None:
     """function style: load the program, then answer calls until the judge has asked enough."""
     link = Link(3)
     setup = link.receive()
-    module = _prepare("solution", link)
+    module = _prepare("solution")
     if "class Solution" in setup["source"]:
         exec(_CLASS_STYLE_PRELUDE, module.__dict__)
         module.__dict__.update({name: __import__(name) for name in _CLASS_STYLE_MODULES})
@@ -366,7 +371,7 @@ def serve_tester() -> None:
     names: list[str] = setup["names"]
     # Said before the program runs, so this much is true: where the program's imported names come from.
     tester.send(["imports", {k: v for k, v in _imports(setup["source"]).items() if k in names} if len(names) > 1 else {}])
-    module = _prepare("solution", link)
+    module = _prepare("solution")
     if not _load(setup, link, module):
         os._exit(1)
     served = _Tested(module, tester)
@@ -392,7 +397,8 @@ def serve_tester() -> None:
 def serve_session() -> None:
     """The python tool: run pieces of code in one name space; the value of a last expression is printed, as at a prompt."""
     link = Link(3)
-    module = _prepare("__main__", link)
+    open_streams()
+    module = _prepare("__main__")
     while True:
         try:
             request = link.receive()

@@ -29,11 +29,11 @@ FIRST_FREE = 12  # 0 to 9 are kept for children, 10 is the control socket, 11 th
 CONTROL, RULESET = 10, 11
 WATCH_SECONDS = 0.05
 MAX_THREADS = 256
+# What programs commonly import and what is cheap to keep: every megabyte here is paid for at every fork.
 _COMMON = (
-    "abc, array, ast, base64, bisect, builtins, calendar, cmath, codecs, collections, collections.abc, contextlib, copy, "
-    "dataclasses, datetime, decimal, enum, errno, fractions, functools, hashlib, heapq, io, itertools, json, keyword, math, "
-    "numbers, operator, os.path, pprint, queue, random, re, statistics, string, struct, sys, textwrap, threading, time, "
-    "traceback, types, typing, unicodedata, warnings, weakref, _sitebuiltins"
+    "abc, ast, bisect, builtins, cmath, codecs, collections, collections.abc, contextlib, copy, dataclasses, datetime, "
+    "decimal, enum, errno, fractions, functools, heapq, io, itertools, json, math, operator, os.path, random, re, string, "
+    "struct, sys, threading, time, traceback, types, typing, warnings, weakref, _sitebuiltins"
 )
 ROLES = {
     "program": guest.run_program,
@@ -128,6 +128,7 @@ class Host:
         self.watched = not (self.inside and counted)
         self.over: dict[int, str] = {}
         self.children: set[int] = set()
+        guest.open_streams()
         _forget_ourselves()
         gc.collect()
         gc.freeze()
@@ -156,6 +157,7 @@ class Host:
     def _enter_filter(self) -> None:
         if not seccomp.supported():
             raise OSError(f"the system calls of {os.uname().machine} are not known here")
+        self.filter = seccomp.child_filter_template()
         kernel.install_filter(seccomp.host_filter())
 
     def _preload(self, names: list[str]) -> None:
@@ -262,7 +264,7 @@ class Host:
         os.closerange(first_to_close, 4096)
         confine.set_limits(cpu_seconds, address_bytes, self.processes)
         if self.layers.has("seccomp"):
-            kernel.install_filter(seccomp.child_filter(os.getpid()))
+            kernel.install_filter(seccomp.child_filter_for(self.filter, os.getpid()))
 
 
 def _wait_for_end(pid: int, end: float) -> bool:

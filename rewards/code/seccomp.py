@@ -112,6 +112,7 @@ _ALLOWED_IOCTLS = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS (isatty), F
 _DENIED_FCNTLS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX
 _PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA = 15, 16, 0x53564D41
 _AF_UNIX = 1
+_PID_MARK = 0x7ABCDEF1  # larger than any pid
 
 
 class _Program:
@@ -193,6 +194,25 @@ def host_filter() -> bytes:
     program.emit(_JGE, _LAST_KNOWN_CALL + 1, 0, 1)
     program.emit(_RETURN, _ERRNO | errno.ENOSYS)
     return program.finish(refuse)
+
+
+def child_filter_template() -> tuple[bytes, tuple[int, ...]]:
+    """Return the child's filter without the pid, and where in it the pid belongs: building it costs more than installing it."""
+    filled = child_filter(_PID_MARK)
+    mark = struct.pack("=I", _PID_MARK)
+    places, start = list[int](), filled.find(mark)
+    while start >= 0:
+        places.append(start)
+        start = filled.find(mark, start + 1)
+    return filled, tuple(places)
+
+
+def child_filter_for(template: tuple[bytes, tuple[int, ...]], pid: int) -> bytes:
+    """Return the filter of the process `pid`."""
+    program = bytearray(template[0])
+    for place in template[1]:
+        struct.pack_into("=I", program, place, pid)
+    return bytes(program)
 
 
 def child_filter(pid: int) -> bytes:

@@ -444,7 +444,8 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, progr
     context = _context(checks, prompt, entry)
     plan = _plan(tests, entry, context, fraction)
     nonce = secrets.token_hex(16)
-    candidate = {"source": program.source, "context": context, "names": plan.names}
+    given = "" if context.strip() in program.source else context  # a program that repeats it needs no second copy
+    candidate = {"source": program.source, "context": given, "names": plan.names}
     tester = {
         "nonce": nonce,
         "entry_point": entry,

@@ -16,7 +16,6 @@ import builtins
 import collections
 import importlib
 import marshal
-import os
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -286,8 +285,6 @@ def run_tests() -> None:
     """Run the tests; write the nonce after their last line."""
     link, program = Link(3), Program(Link(4))
     setup = link.receive()
-    for stream in ("stdin", "stdout", "stderr"):
-        setattr(sys, stream, open(os.devnull, "r" if stream == "stdin" else "w"))  # noqa: SIM115  lives as long as we do
     outcome: dict[str, Any]
     passed, total = 0, 0
     try:
