@@ -70,6 +70,7 @@ class Sandbox:
         # Imported by the host, which is a bare interpreter: the one that virtual environments are made from.
         self.python = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
         self.owner = os.getpid()
+        self.tester: Tester | None = None
         off: list[str] = list(settings.off)
         hello = self._start(off)
         if "failed" in hello and "mount" not in off:
@@ -192,6 +193,46 @@ def _find_packages(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
+class Tester:
+    """A confined process that runs one set of tests after another, for tests that leave nothing behind."""
+
+    MAX_RUNS = 200
+
+    def __init__(self, sandbox: Sandbox):
+        limits = Limits(test_seconds=3600, program_seconds=3600, memory_megabytes=2048, output_bytes=0)
+        self.children = Children(sandbox, limits)
+        self.channel = self.children.channel()
+        self.children.spawn({"testers": (-1, -1, -1, self.channel.inner.fileno())})
+        self.children.settle()
+        self.runs = 0
+
+    def begin(self, setup: Any, link: int, deadline: "Deadline") -> None:
+        """Send the tests and the descriptor of the link to the program."""
+        data = pack(setup)
+        self.runs += 1
+        try:
+            socket.send_fds(self.channel.socket, [data[:4]], [link])
+        except OSError as error:
+            raise HostDied(f"the test process is gone: {error}") from None
+        self.channel.send_bytes(data[4:], deadline)
+
+    @classmethod
+    def of(cls, sandbox: Sandbox) -> "Tester":
+        """Return the sandbox's own, new when there is none or it has run often enough."""
+        if sandbox.tester is not None and sandbox.tester.runs >= cls.MAX_RUNS:
+            cls.drop(sandbox)
+        if sandbox.tester is None:
+            sandbox.tester = cls(sandbox)
+        return sandbox.tester
+
+    @staticmethod
+    def drop(sandbox: Sandbox) -> None:
+        """End it; the next tests get a new one."""
+        tester, sandbox.tester = sandbox.tester, None
+        if tester is not None:
+            tester.children.__exit__()
+
+
 class Channel:
     """Our end of a link to a confined process. What arrives is data from an adversary."""
 
@@ -203,7 +244,11 @@ class Channel:
 
     def send(self, message: Any, deadline: "Deadline") -> None:
         """Send one message."""
-        data = memoryview(pack(message))
+        self.send_bytes(pack(message), deadline)
+
+    def send_bytes(self, message: bytes, deadline: "Deadline") -> None:
+        """Send bytes as they are."""
+        data = memoryview(message)
         while data:
             try:
                 data = data[self.socket.send(data) :]
@@ -359,6 +404,10 @@ class Children:
             os.close(writer)
             self._open.remove(writer)
         self._inner.clear()
+
+    def settle(self) -> None:
+        """Read the host's answer to `spawn`, so that it is not taken for another."""
+        self._pids()
 
     def _pids(self) -> list[int]:
         if self.pids is None:

@@ -39,7 +39,8 @@ ROLES = {
     "program": guest.run_program,
     "function": guest.serve_function,
     "tested": guest.serve_tester,
-    "tester": tester.run_tests,
+    "tester": tester.run_once,
+    "testers": tester.run_many,
     "session": guest.serve_session,
 }
 
@@ -157,7 +158,7 @@ class Host:
     def _enter_filter(self) -> None:
         if not seccomp.supported():
             raise OSError(f"the system calls of {os.uname().machine} are not known here")
-        self.filter = seccomp.child_filter_template()
+        self.filters = [seccomp.child_filter_template(), seccomp.child_filter_template(receives=True)]
         kernel.install_filter(seccomp.host_filter())
 
     def _preload(self, names: list[str]) -> None:
@@ -211,7 +212,7 @@ class Host:
             taken = [CONTROL - 1 if number < 0 else descriptors[number] for number in child["descriptors"]]
             pid = os.fork()
             if pid == 0:
-                self.become_child(taken, request["cpu_seconds"], request["address_bytes"])
+                self.become_child(taken, request["cpu_seconds"], request["address_bytes"], child["role"] == "testers")
                 ROLES[child["role"]]()
                 os._exit(0)
             pids.append(pid)
@@ -252,7 +253,7 @@ class Host:
                 self.over.setdefault(pid, over)
                 os.kill(pid, signal.SIGKILL)
 
-    def become_child(self, descriptors: list[int], cpu_seconds: int, address_bytes: int) -> None:
+    def become_child(self, descriptors: list[int], cpu_seconds: int, address_bytes: int, receives: bool = False) -> None:
         """Confine this new process for good and leave it nothing but `descriptors` as 0, 1, 2 ..."""
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         os.setsid()
@@ -264,7 +265,7 @@ class Host:
         os.closerange(first_to_close, 4096)
         confine.set_limits(cpu_seconds, address_bytes, self.processes)
         if self.layers.has("seccomp"):
-            kernel.install_filter(seccomp.child_filter_for(self.filter, os.getpid()))
+            kernel.install_filter(seccomp.child_filter_for(self.filters[receives], os.getpid()))
 
 
 def _wait_for_end(pid: int, end: float) -> bool:

@@ -196,9 +196,9 @@ def host_filter() -> bytes:
     return program.finish(refuse)
 
 
-def child_filter_template() -> tuple[bytes, tuple[int, ...]]:
+def child_filter_template(receives: bool = False) -> tuple[bytes, tuple[int, ...]]:
     """Return the child's filter without the pid, and where in it the pid belongs: building it costs more than installing it."""
-    filled = child_filter(_PID_MARK)
+    filled = child_filter(_PID_MARK, receives)
     mark = struct.pack("=I", _PID_MARK)
     places, start = list[int](), filled.find(mark)
     while start >= 0:
@@ -215,8 +215,8 @@ def child_filter_for(template: tuple[bytes, tuple[int, ...]], pid: int) -> bytes
     return bytes(program)
 
 
-def child_filter(pid: int) -> bytes:
-    """Return what the process `pid` adds before it runs a program."""
+def child_filter(pid: int, receives: bool = False) -> bytes:
+    """Return what the process `pid` adds before it runs a program; `receives`: descriptors may be passed to it."""
     refuse = _ERRNO | errno.EPERM
     program = _Program(os.uname().machine)
     program.thread_only(refuse)
@@ -224,7 +224,8 @@ def child_filter(pid: int) -> bytes:
     program.argument("tgkill", 0, (pid,), _ALLOW, refuse)
     program.argument("prctl", 0, (_PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA), _ALLOW, refuse)
     program.argument("prlimit64", 0, (0, pid), _ALLOW, refuse)
-    taken = [name for name in _HOST if name not in ("clone", "kill", "prctl", "prlimit64")]
+    kept = ("clone", "kill", "prctl", "prlimit64", *(("recvmsg",) if receives else ()))
+    taken = [name for name in _HOST if name not in kept]
     program.answer(taken, refuse)
     return program.finish(_ALLOW)
 

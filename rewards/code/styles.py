@@ -6,6 +6,7 @@ in this process. Whatever the program's side sends is an answer, to be compared,
 
 import ast
 import base64
+import builtins
 import functools
 import json
 import marshal
@@ -18,7 +19,7 @@ from typing import Any, Literal
 
 from rewards.code import codec
 from rewards.code.compare import TOLERANCE, same_text, same_value
-from rewards.code.executor import Channel, Children, Closed, Deadline, Ended, HostDied, Sandbox, TimeLimit
+from rewards.code.executor import Channel, Children, Closed, Deadline, Ended, HostDied, Sandbox, Tester, TimeLimit
 from rewards.code.frames import FrameError
 from rewards.code.program import Program, blocks_of
 from rewards.code.settings import Limits
@@ -351,6 +352,7 @@ class _Plan:
     pieces: tuple[tuple[str, bool], ...]  # marshalled code, whether it counts as a test of its own
     names: tuple[str, ...]  # free names, the entry point first
     context: str  # marshalled code that defines helpers of the problem, or ""
+    harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
 
 def _globals_used(text: str, name: str) -> tuple[set[str], set[str]]:
@@ -378,6 +380,37 @@ def _marshalled(tree: ast.Module, name: str = "tests.py") -> str:
     return marshal.dumps(compile(tree, name, "exec", dont_inherit=True)).hex()
 
 
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_PURE_MODULES = _names(
+    "math cmath random copy itertools functools collections string typing re operator datetime decimal fractions heapq bisect "
+    "statistics"
+)
+_PURE_BUILTINS = _names(
+    "abs all any ascii bin bool bytearray bytes callable chr complex dict divmod enumerate filter float format frozenset getattr "
+    "hasattr hash hex id int isinstance issubclass iter len list map max min next oct ord pow print range repr reversed round "
+    "set slice sorted str sum tuple type zip True False None Exception"
+)
+
+
+def _harmless(body: Sequence[ast.stmt]) -> bool:
+    """Return whether code does no more than compute and compare: no attribute is set, no unusual module or built-in is used."""
+    for node in (inner for statement in body for inner in ast.walk(statement)):
+        if isinstance(node, ast.Attribute) and (not isinstance(node.ctx, ast.Load) or node.attr.startswith("__")):
+            return False
+        if isinstance(node, ast.Import) and not all(alias.name in _PURE_MODULES for alias in node.names):
+            return False
+        if isinstance(node, ast.ImportFrom) and (node.level or node.module not in _PURE_MODULES):
+            return False
+        if isinstance(node, ast.Name) and node.id in vars(builtins) and node.id not in _PURE_BUILTINS:
+            kind = vars(builtins)[node.id]
+            if not (isinstance(kind, type) and issubclass(kind, Exception)):
+                return False
+    return True
+
+
 @functools.lru_cache(maxsize=512)
 def _plan(tests: str, entry: str, context: str, fraction: bool) -> _Plan:
     """Compile the tests. A `check(candidate)` that nothing calls is called with the entry point, `test_*` functions too."""
@@ -396,8 +429,7 @@ def _plan(tests: str, entry: str, context: str, fraction: bool) -> _Plan:
             body += ast.parse(f"check({entry})").body
         elif node.name.startswith("test") and needed == 0 and not node.decorator_list:
             body += ast.parse(f"{node.name}()").body
-    builtin = set(dir(__builtins__)) if not isinstance(__builtins__, dict) else set(__builtins__)
-    free = sorted(name for name in used - defined - builtin - {entry, "__name__", "__file__"})
+    free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
     helpers: set[str] = set()
     if context and free:
         helpers = _globals_used(context, "context.py")[1]
@@ -411,6 +443,7 @@ def _plan(tests: str, entry: str, context: str, fraction: bool) -> _Plan:
         pieces=tuple((_marshalled(tree), counted) for tree, counted in parts),
         names=tuple(([entry] if entry else []) + others),
         context=_marshalled(ast.parse(context), "context.py") if needs_context else "",
+        harmless=_harmless([*body, *(ast.parse(context).body if needs_context else ())]),
     )
 
 
@@ -454,27 +487,36 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, progr
         "context": plan.context,
         "fraction": fraction,
     }
-    with Children(sandbox, limits) as children:
-        judged, testing = children.channel(), children.channel()
-        one_end, other_end = children.link()
-        deadline = Deadline(children, limits.test_seconds)
-        children.spawn(
-            {
-                "tested": (-1, -1, -1, judged.inner.fileno(), one_end),
-                "tester": (-1, -1, -1, testing.inner.fileno(), other_end),
-            }
-        )
-        try:
-            judged.send(candidate, deadline)
-            testing.send(tester, deadline)
-            result = testing.receive(deadline)
-        except TimeLimit:
-            return Outcome(kind="time limit", detail=f"{limits.test_seconds:g} s")
-        except Closed:
-            result = {"failed": "the test process ended"}
-        except FrameError as error:
-            raise HostDied(f"the test process: {error}") from None
-        return _decide(result, nonce, fraction, judged, children, limits)
+    kept = Tester.of(sandbox) if plan.harmless else None
+    clean = False
+    try:
+        with Children(sandbox, limits) as children:
+            judged = children.channel()
+            testing = kept.channel if kept else children.channel()
+            one_end, other_end = children.link()
+            deadline = Deadline(children, limits.test_seconds)
+            roles: dict[str, tuple[int, ...]] = {"tested": (-1, -1, -1, judged.inner.fileno(), one_end)}
+            if not kept:
+                roles["tester"] = (-1, -1, -1, testing.inner.fileno(), other_end)
+            try:
+                if kept:
+                    kept.begin(tester, other_end, deadline)
+                children.spawn(roles)
+                judged.send(candidate, deadline)
+                if not kept:
+                    testing.send(tester, deadline)
+                result = testing.receive(deadline)
+            except TimeLimit:
+                return Outcome(kind="time limit", detail=f"{limits.test_seconds:g} s")
+            except Closed:
+                result = {"failed": "the test process ended"}
+            except FrameError as error:
+                raise HostDied(f"the test process: {error}") from None
+            clean = not result.get("memory") and "calls" in result  # it answered, and waits for the next tests
+            return _decide(result, nonce, fraction, judged, children, limits)
+    finally:
+        if kept and not clean:
+            Tester.drop(sandbox)  # whatever went wrong in it, the next tests shall not meet
 
 
 def _decide(
@@ -488,7 +530,7 @@ def _decide(
         if not result["calls"]:
             raise BadTests("the tests never called the program")
         passed, total = int(result["passed"]), int(result["total"])
-        program, _ = children.reap()
+        program = children.reap()[0]
         if (over := _broken(program, limits)) is not None:
             return over
         if passed == total:
@@ -496,7 +538,7 @@ def _decide(
         return Outcome(kind="wrong answer", detail=f"{passed} of {total} asserts passed", score=passed / total)
     judged.read()
     said = _last_words(judged)
-    program, _ = children.reap(_GRACE_SECONDS if said is None and not result.get("wrong") else 0.0)
+    program = children.reap(_GRACE_SECONDS if said is None and not result.get("wrong") else 0.0)[0]
     if (over := _broken(program, limits)) is not None:
         return over
     detail = str(result.get("failed", ""))[:300]
