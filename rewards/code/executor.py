@@ -71,6 +71,7 @@ class Sandbox:
         self.python = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
         self.owner = os.getpid()
         self.tester: Tester | None = None
+        self.unclean: str | None = None  # why the scratch folder could not be emptied: then the sandbox is not used again
         off: list[str] = list(settings.off)
         hello = self._start(off)
         if "failed" in hello and "mount" not in off:
@@ -424,8 +425,9 @@ class Children:
             found = self.sandbox.ask({"op": "reap", "pids": self._pids(), "grace": grace})
             self.ended = [
                 Ended(status=status, killed=killed, cpu_seconds=cpu, peak_megabytes=peak / 1024, over=over)
-                for status, killed, cpu, peak, over in found
+                for status, killed, cpu, peak, over in found["ended"]
             ]
+            self.sandbox.unclean = found.get("unclean")
         return self.ended
 
     def __enter__(self) -> "Children":

@@ -236,8 +236,11 @@ class Host:
             self.children.discard(pid)
             code = os.waitstatus_to_exitcode(status)
             results.append([code, killed, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, self.over.pop(pid, None)])
-        empty_folder(self.work)
-        return results
+        try:
+            empty_folder(self.work)
+        except OSError as error:
+            return {"ended": results, "unclean": str(error)}
+        return {"ended": results}
 
     def _watch(self) -> None:
         """Kill children that take too much of what no limit covers here: disk and threads."""
@@ -290,18 +293,28 @@ def _threads(pid: int) -> int:
         return 0
 
 
+def _unlocked(folder: str) -> list[os.DirEntry[str]]:
+    """Return the entries of `folder`, whatever mode the program made it with."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except PermissionError:
+        os.chmod(folder, 0o700)
+        with os.scandir(folder) as entries:
+            return list(entries)
+
+
 def folder_usage(folder: str) -> tuple[int, int]:
     """Return bytes and entries under `folder`, counting no further than the limit on entries."""
     used, count, waiting = 0, 0, [folder]
     while waiting and count <= confine.SCRATCH_FILES:
         try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    count += 1
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    else:
-                        used += entry.stat(follow_symlinks=False).st_blocks * 512
+            for entry in _unlocked(waiting.pop()):
+                count += 1
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    used += entry.stat(follow_symlinks=False).st_blocks * 512
         except OSError:
             continue  # gone meanwhile, or too deep to name: then it is many entries as well
     return used, count
@@ -310,20 +323,16 @@ def folder_usage(folder: str) -> tuple[int, int]:
 def empty_folder(folder: str) -> None:
     """Remove all that is in `folder`. Nested folders are first moved to the top: a tree may be deeper than a path is long."""
     number = 0
-    while True:
-        with os.scandir(folder) as entries:
-            found = list(entries)
-        if not found:
-            return
+    while found := _unlocked(folder):
         for entry in found:
             if not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.path)
                 continue
-            with os.scandir(entry.path) as inner:
-                nested = list(inner)
-            for item in nested:
+            os.chmod(entry.path, 0o700)
+            for item in _unlocked(entry.path):
                 if item.is_dir(follow_symlinks=False):
                     number += 1
+                    os.chmod(item.path, 0o700)  # a folder is only moved by who may write to it
                     os.rename(item.path, f"{folder}/.moved-{os.getpid()}-{time.monotonic_ns()}-{number}")
                 else:
                     os.unlink(item.path)

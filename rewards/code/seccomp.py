@@ -101,9 +101,12 @@ _PLAIN = _names("""
     signalfd4 getcpu copy_file_range splice tee fadvise64 fallocate sync_file_range close_range capget
 """)
 # Only the host: it makes processes, receives descriptors and confines its children.
-_HOST = _names("clone fork vfork kill prctl prlimit64 setsid sendmsg recvmsg landlock_restrict_self seccomp pidfd_open")
+_HOST = _names(
+    "chmod fchmodat clone fork vfork kill prctl prlimit64 setsid sendmsg recvmsg landlock_restrict_self seccomp pidfd_open"
+)
 # Answered with success and not done: copying a file with shutil goes on, and no mode or time of a file ever changes.
-_PRETENDED = _names("chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes utimensat futimesat")
+_PRETENDED_TO_CHILDREN = _names("chmod fchmodat")  # the host opens folders that a program has locked
+_PRETENDED = _names("fchmod fchmodat2 chown fchown lchown fchownat utime utimes utimensat futimesat")
 # Answered with "no such call", for which the C library has a fallback.
 _UNKNOWN = _names("clone3 openat2")
 _CLONE_THREAD = 0x00010000
@@ -224,7 +227,8 @@ def child_filter(pid: int, receives: bool = False) -> bytes:
     program.argument("tgkill", 0, (pid,), _ALLOW, refuse)
     program.argument("prctl", 0, (_PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA), _ALLOW, refuse)
     program.argument("prlimit64", 0, (0, pid), _ALLOW, refuse)
-    kept = ("clone", "kill", "prctl", "prlimit64", *(("recvmsg",) if receives else ()))
+    program.answer(_PRETENDED_TO_CHILDREN, _ERRNO)
+    kept = ("clone", "kill", "prctl", "prlimit64", *_PRETENDED_TO_CHILDREN, *(("recvmsg",) if receives else ()))
     taken = [name for name in _HOST if name not in kept]
     program.answer(taken, refuse)
     return program.finish(_ALLOW)

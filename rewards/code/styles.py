@@ -389,9 +389,9 @@ _PURE_MODULES = _names(
     "statistics"
 )
 _PURE_BUILTINS = _names(
-    "abs all any ascii bin bool bytearray bytes callable chr complex dict divmod enumerate filter float format frozenset getattr "
-    "hasattr hash hex id int isinstance issubclass iter len list map max min next oct ord pow print range repr reversed round "
-    "set slice sorted str sum tuple type zip True False None Exception"
+    "abs all any ascii bin bool bytearray bytes callable chr complex dict divmod enumerate filter float format frozenset "
+    "getattr hasattr hash hex id int isinstance issubclass iter len list map max min next oct ord pow print range repr "
+    "reversed round set slice sorted str sum tuple type zip True False None Exception"
 )
 
 

@@ -70,7 +70,11 @@ class CodeVerifier:
         texts = program.source + (checks["tests"] if isinstance(checks.get("tests"), str) else "")
         for attempt in (1, 2):
             try:
-                return JUDGES[style](self.sandbox(texts), checks, prompt, program, limits_of(checks, self.settings))
+                sandbox = self.sandbox(texts)
+                outcome = JUDGES[style](sandbox, checks, prompt, program, limits_of(checks, self.settings))
+                if sandbox.unclean is not None:
+                    self.close()
+                return outcome
             except BadTests as error:
                 return Outcome(kind="bad tests", detail=str(error)[:300])
             except SandboxUnavailable as error:
