@@ -78,6 +78,8 @@ def solve(problem: Problem, style: str) -> str:
         raise ProblemError(f"unknown solution style {style!r}: expected one of {', '.join(STYLES)}")
     if problem.domain in DOMAINS and problem.solution is None:
         return DOMAINS[problem.domain].solve(problem, style, derive_rng("solution", problem.id, style))
+    if problem.domain == "code" and problem.solution is not None:
+        return problem.solution  # a program is its own answer: there is no shorter way to give it
     if problem.reference is None:
         raise ProblemError(f"problem {problem.id} ({problem.source}) has no reference to write a solution from")
     if style == "direct":
