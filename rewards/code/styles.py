@@ -212,7 +212,7 @@ def judge_function(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, pro
         expected = [from_json(test["expected"]) for test in tests]
     except (KeyError, codec.CodecError) as error:
         raise BadTests(f"a test of style function has `args` and `expected`: {error}") from None
-    setup = {"source": program.source, "context": _context(checks, prompt, name), "entry_point": name}
+    setup = {"source": program.source, "context": _context(checks, prompt, name), "entry_point": name.replace("()", "")}
     session = _FunctionSession(sandbox, setup, limits)
     rules = {"tolerance": _tolerance(checks), "unordered": checks.get("unordered", False)}
     checker = checks.get("checker")

@@ -1,3 +1,5 @@
+# ruff: noqa: E501  programs are quoted as they are
+
 """What the three styles accept, how failures are told apart, and what they pay."""
 
 import pytest
@@ -144,6 +146,7 @@ ASSERTED = {
     "a match object": ("assert f('a1')\nassert not f('a')", "import re\ndef f(s): return re.search('[0-9]', s)"),
     "names that only the program imports": ("assert math.isclose(f(), math.pi)", "import math\ndef f(): return math.pi"),
     "sets and bytes and tuples": ("assert f() == ({1}, b'x', (1, 2.5))", "def f(): return ({1}, b'x', (1, 2.5))"),
+    "the name candidate": ("assert candidate(2) == 4", "def f(x): return 2 * x"),
     "test functions": ("def test_f():\n    assert f() == 1\n", "def f(): return 1"),
     "unittest": (
         "import unittest\nclass T(unittest.TestCase):\n    def test_it(self): self.assertEqual(f(), 1)\nunittest.main()",
@@ -181,3 +184,42 @@ def test_a_tester_that_is_kept_forgets_what_the_last_program_did(verifier: CodeV
 def test_verify_knows_the_domain() -> None:
     assert verify(code_problem(ADD), fenced("def f(a, b): return a + b")).status == "correct"
     assert verify(code_problem(ADD), fenced("def f(a, b): return a - b")).status == "wrong"
+
+
+TRICKS = {
+    "an array interface": (
+        "import numpy as np\nassert np.allclose(f(), [1, 2, 3])",
+        "class A:\n    __array_interface__ = {'shape': (3,), 'typestr': '<f8', 'data': (4096, False), 'version': 3}\ndef f(): return A()",
+    ),
+    "arithmetic of its own": (
+        "assert abs(f() - 3) < 1e-6",
+        "class A:\n    def __sub__(s, o): return 0\n    __rsub__ = __sub__\n    def __abs__(s): return 0\ndef f(): return A()",
+    ),
+    "equal to everything": (
+        "assert f() in [1, 2]",
+        "class A:\n    def __eq__(s, o): return True\n    __hash__ = id\ndef f(): return A()",
+    ),
+    "a false class": ("assert isinstance(f(), int)", "class A:\n    __class__ = int\ndef f(): return A()"),
+    "an end of iteration": ("assert all(map(lambda x: f(x) == x, [1, 2]))", "def f(x): raise StopIteration"),
+    "an exit that tests forgive": (
+        "try: r = f(1)\nexcept BaseException: r = 1\nassert r == 1",
+        "import sys\ndef f(x): sys.exit(0)",
+    ),
+    "a forged description": (
+        "assert f(2)",
+        "import json, os, struct\nb = json.dumps(['defined', {'f': ['class', ['f', 'ValueError', 'BaseException']]}]).encode()\n"
+        "os.write(4, struct.pack('>I', len(b)) + b)\nos._exit(0)",
+    ),
+    "a deep answer passed on": (
+        "assert f(f([1])) == [1]",
+        "def f(x):\n    for _ in range(148): x = [x]\n    return x",
+    ),
+    "endless callbacks": ("assert f(lambda x: x + 1) == 3", "def f(g):\n    while True: g(1)"),
+}
+
+
+@pytest.mark.parametrize("name", TRICKS)
+def test_tricks_with_proxies_are_wrong_and_never_unscorable(verifier: CodeVerifier, name: str) -> None:
+    tests, source = TRICKS[name]
+    checks = {"style": "assert", "tests": tests, "entry_point": "f", "timeout_seconds": 0.5}
+    assert verifier.verify(code_problem(checks), fenced(source)).status in ("wrong", "timeout")
