@@ -307,7 +307,7 @@ class Deadline:
     """The time limit of a test or a program.
 
     Wall time is what we bound, but on a loaded machine it says more about the machine than about the program. So a program
-    that waited for a CPU (it used between a quarter and all of the time that passed) gets its limit in CPU time, within
+    that waited for a CPU (it used between a tenth and all of the time that passed) gets its limit in CPU time, within
     `_SLOWEST` times the wall time; one that sleeps does not.
     """
 
@@ -338,7 +338,7 @@ class Deadline:
         """Allow for the CPU time that the machine did not give, or raise TimeLimit."""
         wall = time.monotonic() - self.children.started
         share = self.children.cpu_seconds() / wall if wall > 0 else 1.0
-        allowed = self.seconds / min(1.0, max(share, 1 / _SLOWEST)) if share >= 0.25 else self.seconds
+        allowed = self.seconds / min(1.0, max(share, 1 / _SLOWEST)) if share >= 0.1 else self.seconds
         if time.monotonic() - self.started >= allowed - 0.01:
             raise TimeLimit
         self.allowed = allowed

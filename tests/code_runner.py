@@ -1,6 +1,6 @@
 """Judges the whole suite against a made-up host: a secret file, a victim process, listeners. Prints what went wrong.
 
-Usable as a script, so that a test can run it as another user: `python -m tests.code.runner '{"off": ["user"]}'`.
+Usable as a script, so that a test can run it as another user: `python tests/code_runner.py '{"off": ["user"]}'`.
 """
 
 import contextlib
@@ -16,10 +16,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from code_suite import CASES, CHECKS, Case
+
 from problems.types import Problem
 from rewards.code.settings import SandboxSettings
 from rewards.code.verifier import CodeVerifier
-from tests.code.suite import CASES, CHECKS, Case
 
 
 class Host:

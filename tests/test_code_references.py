@@ -1,12 +1,12 @@
 """The references of public sets pass, and the same references with their results spoilt do not."""
 
 import pytest
+from code_support import data_file, needs_sandbox
 
 from problems.code import CodeConfig, load_code
 from problems.types import Problem
 from rewards.code.settings import SandboxSettings
 from rewards.code.verifier import CodeVerifier
-from tests.code.support import data_file, needs_sandbox
 
 pytestmark = needs_sandbox
 SETS = [

@@ -3,12 +3,12 @@
 """What the three styles accept, how failures are told apart, and what they pay."""
 
 import pytest
+from code_support import code_problem, fenced, needs_sandbox
 
 from rewards.code.settings import SandboxSettings
 from rewards.code.verifier import CodeVerifier, kind_of
 from rewards.shaping import RewardConfig, shape
 from rewards.verifiers import verify
-from tests.code.support import code_problem, fenced, needs_sandbox
 
 pytestmark = needs_sandbox
 ADD = {"style": "function", "entry_point": "f", "tests": [{"args": [1, 2], "expected": 3}, {"args": [4, 5], "expected": 9}]}

@@ -2,11 +2,16 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from code_runner import made_up_host, problem_of
+from code_suite import ATTACKS, CASES, CHECKS
+from code_support import NAMESPACES, code_problem, fenced, needs_sandbox
 
 from launch.cli import main
+from problems.types import Problem
 from rewards.code import seccomp
 from rewards.code.compare import same_text
 from rewards.code.executor import Sandbox, SandboxUnavailable
@@ -16,9 +21,6 @@ from rewards.code.settings import SandboxSettings
 from rewards.code.trl_reward import code_reward
 from rewards.code.verifier import CodeVerifier
 from rewards.pool import VerifierPool
-from tests.code.runner import made_up_host, problem_of
-from tests.code.suite import ATTACKS, CASES
-from tests.code.support import NAMESPACES, code_problem, fenced, needs_sandbox
 
 ECHO = {"style": "stdin", "tests": [{"stdin": "x", "stdout": "x"}]}
 
@@ -86,6 +88,11 @@ def processes() -> set[str]:
     return found
 
 
+def patient(problem: Problem, honest: bool) -> Problem:
+    """Give honest programs time, so that a loaded machine does not decide what they are worth."""
+    return replace(problem, checks={**problem.checks, "timeout_seconds": 20.0 if honest else 1.0})
+
+
 def soak(count: int, workers: int) -> dict[str, int]:
     """Judge `count` programs, every twentieth hostile, and return the verdicts by status and what was left behind."""
     hostile = [(case, style) for case in ATTACKS if "12-" not in case.name for style in case.styles]
@@ -93,8 +100,8 @@ def soak(count: int, workers: int) -> dict[str, int]:
     honest = [(case, style) for case in CASES if case.right for style in case.styles]
     with made_up_host() as host, VerifierPool(workers=workers) as pool:
         chosen = [hostile[(n // 20) * 7 % len(hostile)] if n % 20 == 0 else honest[n % len(honest)] for n in range(count)]
-        problems = {style: problem_of(style, host) for style in {style for _, style in chosen}}
-        items = [(problems[style], f"```python\n{host.fill_in(case.source)}```") for case, style in chosen]
+        problems = {(style, right): patient(problem_of(style, host), right) for style in CHECKS for right in (True, False)}
+        items = [(problems[style, case.right], f"```python\n{host.fill_in(case.source)}```") for case, style in chosen]
         verdicts = pool.grade(items)
         assert host.state() == host.before
         restarts = pool.restarts
@@ -103,7 +110,7 @@ def soak(count: int, workers: int) -> dict[str, int]:
         for (case, style), verdict in zip(chosen, verdicts, strict=True)
         if (verdict.status == "correct") is not case.right or verdict.status == "error"
     ]
-    assert wrongly == []
+    assert wrongly == [], wrongly[:20]
     deadline = time.monotonic() + 10
     while processes() - before[0] and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from code_runner import judge_all
+from code_suite import ATTACKS, BOMBS, CASES, HONEST
+from code_support import NAMESPACES, needs_sandbox
 
 from rewards.code.settings import SandboxSettings
-from tests.code.runner import judge_all
-from tests.code.suite import ATTACKS, BOMBS, CASES, HONEST
-from tests.code.support import NAMESPACES, needs_sandbox
 
 pytestmark = needs_sandbox
 SLOW = {case.name for case in BOMBS} | {case.name for case in CASES if case.name.startswith("12-")}
@@ -47,7 +47,7 @@ def test_bombs_are_bounded(off: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("off", [(), NAMESPACES], ids=["all layers", "no namespaces"])
 def test_the_whole_suite_as_an_ordinary_user(off: tuple[str, ...]) -> None:
     python = os.environ.get("REASONLAB_USER_PYTHON", os.path.realpath(sys.executable))
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[1]
     user = {"user": 54321, "group": 54321, "extra_groups": []}
     environment = {"PYTHONPATH": os.pathsep.join([str(root), *filter(None, sys.path)]), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -56,7 +56,7 @@ def test_the_whole_suite_as_an_ordinary_user(off: tuple[str, ...]) -> None:
         trial = None
     if trial is None or trial.returncode != 0:
         pytest.skip("an ordinary user cannot read this Python or this repository (set REASONLAB_USER_PYTHON)")
-    command = [python, "-m", "tests.code.runner", json.dumps({"off": off})]
+    command = [python, "tests/code_runner.py", json.dumps({"off": off})]
     ran = subprocess.run(command, env=environment, cwd=root, **user, capture_output=True, text=True, timeout=600, check=False)
     assert json.loads(ran.stdout)["faults"] == [], ran.stderr
     assert json.loads(ran.stdout)["verdicts"] > 700

