@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from rewards.code.doctor import doctor_command
 from rl.arguments import (
     bench_command,
     eval_command,
@@ -22,6 +23,7 @@ COMMANDS = {
     "grade": (grade_command, "verdicts for a JSONL file of completions, whoever wrote them"),
     "export": (export_command, "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
     "bench": (bench_command, "speed of a whole step as a ratio to TRL's GRPOTrainer, in one run"),
+    "doctor": (doctor_command, "which layers of isolation this machine gives to untrusted programs"),
     "report": (report_command, "a picture and one self-contained page of a run"),
 }
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from problems import arithmetic, chain, countdown
+from problems.code import CodeConfig, load_code
 from problems.hub import Gsm8kConfig, JsonlConfig, load_gsm8k, load_jsonl
 from problems.mixture import Mixture
 from problems.procedural import ProceduralSource
@@ -39,6 +40,12 @@ class Gsm8kSource(Gsm8kConfig):
     domain: Literal["gsm8k"]
 
 
+class CodeSource(CodeConfig):
+    """`domain: code`."""
+
+    domain: Literal["code"]
+
+
 class JsonlSource(JsonlConfig):
     """`domain: jsonl`: a file of problems, each row with its own domain."""
 
@@ -46,9 +53,9 @@ class JsonlSource(JsonlConfig):
 
 
 AnySource = Annotated[
-    ChainSource | ArithmeticSource | CountdownSource | Gsm8kSource | JsonlSource, Field(discriminator="domain")
+    ChainSource | ArithmeticSource | CountdownSource | Gsm8kSource | CodeSource | JsonlSource, Field(discriminator="domain")
 ]
-LOADERS: dict[str, Callable[[Any, int], ProblemSource]] = {"gsm8k": load_gsm8k, "jsonl": load_jsonl}
+LOADERS: dict[str, Callable[[Any, int], ProblemSource]] = {"gsm8k": load_gsm8k, "code": load_code, "jsonl": load_jsonl}
 
 
 def build_source(configs: Sequence[AnySource], seed: int) -> ProblemSource:
@@ -71,6 +78,8 @@ def solve(problem: Problem, style: str) -> str:
         raise ProblemError(f"unknown solution style {style!r}: expected one of {', '.join(STYLES)}")
     if problem.domain in DOMAINS and problem.solution is None and (style != "direct" or problem.reference is None):
         return DOMAINS[problem.domain].solve(problem, style, derive_rng("solution", problem.id, style))
+    if problem.domain == "code" and problem.solution is not None:
+        return problem.solution  # a program is its own answer: there is no shorter way to give it
     if problem.reference is None:
         raise ProblemError(f"problem {problem.id} ({problem.source}) has no reference to write a solution from")
     if style == "direct":

@@ -36,12 +36,12 @@ class JsonlConfig(SourceConfig):
     path: str = Field(description="JSONL file, or folder with train.jsonl, validation.jsonl, test.jsonl")
 
 
-def read_jsonl(path: Path) -> list[Row]:
-    """Read objects, one a line; every broken line is reported at once, with its number."""
+def read_jsonl(path: Path, text: str | None = None) -> list[Row]:
+    """Read objects, one a line (of `text`, where the file is read already); broken lines are reported with their numbers."""
     rows: list[Row] = []
     broken: list[str] = []
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines() would also cut at U+2028 inside a text
+        lines = (path.read_text(encoding="utf-8") if text is None else text).split("\n")  # splitlines() also cuts at U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise ProblemError(f"cannot read the problem file {path}: {error}") from None
     for number, line in enumerate(lines, start=1):
@@ -165,11 +165,12 @@ def _parquet_splits(path: Path) -> dict[str, tuple[str, list[Row]]]:
     return {split: (f"{path}/{split}", list(rows)) for split, rows in loaded.items()}
 
 
-def _hub_splits(name: str, revision: str | None) -> dict[str, tuple[str, list[Row]]]:
+def hub_splits(name: str, subset: str | None, revision: str | None) -> dict[str, tuple[str, list[Row]]]:
+    """Return split -> (where it came from, rows) of a hub data set."""
     import datasets  # heavy, and needed only here
 
     try:
-        loaded = datasets.load_dataset(name, "main", revision=revision)
+        loaded = datasets.load_dataset(name, subset, revision=revision)
     except Exception as error:  # datasets raises dozens of types here; the message is what the user needs
         raise ProblemError(
             f"cannot load the data set {name!r}: {type(error).__name__}: {error}. "
@@ -178,9 +179,10 @@ def _hub_splits(name: str, revision: str | None) -> dict[str, tuple[str, list[Ro
     return {split: (f"{name}/{split}", list(rows)) for split, rows in loaded.items() if split in SPLITS}
 
 
-def _finite(
+def finite_source(
     name: str, raw: dict[str, tuple[str, list[Row]]], convert: Callable[[Row, str, str], Problem], seed: int
 ) -> FiniteSource:
+    """Return the source of the rows of each split; a train split without a validation split gives one item in 20 to it."""
     splits: dict[str, list[Problem]] = {split: [] for split in SPLITS}
     own_validation = "validation" in raw
     for split, (where, rows) in raw.items():
@@ -197,8 +199,8 @@ def _finite(
 def load_gsm8k(config: Gsm8kConfig, seed: int) -> FiniteSource:
     """Load GSM8K from the hub or from local files of the same columns."""
     path = Path(config.path)
-    raw = _local_splits(path) if path.exists() else _hub_splits(config.path, config.revision)
-    return _finite("gsm8k", raw, gsm8k_problem, seed)
+    raw = _local_splits(path) if path.exists() else hub_splits(config.path, "main", config.revision)
+    return finite_source("gsm8k", raw, gsm8k_problem, seed)
 
 
 def load_jsonl(config: JsonlConfig, seed: int) -> FiniteSource:
@@ -206,4 +208,4 @@ def load_jsonl(config: JsonlConfig, seed: int) -> FiniteSource:
     path = Path(config.path)
     if not path.exists():
         raise ProblemError(f"no problem file or folder at {path}")
-    return _finite(f"jsonl {path}", _local_splits(path), plain_problem, seed)
+    return finite_source(f"jsonl {path}", _local_splits(path), plain_problem, seed)

@@ -23,6 +23,8 @@ from dataclasses import replace
 from types import TracebackType
 
 from problems.types import Problem
+from rewards.code.settings import SandboxSettings
+from rewards.code.verifier import time_limit
 from rewards.types import Verdict
 
 Item = tuple[Problem, str]
@@ -40,10 +42,11 @@ class WorkerUnusable(Exception):
 class _Worker:
     """One verifier process and the pipe to it."""
 
-    def __init__(self, module: str, memory_megabytes: int):
+    def __init__(self, module: str, memory_megabytes: int, sandbox: SandboxSettings):
         self.ready = False
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, str(memory_megabytes)],  # -P: the working directory shadows nothing
+            # -P: the working directory shadows nothing
+            [sys.executable, "-P", "-m", module, str(memory_megabytes), sandbox.model_dump_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -112,14 +115,20 @@ class VerifierPool:
     """Grades (problem, completion) pairs in `workers` processes that run `module`. Use as a context manager."""
 
     def __init__(
-        self, workers: int = 1, timeout_seconds: float = 5.0, memory_megabytes: int = 2048, module: str = "rewards.worker"
+        self,
+        workers: int = 1,
+        timeout_seconds: float = 5.0,
+        memory_megabytes: int = 2048,
+        module: str = "rewards.worker",
+        sandbox: SandboxSettings | None = None,
     ):
+        self.sandbox = sandbox or SandboxSettings.from_environment()
         self.timeout_seconds = timeout_seconds
         self.memory_megabytes = memory_megabytes
         self.module = module
         self._closed = False
         self.restarts = 0
-        self._queue: queue.SimpleQueue[tuple[Future[Verdict], bytes] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Future[Verdict], bytes, float] | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._serve, daemon=True, name=f"verifier-{i}") for i in range(workers)]
         for thread in self._threads:
             thread.start()
@@ -133,7 +142,9 @@ class VerifierPool:
         fields = {name: value for name, value in vars(problem).items() if name not in ("solution", "difficulty")}
         fields["checks"] = dict(problem.checks)
         request = json.dumps({"problem": fields, "completion": completion}).encode() + b"\n"
-        self._queue.put((future, request))
+        # a program has limits of its own, which the sandbox keeps; this one is for the worker itself
+        seconds = time_limit(problem.checks, self.sandbox) if problem.domain == "code" else self.timeout_seconds
+        self._queue.put((future, request, seconds))
         return future
 
     def grade(self, items: Iterable[Item], deadline_seconds: float | None = None) -> list[Verdict]:
@@ -162,37 +173,37 @@ class VerifierPool:
         """Serve the queue with one worker at a time, replacing it when it dies."""
         worker = self._start()
         while (item := self._queue.get()) is not None:
-            future, request = item
+            future, request, seconds = item
             if not future.set_running_or_notify_cancel():
                 continue
             started = time.monotonic()
-            verdict, worker = self._decide(worker, request)
+            verdict, worker = self._decide(worker, request, seconds)
             future.set_result(verdict if verdict.seconds else replace(verdict, seconds=time.monotonic() - started))
         worker.kill()
 
     def _start(self) -> _Worker:
-        return _Worker(self.module, self.memory_megabytes)
+        return _Worker(self.module, self.memory_megabytes, self.sandbox)
 
-    def _decide(self, worker: _Worker, request: bytes) -> tuple[Verdict, _Worker]:
+    def _decide(self, worker: _Worker, request: bytes, seconds: float) -> tuple[Verdict, _Worker]:
         """Return the verdict on `request` and the worker for the next one."""
         for _ in range(2):
             try:
-                return worker.ask(request, self.timeout_seconds), worker
+                return worker.ask(request, seconds), worker
             except (TimeoutError, WorkerDied, WorkerUnusable) as failure:
                 worker.kill()
-                verdict = self._blame(failure, worker.process.returncode)
+                verdict = self._blame(failure, worker.process.returncode, seconds)
                 self.restarts += 1
                 worker = self._start()
                 if not isinstance(failure, WorkerDied):
                     break
         return verdict, worker
 
-    def _blame(self, failure: Exception, exit_status: int) -> Verdict:
+    def _blame(self, failure: Exception, exit_status: int, seconds: float) -> Verdict:
         if isinstance(failure, WorkerUnusable):
             return Verdict(status="error", detail=str(failure))
         if isinstance(failure, WorkerDied):
             return Verdict(status="timeout", detail=f"the verifier process died twice (exit status {exit_status})")
-        return Verdict(status="timeout", detail=f"no verdict within {self.timeout_seconds:g} s")
+        return Verdict(status="timeout", detail=f"no verdict within {seconds:g} s")
 
 
 def collect(futures: list[Future[Verdict]], deadline_seconds: float | None = None) -> list[Verdict]:

@@ -39,7 +39,7 @@ def overlong_fraction(num_tokens: int, max_tokens: int, buffer_tokens: int) -> f
 def shape(config: RewardConfig, verdict: Verdict, text: str, num_tokens: int, max_tokens: int) -> Reward:
     """Return the reward of one completion of `num_tokens` tokens under a limit of `max_tokens`."""
     correct = float(verdict.status == "correct")
-    parts, weights = {"correct": correct}, {"correct": 1.0}
+    parts, weights = {"correct": correct if verdict.score is None else verdict.score}, {"correct": 1.0}
     if config.format_weight:
         parts["format"] = correct * float(_WELL_FORMED.fullmatch(text) is not None)
         weights["format"] = config.format_weight

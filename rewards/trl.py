@@ -1,4 +1,4 @@
-"""The math verifier as a reward function of TRL's GRPOTrainer: `reward_funcs=[rewards.trl.math_reward]`.
+"""The verifiers as reward functions of TRL's GRPOTrainer: `reward_funcs=[rewards.trl.math_reward]`, or `code_reward`.
 
 Runs in the caller's process. Every verdict is bounded in size before any arithmetic; where a hard wall limit is wanted,
 use `rewards.pool.VerifierPool`, which kills what does not answer.
@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from problems.types import Problem
+from rewards.code.trl_reward import code_reward
 from rewards.verifiers import verify
+
+__all__ = ["code_reward", "math_reward"]
 
 Completion = str | Sequence[Mapping[str, Any]]
 

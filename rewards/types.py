@@ -16,13 +16,15 @@ class Verdict:
 
     `wrong`, `unparsed` (no final answer could be read) and `timeout` (the answer stalled or exploded the check) are the
     answer's fault and score 0. `error` is the grader's or the reference's fault: such a completion cannot be scored.
-    `extracted` is the answer that was read; `detail` says in one line what decided; `seconds` is the time it took.
+    `extracted` is the answer that was read; `detail` says in one line what decided; `seconds` is the time it took. `score`
+    is what part of a wrong answer is paid, where the problem asks for that (share of the tests passed); None: nothing.
     """
 
     status: Status
     extracted: str | None = None
     detail: str = ""
     seconds: float = 0.0
+    score: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

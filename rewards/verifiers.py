@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 from problems.types import Problem
+from rewards.code.verifier import verify_code
 from rewards.countdown import verify_countdown
 from rewards.extract import final_answer
 from rewards.math.verify import verify_math
@@ -26,6 +27,7 @@ VERIFIERS: dict[str, Verifier] = {
     "gsm8k": verify_word_problem,
     "countdown": verify_countdown,
     "math": verify_math,
+    "code": verify_code,
 }
 
 

@@ -12,14 +12,18 @@ import sys
 from dataclasses import asdict
 
 from problems.types import Problem
+from rewards.code.settings import SandboxSettings
+from rewards.code.verifier import configure
 from rewards.verifiers import verify
 
 
 def main() -> None:
     """Serve requests until standard input closes."""
     limit = int(sys.argv[1]) * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    # The soft limit only: the sandbox of domain "code" sets limits of its own, under the same hard one.
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    configure(SandboxSettings.model_validate_json(sys.argv[2]))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")

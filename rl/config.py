@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from problems.catalog import AnySource
 from problems.errors import LabError
 from problems.types import STYLES
+from rewards.code.settings import SandboxSettings
 from rewards.shaping import RewardConfig
 
 Dtype = Literal["fp32", "bf16"]
@@ -201,6 +202,7 @@ class RunConfig(Settings):
     prompt: PromptSettings = PromptSettings()
     sampling: SamplingSettings = SamplingSettings()
     reward: RewardConfig = RewardConfig()
+    sandbox: SandboxSettings = SandboxSettings()
     algorithm: AlgorithmSettings = AlgorithmSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     train: TrainSettings = TrainSettings()
@@ -304,6 +306,7 @@ class EvalConfig(Settings):
     prompt: PromptSettings = PromptSettings()
     sampling: SamplingSettings = SamplingSettings()
     reward: RewardConfig = RewardConfig()
+    sandbox: SandboxSettings = SandboxSettings()
     tracking: TrackingSettings = TrackingSettings()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rewards.code.verifier import kind_of
 from rewards.types import STATUSES
 from rl.evaluate import verdict_rate
 from rl.rollout import Drawn
@@ -42,6 +43,8 @@ def rollout_metrics(drawn: Drawn) -> dict[str, Any]:
         metrics |= {f"completions/{kind}_{name}": spread[f"x/{kind}"] for kind in ("mean", "min", "max")}
     metrics["completions/clipped_ratio"] = mean([float(r.completion.finish_reason == "length") for r in rollouts])
     metrics |= {f"verdicts/{status}": verdict_rate(rollouts, status) for status in STATUSES}
+    programs = [kind_of(r.reward.verdict) for r in rollouts if r.problem.domain == "code"]
+    metrics |= {f"code/{kind.replace(' ', '_')}": programs.count(kind) / len(programs) for kind in sorted(set(programs))}
     metrics["reasoning_tokens/mean"] = mean([r.reasoning_tokens for r in rollouts])
     for name, chosen in (("correct", True), ("wrong", False)):
         picked = [r.reasoning_tokens for r in rollouts if (r.reward.verdict.status == "correct") is chosen]

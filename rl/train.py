@@ -231,7 +231,8 @@ def run_training(loaded: Loaded[RunConfig], *, resume: bool = False) -> Path:
     run = open_run(loaded, resume)
     init_distributed()
     try:
-        with VerifierPool(config.reward.workers, config.reward.timeout_seconds, config.reward.memory_megabytes) as pool:
+        reward = config.reward
+        with VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, config.sandbox) as pool:
             state = _run(config, run, tokenizer, source, held_out, model, frozen, pool, resume)
     except BaseException as error:
         if rank() == 0:

@@ -1,0 +1,97 @@
+"""`reasonlab doctor`: which layers of isolation this machine gives to untrusted programs, tried out and not assumed."""
+
+import argparse
+import time
+from collections.abc import Sequence
+
+from problems.errors import LabError
+from rewards.code.executor import Sandbox
+from rewards.code.program import Program
+from rewards.code.settings import SandboxSettings, limits_of
+from rewards.code.styles import judge_assert, judge_function, judge_stdin
+
+_MEANING = {
+    "user": "user namespace: the program's user has no rights outside",
+    "pid": "pid namespace: no other process is visible; all end with the sandbox",
+    "mount": "mount namespace: a root of its own, one private tmpfs to write to",
+    "network": "network namespace: no interface at all",
+    "ipc": "ipc namespace: no shared memory with others",
+    "uts": "uts namespace: no host name to change",
+    "proc": "a /proc of its own",
+    "other_uid": "another uid than ours (as root)",
+    "capabilities": "no capabilities",
+    "no_new_privileges": "no new privileges",
+    "landlock": "Landlock: files, network, signals and tracing outside are denied",
+    "seccomp": "seccomp: no processes, no sockets, only listed system calls",
+    "limits": "limits on CPU, memory, file size, open files, processes",
+    "cgroup": "cgroup v2 with limits on memory and processes",
+}
+_PRINT = Program(source="print(sum(map(int, input().split())))", fenced=True)
+_ADD = Program(source="def add(a, b):\n    return a + b\n", fenced=True)
+
+
+def _trials(sandbox: Sandbox, settings: SandboxSettings) -> list[tuple[str, bool]]:
+    """Judge one right and one wrong answer in each style."""
+    limits = limits_of({}, settings)
+    text = {"tests": [{"stdin": "1 2\n", "stdout": "3\n"}]}, {"tests": [{"stdin": "1 2\n", "stdout": "4\n"}]}
+    call = [{"entry_point": "add", "tests": [{"args": [1, 2], "expected": value}]} for value in (3, 4)]
+    source = [{"entry_point": "add", "tests": f"assert add(1, 2) == {value}"} for value in (3, 4)]
+    found = []
+    for name, judge, checks, program in (
+        ("stdin", judge_stdin, text, _PRINT),
+        ("function", judge_function, call, _ADD),
+        ("assert", judge_assert, source, _ADD),
+    ):
+        kinds = [judge(sandbox, check, "", program, limits).kind for check in checks]
+        found.append((name, kinds == ["correct", "wrong answer"]))
+    return found
+
+
+def report(settings: SandboxSettings) -> tuple[list[str], bool]:
+    """Return the lines of the report, and whether programs may be run here."""
+    started = time.perf_counter()
+    sandbox = Sandbox(settings.model_copy(update={"allow_weak": True}))
+    begun = time.perf_counter() - started
+    try:
+        lines = [f"sandbox of untrusted programs (started in {begun:.2f} s)"]
+        for name, meaning in _MEANING.items():
+            reason = sandbox.layers.get(name, "not reached")
+            lines.append(f"  {'yes' if reason is None else 'no ':<4} {meaning}" + (f"  [{reason}]" if reason else ""))
+        lines += [f"  LEAK: a trial program could {leak}" for leak in sandbox.leaks] or ["  trial program: every escape failed"]
+        trials = _trials(sandbox, settings)
+        lines += [
+            f"  {'yes' if good else 'NO ':<4} style {name}: a right answer passes, a wrong one does not"
+            for name, good in trials
+        ]
+        missing = sandbox.below_minimum()
+        fit = all(good for _, good in trials)
+        if missing:
+            lines.append("below the minimum: " + "; ".join(missing))
+            lines.append(
+                "programs are refused here" if not settings.allow_weak else "run all the same: sandbox.allow_weak is set"
+            )
+        elif sandbox.layers["mount"] is None and sandbox.layers["pid"] is None:
+            lines.append("level: full")
+        else:
+            lines.append("level: no namespaces; Landlock, seccomp and limits hold (programs can see which files exist)")
+        return lines, fit and (not missing or settings.allow_weak)
+    finally:
+        sandbox.close()
+
+
+def doctor_command(argv: Sequence[str]) -> int:
+    """`reasonlab doctor`: exit status 0 when programs may be run here."""
+    parser = argparse.ArgumentParser(prog="reasonlab doctor", description="Which layers of isolation this machine gives.")
+    parser.add_argument("--off", default="", help="layers to switch off, with commas between, to see what is left")
+    parser.add_argument("--allow-weak", action="store_true", help="as sandbox.allow_weak: true")
+    flags = parser.parse_args(list(argv))
+    given = SandboxSettings.from_environment().model_dump()
+    given["off"] = [*given["off"], *filter(None, flags.off.split(","))]
+    try:
+        settings = SandboxSettings.model_validate({**given, "allow_weak": given["allow_weak"] or flags.allow_weak})
+        lines, fit = report(settings)
+    except (LabError, ValueError) as error:
+        print(f"error: {error}")
+        return 2
+    print("\n".join(lines))
+    return 0 if fit else 1
