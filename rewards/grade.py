@@ -90,8 +90,10 @@ def finished_rows(output: Path) -> int:
 
 
 def _result(row_id: Any, verdict: Verdict) -> dict[str, Any]:
-    reward = None if verdict.status == "error" else float(verdict.status == "correct")
-    return {"id": row_id, "reward": reward, **asdict(verdict)}
+    fields = asdict(verdict)
+    share = fields.pop("score")  # partial credit, where the checks pay it
+    reward = None if verdict.status == "error" else float(verdict.status == "correct") if share is None else share
+    return {"id": row_id, "reward": reward, **fields}
 
 
 def verdicts(lines: Iterator[str], pool: VerifierPool, window: int) -> Iterator[dict[str, Any]]:

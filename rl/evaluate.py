@@ -179,7 +179,7 @@ def run_evaluation(loaded: Loaded[EvalConfig]) -> dict[str, Any]:
     )
     view = StepView(total=len(problems), name=config.run.name) if rank() == 0 else None
     reward = config.reward
-    with VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, config.sandbox) as pool:
+    with VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, sandbox=config.sandbox) as pool:
         worker = RolloutWorker(
             sampler=sampler,
             tokenizer=tokenizer,

@@ -232,7 +232,7 @@ def run_training(loaded: Loaded[RunConfig], *, resume: bool = False) -> Path:
     init_distributed()
     try:
         reward = config.reward
-        with VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, config.sandbox) as pool:
+        with VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, sandbox=config.sandbox) as pool:
             state = _run(config, run, tokenizer, source, held_out, model, frozen, pool, resume)
     except BaseException as error:
         if rank() == 0:
