@@ -199,7 +199,7 @@ class Exact:
         total: Any = self.lift(Fraction(node.op == "prod"))
         saved = self.env.get(variable.value)
         for index in range(low, high + 1):
-            self.env[variable.value] = index
+            self.env[variable.value] = Fraction(index) if self.prime is None else index  # int / int would be a float
             term = self.value(body)
             total = self.reduce(total + term if node.op == "sum" else total * term)
         if saved is None:
