@@ -39,7 +39,10 @@ def test_nor_without_namespaces() -> None:
 @pytest.mark.parametrize("off", [(), NAMESPACES], ids=["all layers", "no namespaces"])
 def test_bombs_are_bounded(off: tuple[str, ...]) -> None:
     settings = SandboxSettings.model_validate({"off": off})
-    assert judge_all(settings, [case for case in CASES if case.name in SLOW])[1] == []
+    bombs = [case for case in CASES if case.name in SLOW]
+    if off:
+        bombs = bombs[::3]  # they mostly wait for their limits; the ordinary user's run below has all of them
+    assert judge_all(settings, bombs)[1] == []
 
 
 @pytest.mark.slow
