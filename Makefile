@@ -11,7 +11,7 @@ export TOKENIZERS_PARALLELISM = false
 .PHONY: help setup demo test test-fast check bench clean
 
 help:
-	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about seven minutes)"
+	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
 	@echo "make test            all tests (make test-fast: only the fast ones, under two minutes)"
 	@echo "make check           format, lint and types"
 	@echo "make bench           speed against TRL, in one run"
