@@ -3,6 +3,7 @@
 import re
 
 from rewards.math.clean import fold_unicode
+from rewards.math.vocabulary import WORD_NUMBERS
 
 _WRAPPER = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf|textit|mathit|textrm|textsf|mathsf|textnormal|operatorname|emph|"
                       r"boxed|fbox|hbox|bf|rm|it)\s*(?=[{\s])")  # fmt: skip
@@ -11,34 +12,7 @@ _CHOICE = re.compile(r"\(?\s*(?:option|choice|answer)?\s*:?\s*\(?([a-z])\)?\s*[)
 _CHOICE_WITH_TEXT = re.compile(r"\(?([A-Z])\s*[).:]\)?\s*\S.*|(?:option|choice)\s+\(?([A-Z])\)?\s*[:.,].*", re.DOTALL)
 _ARTICLES = frozenset(("the", "a", "an"))
 _SYNONYMS = {"true": "yes", "correct": "yes", "false": "no", "incorrect": "no"}
-_NUMBERS = {
-    word: str(index)
-    for index, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-            "twenty",
-        ]
-    )
-}
+_NUMBERS = {word: str(number) for word, number in WORD_NUMBERS.items()}
 
 
 def words_key(text: str) -> str:
