@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from problems.errors import LabError
+from rl.attention import NAME
 from rl.config import LoraSettings, ModelSettings
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -60,7 +61,10 @@ def load_model(settings: ModelSettings, *, trainable: bool = True) -> Any:
         raise PolicyError(f"{settings.path} holds an adapter only; make a whole model of it with `reasonlab export --merge`")
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            settings.path, revision=settings.revision, dtype=DTYPES[settings.dtype], attn_implementation=settings.attention
+            settings.path,
+            revision=settings.revision,
+            dtype=DTYPES[settings.dtype],
+            attn_implementation=NAME if settings.attention == "sdpa" else settings.attention,
         )
     except (OSError, ValueError, ImportError) as error:
         raise PolicyError(f"cannot open the model {settings.path}: {_first_line(error)}") from None

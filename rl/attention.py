@@ -1,0 +1,57 @@
+"""Attention by plan: one name for transformers' attention interface, behind which the trainer and the sampler put their own.
+
+A forward pass that is handed a `plan` runs the whole model as usual (any architecture of transformers that goes through its
+attention interface, adapters included), only each layer's attention is done by `plan.attend`. Without a plan it is SDPA.
+"""
+
+from typing import Any, Protocol
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "reasonlab"
+
+
+class AttentionPlan(Protocol):
+    """What takes the place of ordinary attention in one forward pass."""
+
+    def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
+        """Return the output [B, T, h, d] of layer number `layer`; query [B, h, T, d], key and value [B, k, T, d], rotated."""
+
+
+def attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    plan: AttentionPlan | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention as transformers calls it (transformers/integrations/sdpa_attention.py)."""
+    if plan is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
+    return plan.attend(module.layer_idx, query, key, value, scaling), None
+
+
+def with_plan(plan: AttentionPlan, device: torch.device) -> dict[str, Any]:
+    """Return the arguments that make a decoder run by `plan`; a mask of four dimensions is handed through untouched."""
+    return {"plan": plan, "attention_mask": torch.ones((1, 1, 1, 1), dtype=torch.bool, device=device), "use_cache": False}
+
+
+def can_plan(model: Any) -> bool:
+    """Whether every layer of `model` is full attention through this interface (no sliding windows, no recurrent layers)."""
+    config = model.config
+    layers = getattr(config, "layer_types", None) or []
+    return config._attn_implementation == NAME and set(layers) <= {"full_attention"} and _no_window(config)
+
+
+def _no_window(config: Any) -> bool:
+    return getattr(config, "sliding_window", None) is None or not getattr(config, "use_sliding_window", True)
+
+
+AttentionInterface.register(NAME, attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)
