@@ -16,6 +16,8 @@ from rewards.code.settings import SandboxSettings
 from rewards.shaping import RewardConfig
 
 Dtype = Literal["fp32", "bf16"]
+LOGIT_BUFFER_ELEMENTS = 2**24  # logits that exist at one time, in float32 64 MB; two such buffers are needed
+LayoutName = Literal["shared", "packed", "padded"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Sources = Annotated[tuple[AnySource, ...], Field(min_length=1)]
 
@@ -145,8 +147,12 @@ class TrainSettings(Settings):
     """The length of the run and how the work is cut."""
 
     steps: int = Field(default=100, ge=1)
-    micro_batch_tokens: int = Field(default=16_384, ge=1, description="padded tokens of one forward pass on one rank")
-    logit_chunk_tokens: int = Field(default=4096, ge=1, description="tokens whose logits exist at one time")
+    micro_batch_tokens: int = Field(default=16_384, ge=1, description="tokens of one forward pass on one rank")
+    layout: LayoutName | None = Field(
+        default=None,
+        description="shared: a group's prompt is computed once; packed: rows without padding; padded: one below the other; "
+        "default: shared where the model's attention allows it, else padded",
+    )
     threads: int | None = Field(default=None, ge=1, description="CPU threads a rank; default: cores / ranks")
     save_rollouts: bool = Field(default=True, description="keep every completion in rollouts/step-*.jsonl.gz")
 

@@ -27,7 +27,7 @@ def _observe(micro: MicroBatch, logprobs: torch.Tensor, entropy: torch.Tensor, r
     ratio = gap.exp()
     kl = result.kl.detach()[real].sum() if result.kl is not None else torch.zeros((), device=gap.device)
     loss = (result.loss.detach() * micro.weights).sum()
-    sums = [loss, real.sum(), entropy[real].sum(), kl, result.clipped_low[real].sum(), result.clipped_high[real].sum()]
+    sums = [loss, real.sum(), entropy.detach()[real].sum(), kl, result.clipped_low[real].sum(), result.clipped_high[real].sum()]
     sums += [gap.abs().sum(), ratio.sum()]
     extremes = [gap.abs().max(), -ratio.min(), ratio.max()] if len(gap) else [gap.new_full((), -torch.inf)] * 3
     return torch.stack([value.double() for value in (*sums, *extremes)])
@@ -51,15 +51,14 @@ def accumulate_gradients(
     All ranks hold the same batch and must call.
     """
     settings = config.algorithm
-    plan = plan_micro_batches([row.length for row in batch.rows], world_size(), config.train.micro_batch_tokens)[rank()]
+    plan = plan_micro_batches(batch.rows, world_size(), config.train.micro_batch_tokens, engine.layout)[rank()]
     idle = replace(batch.rows[0], token_weight=0.0)  # what a rank computes when only others have work left
     seen: torch.Tensor | None = None
     engine.engine.train()
     for number, cut in enumerate(plan):
-        micro = collate([batch.rows[i] for i in cut] or [idle], pad_id, device())
-        tokens = (micro.input_ids, micro.positions, micro.targets)
-        reference_logprobs = reference.logprobs(*tokens) if reference else None
-        logprobs, entropy = engine.logprobs(*tokens)
+        micro = collate([batch.rows[i] for i in cut] or [idle], pad_id, device(), engine.layout)
+        reference_logprobs = reference.logprobs(micro.token_rows, micro.targets) if reference else None
+        logprobs, entropy = engine.logprobs(micro.token_rows, micro.targets)
         result = token_loss(
             logprobs,
             micro.sampling_logprobs,

@@ -179,8 +179,8 @@ def test_whole_gradient_through_the_model_agrees_with_trl(trl_trainer, random_mo
     settings = AlgorithmSettings()
     groups = random_groups(vocabulary=100, count=6)
     model = load_model(ModelSettings(path=str(random_model)))
-    micro = collate(make_batch(groups, settings, MAX_TOKENS).rows, 0, torch.device("cpu"))
-    logprobs, _ = TokenLogprobs(model, 1.0, chunk_tokens=7)(micro.input_ids, micro.positions, micro.targets)
+    micro = collate(make_batch(groups, settings, MAX_TOKENS).rows, 0, torch.device("cpu"), "shared")
+    logprobs, _ = TokenLogprobs(model, 1.0)(micro.token_rows, micro.targets)
     result = token_loss(logprobs, micro.sampling_logprobs, micro.advantages, clip_low=0.2, clip_high=0.28)
     (result.loss * micro.weights).sum().backward()
 

@@ -21,9 +21,9 @@ def plain_gradients(path, lora: bool) -> dict[str, torch.Tensor]:
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.02)
     batch = make_batch(random_groups(vocabulary=100), AlgorithmSettings(), 20)
-    micro = collate(batch.rows, 0, torch.device("cpu"))
-    scorer = TokenLogprobs(model, 1.0, 1000)
-    logprobs, _ = scorer(micro.input_ids, micro.positions, micro.targets)
+    micro = collate(batch.rows, 0, torch.device("cpu"), "padded")
+    scorer = TokenLogprobs(model, 1.0)
+    logprobs, _ = scorer(micro.token_rows, micro.targets)
     result = token_loss(logprobs, micro.sampling_logprobs, micro.advantages, clip_low=0.2, clip_high=0.28)
     (result.loss * micro.weights).sum().backward()
     return {n: p.grad for n, p in scorer.named_parameters() if p.requires_grad}
