@@ -21,7 +21,10 @@ from rl.runtime import init_distributed, rank
 from rl.settings import load_config
 from rl.update import accumulate_gradients
 
-LOSS_SETTINGS: dict[str, Any] = {"top_entropy_quantile": 0.6, "correction": {"token_cap": 1.5, "sequence_mask": [0.0, 2.0]}}
+LOSS_SETTINGS: dict[str, Any] = {
+    "top_entropy_quantile": 0.6,
+    "correction": {"sequence_mask": [0.07, 2.0]},  # the ratios of these random tokens lie on both sides of 0.07
+}
 
 
 def accumulate(model_path: str, stage: int, lora: bool = False, **algorithm: Any) -> dict[str, object]:
