@@ -1,10 +1,13 @@
-"""Run under the deepspeed launcher: for every ZeRO stage, full and LoRA, accumulate the gradient of a fixed batch.
+"""Run under the deepspeed launcher: for every ZeRO stage, full and LoRA, accumulate the gradient of a fixed batch,
+and at ZeRO 2 that of other losses with a mask and a correction.
 
-gradient_worker OUTPUT MODEL    writes OUTPUT/<stage>-<full|lora>.pt
+gradient_worker OUTPUT MODEL    writes OUTPUT/<stage>-<full|lora>.pt and OUTPUT/<loss>.pt
 """
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from support import random_groups
@@ -17,8 +20,14 @@ from rl.runtime import init_distributed, rank
 from rl.settings import load_config
 from rl.update import accumulate_gradients
 
+OTHER_LOSSES = ("gspo", "cispo", "sapo", "reinforce")  # the rest share their objective with the default
+LOSS_SETTINGS: dict[str, Any] = {
+    "top_entropy_quantile": 0.6,
+    "correction": {"sequence_mask": [0.07, 2.0]},  # the ratios of these random tokens lie on both sides of 0.07
+}
 
-def accumulate(model_path: str, stage: int, lora: bool) -> dict[str, object]:
+
+def accumulate(model_path: str, stage: int, lora: bool = False, **algorithm: Any) -> dict[str, object]:
     settings = [
         f"model.path={model_path}",
         "problems=[{domain: chain}]",
@@ -26,6 +35,7 @@ def accumulate(model_path: str, stage: int, lora: bool) -> dict[str, object]:
         f"deepspeed.stage={stage}",
         "train.micro_batch_tokens=60",  # some five micro-batches in all, so ranks get different work
         *(["model.lora.r=4"] if lora else []),
+        *(f"algorithm.{key}={json.dumps(value)}" for key, value in algorithm.items()),
     ]
     config = load_config(RunConfig, [], settings).config
     torch.manual_seed(5)
@@ -52,6 +62,10 @@ def main() -> None:
             found = accumulate(model_path, stage, lora)
             if rank() == 0:
                 torch.save(found, Path(output) / f"{stage}-{'lora' if lora else 'full'}.pt")
+    for loss in OTHER_LOSSES:
+        found = accumulate(model_path, 2, loss=loss, **LOSS_SETTINGS)
+        if rank() == 0:
+            torch.save(found, Path(output) / f"{loss}.pt")
 
 
 if __name__ == "__main__":

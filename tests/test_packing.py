@@ -36,8 +36,9 @@ def rows_of(seed: int, groups: int = 4, members: int = 5, longest: int = 14, voc
                 prompt_ids=prompt,
                 completion_ids=completion,
                 sampling_logprobs=np.zeros(len(completion), np.float32),
-                advantage=float(rng.normal()),
-                token_weight=float(rng.uniform(0.1, 1)),
+                advantages=np.ones(len(completion)),
+                weights=np.ones(len(completion)),
+                entropy_weights=np.zeros(len(completion)),
             )
             rows.append(row)
     return rows
