@@ -11,12 +11,15 @@ from rewards.math.tree import EULER, IMAGINARY, INFINITY, PI, REALS, Node, Unrea
 from rewards.math.vocabulary import (
     ALIASES,
     CALLS,
+    CURRENCIES,
     FUNCTIONS,
     GREEK,
     PACKED,
     SCALES,
     WORD_NUMBERS,
 )
+
+_INFINITE = re.compile(r"(?:(positive|plus|negative|minus)\s+)?infinity")
 
 
 class Atoms(Suffixes):
@@ -34,6 +37,10 @@ class Atoms(Suffixes):
             node = self.command()
         elif token.kind == "text":
             node = self.texted()
+        elif self.at("(") and self.ahead().kind == "num" and self.ahead(2).text == ")" and self.ahead(3).text == "_":
+            digits = self.ahead().text
+            self.index += 3
+            node = self.in_base(digits)
         elif self.at("(", "[", "\\{", "]"):
             node = self.bracketed()
         elif self.at("{"):
@@ -134,6 +141,10 @@ class Atoms(Suffixes):
         if text in ("oo", "inf", "infty", "infinity", "Infinity"):
             self.index += 1
             return INFINITY
+        if text in CURRENCIES and self.ahead(1 + (self.ahead().text == ".")).kind == "num":
+            self.index += 1
+            self.take(".")
+            return Node("unit", (self.power(),), text)
         if text in GREEK or text == "theta":
             self.index += 1
             return self.subscripted(Node("sym", (), "\\" + text))
@@ -226,6 +237,8 @@ class Atoms(Suffixes):
         key = text.strip().lower()
         if key in WORD_NUMBERS:
             return number(WORD_NUMBERS[key])
+        if match := _INFINITE.fullmatch(key):
+            return Node("neg", (INFINITY,)) if match[1] in ("negative", "minus") else INFINITY
         if self.at("=", "\\approx", ":", "<", ">", "\\le", "\\ge", "\\in"):
             return Node("sym", (), key)
         raise self.unreadable(f"words where a value is expected ({key[:20]!r})")
