@@ -19,6 +19,7 @@ from rewards.math.vocabulary import (
     WORD_NUMBERS,
 )
 
+_IN_BASE = re.compile(r"([0-9A-F]+)\)_")
 _INFINITE = re.compile(r"(?:(positive|plus|negative|minus)\s+)?infinity")
 
 
@@ -37,10 +38,10 @@ class Atoms(Suffixes):
             node = self.command()
         elif token.kind == "text":
             node = self.texted()
-        elif self.at("(") and self.ahead().kind == "num" and self.ahead(2).text == ")" and self.ahead(3).text == "_":
-            digits = self.ahead().text
-            self.index += 3
-            node = self.in_base(digits)
+        elif self.at("(") and (digits := _IN_BASE.match("".join(t.text for t in self.tokens[self.index + 1 : self.index + 6]))):
+            while not self.at("_"):
+                self.index += 1
+            node = self.in_base(digits[1])
         elif self.at("(", "[", "\\{", "]"):
             node = self.bracketed()
         elif self.at("{"):
@@ -230,6 +231,8 @@ class Atoms(Suffixes):
             self.index += 1
         if not words:
             raise self.unreadable("expected a value")
+        if words in (["minus"], ["negative"]) and self.now.text == "infinity":
+            return Node("neg", (self.power(),))
         return self.from_words(" ".join(words))
 
     def from_words(self, text: str) -> Node:
@@ -252,7 +255,7 @@ class Atoms(Suffixes):
             return self.in_base(text)
         if text in FUNCTIONS and self.at("("):
             return self.function(text)
-        if re.fullmatch(r"[-+]?[\d.,/]+", text) or re.fullmatch(r"[A-Za-z]", text):
+        if re.fullmatch(r"[-+]?[\d.,/]+|[A-Za-z]", text) or re.search(r"[\\^=+]", text):
             return self.inner(text)
         return self.subscripted(self.from_words(text)) if self.at("=", ":", "\\approx", "<", ">") else self.from_words(text)
 

@@ -166,7 +166,9 @@ _ROMAN = re.compile(
     r"\\(?:mathrm|mathbf|mathsf|mathit|operatorname\*?)\s*\{\s*(?!(?:sin|cos|tan|cot|sec|csc|ln|log|exp|arc\w+|c?tg|cis|lcm|gcd|max|min|sgn)\b)"
     r"([~ ]*[A-Za-z][A-Za-z~ .]*)\}"
 )
-_WRITTEN_UNIT = re.compile(r"\\(?:mathrm|text)\s*\{\s*([A-Za-z]+(?:[ /]|\^\{?-?\d\}?|[A-Za-z])*)\s*\}")
+_WRITTEN_UNIT = re.compile(
+    r"\\(?:mathrm|text)\s*\{\s*([A-Za-z]+(?:[ /]|\\cdot(?![A-Za-z])|\\[,;]|\^\{?-?\d\}?|[A-Za-z])*)\s*\}"
+)
 _UNIT_QUOTIENT = re.compile(
     r"\\frac\s*\{\s*\\(?:mathrm|text)\s*\{([A-Za-z ]+)\}\s*\}"
     r"\s*\{\s*\\(?:mathrm|text)\s*\{([A-Za-z ]+)\}\s*(\^\s*\{?\d\}?)?\s*\}"
@@ -220,7 +222,7 @@ def _unit_text(match: re.Match[str]) -> str:
     """Return the unit that a font command or a fraction spells as one text; anything else stays as it was."""
     top, *below = (part or "" for part in match.groups())
     phrase = f"{top}/{''.join(below)}" if below else top
-    phrase = phrase.translate({ord("{"): None, ord("}"): None})
+    phrase = re.sub(r"\\[,;]|\\cdot", " ", phrase).translate({ord("{"): None, ord("}"): None})
     return rf"\text{{{phrase}}}" if measure(phrase) is not None else match[0]
 
 

@@ -436,6 +436,8 @@ def _objects(gold: Node, answer: Node, trail: Trail) -> bool:
         return _matched(_distinct(gold.args), _distinct(answer.args), trail)
     if set(kinds) <= {"set", "list"}:
         trail.rule = "collections without order"
+        if {gold.value, answer.value} == {"and", "or"}:
+            return False
         if len(gold.args) == 1 or len(answer.args) == 1:
             return len(gold.args) == len(answer.args) and equal(gold.args[0], answer.args[0], trail)
         return _matched(list(gold.args), list(answer.args), trail)

@@ -46,13 +46,15 @@ class _Parser(Commands):
         return node
 
     def separator(self) -> str | None:
-        """Take what stands between two items of a collection and return "," or "or", or None where there is nothing."""
+        """Take what stands between two items of a collection and return ",", "and" or "or", or None where there is nothing."""
         found: str | None = None
         while True:
             token = self.now
             word = token.text.strip(" ,.").lower() if token.kind in ("name", "text") else None
-            if self.at(",", ";", "&", "&&") or word == "and" or (token.kind == "text" and not word):
+            if self.at(",", ";", "&", "&&") or (token.kind == "text" and not word):
                 found = found or ","
+            elif word == "and":
+                found = "and"
             elif word == "or" or self.at("||"):
                 found = "or"
             else:
@@ -63,11 +65,13 @@ class _Parser(Commands):
         items = [self.statement()]
         kind = ","
         while separator := self.separator():
-            if separator == "or":
-                kind = "or"
+            if separator != "," and kind != "or":
+                kind = separator
             if self.now.kind == "end":
                 break
             items.append(self.statement())
+        if kind == "and" and not all(item.op == "rel" and "=" not in item.value for item in items):
+            kind = ","  # only conditions are joined; values are listed
         return items[0] if len(items) == 1 else Node("list", tuple(items), kind)
 
     def statement(self) -> Node:

@@ -48,7 +48,7 @@ _AFTER_OR = re.compile(
 )
 _PHRASE = re.compile(
     r"(?:final\s+|(?<=# )(?:the\s+)?)answer\s*(?:\*\*|__)?\s*:?\s*(?:\*\*|__)?\s*\n\s*"
-    r"|(?:final\s+answer|answer|result)\s*(?:to\s+(?:the|this)\s+\w+\s*)?(?:\*\*|__)?\s*(?:is|are|equals|=|:)\s*(?:\*\*|__)?\s*"
+    r"|(?:final\s+answer|answer|\bans|result)\s*(?:to\s+(?:the|this)\s+\w+\s*)?(?:\*\*|__)?\s*(?:is|are|equals|=|:)\s*(?:\*\*|__)?\s*"
     r"(?:therefore|thus|simply|just)?\s*:?",
     re.IGNORECASE,
 )
@@ -280,7 +280,7 @@ def _unmarked(text: str) -> tuple[list[str], str]:
     if not text:
         return [], "nothing was written"
     short = "\n" not in text and (len(text) <= MAX_BARE_CHARACTERS or " " not in text)
-    if short and not re.search(r"\banswer\b", text, re.IGNORECASE):
+    if short and not re.search(r"\bans(?:wer)?\b", text, re.IGNORECASE):
         return [text.strip("*`"), *_concluded(_last_sentence(text) or "")], "bare answer"
     if (phrase := _phrase_answer(text)) is not None:
         return _narrowed(phrase, True), "phrase"
