@@ -827,7 +827,7 @@ PAIRS: dict[str, list[tuple[str, str, bool]]] = {
         ("\\text{no solution}", "no solutions", True),
         ("\\text{None}", "none", True),
         ("3", "three", True),
-        ("-3", "negative 3", False),
+        ("-3", "negative 3", True),
         ("7", "7 units", True),
         ("7", "7\\text{ units}^2", True),
         ("7", "\\$7", True),
@@ -977,7 +977,7 @@ PAIRS: dict[str, list[tuple[str, str, bool]]] = {
         ("\\binom{10}{5}", "252", True),
         ("{10 \\choose 5}", "252", True),
         ("5!", "5*4*3*2*1", True),
-        ("{}_{5}C_{2}", "10", False),
+        ("{}_{5}C_{2}", "10", True),
         ("P(5,2)", "20", False),
         ("\\text{Monday}", "monday", True),
         ("\\text{Monday}", "Mon", False),
@@ -1634,6 +1634,9 @@ PAIRS: dict[str, list[tuple[str, str, bool]]] = {
         ("\\frac{5}{8}", "\\textbf{\\frac{5}{8}}", True),
         ("5", "\\textbf{x = 5}", True),
         ("6", "\\textbf{x = 5}", False),
+        ("120", "_{10}C_3", True),
+        ("120", "{}^{10}C_{3}", True),
+        ("120", "{}_9C_3", False),
     ],
 }
 

@@ -231,7 +231,7 @@ class Atoms(Suffixes):
             self.index += 1
         if not words:
             raise self.unreadable("expected a value")
-        if words in (["minus"], ["negative"]) and self.now.text == "infinity":
+        if words in (["minus"], ["negative"]) and (self.now.kind == "num" or self.now.text == "infinity"):
             return Node("neg", (self.power(),))
         return self.from_words(" ".join(words))
 

@@ -173,6 +173,7 @@ _UNIT_QUOTIENT = re.compile(
     r"\\frac\s*\{\s*\\(?:mathrm|text)\s*\{([A-Za-z ]+)\}\s*\}"
     r"\s*\{\s*\\(?:mathrm|text)\s*\{([A-Za-z ]+)\}\s*(\^\s*\{?\d\}?)?\s*\}"
 )
+_CHOOSE = re.compile(r"(?<![\w})\]])(?:\{\s*\})?[_^]\s*(?:\{(\d+)\}|(\d))\s*C\s*_\s*(?:\{(\d+)\}|(\d))", re.ASCII)
 _TEXT_SIGN = re.compile(r"\\text\s*\{\s*([-+])\s*\}")
 _FUNCTION = re.compile(
     r"\\(?:mathrm|mathbf|mathsf|operatorname\*?|text|rm)\s*\{\s*(sin|cos|tan|cot|csc|ln|log|exp|lcm|gcd|max|sgn|arcsin|"
@@ -262,6 +263,8 @@ def clean(text: str) -> str:
         text = text.replace("\\\\\\\\", "\\\\") if "\\begin" in text else _TWICE.sub(r"\\", text)
     text = text.replace(",\\!", ",\\! ") if ",\\!" in text else text
     text = _THOUSANDS.sub("", text)
+    if "C" in text:
+        text = _CHOOSE.sub(lambda m: rf"\binom{{{m[1] or m[2]}}}{{{m[3] or m[4]}}}", text)
     text = _SIGN_BEHIND.sub(r"\2\1", text)  # 5 € is €5
     if "$" in text:
         if text.replace("\\$", "").count("$") % 2:  # an odd dollar before a number is money
