@@ -9,16 +9,9 @@ from support import reasonlab, rollout
 from problems.errors import LabError
 from rl.batch import collate, make_batch
 from rl.bench.compare import markdown_table, read_results, result, summary
-from rl.bench.memory import short_groups
-from rl.bench.ours import OurSide
-from rl.bench.sides import Timed, row_lengths
-from rl.bench.theirs import TrlSide, trl_tensors
-from rl.bench.work import (
+from rl.bench.material import (
     SHORTEST,
-    WORKS,
     NoiseSource,
-    Work,
-    choose_works,
     hash_verdict,
     make_model,
     pool_of,
@@ -26,8 +19,12 @@ from rl.bench.work import (
     synthetic_groups,
     tail_lengths,
     tokenizer_of_size,
-    toy,
 )
+from rl.bench.memory import short_groups
+from rl.bench.ours import OurSide
+from rl.bench.sides import Timed, row_lengths
+from rl.bench.theirs import TrlSide, trl_tensors
+from rl.bench.work import WORKS, Work, choose_works, toy
 from rl.config import AlgorithmSettings
 from rl.policy import load_model, load_tokenizer
 from rl.prompts import render
@@ -218,7 +215,7 @@ def _weights(side: OurSide | TrlSide) -> torch.nn.Module:
 def test_an_error_inside_trl_is_raised_and_does_not_hang(tmp_path: Path) -> None:
     work = toy(WORKS["b"])
     model = make_model(work, tmp_path)
-    side = TrlSide(work, model, groups())  # four rollouts where the step has eight: TRL's own split fails or stops
+    side = TrlSide(work, model, groups())
     side.trainer.reward_funcs = [lambda **_: 1 / 0]
     with pytest.raises(ZeroDivisionError):
         side.step()

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rl.arguments import clearly
+from rl.bench.work import Work, choose_works, toy
 
 _EPILOG = """\
 what is compared
@@ -66,21 +67,22 @@ def bench_command(argv: Sequence[str]) -> int:
     """`reasonlab bench`."""
     flags = _parser().parse_args(list(argv))
     console = Console(highlight=False, soft_wrap=True)
+    works = choose_works(flags.work or ("b" if flags.what == "profile" else None), any_device=flags.toy)
     from rl.bench.compare import markdown_table, read_results
 
     if flags.what != "table":
         with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-            _run(flags, Path(scratch), console)
+            _run(flags, works, Path(scratch), console)
     if flags.what not in ("search", "profile"):
         console.print(markdown_table(read_results(flags.out)), markup=False)
     return 0
 
 
-def _run(flags: argparse.Namespace, scratch: Path, console: Console) -> None:
-    from rl.bench.compare import BENCHES, Session, compare
+def _run(flags: argparse.Namespace, works: Sequence[Work], scratch: Path, console: Console) -> None:
+    from rl.bench.compare import Session, compare
+    from rl.bench.material import make_model
     from rl.bench.profile import profile
     from rl.bench.search import search
-    from rl.bench.work import choose_works, make_model, toy
     from rl.runtime import init_distributed, quiet_libraries, set_threads
 
     started = time.perf_counter()
@@ -89,7 +91,6 @@ def _run(flags: argparse.Namespace, scratch: Path, console: Console) -> None:
         console.print(f"[dim]{(time.perf_counter() - started) / 60:5.1f} min[/dim] ", end="")
         console.print(line, markup=False)
 
-    works = choose_works(flags.work or ("b" if flags.what == "profile" else None), any_device=flags.toy)
     quiet_libraries()
     set_threads(flags.threads)
     init_distributed()
@@ -109,7 +110,6 @@ def _run(flags: argparse.Namespace, scratch: Path, console: Console) -> None:
             console.print(profile(work, model), markup=False)
         else:
             benches = ("update", "step", "sample") if flags.what == "all" else (flags.what,)
-            assert set(benches) <= set(BENCHES)
             for result in compare(session, benches, work, model):
                 say(
                     f"  {result['bench']}: {result['ratio_median']:.1f} times TRL's rate "

@@ -16,11 +16,12 @@ from typing import Any
 import torch
 
 from problems.errors import LabError
+from rl.bench.material import SHORTEST, pool_of, run_config, synthetic_groups
 from rl.bench.memory import SIDES
 from rl.bench.ours import OurSide
 from rl.bench.sides import Side, Timed
 from rl.bench.theirs import FASTEST, TrlSide
-from rl.bench.work import SHORTEST, Work, pool_of, run_config, synthetic_groups
+from rl.bench.work import Work
 from rl.rundir import write_atomic
 from rl.runtime import LAUNCHER_VARIABLES
 from rl.types import Group

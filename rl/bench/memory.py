@@ -19,10 +19,11 @@ from typing import Any
 
 import torch
 
+from rl.bench.material import pool_of, run_config
 from rl.bench.ours import OurSide
 from rl.bench.sides import Side
 from rl.bench.theirs import TrlSide
-from rl.bench.work import WORKS, Work, pool_of, run_config, toy
+from rl.bench.work import WORKS, Work, toy
 from rl.runtime import init_distributed, quiet_libraries, set_threads
 from rl.types import Group, Rollout
 

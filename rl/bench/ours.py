@@ -5,8 +5,9 @@ from pathlib import Path
 
 from rewards.pool import VerifierPool
 from rl.batch import make_batch
+from rl.bench.material import problems_of, run_config
 from rl.bench.sides import Timed, clock, row_lengths
-from rl.bench.work import Work, problems_of, run_config
+from rl.bench.work import Work
 from rl.engine import Engine
 from rl.policy import load_model, load_tokenizer, stop_token_ids
 from rl.rollout import Drawn, RolloutWorker, draw_groups

@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
+from rl.bench.material import pool_of, run_config
 from rl.bench.ours import OurSide
 from rl.bench.sides import clock, row_lengths, stopwatch
-from rl.bench.work import Work, pool_of, run_config
+from rl.bench.work import Work
 from rl.runtime import device
 from rl.types import Group
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rl.bench.compare import Say, rollouts_of
+from rl.bench.material import pool_of, run_config
 from rl.bench.ours import OurSide
 from rl.bench.theirs import TrlSide
-from rl.bench.work import Work, pool_of, run_config
+from rl.bench.work import Work
 
 _UPDATE: tuple[dict[str, Any], ...] = (
     {},

@@ -16,8 +16,9 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
+from rl.bench.material import problems_of, reward_of, run_config
 from rl.bench.sides import Timed, clock, row_lengths, stopwatch
-from rl.bench.work import Work, problems_of, reward_of, run_config
+from rl.bench.work import Work
 from rl.config import RunConfig
 from rl.policy import DTYPES, load_tokenizer
 from rl.types import Group
