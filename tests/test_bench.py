@@ -199,7 +199,7 @@ def test_both_sides_sample_update_and_step(work: Work, tmp_path: Path) -> None:
             assert len(side.sample().lengths) == work.rows
             assert torch.equal(before, next(p for p in _weights(side).parameters() if p.dim() > 1))
             side.update()
-            assert not torch.equal(before, next(p for p in _weights(side).parameters() if p.dim() > 1))
+            assert not torch.equal(before, next(p for p in _weights(side).parameters() if p.dim() > 1)), side
             step = side.step()
             assert len(step.lengths) == work.rows
             assert step.sample is not None

@@ -102,48 +102,56 @@ def _kind(name: str, shapes: Any, vocabulary: int) -> str:
     return "elementwise and picking"
 
 
+def stages(side: OurSide) -> tuple[dict[str, float], Sequence[Group]]:
+    """Return the seconds of each stage of one step, in order, and the groups it drew."""
+    started = clock()
+    drawn = side.draw()
+    scored = clock()
+    spent: dict[str, list[float]] = {"forward": [], "backward": [], "optimizer": []}
+    for stage, method in zip(spent, ("logprobs", "backward", "step"), strict=True):
+        setattr(side.engine, method, stopwatch(getattr(side.engine, method), spent[stage]))
+    side.learn(drawn.groups)
+    update = clock() - scored
+    short = side.worker.sampling.model_copy(update={"max_completion_tokens": 1})
+    whole, side.worker = side.worker, replace(side.worker, sampling=short)
+    prefill = side.draw().sample_seconds
+    side.worker = whole
+    parts = {stage: sum(seconds) for stage, seconds in spent.items()}
+    return {
+        "prefill": prefill,
+        "decode": drawn.sample_seconds - prefill,
+        "scoring": scored - started - drawn.sample_seconds,
+        **parts,
+        "rest of the update": update - sum(parts.values()),
+    }, drawn.sampled
+
+
 def profile(work: Work, model: Path) -> str:
     """Return the profile of one step of ours as Markdown."""
     with pool_of(work, run_config(work, model)) as pool:
         side = OurSide(work, model, pool)
         side.step()
-        engine = side.engine
-        stages: dict[str, list[float]] = {"forward": [], "backward": [], "optimizer": []}
-        started = clock()
-        drawn = side.draw()
-        sampling = drawn.sample_seconds
-        middle = clock()
-        watched = {"forward": "logprobs", "backward": "backward", "optimizer": "step"}
-        for stage, method in watched.items():
-            setattr(engine, method, stopwatch(getattr(engine, method), stages[stage]))
-        side.learn(drawn.groups)
-        ended = clock()
-        sample_kinds = kinds(side.draw, engine.policy.config.vocab_size)
-        update_kinds = kinds(lambda: side.learn(drawn.groups), engine.policy.config.vocab_size)
-        side.worker = replace(side.worker, sampling=side.worker.sampling.model_copy(update={"max_completion_tokens": 1}))
-        prefill = side.draw().sample_seconds
-    causal, dtype = engine.policy, next(engine.policy.parameters()).dtype
-    parameters = sum(p.numel() for p in causal.parameters())
-    least = floor(causal.config, parameters, drawn.sampled, dtype.itemsize)
+        spent, groups = stages(side)
+        causal = side.engine.policy
+        vocabulary = causal.config.vocab_size
+        by_kind = {"sampling": kinds(side.draw, vocabulary), "update": kinds(lambda: side.learn(groups), vocabulary)}
+    dtype = next(causal.parameters()).dtype
     hidden, inner = causal.config.hidden_size, causal.config.intermediate_size
-    decode_rate = matmul_gflops(work.rows, hidden, inner, dtype)
-    update_rate = matmul_gflops(4096, hidden, inner, dtype)
+    decode_rate, update_rate = (matmul_gflops(rows, hidden, inner, dtype) for rows in (work.rows, 4096))
     bandwidth = bandwidth_gigabytes()
-    least_sample = max(least.sample_gflop / decode_rate, least.sample_gigabytes / bandwidth)
-    least_update = least.update_gflop / update_rate
-    update = ended - middle
-    known = {stage: sum(seconds) for stage, seconds in stages.items()}
+    least = floor(causal.config, sum(p.numel() for p in causal.parameters()), groups, dtype.itemsize)
+    sampling = max(least.sample_gflop / decode_rate, least.sample_gigabytes / bandwidth)
     lines = [
-        f"Work {work.name}, {torch.get_num_threads()} threads, {dtype}: one step {ended - started:.2f} s.",
-        f"Matmul {decode_rate:.0f} GFLOP/s at {work.rows} rows, {update_rate:.0f} at 4096; memory {bandwidth:.1f} GB/s.",
+        f"Work {work.name}, {torch.get_num_threads()} threads, {dtype}. Matmul {decode_rate:.0f} GFLOP/s at {work.rows} rows, "
+        f"{update_rate:.0f} at 4096; memory {bandwidth:.1f} GB/s.",
         "",
-        "| part | seconds | at least | of which |",
-        "|---|---|---|---|",
-        f"| sampling | {sampling:.2f} | {least_sample:.2f} | prefill {prefill:.2f}, decode {sampling - prefill:.2f} |",
-        f"| scoring, waiting | {middle - started - sampling:.2f} | | |",
-        f"| update | {update:.2f} | {least_update:.2f} | {_list(known | {'rest': update - sum(known.values())})} |",
+        "| stage | seconds |",
+        "|---|---|",
+        *(f"| {stage} | {seconds:.2f} |" for stage, seconds in spent.items()),
+        f"| floor of prefill and decode | {sampling:.2f} |",
+        f"| floor of forward and backward | {least.update_gflop / update_rate:.2f} |",
         "",
-        f"Operations while sampling: {_list(sample_kinds)}; while updating: {_list(update_kinds)} (seconds of the threads).",
+        *(f"Operations of the {part}, seconds: {_list(found)}." for part, found in by_kind.items()),
     ]
     return "\n".join(lines)
 

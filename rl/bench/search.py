@@ -29,9 +29,9 @@ _SAMPLE: tuple[dict[str, Any], ...] = (
 
 
 def variants(bench: str, work: Work) -> list[dict[str, Any]]:
-    """Return the settings to try: micro-batches of all rows, a quarter and a sixteenth of them, and the others above."""
+    """Return the settings to try: those above, and micro-batches of 1/4 and 1/16 of the rows, each also in bf16."""
     cuts = [{"micro": work.rows // 4}, {"micro": max(1, work.rows // 16)}]
-    return [*_SAMPLE] if bench == "sample" else [*_UPDATE, *cuts]
+    return [*_SAMPLE] if bench == "sample" else [*_UPDATE, *cuts, *({**cut, "bf16": True} for cut in cuts)]
 
 
 def search(bench: str, work: Work, model: Path, say: Say) -> list[tuple[dict[str, Any], float | None]]:

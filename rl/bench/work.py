@@ -100,6 +100,5 @@ def toy(work: Work) -> Work:
         vocabulary=512 if work.shape and work.shape.vocabulary else None,
     )  # fmt: skip
     return replace(
-        work, shape=small, num_problems=2, group_size=4, prompt_tokens=24, mean_tokens=12, max_tokens=24, dtype="fp32",
-        needs_cuda=False,
+        work, shape=small, num_problems=2, group_size=4, prompt_tokens=24, mean_tokens=12, max_tokens=24, needs_cuda=False,
     )  # fmt: skip
