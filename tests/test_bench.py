@@ -193,7 +193,10 @@ def test_both_sides_sample_update_and_step(work: Work, tmp_path: Path) -> None:
     with pool_of(work, run_config(work, model)) as pool:
         ours = OurSide(work, model, pool)
         ours.groups = synthetic_groups(work, ours.engine.policy, ours.tokenizer, ours.config)
+        threads = torch.get_num_threads()
         theirs = TrlSide(work, model, ours.groups)
+        assert theirs.trainer.model_wrapped is theirs.trainer.model, "DDP would be a handicap for TRL"
+        assert torch.get_num_threads() == threads
         for side in (ours, theirs):
             before = next(p for p in _weights(side).parameters() if p.dim() > 1).detach().clone()
             assert len(side.sample().lengths) == work.rows
@@ -205,6 +208,7 @@ def test_both_sides_sample_update_and_step(work: Work, tmp_path: Path) -> None:
             assert step.sample is not None
             assert step.update is not None
             assert 0 < step.sample < step.sample + step.update <= step.seconds
+        assert not isinstance(theirs.trainer.model_wrapped, torch.nn.parallel.DistributedDataParallel)
         theirs.close()
 
 

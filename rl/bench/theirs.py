@@ -5,9 +5,11 @@ loop with given rollouts in the place of sampled ones, and in a whole step what 
 FASTEST holds the settings that were fastest here, see search.py.
 """
 
+import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,10 @@ from rl.bench.sides import Timed, clock, row_lengths, stopwatch
 from rl.bench.work import Work
 from rl.config import RunConfig
 from rl.policy import DTYPES, load_tokenizer
+from rl.runtime import LAUNCHER_VARIABLES
 from rl.types import Group
 
-FASTEST: dict[str, dict[str, Any]] = {"a": {}, "b": {}, "c": {}, "d": {"bf16": True}}
+FASTEST: dict[str, dict[str, Any]] = {"a": {}, "b": {}, "c": {}, "d": {"bf16": True, "micro": 16}}
 _LONGEST_RUN = 1000  # steps: more than any benchmark does
 
 
@@ -77,7 +80,7 @@ def grpo_config(work: Work, model: Path, extra: dict[str, Any]) -> Any:
     """Return TRL's settings: ours in its words, plus `extra`. `micro` in it is the rows of one forward pass."""
     ours = run_config(work, model)
     chosen = {key: value for key, value in extra.items() if key not in ("micro", "attention")}
-    micro = extra.get("micro", work.rows)
+    micro = min(extra.get("micro", work.rows), work.rows)
     settings: dict[str, Any] = {
         "output_dir": tempfile.mkdtemp(prefix="trl-"),
         "max_steps": _LONGEST_RUN,
@@ -120,6 +123,19 @@ def _model(config: RunConfig, extra: dict[str, Any]) -> Any:
     )
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hide our process group from accelerate, which would wrap TRL's model in DDP (a copy of all gradients) and set threads."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    hidden = {name: os.environ.pop(name) for name in LAUNCHER_VARIABLES & set(os.environ)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
 class TrlSide:
     """GRPOTrainer, one step at a time. An error inside its thread is raised here."""
 
@@ -140,14 +156,15 @@ class TrlSide:
             return [reward_of(work, problem, text) for problem, text in zip(asked, texts, strict=True)]
 
         self.gate, self.groups, self.work = _Gate(), groups, work
-        self.trainer = _Trainer(
-            model=_model(config, extra),
-            args=grpo_config(work, model, extra),
-            reward_funcs=correct,
-            train_dataset=Dataset.from_list([{"prompt": [{"role": "user", "content": p.prompt}]} for p in problems]),
-            processing_class=load_tokenizer(config.model),
-            callbacks=[self.gate],
-        )
+        with _alone():
+            self.trainer = _Trainer(
+                model=_model(config, extra),
+                args=grpo_config(work, model, extra),
+                reward_funcs=correct,
+                train_dataset=Dataset.from_list([{"prompt": [{"role": "user", "content": p.prompt}]} for p in problems]),
+                processing_class=load_tokenizer(config.model),
+                callbacks=[self.gate],
+            )
         self.trainer.remove_callback(PrinterCallback)
         self.prompts = [[{"role": "user", "content": problem.prompt}] for problem in problems]
         self.sampling: list[float] = []
