@@ -237,10 +237,10 @@ def test_help_and_errors_of_the_command(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_whole_benchmark_at_toy_size_writes_every_result(tmp_path: Path) -> None:
-    done = reasonlab("bench", "--toy", "--work", "c,d", "--repetitions", 2, "--threads", 1, "--out", "results", cwd=tmp_path)
+    done = reasonlab("bench", "--toy", "--work", "d", "--repetitions", 2, "--threads", 1, "--out", "results", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = read_results(tmp_path / "results")
-    assert [(r["work"], r["bench"]) for r in found] == [(w, b) for w in "cd" for b in ("step", "sample", "update")]
+    assert [(r["work"], r["bench"]) for r in found] == [("d", b) for b in ("step", "sample", "update")]
     for r in found:
         assert len(r["ours"]["seconds"]) == len(r["trl"]["seconds"]) == 2
         assert r["ratio_min"] <= r["ratio_max"]
