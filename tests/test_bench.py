@@ -23,7 +23,7 @@ from rl.bench.material import (
 from rl.bench.memory import short_groups
 from rl.bench.ours import OurSide
 from rl.bench.sides import Timed, row_lengths
-from rl.bench.theirs import TrlSide, trl_tensors
+from rl.bench.theirs import TrlSide, fastest, trl_tensors
 from rl.bench.work import WORKS, Work, choose_works, toy
 from rl.config import AlgorithmSettings
 from rl.policy import load_model, load_tokenizer
@@ -194,7 +194,7 @@ def test_both_sides_sample_update_and_step(work: Work, tmp_path: Path) -> None:
         ours = OurSide(work, model, pool)
         ours.groups = synthetic_groups(work, ours.engine.policy, ours.tokenizer, ours.config)
         threads = torch.get_num_threads()
-        theirs = TrlSide(work, model, ours.groups)
+        theirs = TrlSide(work, model, ours.groups, fastest("step", work))
         assert theirs.trainer.model_wrapped is theirs.trainer.model, "DDP would be a handicap for TRL"
         assert torch.get_num_threads() == threads
         for side in (ours, theirs):
@@ -219,7 +219,7 @@ def _weights(side: OurSide | TrlSide) -> torch.nn.Module:
 def test_an_error_inside_trl_is_raised_and_does_not_hang(tmp_path: Path) -> None:
     work = toy(WORKS["b"])
     model = make_model(work, tmp_path)
-    side = TrlSide(work, model, groups())
+    side = TrlSide(work, model, groups(), {})
     side.trainer.reward_funcs = [lambda **_: 1 / 0]
     with pytest.raises(ZeroDivisionError):
         side.step()

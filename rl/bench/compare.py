@@ -20,7 +20,7 @@ from rl.bench.material import SHORTEST, pool_of, run_config, synthetic_groups
 from rl.bench.memory import SIDES
 from rl.bench.ours import OurSide
 from rl.bench.sides import Side, Timed
-from rl.bench.theirs import FASTEST, TrlSide
+from rl.bench.theirs import TrlSide, fastest
 from rl.bench.work import Work
 from rl.rundir import write_atomic
 from rl.runtime import LAUNCHER_VARIABLES
@@ -91,7 +91,7 @@ def result(bench: str, work: Work, pairs: Pairs, part: str, memory: dict[str, di
         "memory_ratio": memory["trl"]["training"] / memory["ours"]["training"],
         "memory_ratio_whole_process": memory["trl"]["peak"] / memory["ours"]["peak"],
         "ours": {**ours, "memory_mib": memory["ours"]},
-        "trl": {**theirs, "memory_mib": memory["trl"], "settings": FASTEST[work.name]},
+        "trl": {**theirs, "memory_mib": memory["trl"], "settings": fastest(bench, work)},
         "settings": {
             "model": work.title,
             "dtype": work.dtype,
@@ -148,17 +148,17 @@ def compare(session: Session, benches: Sequence[str], work: Work, model: Path) -
     with pool_of(work, run_config(work, model)) as pool:
         ours = OurSide(work, model, pool)
         ours.groups = rollouts_of(work, ours)
-        theirs = TrlSide(work, model, ours.groups)
         rollouts = session.scratch / f"rollouts-{work.name}.pickle"
         rollouts.write_bytes(pickle.dumps(ours.groups))
         runs: dict[str, tuple[Pairs, str]] = {}
         for bench in benches:
             if bench == "sample" and "step" in benches:
                 continue
+            theirs = TrlSide(work, model, ours.groups, fastest(bench, work))
             runs[bench] = (take_turns(ours, theirs, bench, session.repetitions, session.say), "seconds")
+            theirs.close()
         if "step" in runs and "sample" in benches:
             runs["sample"] = (runs["step"][0], "sample")
-        theirs.close()
     for bench, (pairs, part) in runs.items():
         results.append(result(bench, work, pairs, part, peak_memory(session, bench, work, model, rollouts)))
         session.out.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ import torch
 from rl.bench.material import pool_of, run_config
 from rl.bench.ours import OurSide
 from rl.bench.sides import Side
-from rl.bench.theirs import TrlSide
+from rl.bench.theirs import TrlSide, fastest
 from rl.bench.work import WORKS, Work, toy
 from rl.runtime import init_distributed, quiet_libraries, set_threads
 from rl.types import Group, Rollout
@@ -81,7 +81,7 @@ def main(name: str, bench: str, work: Work, model: Path, rollouts: Path, threads
     groups = pickle.loads(rollouts.read_bytes())  # written by compare.py a moment ago
     imports = resident("VmRSS")
     with pool_of(work, run_config(work, model)) as pool:
-        side: Any = OurSide(work, model, pool, groups) if name == "ours" else TrlSide(work, model, groups)
+        side: Any = OurSide(work, model, pool, groups) if name == "ours" else TrlSide(work, model, groups, fastest(bench, work))
         return measure(side, bench, groups, imports)
 
 

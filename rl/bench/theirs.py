@@ -2,7 +2,9 @@
 
 Sampling is its `_generate` (tokenise, generate, decode), as ours counts the same three; an update is a whole turn of its
 loop with given rollouts in the place of sampled ones, and in a whole step what is left after sampling and scoring.
-FASTEST holds the settings that were fastest here, see search.py.
+FASTEST holds, by bench and work, the settings that were fastest on two cores with AVX-512 and AMX (search.py finds them);
+where nothing stands it is plain float32 with all rows in one forward pass. A static cache and bf16 exclude each other on a
+CPU (transformers' cache is float32, autocast's keys are not), and the static cache wins more of a whole step.
 """
 
 import os
@@ -26,7 +28,16 @@ from rl.policy import DTYPES, load_tokenizer
 from rl.runtime import LAUNCHER_VARIABLES
 from rl.types import Group
 
-FASTEST: dict[str, dict[str, Any]] = {"a": {}, "b": {}, "c": {}, "d": {"bf16": True, "micro": 16}}
+_STATIC: dict[str, Any] = {"generation_kwargs": {"cache_implementation": "static"}}
+FASTEST: dict[tuple[str, str], dict[str, Any]] = {
+    ("sample", "b"): _STATIC,
+    ("step", "b"): _STATIC,
+    ("update", "b"): {"bf16": True},
+    ("sample", "c"): _STATIC,
+    ("step", "c"): _STATIC,
+    ("update", "c"): {"bf16": True},
+    **{(bench, "d"): {"bf16": True, "micro": 16} for bench in ("sample", "update", "step")},
+}
 _LONGEST_RUN = 1000  # steps: more than any benchmark does
 
 
@@ -74,6 +85,11 @@ class _Gate(TrainerCallback):  # type: ignore[misc]
         self.done.release()
         self.go.acquire()
         control.should_training_stop = self.closing
+
+
+def fastest(bench: str, work: Work) -> dict[str, Any]:
+    """Return TRL's best settings for `bench` on `work`; what `extra` is in this file."""
+    return FASTEST.get((bench, work.name), {})
 
 
 def grpo_config(work: Work, model: Path, extra: dict[str, Any]) -> Any:
@@ -139,10 +155,9 @@ def _alone() -> Iterator[None]:
 class TrlSide:
     """GRPOTrainer, one step at a time. An error inside its thread is raised here."""
 
-    def __init__(self, work: Work, model: Path, groups: Sequence[Group] = (), extra: dict[str, Any] | None = None):
+    def __init__(self, work: Work, model: Path, groups: Sequence[Group], extra: dict[str, Any]):
         from datasets import Dataset
 
-        extra = FASTEST[work.name] if extra is None else extra
         config = run_config(work, model)
         source = problems_of(work, config)
         problems = [source.get("train", i) for i in range(16 * work.num_problems)]
