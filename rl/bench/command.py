@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def bench_command(argv: Sequence[str]) -> int:
     """`reasonlab bench`."""
     flags = _parser().parse_args(list(argv))
+    flags.out = flags.out or Path("bench/toy" if flags.toy else "bench/results")
     console = Console(highlight=False, soft_wrap=True)
     works = choose_works(flags.work or ("b" if flags.what == "profile" else None), any_device=flags.toy)
     from rl.bench.compare import markdown_table, read_results
