@@ -30,6 +30,8 @@ from rl.types import Group
 
 _STATIC: dict[str, Any] = {"generation_kwargs": {"cache_implementation": "static"}}
 FASTEST: dict[tuple[str, str], dict[str, Any]] = {
+    ("update", "a"): {"micro": 128},
+    ("step", "a"): {"micro": 128},
     ("sample", "b"): _STATIC,
     ("step", "b"): _STATIC,
     ("update", "b"): {"bf16": True},
