@@ -122,7 +122,7 @@ def test_stop_token_has_about_the_aimed_probability_everywhere(tmp_path: Path) -
 def test_both_sides_update_on_the_same_tokens_and_advantages() -> None:
     made = groups()
     batch = make_batch(made, AlgorithmSettings(), 8)
-    ours = {(tuple(row.prompt_ids), tuple(row.completion_ids), row.advantage) for row in batch.rows}
+    ours = {(tuple(row.prompt_ids), tuple(row.completion_ids), float(row.advantages[0])) for row in batch.rows}
     theirs = trl_tensors(made, pad_id=0)
     rows = set()
     for i, advantage in enumerate(theirs["advantages"].tolist()):
