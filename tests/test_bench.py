@@ -134,7 +134,7 @@ def test_both_sides_update_on_the_same_tokens_and_advantages() -> None:
     assert theirs["num_items_in_batch"] == batch.num_loss_tokens == 2 + 1 + 3 + 1
     assert theirs["prompt_ids"].tolist()[2] == [0, 0, 14]  # prompts are padded left, completions right
     assert theirs["completion_ids"].tolist()[1] == [13, 0, 0]
-    assert collate(batch.rows, 0, torch.device("cpu")).targets.tolist() == [11, 12, 13]
+    assert collate(batch.rows, 0, torch.device("cpu"), "shared").targets.tolist() == [11, 12, 13]
 
 
 def test_synthetic_rollouts_have_contrast_everywhere_and_the_models_own_logprobs(tmp_path: Path) -> None:
