@@ -83,7 +83,7 @@ ADVANTAGES: dict[str, Callable[[Rewards], NDArray[np.float64]]] = {
 
 
 def less_kl(rewards: Rewards, kls: Sequence[Sequence[float]], coef: float) -> list[list[float | None]]:
-    """Return rewards minus coef * KL, the k1 penalty in the reward (arXiv 1909.08593, eq. 2); None stays None.
+    """Return rewards minus coef * KL, the k1 penalty in the reward (arXiv 1909.08593); None stays None.
 
     `kls` [P][G] holds for each rollout the sum over its tokens of sampling minus reference log-probability, in nats.
     """

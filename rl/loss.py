@@ -92,7 +92,7 @@ def sequence_ratio(log_ratio: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
 def clipped(ratio: torch.Tensor, tokens: Tokens, settings: AlgorithmSettings) -> torch.Tensor:
     """Return -min(r A, clip(r) A), the clipped surrogate of PPO (arXiv 1707.06347, eq. 7).
 
-    Different bounds below and above are the clip-higher of DAPO (arXiv 2503.14476, eq. 10). `clip_two_sided` also bounds r
+    Different bounds below and above are the clip-higher of DAPO (arXiv 2503.14476, section 3.1). `clip_two_sided` also bounds r
     in the first term, where a negative advantage would let it grow without end: INTELLECT-2 (arXiv 2505.07291).
     """
     bounded = ratio if settings.clip_two_sided is None else ratio.clamp(max=settings.clip_two_sided)
