@@ -119,6 +119,11 @@ class AlgorithmSettings(Settings):
     mask_truncated: bool = Field(default=False, description="leave completions that hit the limit out of the loss")
     dynamic_sampling: bool = Field(default=True, description="drop groups whose rewards are all equal and draw others")
     max_sampling_rounds: int = Field(default=3, ge=1, description="cap on those draws a step")
+    epochs: int = Field(default=1, ge=1, description="passes of the update over the groups of a step (mu of GRPO)")
+    minibatches: int = Field(default=1, ge=1, description="optimizer steps a pass, each on its own groups and denominator")
+    old_logprobs: Literal["sampler", "recompute"] = Field(
+        default="sampler", description="denominator of the ratio: the sampler's, or one forward pass before the update"
+    )
 
     @model_validator(mode="after")
     def _contrast(self) -> "AlgorithmSettings":
@@ -127,6 +132,8 @@ class AlgorithmSettings(Settings):
                 f"group_size must be at least 2, found {self.group_size}: a group of one has no contrast, every advantage "
                 "would be 0. Usual values are 8 to 32"
             )
+        if self.minibatches > self.num_problems:
+            raise ValueError(f"minibatches {self.minibatches} are cut from groups, and there are {self.num_problems} (num_problems)")
         return self
 
 
@@ -142,13 +149,20 @@ class OptimizerSettings(Settings):
 
 
 class TrainSettings(Settings):
-    """The length of the run and how the work is cut."""
+    """The length of the run and how the work is cut.
+
+    A step is one batch of rollouts, whatever number of optimizer steps is done on it; warm-up, schedule, evaluation and
+    checkpoints count these.
+    """
 
     steps: int = Field(default=100, ge=1)
+    one_step_off: bool = Field(default=False, description="sample the next step from the weights before this update, beside it")
     micro_batch_tokens: int = Field(default=16_384, ge=1, description="padded tokens of one forward pass on one rank")
     logit_chunk_tokens: int = Field(default=4096, ge=1, description="tokens whose logits exist at one time")
     threads: int | None = Field(default=None, ge=1, description="CPU threads a rank; default: cores / ranks")
     save_rollouts: bool = Field(default=True, description="keep every completion in rollouts/step-*.jsonl.gz")
+    self_check: bool = Field(default=True, description="before the first step, compare gradient and sampler with plain torch")
+    memory_probe: bool | None = Field(default=None, description="run the longest micro-batch first; default: on a GPU")
 
 
 class DeepSpeedSettings(Settings):

@@ -1,0 +1,28 @@
+"""Log-probabilities of whole completions, forward only: the old policy's before an update, a reference's before the rewards.
+
+Rows are shared out over the ranks as in the update, and every rank ends up with all of them.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from rl.batch import collate, plan_micro_batches
+from rl.runtime import all_gather, device, rank, world_size
+from rl.types import FloatArray, Row
+
+Score = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # input_ids, positions, targets -> [N]
+
+
+@torch.no_grad()
+def completion_logprobs(score: Score, rows: Sequence[Row], micro_batch_tokens: int, pad_id: int) -> list[FloatArray]:
+    """Return the log-probabilities [T] in nats of each row's completion under `score`; all ranks must call."""
+    mine: dict[int, FloatArray] = {}
+    for cut in plan_micro_batches([row.length for row in rows], world_size(), micro_batch_tokens)[rank()]:
+        micro = collate([rows[i] for i in cut] or [rows[0]], pad_id, device())  # a rank without work left does some too
+        flat = score(micro.input_ids, micro.positions, micro.targets).float().cpu().numpy()
+        ends = np.cumsum([len(rows[i].completion_ids) for i in cut])
+        mine |= {i: flat[end - len(rows[i].completion_ids) : end] for i, end in zip(cut, ends, strict=True)}
+    found = {i: logprobs for share in all_gather(mine) for i, logprobs in share.items()}
+    return [found[i] for i in range(len(rows))]
