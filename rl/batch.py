@@ -78,6 +78,7 @@ class MicroBatch:
     positions: torch.Tensor  # [N], index into the flattened [B * T] hidden states that predict the token
     targets: torch.Tensor  # [N]
     sampling_logprobs: torch.Tensor  # [N]
+    old_logprobs: torch.Tensor  # [N]
     advantages: torch.Tensor  # [N]
     weights: torch.Tensor  # [N]
 
@@ -105,6 +106,7 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> MicroBatc
         positions=flat(positions, torch.long),
         targets=flat(targets, torch.long),
         sampling_logprobs=flat(logprobs, torch.float32),
+        old_logprobs=flat([r.sampling_logprobs if r.old_logprobs is None else r.old_logprobs for r in rows], torch.float32),
         advantages=flat(advantages, torch.float32),
         weights=flat(weights, torch.float64).float(),
     )

@@ -133,7 +133,9 @@ class AlgorithmSettings(Settings):
                 "would be 0. Usual values are 8 to 32"
             )
         if self.minibatches > self.num_problems:
-            raise ValueError(f"minibatches {self.minibatches} are cut from groups, and there are {self.num_problems} (num_problems)")
+            raise ValueError(
+                f"minibatches {self.minibatches} are cut from groups, and there are {self.num_problems} (num_problems)"
+            )
         return self
 
 

@@ -8,11 +8,11 @@ same weights, row by row. Nothing of it stays: weights, optimizer, counters and 
 Assumes that whole weights and their gradient fit on every rank, once, for a moment.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import torch
@@ -129,9 +129,7 @@ def _plain(engine: Engine, config: RunConfig) -> Iterator[_Plain]:
         model.train(training)
 
 
-def plain_gradient(
-    engine: Engine, rows: Sequence[Row], config: RunConfig
-) -> tuple[tuple[Row, ...], dict[str, torch.Tensor]]:
+def plain_gradient(engine: Engine, rows: Sequence[Row], config: RunConfig) -> tuple[tuple[Row, ...], dict[str, torch.Tensor]]:
     """Return `rows` with the model's own log-probabilities, and the gradient of their loss by name; each rank does its share.
 
     At equal log-probabilities the ratio is 1, and the gradient of a token is -weight * advantage * that of its logprob.
@@ -158,8 +156,8 @@ def plain_gradient(
     )
 
 
-def _norm(tensors: Any) -> float:
-    return float(sum(torch.linalg.vector_norm(tensor).double() ** 2 for tensor in tensors)) ** 0.5
+def _norm(tensors: Iterable[torch.Tensor]) -> float:
+    return math.sqrt(sum(float(torch.linalg.vector_norm(tensor)) ** 2 for tensor in tensors))
 
 
 def check_logprobs(engine: Engine, sampler: Sampler, prompts: Sequence[IntArray], config: RunConfig) -> None:

@@ -68,6 +68,7 @@ class Row:
     sampling_logprobs: FloatArray  # [T]
     advantage: float
     token_weight: float  # what each of its tokens counts in the sum that is the loss
+    old_logprobs: FloatArray | None = None  # [T], of the policy that the updates of a batch start from; None: the sampler's
 
     @property
     def length(self) -> int:

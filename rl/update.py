@@ -62,7 +62,7 @@ def accumulate_gradients(
         logprobs, entropy = engine.logprobs(*tokens)
         result = token_loss(
             logprobs,
-            micro.sampling_logprobs,
+            micro.old_logprobs,
             micro.advantages,
             clip_low=settings.clip_low,
             clip_high=settings.clip_high,
