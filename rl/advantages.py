@@ -50,8 +50,44 @@ def batch_standardised(rewards: Rewards) -> NDArray[np.float64]:
     return _centred(values) / (deviation + EPSILON)
 
 
+def leave_one_out(rewards: Rewards) -> NDArray[np.float64]:
+    """Reward minus the mean of the group's other rewards: RLOO (Kool et al. 2019; arXiv 2402.14740). Returns [P, G].
+
+    With n scored rollouts that is n / (n - 1) times the reward minus the mean of all.
+    """
+    values = _array(rewards)
+    counts = (~np.isnan(values)).sum(axis=1, keepdims=True)
+    result: NDArray[np.float64] = _centred(values) * (counts / np.maximum(counts - 1, 1))
+    return result
+
+
+def mean_divided(rewards: Rewards) -> NDArray[np.float64]:
+    """Centred and divided by the group's mean: MaxRL (arXiv 2602.02710). Returns [P, G].
+
+    For rewards of 0 and 1 this averages the gradient of the log-probability over the right rollouts alone. Where no rollout
+    is right there is nothing to average and all are 0; so they are wherever the mean is not above 0.
+    """
+    values = _array(rewards)
+    scored = ~np.isnan(values)
+    means = np.where(scored, values, 0).sum(axis=1, keepdims=True) / np.maximum(scored.sum(axis=1, keepdims=True), 1)
+    return _centred(values) / np.where(means > 0, means, np.inf)
+
+
 ADVANTAGES: dict[str, Callable[[Rewards], NDArray[np.float64]]] = {
     "mean": mean_centred,
     "group_std": group_standardised,
     "batch_std": batch_standardised,
+    "rloo": leave_one_out,
+    "maxrl": mean_divided,
 }
+
+
+def less_kl(rewards: Rewards, kls: Sequence[Sequence[float]], coef: float) -> list[list[float | None]]:
+    """Return rewards minus coef * KL, the k1 penalty in the reward (arXiv 1909.08593, eq. 2); None stays None.
+
+    `kls` [P][G] holds for each rollout the sum over its tokens of sampling minus reference log-probability, in nats.
+    """
+    return [
+        [None if reward is None else reward - coef * kl for reward, kl in zip(group, group_kls, strict=True)]
+        for group, group_kls in zip(rewards, kls, strict=True)
+    ]

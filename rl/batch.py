@@ -8,38 +8,57 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from problems.errors import LabError
 from rl.config import AlgorithmSettings
-from rl.loss import TOKEN_WEIGHTS
-from rl.types import Batch, Group, Row
+from rl.loss import LOSSES
+from rl.types import Batch, Group, Rollout, Row
 
 
 def make_batch(groups: Sequence[Group], settings: AlgorithmSettings, max_completion_tokens: int) -> Batch:
     """Return the rows of all `groups` with their share in the loss.
 
-    The denominator counts every scored completion (unless masked for truncation), also those whose advantage is 0: leaving
-    those out of the forward pass saves time and must not change the gradient.
+    The denominators count every scored completion (unless masked for truncation), also those whose gradient is exactly 0:
+    leaving those out of the forward pass saves time and must not change the gradient.
     """
     counted = [
-        (rollout, float(advantage))
+        (rollout, np.float64(advantage))
         for group in groups
         for rollout, advantage in zip(group.rollouts, group.advantages, strict=True)
         if rollout.reward.total is not None and not (settings.mask_truncated and rollout.completion.finish_reason == "length")
     ]
     lengths = [len(rollout.completion_ids) for rollout, _ in counted]
-    weights = TOKEN_WEIGHTS[settings.loss](lengths, max_completion_tokens) if counted else []
-    rows = tuple(
+    weights = LOSSES[settings.loss].weights(lengths, max_completion_tokens) if counted else []
+    masks = _top_entropy([rollout for rollout, _ in counted], settings.top_entropy_quantile)
+    num_active = sum(int(mask.sum()) for mask in masks)
+    every = [
         Row(
             prompt_ids=rollout.prompt_ids,
             completion_ids=rollout.completion_ids,
             sampling_logprobs=rollout.sampling_logprobs,
-            advantage=advantage,
-            token_weight=weight,
+            advantages=advantage * mask,
+            weights=np.float64(weight) * (mask | settings.kl_in_loss),
+            entropy_weights=mask / num_active if settings.entropy_coef else np.zeros(len(mask)),
         )
-        for (rollout, advantage), weight in zip(counted, weights, strict=True)
-        if advantage != 0 or settings.kl_coef
-    )
+        for (rollout, advantage), weight, mask in zip(counted, weights, masks, strict=True)
+    ]
+    rows = tuple(row for row in every if row.advantages.any() or row.entropy_weights.any() or settings.kl_in_loss)
     return Batch(rows=rows, num_loss_tokens=sum(lengths), num_skipped_rows=len(counted) - len(rows))
+
+
+def _top_entropy(rollouts: Sequence[Rollout], share: float) -> list[NDArray[np.bool_]]:
+    """Return for each token whether it is among the `share` of all tokens with the highest entropy (arXiv 2506.01939)."""
+    if share == 1:
+        return [np.ones(len(rollout.completion_ids), dtype=np.bool_) for rollout in rollouts]
+    entropies = [rollout.sampling_entropies for rollout in rollouts if rollout.sampling_entropies is not None]
+    if len(entropies) < len(rollouts):
+        raise LabError(
+            f"algorithm.top_entropy_quantile = {share:g} needs the entropies of the sampled tokens, and "
+            f"{len(rollouts) - len(entropies)} of {len(rollouts)} completions came without; set it to 1, or sample anew"
+        )
+    threshold = np.quantile(np.concatenate(entropies), 1 - share) if entropies else 0.0
+    return [values >= threshold for values in entropies]
 
 
 def plan_micro_batches(lengths: Sequence[int], world_size: int, max_tokens: int) -> list[list[list[int]]]:
@@ -81,22 +100,22 @@ class MicroBatch:
     old_logprobs: torch.Tensor  # [N]
     advantages: torch.Tensor  # [N]
     weights: torch.Tensor  # [N]
+    entropy_weights: torch.Tensor  # [N]
+    rows: torch.Tensor  # [N], number of the token's row
 
 
 def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> MicroBatch:
     """Pad `rows` and flatten their completion tokens."""
     width = max(row.length for row in rows)
     input_ids = np.full((len(rows), width), pad_id, dtype=np.int64)  # [B, T]
-    positions, targets, logprobs, advantages, weights = [], [], [], [], []
+    positions, targets, numbers = [], [], []
     for number, row in enumerate(rows):
         prompt, tokens = len(row.prompt_ids), len(row.completion_ids)
         input_ids[number, :prompt] = row.prompt_ids
         input_ids[number, prompt : row.length] = row.completion_ids
         positions.append(number * width + prompt - 1 + np.arange(tokens))
         targets.append(row.completion_ids.astype(np.int64))
-        logprobs.append(row.sampling_logprobs)
-        advantages.append(np.full(tokens, row.advantage))
-        weights.append(np.full(tokens, row.token_weight))
+        numbers.append(np.full(tokens, number))
 
     def flat(parts: list[np.ndarray], dtype: torch.dtype) -> torch.Tensor:
         return torch.as_tensor(np.concatenate(parts), dtype=dtype, device=device)
@@ -105,8 +124,10 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> MicroBatc
         input_ids=torch.as_tensor(input_ids, device=device),
         positions=flat(positions, torch.long),
         targets=flat(targets, torch.long),
-        sampling_logprobs=flat(logprobs, torch.float32),
+        sampling_logprobs=flat([row.sampling_logprobs for row in rows], torch.float32),
         old_logprobs=flat([r.sampling_logprobs if r.old_logprobs is None else r.old_logprobs for r in rows], torch.float32),
-        advantages=flat(advantages, torch.float32),
-        weights=flat(weights, torch.float64).float(),
+        advantages=flat([row.advantages for row in rows], torch.float32),
+        weights=flat([row.weights for row in rows], torch.float32),
+        entropy_weights=flat([row.entropy_weights for row in rows], torch.float32),
+        rows=flat(numbers, torch.long),
     )

@@ -4,6 +4,7 @@ Plain data and the arithmetic that must hold between the numbers; imports no tor
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -106,16 +107,64 @@ class SamplingSettings(Settings):
     max_rows: int = Field(default=512, ge=1, description="completions decoded together on one rank")
 
 
+class CorrectionSettings(Settings):
+    """Truncated importance sampling between the policy that sampled and the one the update starts from.
+
+    Each token's policy term is multiplied by exp(old - sampling log-probability), without a gradient through it.
+    """
+
+    token_cap: float | None = Field(default=2.0, ge=1, description="largest weight of a token")
+    sequence_mask: tuple[float, float] | None = Field(
+        default=None, description="completions whose geometric-mean ratio lies outside are left out, e.g. [0.99, 1.01]"
+    )
+
+    @model_validator(mode="after")
+    def _useful(self) -> "CorrectionSettings":
+        if self.token_cap is None and self.sequence_mask is None:
+            raise ValueError("correction needs token_cap or sequence_mask: weights without any bound ruin the update")
+        if self.sequence_mask is not None and not 0 <= self.sequence_mask[0] < 1 < self.sequence_mask[1]:
+            raise ValueError(f"sequence_mask must be [low, high] with 0 <= low < 1 < high, found {list(self.sequence_mask)}")
+        return self
+
+
+LossName = Literal["dapo", "grpo", "dr_grpo", "bnpo", "gspo", "cispo", "sapo", "reinforce"]
+CLIP_DEFAULTS: dict[str, tuple[float | None, float | None]] = {
+    "dapo": (0.2, 0.28),
+    "grpo": (0.2, 0.28),
+    "dr_grpo": (0.2, 0.28),
+    "bnpo": (0.2, 0.28),
+    "gspo": (3e-4, 4e-4),
+    "cispo": (None, 4.0),
+    "sapo": (None, None),
+    "reinforce": (None, None),
+}
+
+
 class AlgorithmSettings(Settings):
-    """Group-relative policy optimisation."""
+    """Group-relative policy optimisation; docs/losses.md has the settings of each paper."""
 
     num_problems: int = Field(default=32, ge=1, description="P, groups a step over all ranks")
     group_size: int = Field(default=16, description="G, completions a problem")
-    loss: Literal["dapo", "grpo", "dr_grpo"] = Field(default="dapo", description="how tokens are weighted, see rl/loss.py")
-    advantage: Literal["mean", "group_std", "batch_std"] = Field(default="mean", description="see rl/advantages.py")
-    clip_low: float = Field(default=0.2, ge=0, lt=1)
-    clip_high: float = Field(default=0.28, ge=0, description="clip-higher of DAPO")
-    kl_coef: float = Field(default=0.0, ge=0, description="weight of the k3 KL to the reference policy; 0 needs no reference")
+    loss: LossName = Field(default="dapo", description="objective and weight of a token, see rl/loss.py")
+    advantage: Literal["mean", "group_std", "batch_std", "rloo", "maxrl"] = Field(
+        default="mean", description="see rl/advantages.py"
+    )
+    clip_low: float | None = Field(
+        default=None, ge=0, lt=1, description="the ratio is clipped below 1 - this; default: by loss, 0.2 (gspo 3e-4)"
+    )
+    clip_high: float | None = Field(
+        default=None, ge=0, description="the ratio is clipped above 1 + this; default: by loss, 0.28 (gspo 4e-4, cispo 4)"
+    )
+    clip_two_sided: float | None = Field(default=None, gt=1, description="bound of the ratio where the advantage is negative")
+    kl: Literal["k1", "k2", "k3", "k3_corrected"] = Field(
+        default="k3", description="estimator of the KL to the reference policy: k1 in the reward, the others in the loss"
+    )
+    kl_coef: float = Field(default=0.0, ge=0, description="weight of that KL; 0 needs no reference")
+    entropy_coef: float = Field(default=0.0, ge=0, description="weight of the mean entropy that is added to the objective")
+    top_entropy_quantile: float = Field(
+        default=1.0, gt=0, le=1, description="share of tokens, those of highest entropy, that the policy learns from"
+    )
+    correction: CorrectionSettings | None = Field(default=None, description="for samples of a slightly different policy")
     mask_truncated: bool = Field(default=False, description="leave completions that hit the limit out of the loss")
     dynamic_sampling: bool = Field(default=True, description="drop groups whose rewards are all equal and draw others")
     max_sampling_rounds: int = Field(default=3, ge=1, description="cap on those draws a step")
@@ -125,17 +174,60 @@ class AlgorithmSettings(Settings):
         default="sampler", description="denominator of the ratio: the sampler's, or one forward pass before the update"
     )
 
+    @property
+    def ratio_bounds(self) -> tuple[float, float]:
+        """Where the importance ratio is clipped; infinite where it is not."""
+        low = -math.inf if self.clip_low is None else 1 - self.clip_low
+        high = math.inf if self.clip_high is None else 1 + self.clip_high
+        return low, high
+
+    @property
+    def kl_in_loss(self) -> bool:
+        """Whether the loss has a KL term (k1 is part of the reward)."""
+        return self.kl_coef > 0 and self.kl != "k1"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _clip_of_the_loss(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        low, high = CLIP_DEFAULTS.get(data.get("loss", "dapo"), (None, None))
+        return {"clip_low": low, "clip_high": high} | {key: value for key, value in data.items() if value is not None}
+
     @model_validator(mode="after")
-    def _contrast(self) -> "AlgorithmSettings":
+    def _consistent(self) -> "AlgorithmSettings":
+        faults = []
         if self.group_size < 2:
-            raise ValueError(
+            faults.append(
                 f"group_size must be at least 2, found {self.group_size}: a group of one has no contrast, every advantage "
                 "would be 0. Usual values are 8 to 32"
             )
         if self.minibatches > self.num_problems:
-            raise ValueError(
+            faults.append(
                 f"minibatches {self.minibatches} are cut from groups, and there are {self.num_problems} (num_problems)"
             )
+        if self.correction is not None and self.epochs * self.minibatches > 1 and self.old_logprobs == "sampler":
+            faults.append(
+                "correction weighs the policy that the updates of a batch start from against the sampler; with several "
+                "updates (epochs, minibatches) that policy must be written down: set old_logprobs: recompute"
+            )
+        unclipped = CLIP_DEFAULTS[self.loss] == (None, None)
+        if unclipped and (self.clip_low is not None or self.clip_high is not None):
+            faults.append(f"loss {self.loss} clips nothing: remove clip_low and clip_high, or choose another loss")
+        if self.clip_two_sided is not None:
+            if CLIP_DEFAULTS[self.loss][0] is None:
+                faults.append(f"clip_two_sided bounds a clipped objective, and loss {self.loss} has none: remove it")
+            elif self.clip_two_sided < self.ratio_bounds[1]:
+                faults.append(
+                    f"clip_two_sided {self.clip_two_sided:g} is below 1 + clip_high = {self.ratio_bounds[1]:g}: it would "
+                    "cut good tokens before the clip does; usual is 4"
+                )
+        if self.kl != "k3" and not self.kl_coef:
+            faults.append(f"kl {self.kl} has no effect with kl_coef 0: set kl_coef, or remove kl")
+        if self.advantage == "maxrl" and self.kl == "k1":
+            faults.append("advantage maxrl divides by the mean reward, which kl k1 can make zero or negative: use k2 or k3")
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
 
@@ -241,6 +333,10 @@ class RunConfig(Settings):
             )
         if self.reward.overlong_weight and not self.reward.overlong_buffer_tokens:
             faults.append("reward.overlong_weight needs reward.overlong_buffer_tokens above 0, or it never applies")
+        if self.reward.overlong_weight and self.algorithm.advantage == "maxrl":
+            faults.append(
+                "algorithm.advantage maxrl needs rewards of at least 0, and reward.overlong_weight makes them negative"
+            )
         if faults:
             raise ValueError("; ".join(faults))
         return self

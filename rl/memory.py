@@ -17,6 +17,7 @@ from problems.seeding import derive_seed
 from rl.config import RunConfig
 from rl.engine import Engine, Reference
 from rl.runtime import device, world_size
+from rl.scoring import made_row
 from rl.types import Batch, Row
 from rl.update import accumulate_gradients
 
@@ -66,16 +67,10 @@ def longest_rows(config: RunConfig, prompt_tokens: int, vocabulary: int) -> tupl
     completion = config.sampling.max_completion_tokens
     count = max(1, config.train.micro_batch_tokens // (prompt_tokens + completion)) * world_size()
     tokens = np.random.default_rng(derive_seed("memory probe")).integers(0, vocabulary, (count, prompt_tokens + completion))
-    return tuple(
-        Row(
-            prompt_ids=row[:prompt_tokens].astype(np.int32),
-            completion_ids=row[prompt_tokens:].astype(np.int32),
-            sampling_logprobs=np.full(completion, -np.log(vocabulary), dtype=np.float32),
-            advantage=1.0,
-            token_weight=1 / (count * completion),
-        )
-        for row in tokens
-    )
+    prompts, completions = tokens[:, :prompt_tokens].astype(np.int32), tokens[:, prompt_tokens:].astype(np.int32)
+    logprobs = np.full(completion, -np.log(vocabulary), dtype=np.float32)
+    weight = 1 / (count * completion)
+    return tuple(made_row(*ids, logprobs, 1.0, weight) for ids in zip(prompts, completions, strict=True))
 
 
 def probe_memory(

@@ -10,9 +10,22 @@ import torch
 
 from rl.batch import collate, plan_micro_batches
 from rl.runtime import all_gather, device, rank, world_size
-from rl.types import FloatArray, Row
+from rl.types import FloatArray, IntArray, Row
 
 Score = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # input_ids, positions, targets -> [N]
+
+
+def made_row(prompt: IntArray, tokens: IntArray, logprobs: FloatArray, advantage: float = 0.0, weight: float = 0.0) -> Row:
+    """Return a row whose tokens all have this advantage and weight."""
+    ones = np.ones(len(tokens))
+    return Row(
+        prompt_ids=prompt,
+        completion_ids=tokens,
+        sampling_logprobs=logprobs,
+        advantages=advantage * ones,
+        weights=weight * ones,
+        entropy_weights=0 * ones,
+    )
 
 
 @torch.no_grad()

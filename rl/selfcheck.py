@@ -24,8 +24,8 @@ from rl.config import AlgorithmSettings, RunConfig
 from rl.engine import Engine
 from rl.runtime import all_gather, device, rank, world_size
 from rl.sampler import Sample, Sampler, SampleRequest
-from rl.scoring import completion_logprobs
-from rl.types import Batch, FloatArray, IntArray, Row
+from rl.scoring import completion_logprobs, made_row
+from rl.types import Batch, IntArray, Row
 from rl.update import accumulate_gradients
 
 _ROWS_A_RANK = 4
@@ -88,18 +88,18 @@ def _remedy(config: RunConfig) -> str:
     )
 
 
-def random_rows(vocabulary: int) -> tuple[Row, ...]:
+def random_rows(vocabulary: int) -> list[Row]:
     """Return short rows of random tokens of several lengths, two to a prompt, one of them good and one bad."""
     rng = np.random.default_rng(derive_seed("self-check"))
+    count = _ROWS_A_RANK * world_size()
     rows = []
-    for number in range(_ROWS_A_RANK * world_size()):
+    for number in range(count):
         if number % 2 == 0:
             prompt = rng.integers(0, vocabulary, 3 + number % 4, dtype=np.int32)
         tokens = rng.integers(0, vocabulary, rng.integers(5, _LONGEST - 5), dtype=np.int32)
-        sign = 1.0 - 2 * (number % 2)
-        rows.append(replace(_row(prompt, tokens, np.zeros(len(tokens), np.float32)), advantage=sign))
-    total = sum(len(row.completion_ids) for row in rows)
-    return tuple(replace(row, token_weight=1 / total) for row in rows)
+        nothing = np.zeros(len(tokens), np.float32)
+        rows.append(made_row(prompt, tokens, nothing, advantage=1.0 - 2 * (number % 2), weight=1 / (count * _LONGEST)))
+    return rows
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ def plain_gradient(engine: Engine, rows: Sequence[Row], config: RunConfig) -> tu
         parameter.requires_grad_(True)
     with _plain(engine, config) as plain:
         logprobs = [plain.logprobs(row) for row in rows[rank() :: world_size()]]
-        mine = zip(rows[rank() :: world_size()], logprobs, strict=True)
-        loss = torch.stack([-row.token_weight * row.advantage * found.sum() for row, found in mine]).sum()
+        scales = [-row.weights[0] * row.advantages[0] for row in rows[rank() :: world_size()]]
+        loss = torch.stack([scale * found.sum() for scale, found in zip(scales, logprobs, strict=True)]).sum()
         gradients = torch.autograd.grad(loss, list(whole.values()))
     for parameter, before in zip(whole.values(), needed, strict=True):
         parameter.requires_grad_(before)
@@ -191,8 +191,4 @@ def sample_rows(sampler: Sampler, prompts: Sequence[IntArray], config: RunConfig
         on_sample=samples.append,
     )
     ordered = sorted(samples, key=lambda sample: (sample.request, sample.number))
-    return [_row(prompts[sample.request], sample.token_ids, sample.logprobs) for sample in ordered]
-
-
-def _row(prompt: IntArray, tokens: IntArray, logprobs: FloatArray) -> Row:
-    return Row(prompt_ids=prompt, completion_ids=tokens, sampling_logprobs=logprobs, advantage=0.0, token_weight=0.0)
+    return [made_row(prompts[sample.request], sample.token_ids, sample.logprobs) for sample in ordered]

@@ -38,6 +38,7 @@ class Rollout:
     reward: Reward
     reasoning_tokens: int
     policy_step: int
+    sampling_entropies: FloatArray | None = None  # [T], nats, of the distribution each token was drawn from
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,13 +62,17 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Row:
-    """One sequence of the batch with the weight of its tokens in the loss."""
+    """One sequence of the batch with what its tokens count in the loss.
+
+    A token outside the top-entropy mask has advantage 0; it has weight 0 too unless a KL in the loss acts on it.
+    """
 
     prompt_ids: IntArray  # [T_prompt]
     completion_ids: IntArray  # [T]
     sampling_logprobs: FloatArray  # [T]
-    advantage: float
-    token_weight: float  # what each of its tokens counts in the sum that is the loss
+    advantages: NDArray[np.float64]  # [T]
+    weights: NDArray[np.float64]  # [T], what each token counts in the sum that is the loss
+    entropy_weights: NDArray[np.float64]  # [T], what its entropy counts in the mean that is the bonus; 0 without a bonus
     old_logprobs: FloatArray | None = None  # [T], of the policy that the updates of a batch start from; None: the sampler's
 
     @property
@@ -78,7 +83,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """The rows of one optimizer step over all ranks; `num_loss_tokens` is the one global denominator."""
+    """The rows of one optimizer step over all ranks; `num_loss_tokens` counts the tokens of all that share in the loss."""
 
     rows: tuple[Row, ...]
     num_loss_tokens: int

@@ -3,32 +3,37 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from problems.errors import LabError
 from rl.batch import MicroBatch, collate, plan_micro_batches
 from rl.config import RunConfig
 from rl.engine import Engine, Reference, learning_rate
-from rl.loss import TokenLoss, token_loss
+from rl.loss import TokenLoss, Tokens, token_loss, total_loss
 from rl.runtime import device, rank, world_size
 from rl.types import Batch
 
-_SUMS = ("loss", "tokens", "entropy", "kl", "low", "high", "gap", "ratio")
+_SUMS = ("loss", "tokens", "entropy", "kl", "low", "high", "gap", "ratio", "ratio_squared", "correction", "masked")
 
 
 class NotFinite(LabError):
     """The loss became NaN or infinite."""
 
 
-def _observe(micro: MicroBatch, logprobs: torch.Tensor, entropy: torch.Tensor, result: TokenLoss) -> torch.Tensor:
-    """Return the sums of _SUMS over real tokens, then max gap, min ratio and max ratio."""
-    real = micro.weights != 0
-    gap = (logprobs.detach() - micro.sampling_logprobs)[real]
+def _observe(micro: MicroBatch, tokens: Tokens, result: TokenLoss, loss: torch.Tensor) -> torch.Tensor:
+    """Return the sums of _SUMS over tokens that count, then max gap, min ratio and max ratio of policy to sampler."""
+    real = (micro.weights != 0) | (micro.entropy_weights != 0)
+    gap = (tokens.logprobs.detach() - tokens.sampling_logprobs)[real]
     ratio = gap.exp()
-    kl = result.kl.detach()[real].sum() if result.kl is not None else torch.zeros((), device=gap.device)
-    loss = (result.loss.detach() * micro.weights).sum()
-    sums = [loss, real.sum(), entropy[real].sum(), kl, result.clipped_low[real].sum(), result.clipped_high[real].sum()]
-    sums += [gap.abs().sum(), ratio.sum()]
+
+    def total(values: torch.Tensor | None) -> torch.Tensor:
+        return gap.new_zeros(()) if values is None else values.detach()[real].sum()
+
+    masked = None if result.correction is None else result.correction == 0
+    sums = [loss.detach(), real.sum(), total(tokens.entropies), total(result.kl)]
+    sums += [total(result.clipped_low), total(result.clipped_high), gap.abs().sum(), ratio.sum(), ratio.square().sum()]
+    sums += [total(result.correction), total(masked)]
     extremes = [gap.abs().max(), -ratio.min(), ratio.max()] if len(gap) else [gap.new_full((), -torch.inf)] * 3
     return torch.stack([value.double() for value in (*sums, *extremes)])
 
@@ -52,25 +57,29 @@ def accumulate_gradients(
     """
     settings = config.algorithm
     plan = plan_micro_batches([row.length for row in batch.rows], world_size(), config.train.micro_batch_tokens)[rank()]
-    idle = replace(batch.rows[0], token_weight=0.0)  # what a rank computes when only others have work left
+    nothing = np.zeros(len(batch.rows[0].weights))
+    idle = replace(batch.rows[0], weights=nothing, entropy_weights=nothing)  # a rank's work when only others have some left
     seen: torch.Tensor | None = None
     engine.engine.train()
     for number, cut in enumerate(plan):
         micro = collate([batch.rows[i] for i in cut] or [idle], pad_id, device())
-        tokens = (micro.input_ids, micro.positions, micro.targets)
-        reference_logprobs = reference.logprobs(*tokens) if reference else None
-        logprobs, entropy = engine.logprobs(*tokens)
-        result = token_loss(
-            logprobs,
-            micro.old_logprobs,
-            micro.advantages,
-            clip_low=settings.clip_low,
-            clip_high=settings.clip_high,
+        places = (micro.input_ids, micro.positions, micro.targets)
+        reference_logprobs = reference.logprobs(*places) if reference and settings.kl_in_loss else None
+        logprobs, entropies = engine.logprobs(*places)
+        tokens = Tokens(
+            logprobs=logprobs,
+            # corrected and never written down: one update a batch, so the policy is where it started
+            old_logprobs=None if settings.correction and batch.rows[0].old_logprobs is None else micro.old_logprobs,
+            sampling_logprobs=micro.sampling_logprobs,
             reference_logprobs=reference_logprobs,
-            kl_coef=settings.kl_coef,
+            advantages=micro.advantages,
+            entropies=entropies,
+            rows=micro.rows,
         )
-        engine.backward((result.loss * micro.weights).sum(), last=number == len(plan) - 1)
-        now = _observe(micro, logprobs, entropy, result)
+        result = token_loss(tokens, settings)
+        loss = total_loss(result, tokens, micro.weights, micro.entropy_weights, settings)
+        engine.backward(loss, last=number == len(plan) - 1)
+        now = _observe(micro, tokens, result, loss)
         seen = now if seen is None else torch.cat([(seen + now)[: len(_SUMS)], torch.maximum(seen, now)[len(_SUMS) :]])
     assert seen is not None, "a batch has at least one row"
     return _reduced(seen)
@@ -103,16 +112,25 @@ def update_policy(
 def _metrics(sums: dict[str, float], extremes: list[float], config: RunConfig) -> dict[str, Any]:
     tokens = max(1.0, sums["tokens"])
     max_gap, minus_min_ratio, max_ratio = extremes
+    low, high = sums["low"] / tokens, sums["high"] / tokens
     metrics = {
         "loss": sums["loss"],
         "entropy": sums["entropy"] / tokens,
-        "clip_ratio/low_mean": sums["low"] / tokens,
-        "clip_ratio/high_mean": sums["high"] / tokens,
-        "clip_ratio/region_mean": (sums["low"] + sums["high"]) / tokens,
         "sampling/sampling_logp_difference/mean": sums["gap"] / tokens,
         "sampling/sampling_logp_difference/max": max_gap,
         "sampling/importance_sampling_ratio/min": -minus_min_ratio,
         "sampling/importance_sampling_ratio/mean": sums["ratio"] / tokens,
         "sampling/importance_sampling_ratio/max": max_ratio,
+        # Kish's effective sample size of the sampler's tokens for the policy, as a share of them
+        "sampling/effective_sample_size": sums["ratio"] ** 2 / (tokens * sums["ratio_squared"]) if sums["ratio"] else None,
     }
-    return metrics | ({"kl": sums["kl"] / tokens} if config.algorithm.kl_coef else {})
+    if config.algorithm.loss == "cispo":
+        metrics["cispo_clip_ratio"] = high
+    else:
+        metrics |= {"clip_ratio/low_mean": low, "clip_ratio/high_mean": high, "clip_ratio/region_mean": low + high}
+    if config.algorithm.kl_in_loss:
+        metrics["kl"] = sums["kl"] / tokens
+    if config.algorithm.correction:
+        metrics["correction/weight_mean"] = sums["correction"] / tokens
+        metrics["correction/masked_share"] = sums["masked"] / tokens
+    return metrics

@@ -1,10 +1,13 @@
-"""Run under the deepspeed launcher: for every ZeRO stage, full and LoRA, accumulate the gradient of a fixed batch.
+"""Run under the deepspeed launcher: for every ZeRO stage, full and LoRA, accumulate the gradient of a fixed batch,
+and at ZeRO 2 that of every loss with a mask and a correction.
 
-gradient_worker OUTPUT MODEL    writes OUTPUT/<stage>-<full|lora>.pt
+gradient_worker OUTPUT MODEL    writes OUTPUT/<stage>-<full|lora>.pt and OUTPUT/<loss>.pt
 """
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from support import random_groups
@@ -12,13 +15,16 @@ from support import random_groups
 from rl.batch import make_batch
 from rl.config import RunConfig
 from rl.engine import Engine
+from rl.loss import LOSSES
 from rl.policy import load_model, load_tokenizer
 from rl.runtime import init_distributed, rank
 from rl.settings import load_config
 from rl.update import accumulate_gradients
 
+LOSS_SETTINGS: dict[str, Any] = {"top_entropy_quantile": 0.6, "correction": {"token_cap": 1.5, "sequence_mask": [0.0, 2.0]}}
 
-def accumulate(model_path: str, stage: int, lora: bool) -> dict[str, object]:
+
+def accumulate(model_path: str, stage: int, lora: bool = False, **algorithm: Any) -> dict[str, object]:
     settings = [
         f"model.path={model_path}",
         "problems=[{domain: chain}]",
@@ -26,6 +32,7 @@ def accumulate(model_path: str, stage: int, lora: bool) -> dict[str, object]:
         f"deepspeed.stage={stage}",
         "train.micro_batch_tokens=60",  # some five micro-batches in all, so ranks get different work
         *(["model.lora.r=4"] if lora else []),
+        *(f"algorithm.{key}={json.dumps(value)}" for key, value in algorithm.items()),
     ]
     config = load_config(RunConfig, [], settings).config
     torch.manual_seed(5)
@@ -52,6 +59,10 @@ def main() -> None:
             found = accumulate(model_path, stage, lora)
             if rank() == 0:
                 torch.save(found, Path(output) / f"{stage}-{'lora' if lora else 'full'}.pt")
+    for loss in LOSSES:
+        found = accumulate(model_path, 2, loss=loss, **LOSS_SETTINGS)
+        if rank() == 0:
+            torch.save(found, Path(output) / f"{loss}.pt")
 
 
 if __name__ == "__main__":

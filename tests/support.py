@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import numpy as np
 
 from problems.types import Problem
 from rewards.types import Reward, Verdict
-from rl.types import Completion, Group, Rollout
+from rl.config import AlgorithmSettings
+from rl.types import Batch, Completion, Group, Rollout
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LAUNCHER_VARIABLES = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_SIZE"}  # set by a run inside the test process
@@ -71,7 +72,12 @@ def problem(number: int = 0) -> Problem:
 
 
 def rollout(
-    prompt: Sequence[int], completion: Sequence[int], logprobs: Sequence[float], reward: float, number: int = 0
+    prompt: Sequence[int],
+    completion: Sequence[int],
+    logprobs: Sequence[float],
+    reward: float,
+    number: int = 0,
+    entropies: Sequence[float] | None = None,
 ) -> Rollout:
     """Return a rollout with these tokens and this reward (0 or 1)."""
     verdict = Verdict(status="correct" if reward else "wrong")
@@ -84,6 +90,7 @@ def rollout(
         reward=Reward(parts={"correct": reward}, weights={"correct": 1.0}, verdict=verdict),
         reasoning_tokens=0,
         policy_step=0,
+        sampling_entropies=None if entropies is None else np.asarray(entropies, dtype=np.float32),
     )
 
 
@@ -96,11 +103,38 @@ def random_groups(vocabulary: int, count: int = 5, size: int = 4, seed: int = 0)
         members = []
         for k in range(size):
             tokens = rng.integers(8, vocabulary, rng.integers(1, 14))
-            members.append(rollout(prompt, tokens, rng.normal(-2.0, 0.5, len(tokens)), float(k % 2), number))
+            logprobs, entropies = rng.normal(-2.0, 0.5, len(tokens)), rng.gamma(2.0, 1.0, len(tokens))
+            members.append(rollout(prompt, tokens, logprobs, float(k % 2), number, entropies))
         advantages = rng.normal(size=size).astype(np.float32)
         advantages[0] = 0
         groups.append(Group(problem=members[0].problem, rollouts=tuple(members), advantages=advantages))
     return groups
+
+
+def batch_loss(scorer: Any, batch: Batch, cuts: Iterable[Sequence[int]], settings: AlgorithmSettings) -> list[Any]:
+    """Return the parts of the loss of `cuts` of the batch's rows, in the scorer's precision; the reference is the sampler."""
+    import torch
+
+    from rl.batch import collate
+    from rl.loss import Tokens, token_loss, total_loss
+
+    parts = []
+    for cut in cuts:
+        micro = collate([batch.rows[i] for i in cut], 0, torch.device("cpu"))
+        logprobs, entropies = scorer(micro.input_ids, micro.positions, micro.targets)
+        sampling = micro.sampling_logprobs.to(logprobs.dtype)
+        tokens = Tokens(
+            logprobs=logprobs,
+            old_logprobs=None if settings.correction else sampling,
+            sampling_logprobs=sampling,
+            reference_logprobs=sampling,
+            advantages=micro.advantages.to(logprobs.dtype),
+            entropies=entropies,
+            rows=micro.rows,
+        )
+        weights, entropy_weights = micro.weights.to(logprobs.dtype), micro.entropy_weights.to(logprobs.dtype)
+        parts.append(total_loss(token_loss(tokens, settings), tokens, weights, entropy_weights, settings))
+    return parts
 
 
 def truncated(member: Rollout) -> Rollout:

@@ -1,17 +1,20 @@
 """The gradient does not depend on how the work is cut. In float64, to machine precision."""
 
 import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support import random_groups, truncated
+from support import batch_loss, random_groups, rollout, truncated
 
+from problems.errors import LabError
 from rl.batch import collate, make_batch, plan_micro_batches
 from rl.config import AlgorithmSettings, ModelSettings
 from rl.logprobs import TokenLogprobs
-from rl.loss import token_loss
+from rl.loss import LOSSES
 from rl.policy import load_model
 from rl.types import Batch, Group
 
@@ -36,15 +39,11 @@ def test_a_plan_balances_tokens_over_ranks():
     assert [sum(lengths[row] for cut in share for row in cut) for share in plan] == [16, 16]
 
 
-def gradient(model, batch: Batch, cuts, chunk_tokens: int = 1000) -> torch.Tensor:
+def gradient(model, batch: Batch, cuts, settings: AlgorithmSettings, chunk_tokens: int = 1000) -> torch.Tensor:
     """Return the whole gradient of the loss over `cuts` of the batch's rows, as one vector."""
     model.zero_grad()
-    scorer = TokenLogprobs(model, 1.0, chunk_tokens)
-    for cut in cuts:
-        micro = collate([batch.rows[i] for i in cut], 0, torch.device("cpu"))
-        logprobs, _ = scorer(micro.input_ids, micro.positions, micro.targets)
-        result = token_loss(logprobs, micro.sampling_logprobs.double(), micro.advantages.double(), clip_low=0.2, clip_high=0.28)
-        (result.loss * micro.weights.double()).sum().backward()
+    for part in batch_loss(TokenLogprobs(model, 1.0, chunk_tokens), batch, cuts, settings):
+        part.backward()
     return torch.cat([p.grad.flatten() for p in model.parameters()])
 
 
@@ -58,19 +57,20 @@ def groups():
     return random_groups(vocabulary=100)
 
 
-@pytest.mark.parametrize("loss", ["dapo", "grpo", "dr_grpo"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_micro_batches_row_order_and_logit_chunks_do_not_change_the_gradient(model, groups, loss):
-    batch = make_batch(groups, AlgorithmSettings(loss=loss), 20)
+    settings = AlgorithmSettings(loss=loss)
+    batch = make_batch(groups, settings, 20)
     count = len(batch.rows)
-    whole = gradient(model, batch, [list(range(count))])
+    whole = gradient(model, batch, [list(range(count))], settings)
     shuffled = list(range(count))
     random.Random(0).shuffle(shuffled)
     planned = plan_micro_batches([row.length for row in batch.rows], 1, 40)[0]
     assert len(planned) > 3
     for cuts in ([[i] for i in range(count)], [shuffled[:4], shuffled[4:]], planned):
         # 1e-6: transformers computes rotary angles and norms in float32 even in a float64 model
-        assert torch.allclose(gradient(model, batch, cuts), whole, rtol=1e-6, atol=1e-9)
-    assert torch.allclose(gradient(model, batch, [list(range(count))], chunk_tokens=3), whole, rtol=1e-6, atol=1e-9)
+        assert torch.allclose(gradient(model, batch, cuts, settings), whole, rtol=1e-6, atol=1e-9)
+    assert torch.allclose(gradient(model, batch, [list(range(count))], settings, chunk_tokens=3), whole, rtol=1e-6, atol=1e-9)
 
 
 def test_leaving_out_rows_without_advantage_does_not_change_the_gradient(model, groups):
@@ -80,8 +80,62 @@ def test_leaving_out_rows_without_advantage_does_not_change_the_gradient(model, 
     assert len(kept.rows) == len(dropped.rows) + dropped.num_skipped_rows
     assert dropped.num_skipped_rows == len(groups)
     assert dropped.num_loss_tokens == kept.num_loss_tokens
-    first = gradient(model, dropped, [list(range(len(dropped.rows)))])
-    assert torch.allclose(first, gradient(model, kept, [list(range(len(kept.rows)))]), rtol=1e-6, atol=1e-9)
+    first = gradient(model, dropped, [list(range(len(dropped.rows)))], settings)
+    assert torch.allclose(first, gradient(model, kept, [list(range(len(kept.rows)))], settings), rtol=1e-6, atol=1e-9)
+
+
+def two_rows(**settings) -> Batch:
+    """Return the batch of completions of 2 and 3 tokens with advantages 1 and -1 under a limit of 10."""
+    members = (
+        rollout([9], [10, 11], [-1, -1], 1.0, entropies=[0.1, 0.5]),
+        rollout([9], [10, 11, 12], [-1, -1, -1], 0.0, entropies=[0.2, 0.9, 0.7]),
+    )
+    group = Group(problem=members[0].problem, rollouts=members, advantages=np.array([1, -1], dtype=np.float32))
+    return make_batch([group], AlgorithmSettings(**settings), 10)
+
+
+def test_only_the_tokens_of_highest_entropy_count_and_the_denominator_stays():
+    # quantile 0.4 of 0.1 0.2 0.5 0.7 0.9: at 1.6, 0.2 + 0.6 * 0.3 = 0.38; three tokens lie above
+    first, second = two_rows(top_entropy_quantile=0.6).rows
+    assert first.weights.tolist() == [0, 1 / 5]
+    assert first.advantages.tolist() == [0, 1]
+    assert second.weights.tolist() == [0, 1 / 5, 1 / 5]
+    assert second.advantages.tolist() == [0, -1, -1]
+
+
+def test_a_row_without_a_token_that_counts_is_left_out():
+    # quantile 0.6: at 2.4, 0.5 + 0.4 * 0.2 = 0.58; only 0.9 and 0.7 lie above
+    batch = two_rows(top_entropy_quantile=0.4)
+    assert [row.weights.tolist() for row in batch.rows] == [[0, 1 / 5, 1 / 5]]
+    assert (batch.num_skipped_rows, batch.num_loss_tokens) == (1, 5)
+
+
+def test_a_kl_in_the_loss_acts_on_tokens_outside_the_mask_too():
+    # as in TRL: the mask is for the policy's objective
+    first, second = two_rows(top_entropy_quantile=0.4, kl_coef=0.1).rows
+    assert first.weights.tolist() == [1 / 5] * 2
+    assert first.advantages.tolist() == [0, 0]
+    assert second.advantages.tolist() == [0, -1, -1]
+
+
+def test_the_entropy_bonus_is_a_mean_over_the_tokens_that_count():
+    assert [row.entropy_weights.tolist() for row in two_rows(entropy_coef=0.1, loss="grpo").rows] == [[0.2] * 2, [0.2] * 3]
+    masked = two_rows(entropy_coef=0.1, top_entropy_quantile=0.4)
+    assert [row.entropy_weights.tolist() for row in masked.rows] == [[0, 0.5, 0.5]]
+    assert not any(row.entropy_weights.any() for row in two_rows().rows)
+
+
+def test_rows_without_advantage_stay_where_the_entropy_bonus_acts_on_them(groups):
+    batch = make_batch(groups, AlgorithmSettings(entropy_coef=0.1), 20)
+    assert batch.num_skipped_rows == 0
+    assert sum(row.entropy_weights.sum() for row in batch.rows) == pytest.approx(1)
+
+
+def test_a_top_entropy_mask_without_entropies_is_refused(groups):
+    member = replace(groups[0].rollouts[0], sampling_entropies=None)
+    group = replace(groups[0], rollouts=(member, *groups[0].rollouts[1:]))
+    with pytest.raises(LabError, match=r"1 of 4 completions came without; set it to 1"):
+        make_batch([group], AlgorithmSettings(top_entropy_quantile=0.2), 20)
 
 
 def test_truncated_completions_leave_numerator_and_denominator(groups):
@@ -95,7 +149,9 @@ def test_truncated_completions_leave_numerator_and_denominator(groups):
     masked = make_batch([first], AlgorithmSettings(mask_truncated=True), 20)
     assert masked.num_loss_tokens == counted.num_loss_tokens - len(cut_short.completion_ids)
     assert len(masked.rows) == len(counted.rows) - 1
-    assert sum(row.token_weight for row in masked.rows) > sum(row.token_weight for row in counted.rows[1:])
+    # without its tokens the others share the whole of 1 among fewer
+    share = counted.num_loss_tokens / masked.num_loss_tokens
+    assert [row.weights[0] for row in masked.rows] == pytest.approx([row.weights[0] * share for row in counted.rows[1:]])
 
 
 def test_padding_and_entropy(model, groups):

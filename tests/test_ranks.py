@@ -2,36 +2,34 @@
 
 import pytest
 import torch
-from support import REPOSITORY, launch, random_groups
+from gradient_worker import LOSS_SETTINGS
+from support import REPOSITORY, batch_loss, launch, random_groups
 
-from rl.batch import collate, make_batch
+from rl.batch import make_batch
 from rl.config import AlgorithmSettings, LoraSettings, ModelSettings
 from rl.logprobs import TokenLogprobs
-from rl.loss import token_loss
+from rl.loss import LOSSES
 from rl.policy import load_model
 
 pytestmark = pytest.mark.slow
 
 
-def plain_gradients(path, lora: bool) -> dict[str, torch.Tensor]:
+def plain_gradients(path, lora: bool, settings: AlgorithmSettings) -> dict[str, torch.Tensor]:
     """Return the gradients by plain torch, in one piece, without DeepSpeed."""
     torch.manual_seed(5)
     model = load_model(ModelSettings(path=str(path), lora=LoraSettings(r=4) if lora else None))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.02)
-    batch = make_batch(random_groups(vocabulary=100), AlgorithmSettings(), 20)
-    micro = collate(batch.rows, 0, torch.device("cpu"))
+    batch = make_batch(random_groups(vocabulary=100), settings, 20)
     scorer = TokenLogprobs(model, 1.0, 1000)
-    logprobs, _ = scorer(micro.input_ids, micro.positions, micro.targets)
-    result = token_loss(logprobs, micro.sampling_logprobs, micro.advantages, clip_low=0.2, clip_high=0.28)
-    (result.loss * micro.weights).sum().backward()
+    batch_loss(scorer, batch, [range(len(batch.rows))], settings)[0].backward()
     return {n: p.grad for n, p in scorer.named_parameters() if p.requires_grad}
 
 
 @pytest.fixture(scope="module")
 def expected(random_model):
-    return {lora: plain_gradients(random_model, lora) for lora in (False, True)}
+    return {lora: plain_gradients(random_model, lora, AlgorithmSettings()) for lora in (False, True)}
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["1 rank", "2 ranks"])
@@ -47,7 +45,16 @@ def found(request, random_model, tmp_path_factory):
 @pytest.mark.parametrize("kind", ["full", "lora"])
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 def test_gradient_is_the_same_on_any_number_of_ranks_and_any_zero_stage(found, expected, stage, kind):
-    result, wanted = torch.load(found / f"{stage}-{kind}.pt"), expected[kind == "lora"]
+    check(torch.load(found / f"{stage}-{kind}.pt"), expected[kind == "lora"])
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_has_the_same_gradient_on_any_number_of_ranks(found, random_model, loss):
+    settings = AlgorithmSettings(loss=loss, **LOSS_SETTINGS)
+    check(torch.load(found / f"{loss}.pt"), plain_gradients(random_model, False, settings))
+
+
+def check(result, wanted):
     assert set(result["gradients"]) == set(wanted)
     for name, gradient in wanted.items():
         assert torch.allclose(result["gradients"][name], gradient, rtol=1e-4, atol=1e-7), name
