@@ -53,7 +53,7 @@ def rollout_metrics(drawn: Drawn) -> dict[str, Any]:
     metrics["groups/trained"] = len(drawn.groups)
     metrics["groups/rounds"] = drawn.rounds
     metrics["sampling/staleness"] = drawn.staleness
-    return metrics
+    return metrics | ({} if drawn.kl is None else {"kl": drawn.kl})
 
 
 def over_updates(updates: Sequence[dict[str, Any]]) -> dict[str, Any]:

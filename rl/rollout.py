@@ -36,6 +36,7 @@ class Drawn:
     sample_seconds: float
     score_seconds: float  # waiting for verdicts after the last completion ended
     step: int = 0  # that the batch is for, counted from 0
+    kl: float | None = None  # to the reference, nats a token, where it is taken from the reward
 
     @property
     def staleness(self) -> float | None:

@@ -1,14 +1,18 @@
-"""Log-probabilities of whole completions, forward only: the old policy's before an update, a reference's before the rewards.
+"""Log-probabilities of whole completions, forward only: the old policy's before an update, the reference's before advantages.
 
 Rows are shared out over the ranks as in the update, and every rank ends up with all of them.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
+from rl.advantages import ADVANTAGES, less_kl
 from rl.batch import collate, plan_micro_batches
+from rl.config import RunConfig
+from rl.rollout import Drawn
 from rl.runtime import all_gather, device, rank, world_size
 from rl.types import FloatArray, IntArray, Row
 
@@ -39,3 +43,22 @@ def completion_logprobs(score: Score, rows: Sequence[Row], micro_batch_tokens: i
         mine |= {i: flat[end - len(rows[i].completion_ids) : end] for i, end in zip(cut, ends, strict=True)}
     found = {i: logprobs for share in all_gather(mine) for i, logprobs in share.items()}
     return [found[i] for i in range(len(rows))]
+
+
+def charge_kl(drawn: Drawn, reference: Score, config: RunConfig, pad_id: int) -> Drawn:
+    """Take the KL to the reference out of the rewards of what was kept, and compute advantages again; all ranks must call.
+
+    Which groups are kept was decided by the verifier's rewards alone.
+    """
+    rollouts = [rollout for group in drawn.groups for rollout in group.rollouts]
+    if not rollouts:
+        return drawn
+    rows = [made_row(r.prompt_ids, r.completion_ids, r.sampling_logprobs) for r in rollouts]
+    found = completion_logprobs(reference, rows, config.train.micro_batch_tokens, pad_id)
+    kls = iter([float((r.sampling_logprobs - theirs).sum()) for r, theirs in zip(rollouts, found, strict=True)])
+    by_group = [[next(kls) for _ in group.rollouts] for group in drawn.groups]
+    rewards = less_kl([[r.reward.total for r in g.rollouts] for g in drawn.groups], by_group, config.algorithm.kl_coef)
+    advantages = ADVANTAGES[config.algorithm.advantage](rewards)
+    groups = [replace(g, advantages=row.astype("float32")) for g, row in zip(drawn.groups, advantages, strict=True)]
+    kl = sum(map(sum, by_group)) / sum(len(r.completion_ids) for r in rollouts)
+    return replace(drawn, groups=tuple(groups), kl=kl)

@@ -39,7 +39,7 @@ from rl.rollout import Drawn, RolloutWorker, draw_groups
 from rl.rundir import RunDirectory, RunDirectoryError, write_atomic
 from rl.runtime import LAUNCHER_VARIABLES, init_distributed, quiet_libraries, rank, set_threads, world_size
 from rl.sampler import Sampler
-from rl.scoring import completion_logprobs
+from rl.scoring import charge_kl, completion_logprobs
 from rl.selfcheck import self_check
 from rl.settings import Loaded, describe, parse_yaml
 from rl.stats import mean
@@ -78,6 +78,8 @@ def train(parts: Parts, state: TrainState) -> TrainState:
         drawn = draw_groups(
             parts.worker, parts.source, config.algorithm, seed, state.step, state.cursor, first=parts.ahead.take()
         )
+        if parts.reference is not None and config.algorithm.kl == "k1":
+            drawn = charge_kl(drawn, parts.reference.logprobs, config, parts.tokenizer.pad_token_id)
         batches = [
             make_batch(part, config.algorithm, config.sampling.max_completion_tokens) for part in minibatches(parts, drawn)
         ]
