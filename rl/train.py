@@ -80,9 +80,8 @@ def train(parts: Parts, state: TrainState) -> TrainState:
         )
         if parts.reference is not None and config.algorithm.kl == "k1":
             drawn = charge_kl(drawn, parts.reference.logprobs, config, parts.tokenizer.pad_token_id)
-        batches = [
-            make_batch(part, config.algorithm, config.sampling.max_completion_tokens) for part in minibatches(parts, drawn)
-        ]
+        parts_of_it = minibatches(drawn.groups, config.algorithm.minibatches)
+        batches = [make_batch(part, config.algorithm, config.sampling.max_completion_tokens) for part in parts_of_it]
         updating = time.perf_counter()
         with parts.ahead.beside(state.step + 1, drawn.cursor):
             update = optimize(parts, batches, state.step)
@@ -107,9 +106,8 @@ def train(parts: Parts, state: TrainState) -> TrainState:
     return state
 
 
-def minibatches(parts: Parts, drawn: Drawn) -> list[tuple[Group, ...]]:
+def minibatches(groups: Sequence[Group], count: int) -> list[Sequence[Group]]:
     """Cut the groups of a step, in order, into the nearly equal parts that one optimizer step each learns from."""
-    count, groups = parts.config.algorithm.minibatches, drawn.groups
     edges = [len(groups) * i // count for i in range(count + 1)]
     return [groups[start:end] for start, end in pairwise(edges) if end > start]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from support import random_groups
+from support import REPOSITORY, random_groups
 
 from problems.errors import LabError
 from rl.batch import make_batch
@@ -59,16 +59,19 @@ class Divided(Engine):
         self.engine.optimizer.loss_scale_config.cur_scale = 65536
 
 
-def prepare(kind: type[Engine], path: str, stage: int, dtype: str) -> tuple[Engine, Sampler, RunConfig]:
+def prepare(
+    kind: type[Engine], path: str, stage: int, dtype: str, file: Path | None = None
+) -> tuple[Engine, Sampler, RunConfig]:
     settings = [f"model.path={path}", "problems=[{domain: chain}]", "run.name=unused", f"model.dtype={dtype}"]
     settings += [f"deepspeed.stage={stage}", "train.micro_batch_tokens=60", "sampling.max_completion_tokens=24"]
+    settings += [f"deepspeed.config={file}"] if file else []
     config = load_config(RunConfig, [], settings).config
     engine = kind(load_model(config.model), config)
     return engine, Sampler(model=engine.sampling_model, pad_id=0, stop_ids=frozenset([1]), max_rows=8), config
 
 
-def said(kind: type[Engine], path: str, stage: int, dtype: str) -> str | None:
-    engine, sampler, config = prepare(kind, path, stage, dtype)
+def said(kind: type[Engine], path: str, stage: int, dtype: str, file: Path | None = None) -> str | None:
+    engine, sampler, config = prepare(kind, path, stage, dtype, file)
     try:
         self_check(engine, sampler, PROMPTS, config)
     except LabError as error:
@@ -120,6 +123,8 @@ def main() -> None:
                 "checked": trained(path, stage, dtype, True),
                 "unchecked": trained(path, stage, dtype, False),
             }
+    for file in sorted((REPOSITORY / "configs" / "deepspeed").glob("*.json")):
+        found[file.name] = {"sound": said(Engine, path, int(file.name.removeprefix("zero")[0]), "fp32", file)}
     for stage in (0, 3):
         found[f"{stage}-fp32"]["sampler"] = said_of_another_sampler(path, stage)
         found[f"{stage}-fp32"]["trainer"] = said(Sharpened, path, stage, "fp32")

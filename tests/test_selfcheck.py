@@ -26,6 +26,11 @@ def test_a_sound_engine_passes_and_training_goes_on_as_if_unchecked(found, stage
     assert found[stage]["checked"] == found[stage]["unchecked"]
 
 
+@pytest.mark.parametrize("name", ["zero2.json", "zero3.json", "zero2-offload.json", "zero3-offload.json"])
+def test_every_deepspeed_config_of_ours_passes_offload_included(found, name):
+    assert found[name]["sound"] is None
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_doubled_loss_is_caught_at_every_stage(found, stage):
     message = found[stage]["doubled"]
