@@ -29,6 +29,7 @@ from rewards.types import Verdict
 
 Item = tuple[Problem, str]
 _START_SECONDS = 30.0  # a new interpreter on a loaded machine
+_START_TRIES = 3  # in a row and without a verdict between them; then it will not start at all
 
 
 class WorkerDied(Exception):
@@ -36,7 +37,11 @@ class WorkerDied(Exception):
 
 
 class WorkerUnusable(Exception):
-    """The worker process did not start, or said something that is no verdict: the grader's fault."""
+    """The worker process said something that is no verdict: the grader's fault."""
+
+
+class WorkerNotStarted(Exception):
+    """The worker process did not start: the grader's fault."""
 
 
 class _Worker:
@@ -62,12 +67,12 @@ class _Worker:
         self.writing.register(self.stdin, selectors.EVENT_WRITE)
 
     def ask(self, request: bytes, timeout_seconds: float) -> Verdict:
-        """Send one line and return the verdict that answers it; raises TimeoutError, WorkerDied or WorkerUnusable."""
+        """Send one line and return the verdict that answers it; raises one of FAILURES."""
         if not self.ready:  # starting up is not the answer's time
             try:
                 self._read_line(time.monotonic() + _START_SECONDS)
             except (TimeoutError, WorkerDied):
-                raise WorkerUnusable("the verifier process did not start, see its error output") from None
+                raise WorkerNotStarted("the verifier process did not start, see its error output") from None
             self.ready = True
         deadline = time.monotonic() + timeout_seconds
         self._write(request, deadline)
@@ -111,6 +116,9 @@ class _Worker:
                 pipe.close()
 
 
+FAILURES = (TimeoutError, WorkerDied, WorkerUnusable, WorkerNotStarted)
+
+
 class VerifierPool:
     """Grades (problem, completion) pairs in `workers` processes that run `module`. Use as a context manager."""
 
@@ -128,6 +136,7 @@ class VerifierPool:
         self.module = module
         self._closed = False
         self.restarts = 0
+        self._failed_starts = 0
         self._queue: queue.SimpleQueue[tuple[Future[Verdict], bytes, float] | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._serve, daemon=True, name=f"verifier-{i}") for i in range(workers)]
         for thread in self._threads:
@@ -187,9 +196,14 @@ class VerifierPool:
     def _decide(self, worker: _Worker, request: bytes, seconds: float) -> tuple[Verdict, _Worker]:
         """Return the verdict on `request` and the worker for the next one."""
         for _ in range(2):
+            if self._failed_starts >= _START_TRIES:
+                return Verdict(status="error", detail="the verifier processes do not start, see their error output"), worker
             try:
-                return worker.ask(request, seconds), worker
-            except (TimeoutError, WorkerDied, WorkerUnusable) as failure:
+                verdict = worker.ask(request, seconds)
+                self._failed_starts = 0
+                return verdict, worker
+            except FAILURES as failure:
+                self._failed_starts += isinstance(failure, WorkerNotStarted)
                 worker.kill()
                 verdict = self._blame(failure, worker.process.returncode, seconds)
                 self.restarts += 1
@@ -199,7 +213,7 @@ class VerifierPool:
         return verdict, worker
 
     def _blame(self, failure: Exception, exit_status: int, seconds: float) -> Verdict:
-        if isinstance(failure, WorkerUnusable):
+        if isinstance(failure, WorkerUnusable | WorkerNotStarted):
             return Verdict(status="error", detail=str(failure))
         if isinstance(failure, WorkerDied):
             return Verdict(status="timeout", detail=f"the verifier process died twice (exit status {exit_status})")

@@ -32,7 +32,8 @@ def attention(
 ) -> tuple[torch.Tensor, None]:
     """Attention as transformers calls it (transformers/integrations/sdpa_attention.py)."""
     if plan is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        output: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        return output
     scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
     return plan.attend(module.layer_idx, query, key, value, scaling), None
 
@@ -43,14 +44,12 @@ def with_plan(plan: AttentionPlan, device: torch.device) -> dict[str, Any]:
 
 
 def can_plan(model: Any) -> bool:
-    """Whether every layer of `model` is full attention through this interface (no sliding windows, no recurrent layers)."""
+    """Whether every layer of `model` is plain full attention through this interface: no windows, recurrence or dropout."""
     config = model.config
     layers = getattr(config, "layer_types", None) or []
-    return config._attn_implementation == NAME and set(layers) <= {"full_attention"} and _no_window(config)
-
-
-def _no_window(config: Any) -> bool:
-    return getattr(config, "sliding_window", None) is None or not getattr(config, "use_sliding_window", True)
+    windows = getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)
+    dropout = getattr(config, "attention_dropout", 0.0) or getattr(config, "attn_pdrop", 0.0)
+    return config._attn_implementation == NAME and set(layers) <= {"full_attention"} and not windows and not dropout
 
 
 AttentionInterface.register(NAME, attention)

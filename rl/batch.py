@@ -1,18 +1,20 @@
-"""From groups to the rows of one optimizer step, and from rows to padded micro-batches for each rank.
+"""From groups to the rows of one optimizer step, and from rows to micro-batches for each rank.
 
 Every rank holds the same groups and makes the same plan, so nothing about the cut has to be communicated.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from problems.errors import LabError
-from rl.config import AlgorithmSettings
+from rl.config import AlgorithmSettings, LayoutName
 from rl.loss import LOSSES
+from rl.packing import TokenRows, by_prompt, pack, pad
 from rl.types import Batch, Group, Rollout, Row
 
 
@@ -61,73 +63,95 @@ def _top_entropy(rollouts: Sequence[Rollout], share: float) -> list[NDArray[np.b
     return [values >= threshold for values in entropies]
 
 
-def plan_micro_batches(lengths: Sequence[int], world_size: int, max_tokens: int) -> list[list[list[int]]]:
+def plan_micro_batches(rows: Sequence[Row], world_size: int, max_tokens: int, layout: LayoutName) -> list[list[list[int]]]:
     """Cut rows into micro-batches: plan[rank][i] lists row numbers, every rank has the same number of micro-batches.
 
-    Rows are dealt by length, longest first, each to the rank with the fewest tokens so far. A micro-batch holds rows of
-    similar length and at most `max_tokens` padded tokens (a single longer row is one alone). Ranks that run out get empty
-    micro-batches, because every rank must take part in each collective of the backward pass.
+    Pieces (rows; with shared prompts as many of a group as fit) are dealt longest first, each to the rank with the fewest
+    tokens so far, and gathered into micro-batches of at most `max_tokens` computed tokens (a longer row is one alone). Ranks
+    that run out get empty micro-batches, because every rank must take part in each collective of the backward pass.
     """
-    shares: list[list[int]] = [[] for _ in range(world_size)]
+    pieces = _pieces(rows, world_size, max_tokens) if layout == "shared" else [[number] for number in range(len(rows))]
+    shares: list[list[list[int]]] = [[] for _ in range(world_size)]
     loads = [0] * world_size
-    for row in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+    for piece in sorted(pieces, key=lambda piece: (-_tokens(rows, piece), piece[0])):
         rank = loads.index(min(loads))
-        shares[rank].append(row)
-        loads[rank] += lengths[row]
-    plan: list[list[list[int]]] = []
-    for share in shares:
-        cuts: list[list[int]] = []
-        for row in share:  # longest first, so the first row of a micro-batch sets its width
-            if not cuts or lengths[cuts[-1][0]] * (len(cuts[-1]) + 1) > max_tokens:
-                cuts.append([])
-            cuts[-1].append(row)
-        plan.append(cuts)
+        shares[rank].append(piece)
+        loads[rank] += _tokens(rows, piece)
+    plan = [_filled(rows, share, max_tokens, layout) for share in shares]
     most = max(len(cuts) for cuts in plan)
     return [cuts + [[] for _ in range(most - len(cuts))] for cuts in plan]
 
 
+def _tokens(rows: Sequence[Row], piece: Sequence[int]) -> int:
+    """Return the tokens of rows that share a prompt, which counts once."""
+    return len(rows[piece[0]].prompt_ids) + sum(len(rows[number].completion_ids) for number in piece)
+
+
+def _pieces(rows: Sequence[Row], world_size: int, max_tokens: int) -> list[list[int]]:
+    """Cut groups where they are longer than a micro-batch, or than a rank's share of the tokens."""
+    groups = by_prompt(rows)
+    share = -(-sum(_tokens(rows, group) for group in groups) // world_size)
+    limit = min(max_tokens, share + max(len(row.prompt_ids) for row in rows))  # a cut repeats a prompt
+    pieces: list[list[int]] = []
+    for group in groups:
+        begun = False
+        for number in group:
+            if begun and _tokens(rows, [*pieces[-1], number]) <= limit:
+                pieces[-1].append(number)
+            else:
+                pieces.append([number])
+            begun = True
+    return pieces
+
+
+def _filled(rows: Sequence[Row], pieces: list[list[int]], max_tokens: int, layout: LayoutName) -> list[list[int]]:
+    """Gather pieces, which come longest first, into micro-batches."""
+    cuts: list[list[int]] = []
+    sizes: list[int] = []
+    for piece in pieces:
+        size = _tokens(rows, piece)
+        if layout == "padded":  # the first row of a micro-batch is its longest and sets its width: only the newest may grow
+            open_cuts = [len(cuts) - 1] if cuts and rows[cuts[-1][0]].length * (len(cuts[-1]) + 1) <= max_tokens else []
+        else:
+            open_cuts = [number for number, used in enumerate(sizes) if used + size <= max_tokens]
+        if not open_cuts:
+            cuts.append([])
+            sizes.append(0)
+            open_cuts = [len(cuts) - 1]
+        cuts[open_cuts[0]] += piece
+        sizes[open_cuts[0]] += size
+    return cuts
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MicroBatch:
-    """Right-padded rows, and flat arrays over their N completion tokens.
+    """Rows laid out for the decoder, and flat arrays over their N completion tokens."""
 
-    Padding stands right of everything that counts and attention is causal, so no attention mask is needed.
-    """
-
-    input_ids: torch.Tensor  # [B, T]
-    positions: torch.Tensor  # [N], index into the flattened [B * T] hidden states that predict the token
+    token_rows: TokenRows
     targets: torch.Tensor  # [N]
+    rows: torch.Tensor  # [N], number of the row in the micro-batch
     sampling_logprobs: torch.Tensor  # [N]
     old_logprobs: torch.Tensor  # [N]
     advantages: torch.Tensor  # [N]
     weights: torch.Tensor  # [N]
     entropy_weights: torch.Tensor  # [N]
-    rows: torch.Tensor  # [N], number of the token's row
 
 
-def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> MicroBatch:
-    """Pad `rows` and flatten their completion tokens."""
-    width = max(row.length for row in rows)
-    input_ids = np.full((len(rows), width), pad_id, dtype=np.int64)  # [B, T]
-    positions, targets, numbers = [], [], []
-    for number, row in enumerate(rows):
-        prompt, tokens = len(row.prompt_ids), len(row.completion_ids)
-        input_ids[number, :prompt] = row.prompt_ids
-        input_ids[number, prompt : row.length] = row.completion_ids
-        positions.append(number * width + prompt - 1 + np.arange(tokens))
-        targets.append(row.completion_ids.astype(np.int64))
-        numbers.append(np.full(tokens, number))
+def collate(rows: Sequence[Row], pad_id: int, device: torch.device, layout: LayoutName) -> MicroBatch:
+    """Lay `rows` out and flatten their completion tokens."""
+    token_rows = pad(rows, pad_id, device) if layout == "padded" else pack(rows, device, share_prompts=layout == "shared")
+    lengths = [len(row.completion_ids) for row in rows]
 
-    def flat(parts: list[np.ndarray], dtype: torch.dtype) -> torch.Tensor:
+    def flat(parts: Sequence[Any], dtype: torch.dtype) -> torch.Tensor:
         return torch.as_tensor(np.concatenate(parts), dtype=dtype, device=device)
 
     return MicroBatch(
-        input_ids=torch.as_tensor(input_ids, device=device),
-        positions=flat(positions, torch.long),
-        targets=flat(targets, torch.long),
+        token_rows=token_rows,
+        targets=flat([row.completion_ids for row in rows], torch.long),
+        rows=torch.as_tensor(np.repeat(np.arange(len(rows)), lengths), device=device),
         sampling_logprobs=flat([row.sampling_logprobs for row in rows], torch.float32),
         old_logprobs=flat([r.sampling_logprobs if r.old_logprobs is None else r.old_logprobs for r in rows], torch.float32),
         advantages=flat([row.advantages for row in rows], torch.float32),
         weights=flat([row.weights for row in rows], torch.float32),
         entropy_weights=flat([row.entropy_weights for row in rows], torch.float32),
-        rows=flat(numbers, torch.long),
     )

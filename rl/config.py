@@ -17,6 +17,8 @@ from rewards.code.settings import SandboxSettings
 from rewards.shaping import RewardConfig
 
 Dtype = Literal["fp32", "bf16"]
+LOGIT_BUFFER_ELEMENTS = 2**24  # logits that exist at one time, in float32 64 MB; two such buffers are needed
+LayoutName = Literal["shared", "packed", "padded"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Sources = Annotated[tuple[AnySource, ...], Field(min_length=1)]
 
@@ -251,8 +253,12 @@ class TrainSettings(Settings):
 
     steps: int = Field(default=100, ge=1)
     one_step_off: bool = Field(default=False, description="sample the next step from the weights before this update, beside it")
-    micro_batch_tokens: int = Field(default=16_384, ge=1, description="padded tokens of one forward pass on one rank")
-    logit_chunk_tokens: int = Field(default=4096, ge=1, description="tokens whose logits exist at one time")
+    micro_batch_tokens: int = Field(default=16_384, ge=1, description="tokens of one forward pass on one rank")
+    layout: LayoutName | None = Field(
+        default=None,
+        description="shared: a group's prompt is computed once; packed: rows without padding; padded: one below the other; "
+        "default: shared where the model's attention allows it, else padded",
+    )
     threads: int | None = Field(default=None, ge=1, description="CPU threads a rank; default: cores / ranks")
     save_rollouts: bool = Field(default=True, description="keep every completion in rollouts/step-*.jsonl.gz")
     self_check: bool = Field(default=True, description="before the first step, compare gradient and sampler with plain torch")

@@ -15,8 +15,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from rl.config import RunConfig, check_deepspeed_file
+from rl.attention import can_plan
+from rl.config import LayoutName, RunConfig, check_deepspeed_file
 from rl.logprobs import TokenLogprobs
+from rl.packing import TokenRows
+from rl.policy import PolicyError
 from rl.runtime import device, world_size
 
 # of DeepSpeed's engine, moved by a step (deepspeed 0.19.8, runtime/engine.py, _take_model_step and step)
@@ -64,6 +67,17 @@ def _frozen_copy(model: nn.Module, policy: nn.Module) -> Any:
     return copy.deepcopy(model, shared).requires_grad_(False)
 
 
+def choose_layout(model: Any, wanted: LayoutName | None) -> LayoutName:
+    """Return how rows are laid out for `model`; raises PolicyError for a layout its attention cannot do."""
+    planned = can_plan(model)
+    if wanted in ("shared", "packed") and not planned:
+        raise PolicyError(
+            f"train.layout={wanted} needs model.attention=sdpa and a model whose layers are all full attention without "
+            f"dropout; this one ({model.config.model_type}) is not: leave train.layout out, or use padded"
+        )
+    return wanted or ("shared" if planned else "padded")
+
+
 class Engine:
     """The policy under DeepSpeed."""
 
@@ -72,9 +86,10 @@ class Engine:
 
         self.config = config
         self.stage = config.deepspeed.stage
-        policy = TokenLogprobs(model, config.sampling.temperature, config.train.logit_chunk_tokens).to(device())
+        policy = TokenLogprobs(model, config.sampling.temperature).to(device())
         self._copy = copy.deepcopy(model).to(device()).requires_grad_(False) if self.stage == 3 else None
         self._before = _frozen_copy(model if self._copy is None else self._copy, model) if config.train.one_step_off else None
+        self.layout = choose_layout(model, config.train.layout)
         trainable = [p for p in policy.parameters() if p.requires_grad]
         settings = config.optimizer
         self._adamw = torch.optim.AdamW(
@@ -104,9 +119,9 @@ class Engine:
                 kept.copy_(now)
         return self._before
 
-    def logprobs(self, input_ids: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor) -> Any:
+    def logprobs(self, rows: TokenRows, targets: torch.Tensor) -> Any:
         """Return log-probabilities and entropies [N] of `targets`, see TokenLogprobs.forward."""
-        return self.engine(input_ids, positions, targets)
+        return self.engine(rows, targets)
 
     def backward(self, loss: torch.Tensor, *, last: bool) -> None:
         """Add the gradient of this rank's part of the loss; `last` says that no micro-batch follows in this step."""
@@ -247,12 +262,12 @@ class Reference:
         self.frozen = None
         if model is not None:
             config = engine.config
-            self.frozen = TokenLogprobs(model, config.sampling.temperature, config.train.logit_chunk_tokens).to(device())
+            self.frozen = TokenLogprobs(model, config.sampling.temperature).to(device())
 
     @torch.no_grad()
-    def logprobs(self, input_ids: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor) -> Any:
+    def logprobs(self, rows: TokenRows, targets: torch.Tensor) -> Any:
         """Return the reference's log-probabilities of `targets` [N]."""
         if self.frozen is not None:
-            return self.frozen(input_ids, positions, targets)[0]
+            return self.frozen(rows, targets)[0]
         with self.engine.policy.disable_adapter():
-            return self.engine.logprobs(input_ids, positions, targets)[0]
+            return self.engine.logprobs(rows, targets)[0]

@@ -1,14 +1,17 @@
 """Log-probabilities and entropies of chosen tokens without ever holding all logits.
 
-The decoder runs on whole rows, the LM head only where a completion token is predicted, and there in chunks that are
-computed again in the backward pass: logits of at most `chunk` tokens exist at one time.
+The decoder runs on whole rows, the LM head only where a completion token is predicted, and there a buffer of logits at a
+time: they are computed again in the backward pass, where they turn into their own gradient in place.
 """
 
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
+
+from rl.attention import with_plan
+from rl.config import LOGIT_BUFFER_ELEMENTS
+from rl.packing import TokenRows
 
 
 def base_causal_lm(model: nn.Module) -> Any:
@@ -16,43 +19,89 @@ def base_causal_lm(model: nn.Module) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
 
 
+class _HeadLogprobs(torch.autograd.Function):
+    """(hidden [N, H], weight [V, H], bias [V] or None, targets [N]) -> (log-probabilities [N], entropies [N])."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,
+        temperature: float,
+        buffer_elements: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        wide = torch.promote_types(hidden.dtype, torch.float32)
+        logprobs, entropies, normalisers = (torch.empty(len(targets), dtype=wide, device=hidden.device) for _ in range(3))
+        for part in _parts(len(targets), max(1, buffer_elements // len(weight))):
+            logits = _logits(hidden[part], weight, bias, temperature)
+            normalisers[part] = torch.logsumexp(logits, -1)
+            logprobs[part] = logits.gather(-1, targets[part, None])[:, 0] - normalisers[part]
+            logits -= normalisers[part, None]
+            entropies[part] = -torch.linalg.vecdot(logits.exp(), logits)
+        ctx.save_for_backward(hidden, weight, bias, targets, entropies, normalisers)
+        ctx.temperature, ctx.buffer_elements = temperature, buffer_elements
+        ctx.set_materialize_grads(False)
+        return logprobs, entropies
+
+    @staticmethod
+    def backward(ctx: Any, d_logprobs: Any, d_entropies: Any) -> Any:  # type: ignore[override]
+        if d_logprobs is None and d_entropies is None:
+            return (None,) * 6
+        hidden, weight, bias, targets, entropies, normalisers = ctx.saved_tensors
+        d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        d_bias = torch.zeros_like(bias) if bias is not None and ctx.needs_input_grad[2] else None
+        for part in _parts(len(targets), max(1, ctx.buffer_elements // len(weight))):
+            log_p = _logits(hidden[part], weight, bias, ctx.temperature).sub_(normalisers[part, None])
+            # d logprob of target t / d logit v = [v = t] - p_v;  d entropy / d logit v = -p_v (log p_v + entropy)
+            if d_entropies is None:
+                d_logits = log_p.exp_().mul_(-d_logprobs[part, None])
+            else:
+                p = log_p.exp()
+                d_logits = log_p.add_(entropies[part, None]).mul_(-d_entropies[part, None])
+                if d_logprobs is not None:
+                    d_logits -= d_logprobs[part, None]
+                d_logits *= p
+            if d_logprobs is not None:
+                d_logits.scatter_add_(-1, targets[part, None], d_logprobs[part, None])
+            d_logits = d_logits.div_(ctx.temperature).to(weight.dtype)
+            if d_hidden is not None:
+                d_hidden[part] = d_logits @ weight
+            if d_weight is not None:
+                d_weight.addmm_(d_logits.T, hidden[part])
+            if d_bias is not None:
+                d_bias += d_logits.sum(0)
+        return d_hidden, d_weight, d_bias, None, None, None
+
+
+def _parts(count: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, count, size)]
+
+
+def _logits(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, temperature: float) -> torch.Tensor:
+    logits = nn.functional.linear(hidden, weight, bias)
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).div_(temperature)
+
+
 class TokenLogprobs(nn.Module):
     """A causal LM seen as a function from rows and target tokens to log-probabilities. This is what DeepSpeed wraps."""
 
-    def __init__(self, model: nn.Module, temperature: float, chunk_tokens: int):
+    def __init__(self, model: nn.Module, temperature: float, buffer_elements: int = LOGIT_BUFFER_ELEMENTS):
         super().__init__()
         self.model = model
         self.temperature = temperature
-        self.chunk_tokens = chunk_tokens
+        self.buffer_elements = buffer_elements
 
-    def _chunk(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        logits = base_causal_lm(self.model).get_output_embeddings()(hidden)  # [n, V]
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / self.temperature
-        normaliser = torch.logsumexp(logits, dim=-1)
-        logprobs = logits.gather(-1, targets[:, None])[:, 0] - normaliser
-        with torch.no_grad():
-            probabilities = torch.softmax(logits, dim=-1)
-            entropy = normaliser - (probabilities * logits).sum(-1)
-        return logprobs, entropy
-
-    def forward(
-        self, input_ids: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (log-probability of each target in nats with gradient [N], entropy of its distribution [N]).
-
-        `input_ids` [B, T] are right-padded rows; `positions` [N] index the flattened [B * T] states that predict `targets`.
-        """
-        decoder = base_causal_lm(self.model).get_decoder()
-        hidden = decoder(input_ids=input_ids, use_cache=False).last_hidden_state  # [B, T, H]
-        chosen = hidden.flatten(0, 1)[positions]  # [N, H]
-        logprobs, entropies = [], []
-        for start in range(0, len(targets), self.chunk_tokens):
-            part = slice(start, start + self.chunk_tokens)
-            single = len(targets) <= self.chunk_tokens
-            if torch.is_grad_enabled() and not single:
-                result = checkpoint(self._chunk, chosen[part], targets[part], use_reentrant=False)
-            else:
-                result = self._chunk(chosen[part], targets[part])
-            logprobs.append(result[0])
-            entropies.append(result[1])
-        return torch.cat(logprobs), torch.cat(entropies)
+    def forward(self, rows: TokenRows, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (log-probability of each target in nats [N], entropy of its distribution [N]), both with gradient."""
+        causal_lm = base_causal_lm(self.model)
+        plan = with_plan(rows.layout, rows.input_ids.device) if rows.layout is not None else {"use_cache": False}
+        output = causal_lm.get_decoder()(input_ids=rows.input_ids, position_ids=rows.position_ids, **plan)
+        chosen = output.last_hidden_state.flatten(0, 1)[rows.positions]  # [N, H]
+        head = causal_lm.get_output_embeddings()
+        found: tuple[torch.Tensor, torch.Tensor] = _HeadLogprobs.apply(
+            chosen, head.weight, head.bias, targets, self.temperature, self.buffer_elements
+        )
+        return found

@@ -22,7 +22,7 @@ from rl.types import Batch, Row
 from rl.update import accumulate_gradients
 
 _SETTINGS = (
-    "lower train.micro_batch_tokens (activations), train.logit_chunk_tokens (logits) or sampling.max_rows (the sampler's "
+    "lower train.micro_batch_tokens (activations) or sampling.max_rows (the sampler's "
     "cache), set model.gradient_checkpointing=true, shard or offload more (deepspeed.stage, "
     "deepspeed.config=configs/deepspeed/zero2-offload.json), or lower sampling.max_completion_tokens"
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.errors import LabError
-from rl.config import RunConfig, check_world
+from rl.config import LOGIT_BUFFER_ELEMENTS, RunConfig, check_world
 
 GIB = 2**30
 
@@ -102,7 +102,7 @@ def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> di
         "gradients": trained * width / (world_size if stage >= 2 else 1) / GIB,
         "optimizer": trained * (12 if width == 2 else 8) / (world_size if stage >= 1 else 1) / GIB,
         "activations of a micro-batch": tokens * kept_per_token / GIB,
-        "logits of a chunk": 3 * min(config.train.logit_chunk_tokens, tokens) * shape.vocabulary * 4 / GIB,
+        "logits of a buffer": 2 * min(LOGIT_BUFFER_ELEMENTS, tokens * shape.vocabulary) * 4 / GIB,
         "KV cache while sampling, at full length": shape.cache_bytes(waves * config.sampling.max_completion_tokens, width)
         / GIB,
     }
@@ -140,7 +140,7 @@ def describe_plan(config: RunConfig) -> str:
     lines.append("  memory a rank, estimated:")
     lines += [f"    {value:9.3f} GiB  {name}" for name, value in parts.items() if value]
     sampling = parts["KV cache while sampling, at full length"]
-    training = parts["gradients"] + parts["activations of a micro-batch"] + parts["logits of a chunk"]
+    training = parts["gradients"] + parts["activations of a micro-batch"] + parts["logits of a buffer"]
     steady = sum(parts.values()) - sampling - training
     lines.append(f"    {steady + max(sampling, training):9.3f} GiB  at the peak (sampling and training do not overlap)")
     lines.append("  to plan for N ranks: WORLD_SIZE=N reasonlab train --dry-run ...")

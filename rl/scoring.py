@@ -11,12 +11,13 @@ import torch
 
 from rl.advantages import ADVANTAGES, less_kl
 from rl.batch import collate, plan_micro_batches
-from rl.config import RunConfig
+from rl.config import LayoutName, RunConfig
+from rl.packing import TokenRows
 from rl.rollout import Drawn
 from rl.runtime import all_gather, device, rank, world_size
 from rl.types import FloatArray, IntArray, Row
 
-Score = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # input_ids, positions, targets -> [N]
+Score = Callable[[TokenRows, torch.Tensor], torch.Tensor]  # rows as they are laid out, targets [N] -> [N]
 
 
 def made_row(prompt: IntArray, tokens: IntArray, logprobs: FloatArray, advantage: float = 0.0, weight: float = 0.0) -> Row:
@@ -33,19 +34,21 @@ def made_row(prompt: IntArray, tokens: IntArray, logprobs: FloatArray, advantage
 
 
 @torch.no_grad()
-def completion_logprobs(score: Score, rows: Sequence[Row], micro_batch_tokens: int, pad_id: int) -> list[FloatArray]:
+def completion_logprobs(
+    score: Score, rows: Sequence[Row], micro_batch_tokens: int, layout: LayoutName, pad_id: int
+) -> list[FloatArray]:
     """Return the log-probabilities [T] in nats of each row's completion under `score`; all ranks must call."""
     mine: dict[int, FloatArray] = {}
-    for cut in plan_micro_batches([row.length for row in rows], world_size(), micro_batch_tokens)[rank()]:
-        micro = collate([rows[i] for i in cut] or [rows[0]], pad_id, device())  # a rank without work left does some too
-        flat = score(micro.input_ids, micro.positions, micro.targets).float().cpu().numpy()
+    for cut in plan_micro_batches(rows, world_size(), micro_batch_tokens, layout)[rank()]:
+        micro = collate([rows[i] for i in cut] or [rows[0]], pad_id, device(), layout)  # a rank without work left does some too
+        flat = score(micro.token_rows, micro.targets).float().cpu().numpy()
         ends = np.cumsum([len(rows[i].completion_ids) for i in cut])
         mine |= {i: flat[end - len(rows[i].completion_ids) : end] for i, end in zip(cut, ends, strict=True)}
     found = {i: logprobs for share in all_gather(mine) for i, logprobs in share.items()}
     return [found[i] for i in range(len(rows))]
 
 
-def charge_kl(drawn: Drawn, reference: Score, config: RunConfig, pad_id: int) -> Drawn:
+def charge_kl(drawn: Drawn, reference: Score, config: RunConfig, layout: LayoutName, pad_id: int) -> Drawn:
     """Take the KL to the reference out of the rewards of what was kept, and compute advantages again; all ranks must call.
 
     Which groups are kept was decided by the verifier's rewards alone.
@@ -54,7 +57,7 @@ def charge_kl(drawn: Drawn, reference: Score, config: RunConfig, pad_id: int) ->
     if not rollouts:
         return drawn
     rows = [made_row(r.prompt_ids, r.completion_ids, r.sampling_logprobs) for r in rollouts]
-    found = completion_logprobs(reference, rows, config.train.micro_batch_tokens, pad_id)
+    found = completion_logprobs(reference, rows, config.train.micro_batch_tokens, layout, pad_id)
     kls = iter([float((r.sampling_logprobs - theirs).sum()) for r, theirs in zip(rollouts, found, strict=True)])
     by_group = [[next(kls) for _ in group.rollouts] for group in drawn.groups]
     rewards = less_kl([[r.reward.total for r in g.rollouts] for g in drawn.groups], by_group, config.algorithm.kl_coef)

@@ -164,12 +164,13 @@ def check_logprobs(engine: Engine, sampler: Sampler, prompts: Sequence[IntArray]
     """Raise SelfCheckFailed unless sampler, engine and plain torch give a few sampled tokens the same log-probabilities."""
     rows = sample_rows(sampler, prompts, config)
     engine.engine.eval()
-    trained = completion_logprobs(lambda *at: engine.logprobs(*at)[0], rows, config.train.micro_batch_tokens, sampler.pad_id)
+    tokens, layout = config.train.micro_batch_tokens, engine.layout
+    trained = completion_logprobs(lambda *at: engine.logprobs(*at)[0], rows, tokens, layout, sampler.pad_id)
     with torch.no_grad(), _plain(engine, config) as plain:
         expected = [plain.logprobs(row).cpu().numpy() for row in rows]
     for what, found, remedy in (
         ("the sampler's", [row.sampling_logprobs for row in rows], "model.attention=eager switches its attention off"),
-        ("the trainer's", trained, "model.attention=eager switches its attention off"),
+        ("the trainer's", trained, "train.layout=padded switches its attention off, model.attention=eager all of it"),
     ):
         gap = float(np.abs(np.concatenate(found) - np.concatenate(expected)).mean())
         if not gap <= _LOGPROB_TOLERANCE[config.model.dtype]:

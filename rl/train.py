@@ -79,7 +79,7 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             parts.worker, parts.source, config.algorithm, seed, state.step, state.cursor, first=parts.ahead.take()
         )
         if parts.reference is not None and config.algorithm.kl == "k1":
-            drawn = charge_kl(drawn, parts.reference.logprobs, config, parts.tokenizer.pad_token_id)
+            drawn = charge_kl(drawn, parts.reference.logprobs, config, parts.engine.layout, parts.tokenizer.pad_token_id)
         parts_of_it = minibatches(drawn.groups, config.algorithm.minibatches)
         batches = [make_batch(part, config.algorithm, config.sampling.max_completion_tokens) for part in parts_of_it]
         updating = time.perf_counter()
@@ -128,7 +128,7 @@ def with_old_logprobs(parts: Parts, batch: Batch) -> Batch:
     """Return the batch with the trainer's own log-probabilities, before any update, as the ratio's denominator."""
     parts.engine.engine.eval()
     tokens, pad_id = parts.config.train.micro_batch_tokens, parts.tokenizer.pad_token_id
-    found = completion_logprobs(lambda *at: parts.engine.logprobs(*at)[0], batch.rows, tokens, pad_id)
+    found = completion_logprobs(lambda *at: parts.engine.logprobs(*at)[0], batch.rows, tokens, parts.engine.layout, pad_id)
     rows = tuple(replace(row, old_logprobs=old) for row, old in zip(batch.rows, found, strict=True))
     return replace(batch, rows=rows)
 

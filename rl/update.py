@@ -70,16 +70,15 @@ def accumulate_gradients(
     All ranks hold the same batch and must call.
     """
     settings = config.algorithm
-    plan = plan_micro_batches([row.length for row in batch.rows], world_size(), config.train.micro_batch_tokens)[rank()]
+    plan = plan_micro_batches(batch.rows, world_size(), config.train.micro_batch_tokens, engine.layout)[rank()]
     nothing = np.zeros(len(batch.rows[0].weights))
     idle = replace(batch.rows[0], weights=nothing, entropy_weights=nothing)  # a rank's work when only others have some left
     seen: torch.Tensor | None = None
     engine.engine.train()
     for number, cut in enumerate(plan):
-        micro = collate([batch.rows[i] for i in cut] or [idle], pad_id, device())
-        places = (micro.input_ids, micro.positions, micro.targets)
-        reference_logprobs = reference.logprobs(*places) if reference and settings.kl_in_loss else None
-        logprobs, entropies = engine.logprobs(*places)
+        micro = collate([batch.rows[i] for i in cut] or [idle], pad_id, device(), engine.layout)
+        reference_logprobs = reference.logprobs(micro.token_rows, micro.targets) if reference and settings.kl_in_loss else None
+        logprobs, entropies = engine.logprobs(micro.token_rows, micro.targets)
         tokens = Tokens(
             logprobs=logprobs,
             # corrected and never written down: one update a batch, so the policy is where it started

@@ -111,7 +111,9 @@ def random_groups(vocabulary: int, count: int = 5, size: int = 4, seed: int = 0)
     return groups
 
 
-def batch_loss(scorer: Any, batch: Batch, cuts: Iterable[Sequence[int]], settings: AlgorithmSettings) -> list[Any]:
+def batch_loss(
+    scorer: Any, batch: Batch, cuts: Iterable[Sequence[int]], settings: AlgorithmSettings, layout: str = "shared"
+) -> list[Any]:
     """Return the parts of the loss of `cuts` of the batch's rows, in the scorer's precision; the reference is the sampler."""
     import torch
 
@@ -120,8 +122,8 @@ def batch_loss(scorer: Any, batch: Batch, cuts: Iterable[Sequence[int]], setting
 
     parts = []
     for cut in cuts:
-        micro = collate([batch.rows[i] for i in cut], 0, torch.device("cpu"))
-        logprobs, entropies = scorer(micro.input_ids, micro.positions, micro.targets)
+        micro = collate([batch.rows[i] for i in cut], 0, torch.device("cpu"), layout)
+        logprobs, entropies = scorer(micro.token_rows, micro.targets)
         sampling = micro.sampling_logprobs.to(logprobs.dtype)
         tokens = Tokens(
             logprobs=logprobs,

@@ -16,33 +16,65 @@ from rl.config import AlgorithmSettings, ModelSettings
 from rl.logprobs import TokenLogprobs
 from rl.loss import LOSSES
 from rl.policy import load_model
-from rl.types import Batch, Group
+from rl.types import Batch, Group, Row
+
+
+def computed_tokens(rows, cut, layout: str) -> int:
+    """Return the tokens that a micro-batch sends through the model."""
+    if layout == "padded":
+        return len(cut) * max(rows[i].length for i in cut)
+    prompts = {rows[i].prompt_ids.tobytes() if layout == "shared" else i: len(rows[i].prompt_ids) for i in cut}
+    return sum(prompts.values()) + sum(len(rows[i].completion_ids) for i in cut)
 
 
 @given(
-    lengths=st.lists(st.integers(1, 50), min_size=1, max_size=40),
+    lengths=st.lists(st.tuples(st.integers(0, 4), st.integers(1, 50)), min_size=1, max_size=40),
     ranks=st.integers(1, 5),
     budget=st.integers(1, 200),
+    layout=st.sampled_from(["shared", "packed", "padded"]),
 )
-def test_a_plan_holds_every_row_once_within_the_budget_and_gives_ranks_equal_counts(lengths, ranks, budget):
-    plan = plan_micro_batches(lengths, ranks, budget)
+def test_a_plan_holds_every_row_once_within_the_budget_and_gives_ranks_equal_counts(lengths, ranks, budget, layout):
+    rows = [row_of(prompt, length) for prompt, length in lengths]
+    plan = plan_micro_batches(rows, ranks, budget, layout)
     assert len({len(share) for share in plan}) == 1
     assert sorted(row for share in plan for cut in share for row in cut) == list(range(len(lengths)))
     for cut in (cut for share in plan for cut in share if cut):
-        assert len(cut) == 1 or max(lengths[row] for row in cut) * len(cut) <= budget
+        assert len(cut) == 1 or computed_tokens(rows, cut, layout) <= budget
 
 
-def test_a_plan_balances_tokens_over_ranks():
-    # 8 + 7 + 1 against 9 + 5 + 2: sixteen each
-    plan = plan_micro_batches([9, 8, 7, 5, 2, 1], 2, 1000)
-    lengths = [9, 8, 7, 5, 2, 1]
-    assert [sum(lengths[row] for cut in share for row in cut) for share in plan] == [16, 16]
+def row_of(prompt: int, length: int) -> Row:
+    """Return a row whose prompt has 1 + `prompt` tokens and whose completion has `length`."""
+    return Row(
+        prompt_ids=np.full(1 + prompt, prompt, dtype=np.int32),
+        completion_ids=np.zeros(length, dtype=np.int32),
+        sampling_logprobs=np.zeros(length, dtype=np.float32),
+        advantages=np.ones(length),
+        weights=np.ones(length),
+        entropy_weights=np.zeros(length),
+    )
 
 
-def gradient(model, batch: Batch, cuts, settings: AlgorithmSettings, chunk_tokens: int = 1000) -> torch.Tensor:
+@pytest.mark.parametrize("layout", ["shared", "packed", "padded"])
+def test_a_plan_balances_tokens_over_ranks(layout):
+    # with a prompt of one token each, 8 + 7 + 1 against 9 + 5 + 2: sixteen each
+    rows = [replace(row_of(0, n - 1), prompt_ids=np.array([n], np.int32)) for n in (9, 8, 7, 5, 2)] + [row_of(0, 1)]
+    plan = plan_micro_batches(rows, 2, 1000, layout)
+    lengths = [9, 8, 7, 5, 2, 2]
+    assert sorted(sum(lengths[row] for cut in share for row in cut) for share in plan) == [16, 17]
+
+
+def test_a_single_group_is_cut_for_two_ranks():
+    rows = [row_of(4, 10) for _ in range(8)]
+    plan = plan_micro_batches(rows, 2, 1000, "shared")
+    assert [sum(map(len, share)) for share in plan] == [4, 4]
+
+
+def gradient(
+    model, batch: Batch, cuts, settings: AlgorithmSettings, buffer_elements: int = 10**6, layout: str = "shared"
+) -> torch.Tensor:
     """Return the whole gradient of the loss over `cuts` of the batch's rows, as one vector."""
     model.zero_grad()
-    for part in batch_loss(TokenLogprobs(model, 1.0, chunk_tokens), batch, cuts, settings):
+    for part in batch_loss(TokenLogprobs(model, 1.0, buffer_elements), batch, cuts, settings, layout):
         part.backward()
     return torch.cat([p.grad.flatten() for p in model.parameters()])
 
@@ -65,12 +97,14 @@ def test_micro_batches_row_order_and_logit_chunks_do_not_change_the_gradient(mod
     whole = gradient(model, batch, [list(range(count))], settings)
     shuffled = list(range(count))
     random.Random(0).shuffle(shuffled)
-    planned = plan_micro_batches([row.length for row in batch.rows], 1, 40)[0]
+    planned = plan_micro_batches(batch.rows, 1, 40, "shared")[0]
     assert len(planned) > 3
     for cuts in ([[i] for i in range(count)], [shuffled[:4], shuffled[4:]], planned):
         # 1e-6: transformers computes rotary angles and norms in float32 even in a float64 model
         assert torch.allclose(gradient(model, batch, cuts, settings), whole, rtol=1e-6, atol=1e-9)
-    assert torch.allclose(gradient(model, batch, [list(range(count))], settings, chunk_tokens=3), whole, rtol=1e-6, atol=1e-9)
+    assert torch.allclose(
+        gradient(model, batch, [list(range(count))], settings, buffer_elements=300), whole, rtol=1e-6, atol=1e-9
+    )
 
 
 def test_leaving_out_rows_without_advantage_does_not_change_the_gradient(model, groups):
@@ -156,15 +190,15 @@ def test_truncated_completions_leave_numerator_and_denominator(groups):
 
 def test_padding_and_entropy(model, groups):
     batch = make_batch(groups, AlgorithmSettings(), 20)
-    scorer = TokenLogprobs(model, 1.0, 1000)
-    micro = collate(batch.rows, 0, torch.device("cpu"))
-    together, entropy = scorer(micro.input_ids, micro.positions, micro.targets)
+    scorer = TokenLogprobs(model, 1.0)
+    micro = collate(batch.rows, 0, torch.device("cpu"), "padded")
+    together, entropy = scorer(micro.token_rows, micro.targets)
     parts = []
     for row in batch.rows:
-        alone = collate([row], 0, torch.device("cpu"))
-        parts.append(scorer(alone.input_ids, alone.positions, alone.targets)[0])
+        alone = collate([row], 0, torch.device("cpu"), "padded")
+        parts.append(scorer(alone.token_rows, alone.targets)[0])
     assert torch.allclose(torch.cat(parts), together, rtol=1e-6)
-    logits = model(input_ids=micro.input_ids).logits.flatten(0, 1)[micro.positions]
+    logits = model(input_ids=micro.token_rows.input_ids).logits.flatten(0, 1)[micro.token_rows.positions]
     expected = torch.distributions.Categorical(logits=logits)
     assert torch.allclose(expected.log_prob(micro.targets), together)
     assert torch.allclose(expected.entropy(), entropy)

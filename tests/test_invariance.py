@@ -19,7 +19,7 @@ SETTINGS = AlgorithmSettings()
 def gradients(model, batch, cuts=None) -> dict[str, torch.Tensor]:
     """Return gradients by name, of the whole batch or of `cuts` of its rows."""
     model.zero_grad()
-    for part in batch_loss(TokenLogprobs(model, 1.0, 1000), batch, cuts or [range(len(batch.rows))], SETTINGS):
+    for part in batch_loss(TokenLogprobs(model, 1.0), batch, cuts or [range(len(batch.rows))], SETTINGS):
         part.backward()
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
@@ -56,7 +56,7 @@ def adapted(random_model):
 
 def test_adapters_and_merged_weights_give_the_same_loss(adapted, batch):
     merged = copy.deepcopy(adapted).merge_and_unload()
-    losses = [batch_loss(TokenLogprobs(m, 1.0, 1000), batch, [range(len(batch.rows))], SETTINGS)[0] for m in (adapted, merged)]
+    losses = [batch_loss(TokenLogprobs(m, 1.0), batch, [range(len(batch.rows))], SETTINGS)[0] for m in (adapted, merged)]
     assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-6)
     assert abs(losses[0].item()) > 1e-3
 

@@ -423,7 +423,7 @@ def test_whole_gradient_through_the_model_agrees_with_trl(trl_trainer, random_mo
     settings, fixture = AlgorithmSettings(), Fixture()
     model = load_model(ModelSettings(path=str(random_model)))
     batch = make_batch(fixture.groups, settings, MAX_TOKENS)
-    batch_loss(TokenLogprobs(model, 1.0, chunk_tokens=7), batch, [range(len(batch.rows))], settings)[0].backward()
+    batch_loss(TokenLogprobs(model, 1.0), batch, [range(len(batch.rows))], settings)[0].backward()
 
     trainer = trl_trainer(settings)
     inputs = fixture.trl_inputs() | {"old_per_token_logps": fixture.sampling}

@@ -39,7 +39,7 @@ def test_the_known_shapes_have_the_published_number_of_weights(name: str, publis
 
 def test_memory_by_hand() -> None:
     sections = {
-        "train": {"micro_batch_tokens": 100, "logit_chunk_tokens": 10},
+        "train": {"micro_batch_tokens": 100},
         "sampling": {"max_completion_tokens": 20, "max_rows": 4},
         "algorithm": {"num_problems": 4, "group_size": 4, "kl_coef": 0.1},
     }
@@ -48,7 +48,7 @@ def test_memory_by_hand() -> None:
     assert parts["reference policy"] == pytest.approx(1408 * 4)
     assert parts["gradients"] == pytest.approx(1408 * 4)
     assert parts["optimizer"] == pytest.approx(1408 * 8)  # two moments of fp32
-    assert parts["logits of a chunk"] == pytest.approx(3 * 10 * 32 * 4)
+    assert parts["logits of a buffer"] == pytest.approx(2 * 100 * 32 * 4)
     # 4 rows of 20 tokens; a token has 2 x 2 layers x 1 head x 4 numbers of 4 bytes = 64 bytes
     assert parts["KV cache while sampling, at full length"] == pytest.approx(4 * 20 * 64)
 

@@ -127,9 +127,11 @@ def test_what_a_verifier_prints_is_not_taken_for_its_verdict() -> None:
 
 def test_a_worker_that_cannot_start_is_an_error_for_every_item() -> None:
     with VerifierPool(module="no_such_module_here") as pool:
-        verdicts = pool.grade([(PROBLEM, "a"), (PROBLEM, "b")])
-    assert [v.status for v in verdicts] == ["error", "error"]
+        verdicts = pool.grade([(PROBLEM, str(number)) for number in range(200)])
+    assert {v.status for v in verdicts} == {"error"}
     assert "did not start" in verdicts[0].detail
+    assert "do not start" in verdicts[-1].detail
+    assert pool.restarts == 3  # no process for each of the 200
 
 
 def test_what_has_not_begun_by_the_deadline_is_an_error() -> None:

@@ -23,8 +23,8 @@ def plain_gradients(path, lora: bool, settings: AlgorithmSettings, part: int = 0
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.02)
     batch = make_batch(minibatches(random_groups(vocabulary=100), settings.minibatches)[part], settings, 20)
-    scorer = TokenLogprobs(model, 1.0, 1000)
-    batch_loss(scorer, batch, [range(len(batch.rows))], settings)[0].backward()
+    scorer = TokenLogprobs(model, 1.0)
+    batch_loss(scorer, batch, [range(len(batch.rows))], settings, "padded")[0].backward()
     return {n: p.grad for n, p in scorer.named_parameters() if p.requires_grad}
 
 

@@ -6,6 +6,7 @@ import torch
 
 from rl.config import ModelSettings
 from rl.logprobs import TokenLogprobs
+from rl.packing import TokenRows
 from rl.policy import load_model, load_tokenizer
 from rl.sampler import Sample, Sampler, SampleRequest, draw_uniforms, pick
 
@@ -44,13 +45,13 @@ def same_tokens(first, second):
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_logprobs_are_those_of_a_full_forward_pass_at_the_same_temperature(policy, temperature):
     model, tokenizer = policy
-    scorer = TokenLogprobs(model, temperature, chunk_tokens=4).eval()
+    scorer = TokenLogprobs(model, temperature).eval()
     for (prompt, _), sample in draw(policy, temperature=temperature).items():
         prompt_ids = tokenizer(prompt).input_ids
-        row = torch.tensor([[*prompt_ids, *sample.token_ids]])
-        positions = torch.arange(len(prompt_ids) - 1, row.shape[1] - 1)
+        ids = torch.tensor([[*prompt_ids, *sample.token_ids]])
+        row = TokenRows(input_ids=ids, positions=torch.arange(len(prompt_ids) - 1, ids.shape[1] - 1))
         with torch.no_grad():
-            expected, _ = scorer(row, positions, torch.as_tensor(sample.token_ids, dtype=torch.long))
+            expected, _ = scorer(row, torch.as_tensor(sample.token_ids, dtype=torch.long))
         assert np.allclose(sample.logprobs, expected.numpy(), atol=2e-5)
 
 

@@ -86,10 +86,10 @@ class Exact:
             return self.series(node)
         raise NotRationalError(op)
 
-    def lift(self, value: Fraction) -> Any:
+    def lift(self, value: Fraction | int) -> Any:
         """Return a rational in the field of evaluation."""
         if self.prime is None:
-            return value
+            return Fraction(value)  # of two integers `/` would make a float
         if value.denominator == 1:
             return value.numerator % self.prime
         return value.numerator * pow(value.denominator, -1, self.prime) % self.prime

@@ -1,0 +1,87 @@
+"""Attention with its log-sum-exp, and its backward pass from a given output and log-sum-exp: torch's own fused kernels.
+
+`torch.nn.functional.scaled_dot_product_attention` keeps the log-sum-exp to itself; the kernels below it hand it out
+(aten/src/ATen/native/native_functions.yaml). Grouped-query attention is expanded here, a call at a time.
+All tensors are [b, h, T, d], normalisers [b, h, T]; keys and values may have fewer heads, of which h is a multiple.
+"""
+
+import torch
+
+_aten = torch.ops.aten
+Three = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def normaliser_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the type in which the kernels keep log-sum-exps."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def forward(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, causal: bool, scaling: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return softmax(scaling Q K^T) V and the log-sum-exp of scaling Q K^T."""
+    repeats = query.shape[1] // key.shape[1]
+    key, value = _expand(key, repeats), _expand(value, repeats)
+    if query.device.type == "cpu":
+        output, normaliser = _aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, 0.0, causal, scale=scaling)
+    else:
+        output, normaliser, *_ = _aten._scaled_dot_product_efficient_attention(
+            query, key, value, None, True, 0.0, causal, scale=scaling
+        )
+        normaliser = normaliser[..., : query.shape[2]]
+    return output, normaliser
+
+
+def backward(
+    gradient: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    output: torch.Tensor,
+    normaliser: torch.Tensor,
+    *,
+    causal: bool,
+    scaling: float,
+) -> Three:
+    """Return the gradients of query, key and value.
+
+    `output` and `normaliser` may be those of a softmax over more keys than these: then this is the share of these keys.
+    """
+    repeats = query.shape[1] // key.shape[1]
+    states = (query, _expand(key, repeats), _expand(value, repeats), output)
+    if query.device.type == "cpu":
+        found = _aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            gradient, *states[:3], output, normaliser.contiguous(), 0.0, causal, scale=scaling
+        )
+    else:
+        found = _cuda_backward(gradient, *states, normaliser, causal, scaling)
+    d_query, d_key, d_value = found
+    return d_query, _reduce(d_key, repeats), _reduce(d_value, repeats)
+
+
+def _cuda_backward(
+    gradient: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    output: torch.Tensor,
+    normaliser: torch.Tensor,
+    causal: bool,
+    scaling: float,
+) -> Three:
+    width = -(-query.shape[2] // 32) * 32  # the kernel reads log-sum-exps in blocks of 32
+    padded = torch.nn.functional.pad(normaliser, (0, width - query.shape[2]), value=torch.inf)
+    no_dropout = torch.zeros((), dtype=torch.long, device=query.device)
+    d_query, d_key, d_value, _ = _aten._scaled_dot_product_efficient_attention_backward(
+        gradient, query, key, value, None, output, padded, no_dropout, no_dropout, 0.0, (True, True, True, False), causal,
+        scale=scaling,
+    )  # fmt: skip
+    return d_query, d_key, d_value
+
+
+def _expand(states: torch.Tensor, repeats: int) -> torch.Tensor:
+    return states if repeats == 1 else states.repeat_interleave(repeats, dim=1)
+
+
+def _reduce(gradient: torch.Tensor, repeats: int) -> torch.Tensor:
+    return gradient if repeats == 1 else gradient.unflatten(1, (-1, repeats)).sum(2)
