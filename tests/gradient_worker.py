@@ -1,5 +1,5 @@
 """Run under the deepspeed launcher: for every ZeRO stage, full and LoRA, accumulate the gradient of a fixed batch,
-and at ZeRO 2 that of every loss with a mask and a correction.
+and at ZeRO 2 that of other losses with a mask and a correction.
 
 gradient_worker OUTPUT MODEL    writes OUTPUT/<stage>-<full|lora>.pt and OUTPUT/<loss>.pt
 """
@@ -16,14 +16,17 @@ from support import random_groups
 from rl.batch import make_batch
 from rl.config import RunConfig
 from rl.engine import Engine
-from rl.loss import LOSSES
 from rl.policy import load_model, load_tokenizer
 from rl.runtime import init_distributed, rank
 from rl.settings import load_config
 from rl.train import minibatches
 from rl.update import accumulate_gradients
 
-LOSS_SETTINGS: dict[str, Any] = {"top_entropy_quantile": 0.6, "correction": {"token_cap": 1.5, "sequence_mask": [0.0, 2.0]}}
+OTHER_LOSSES = ("gspo", "cispo", "sapo", "reinforce")  # the rest share their objective with the default
+LOSS_SETTINGS: dict[str, Any] = {
+    "top_entropy_quantile": 0.6,
+    "correction": {"sequence_mask": [0.07, 2.0]},  # the ratios of these random tokens lie on both sides of 0.07
+}
 
 MODEL_SETTINGS = {"checkpointing": ["model.gradient_checkpointing=true"], "bf16": ["model.dtype=bf16"]}
 
@@ -75,7 +78,7 @@ def main() -> None:
         found = accumulate(model_path, 2, part=part, minibatches=3)
         if rank() == 0:
             torch.save(found, Path(output) / f"part{part}.pt")
-    for loss in LOSSES:
+    for loss in OTHER_LOSSES:
         found = accumulate(model_path, 2, loss=loss, **LOSS_SETTINGS)
         if rank() == 0:
             torch.save(found, Path(output) / f"{loss}.pt")

@@ -34,6 +34,19 @@ def message(**sections: Any) -> str:
     ("sections", "words"),
     [
         ({"algorithm": {"group_size": 1}}, "group_size must be at least 2, found 1: a group of one has no contrast"),
+        ({"algorithm": {"loss": "sapo", "clip_low": 0.1}}, "loss sapo clips nothing: remove clip_low and clip_high"),
+        ({"algorithm": {"loss": "reinforce", "clip_high": 0.1}}, "loss reinforce clips nothing"),
+        ({"algorithm": {"loss": "cispo", "clip_two_sided": 6}}, "loss cispo has none: remove it"),
+        ({"algorithm": {"clip_two_sided": 1.2}}, "clip_two_sided 1.2 is below 1 + clip_high = 1.28"),
+        ({"algorithm": {"kl": "k1"}}, "kl k1 has no effect with kl_coef 0"),
+        ({"algorithm": {"kl": "k1", "kl_coef": 0.1, "advantage": "maxrl"}}, "which kl k1 can make zero or negative"),
+        ({"algorithm": {"correction": {"token_cap": None}}}, "correction needs token_cap or sequence_mask"),
+        ({"algorithm": {"correction": {"sequence_mask": [1.1, 2]}}}, "0 <= low < 1 < high, found [1.1, 2.0]"),
+        ({"algorithm": {"top_entropy_quantile": 0}}, "greater than 0"),
+        (
+            {"algorithm": {"advantage": "maxrl"}, "reward": {"overlong_weight": 1, "overlong_buffer_tokens": 9}},
+            "maxrl needs rewards of at least 0",
+        ),
         ({"sampling": {"temperature": 0}}, "temperature must be above 0 for training: greedy completions"),
         ({"sampling": {"top_p": 0.9}}, "top_p must be 1 for training"),
         ({"reward": {"overlong_weight": 1}}, "overlong_weight needs reward.overlong_buffer_tokens above 0"),
@@ -52,6 +65,19 @@ def message(**sections: Any) -> str:
 )
 def test_what_cannot_work_is_refused_in_words(sections: dict[str, Any], words: str) -> None:
     assert words in message(**sections)
+
+
+def test_the_clip_is_that_of_the_loss_unless_given() -> None:
+    def clip(**algorithm: Any) -> tuple[float | None, float | None]:
+        settings = config(algorithm=algorithm).algorithm
+        assert type(settings).model_validate(settings.model_dump()) == settings  # a resolved config reads as itself
+        return settings.clip_low, settings.clip_high
+
+    assert clip() == (0.2, 0.28)
+    assert clip(loss="gspo") == (3e-4, 4e-4)
+    assert clip(loss="gspo", clip_high=0.1) == (3e-4, 0.1)
+    assert clip(loss="cispo", clip_low=None) == (None, 4.0)
+    assert clip(loss="reinforce") == (None, None)
 
 
 def test_all_impossible_combinations_are_named_together() -> None:

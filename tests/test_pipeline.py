@@ -145,6 +145,20 @@ def test_kl_and_truncation_masks_train_in_every_setting(imitator, tmp_path, more
     assert 1e-3 < found[0]["grad_norm"] < 10
 
 
+def test_a_corrected_loss_says_what_it_did(imitator, tmp_path):
+    ok("train", f"model.path={imitator}", "run.name=run", "algorithm.loss=cispo", "algorithm.advantage=rloo",
+       "algorithm.correction={token_cap: 2, sequence_mask: [0.9, 1.1]}", *SMALL, *TRAIN[1:],
+       "algorithm.num_problems=8", "algorithm.group_size=4", cwd=tmp_path)  # fmt: skip
+    for row in rows(tmp_path / "runs/run/metrics.jsonl"):
+        # sampler and trainer are one model: nothing to correct, one update a batch: nothing to clip
+        assert row["correction/weight_mean"] == pytest.approx(1, abs=1e-4)
+        assert row["sampling/effective_sample_size"] == pytest.approx(1, abs=1e-4)
+        assert row["correction/masked_share"] == 0
+        assert row["cispo_clip_ratio"] == 0
+        assert 1e-3 < row["grad_norm"] < 10
+        assert not [name for name in row if name.startswith("clip_ratio")]
+
+
 def test_a_dead_wandb_server_stops_nothing(imitator, tmp_path):
     done = ok("train", f"model.path={imitator}", "run.name=run", *SMALL, *TRAIN[:2], "train={steps: 1, threads: 1}",
               cwd=tmp_path, WANDB_MODE="online", WANDB_API_KEY="0" * 40, WANDB_BASE_URL="http://127.0.0.1:9")  # fmt: skip
