@@ -162,6 +162,9 @@ class AlgorithmSettings(Settings):
         default="k3", description="estimator of the KL to the reference policy: k1 in the reward, the others in the loss"
     )
     kl_coef: float = Field(default=0.0, ge=0, description="weight of that KL; 0 needs no reference")
+    reference_reset_steps: int = Field(
+        default=0, ge=0, description="the reference becomes the policy every so many steps (ProRL, arXiv 2505.24864); 0: never"
+    )
     entropy_coef: float = Field(default=0.0, ge=0, description="weight of the mean entropy that is added to the objective")
     top_entropy_quantile: float = Field(
         default=1.0, gt=0, le=1, description="share of tokens, those of highest entropy, that the policy learns from"
@@ -226,6 +229,8 @@ class AlgorithmSettings(Settings):
                 )
         if self.kl != "k3" and not self.kl_coef:
             faults.append(f"kl {self.kl} has no effect with kl_coef 0: set kl_coef, or remove kl")
+        if self.reference_reset_steps and not self.kl_coef:
+            faults.append("reference_reset_steps has no effect with kl_coef 0: set kl_coef, or remove it")
         if self.advantage == "maxrl" and self.kl == "k1":
             faults.append("advantage maxrl divides by the mean reward, which kl k1 can make zero or negative: use k2 or k3")
         if faults:
@@ -332,6 +337,8 @@ class RunConfig(Settings):
             faults.append("sampling.temperature must be above 0 for training: greedy completions of a group are all the same")
         if self.sampling.top_p != 1:
             faults.append("sampling.top_p must be 1 for training: a cut distribution makes every importance ratio wrong")
+        if self.algorithm.reference_reset_steps and self.model.lora is not None:
+            faults.append("algorithm.reference_reset_steps needs a reference of its own; with model.lora it is the frozen base")
         if self.reward.overlong_buffer_tokens > self.sampling.max_completion_tokens:
             faults.append(
                 f"reward.overlong_buffer_tokens {self.reward.overlong_buffer_tokens} is longer than "

@@ -27,6 +27,7 @@ _COUNTERS = (
     "global_steps", "global_samples", "micro_steps", "skipped_steps", "_global_grad_norm", "_step_applied",
     "_is_gradient_accumulation_boundary",
 )  # fmt: skip
+_REFERENCE = "reference.safetensors"
 _GATHER_ELEMENTS = 200_000_000  # weights gathered together when a sharded model is copied
 
 
@@ -255,7 +256,7 @@ class Engine:
 
 
 class Reference:
-    """The policy the run started from, for the KL term: adapters switched off, or a frozen copy."""
+    """The policy the run started from or was last reset to, for the KL: adapters switched off, or a frozen copy."""
 
     def __init__(self, engine: Engine, model: nn.Module | None):
         self.engine = engine
@@ -263,6 +264,30 @@ class Reference:
         if model is not None:
             config = engine.config
             self.frozen = TokenLogprobs(model, config.sampling.temperature).to(device())
+        self.was_reset = False
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Make the policy of now the reference."""
+        assert self.frozen is not None, "adapters have no reference of their own"
+        for now, kept in zip(self.engine.sampling_model.parameters(), self.frozen.model.parameters(), strict=True):
+            kept.copy_(now)
+        self.was_reset = True
+
+    def save(self, directory: Path) -> None:
+        """Write the reference, once for all ranks, unless it is the model that the run began with."""
+        from safetensors.torch import save_model
+
+        if self.was_reset and self.frozen is not None:
+            save_model(self.frozen.model, str(directory / _REFERENCE))
+
+    def load(self, directory: Path) -> None:
+        """Read what `save` wrote into a checkpoint of this run."""
+        from safetensors.torch import load_model
+
+        if self.frozen is not None and (directory / _REFERENCE).exists():
+            load_model(self.frozen.model, directory / _REFERENCE, device=str(device()))
+            self.was_reset = True
 
     @torch.no_grad()
     def logprobs(self, rows: TokenRows, targets: torch.Tensor) -> Any:

@@ -88,6 +88,8 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             updated = time.perf_counter()
         waited = time.perf_counter() - updated
         state = advance(state, drawn)
+        if parts.reference is not None and due(config.algorithm.reference_reset_steps, state.step):
+            parts.reference.reset()
         metrics = {**rollout_metrics(drawn), **update, "num_tokens": state.num_tokens}
         if due(config.evaluation.every_steps, state.step, config.train.steps):
             metrics |= evaluate_held_out(parts)
@@ -133,8 +135,8 @@ def with_old_logprobs(parts: Parts, batch: Batch) -> Batch:
     return replace(batch, rows=rows)
 
 
-def due(every: int, step: int, last: int) -> bool:
-    """Whether something done every `every` steps (0: never) and at the end is due after `step`."""
+def due(every: int, step: int, last: int | None = None) -> bool:
+    """Whether something done every `every` steps (0: never), and after the step `last`, is due after `step`."""
     return every > 0 and (step % every == 0 or step == last)
 
 
@@ -225,18 +227,22 @@ def save_checkpoint(parts: Parts, state: TrainState) -> None:
         # under ZeRO 3 the sampling copy is whole on every rank, so no weights need to be gathered here
         save_policy(engine.sampling_model, parts.tokenizer, directory / "policy", merge=False)
         parts.ahead.save(directory)
+        if parts.reference is not None:
+            parts.reference.save(directory)
 
     checkpoint.save(parts.run.path / "checkpoints", engine, state, parts.config.checkpoint.keep_last, save_more)
 
 
-def resume_state(run: RunDirectory, engine: Engine, ahead: Ahead) -> TrainState:
-    """Return the state of the newest whole checkpoint, loaded into `engine` and `ahead`, or a fresh one."""
+def resume_state(run: RunDirectory, engine: Engine, ahead: Ahead, reference: Reference | None) -> TrainState:
+    """Return the state of the newest whole checkpoint, loaded into what it is about, or a fresh one."""
     found = checkpoint.latest(run.path / "checkpoints", say)
     if found is None:
         say(f"no checkpoint in {run.path / 'checkpoints'}: starting from the beginning")
         return TrainState()
     say(f"resuming from {found}")
     ahead.load(found)
+    if reference is not None:
+        reference.load(found)
     return checkpoint.load(found, engine)
 
 
@@ -378,7 +384,8 @@ def _run(
         max_positions=positions,
     )
     ahead = Ahead(engine, worker, source, config)
-    state = resume_state(run, engine, ahead) if resume else TrainState()
+    reference = Reference(engine, frozen) if config.algorithm.kl_coef else None
+    state = resume_state(run, engine, ahead, reference) if resume else TrainState()
     tracker = view = None
     if rank() == 0:
         run.cut_after(state.step or -1)  # a run that starts over writes its step 0 again
@@ -392,7 +399,7 @@ def _run(
         held_out=held_out,
         tokenizer=tokenizer,
         engine=engine,
-        reference=Reference(engine, frozen) if config.algorithm.kl_coef else None,
+        reference=reference,
         worker=worker,
         ahead=ahead,
         tracker=tracker,

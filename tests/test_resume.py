@@ -90,6 +90,7 @@ VARIANTS = {
     "one step off": ["train.one_step_off=true"],
     "several updates": ["algorithm.epochs=2", "algorithm.minibatches=2", "algorithm.old_logprobs=recompute"],
     "k1 in the reward": ["algorithm.kl=k1", "algorithm.kl_coef=0.05"],
+    "a reference that is reset": ["algorithm.kl_coef=0.05", "algorithm.reference_reset_steps=3"],
 }
 
 
@@ -113,6 +114,8 @@ def test_variants_of_the_loop_resume_to_the_byte_too(imitator, tmp_path, kind):
         assert all(row["sampling/staleness"] > 0 for row in found[1:])
     if kind == "several updates":
         assert any(row.get("batch/updates") == 4 for row in found)
+    if kind == "a reference that is reset":  # after steps 3 and 6; the policy is then the reference, up to rounding
+        assert [found[step]["kl"] < 1e-5 for step in range(STEPS)] == [step in (0, 3, 6) for step in range(STEPS)]
     if kind == "k1 in the reward":
         assert found[-1]["kl"] != 0
 
