@@ -12,10 +12,11 @@ import torch
 from rl.advantages import ADVANTAGES, less_kl
 from rl.batch import collate, plan_micro_batches
 from rl.config import LayoutName, RunConfig
+from rl.engine import Engine
 from rl.packing import TokenRows
 from rl.rollout import Drawn
 from rl.runtime import all_gather, device, rank, world_size
-from rl.types import FloatArray, IntArray, Row
+from rl.types import Batch, FloatArray, IntArray, Row
 
 Score = Callable[[TokenRows, torch.Tensor], torch.Tensor]  # rows as they are laid out, targets [N] -> [N]
 
@@ -46,6 +47,14 @@ def completion_logprobs(
         mine |= {i: flat[end - len(rows[i].completion_ids) : end] for i, end in zip(cut, ends, strict=True)}
     found = {i: logprobs for share in all_gather(mine) for i, logprobs in share.items()}
     return [found[i] for i in range(len(rows))]
+
+
+def with_old_logprobs(batch: Batch, engine: Engine, config: RunConfig, pad_id: int) -> Batch:
+    """Return the batch with the trainer's own log-probabilities as the ratio's denominator; all ranks must call."""
+    engine.engine.eval()
+    tokens = config.train.micro_batch_tokens
+    found = completion_logprobs(lambda *at: engine.logprobs(*at)[0], batch.rows, tokens, engine.layout, pad_id)
+    return replace(batch, rows=tuple(replace(row, old_logprobs=old) for row, old in zip(batch.rows, found, strict=True)))
 
 
 def charge_kl(drawn: Drawn, reference: Score, config: RunConfig, layout: LayoutName, pad_id: int) -> Drawn:

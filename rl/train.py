@@ -39,7 +39,7 @@ from rl.rollout import Drawn, RolloutWorker, draw_groups
 from rl.rundir import RunDirectory, RunDirectoryError, write_atomic
 from rl.runtime import LAUNCHER_VARIABLES, init_distributed, quiet_libraries, rank, set_threads, world_size
 from rl.sampler import Sampler
-from rl.scoring import charge_kl, completion_logprobs
+from rl.scoring import charge_kl, with_old_logprobs
 from rl.selfcheck import self_check
 from rl.settings import Loaded, describe, parse_yaml
 from rl.stats import mean
@@ -80,8 +80,8 @@ def train(parts: Parts, state: TrainState) -> TrainState:
         )
         if parts.reference is not None and config.algorithm.kl == "k1":
             drawn = charge_kl(drawn, parts.reference.logprobs, config, parts.engine.layout, parts.tokenizer.pad_token_id)
-        parts_of_it = minibatches(drawn.groups, config.algorithm.minibatches)
-        batches = [make_batch(part, config.algorithm, config.sampling.max_completion_tokens) for part in parts_of_it]
+        cuts = minibatches(drawn.groups, config.algorithm.minibatches)
+        batches = [make_batch(cut, config.algorithm, config.sampling.max_completion_tokens) for cut in cuts]
         updating = time.perf_counter()
         with parts.ahead.beside(state.step + 1, drawn.cursor):
             update = optimize(parts, batches, state.step)
@@ -121,18 +121,9 @@ def optimize(parts: Parts, batches: Sequence[Batch], step: int) -> dict[str, Any
     torch.manual_seed(derive_seed("update", parts.config.run.seed, step, rank()) % 2**63)
     some = [batch for batch in batches if batch.rows]
     if settings.old_logprobs == "recompute":
-        some = [with_old_logprobs(parts, batch) for batch in some]
+        some = [with_old_logprobs(batch, parts.engine, parts.config, pad_id) for batch in some]
     todo = some * settings.epochs
     return over_updates([update_policy(parts.engine, parts.reference, b, parts.config, pad_id, step) for b in todo])
-
-
-def with_old_logprobs(parts: Parts, batch: Batch) -> Batch:
-    """Return the batch with the trainer's own log-probabilities, before any update, as the ratio's denominator."""
-    parts.engine.engine.eval()
-    tokens, pad_id = parts.config.train.micro_batch_tokens, parts.tokenizer.pad_token_id
-    found = completion_logprobs(lambda *at: parts.engine.logprobs(*at)[0], batch.rows, tokens, parts.engine.layout, pad_id)
-    rows = tuple(replace(row, old_logprobs=old) for row, old in zip(batch.rows, found, strict=True))
-    return replace(batch, rows=rows)
 
 
 def due(every: int, step: int, last: int | None = None) -> bool:
