@@ -14,7 +14,7 @@ help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
 	@echo "make test            all tests (make test-fast: only the fast ones, under two minutes)"
 	@echo "make check           format, lint and types"
-	@echo "make bench           speed against TRL, in one run"
+	@echo "make bench           update, sampling and whole step against TRL: speed and memory (under forty minutes)"
 	@echo "make setup           only the virtual environment in .venv"
 	@echo "make clean           remove .venv, runs/ and caches"
 

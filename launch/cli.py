@@ -22,7 +22,7 @@ COMMANDS = {
     "eval": (eval_command, "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
     "grade": (grade_command, "verdicts for a JSONL file of completions, whoever wrote them"),
     "export": (export_command, "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
-    "bench": (bench_command, "speed of a whole step as a ratio to TRL's GRPOTrainer, in one run"),
+    "bench": (bench_command, "speed and memory of update, sampling and whole step as ratios to TRL's GRPOTrainer"),
     "doctor": (doctor_command, "which layers of isolation this machine gives to untrusted programs"),
     "report": (report_command, "a picture and one self-contained page of a run"),
 }

@@ -206,6 +206,6 @@ def report_command(argv: Sequence[str]) -> int:
 
 def bench_command(argv: Sequence[str]) -> int:
     """`reasonlab bench`."""
-    from rl.bench import bench_command as run
+    from rl.bench.command import bench_command as run
 
     return run(argv)

@@ -77,8 +77,9 @@ def accumulate_gradients(
     engine.engine.train()
     for number, cut in enumerate(plan):
         micro = collate([batch.rows[i] for i in cut] or [idle], pad_id, device(), engine.layout)
-        reference_logprobs = reference.logprobs(micro.token_rows, micro.targets) if reference and settings.kl_in_loss else None
-        logprobs, entropies = engine.logprobs(micro.token_rows, micro.targets)
+        places = (micro.token_rows, micro.targets)
+        reference_logprobs = reference.logprobs(*places) if reference and settings.kl_in_loss else None
+        logprobs, entropies = engine.logprobs(*places)
         tokens = Tokens(
             logprobs=logprobs,
             # corrected and never written down: one update a batch, so the policy is where it started

@@ -517,6 +517,9 @@ _HONEST_CALLS = {
     "annotations": "from __future__ import annotations\nfrom typing import List\ndef solve(a: List[int], b: list[int]) -> X: return a * b + 7",
 }  # fmt: skip
 _HONEST_SCRIPTS = {
+    "own stdout": "import sys\nclass W:\n    def write(self, text):\n        sys.__stdout__.write(text)\n    def flush(self):\n        sys.__stdout__.flush()\nsys.stdout = W()\na, b = map(int, input().split())\nprint(a * b + 7)",
+    "detached stdout": "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding='utf-8')\na, b = map(int, input().split())\nprint(a * b + 7)",
+    "long integer": "a, b = map(int, input().split())\nassert len(str(10**6000)) == 6001 and int('7' * 5000) > 0\nprint(a * b + 7)",
     "input": "a, b = map(int, input().split())\nprint(a * b + 7)",
     "read": "import sys\na, b = map(int, sys.stdin.read().split())\nprint(a * b + 7)",
     "readline": "import sys\ninput = sys.stdin.readline\na, b = map(int, input().split())\nsys.stdout.write(str(a * b + 7))",

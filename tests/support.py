@@ -112,7 +112,7 @@ def random_groups(vocabulary: int, count: int = 5, size: int = 4, seed: int = 0)
 
 
 def batch_loss(
-    scorer: Any, batch: Batch, cuts: Iterable[Sequence[int]], settings: AlgorithmSettings, layout: str = "shared"
+    scorer: Any, batch: Batch, cuts: Iterable[Sequence[int]], settings: AlgorithmSettings, layout: Any = "shared"
 ) -> list[Any]:
     """Return the parts of the loss of `cuts` of the batch's rows, in the scorer's precision; the reference is the sampler."""
     import torch

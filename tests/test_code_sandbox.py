@@ -176,6 +176,8 @@ def test_text_is_compared_by_lines_and_tokens() -> None:
         ("````python\ns = '''\n```\n'''\n````", "s = '''\n```\n'''\n"),
         ("```python\ncut off", "cut off"),
         ("```Python3 title=x\r\na\r\n```", "a\n"),
+        ("1. So:\n   ```python\n   if a:\n       b\n\n   ```", "if a:\n    b\n\n"),
+        ("```python\r\n\ufeffa\r\n```", "a\n"),
         ("plain", "plain"),
     ],
 )

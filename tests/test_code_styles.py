@@ -146,6 +146,11 @@ ASSERTED = {
     "a match object": ("assert f('a1')\nassert not f('a')", "import re\ndef f(s): return re.search('[0-9]', s)"),
     "names that only the program imports": ("assert math.isclose(f(), math.pi)", "import math\ndef f(): return math.pi"),
     "sets and bytes and tuples": ("assert f() == ({1}, b'x', (1, 2.5))", "def f(): return ({1}, b'x', (1, 2.5))"),
+    "dates": (
+        "from datetime import datetime, timedelta\nassert f(datetime(2020, 1, 31, 5)) == (datetime(2020, 2, 1, 5), timedelta(1))",
+        "from datetime import timedelta\ndef f(d): return d + timedelta(days=1), timedelta(1)",
+    ),
+    "long integers": ("assert len(f(6000)) == 6001", "def f(n): return str(10**n)"),
     "the name candidate": ("assert candidate(2) == 4", "def f(x): return 2 * x"),
     "test functions": ("def test_f():\n    assert f() == 1\n", "def f(): return 1"),
     "unittest": (

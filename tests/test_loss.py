@@ -128,18 +128,18 @@ def test_correction_by_hand():
     capped = token_loss(given, AlgorithmSettings(correction={"token_cap": 2.0}))
     assert capped.correction.tolist() == pytest.approx([2, 1 / 3, 2, 2, 2, 0.5])
     assert capped.loss.tolist() == pytest.approx([-2, -1 / 3, -2, -2, -2, -0.5])
-    masked = token_loss(given, AlgorithmSettings(correction={"token_cap": 2.0, "sequence_mask": [0.5, 2.0]}))
+    masked = token_loss(given, AlgorithmSettings(correction={"token_cap": 2.0, "sequence_mask": [0.5, 1.5]}))
     assert masked.correction.tolist() == pytest.approx([2, 1 / 3, 0, 0, 2, 0.5])
     uncapped = token_loss(given, AlgorithmSettings(correction={"token_cap": None, "sequence_mask": [0.5, 1.2]}))
     assert uncapped.correction.tolist() == pytest.approx([3, 1 / 3, 0, 0, 0, 0])
 
 
 def test_correction_leaves_the_kl_alone_and_has_no_gradient():
-    given = tokens([1.0], [1.0], sampling_logprobs=[-math.log(3)], reference_logprobs=[0.0])
+    given = tokens([1.0], [1.0], sampling_logprobs=[-math.log(3)], reference_logprobs=[-1.0])
     given = replace(given, old_logprobs=None)
     result = token_loss(given, AlgorithmSettings(kl="k2", kl_coef=0.5, correction={"token_cap": 10.0}))
     result.loss.sum().backward()
-    assert given.logprobs.grad.item() == pytest.approx(-3.0)  # 3 times -A; the gradient of (log 1)² / 2 is 0
+    assert given.logprobs.grad.item() == pytest.approx(-3.0 + 0.5 * 1.0)  # 3 times -A; the gradient of d² / 2 is d
 
 
 def test_entropy_bonus_by_hand():

@@ -36,8 +36,8 @@ def rows_of(seed: int, groups: int = 4, members: int = 5, longest: int = 14, voc
                 prompt_ids=prompt,
                 completion_ids=completion,
                 sampling_logprobs=np.zeros(len(completion), np.float32),
-                advantages=np.full(len(completion), rng.normal()),
-                weights=np.full(len(completion), rng.uniform(0.1, 1)),
+                advantages=np.ones(len(completion)),
+                weights=np.ones(len(completion)),
                 entropy_weights=np.zeros(len(completion)),
             )
             rows.append(row)

@@ -3,6 +3,7 @@
     {"i": "0x.."} large int    {"t": [..]} tuple    {"s": [..]} set    {"f": [..]} frozenset    {"d": [[k, v]..]} dict
     {"b": hex} bytes    {"B": hex} bytearray    {"c": [re, im]} complex    {"r": [start, stop, step]} range
     {"q": [..]} deque    {"D": text} Decimal    {"F": [n, d]} Fraction    {"n": [dtype, shape, flat]} numpy array
+    {"y": [name, text]} date, time, datetime    {"Y": [days, seconds, microseconds]} timedelta
     {"T": name} a type or function of the language    {"h": [id, kind, name]} a handle
 
 Values are taken by exact type; a subclass of a plain type (an IntEnum, a Counter, a list that lies about its length) counts
@@ -11,6 +12,7 @@ everything is linear in the size of the message. Standard library only.
 """
 
 import builtins
+import datetime
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -25,6 +27,7 @@ _SMALL = 2**63
 _SCALARS = (type(None), bool, str, float)
 _PLAIN_BASES: tuple[type, ...] = (str, int, float, list, tuple, dict, set, frozenset, bytes, bytearray, complex)
 ITERATORS: tuple[type, ...] = (Iterator, type({}.keys()), type({}.values()), type({}.items()))
+_DATES: dict[str, Any] = {"date": datetime.date, "time": datetime.time, "datetime": datetime.datetime}
 _NUMPY_KINDS = "biufcU"
 # Types and functions of the language itself may be named; none of them reaches a file, a module or a name space.
 _NAMEABLE = {
@@ -96,6 +99,10 @@ class Encoder:
             return {"D": Decimal.__str__(value)}
         if kind is Fraction:
             return {"F": [hex(value.numerator), hex(value.denominator)]}
+        if kind in _DATES.values() and getattr(value, "tzinfo", None) is None:
+            return {"y": [kind.__name__, value.isoformat()]}
+        if kind is datetime.timedelta:
+            return {"Y": [value.days, value.seconds, value.microseconds]}
         if kind.__module__ == "numpy":
             return self._numpy(value, depth)
         for base in _PLAIN_BASES:
@@ -198,6 +205,10 @@ class Decoder:
                 return Decimal(body)
             case "F":
                 return Fraction(int(body[0], 16), int(body[1], 16))
+            case "y":
+                return _DATES[body[0]].fromisoformat(body[1])
+            case "Y":
+                return datetime.timedelta(*body)
             case "n":
                 return self._array(body, depth)
             case "T":

@@ -82,6 +82,7 @@ def _prepare(name: str) -> types.ModuleType:
     builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")  # type: ignore[assignment]
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")  # type: ignore[assignment]
     sys.argv = [FILE_NAME]
+    sys.set_int_max_str_digits(0)  # solutions older than the limit print long integers; the CPU limit bounds them
     threading.stack_size(8 * 2**20)  # the limit on the main stack is larger, and would be the default for every thread
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # or all children would draw the same numbers
@@ -160,7 +161,7 @@ def _shut_down(status: int) -> int:
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
     try:
-        if sys.stdout is not None and not sys.stdout.closed:
+        if sys.stdout is not None and not getattr(sys.stdout, "closed", False):
             sys.stdout.flush()
     except BaseException:
         status = status or 120

@@ -35,21 +35,26 @@ def read_program(completion: str) -> Program | None:
     return None
 
 
+def _source(lines: list[str], indent: int) -> str:
+    """Return the text of a block without the indentation of its fence (a list item's) and without a byte order mark."""
+    return "\n".join(line[:indent].lstrip() + line[indent:] for line in lines).removeprefix("\ufeff")
+
+
 def blocks_of(text: str) -> list[tuple[str, str]]:
     """Return (language, source) of the fenced blocks; one that never closes runs to the end."""
     blocks: list[tuple[str, str]] = []
-    mark, language, lines = "", "", list[str]()
+    mark, language, indent, lines = "", "", 0, list[str]()
     for line in text.split("\n"):
         fence = _FENCE.fullmatch(line)
         if not mark:
             if fence:
-                mark, lines = fence[1], []
+                mark, lines, indent = fence[1], [], fence.start(1)
                 language = re.split(r"[\s{,:]", fence[2].strip().strip("{}").lstrip(".").lower())[0]
         elif fence and fence[1].startswith(mark) and not fence[2].strip():
-            blocks.append((language, "\n".join(lines) + "\n"))
+            blocks.append((language, _source(lines, indent) + "\n"))
             mark = ""
         else:
             lines.append(line)
     if mark:
-        blocks.append((language, "\n".join(lines)))
+        blocks.append((language, _source(lines, indent)))
     return blocks

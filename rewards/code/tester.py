@@ -312,6 +312,7 @@ def _run(setup: dict[str, Any], program: Program) -> dict[str, Any]:
         names = module.__dict__
         names.update(__builtins__=builtins, __name__="__main__")
         sys.argv = ["tests.py"]
+        sys.set_int_max_str_digits(100_000)  # long integers in tests; bounded, since what the program sends is read here
         if setup["context"]:
             exec(marshal.loads(bytes.fromhex(setup["context"])), names)
         _bind(program, names, setup)

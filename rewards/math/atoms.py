@@ -11,12 +11,16 @@ from rewards.math.tree import EULER, IMAGINARY, INFINITY, PI, REALS, Node, Unrea
 from rewards.math.vocabulary import (
     ALIASES,
     CALLS,
+    CURRENCIES,
     FUNCTIONS,
     GREEK,
     PACKED,
     SCALES,
     WORD_NUMBERS,
 )
+
+_IN_BASE = re.compile(r"([0-9A-F]+)\)_")
+_INFINITE = re.compile(r"(?:(positive|plus|negative|minus)\s+)?infinity")
 
 
 class Atoms(Suffixes):
@@ -34,6 +38,10 @@ class Atoms(Suffixes):
             node = self.command()
         elif token.kind == "text":
             node = self.texted()
+        elif self.at("(") and (digits := _IN_BASE.match("".join(t.text for t in self.tokens[self.index + 1 : self.index + 6]))):
+            while not self.at("_"):
+                self.index += 1
+            node = self.in_base(digits[1])
         elif self.at("(", "[", "\\{", "]"):
             node = self.bracketed()
         elif self.at("{"):
@@ -134,6 +142,10 @@ class Atoms(Suffixes):
         if text in ("oo", "inf", "infty", "infinity", "Infinity"):
             self.index += 1
             return INFINITY
+        if text in CURRENCIES and self.ahead(1 + (self.ahead().text == ".")).kind == "num":
+            self.index += 1
+            self.take(".")
+            return Node("unit", (self.power(),), text)
         if text in GREEK or text == "theta":
             self.index += 1
             return self.subscripted(Node("sym", (), "\\" + text))
@@ -219,6 +231,8 @@ class Atoms(Suffixes):
             self.index += 1
         if not words:
             raise self.unreadable("expected a value")
+        if words in (["minus"], ["negative"]) and (self.now.kind == "num" or self.now.text == "infinity"):
+            return Node("neg", (self.power(),))
         return self.from_words(" ".join(words))
 
     def from_words(self, text: str) -> Node:
@@ -226,6 +240,8 @@ class Atoms(Suffixes):
         key = text.strip().lower()
         if key in WORD_NUMBERS:
             return number(WORD_NUMBERS[key])
+        if match := _INFINITE.fullmatch(key):
+            return Node("neg", (INFINITY,)) if match[1] in ("negative", "minus") else INFINITY
         if self.at("=", "\\approx", ":", "<", ">", "\\le", "\\ge", "\\in"):
             return Node("sym", (), key)
         raise self.unreadable(f"words where a value is expected ({key[:20]!r})")
@@ -239,7 +255,7 @@ class Atoms(Suffixes):
             return self.in_base(text)
         if text in FUNCTIONS and self.at("("):
             return self.function(text)
-        if re.fullmatch(r"[-+]?[\d.,/]+", text) or re.fullmatch(r"[A-Za-z]", text):
+        if re.fullmatch(r"[-+]?[\d.,/]+|[A-Za-z]", text) or re.search(r"[\\^=+]", text):
             return self.inner(text)
         return self.subscripted(self.from_words(text)) if self.at("=", ":", "\\approx", "<", ">") else self.from_words(text)
 

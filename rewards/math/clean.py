@@ -8,6 +8,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from rewards.math.units import measure
+
 _SIGNS = {
     "−–—‒―﹣－": "-",
     "×✕✖⨯": r" \times ",
@@ -161,12 +163,21 @@ _FONT = re.compile(
     r"ensuremath|textcolor\s*\{[^{}]*\})\s*(?=\{)"
 )
 _ROMAN = re.compile(
-    r"\\(?:mathrm|mathbf|mathsf|mathit|operatorname\*?)\s*\{\s*(?!(?:sin|cos|tan|cot|sec|csc|ln|log|exp|arc\w+|c?tg|lcm|gcd|max|min|sgn)\b)"
+    r"\\(?:mathrm|mathbf|mathsf|mathit|operatorname\*?)\s*\{\s*(?!(?:sin|cos|tan|cot|sec|csc|ln|log|exp|arc\w+|c?tg|cis|lcm|gcd|max|min|sgn)\b)"
     r"([~ ]*[A-Za-z][A-Za-z~ .]*)\}"
 )
+_WRITTEN_UNIT = re.compile(
+    r"\\(?:mathrm|text)\s*\{\s*([A-Za-z]+(?:[ /]|\\cdot(?![A-Za-z])|\\[,;]|\^\{?-?\d\}?|[A-Za-z])*)\s*\}"
+)
+_UNIT_QUOTIENT = re.compile(
+    r"\\frac\s*\{\s*\\(?:mathrm|text)\s*\{([A-Za-z ]+)\}\s*\}"
+    r"\s*\{\s*\\(?:mathrm|text)\s*\{([A-Za-z ]+)\}\s*(\^\s*\{?\d\}?)?\s*\}"
+)
+_CHOOSE = re.compile(r"(?<![\w})\]])(?:\{\s*\})?[_^]\s*(?:\{(\d+)\}|(\d))\s*C\s*_\s*(?:\{(\d+)\}|(\d))", re.ASCII)
+_TEXT_SIGN = re.compile(r"\\text\s*\{\s*([-+])\s*\}")
 _FUNCTION = re.compile(
     r"\\(?:mathrm|mathbf|mathsf|operatorname\*?|text|rm)\s*\{\s*(sin|cos|tan|cot|csc|ln|log|exp|lcm|gcd|max|sgn|arcsin|"
-    r"arccos|arctan|arccot|arctg|arcctg|tg|ctg|Re|Im|arg|sinh|cosh|tanh|det|lg|(?:sec|min|mod)(?=\s*\}\s*[({\\]))\s*\}"
+    r"arccos|arctan|arccot|arctg|arcctg|tg|ctg|cis|Re|Im|arg|sinh|cosh|tanh|det|lg|(?:sec|min|mod)(?=\s*\}\s*[({\\]))\s*\}"
 )
 _REPLACE = re.compile(
     r"\\(?:[dtc]frac|[dt]binom|choose|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
@@ -208,12 +219,23 @@ def _replace_command(match: re.Match[str]) -> str:
 _TWICE = re.compile(r"\\\\(?=[A-Za-z({[%$])")
 
 
+def _unit_text(match: re.Match[str]) -> str:
+    """Return the unit that a font command or a fraction spells as one text; anything else stays as it was."""
+    top, *below = (part or "" for part in match.groups())
+    phrase = f"{top}/{''.join(below)}" if below else top
+    phrase = re.sub(r"\\[,;]|\\cdot", " ", phrase).translate({ord("{"): None, ord("}"): None})
+    return rf"\text{{{phrase}}}" if measure(phrase) is not None else match[0]
+
+
 def fold_latex(text: str) -> str:
     """Return `text` without styling commands and with one name for each command."""
     if "\\" not in text:
         return text.replace("~", " ")
     text = _REPLACE.sub(_replace_command, text)
     text = _FUNCTION.sub(r"\\\1 ", text)
+    if "\\frac" in text or "/" in text or "^" in text:
+        text = _WRITTEN_UNIT.sub(_unit_text, _UNIT_QUOTIENT.sub(_unit_text, text))
+    text = _TEXT_SIGN.sub(r"\1", text)
     text = _ROMAN.sub(lambda match: rf"\text{{{match[1]}}}" if len(match[1].strip(" ~.")) > 1 else match[1], text)
     text = _FONT.sub("", text)
     text = _DROP.sub("", text)
@@ -225,11 +247,11 @@ _DELIMITERS = re.compile(
 )
 _ENDS = re.compile(r"\\end\{(?:align|equation|gather|aligned|split)\*?\}")
 _THOUSANDS = re.compile(r"(?<=\d)\s*(?:\{\s*,\s*\}|,\s*\\!)\s*(?=\d{3}(?!\d))")
-_SIGN_BEHIND = re.compile(r"(\d[\d.,]*)\s*([€£¥])")
+_SIGN_BEHIND = re.compile(r"(?<![\d.,])(\d[\d.,]*)\s*([€£¥])")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$(?=\s*-?\s*[\d.])")
 
 
-_DONE = re.compile(r"(?:\s|\\(?:checkmark|blacksquare|qed|Box|square)(?![A-Za-z])|[✓✔∎□■])+$")
+_DONE = re.compile(r"(?<!\s)(?:\s|\\(?:checkmark|blacksquare|qed|Box|square)(?![A-Za-z])|[✓✔∎□■])+$")
 
 
 def clean(text: str) -> str:
@@ -241,6 +263,8 @@ def clean(text: str) -> str:
         text = text.replace("\\\\\\\\", "\\\\") if "\\begin" in text else _TWICE.sub(r"\\", text)
     text = text.replace(",\\!", ",\\! ") if ",\\!" in text else text
     text = _THOUSANDS.sub("", text)
+    if "C" in text:
+        text = _CHOOSE.sub(lambda m: rf"\binom{{{m[1] or m[2]}}}{{{m[3] or m[4]}}}", text)
     text = _SIGN_BEHIND.sub(r"\2\1", text)  # 5 € is €5
     if "$" in text:
         if text.replace("\\$", "").count("$") % 2:  # an odd dollar before a number is money
@@ -250,7 +274,7 @@ def clean(text: str) -> str:
         text = _DELIMITERS.sub(" ", text)
     if "\\end" in text:
         text = _ENDS.sub(" ", text)
-    text = _DONE.sub("", fold_latex(text)).strip()
+    text = _DONE.sub("", fold_latex(text)).rstrip("\\ \n").strip()
     while (
         text
         and text[-1] in ".,;:!?"

@@ -1,7 +1,7 @@
 """LaTeX commands and known functions: roots, logarithms, sums, matrices."""
 
 from rewards.math.atoms import Atoms
-from rewards.math.tree import EULER, INFINITY, MAX_DEPTH, PI, TWO, Node, UnreadableError, number
+from rewards.math.tree import EULER, IMAGINARY, INFINITY, MAX_DEPTH, PI, TWO, Node, UnreadableError, number
 from rewards.math.vocabulary import (
     ACCENTS,
     ALIASES,
@@ -141,6 +141,9 @@ class Commands(Atoms):
             node = Node("fn", (args[0], number(10)), "logb")
         elif base is not None and name in ("log", "ln"):
             node = Node("fn", (args[0], base), "logb")
+        elif name == "cis":
+            turned = Node("mul", (IMAGINARY, Node("fn", args, "sin")))
+            node = Node("add", (Node("fn", args, "cos"), turned))
         elif name == "exp":
             node = Node("pow", (EULER, args[0]))
         else:

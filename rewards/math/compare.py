@@ -436,10 +436,16 @@ def _objects(gold: Node, answer: Node, trail: Trail) -> bool:
         return _matched(_distinct(gold.args), _distinct(answer.args), trail)
     if set(kinds) <= {"set", "list"}:
         trail.rule = "collections without order"
+        if {gold.value, answer.value} == {"and", "or"}:
+            return False
         if len(gold.args) == 1 or len(answer.args) == 1:
             return len(gold.args) == len(answer.args) and equal(gold.args[0], answer.args[0], trail)
         return _matched(list(gold.args), list(answer.args), trail)
     if set(kinds) == {"seq", "list"}:
+        left, right = real_set(gold, True), real_set(answer, True)
+        if left is not None and right is not None:
+            trail.rule = "sets of reals"
+            return same_sets(left, right)
         trail.rule = "items in order"
         sequence = gold if gold.op == "seq" else answer
         return sequence.value in ("()", "<>", "[]") and sequence.value != "[]" and _in_order(gold, answer, trail)

@@ -46,13 +46,15 @@ class _Parser(Commands):
         return node
 
     def separator(self) -> str | None:
-        """Take what stands between two items of a collection and return "," or "or", or None where there is nothing."""
+        """Take what stands between two items of a collection and return ",", "and" or "or", or None where there is nothing."""
         found: str | None = None
         while True:
             token = self.now
             word = token.text.strip(" ,.").lower() if token.kind in ("name", "text") else None
-            if self.at(",", ";", "&", "&&") or word == "and" or (token.kind == "text" and not word):
+            if self.at(",", ";", "&", "&&") or (token.kind == "text" and not word):
                 found = found or ","
+            elif word == "and":
+                found = "and"
             elif word == "or" or self.at("||"):
                 found = "or"
             else:
@@ -63,11 +65,13 @@ class _Parser(Commands):
         items = [self.statement()]
         kind = ","
         while separator := self.separator():
-            if separator == "or":
-                kind = "or"
+            if separator != "," and kind != "or":
+                kind = separator
             if self.now.kind == "end":
                 break
             items.append(self.statement())
+        if kind == "and" and not all(item.op == "rel" and "=" not in item.value for item in items):
+            kind = ","  # only conditions are joined; values are listed
         return items[0] if len(items) == 1 else Node("list", tuple(items), kind)
 
     def statement(self) -> Node:
@@ -109,10 +113,14 @@ class _Parser(Commands):
 
     def ratio(self) -> Node:
         parts = [self.sum()]
-        while self.at(":") and parts[-1].op not in ("sym", "call"):
+        while (self.at(":") and parts[-1].op not in ("sym", "call")) or self.says_to():
             self.index += 1
             parts.append(self.sum())
         return parts[0] if len(parts) == 1 else Node("ratio", tuple(parts))
+
+    def says_to(self) -> bool:
+        """Tell whether the ratio `3 to 4` goes on here."""
+        return self.now.text.strip() == "to" and self.now.kind in ("name", "text") and self.ahead().kind == "num"
 
     def sum(self) -> Node:
         if self.at("\\pm", "\\mp") and self.now.kind == "cmd":
@@ -187,6 +195,14 @@ class _Parser(Commands):
                 inner = self.signs()
                 factor = self.power()
                 node = Node("mul", (node, Node("neg", (factor,)) if inner < 0 else factor))
+            elif (
+                self.now.text == "x"
+                and node.op in ("num", "dec")
+                and self.ahead().kind == "num"
+                and ((self.now.spaced and self.ahead().spaced) or self.ahead(2).text == "^")
+            ):  # 3 x 10^8
+                self.index += 1
+                node = Node("mul", (node, self.power()))
             elif self.take("/", "\\div"):
                 inner = self.signs()
                 divisor = self.power()
@@ -261,11 +277,11 @@ class _Parser(Commands):
             word = token.text.strip()
             if (
                 token.kind == "text"
-                and word.strip(" ,.").lower() not in ("and", "or", "")
+                and word.strip(" ,.").lower() not in ("and", "or", "to", "")
                 and not re.search(r"\d{2}|[=<>]|\b(or|and)\b", word)
             ) or (
                 token.kind == "name"
-                and word not in ("and", "or")
+                and word not in ("and", "or", "to")
                 and (self.is_word(token) or (pieces and (word in units.SHORT or word in SEPARATOR_WORDS or len(word) > 1)))
             ):
                 pieces.append(word)
@@ -368,6 +384,7 @@ def _special(text: str) -> Node | None:
 
 _PLAIN_SET = re.compile(r"\{(?:\s*|[^{}]*[|:,][^{}]*)\}")
 _SYMPY_MATRIX = re.compile(r"Matrix\(\s*(\[.*\])\s*\)", re.DOTALL)
+_RELATION = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _TAIL = re.compile(r"\s+is the (?:final )?(?:answer|result|solution)$", re.IGNORECASE)
 _LEAD = re.compile(
     r"(?:(?:therefore|thus|so|hence|finally|approximately|about|roughly|approx\.?|exactly|equals?|answer\s*[:=]|"
@@ -394,6 +411,8 @@ def parse(text: str) -> Node:
         cleaned = f"\\{{{cleaned[1:-1]}\\}}"
     elif cleaned[0] == "<" and cleaned[-1] == ">":
         cleaned = rf"\langle {cleaned[1:-1]}\rangle"
+    if _RELATION.search(cleaned):  # "or" between statements, not between sets
+        cleaned = cleaned.replace("\\lor ", " or ").replace("\\land ", " and ")
     if node := _special(cleaned):
         return node
     if (match := _ALL_TEXT.fullmatch(cleaned)) and re.search(r"\d", match[1]):

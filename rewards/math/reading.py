@@ -47,9 +47,13 @@ _AFTER_OR = re.compile(
     r"\s*(?:\$|\\[)\]])?\s*,?\s*\(?(?:or|maybe|perhaps|possibly)\s+(?:maybe\s+|perhaps\s+|also\s+)?\$?\s*(?=[-\d\\])"
 )
 _PHRASE = re.compile(
-    r"final\s+answer\s*(?:\*\*|__)?\s*:?\s*(?:\*\*|__)?\s*\n\s*|(?:final\s+answer|answer|result)\s*(?:to\s+(?:the|this)\s+\w+\s*)?(?:\*\*|__)?\s*(?:is|are|equals|=|:)\s*(?:\*\*|__)?\s*"
+    r"(?:final\s+|(?<=# )(?:the\s+)?)answer\s*(?:\*\*|__)?\s*:?\s*(?:\*\*|__)?\s*\n\s*"
+    r"|(?:final\s+answer|answer|\bans|result)\s*(?:to\s+(?:the|this)\s+\w+\s*)?(?:\*\*|__)?\s*(?:is|are|equals|=|:)\s*(?:\*\*|__)?\s*"
     r"(?:therefore|thus|simply|just)?\s*:?",
     re.IGNORECASE,
+)
+_HEADING = re.compile(
+    r"####\s*(?:\*\*)?(?:the\s+)?(?:final\s+)?(?:answer|solution|conclusion|result)\W*(?:\n|$)", re.IGNORECASE
 )
 _MATHS = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE_END = re.compile(r"(?<!\b[apAP])(?<!\b[apAP]\.[mM])(?<!sq)(?<!approx)[.!?](?=\s|$)(?!\s*[mM]\.)|\n\s*\n|\n(?=\S)")
@@ -266,7 +270,7 @@ def committed_answers(completion: str) -> tuple[list[str], str]:
         if not tagged or not tagged[-1].strip():
             return [], "an empty or unclosed answer tag"
         return _narrowed(tagged[-1].strip(), False), "answer tag"
-    if "####" in text:
+    if "####" in text and not _HEADING.match(text, text.rfind("####")):
         found = text.rpartition("####")[2].strip().split("\n", 1)[0].strip(" :*")
         return (_narrowed(found, False), "hashes") if found else ([], "nothing after ####")
     return _unmarked(text.strip())
@@ -275,8 +279,8 @@ def committed_answers(completion: str) -> tuple[list[str], str]:
 def _unmarked(text: str) -> tuple[list[str], str]:
     if not text:
         return [], "nothing was written"
-    short = len(text) <= MAX_BARE_CHARACTERS and "\n" not in text
-    if short and not re.search(r"\banswer\b", text, re.IGNORECASE):
+    short = "\n" not in text and (len(text) <= MAX_BARE_CHARACTERS or " " not in text)
+    if short and not re.search(r"\bans(?:wer)?\b", text, re.IGNORECASE):
         return [text.strip("*`"), *_concluded(_last_sentence(text) or "")], "bare answer"
     if (phrase := _phrase_answer(text)) is not None:
         return _narrowed(phrase, True), "phrase"
@@ -287,6 +291,8 @@ def _unmarked(text: str) -> tuple[list[str], str]:
 
 def _narrowed(answer: str, concluded: bool) -> list[str]:
     """Return the answer and, where it is a sentence without a hedge, the one formula or value in it."""
+    if len(answer) > MAX_SENTENCE_CHARACTERS:
+        return [answer]
     if match := _CONDITION.match(answer):
         return [answer, match[1]]
     stated = _stated(answer, concluded)

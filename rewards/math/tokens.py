@@ -25,7 +25,7 @@ _REPEATING = re.compile(
     r"(\d*)\.(\d*)(?:((?:\\(?:overline|bar|dot|overarc)\s*(?:\{\s*\d+\s*\}|\d)\d*)+)|\((\d+)\)|(?:\.\.\.+|\s*\\ldots)(\d*))",
     re.ASCII,
 )
-_SCIENTIFIC = re.compile(r"(?:\d+\.?\d*|\.\d+)[eE][+-]?\d{1,6}(?![\d.A-Za-z])", re.ASCII)
+_SCIENTIFIC = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)[eE][+-]?\d{1,6}(?![\d.A-Za-z])", re.ASCII)
 _RADIX = re.compile(r"0(?:x[0-9a-fA-F]+|b[01]+|o[0-7]+)(?![\w.])", re.ASCII)
 _GROUPED = re.compile(
     r"(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?: \d{3})+|[1-9]\d{0,2}(?:'\d{3})+)(?:\.\d+)?(?![\d]|,\d)"

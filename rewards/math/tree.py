@@ -3,7 +3,7 @@
 A node is an operator, its arguments and a value. Expressions: `num` (Fraction), `dec` (Fraction, significant digits),
 `sym`, `const` (pi, e, i, inf), `add`, `mul`, `div`, `neg`, `pow`, `root` (base, index), `fn`, `call`, `fact`, `sum`,
 `prod`, `pm`/`mp` (one or two arguments), `deg`, `pct`, `unit` (value: the unit as written). Objects: `seq` (value: its two
-brackets), `set`, `list` (value: "," or "or"), `build` (set builder), `rel` (value: its operators), `union`, `inter`,
+brackets), `set`, `list` (value: ",", "and", "or"), `build` (set builder), `rel` (value: its operators), `union`, `inter`,
 `minus`, `not`, `mat` (value: columns), `ratio`, `text`.
 """
 

@@ -48,6 +48,7 @@ FUNCTIONS = frozenset(
         "mod",
         "det",
         "lg",
+        "cis",
     ]
 )
 ALIASES = {
@@ -126,6 +127,7 @@ ACCENTS = frozenset(
 )
 SEPARATOR_WORDS = frozenset(("and", "or", ", and", "and ", "or "))
 CALLS = frozenset("fghFGHP")
+CURRENCIES = frozenset(("USD", "EUR", "GBP", "INR", "Rs"))
 CLOSING = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "\\langle": "\\rangle", "<": ">"}
 WORD_NUMBERS = {
     word: index

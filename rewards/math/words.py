@@ -20,8 +20,9 @@ def words_key(text: str) -> str:
     text = _MARKUP.sub(" ", _WRAPPER.sub("", fold_unicode(text)))
     text = re.sub(r"[^\w\s+\-*/^=<>.,'()|\\:%]", " ", text.lower())
     words = [word.strip(".,;:!?'") for word in text.replace(",", " , ").split()]
-    words = [_NUMBERS.get(word, word) for word in words if word and (len(words) == 1 or word not in _ARTICLES)]
-    return " ".join(words)
+    ahead = [*text.replace(",", " , ").split()[1:], ""]
+    kept = [word for word, after in zip(words, ahead, strict=False) if word and (word not in _ARTICLES or len(after) < 2)]
+    return " ".join(_NUMBERS.get(word, word) for word in kept)
 
 
 def plain_words(text: str) -> str:

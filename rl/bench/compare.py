@@ -1,0 +1,189 @@
+"""Turn by turn in one run: ours, TRL, ours, TRL; the ratio of every pair, of the medians, and of the peak memories."""
+
+import json
+import os
+import pickle
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import torch
+
+from problems.errors import LabError
+from rl.bench.material import SHORTEST, pool_of, run_config, synthetic_groups
+from rl.bench.memory import SIDES
+from rl.bench.ours import OurSide
+from rl.bench.sides import Side, Timed
+from rl.bench.theirs import TrlSide, fastest
+from rl.bench.work import Work
+from rl.rundir import write_atomic
+from rl.runtime import LAUNCHER_VARIABLES
+from rl.types import Group
+
+BENCHES = ("update", "sample", "step")
+WARM_UP = 1
+Pairs = list[tuple[Timed, Timed]]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """What all comparisons of a run share."""
+
+    scratch: Path
+    out: Path
+    repetitions: int
+    threads: int | None
+    is_toy: bool
+    say: Say
+
+
+def take_turns(ours: Side, theirs: Side, bench: str, repetitions: int, say: Say) -> Pairs:
+    """Return `repetitions` pairs of timed repetitions after the warm-up."""
+    pairs: Pairs = []
+    for number in range(WARM_UP + repetitions):
+        pair = getattr(ours, bench)(), getattr(theirs, bench)()
+        counted = f"{number + 1 - WARM_UP} of {repetitions}" if number >= WARM_UP else "warm-up"
+        say(f"  {bench} {counted}: ours {pair[0].seconds:.2f} s, TRL {pair[1].seconds:.2f} s")
+        pairs.append(pair)
+        if number + 1 == WARM_UP:
+            say(f"  {bench}: about {(pair[0].seconds + pair[1].seconds) * repetitions / 60:.1f} minutes more")
+    return pairs[WARM_UP:]
+
+
+def summary(runs: Sequence[Timed], part: str) -> dict[str, Any]:
+    """Return what one side's repetitions took, and the lengths it drew."""
+    seconds = [getattr(run, part) for run in runs]
+    lengths = [length for run in runs for length in run.lengths]
+    parts = {name: median(getattr(run, name) for run in runs) for name in ("sample", "update") if getattr(runs[0], name)}
+    return {
+        "median_seconds": median(seconds),
+        "seconds": seconds,
+        "median_seconds_of_parts": parts,
+        "tokens_per_second": sum(lengths) / sum(seconds),
+        "lengths": {
+            "completions": len(lengths),
+            "mean": mean(lengths),
+            "median": median(lengths),
+            "min": min(lengths),
+            "max": max(lengths),
+            f"below_{SHORTEST}": sum(length < SHORTEST for length in lengths),
+        },
+    }
+
+
+def result(bench: str, work: Work, pairs: Pairs, part: str, memory: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Return the record that is written; ratios are TRL's time (or memory) over ours, so above 1 means ours is better."""
+    ours, theirs = summary([our for our, _ in pairs], part), summary([their for _, their in pairs], part)
+    ratios = [getattr(their, part) / getattr(our, part) for our, their in pairs]
+    return {
+        "bench": bench,
+        "work": work.name,
+        "ratio_median": theirs["median_seconds"] / ours["median_seconds"],
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+        "memory_ratio": memory["trl"]["training"] / memory["ours"]["training"],
+        "memory_ratio_whole_process": memory["trl"]["peak"] / memory["ours"]["peak"],
+        "ours": {**ours, "memory_mib": memory["ours"]},
+        "trl": {**theirs, "memory_mib": memory["trl"], "settings": fastest(bench, work)},
+        "settings": {
+            "model": work.title,
+            "dtype": work.dtype,
+            "problems": work.num_problems,
+            "completions_a_problem": work.group_size,
+            "prompt_tokens": work.prompt_tokens,
+            "max_completion_tokens": work.max_tokens,
+            "warm_up": WARM_UP,
+        },
+        "machine": machine(),
+        "versions": {name: version(name) for name in ("torch", "transformers", "trl", "deepspeed")},
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return what the numbers were taken on."""
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []
+    processor = names[0].split(":", 1)[1].strip() if names else platform.processor() or platform.machine()
+    found: dict[str, Any] = {"processor": processor, "threads": torch.get_num_threads()}
+    found["capability"] = torch.backends.cpu.get_cpu_capability()
+    return {**found, "gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else found
+
+
+def peak_memory(session: Session, bench: str, work: Work, model: Path, rollouts: Path) -> dict[str, dict[str, float]]:
+    """Return the memory of both sides, each from a process of its own."""
+    found = {}
+    for side in SIDES:
+        command = [sys.executable, "-m", "rl.bench.memory", side, bench, work.name, str(model), str(rollouts)]
+        command += [str(session.threads or 0), *(["toy"] if session.is_toy else [])]
+        # a process group of one exists in this process already; the child makes its own
+        inherited = {key: value for key, value in os.environ.items() if key not in LAUNCHER_VARIABLES}
+        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**inherited, "PYTHONPATH": paths})
+        if done.returncode:
+            raise LabError(f"measuring the memory of {side} at {bench} of work {work.name} failed:\n{done.stderr[-2000:]}")
+        found[side] = json.loads(done.stdout.splitlines()[-1])
+        session.say(
+            f"  {bench} memory: {side} {found[side]['training']:.0f} MiB ({found[side]['peak']:.0f} with all libraries)"
+        )
+    return found
+
+
+def rollouts_of(work: Work, ours: OurSide) -> tuple[Group, ...]:
+    """Return the rollouts that both sides update on: sampled ones for the demo, synthetic ones for the others."""
+    if work.shape is None:
+        return ours.draw().sampled
+    return synthetic_groups(work, ours.engine.policy, ours.tokenizer, ours.config)
+
+
+def compare(session: Session, benches: Sequence[str], work: Work, model: Path) -> list[dict[str, Any]]:
+    """Measure `benches` on `work`, write each result and return them. A whole step's run gives the sampling's result too."""
+    results = []
+    with pool_of(work, run_config(work, model)) as pool:
+        ours = OurSide(work, model, pool)
+        ours.groups = rollouts_of(work, ours)
+        rollouts = session.scratch / f"rollouts-{work.name}.pickle"
+        rollouts.write_bytes(pickle.dumps(ours.groups))
+        runs: dict[str, tuple[Pairs, str]] = {}
+        for bench in benches:
+            if bench == "sample" and "step" in benches:
+                continue
+            theirs = TrlSide(work, model, ours.groups, fastest(bench, work))
+            runs[bench] = (take_turns(ours, theirs, bench, session.repetitions, session.say), "seconds")
+            theirs.close()
+        if "step" in runs and "sample" in benches:
+            runs["sample"] = (runs["step"][0], "sample")
+    for bench, (pairs, part) in runs.items():
+        results.append(result(bench, work, pairs, part, peak_memory(session, bench, work, model, rollouts)))
+        session.out.mkdir(parents=True, exist_ok=True)
+        write_atomic(session.out / f"{bench}-{work.name}.json", json.dumps(results[-1], indent=1) + "\n")
+    return results
+
+
+def read_results(directory: Path) -> list[dict[str, Any]]:
+    """Return the results in `directory`, by work, then whole step first; raises LabError where there are none."""
+    found = [json.loads(file.read_text(encoding="utf-8")) for file in directory.glob("*-?.json")]
+    if not found:
+        raise LabError(f"no results in {directory}; make them with `reasonlab bench`")
+    return sorted(found, key=lambda r: (r["work"], -BENCHES.index(r["bench"])))
+
+
+def markdown_table(results: Sequence[dict[str, Any]]) -> str:
+    """Return the table of the README."""
+    lines = [
+        "| work | what | ours | TRL | times TRL's rate (lowest to highest pair) | TRL's peak memory over ours |",
+        "|---|---|---|---|---|---|",
+    ]
+    for r in results:
+        ours, theirs = (f"{r[side]['median_seconds']:.2f} s" for side in ("ours", "trl"))
+        ratio = f"**{r['ratio_median']:.1f}** ({r['ratio_min']:.1f} to {r['ratio_max']:.1f})"
+        lines.append(f"| {r['work']} | {r['bench']} | {ours} | {theirs} | {ratio} | {r['memory_ratio']:.1f} |")
+    works = {r["work"]: r["settings"]["model"] for r in results}
+    lines += ["", "; ".join(f"{name}: {title}" for name, title in works.items()) + "."]
+    return "\n".join(lines)
