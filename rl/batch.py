@@ -131,6 +131,7 @@ class MicroBatch:
     targets: torch.Tensor  # [N]
     rows: torch.Tensor  # [N], number of the row in the micro-batch
     sampling_logprobs: torch.Tensor  # [N]
+    old_logprobs: torch.Tensor  # [N]
     advantages: torch.Tensor  # [N]
     weights: torch.Tensor  # [N]
     entropy_weights: torch.Tensor  # [N]
@@ -149,6 +150,7 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device, layout: Layo
         targets=flat([row.completion_ids for row in rows], torch.long),
         rows=torch.as_tensor(np.repeat(np.arange(len(rows)), lengths), device=device),
         sampling_logprobs=flat([row.sampling_logprobs for row in rows], torch.float32),
+        old_logprobs=flat([r.sampling_logprobs if r.old_logprobs is None else r.old_logprobs for r in rows], torch.float32),
         advantages=flat([row.advantages for row in rows], torch.float32),
         weights=flat([row.weights for row in rows], torch.float32),
         entropy_weights=flat([row.entropy_weights for row in rows], torch.float32),

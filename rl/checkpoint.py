@@ -71,8 +71,8 @@ def find_fault(directory: Path) -> str | None:
     return None
 
 
-def save(root: Path, engine: Engine, state: TrainState, keep_last: int, save_policy: Callable[[Path], None]) -> Path:
-    """Save a checkpoint of `state.step`; all ranks must call, rank 0 completes it. `save_policy` runs on every rank."""
+def save(root: Path, engine: Engine, state: TrainState, keep_last: int, save_more: Callable[[Path], None]) -> Path:
+    """Save a checkpoint of `state.step`; all ranks must call, rank 0 completes it. There alone `save_more` adds its files."""
     final = root / f"step-{state.step:06d}"
     temporary = root / f".step-{state.step:06d}.tmp"
     if rank() == 0:
@@ -80,9 +80,9 @@ def save(root: Path, engine: Engine, state: TrainState, keep_last: int, save_pol
         temporary.mkdir(parents=True)
     _barrier()
     engine.save(temporary, _ENGINE)
-    save_policy(temporary / "policy")
     _barrier()
     if rank() == 0:
+        save_more(temporary)
         write_atomic(temporary / "state.json", json.dumps(asdict(state), indent=1))
         write_manifest(temporary, step=state.step, world_size=world_size(), zero_stage=engine.stage)
         shutil.rmtree(final, ignore_errors=True)

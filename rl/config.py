@@ -162,6 +162,9 @@ class AlgorithmSettings(Settings):
         default="k3", description="estimator of the KL to the reference policy: k1 in the reward, the others in the loss"
     )
     kl_coef: float = Field(default=0.0, ge=0, description="weight of that KL; 0 needs no reference")
+    reference_reset_steps: int = Field(
+        default=0, ge=0, description="the reference becomes the policy every so many steps (ProRL, arXiv 2505.24864); 0: never"
+    )
     entropy_coef: float = Field(default=0.0, ge=0, description="weight of the mean entropy that is added to the objective")
     top_entropy_quantile: float = Field(
         default=1.0, gt=0, le=1, description="share of tokens, those of highest entropy, that the policy learns from"
@@ -170,6 +173,11 @@ class AlgorithmSettings(Settings):
     mask_truncated: bool = Field(default=False, description="leave completions that hit the limit out of the loss")
     dynamic_sampling: bool = Field(default=True, description="drop groups whose rewards are all equal and draw others")
     max_sampling_rounds: int = Field(default=3, ge=1, description="cap on those draws a step")
+    epochs: int = Field(default=1, ge=1, description="passes of the update over the groups of a step (mu of GRPO)")
+    minibatches: int = Field(default=1, ge=1, description="optimizer steps a pass, each on its own groups and denominator")
+    old_logprobs: Literal["sampler", "recompute"] = Field(
+        default="sampler", description="denominator of the ratio: the sampler's, or one forward pass before the update"
+    )
 
     @property
     def ratio_bounds(self) -> tuple[float, float]:
@@ -199,6 +207,15 @@ class AlgorithmSettings(Settings):
                 f"group_size must be at least 2, found {self.group_size}: a group of one has no contrast, every advantage "
                 "would be 0. Usual values are 8 to 32"
             )
+        if self.minibatches > self.num_problems:
+            faults.append(
+                f"minibatches {self.minibatches} are cut from groups, and there are {self.num_problems} (num_problems)"
+            )
+        if self.correction is not None and self.epochs * self.minibatches > 1 and self.old_logprobs == "sampler":
+            faults.append(
+                "correction weighs the policy that the updates of a batch start from against the sampler; with several "
+                "updates (epochs, minibatches) that policy must be written down: set old_logprobs: recompute"
+            )
         unclipped = CLIP_DEFAULTS[self.loss] == (None, None)
         if unclipped and (self.clip_low is not None or self.clip_high is not None):
             faults.append(f"loss {self.loss} clips nothing: remove clip_low and clip_high, or choose another loss")
@@ -212,6 +229,8 @@ class AlgorithmSettings(Settings):
                 )
         if self.kl != "k3" and not self.kl_coef:
             faults.append(f"kl {self.kl} has no effect with kl_coef 0: set kl_coef, or remove kl")
+        if self.reference_reset_steps and not self.kl_coef:
+            faults.append("reference_reset_steps has no effect with kl_coef 0: set kl_coef, or remove it")
         if self.advantage == "maxrl" and self.kl == "k1":
             faults.append("advantage maxrl divides by the mean reward, which kl k1 can make zero or negative: use k2 or k3")
         if faults:
@@ -231,9 +250,14 @@ class OptimizerSettings(Settings):
 
 
 class TrainSettings(Settings):
-    """The length of the run and how the work is cut."""
+    """The length of the run and how the work is cut.
+
+    A step is one batch of rollouts, whatever number of optimizer steps is done on it; warm-up, schedule, evaluation and
+    checkpoints count these.
+    """
 
     steps: int = Field(default=100, ge=1)
+    one_step_off: bool = Field(default=False, description="sample the next step from the weights before this update, beside it")
     micro_batch_tokens: int = Field(default=16_384, ge=1, description="tokens of one forward pass on one rank")
     layout: LayoutName | None = Field(
         default=None,
@@ -242,6 +266,8 @@ class TrainSettings(Settings):
     )
     threads: int | None = Field(default=None, ge=1, description="CPU threads a rank; default: cores / ranks")
     save_rollouts: bool = Field(default=True, description="keep every completion in rollouts/step-*.jsonl.gz")
+    self_check: bool = Field(default=True, description="before the first step, compare gradient and sampler with plain torch")
+    memory_probe: bool | None = Field(default=None, description="run the longest micro-batch first; default: on a GPU")
 
 
 class DeepSpeedSettings(Settings):
@@ -311,6 +337,8 @@ class RunConfig(Settings):
             faults.append("sampling.temperature must be above 0 for training: greedy completions of a group are all the same")
         if self.sampling.top_p != 1:
             faults.append("sampling.top_p must be 1 for training: a cut distribution makes every importance ratio wrong")
+        if self.algorithm.reference_reset_steps and self.model.lora is not None:
+            faults.append("algorithm.reference_reset_steps needs a reference of its own; with model.lora it is the frozen base")
         if self.reward.overlong_buffer_tokens > self.sampling.max_completion_tokens:
             faults.append(
                 f"reward.overlong_buffer_tokens {self.reward.overlong_buffer_tokens} is longer than "

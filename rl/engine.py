@@ -22,6 +22,12 @@ from rl.packing import TokenRows
 from rl.policy import PolicyError
 from rl.runtime import device, world_size
 
+# of DeepSpeed's engine, moved by a step (deepspeed 0.19.8, runtime/engine.py, _take_model_step and step)
+_COUNTERS = (
+    "global_steps", "global_samples", "micro_steps", "skipped_steps", "_global_grad_norm", "_step_applied",
+    "_is_gradient_accumulation_boundary",
+)  # fmt: skip
+_REFERENCE = "reference.safetensors"
 _GATHER_ELEMENTS = 200_000_000  # weights gathered together when a sharded model is copied
 
 
@@ -55,6 +61,13 @@ def learning_rate(config: RunConfig, step: int) -> float:
     return settings.learning_rate
 
 
+def _frozen_copy(model: nn.Module, policy: nn.Module) -> Any:
+    """Return a copy of `model` that shares the weights which `policy` never trains."""
+    pairs = zip(model.parameters(), policy.parameters(), strict=True)
+    shared: dict[int, Any] = {id(mine): mine for mine, trained in pairs if not trained.requires_grad}
+    return copy.deepcopy(model, shared).requires_grad_(False)
+
+
 def choose_layout(model: Any, wanted: LayoutName | None) -> LayoutName:
     """Return how rows are laid out for `model`; raises PolicyError for a layout its attention cannot do."""
     planned = can_plan(model)
@@ -76,14 +89,15 @@ class Engine:
         self.stage = config.deepspeed.stage
         policy = TokenLogprobs(model, config.sampling.temperature).to(device())
         self._copy = copy.deepcopy(model).to(device()).requires_grad_(False) if self.stage == 3 else None
+        self._before = _frozen_copy(model if self._copy is None else self._copy, model) if config.train.one_step_off else None
         self.layout = choose_layout(model, config.train.layout)
         trainable = [p for p in policy.parameters() if p.requires_grad]
         settings = config.optimizer
-        optimizer = torch.optim.AdamW(
+        self._adamw = torch.optim.AdamW(
             trainable, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
         )
         self.engine, *_ = deepspeed.initialize(
-            model=policy, optimizer=optimizer, model_parameters=trainable, config=deepspeed_config(config)
+            model=policy, optimizer=self._adamw, model_parameters=trainable, config=deepspeed_config(config)
         )
 
     @property
@@ -95,6 +109,16 @@ class Engine:
     def sampling_model(self) -> Any:
         """A causal LM with whole, current weights."""
         return self.policy if self._copy is None else self._copy
+
+    @torch.no_grad()
+    def snapshot(self) -> Any:
+        """Return a causal LM with the weights of now, which updates leave alone; made anew by the next call."""
+        assert self._before is not None, "train.one_step_off makes the copy"
+        for now, kept in zip(self.sampling_model.parameters(), self._before.parameters(), strict=True):
+            if now is not kept:
+                kept.data = kept.data.to(now.dtype)
+                kept.copy_(now)
+        return self._before
 
     def logprobs(self, rows: TokenRows, targets: torch.Tensor) -> Any:
         """Return log-probabilities and entropies [N] of `targets`, see TokenLogprobs.forward."""
@@ -109,12 +133,57 @@ class Engine:
         """Clip, update with learning rate `rate`, refresh the sampling copy; return the gradient norm before clipping."""
         for group in self.engine.optimizer.param_groups:
             group["lr"] = rate
+        norm = self._step()
+        self.refresh_copy()
+        return norm
+
+    def _step(self) -> float:
         norm = self._plain_grad_norm() if self._is_plain else None
         self.engine.step()
         if norm is None:
             norm = self.engine.get_global_grad_norm()
-        self.refresh_copy()
         return float(norm) if norm is not None else float("nan")
+
+    def rehearse_step(self) -> tuple[float, float]:
+        """Do all of a step but the change of weights and optimizer state, and so clear the gradients.
+
+        Returns the gradient norm that `step` would report, and the norm of what reached the optimizer, clipped.
+        """
+        squares = torch.zeros((), dtype=torch.float64, device=device())
+
+        def only_look(*_: Any, **__: Any) -> None:
+            for group in self._adamw.param_groups:
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        squares.add_(torch.linalg.vector_norm(parameter.grad).double().square())
+
+        self._adamw.step = only_look  # type: ignore[method-assign]
+        try:
+            reported = self._step()
+        finally:
+            del self._adamw.step
+        if self.stage > 0 and world_size() > 1:  # each rank's optimizer holds its own part
+            torch.distributed.all_reduce(squares)
+        return reported, float(squares.sqrt())
+
+    @contextmanager
+    def without_trace(self) -> Iterator[None]:
+        """Rehearse inside: afterwards DeepSpeed's counters, dropout and torch's random state are what they were."""
+        counters = {name: getattr(self.engine, name) for name in _COUNTERS}
+        modes = [(module, module.training) for module in self.engine.modules()]
+        dropouts = [(module, module.p) for module in self.engine.modules() if isinstance(module, nn.Dropout)]
+        for module, _ in dropouts:
+            module.p = 0.0
+        try:
+            with torch.random.fork_rng([device()] if device().type == "cuda" else []):
+                yield
+        finally:
+            for module, p in dropouts:
+                module.p = p
+            for module, training in modes:
+                module.training = training
+            for name, value in counters.items():
+                setattr(self.engine, name, value)
 
     @property
     def _is_plain(self) -> bool:
@@ -140,6 +209,14 @@ class Engine:
 
         with deepspeed.zero.GatheredParameters(parameters):
             yield
+
+    def gradients(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield name and whole gradient of every trained weight, after the last micro-batch; all ranks must iterate."""
+        from deepspeed.utils import safe_get_full_grad
+
+        for name, parameter in self.policy.named_parameters():
+            if parameter.requires_grad:
+                yield name, safe_get_full_grad(parameter)
 
     def refresh_copy(self) -> None:
         """Bring the sampling copy up to date (ZeRO 3 only); frozen weights never change and are left alone."""
@@ -179,7 +256,7 @@ class Engine:
 
 
 class Reference:
-    """The policy the run started from, for the KL term: adapters switched off, or a frozen copy."""
+    """The policy the run started from or was last reset to, for the KL: adapters switched off, or a frozen copy."""
 
     def __init__(self, engine: Engine, model: nn.Module | None):
         self.engine = engine
@@ -187,6 +264,30 @@ class Reference:
         if model is not None:
             config = engine.config
             self.frozen = TokenLogprobs(model, config.sampling.temperature).to(device())
+        self.was_reset = False
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Make the policy of now the reference."""
+        assert self.frozen is not None, "adapters have no reference of their own"
+        for now, kept in zip(self.engine.sampling_model.parameters(), self.frozen.model.parameters(), strict=True):
+            kept.copy_(now)
+        self.was_reset = True
+
+    def save(self, directory: Path) -> None:
+        """Write the reference, once for all ranks, unless it is the model that the run began with."""
+        from safetensors.torch import save_model
+
+        if self.was_reset and self.frozen is not None:
+            save_model(self.frozen.model, str(directory / _REFERENCE))
+
+    def load(self, directory: Path) -> None:
+        """Read what `save` wrote into a checkpoint of this run."""
+        from safetensors.torch import load_model
+
+        if self.frozen is not None and (directory / _REFERENCE).exists():
+            load_model(self.frozen.model, directory / _REFERENCE, device=str(device()))
+            self.was_reset = True
 
     @torch.no_grad()
     def logprobs(self, rows: TokenRows, targets: torch.Tensor) -> Any:

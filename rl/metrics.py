@@ -52,7 +52,27 @@ def rollout_metrics(drawn: Drawn) -> dict[str, Any]:
     metrics["groups/sampled"] = len(drawn.sampled)
     metrics["groups/trained"] = len(drawn.groups)
     metrics["groups/rounds"] = drawn.rounds
-    return metrics
+    metrics["sampling/staleness"] = drawn.staleness
+    return metrics | ({} if drawn.kl is None else {"kl": drawn.kl})
+
+
+def over_updates(updates: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return one row for the optimizer steps of a batch: sums of what is counted, the mean of what is measured.
+
+    What compares sampler and trainer is the first step's, the only one whose weights are those that sampled.
+    """
+    if not updates:
+        return {}
+    merged: dict[str, Any] = {}
+    for key, first in updates[0].items():
+        values = [update[key] for update in updates if update[key] is not None]
+        if key.startswith("batch/"):
+            merged[key] = sum(values)
+        elif key.startswith("sampling/") or not values:
+            merged[key] = first
+        else:
+            merged[key] = values[-1] if key in ("skipped_steps", "learning_rate") else float(np.mean(values))
+    return merged | {"batch/updates": len(updates)}
 
 
 def num_tokens(rollouts: Sequence[Rollout]) -> int:

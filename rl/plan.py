@@ -98,6 +98,7 @@ def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> di
     return {
         "weights": whole * width / (world_size if stage == 3 else 1) / GIB,
         "whole copy for sampling (ZeRO 3)": (whole * width if stage == 3 else 0) / GIB,
+        "copy for sampling ahead (one_step_off)": (trained * width if config.train.one_step_off else 0) / GIB,
         "reference policy": reference * width / GIB,
         "gradients": trained * width / (world_size if stage >= 2 else 1) / GIB,
         "optimizer": trained * (12 if width == 2 else 8) / (world_size if stage >= 1 else 1) / GIB,
@@ -126,7 +127,12 @@ def describe_plan(config: RunConfig) -> str:
         f" at most {config.train.steps * rounds * problems}",
         f"  update: micro-batches of up to {config.train.micro_batch_tokens} tokens, one global denominator"
         f" ({config.algorithm.loss}), ZeRO {config.deepspeed.stage}, {config.model.dtype}"
-        + (f", LoRA rank {config.model.lora.r}" if config.model.lora else ", all weights"),
+        + (f", LoRA rank {config.model.lora.r}" if config.model.lora else ", all weights")
+        + (
+            f", {updates} optimizer steps a batch"
+            if (updates := config.algorithm.epochs * config.algorithm.minibatches) > 1
+            else ""
+        ),
     ]
     shape = model_shape(config.model.path)
     if shape is None:

@@ -21,6 +21,7 @@ from rl.config import AlgorithmSettings, PromptSettings, SamplingSettings
 from rl.prompts import render
 from rl.runtime import all_gather, rank, world_size
 from rl.sampler import Sample, Sampler, SampleRequest
+from rl.stats import mean
 from rl.types import Completion, Group, Rollout
 
 
@@ -34,6 +35,22 @@ class Drawn:
     cursor: int  # problems drawn so far, after this step
     sample_seconds: float
     score_seconds: float  # waiting for verdicts after the last completion ended
+    step: int = 0  # that the batch is for, counted from 0
+    kl: float | None = None  # to the reference, nats a token, where it is taken from the reward
+
+    @property
+    def staleness(self) -> float | None:
+        """Updates between the weights that sampled and those that learn from it, the mean over rollouts."""
+        return mean([float(self.step - r.policy_step) for group in self.sampled for r in group.rollouts])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What all ranks sampled for one round of problems, in their order, and the seconds this rank took."""
+
+    rollouts: list[tuple[Rollout, ...]]
+    sample_seconds: float
+    score_seconds: float
 
 
 class PromptTooLong(LabError):
@@ -145,37 +162,51 @@ def group_up(rollouts: Sequence[tuple[Rollout, ...]], advantage: str) -> list[Gr
     ]
 
 
+def first_problems(source: ProblemSource, settings: AlgorithmSettings, cursor: int) -> list[Problem]:
+    """Return the problems that a step begins with when `cursor` problems were drawn before it."""
+    return [source.get("train", cursor + i) for i in range(settings.num_problems)]
+
+
 def draw_groups(
-    worker: RolloutWorker, source: ProblemSource, settings: AlgorithmSettings, seed: int, step: int, cursor: int
+    worker: RolloutWorker,
+    source: ProblemSource,
+    settings: AlgorithmSettings,
+    seed: int,
+    step: int,
+    cursor: int,
+    first: Round | None = None,
 ) -> Drawn:
     """Sample groups until `num_problems` of them have contrast, or the cap on rounds is reached.
 
     A group whose rewards are all equal has no gradient (dynamic sampling, DAPO arXiv 2503.14476, section 3.2). Rounds after
-    the first draw as many problems as are missing, so what is drawn does not depend on the number of ranks.
+    the first draw as many problems as are missing, so what is drawn does not depend on the number of ranks. `first` is
+    the first round where it was sampled ahead.
     """
     kept: list[tuple[Rollout, ...]] = []
     sampled: list[tuple[Rollout, ...]] = []
     sample_seconds = score_seconds = 0.0
-    for round_number in range(1, settings.max_sampling_rounds + 1):
-        missing = settings.num_problems - len(kept)
-        problems = [source.get("train", cursor + i) for i in range(missing)]
-        cursor += missing
-        mine, sampling, scoring = worker.rollouts(share(problems), settings.group_size, (seed, step, round_number), step)
-        drawn = gather_shares(mine)
-        sample_seconds, score_seconds = sample_seconds + sampling, score_seconds + scoring
-        sampled += drawn
+    for number in range(1, settings.max_sampling_rounds + 1):
+        problems = first_problems(source, settings, cursor)[: settings.num_problems - len(kept)]
+        cursor += len(problems)
+        if number > 1 or first is None:
+            mine, sampling, scoring = worker.rollouts(share(problems), settings.group_size, (seed, step, number), step)
+            drawn = Round(rollouts=gather_shares(mine), sample_seconds=sampling, score_seconds=scoring)
+        else:
+            drawn = first
+        sample_seconds, score_seconds = sample_seconds + drawn.sample_seconds, score_seconds + drawn.score_seconds
+        sampled += drawn.rollouts
         if not settings.dynamic_sampling:
-            kept = drawn
+            kept = drawn.rollouts
             break
-        with_contrast = [g for g in drawn if len({r.reward.total for r in g} - {None}) > 1]
-        kept += with_contrast
+        kept += [g for g in drawn.rollouts if len({r.reward.total for r in g} - {None}) > 1]
         if len(kept) == settings.num_problems:
             break
     return Drawn(
         groups=tuple(group_up(kept, settings.advantage)) if kept else (),
         sampled=tuple(group_up(sampled, settings.advantage)),
-        rounds=round_number,
+        rounds=number,
         cursor=cursor,
         sample_seconds=sample_seconds,
         score_seconds=score_seconds,
+        step=step,
     )

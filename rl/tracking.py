@@ -73,7 +73,7 @@ class Tracker:
             settings=wandb.Settings(x_transaction_log_flush_interval=1.0, init_timeout=15, console="off"),  # type: ignore[call-arg]
         )
         self._wandb.define_metric(STEP_KEY)
-        for prefix in ("train/*", "eval/*", "time/*"):
+        for prefix in ("train/*", "eval/*", "time/*", "perf/*"):
             self._wandb.define_metric(prefix, step_metric=STEP_KEY)
 
     @property
@@ -97,7 +97,7 @@ class Tracker:
             self.run.append("timing.jsonl", {"step": step, **timing})
         if self._wandb is not None:
             named = {key if "/" in key and key.split("/")[0] == "eval" else f"train/{key}": v for key, v in metrics.items()}
-            times = {f"time/{key}": value for key, value in (timing or {}).items()}
+            times = {key if "/" in key else f"time/{key}": value for key, value in (timing or {}).items()}
             self._try("log", lambda: self._wandb.log({STEP_KEY: step, **named, **times}))
 
     def table(self, step: int, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +26,29 @@ from problems.seeding import derive_seed
 from problems.types import ProblemSource
 from rewards.pool import VerifierPool
 from rl import checkpoint
+from rl.ahead import Ahead
 from rl.batch import make_batch
 from rl.config import RunConfig, check_world
 from rl.engine import Engine, Reference
 from rl.evaluate import accuracy, sample_all
-from rl.metrics import num_tokens, rollout_metrics
+from rl.memory import naming_settings, peak_memory_gb, probe_memory
+from rl.metrics import num_tokens, over_updates, rollout_metrics
 from rl.policy import load_model, load_tokenizer, save_policy, stop_token_ids
+from rl.prompts import render
 from rl.rollout import Drawn, RolloutWorker, draw_groups
 from rl.rundir import RunDirectory, RunDirectoryError, write_atomic
 from rl.runtime import LAUNCHER_VARIABLES, init_distributed, quiet_libraries, rank, set_threads, world_size
 from rl.sampler import Sampler
+from rl.scoring import charge_kl, with_old_logprobs
+from rl.selfcheck import self_check
 from rl.settings import Loaded, describe, parse_yaml
 from rl.stats import mean
 from rl.tracking import Tracker
-from rl.types import Batch, TrainState
+from rl.types import Batch, Group, TrainState
 from rl.update import update_policy
 from rl.view import StepView
+
+_PROMPTS_LOOKED_AT = 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,6 +63,7 @@ class Parts:
     engine: Engine
     reference: Reference | None
     worker: RolloutWorker
+    ahead: Ahead
     tracker: Tracker | None
     view: StepView | None
 
@@ -66,12 +75,21 @@ def train(parts: Parts, state: TrainState) -> TrainState:
         record_baseline(parts)
     while state.step < config.train.steps:
         started = time.perf_counter()
-        drawn = draw_groups(parts.worker, parts.source, config.algorithm, seed, state.step, state.cursor)
-        batch = make_batch(drawn.groups, config.algorithm, config.sampling.max_completion_tokens)
+        drawn = draw_groups(
+            parts.worker, parts.source, config.algorithm, seed, state.step, state.cursor, first=parts.ahead.take()
+        )
+        if parts.reference is not None and config.algorithm.kl == "k1":
+            drawn = charge_kl(drawn, parts.reference.logprobs, config, parts.engine.layout, parts.tokenizer.pad_token_id)
+        cuts = minibatches(drawn.groups, config.algorithm.minibatches)
+        batches = [make_batch(cut, config.algorithm, config.sampling.max_completion_tokens) for cut in cuts]
         updating = time.perf_counter()
-        update = optimize(parts, batch, state.step)
-        updated = time.perf_counter()
+        with parts.ahead.beside(state.step + 1, drawn.cursor):
+            update = optimize(parts, batches, state.step)
+            updated = time.perf_counter()
+        waited = time.perf_counter() - updated
         state = advance(state, drawn)
+        if parts.reference is not None and due(config.algorithm.reference_reset_steps, state.step):
+            parts.reference.reset()
         metrics = {**rollout_metrics(drawn), **update, "num_tokens": state.num_tokens}
         if due(config.evaluation.every_steps, state.step, config.train.steps):
             metrics |= evaluate_held_out(parts)
@@ -80,6 +98,8 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             "sample": drawn.sample_seconds,
             "score": drawn.score_seconds,
             "train": updated - updating,
+            "ahead": waited,
+            "perf/peak_memory_gb": peak_memory_gb(),
             "step_time": time.perf_counter() - started,
         }
         record(parts, state, drawn, metrics, timing)
@@ -88,18 +108,26 @@ def train(parts: Parts, state: TrainState) -> TrainState:
     return state
 
 
-def optimize(parts: Parts, batch: Batch, step: int) -> dict[str, Any]:
-    """Do one optimizer step; without a single row that has a gradient there is nothing to do."""
-    if not batch.rows:
-        return {}
+def minibatches(groups: Sequence[Group], count: int) -> list[Sequence[Group]]:
+    """Cut the groups of a step, in order, into the nearly equal parts that one optimizer step each learns from."""
+    edges = [len(groups) * i // count for i in range(count + 1)]
+    return [groups[start:end] for start, end in pairwise(edges) if end > start]
+
+
+def optimize(parts: Parts, batches: Sequence[Batch], step: int) -> dict[str, Any]:
+    """Do the optimizer steps on what was sampled; without a single row that has a gradient there is nothing to do."""
+    settings, pad_id = parts.config.algorithm, parts.tokenizer.pad_token_id
     # dropout, where adapters have it, draws from a stream named by the step: a resumed run draws the same
     torch.manual_seed(derive_seed("update", parts.config.run.seed, step, rank()) % 2**63)
-    pad_id = parts.tokenizer.pad_token_id
-    return update_policy(parts.engine, parts.reference, batch, parts.config, pad_id, step)
+    some = [batch for batch in batches if batch.rows]
+    if settings.old_logprobs == "recompute":
+        some = [with_old_logprobs(batch, parts.engine, parts.config, pad_id) for batch in some]
+    todo = some * settings.epochs
+    return over_updates([update_policy(parts.engine, parts.reference, b, parts.config, pad_id, step) for b in todo])
 
 
-def due(every: int, step: int, last: int) -> bool:
-    """Whether something done every `every` steps (0: never) and at the end is due after `step`."""
+def due(every: int, step: int, last: int | None = None) -> bool:
+    """Whether something done every `every` steps (0: never), and after the step `last`, is due after `step`."""
     return every > 0 and (step % every == 0 or step == last)
 
 
@@ -166,6 +194,7 @@ def rollout_rows(drawn: Drawn) -> list[dict[str, Any]]:
             "extracted": rollout.reward.verdict.extracted,
             "reward": rollout.reward.total,
             "advantage": float(advantage),
+            "policy_step": rollout.policy_step,
         }
         for group in drawn.sampled
         for rollout, advantage in zip(group.rollouts, group.advantages, strict=True)
@@ -185,22 +214,40 @@ def save_checkpoint(parts: Parts, state: TrainState) -> None:
     if tracker is not None:
         state = replace(state, wandb_id=tracker.wandb_id)
 
-    def save_policy_to(directory: Path) -> None:
+    def save_more(directory: Path) -> None:
         # under ZeRO 3 the sampling copy is whole on every rank, so no weights need to be gathered here
-        if rank() == 0:
-            save_policy(engine.sampling_model, parts.tokenizer, directory, merge=False)
+        save_policy(engine.sampling_model, parts.tokenizer, directory / "policy", merge=False)
+        parts.ahead.save(directory)
+        if parts.reference is not None:
+            parts.reference.save(directory)
 
-    checkpoint.save(parts.run.path / "checkpoints", engine, state, parts.config.checkpoint.keep_last, save_policy_to)
+    checkpoint.save(parts.run.path / "checkpoints", engine, state, parts.config.checkpoint.keep_last, save_more)
 
 
-def resume_state(run: RunDirectory, engine: Engine) -> TrainState:
-    """Return the state of the newest whole checkpoint, loaded into `engine`, or a fresh one."""
+def resume_state(run: RunDirectory, engine: Engine, ahead: Ahead, reference: Reference | None) -> TrainState:
+    """Return the state of the newest whole checkpoint, loaded into what it is about, or a fresh one."""
     found = checkpoint.latest(run.path / "checkpoints", say)
     if found is None:
         say(f"no checkpoint in {run.path / 'checkpoints'}: starting from the beginning")
         return TrainState()
     say(f"resuming from {found}")
+    ahead.load(found)
+    if reference is not None:
+        reference.load(found)
     return checkpoint.load(found, engine)
+
+
+def check_start(parts: Parts) -> None:
+    """Find now what would show itself late or never: wrong gradients, another sampler, a micro-batch that does not fit."""
+    config, tokenizer = parts.config, parts.tokenizer
+    prompts = [render(parts.source.get("train", i), config.prompt, tokenizer) for i in range(_PROMPTS_LOOKED_AT)]
+    if config.train.self_check:
+        self_check(parts.engine, parts.worker.sampler, prompts[:2], config)
+    # on a CPU there is nothing to find: Linux promises memory it does not have and then kills, no allocator complains
+    if torch.cuda.is_available() if config.train.memory_probe is None else config.train.memory_probe:
+        longest, vocabulary = max(map(len, prompts)), parts.engine.policy.config.get_text_config().vocab_size
+        peak = probe_memory(parts.engine, parts.reference, config, longest, vocabulary, tokenizer.pad_token_id)
+        say(f"the longest micro-batch fits: peak memory {peak:.2f} GB")
 
 
 def say(message: str) -> None:
@@ -274,8 +321,9 @@ def open_run(loaded: Loaded[RunConfig], resume: bool) -> RunDirectory:
 
 
 MAY_CHANGE = (
-    "train.steps", "train.threads", "train.save_rollouts", "checkpoint", "tracking", "evaluation", "reward.workers",
-    "reward.timeout_seconds", "reward.batch_timeout_seconds", "reward.memory_megabytes", "run.dir",
+    "train.steps", "train.threads", "train.save_rollouts", "train.self_check", "train.memory_probe", "checkpoint", "tracking",
+    "evaluation", "reward.workers", "reward.timeout_seconds", "reward.batch_timeout_seconds", "reward.memory_megabytes",
+    "run.dir",
 )  # fmt: skip
 
 
@@ -315,10 +363,20 @@ def _run(
     stop_ids = stop_token_ids(model, tokenizer)
     positions = getattr(model.config, "max_position_embeddings", None)
     engine = Engine(model, config)
-    state = resume_state(run, engine) if resume else TrainState()
-    sampler = Sampler(
-        model=engine.sampling_model, pad_id=tokenizer.pad_token_id, stop_ids=stop_ids, max_rows=config.sampling.max_rows
+    worker = RolloutWorker(
+        sampler=Sampler(
+            model=engine.sampling_model, pad_id=tokenizer.pad_token_id, stop_ids=stop_ids, max_rows=config.sampling.max_rows
+        ),
+        tokenizer=tokenizer,
+        pool=pool,
+        prompt=config.prompt,
+        sampling=config.sampling,
+        reward=config.reward,
+        max_positions=positions,
     )
+    ahead = Ahead(engine, worker, source, config)
+    reference = Reference(engine, frozen) if config.algorithm.kl_coef else None
+    state = resume_state(run, engine, ahead, reference) if resume else TrainState()
     tracker = view = None
     if rank() == 0:
         run.cut_after(state.step or -1)  # a run that starts over writes its step 0 again
@@ -332,21 +390,16 @@ def _run(
         held_out=held_out,
         tokenizer=tokenizer,
         engine=engine,
-        reference=Reference(engine, frozen) if config.algorithm.kl_coef else None,
-        worker=RolloutWorker(
-            sampler=sampler,
-            tokenizer=tokenizer,
-            pool=pool,
-            prompt=config.prompt,
-            sampling=config.sampling,
-            reward=config.reward,
-            max_positions=positions,
-        ),
+        reference=reference,
+        worker=worker,
+        ahead=ahead,
         tracker=tracker,
         view=view,
     )
     try:
-        state = train(parts, state)
+        check_start(parts)
+        with naming_settings("training"):
+            state = train(parts, state)
     finally:
         if view is not None:
             view.close()

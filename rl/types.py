@@ -73,6 +73,7 @@ class Row:
     advantages: NDArray[np.float64]  # [T]
     weights: NDArray[np.float64]  # [T], what each token counts in the sum that is the loss
     entropy_weights: NDArray[np.float64]  # [T], what its entropy counts in the mean that is the bonus; 0 without a bonus
+    old_logprobs: FloatArray | None = None  # [T], of the policy that the updates of a batch start from; None: the sampler's
 
     @property
     def length(self) -> int:

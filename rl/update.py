@@ -14,7 +14,20 @@ from rl.loss import TokenLoss, Tokens, token_loss, total_loss
 from rl.runtime import device, rank, world_size
 from rl.types import Batch
 
-_SUMS = ("loss", "tokens", "entropy", "kl", "low", "high", "gap", "ratio", "ratio_squared", "correction", "masked")
+_SUMS = (
+    "loss",
+    "tokens",
+    "entropy",
+    "kl",
+    "low",
+    "high",
+    "gap",
+    "ratio",
+    "ratio_squared",
+    "divergence",
+    "correction",
+    "masked",
+)
 
 
 class NotFinite(LabError):
@@ -33,6 +46,7 @@ def _observe(micro: MicroBatch, tokens: Tokens, result: TokenLoss, loss: torch.T
     masked = None if result.correction is None else result.correction == 0
     sums = [loss.detach(), real.sum(), total(tokens.entropies), total(result.kl)]
     sums += [total(result.clipped_low), total(result.clipped_high), gap.abs().sum(), ratio.sum(), ratio.square().sum()]
+    sums += [(ratio - 1 - gap).sum()]
     sums += [total(result.correction), total(masked)]
     extremes = [gap.abs().max(), -ratio.min(), ratio.max()] if len(gap) else [gap.new_full((), -torch.inf)] * 3
     return torch.stack([value.double() for value in (*sums, *extremes)])
@@ -68,8 +82,8 @@ def accumulate_gradients(
         logprobs, entropies = engine.logprobs(*places)
         tokens = Tokens(
             logprobs=logprobs,
-            # one update a batch: the policy is where it started. Without a correction the sampler's word is the centre
-            old_logprobs=None if settings.correction else micro.sampling_logprobs,
+            # corrected and never written down: one update a batch, so the policy is where it started
+            old_logprobs=None if settings.correction and batch.rows[0].old_logprobs is None else micro.old_logprobs,
             sampling_logprobs=micro.sampling_logprobs,
             reference_logprobs=reference_logprobs,
             advantages=micro.advantages,
@@ -118,6 +132,7 @@ def _metrics(sums: dict[str, float], extremes: list[float], config: RunConfig) -
         "entropy": sums["entropy"] / tokens,
         "sampling/sampling_logp_difference/mean": sums["gap"] / tokens,
         "sampling/sampling_logp_difference/max": max_gap,
+        "sampling/kl": sums["divergence"] / tokens,  # of policy from sampler, k3 (http://joschu.net/blog/kl-approx.html)
         "sampling/importance_sampling_ratio/min": -minus_min_ratio,
         "sampling/importance_sampling_ratio/mean": sums["ratio"] / tokens,
         "sampling/importance_sampling_ratio/max": max_ratio,

@@ -6,6 +6,7 @@ gradient_worker OUTPUT MODEL    writes OUTPUT/<stage>-<full|lora>.pt and OUTPUT/
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rl.engine import Engine
 from rl.policy import load_model, load_tokenizer
 from rl.runtime import init_distributed, rank
 from rl.settings import load_config
+from rl.train import minibatches
 from rl.update import accumulate_gradients
 
 OTHER_LOSSES = ("gspo", "cispo", "sapo", "reinforce")  # the rest share their objective with the default
@@ -26,8 +28,12 @@ LOSS_SETTINGS: dict[str, Any] = {
     "correction": {"sequence_mask": [0.07, 2.0]},  # the ratios of these random tokens lie on both sides of 0.07
 }
 
+MODEL_SETTINGS = {"checkpointing": ["model.gradient_checkpointing=true"], "bf16": ["model.dtype=bf16"]}
 
-def accumulate(model_path: str, stage: int, lora: bool = False, **algorithm: Any) -> dict[str, object]:
+
+def accumulate(
+    model_path: str, stage: int, lora: bool = False, more: Sequence[str] = (), part: int = 0, **algorithm: Any
+) -> dict[str, object]:
     settings = [
         f"model.path={model_path}",
         "problems=[{domain: chain}]",
@@ -35,6 +41,7 @@ def accumulate(model_path: str, stage: int, lora: bool = False, **algorithm: Any
         f"deepspeed.stage={stage}",
         "train.micro_batch_tokens=60",  # some five micro-batches in all, so ranks get different work
         *(["model.lora.r=4"] if lora else []),
+        *more,
         *(f"algorithm.{key}={json.dumps(value)}" for key, value in algorithm.items()),
     ]
     config = load_config(RunConfig, [], settings).config
@@ -44,7 +51,8 @@ def accumulate(model_path: str, stage: int, lora: bool = False, **algorithm: Any
         if "lora_B" in name:  # adapters begin at zero, where half of their gradients vanish
             torch.nn.init.normal_(parameter, std=0.02)
     engine = Engine(model, config)
-    batch = make_batch(random_groups(vocabulary=100), config.algorithm, 20)
+    parts = minibatches(random_groups(vocabulary=100), config.algorithm.minibatches)
+    batch = make_batch(parts[part], config.algorithm, 20)
     accumulate_gradients(engine, None, batch, config, load_tokenizer(config.model).pad_token_id)
     from deepspeed.utils import safe_get_full_grad
 
@@ -62,6 +70,14 @@ def main() -> None:
             found = accumulate(model_path, stage, lora)
             if rank() == 0:
                 torch.save(found, Path(output) / f"{stage}-{'lora' if lora else 'full'}.pt")
+        for kind, more in MODEL_SETTINGS.items():
+            found = accumulate(model_path, stage, more=more)
+            if rank() == 0:
+                torch.save(found, Path(output) / f"{stage}-{kind}.pt")
+    for part in range(3):
+        found = accumulate(model_path, 2, part=part, minibatches=3)
+        if rank() == 0:
+            torch.save(found, Path(output) / f"part{part}.pt")
     for loss in OTHER_LOSSES:
         found = accumulate(model_path, 2, loss=loss, **LOSS_SETTINGS)
         if rank() == 0:

@@ -86,6 +86,46 @@ def test_killed_at_a_random_moment_and_resumed_equals_straight_to_the_byte(strai
     same_files(straight, tmp_path / "run")
 
 
+VARIANTS = {
+    "one step off": ["train.one_step_off=true"],
+    "several updates": ["algorithm.epochs=2", "algorithm.minibatches=2", "algorithm.old_logprobs=recompute"],
+    "k1 in the reward": ["algorithm.kl=k1", "algorithm.kl_coef=0.05"],
+    "a reference that is reset": ["algorithm.kl_coef=0.05", "algorithm.reference_reset_steps=3"],
+}
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_variants_of_the_loop_resume_to_the_byte_too(imitator, tmp_path, kind):
+    whole, cut = (arguments(imitator, tmp_path, name, *VARIANTS[kind]) for name in ("whole", "cut"))
+    done = reasonlab(*whole, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    metrics = tmp_path / "cut" / "metrics.jsonl"
+    # after step 5: the checkpoint of step 4 is the newest, or that of step 6 is being written
+    kill_when(
+        lambda: metrics.exists() and metrics.read_text().count("\n") >= 6, [sys.executable, "-m", "launch.cli", *cut], tmp_path
+    )
+    resumed = reasonlab(*cut, "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resuming from" in resumed.stderr
+    same_files(tmp_path / "whole", tmp_path / "cut")
+    found = rows(tmp_path / "whole" / "metrics.jsonl")[1:]
+    if kind == "one step off":
+        assert found[0]["sampling/staleness"] == 0
+        assert all(row["sampling/staleness"] > 0 for row in found[1:])
+    if kind == "several updates":
+        assert any(row.get("batch/updates") == 4 for row in found)
+    if kind == "a reference that is reset":  # after steps 3 and 6; the policy is then the reference, up to rounding
+        assert [found[step]["kl"] < 1e-5 for step in range(STEPS)] == [step in (0, 3, 6) for step in range(STEPS)]
+    if kind == "k1 in the reward":
+        assert found[-1]["kl"] != 0
+
+
+def test_the_self_check_leaves_no_trace_in_a_run(straight, imitator, tmp_path):
+    done = reasonlab(*arguments(imitator, tmp_path, "run", "train.self_check=false"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    same_files(straight, tmp_path / "run")
+
+
 def test_killed_before_the_first_checkpoint_starts_over(straight, imitator, tmp_path):
     command = arguments(imitator, tmp_path, "run")
     metrics = tmp_path / "run" / "metrics.jsonl"

@@ -1,6 +1,8 @@
 """From problems to scored groups: what is drawn, kept, dropped and reported."""
 
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from rl.config import AlgorithmSettings, ModelSettings, PromptSettings, Sampling
 from rl.evaluate import sample_all, summarise
 from rl.metrics import rollout_metrics
 from rl.policy import load_model, load_tokenizer, stop_token_ids
-from rl.rollout import Drawn, RolloutWorker, draw_groups, group_up, share
+from rl.rollout import Drawn, RolloutWorker, Round, draw_groups, first_problems, group_up, share
 from rl.sampler import Sampler
 
 SOURCE = build_source([ChainSource(domain="chain", terms=(2, 3))], 0)
@@ -68,6 +70,58 @@ def test_dynamic_sampling_keeps_only_contrast_and_stops_at_the_cap(worker):
     everything = draw_groups(worker, SOURCE, settings.model_copy(update={"dynamic_sampling": False}), 0, 0, 10)
     assert everything.rounds == 1
     assert len(everything.groups) == 6
+
+
+def test_what_was_sampled_ahead_is_the_first_round_and_its_age_is_told(worker):
+    settings = AlgorithmSettings(num_problems=6, group_size=4, max_sampling_rounds=2)
+    now = draw_groups(worker, SOURCE, settings, 0, 3, 10)
+    early, _, _ = worker.rollouts(first_problems(SOURCE, settings, 10), 4, (0, 3, 1), 2)
+    later = draw_groups(worker, SOURCE, settings, 0, 3, 10, Round(rollouts=early, sample_seconds=1.5, score_seconds=0.5))
+    assert now.rounds == later.rounds == 2
+    assert (now.cursor, now.staleness) == (later.cursor, 0.0)
+    assert [[r.completion.text for r in g.rollouts] for g in now.sampled] == [
+        [r.completion.text for r in g.rollouts] for g in later.sampled
+    ]
+    # the six groups of the first round are one update old, those of the second round are not
+    assert later.staleness == pytest.approx(6 / len(later.sampled))
+    assert later.sample_seconds > 1.5
+
+
+class TimedPool(VerifierPool):
+    """A pool that remembers when each verdict came."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.ended: list[float] = []
+
+    def submit(self, problem, completion):
+        future = super().submit(problem, completion)
+        future.add_done_callback(lambda _: self.ended.append(time.perf_counter()))
+        return future
+
+
+def test_verdicts_end_while_sampling_goes_on(worker):
+    with TimedPool(1) as pool:
+        pool.grade([(SOURCE.get("train", 0), "1")])  # the worker process is up
+        pool.ended.clear()
+        one_by_one = replace(worker, pool=pool, sampler=replace(worker.sampler, max_rows=2))
+        started = time.perf_counter()
+        groups, sampling, waited = one_by_one.rollouts([SOURCE.get("train", i) for i in range(24)], 2, ("t",), 0)
+    during = [moment for moment in pool.ended if moment < started + sampling]
+    assert len(pool.ended) == 48
+    assert len(during) > 24
+    assert waited < sampling
+    assert all(r.reward.total is not None for group in groups for r in group)
+
+
+def test_a_slow_verdict_holds_the_batch_no_longer_than_its_deadline(worker, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    with VerifierPool(1, timeout_seconds=60, module="slow_worker") as pool:
+        impatient = replace(worker, pool=pool, reward=RewardConfig(batch_timeout_seconds=0.5))
+        groups, _, waited = impatient.rollouts([SOURCE.get("train", i) for i in range(2)], 2, ("t",), 0)
+    assert 0.5 <= waited < 5
+    assert {r.reward.verdict.status for group in groups for r in group} == {"error"}
+    assert [r.reward.total for group in groups for r in group] == [None] * 4
 
 
 def test_the_same_step_draws_the_same_and_the_next_step_does_not(worker):

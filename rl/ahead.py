@@ -1,0 +1,82 @@
+"""One-step-off sampling: what the next step begins with is sampled beside the update, from the weights before it.
+
+A thread decodes with a frozen copy of the weights and takes part in no collective: ranks gather after it has ended. Only
+the first round is sampled ahead; rounds of dynamic sampling follow at their step, from its own weights. The ratio is taken
+against the sampler's log-probabilities, so the update knows how far it has moved on; every rollout says which weights it is
+from. What lies ready goes into the checkpoint, because the weights it came from are gone by then.
+"""
+
+import pickle
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from problems.types import ProblemSource
+from rl.config import RunConfig
+from rl.engine import Engine
+from rl.rollout import RolloutWorker, Round, first_problems, gather_shares, share
+from rl.runtime import device
+from rl.types import Rollout
+
+_FILE = "ahead.pickle"
+
+
+class Ahead:
+    """Holds what has been sampled for the coming step, if anything."""
+
+    def __init__(self, engine: Engine, worker: RolloutWorker, source: ProblemSource, config: RunConfig):
+        self.engine, self.worker, self.source, self.config = engine, worker, source, config
+        self._ready: Round | None = None
+
+    def take(self) -> Round | None:
+        """Hand over the first round of the coming step."""
+        ready, self._ready = self._ready, None
+        return ready
+
+    @contextmanager
+    def beside(self, step: int, cursor: int) -> Iterator[None]:
+        """Sample what step `step` begins with, from the weights of now, while the block runs; all ranks must enter."""
+        if not self.config.train.one_step_off or step >= self.config.train.steps:
+            yield
+            return
+        worker = replace(self.worker, sampler=replace(self.worker.sampler, model=self.engine.snapshot()))
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()  # the copy is made on another stream than the one that reads it
+        with ThreadPoolExecutor(1, "ahead") as thread:
+            sampling = thread.submit(self._sample, worker, step, cursor)
+            yield
+            mine, sample_seconds, score_seconds = sampling.result()
+        self._ready = Round(rollouts=gather_shares(mine), sample_seconds=sample_seconds, score_seconds=score_seconds)
+
+    def _sample(self, worker: RolloutWorker, step: int, cursor: int) -> tuple[list[tuple[Rollout, ...]], float, float]:
+        with _own_stream():
+            problems = first_problems(self.source, self.config.algorithm, cursor)
+            stream = (self.config.run.seed, step, 1)
+            return worker.rollouts(share(problems), self.config.algorithm.group_size, stream, step - 1)
+
+    def save(self, directory: Path) -> None:
+        """Write what lies ready, once for all ranks."""
+        if self._ready is not None:
+            (directory / _FILE).write_bytes(pickle.dumps(self._ready))
+
+    def load(self, directory: Path) -> None:
+        """Read what `save` wrote into a checkpoint of this run."""
+        if (directory / _FILE).exists():
+            self._ready = pickle.loads((directory / _FILE).read_bytes())
+
+
+@contextmanager
+def _own_stream() -> Iterator[None]:
+    """Let this thread's kernels run beside those of the update."""
+    if not torch.cuda.is_available():
+        yield
+        return
+    torch.cuda.set_device(device())  # a new thread begins on device 0
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        yield
+    stream.synchronize()
