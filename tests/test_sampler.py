@@ -98,7 +98,7 @@ def test_temperature_zero_is_greedy_decoding(policy):
 def test_pick_follows_the_distribution():
     logits = torch.log(torch.tensor([0.5, 0.3, 0.2, 0.0]))
     uniforms = torch.from_numpy(draw_uniforms(("test",), 20_000))
-    ids, logprobs = pick(logits.expand(20_000, -1), uniforms, 1.0, 1.0)
+    ids, logprobs, _ = pick(logits.repeat(20_000, 1), uniforms, 1.0, 1.0)
     shares = torch.bincount(ids, minlength=4) / 20_000
     # standard error of a share is at most sqrt(0.25 / 20000) = 0.0035; four of them
     assert torch.allclose(shares, torch.tensor([0.5, 0.3, 0.2, 0.0]), atol=0.014)
@@ -108,7 +108,7 @@ def test_pick_follows_the_distribution():
 def test_pick_with_top_p_keeps_the_smallest_set_that_reaches_it():
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.2]]))
     uniforms = torch.from_numpy(draw_uniforms(("nucleus",), 1000))
-    ids, logprobs = pick(logits.expand(1000, -1), uniforms, 1.0, 0.7)
+    ids, logprobs, _ = pick(logits.repeat(1000, 1), uniforms, 1.0, 0.7)
     assert set(ids.tolist()) == {0, 1}  # 0.5 < 0.7 <= 0.5 + 0.3
     assert torch.allclose(logprobs[ids == 0], torch.log(torch.tensor(0.5 / 0.8)))
 
