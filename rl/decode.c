@@ -15,18 +15,22 @@
 #define TOGETHER 8 /* rows of a group that read a page of the prompt together */
 #define QUERIES (TOGETHER * GROUPED)
 #define NOTHING -3.0e38f
-#define BLOCK 4 /* queries whose scores stay in registers */
+#define WIDE (HEAD_DIM % 16 == 0 ? 16 : 8) /* components of a value in one vector */
+#define VECTORS (HEAD_DIM / WIDE)
+#define TILE (VECTORS % 4 == 0 ? 4 : VECTORS % 3 == 0 ? 3 : VECTORS % 2 == 0 ? 2 : 1) /* of them that stay in registers */
+#define INLINE static inline __attribute__((always_inline))
 
 typedef float lanes __attribute__((vector_size(4 * PAGE), aligned(4), may_alias));
+typedef float wide __attribute__((vector_size(4 * WIDE), aligned(4), may_alias));
 typedef int32_t ints __attribute__((vector_size(4 * PAGE), aligned(4), may_alias));
 
-static inline lanes larger(lanes a, lanes b) {
+INLINE lanes larger(lanes a, lanes b) {
     ints mask = a > b;
     return (lanes)((mask & (ints)a) | (~mask & (ints)b));
 }
 
 /* exp for x <= 88 as 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2]; relative error about 1e-7; below -87 it stays there. */
-static inline lanes exponential(lanes x) {
+INLINE lanes exponential(lanes x) {
     x = larger(x, x * 0 - 87.0f);
     ints whole = __builtin_convertvector(x * 1.44269504f + 256.5f, ints) - 256; /* conversion cuts towards 0 */
     lanes n = __builtin_convertvector(whole, lanes);
@@ -41,7 +45,7 @@ static inline lanes exponential(lanes x) {
 }
 
 /* One head after its norm (where the model has one) at its position; pairs are (i, i + HEAD_DIM / 2). */
-static inline void place(const float *from, const float *weight, float eps, const float *cosine, const float *sine,
+INLINE void place(const float *from, const float *weight, float eps, const float *cosine, const float *sine,
                          float scale, float *to) {
     float head[HEAD_DIM], factor = scale;
     memcpy(head, from, sizeof head);
@@ -59,33 +63,54 @@ static inline void place(const float *from, const float *weight, float eps, cons
     }
 }
 
-/* Scores of `count` queries with the tokens of one page; score rows are `stride` apart. */
-static inline void score_page(const float *query, int count, const float *keys, float *scores, int64_t stride) {
-    for (int first = 0; first < count; first += BLOCK) {
-        const float *q = query + first * HEAD_DIM;
-        int here = count - first < BLOCK ? count - first : BLOCK;
-        lanes sum[BLOCK] = {0};
-        if (here == BLOCK) {
-            for (int i = 0; i < HEAD_DIM; i++) {
-                lanes key = *(const lanes *)(keys + i * PAGE);
-                for (int j = 0; j < BLOCK; j++) sum[j] += key * q[j * HEAD_DIM + i];
-            }
-        } else {
-            for (int j = 0; j < here; j++)
-                for (int i = 0; i < HEAD_DIM; i++) sum[j] += *(const lanes *)(keys + i * PAGE) * q[j * HEAD_DIM + i];
-        }
-        for (int j = 0; j < here; j++) *(lanes *)(scores + (first + j) * stride) = sum[j];
-    }
+/* Ask for the half page that will be read after the present one: hardware looks no further than 4 kB ahead. */
+INLINE void prefetch(const float *half_page) {
+    for (int i = 0; i < PAGE * HEAD_DIM; i += 16) __builtin_prefetch(half_page + i);
 }
 
-/* Add the values of the first `tokens` tokens of one page, weighted, to the outputs of `count` queries. */
-static inline void value_page(const float *weights, int64_t stride, int count, int tokens, const float *values, float *output) {
-    for (int j = 0; j < count; j++) {
-        float sum[HEAD_DIM];
-        memcpy(sum, output + j * HEAD_DIM, sizeof sum);
-        for (int t = 0; t < tokens; t++)
-            for (int i = 0; i < HEAD_DIM; i++) sum[i] += weights[j * stride + t] * values[t * HEAD_DIM + i];
-        memcpy(output + j * HEAD_DIM, sum, sizeof sum);
+/* Scores of `n` queries with the tokens of one page, as `parts` sums that do not wait for each other. */
+INLINE void score_some(const float *query, int n, int parts, const float *keys, float *scores, int64_t stride) {
+    lanes sum[8] = {0};
+    for (int i = 0; i < HEAD_DIM; i += parts)
+        for (int part = 0; part < parts; part++) {
+            lanes key = *(const lanes *)(keys + (i + part) * PAGE);
+            for (int j = 0; j < n; j++) sum[part * n + j] += key * query[j * HEAD_DIM + i + part];
+        }
+    for (int part = 1; part < parts; part++)
+        for (int j = 0; j < n; j++) sum[j] += sum[part * n + j];
+    for (int j = 0; j < n; j++) *(lanes *)(scores + j * stride) = sum[j];
+}
+
+/* Scores of `count` queries with the tokens of one page; score rows are `stride` apart. */
+static void score_page(const float *query, int count, const float *keys, float *scores, int64_t stride) {
+    int j = 0;
+    for (; j + 8 <= count; j += 8) score_some(query + j * HEAD_DIM, 8, 1, keys, scores + j * stride, stride);
+    for (; j + 4 <= count; j += 4) score_some(query + j * HEAD_DIM, 4, 2, keys, scores + j * stride, stride);
+    for (; j < count; j++) score_some(query + j * HEAD_DIM, 1, 4, keys, scores + j * stride, stride);
+}
+
+/* Add the values of the first `tokens` tokens of one page, weighted, to `vectors` parts of the outputs of `n` queries. */
+INLINE void value_some(const float *weights, int64_t stride, int n, int vectors, int tokens, const float *values, float *output) {
+    wide sum[16];
+    for (int j = 0; j < n; j++)
+        for (int v = 0; v < vectors; v++) sum[j * vectors + v] = *(wide *)(output + j * HEAD_DIM + v * WIDE);
+    for (int t = 0; t < tokens; t++)
+        for (int v = 0; v < vectors; v++) {
+            wide value = *(const wide *)(values + t * HEAD_DIM + v * WIDE);
+            for (int j = 0; j < n; j++) sum[j * vectors + v] += value * weights[j * stride + t];
+        }
+    for (int j = 0; j < n; j++)
+        for (int v = 0; v < vectors; v++) *(wide *)(output + j * HEAD_DIM + v * WIDE) = sum[j * vectors + v];
+}
+
+/* The same for whole outputs of `count` queries. */
+static void value_page(const float *weights, int64_t stride, int count, int tokens, const float *values, float *output) {
+    for (int part = 0; part < HEAD_DIM; part += TILE * WIDE) {
+        int j = 0;
+        for (; j + 4 <= count; j += 4)
+            value_some(weights + j * stride, stride, 4, TILE, tokens, values + part, output + j * HEAD_DIM + part);
+        for (; j < count; j++)
+            value_some(weights + j * stride, stride, 1, TILE, tokens, values + part, output + j * HEAD_DIM + part);
     }
 }
 
@@ -152,24 +177,30 @@ void attend(const Step *s, const float *qkv, float *output) {
             memcpy(to + PAGE * HEAD_DIM + slot * HEAD_DIM, in + (HEADS + KV_HEADS + head) * HEAD_DIM, HEAD_DIM * sizeof(float));
         }
 #define KEYS(row, number) (s->pages + s->table[(int64_t)(row) * s->width + (number)] * s->page_stride + head * head_floats)
-        for (int p = 0; p < prompt_pages; p++)
+        for (int p = 0; p < prompt_pages; p++) {
+            if (p + 1 < prompt_pages) prefetch(KEYS(rows[0], p + 1));
             score_page(query, count * GROUPED, KEYS(rows[0], p), scores + p * PAGE, s->room);
+        }
         for (int j = 0; j < count; j++) {
             int own = s->own[rows[j]], own_pages = (own + PAGE - 1) / PAGE;
-            for (int p = 0; p < own_pages; p++)
+            for (int p = 0; p < own_pages; p++) {
+                if (p + 1 < own_pages) prefetch(KEYS(rows[j], prompt_pages + p + 1));
                 score_page(query + j * GROUPED * HEAD_DIM, GROUPED, KEYS(rows[j], prompt_pages + p),
                            scores + j * GROUPED * s->room + prompt_room + p * PAGE, s->room);
+            }
             for (int g = j * GROUPED; g < (j + 1) * GROUPED; g++)
                 sums[g] = soften(scores + g * s->room, prompt, prompt_room, own, own_pages * PAGE);
         }
         for (int p = 0; p < prompt_pages; p++) {
             int tokens = prompt - p * PAGE < PAGE ? prompt - p * PAGE : PAGE;
+            if (p + 1 < prompt_pages) prefetch(KEYS(rows[0], p + 1) + PAGE * HEAD_DIM);
             value_page(scores + p * PAGE, s->room, count * GROUPED, tokens, KEYS(rows[0], p) + PAGE * HEAD_DIM, result);
         }
         for (int j = 0; j < count; j++) {
             int own = s->own[rows[j]];
             for (int p = 0; p * PAGE < own; p++) {
                 int tokens = own - p * PAGE < PAGE ? own - p * PAGE : PAGE;
+                if ((p + 1) * PAGE < own) prefetch(KEYS(rows[j], prompt_pages + p + 1) + PAGE * HEAD_DIM);
                 value_page(scores + j * GROUPED * s->room + prompt_room + p * PAGE, s->room, GROUPED, tokens,
                            KEYS(rows[j], prompt_pages + p) + PAGE * HEAD_DIM, result + j * GROUPED * HEAD_DIM);
             }

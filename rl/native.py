@@ -167,7 +167,11 @@ def _agrees(model: Any, decoder: "NativeDecoder") -> bool:
     decoder.move(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), 0)
     decoder.close(0)
     expected, _ = prefill(model, [ids])
-    return bool(torch.allclose(decoder.logits(states), base_causal_lm(model).get_output_embeddings()(expected), atol=_TOLERANCE, rtol=_TOLERANCE))
+    return bool(
+        torch.allclose(
+            decoder.logits(states), base_causal_lm(model).get_output_embeddings()(expected), atol=_TOLERANCE, rtol=_TOLERANCE
+        )
+    )
 
 
 class NativeDecoder:

@@ -17,6 +17,7 @@ import torch
 
 from problems.errors import LabError
 from problems.seeding import derive_seed
+from rl.config import SamplingSettings
 from rl.decoding import build_decoder
 from rl.types import FloatArray, IntArray
 
@@ -58,6 +59,29 @@ class ThinkingBudget:
     end_ids: tuple[int, ...]  # the end of thinking; where it is to be suppressed, its first token is
     wait_ids: tuple[int, ...] = ()  # put in its place
     waits: int = 0  # how often
+
+
+def drawing(settings: SamplingSettings, tokenizer: Any) -> dict[str, Any]:
+    """Return the arguments of `Sampler.sample` that `settings` ask for."""
+    thinking = settings.thinking
+    return {
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "top_k": settings.top_k,
+        "min_tokens": settings.min_completion_tokens,
+        "max_tokens": settings.max_completion_tokens,
+        "stop": settings.stop,
+        "tokenizer": tokenizer,
+        "cache_tokens": settings.cache_tokens,
+        "thinking": None
+        if thinking is None
+        else ThinkingBudget(
+            max_tokens=thinking.max_tokens,
+            end_ids=tuple(tokenizer(thinking.end, add_special_tokens=False).input_ids),
+            wait_ids=tuple(tokenizer(thinking.wait, add_special_tokens=False).input_ids),
+            waits=thinking.waits,
+        ),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +148,9 @@ class _Draw:
     min_tokens: int
     max_tokens: int
     stop: tuple[str, ...]
+    tokenizer: Any
     thinking: ThinkingBudget | None
+    cache_tokens: int | None
 
 
 @dataclass(kw_only=True, eq=False)
@@ -174,8 +200,6 @@ class Sampler:
     pad_id: int
     stop_ids: frozenset[int]
     max_rows: int
-    cache_tokens: int | None = None
-    tokenizer: Any = None  # for stop sequences
 
     @torch.no_grad()
     def sample(
@@ -188,13 +212,15 @@ class Sampler:
         top_k: int = 0,
         min_tokens: int = 0,
         stop: Sequence[str] = (),
+        tokenizer: Any = None,
         thinking: ThinkingBudget | None = None,
+        cache_tokens: int | None = None,
         on_sample: Callable[[Sample], None],
     ) -> SampleStats:
         """Draw every completion of `requests`; each is handed to `on_sample` as soon as it is finished.
 
         Stop tokens are impossible before `min_tokens`. A completion ends with the token that completes one of the texts
-        `stop`. Raises SamplingError when the cache cannot hold one row or the settings do not go together.
+        `stop`, read by `tokenizer`. At most `cache_tokens` tokens have keys and values at one time. Raises SamplingError when the cache cannot hold one row or the settings do not go together.
         """
         draw = _Draw(
             temperature=temperature,
@@ -203,7 +229,9 @@ class Sampler:
             min_tokens=min_tokens,
             max_tokens=max_tokens,
             stop=tuple(stop),
+            tokenizer=tokenizer,
             thinking=thinking,
+            cache_tokens=cache_tokens,
         )
         self._check(requests, draw)
         training = self.model.training
@@ -215,13 +243,13 @@ class Sampler:
 
     def _check(self, requests: Sequence[SampleRequest], draw: _Draw) -> None:
         needed = max((len(request.prompt_ids) for request in requests), default=0) + draw.max_tokens
-        if self.cache_tokens is not None and needed > self.cache_tokens:
+        if draw.cache_tokens is not None and needed > draw.cache_tokens:
             raise SamplingError(
-                f"sampling.cache_tokens is {self.cache_tokens}, and the longest prompt with a completion of {draw.max_tokens} "
+                f"sampling.cache_tokens is {draw.cache_tokens}, and the longest prompt with a completion of {draw.max_tokens} "
                 f"tokens needs {needed}: raise cache_tokens or lower max_completion_tokens"
             )
-        if draw.stop and self.tokenizer is None:
-            raise SamplingError("stop sequences need the tokenizer: give it to the sampler")
+        if draw.stop and draw.tokenizer is None:
+            raise SamplingError("stop sequences were given without a tokenizer to read completions with: pass `tokenizer`")
         budget = draw.thinking
         if budget is not None and budget.waits and len(budget.end_ids) != 1:
             raise SamplingError(
@@ -277,7 +305,7 @@ class _Run:
             request, number = self.queue[0]
             prompt = 0 if self.running[request] else len(self.prompts[request])
             used += prompt + headroom
-            if self.sampler.cache_tokens is not None and rows.count and used > self.sampler.cache_tokens:
+            if self.draw.cache_tokens is not None and rows.count and used > self.draw.cache_tokens:
                 break
             self.queue.popleft()
             self.prompt_tokens += prompt
@@ -343,7 +371,7 @@ class _Run:
             # every token but a special one has at least one byte: these are enough to hold the longest text and one more
             window = max(len(text.encode()) for text in self.draw.stop) + 1
             tails = [rows.tokens[row, max(0, rows.length[row] - window) : rows.length[row]] for row in range(count)]
-            texts = self.sampler.tokenizer.batch_decode(tails, skip_special_tokens=False)
+            texts = self.draw.tokenizer.batch_decode(tails, skip_special_tokens=False)
             at_text = np.asarray([any(stop in text for stop in self.draw.stop) for text in texts])
         return stopped, at_text, rows.length[:count] >= self.draw.max_tokens
 
@@ -367,8 +395,9 @@ class _Run:
         lengths = rows.length[staying]
         prompts = Counter(rows.request[staying].tolist())
         used = int(lengths.sum()) + sum(len(self.prompts[request]) for request in prompts)
-        for place in np.argsort(-rows.joined[staying]) if used > (self.sampler.cache_tokens or used) else ():
-            if used <= (self.sampler.cache_tokens or used):
+        limit = self.draw.cache_tokens or used
+        for place in np.argsort(-rows.joined[staying]) if used > limit else ():
+            if used <= limit:
                 break
             row = staying[place]
             request = int(rows.request[row])
