@@ -22,6 +22,7 @@ from rl.types import IntArray
 
 _PREFILL_TOKENS = 16_384  # padded prompt tokens of one forward pass
 _BLOCK = 64  # tokens by which the room for completions grows
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Decoder(Protocol):
@@ -41,7 +42,7 @@ class Decoder(Protocol):
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return the logits [n, V] of states [n, H]; they are the caller's to write to."""
 
-    def move(self, source: IntArray, target: IntArray, count: int) -> None:
+    def move(self, source: Indices, target: Indices, count: int) -> None:
         """Put the rows `source` in the place of the rows `target`, then keep the first `count`."""
 
     def close(self, group: int) -> None:
@@ -110,6 +111,7 @@ class PlannedDecoder:
         self.stale = True  # whether rows have come, gone or moved since the last step
 
     def join(self, groups: Sequence[int], prompts: Sequence[IntArray]) -> torch.Tensor:
+        """Append rows; prompts that are new are computed."""
         for batch in prefill_batches([group for group in dict.fromkeys(groups) if group not in self.prompts], prompts):
             states, layers = prefill(self.model, [prompts[group] for group in batch])
             for place, group in enumerate(batch):
@@ -122,11 +124,12 @@ class PlannedDecoder:
         return torch.stack([self.first_states[group] for group in groups])
 
     def step(self, ids: torch.Tensor) -> torch.Tensor:
+        """Give each row its next token."""
         self.own = self.own + 1
         if self.stale:
             self._arrange()
         self._grow()
-        sizes = np.asarray([self.prompts[group][0][0].shape[1] for group in self.groups])
+        sizes = np.asarray([self.prompts[group][0][0].shape[1] for group in self.groups.tolist()])
         self.place = torch.from_numpy(self.own - 1).to(self.device)
         width = int(self.own.max())
         self.own_mask = (torch.arange(width, device=self.device) > self.place[:, None])[:, None, None]  # [B, 1, 1, T]
@@ -136,6 +139,7 @@ class PlannedDecoder:
         return output.last_hidden_state[:, 0]  # type: ignore[no-any-return]
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the logits [n, V] of states [n, H]."""
         return base_causal_lm(self.model).get_output_embeddings()(states)  # type: ignore[no-any-return]
 
     def _arrange(self) -> None:
@@ -187,7 +191,7 @@ class PlannedDecoder:
         prompt_weights, own_weights = weights.split([prompt.shape[-1], width], -1)
         output = own_weights @ values[:rows, :, :width]
         output += self._by_row(self._by_group(prompt_weights) @ prompt_values, rows, heads // kv_heads)
-        return output.reshape(rows, 1, heads, size)
+        return output.reshape(rows, 1, heads, size)  # type: ignore[no-any-return]
 
     def _by_group(self, rows: torch.Tensor) -> torch.Tensor:
         """[B, k, r, n] -> [P, k, G * r, n]."""
@@ -195,9 +199,10 @@ class PlannedDecoder:
 
     def _by_row(self, groups: torch.Tensor, rows: int, repeats: int) -> torch.Tensor:
         """[P, k, G * r, n] -> [B, k, r, n]."""
-        return groups.unflatten(2, (-1, repeats)).transpose(1, 2).flatten(0, 1)[self.seat]
+        return groups.unflatten(2, (-1, repeats)).transpose(1, 2).flatten(0, 1)[self.seat]  # type: ignore[no-any-return]
 
-    def move(self, source: IntArray, target: IntArray, count: int) -> None:
+    def move(self, source: Indices, target: Indices, count: int) -> None:
+        """Put rows in the place of others, then keep the first `count`."""
         if len(source):
             here, there = torch.from_numpy(source).to(self.device), torch.from_numpy(target).to(self.device)
             for tensor in (tensor for layer in self.arena for tensor in layer):
@@ -206,6 +211,7 @@ class PlannedDecoder:
         self.groups, self.own, self.stale = self.groups[:count], self.own[:count], True
 
     def close(self, group: int) -> None:
+        """Forget the prompt of a group."""
         del self.prompts[group], self.first_states[group]
 
 
@@ -230,6 +236,7 @@ class CachedDecoder:
         self.device = next(model.parameters()).device
 
     def join(self, groups: Sequence[int], prompts: Sequence[IntArray]) -> torch.Tensor:
+        """Append rows; prompts that are new are computed."""
         present = list(dict.fromkeys(groups))
         width = max(len(prompts[group]) for group in present)
         ids = torch.zeros((len(present), width), dtype=torch.long)
@@ -246,12 +253,14 @@ class CachedDecoder:
         return states
 
     def step(self, ids: torch.Tensor) -> torch.Tensor:
+        """Give each row its next token."""
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(ids), 1)], 1)
         states = self._forward(ids[:, None].to(self.device), self.position[:, None])
         self.position = self.position + 1
         return states
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the logits [n, V] of states [n, H]."""
         return base_causal_lm(self.model).get_output_embeddings()(states)  # type: ignore[no-any-return]
 
     def _forward(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -259,7 +268,8 @@ class CachedDecoder:
         arguments = {"position_ids": positions, "past_key_values": self.cache, "use_cache": True}
         return body(input_ids=ids, attention_mask=self.mask, **arguments).last_hidden_state[:, -1]  # type: ignore[no-any-return]
 
-    def move(self, source: IntArray, target: IntArray, count: int) -> None:
+    def move(self, source: Indices, target: Indices, count: int) -> None:
+        """Put rows in the place of others, then keep the first `count`."""
         rows = torch.arange(len(self.position))
         rows[target] = torch.as_tensor(source)
         keep = rows[:count].to(self.device)

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear, pad
 
-from rl.decoding import prefill, prefill_batches
+from rl.decoding import Indices, prefill, prefill_batches
 from rl.logprobs import base_causal_lm
 from rl.types import IntArray
 
@@ -205,6 +205,7 @@ class NativeDecoder:
         self.stale = True  # whether rows have come, gone or moved since the last step
 
     def join(self, groups: Sequence[int], prompts: Sequence[IntArray]) -> torch.Tensor:
+        """Append rows; prompts that are new are computed."""
         for batch in prefill_batches([group for group in dict.fromkeys(groups) if group not in self.prompt_pages], prompts):
             states, layers = prefill(self.model, [prompts[group] for group in batch])
             self._file(batch, [len(prompts[group]) for group in batch], layers)
@@ -214,7 +215,7 @@ class NativeDecoder:
         sizes = [self.prompt_sizes[group] for group in groups]
         self.prompt = np.concatenate([self.prompt, np.asarray(sizes, dtype=np.int32)])
         self.own = np.concatenate([self.own, np.zeros(len(groups), dtype=np.int32)])
-        width = max(self.table.shape[1], max(len(self.prompt_pages[group]) for group in groups))
+        width = max(self.table.shape[1], *(len(self.prompt_pages[group]) for group in groups))
         self.table = np.pad(self.table, ((0, len(groups)), (0, width - self.table.shape[1])))
         for row, group in enumerate(groups, start=first):
             self.table[row, : len(self.prompt_pages[group])] = self.prompt_pages[group]
@@ -247,6 +248,7 @@ class NativeDecoder:
         return np.asarray(taken, dtype=np.int32)
 
     def step(self, ids: torch.Tensor) -> torch.Tensor:
+        """Give each row its next token."""
         rows = len(self.own)
         self._advance()
         if self.stale:
@@ -271,6 +273,7 @@ class NativeDecoder:
         return normed
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the logits [n, V] of states [n, H]."""
         return linear(states, *self.head)
 
     def _normalise(self, hidden: torch.Tensor, weight: torch.Tensor, output: torch.Tensor) -> None:
@@ -333,7 +336,8 @@ class NativeDecoder:
             cosine, sine = self.rotary(self.embedding, torch.arange(2 * positions)[None])
             self.cosine, self.sine = (table[0, :, : self.head_dim // 2].contiguous() for table in (cosine, sine))
 
-    def move(self, source: IntArray, target: IntArray, count: int) -> None:
+    def move(self, source: Indices, target: Indices, count: int) -> None:
+        """Put rows in the place of others, then keep the first `count`."""
         leaving = np.setdiff1d(np.union1d(np.arange(count, len(self.own)), target), source, assume_unique=True)
         for row in leaving:
             first = len(self.prompt_pages[int(self.groups[row])])
@@ -344,5 +348,6 @@ class NativeDecoder:
         self.table, self.stale = np.ascontiguousarray(self.table[:count]), True
 
     def close(self, group: int) -> None:
+        """Forget the prompt of a group."""
         self.free += self.prompt_pages.pop(group).tolist()
         del self.prompt_sizes[group], self.first_states[group]

@@ -18,7 +18,7 @@ import torch
 from problems.errors import LabError
 from problems.seeding import derive_seed
 from rl.config import SamplingSettings
-from rl.decoding import build_decoder
+from rl.decoding import Indices, build_decoder
 from rl.types import FloatArray, IntArray
 
 _PICK_LOGITS = 2**22  # logits of one draw: small enough to stay in the processor's cache
@@ -184,7 +184,7 @@ class _Rows:
         self.request[row], self.number[row], self.joined[row], self.length[row] = request, number, joined, 0
         self.uniforms[row], self.forced[row], self.thinking[row] = uniforms, False, _Thinking()
 
-    def move(self, source: IntArray, target: IntArray, count: int) -> None:
+    def move(self, source: Indices, target: Indices, count: int) -> None:
         """Put the rows `source` in the place of the rows `target`, then keep the first `count`."""
         for values in vars(self).values():
             if isinstance(values, np.ndarray):
@@ -220,7 +220,8 @@ class Sampler:
         """Draw every completion of `requests`; each is handed to `on_sample` as soon as it is finished.
 
         Stop tokens are impossible before `min_tokens`. A completion ends with the token that completes one of the texts
-        `stop`, read by `tokenizer`. At most `cache_tokens` tokens have keys and values at one time. Raises SamplingError when the cache cannot hold one row or the settings do not go together.
+        `stop`, read by `tokenizer`. At most `cache_tokens` tokens have keys and values at one
+        time. Raises SamplingError when the cache cannot hold one row or the settings do not go together.
         """
         draw = _Draw(
             temperature=temperature,
@@ -285,7 +286,7 @@ class _Run:
             stopped, at_text, full = self._ends(ids)
             ended = stopped | at_text | full
             self.peak_rows = max(self.peak_rows, self.rows.count)
-            for row in np.flatnonzero(ended):
+            for row in np.flatnonzero(ended).tolist():
                 on_sample(self._sample(row, bool(stopped[row]), bool(stopped[row] | at_text[row])))
             kept = self._leave(ended | self._evicted(ended))
             states = self.decoder.step(torch.from_numpy(ids[kept])) if len(kept) else torch.empty(0)
@@ -296,7 +297,8 @@ class _Run:
 
     def _admit(self) -> list[int]:
         """Take rows from the queue while there is room; return the request of each."""
-        rows, joining = self.rows, []
+        rows = self.rows
+        joining: list[int] = []
         if rows.count and not self.decoder.joins:
             return joining
         headroom = min(_HEADROOM, self.draw.max_tokens)
@@ -326,7 +328,7 @@ class _Run:
         ids, logprobs, entropies = (torch.cat(part).numpy(force=True) for part in zip(*parts, strict=True))
         rows.logprobs[every, length], rows.entropies[every, length] = logprobs, entropies
         if self.draw.thinking is not None:
-            for row in every:
+            for row in range(count):
                 ids[row], forced = self._think(row, int(ids[row]), self.draw.thinking)
                 if forced:
                     rows.forced[row, length[row]], rows.logprobs[row, length[row]] = True, 0
@@ -409,7 +411,7 @@ class _Run:
         self.peak_tokens = max(self.peak_tokens, used)
         return evicted
 
-    def _leave(self, leaving: Any) -> IntArray:
+    def _leave(self, leaving: Any) -> Indices:
         """Let rows go; return which row [B'] now stands in each place."""
         count, rows = self.rows.count - int(leaving.sum()), self.rows
         kept = np.arange(rows.count)
