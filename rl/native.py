@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ _TOGETHER = 8  # rows, as in decode.c
 _MODEL_TYPES = frozenset({"llama", "qwen2", "qwen3"})
 _FIXED_ROTARY = frozenset({"default", "linear", "llama3", "yarn"})  # kinds whose frequencies do not depend on the length
 _TOLERANCE = 1e-3  # nats between native logits and the model's own
+_checked: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # whether the native logits of a model were its own
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
 
 
@@ -95,9 +97,16 @@ def _weights(layer: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
         raise _Unfit
     weight, bias = _weights(layer.base_layer)
     if not layer.merged and not layer.disable_adapters:
-        for name in set(layer.active_adapters) & set(layer.lora_A):
+        for name in [name for name in layer.active_adapters if name in layer.lora_A]:
             weight = weight + layer.get_delta_weight(name)
     return weight, bias
+
+
+def _scale(norm: Any) -> torch.Tensor:
+    """Return the weight of an RMSNorm; a wrapper of peft is none."""
+    if not type(norm).__name__.endswith("RMSNorm"):
+        raise _Unfit
+    return norm.weight  # type: ignore[no-any-return]
 
 
 def _fused(*layers: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -126,12 +135,12 @@ def _layer(layer: Any) -> _Layer:
     attention, mlp = layer.self_attn, layer.mlp
     q_norm, k_norm = (getattr(attention, name, None) for name in ("q_norm", "k_norm"))
     return _Layer(
-        input_norm=layer.input_layernorm.weight,
+        input_norm=_scale(layer.input_layernorm),
         qkv=_fused(attention.q_proj, attention.k_proj, attention.v_proj),
-        q_norm=None if q_norm is None else q_norm.weight,
-        k_norm=None if k_norm is None else k_norm.weight,
+        q_norm=None if q_norm is None else _scale(q_norm),
+        k_norm=None if k_norm is None else _scale(k_norm),
         output=_weights(attention.o_proj),
-        mlp_norm=layer.post_attention_layernorm.weight,
+        mlp_norm=_scale(layer.post_attention_layernorm),
         gate_up=_fused(mlp.gate_proj, mlp.up_proj),
         down=_weights(mlp.down_proj),
     )
@@ -154,7 +163,9 @@ def native_decoder(model: Any) -> "NativeDecoder | None":
         decoder = NativeDecoder(model)
     except _Unfit:
         return None
-    return decoder if decoder.library is not None and _agrees(model, decoder) else None
+    if decoder.library is not None and model not in _checked:
+        _checked[model] = _agrees(model, decoder)
+    return decoder if _checked.get(model) else None
 
 
 def _agrees(model: Any, decoder: "NativeDecoder") -> bool:
@@ -183,9 +194,11 @@ class NativeDecoder:
         self.model = model
         causal_lm = base_causal_lm(model)
         body = causal_lm.get_decoder()
+        if type(body.embed_tokens) is not nn.Embedding:
+            raise _Unfit
         self.embedding = body.embed_tokens.weight
         self.layers = [_layer(layer) for layer in body.layers]
-        self.norm, self.head = body.norm.weight, _weights(causal_lm.get_output_embeddings())
+        self.norm, self.head = _scale(body.norm), _weights(causal_lm.get_output_embeddings())
         attention = body.layers[0].self_attn
         self.eps, self.scale, self.head_dim = body.norm.variance_epsilon, attention.scaling, attention.head_dim
         self.heads, self.kv_heads = model.config.num_attention_heads, model.config.num_key_value_heads

@@ -138,6 +138,20 @@ def test_native_decoding_is_taken_where_it_fits(shape):
     assert isinstance(build_decoder(shape), NativeDecoder)
 
 
+@pytest.mark.parametrize("wrapped", ["embed_tokens", "lm_head"])
+def test_adapters_outside_the_layers_are_left_to_the_model(random_model, wrapped):
+    model = load_model(ModelSettings(path=str(random_model)))
+    adapted = add_adapters(model, LoraSettings(r=2, target_modules=(wrapped, "q_proj")))
+    decoder = build_decoder(adapted.eval())
+    parameter = next(p for name, p in adapted.named_parameters() if wrapped in name and "_B" in name)
+    torch.nn.init.normal_(parameter)
+    decoder = build_decoder(adapted)
+    with torch.no_grad():
+        logits = decoder.logits(decoder.join([0], [np.array([3, 4, 5])]))
+        logits = decoder.logits(decoder.step(torch.tensor([6])))
+        assert torch.allclose(logits, adapted(torch.tensor([[3, 4, 5, 6]])).logits[:, -1], atol=2e-4)
+
+
 @pytest.mark.parametrize("kind", DECODERS)
 @torch.no_grad()
 def test_decoders_give_the_logits_of_a_full_forward_pass(shape, kind):
