@@ -100,13 +100,50 @@ class PromptSettings(Settings):
         return self
 
 
+class ThinkingSettings(Settings):
+    """Budget forcing (s1, arXiv 2501.19393, section 3.1); evaluation only."""
+
+    max_tokens: int = Field(ge=1, description="tokens after which the end of thinking is forced")
+    end: str = Field(default="</think>", min_length=1, description="text that ends the thinking")
+    wait: str = Field(default="Wait", min_length=1, description="text put in place of an end that comes too early")
+    waits: int = Field(default=0, ge=0, description="how often that is done")
+
+
 class SamplingSettings(Settings):
     """How completions are drawn."""
 
     temperature: float = Field(default=1.0, ge=0, description="0 is greedy (evaluation only)")
     top_p: float = Field(default=1.0, gt=0, le=1, description="nucleus; evaluation only, training needs 1")
+    top_k: int = Field(default=0, ge=0, description="draw from the k most likely tokens, 0: all; evaluation only")
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(default=(), description="texts that end a completion")
+    min_completion_tokens: int = Field(default=0, ge=0, description="no stop token before; evaluation only")
     max_completion_tokens: int = Field(default=256, ge=1)
+    thinking: ThinkingSettings | None = Field(default=None, description="budget forcing; evaluation only")
     max_rows: int = Field(default=512, ge=1, description="completions decoded together on one rank")
+    cache_tokens: int | None = Field(default=None, ge=1, description="keys and values kept on one rank; default: no limit")
+
+    @model_validator(mode="after")
+    def _least_below_most(self) -> "SamplingSettings":
+        if self.min_completion_tokens > self.max_completion_tokens:
+            raise ValueError(
+                f"min_completion_tokens {self.min_completion_tokens} is more than max_completion_tokens "
+                f"{self.max_completion_tokens}"
+            )
+        return self
+
+    def faults_in_training(self) -> list[str]:
+        """Return what may not be set for training, where the trainer's probabilities must be those tokens were drawn with."""
+        faults = []
+        if self.temperature == 0:
+            faults.append("sampling.temperature must be above 0 for training: greedy completions of a group are all the same")
+        for name, whole in (("top_p", 1), ("top_k", 0), ("min_completion_tokens", 0)):
+            if getattr(self, name) != whole:
+                faults.append(
+                    f"sampling.{name} must be {whole} for training: a cut distribution makes every importance ratio wrong"
+                )
+        if self.thinking is not None:
+            faults.append("sampling.thinking must be unset for training: forced tokens were not drawn from the policy")
+        return faults
 
 
 class CorrectionSettings(Settings):
@@ -332,11 +369,7 @@ class RunConfig(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> "RunConfig":
-        faults = []
-        if self.sampling.temperature == 0:
-            faults.append("sampling.temperature must be above 0 for training: greedy completions of a group are all the same")
-        if self.sampling.top_p != 1:
-            faults.append("sampling.top_p must be 1 for training: a cut distribution makes every importance ratio wrong")
+        faults = self.sampling.faults_in_training()
         if self.algorithm.reference_reset_steps and self.model.lora is not None:
             faults.append("algorithm.reference_reset_steps needs a reference of its own; with model.lora it is the frozen base")
         if self.reward.overlong_buffer_tokens > self.sampling.max_completion_tokens:

@@ -20,7 +20,7 @@ from rl.advantages import ADVANTAGES
 from rl.config import AlgorithmSettings, PromptSettings, SamplingSettings
 from rl.prompts import render
 from rl.runtime import all_gather, rank, world_size
-from rl.sampler import Sample, Sampler, SampleRequest
+from rl.sampler import Sample, Sampler, SampleRequest, drawing
 from rl.stats import mean
 from rl.types import Completion, Group, Rollout
 
@@ -92,13 +92,7 @@ class RolloutWorker:
             pending[sample.request, sample.number] = (sample, text, verdict)
 
         started = time.perf_counter()
-        self.sampler.sample(
-            requests,
-            temperature=self.sampling.temperature,
-            top_p=self.sampling.top_p,
-            max_tokens=self.sampling.max_completion_tokens,
-            on_sample=on_sample,
-        )
+        self.sampler.sample(requests, **drawing(self.sampling, self.tokenizer), on_sample=on_sample)
         sampled = time.perf_counter()
         ordered = [pending[i, k] for i in range(len(problems)) for k in range(samples)]
         verdicts = collect([future for _, _, future in ordered], self.reward.batch_timeout_seconds)
@@ -135,7 +129,8 @@ class RolloutWorker:
             prompt_ids=prompt_ids,
             completion_ids=sample.token_ids,
             sampling_logprobs=sample.logprobs,
-            completion=Completion(text=text, finish_reason="stop" if sample.stopped else "length", num_tokens=tokens),
+            sampling_entropies=sample.entropies,
+            completion=Completion(text=text, finish_reason=sample.finish_reason, num_tokens=tokens),
             reward=shape(self.reward, verdict, text, tokens, self.sampling.max_completion_tokens),
             reasoning_tokens=reasoning,
             policy_step=step,

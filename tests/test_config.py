@@ -49,6 +49,10 @@ def message(**sections: Any) -> str:
         ),
         ({"sampling": {"temperature": 0}}, "temperature must be above 0 for training: greedy completions"),
         ({"sampling": {"top_p": 0.9}}, "top_p must be 1 for training"),
+        ({"sampling": {"top_k": 5}}, "top_k must be 0 for training"),
+        ({"sampling": {"min_completion_tokens": 5}}, "min_completion_tokens must be 0 for training"),
+        ({"sampling": {"thinking": {"max_tokens": 5}}}, "thinking must be unset for training: forced tokens were not drawn"),
+        ({"sampling": {"min_completion_tokens": 300}}, "min_completion_tokens 300 is more than max_completion_tokens 256"),
         ({"reward": {"overlong_weight": 1}}, "overlong_weight needs reward.overlong_buffer_tokens above 0"),
         (
             {"reward": {"overlong_buffer_tokens": 300}},
