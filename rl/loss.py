@@ -153,7 +153,7 @@ def k2(d: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
 
 
 def k3(d: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
-    """Return exp(-d) + d - 1: never negative, unbiased on the policy's own samples. GRPO (arXiv 2402.03300, eq. 4)."""
+    """Return exp(-d) + d - 1: never negative, unbiased on the policy's own samples. GRPO (arXiv 2402.03300)."""
     return torch.exp(-d) + d - 1
 
 
