@@ -8,6 +8,7 @@ from support import reasonlab, rollout
 
 from problems.errors import LabError
 from rl.batch import collate, make_batch
+from rl.bench.child import short_groups
 from rl.bench.compare import markdown_table, read_results, result, summary
 from rl.bench.material import (
     SHORTEST,
@@ -20,7 +21,6 @@ from rl.bench.material import (
     tail_lengths,
     tokenizer_of_size,
 )
-from rl.bench.memory import short_groups
 from rl.bench.ours import OurSide
 from rl.bench.sides import Timed, row_lengths
 from rl.bench.theirs import TrlSide, fastest, trl_tensors

@@ -1,33 +1,36 @@
 """Turn by turn in one run: ours, TRL, ours, TRL; the ratio of every pair, of the medians, and of the peak memories."""
 
+import contextlib
 import json
 import os
 import pickle
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, median
+from types import TracebackType
 from typing import Any
 
 import torch
 
 from problems.errors import LabError
+from rl.bench.child import SIDES
 from rl.bench.material import SHORTEST, pool_of, run_config, synthetic_groups
-from rl.bench.memory import SIDES
 from rl.bench.ours import OurSide
-from rl.bench.sides import Side, Timed
-from rl.bench.theirs import TrlSide, fastest
+from rl.bench.sides import Timed
+from rl.bench.theirs import fastest
 from rl.bench.work import Work
 from rl.rundir import write_atomic
 from rl.runtime import LAUNCHER_VARIABLES
 from rl.types import Group
 
 BENCHES = ("update", "sample", "step")
-WARM_UP = 1
+WARM_UP = 2
 Pairs = list[tuple[Timed, Timed]]
 Say = Callable[[str], None]
 
@@ -44,11 +47,11 @@ class Session:
     say: Say
 
 
-def take_turns(ours: Side, theirs: Side, bench: str, repetitions: int, say: Say) -> Pairs:
+def take_turns(ours: "Remote", theirs: "Remote", bench: str, repetitions: int, say: Say) -> Pairs:
     """Return `repetitions` pairs of timed repetitions after the warm-up."""
     pairs: Pairs = []
     for number in range(WARM_UP + repetitions):
-        pair = getattr(ours, bench)(), getattr(theirs, bench)()
+        pair = ours.timed(bench), theirs.timed(bench)
         counted = f"{number + 1 - WARM_UP} of {repetitions}" if number >= WARM_UP else "warm-up"
         say(f"  {bench} {counted}: ours {pair[0].seconds:.2f} s, TRL {pair[1].seconds:.2f} s")
         pairs.append(pair)
@@ -116,21 +119,65 @@ def machine() -> dict[str, Any]:
     return {**found, "gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else found
 
 
-def peak_memory(session: Session, bench: str, work: Work, model: Path, rollouts: Path) -> dict[str, dict[str, float]]:
-    """Return the memory of both sides, each from a process of its own."""
-    found = {}
-    for side in SIDES:
-        command = [sys.executable, "-m", "rl.bench.memory", side, bench, work.name, str(model), str(rollouts)]
+class Remote:
+    """A side in a process of its own, see child.py. Use as a context manager."""
+
+    def __init__(self, session: Session, name: str, bench: str, work: Work, model: Path, rollouts: Path):
+        self.name, self.work = name, work
+        command = [sys.executable, "-m", "rl.bench.child", name, bench, work.name, str(model), str(rollouts)]
         command += [str(session.threads or 0), *(["toy"] if session.is_toy else [])]
         # a process group of one exists in this process already; the child makes its own
         inherited = {key: value for key, value in os.environ.items() if key not in LAUNCHER_VARIABLES}
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**inherited, "PYTHONPATH": paths})
-        if done.returncode:
-            raise LabError(f"measuring the memory of {side} at {bench} of work {work.name} failed:\n{done.stderr[-2000:]}")
-        found[side] = json.loads(done.stdout.splitlines()[-1])
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by __exit__
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env={**inherited, "PYTHONPATH": paths},
+        )
+
+    def __enter__(self) -> "Remote":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        if kind is not None:
+            self.process.kill()
+        self.process.wait()
+        self.errors.close()
+
+    def ask(self, what: str) -> Any:
+        """Have it do something and return what it answers; raises LabError when it dies of it."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(what + "\n")
+            self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            self.process.wait()
+            self.errors.seek(0)
+            raise LabError(f"{self.name} ended in `{what}` of work {self.work.name}:\n{self.errors.read()[-2000:]}")
+        return json.loads(answer)
+
+    def timed(self, bench: str) -> Timed:
+        """Return one timed repetition."""
+        return Timed(**self.ask(bench))
+
+
+def peak_memory(session: Session, bench: str, work: Work, model: Path, rollouts: Path) -> dict[str, dict[str, float]]:
+    """Return the memory of both sides, each from a fresh process."""
+    found = {}
+    for name in SIDES:
+        with Remote(session, name, bench, work, model, rollouts) as side:
+            found[name] = side.ask("memory")
         session.say(
-            f"  {bench} memory: {side} {found[side]['training']:.0f} MiB ({found[side]['peak']:.0f} with all libraries)"
+            f"  {bench} memory: {name} {found[name]['training']:.0f} MiB ({found[name]['peak']:.0f} with all libraries)"
         )
     return found
 
@@ -146,19 +193,20 @@ def compare(session: Session, benches: Sequence[str], work: Work, model: Path) -
     """Measure `benches` on `work`, write each result and return them. A whole step's run gives the sampling's result too."""
     results = []
     with pool_of(work, run_config(work, model)) as pool:
-        ours = OurSide(work, model, pool)
-        ours.groups = rollouts_of(work, ours)
-        rollouts = session.scratch / f"rollouts-{work.name}.pickle"
-        rollouts.write_bytes(pickle.dumps(ours.groups))
-        runs: dict[str, tuple[Pairs, str]] = {}
-        for bench in benches:
-            if bench == "sample" and "step" in benches:
-                continue
-            theirs = TrlSide(work, model, ours.groups, fastest(bench, work))
+        groups = rollouts_of(work, OurSide(work, model, pool))
+    rollouts = session.scratch / f"rollouts-{work.name}.pickle"
+    rollouts.write_bytes(pickle.dumps(groups))
+    runs: dict[str, tuple[Pairs, str]] = {}
+    for bench in benches:
+        if bench == "sample" and "step" in benches:
+            continue
+        with (
+            Remote(session, "ours", bench, work, model, rollouts) as ours,
+            Remote(session, "trl", bench, work, model, rollouts) as theirs,
+        ):
             runs[bench] = (take_turns(ours, theirs, bench, session.repetitions, session.say), "seconds")
-            theirs.close()
-        if "step" in runs and "sample" in benches:
-            runs["sample"] = (runs["step"][0], "sample")
+    if "step" in runs and "sample" in benches:
+        runs["sample"] = (runs["step"][0], "sample")
     for bench, (pairs, part) in runs.items():
         results.append(result(bench, work, pairs, part, peak_memory(session, bench, work, model, rollouts)))
         session.out.mkdir(parents=True, exist_ok=True)

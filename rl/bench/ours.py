@@ -76,3 +76,7 @@ class OurSide:
         self.learn(self.groups)
         seconds = clock() - started
         return Timed(seconds=seconds, update=seconds, lengths=row_lengths(self.groups))
+
+    def close(self) -> None:
+        """See Side."""
+        self.engine.finish()

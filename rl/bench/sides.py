@@ -37,6 +37,10 @@ class Side(Protocol):
         """Only update, on the rollouts given at the start."""
         ...
 
+    def close(self) -> None:
+        """End whatever still runs."""
+        ...
+
 
 def clock() -> float:
     """Return the time in seconds, after whatever the accelerator still has to do."""

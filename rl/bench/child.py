@@ -1,6 +1,9 @@
-"""Peak memory of one side at one piece of work, measured in a process of its own.
+"""One side in a process of its own, so that neither runs in the other's caches, allocator or threads.
 
-    python -m rl.bench.memory SIDE BENCH WORK MODEL ROLLOUTS THREADS [toy]   (started by compare.py; prints one JSON object)
+    python -m rl.bench.child SIDE BENCH WORK MODEL ROLLOUTS THREADS [toy]
+
+The parent (compare.py) says what to do, a line at a time, and gets a line of JSON back: `update`, `sample` or `step` is
+timed, `memory` gives the peak of one repetition of BENCH. Only one of the two sides ever works at a time.
 
 `peak` is the high water of the measured repetition, `imports` what the process held before the model was opened, both in
 MiB of resident memory; `training` = peak - imports is what the model, its gradients, the optimizer and the computation
@@ -9,16 +12,18 @@ rollouts goes first, so that gradients and optimizer state exist.
 """
 
 import json
+import os
 import pickle
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 import torch
 
+from rewards.pool import VerifierPool
 from rl.bench.material import pool_of, run_config
 from rl.bench.ours import OurSide
 from rl.bench.sides import Side
@@ -73,19 +78,32 @@ def measure(side: Side, bench: str, groups: Sequence[Group], imports: float) -> 
     return {"imports": imports, "before": before, "peak": peak, "training": training}
 
 
-def main(name: str, bench: str, work: Work, model: Path, rollouts: Path, threads: int | None) -> dict[str, float]:
-    """Build one side and measure it."""
+def build(name: str, bench: str, work: Work, model: Path, groups: Sequence[Group], pool: VerifierPool) -> Side:
+    """Return the side with this name."""
+    if name == "ours":
+        return OurSide(work, model, pool, groups)
+    return TrlSide(work, model, groups, fastest(bench, work))
+
+
+def serve(name: str, bench: str, work: Work, model: Path, rollouts: Path, threads: int | None, answers: TextIO) -> None:
+    """Build one side and do what the lines of standard input say."""
     quiet_libraries()
     set_threads(threads)
     init_distributed()
     groups = pickle.loads(rollouts.read_bytes())  # written by compare.py a moment ago
     imports = resident("VmRSS")
     with pool_of(work, run_config(work, model)) as pool:
-        side: Any = OurSide(work, model, pool, groups) if name == "ours" else TrlSide(work, model, groups, fastest(bench, work))
-        return measure(side, bench, groups, imports)
+        side = build(name, bench, work, model, groups, pool)
+        for line in sys.stdin:
+            wanted = line.strip()
+            found = measure(side, bench, groups, imports) if wanted == "memory" else asdict(getattr(side, wanted)())
+            print(json.dumps(found), file=answers, flush=True)
+        side.close()
 
 
 if __name__ == "__main__":
     name, bench, work_name, model, rollouts, threads, *is_toy = sys.argv[1:]
-    work = toy(WORKS[work_name]) if is_toy else WORKS[work_name]
-    print(json.dumps(main(name, bench, work, Path(model), Path(rollouts), int(threads) or None)))
+    chosen = toy(WORKS[work_name]) if is_toy else WORKS[work_name]
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    serve(name, bench, chosen, Path(model), Path(rollouts), int(threads) or None, answers)
