@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 from problems.types import Problem
@@ -29,6 +29,8 @@ from rewards.types import Verdict
 
 Item = tuple[Problem, str]
 _START_SECONDS = 30.0  # a new interpreter on a loaded machine
+_BATCH = 8  # requests that a worker is handed together, so that a quick verdict costs no wake-up of its own
+_BATCH_BYTES = 16_384  # of them; they must fit the pipe, whatever the worker does
 _START_TRIES = 3  # in a row and without a verdict between them; then it will not start at all
 
 
@@ -49,6 +51,7 @@ class _Worker:
 
     def __init__(self, module: str, memory_megabytes: int, sandbox: SandboxSettings):
         self.ready = False
+        self.unread = b""
         self.process = subprocess.Popen(
             # -P: the working directory shadows nothing
             [sys.executable, "-P", "-m", module, str(memory_megabytes), sandbox.model_dump_json()],
@@ -66,8 +69,8 @@ class _Worker:
         self.reading.register(self.stdout, selectors.EVENT_READ)
         self.writing.register(self.stdin, selectors.EVENT_WRITE)
 
-    def ask(self, request: bytes, timeout_seconds: float) -> Verdict:
-        """Send one line and return the verdict that answers it; raises one of FAILURES."""
+    def send(self, requests: bytes, timeout_seconds: float) -> None:
+        """Hand over one request or more, a line each; raises one of FAILURES."""
         if not self.ready:  # starting up is not the answer's time
             try:
                 self._read_line(time.monotonic() + _START_SECONDS)
@@ -75,33 +78,33 @@ class _Worker:
                 raise WorkerNotStarted("the verifier process did not start, see its error output") from None
             self.ready = True
         deadline = time.monotonic() + timeout_seconds
-        self._write(request, deadline)
-        reply = self._read_line(deadline)
-        try:
-            return Verdict(**json.loads(reply))
-        except (ValueError, TypeError) as error:
-            raise WorkerUnusable(f"the verifier process said something that is no verdict: {error}"[:200]) from None
-
-    def _write(self, data: bytes, deadline: float) -> None:
-        while data:
+        while requests:
             if not self.writing.select(max(0.0, deadline - time.monotonic())):
                 raise TimeoutError
             try:
-                data = data[os.write(self.stdin.fileno(), data[:65536]) :]
+                requests = requests[os.write(self.stdin.fileno(), requests[:65536]) :]
             except BlockingIOError:
                 continue
             except OSError:
                 raise WorkerDied from None
 
+    def receive(self, timeout_seconds: float) -> Verdict:
+        """Return the verdict on the oldest request without one; raises one of FAILURES."""
+        reply = self._read_line(time.monotonic() + timeout_seconds)
+        try:
+            return Verdict(**json.loads(reply))
+        except (ValueError, TypeError) as error:
+            raise WorkerUnusable(f"the verifier process said something that is no verdict: {error}"[:200]) from None
+
     def _read_line(self, deadline: float) -> bytes:
-        line = b""
-        while not line.endswith(b"\n"):
+        while b"\n" not in self.unread:
             if not self.reading.select(max(0.0, deadline - time.monotonic())):
                 raise TimeoutError
             chunk = os.read(self.stdout.fileno(), 65536)
             if not chunk:
                 raise WorkerDied
-            line += chunk
+            self.unread += chunk
+        line, _, self.unread = self.unread.partition(b"\n")
         return line
 
     def kill(self) -> None:
@@ -114,6 +117,16 @@ class _Worker:
         for pipe in (self.stdin, self.stdout):
             with contextlib.suppress(OSError):  # bytes that the dead worker never read
                 pipe.close()
+
+
+@dataclass(frozen=True, eq=False)
+class _Request:
+    """What waits in the queue: a line for a worker and where its verdict goes."""
+
+    future: Future[Verdict]
+    line: bytes
+    seconds: float
+    may_be_joined: bool  # programs take long: others need not wait behind them
 
 
 FAILURES = (TimeoutError, WorkerDied, WorkerUnusable, WorkerNotStarted)
@@ -137,7 +150,7 @@ class VerifierPool:
         self._closed = False
         self.restarts = 0
         self._failed_starts = 0
-        self._queue: queue.SimpleQueue[tuple[Future[Verdict], bytes, float] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._serve, daemon=True, name=f"verifier-{i}") for i in range(workers)]
         for thread in self._threads:
             thread.start()
@@ -153,7 +166,7 @@ class VerifierPool:
         request = json.dumps({"problem": fields, "completion": completion}).encode() + b"\n"
         # a program has limits of its own, which the sandbox keeps; this one is for the worker itself
         seconds = time_limit(problem.checks, self.sandbox) if problem.domain == "code" else self.timeout_seconds
-        self._queue.put((future, request, seconds))
+        self._queue.put(_Request(future, request, seconds, problem.domain != "code"))
         return future
 
     def grade(self, items: Iterable[Item], deadline_seconds: float | None = None) -> list[Verdict]:
@@ -166,7 +179,7 @@ class VerifierPool:
         while not self._queue.empty():
             item = self._queue.get()
             if item is not None:
-                item[0].cancel()
+                item.future.cancel()
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
@@ -181,36 +194,63 @@ class VerifierPool:
     def _serve(self) -> None:
         """Serve the queue with one worker at a time, replacing it when it dies."""
         worker = self._start()
-        while (item := self._queue.get()) is not None:
-            future, request, seconds = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            started = time.monotonic()
-            verdict, worker = self._decide(worker, request, seconds)
-            future.set_result(verdict if verdict.seconds else replace(verdict, seconds=time.monotonic() - started))
+        while (first := self._queue.get()) is not None:
+            batch, is_last = self._batch(first)
+            sent = False  # whether the worker has what is left of the batch
+            for number, item in enumerate(batch):
+                if self._closed:
+                    item.future.cancel()
+                    continue
+                begun = item.future.set_running_or_notify_cancel()
+                started = time.monotonic()
+                verdict, worker, sent = self._decide(worker, batch[number:], sent)
+                if begun:
+                    item.future.set_result(verdict if verdict.seconds else replace(verdict, seconds=time.monotonic() - started))
+            if is_last:
+                break
         worker.kill()
+
+    def _batch(self, first: "_Request") -> tuple[list["_Request"], bool]:
+        """Return the requests that are handed over together, and whether the queue has ended behind them."""
+        batch, size = [first], len(first.line)
+        while first.may_be_joined and len(batch) < _BATCH and size < _BATCH_BYTES:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                return batch, True
+            batch.append(item)
+            size += len(item.line)
+            if not item.may_be_joined:
+                break
+        return batch, False
 
     def _start(self) -> _Worker:
         return _Worker(self.module, self.memory_megabytes, self.sandbox)
 
-    def _decide(self, worker: _Worker, request: bytes, seconds: float) -> tuple[Verdict, _Worker]:
-        """Return the verdict on `request` and the worker for the next one."""
+    def _decide(self, worker: _Worker, batch: list["_Request"], sent: bool) -> tuple[Verdict, _Worker, bool]:
+        """Return the verdict on the first of `batch`, the worker for the next, and whether that has the rest of the batch."""
+        seconds = batch[0].seconds
         for _ in range(2):
             if self._failed_starts >= _START_TRIES:
-                return Verdict(status="error", detail="the verifier processes do not start, see their error output"), worker
+                detail = "the verifier processes do not start, see their error output"
+                return Verdict(status="error", detail=detail), worker, False
             try:
-                verdict = worker.ask(request, seconds)
+                if not sent:
+                    worker.send(b"".join(item.line for item in batch), seconds)
+                verdict = worker.receive(seconds)
                 self._failed_starts = 0
-                return verdict, worker
+                return verdict, worker, True
             except FAILURES as failure:
                 self._failed_starts += isinstance(failure, WorkerNotStarted)
                 worker.kill()
                 verdict = self._blame(failure, worker.process.returncode, seconds)
                 self.restarts += 1
-                worker = self._start()
+                worker, sent = self._start(), False
                 if not isinstance(failure, WorkerDied):
                     break
-        return verdict, worker
+        return verdict, worker, False
 
     def _blame(self, failure: Exception, exit_status: int, seconds: float) -> Verdict:
         if isinstance(failure, WorkerUnusable | WorkerNotStarted):

@@ -17,13 +17,21 @@ def normaliser_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def forward(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, causal: bool, scaling: float
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *,
+    causal: bool,
+    scaling: float,
+    mask: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return softmax(scaling Q K^T) V and the log-sum-exp of scaling Q K^T."""
+    """Return softmax(S) V and the log-sum-exp of S = scaling Q K^T + mask; a mask [b, 1, 1, T] only on the CPU."""
     repeats = query.shape[1] // key.shape[1]
     key, value = _expand(key, repeats), _expand(value, repeats)
     if query.device.type == "cpu":
-        output, normaliser = _aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, 0.0, causal, scale=scaling)
+        output, normaliser = _aten._scaled_dot_product_flash_attention_for_cpu(
+            query, key, value, 0.0, causal, attn_mask=_typed(mask, query), scale=scaling
+        )
     else:
         output, normaliser, *_ = _aten._scaled_dot_product_efficient_attention(
             query, key, value, None, True, 0.0, causal, scale=scaling
@@ -42,6 +50,7 @@ def backward(
     *,
     causal: bool,
     scaling: float,
+    mask: torch.Tensor | None = None,
 ) -> Three:
     """Return the gradients of query, key and value.
 
@@ -51,7 +60,7 @@ def backward(
     states = (query, _expand(key, repeats), _expand(value, repeats), output)
     if query.device.type == "cpu":
         found = _aten._scaled_dot_product_flash_attention_for_cpu_backward(
-            gradient, *states[:3], output, normaliser.contiguous(), 0.0, causal, scale=scaling
+            gradient, *states[:3], output, normaliser.contiguous(), 0.0, causal, attn_mask=_typed(mask, query), scale=scaling
         )
     else:
         found = _cuda_backward(gradient, *states, normaliser, causal, scaling)
@@ -77,6 +86,10 @@ def _cuda_backward(
         scale=scaling,
     )  # fmt: skip
     return d_query, d_key, d_value
+
+
+def _typed(mask: torch.Tensor | None, query: torch.Tensor) -> torch.Tensor | None:
+    return None if mask is None else mask.to(query.dtype)
 
 
 def _expand(states: torch.Tensor, repeats: int) -> torch.Tensor:

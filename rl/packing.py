@@ -18,6 +18,7 @@ from rl import kernels
 from rl.types import Row
 
 _BUCKET_FILL = 0.8  # segments whose length is at least this share of the longest are padded to it, in attention only
+_FAN_FILL = 0.5  # the same for all completions of a prompt together, and for the prompts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,12 +30,13 @@ class Bucket:
     places: torch.Tensor  # [R], where they stand in the packed row
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fan:
-    """The completions of one prompt: `completions` see all of `prompt`. Both are stretches of the packed row."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fans:
+    """Prompts and, of each, all completions in one stretch: these see the whole prompt. Padded for one attention call."""
 
-    prompt: slice
-    completions: slice
+    completions: Bucket
+    prompts: Bucket
+    mask: torch.Tensor | None  # [b, 1, 1, longest prompt], -inf on padding; None without padding
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,7 +44,7 @@ class Layout:
     """Who sees whom in a packed row: an AttentionPlan."""
 
     buckets: tuple[Bucket, ...]
-    fans: tuple[Fan, ...]
+    fans: tuple[Fans, ...]
 
     def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
         """Return [1, N, h, d]; query [1, h, N, d], key and value [1, k, N, d] with h a multiple of k."""
@@ -75,7 +77,7 @@ def pack(rows: Sequence[Row], device: torch.device, *, share_prompts: bool = Tru
     ids: list[np.ndarray] = []
     position_ids: list[np.ndarray] = []
     segments: list[tuple[int, int]] = []  # start and length
-    fans: list[Fan] = []
+    fans: list[tuple[tuple[int, int], tuple[int, int]]] = []  # prompt, completions
     predicted: list[np.ndarray] = [np.empty(0, np.int64)] * len(rows)
     end = 0
     for group in groups:
@@ -94,7 +96,7 @@ def pack(rows: Sequence[Row], device: torch.device, *, share_prompts: bool = Tru
             segments.append((end, len(seen)))
             end += len(seen)
         if end > first:
-            fans.append(Fan(prompt=slice(last + 1 - length, last + 1), completions=slice(first, end)))
+            fans.append(((first - length, length), (first, end - first)))
 
     def flat(parts: list[np.ndarray]) -> torch.Tensor:
         return torch.as_tensor(np.concatenate(parts).astype(np.int64), device=device)
@@ -103,7 +105,7 @@ def pack(rows: Sequence[Row], device: torch.device, *, share_prompts: bool = Tru
         input_ids=flat(ids)[None],
         positions=flat(predicted),
         position_ids=flat(position_ids)[None],
-        layout=Layout(buckets=_buckets(segments, device), fans=tuple(fans)),
+        layout=Layout(buckets=_buckets(segments, device), fans=_fans(fans, device)),
     )
 
 
@@ -137,10 +139,32 @@ def _buckets(segments: list[tuple[int, int]], device: torch.device) -> tuple[Buc
     return tuple(_bucket(members, device) for members in buckets)
 
 
+def _fans(fans: list[tuple[tuple[int, int], tuple[int, int]]], device: torch.device) -> tuple[Fans, ...]:
+    """Put fans of similar size together, largest first; off the CPU only those whose prompts need no padding."""
+    fill = _FAN_FILL if device.type == "cpu" else 1.0
+    groups: list[list[tuple[tuple[int, int], tuple[int, int]]]] = []
+    for fan in sorted(fans, key=lambda fan: (-fan[1][1], fan[0])):
+        longest = groups[-1][0][1][1] if groups else 0
+        prompts = [prompt[1] for prompt, _ in groups[-1]] + [fan[0][1]] if groups else []
+        if not groups or fan[1][1] < _FAN_FILL * longest or min(prompts) < fill * max(prompts):
+            groups.append([])
+        groups[-1].append(fan)
+    return tuple(_fan_bucket(group, device) for group in groups)
+
+
+def _fan_bucket(fans: list[tuple[tuple[int, int], tuple[int, int]]], device: torch.device) -> Fans:
+    prompts = _bucket([prompt for prompt, _ in fans], device)
+    mask = None
+    if len(prompts.real) < prompts.tokens.numel():
+        mask = torch.full((prompts.tokens.numel(),), -torch.inf, device=device).index_fill_(0, prompts.real, 0.0)
+        mask = mask.view(len(fans), 1, 1, -1)
+    return Fans(completions=_bucket([stretch for _, stretch in fans], device), prompts=prompts, mask=mask)
+
+
 def _bucket(members: list[tuple[int, int]], device: torch.device) -> Bucket:
     starts = np.array([start for start, _ in members])[:, None]
     lengths = np.array([length for _, length in members])[:, None]
-    offsets = np.arange(members[0][1])[None]
+    offsets = np.arange(lengths.max())[None]
     is_real = offsets < lengths  # [b, T]
     tokens = starts + np.where(is_real, offsets, 0)
     return Bucket(
@@ -162,12 +186,17 @@ class _PackedAttention(torch.autograd.Function):
         for bucket in layout.buckets:
             states = [_batched(part, bucket) for part in (query, key, value)]
             own, total = kernels.forward(*states, causal=True, scaling=scaling)  # [b, h, T, d], [b, h, T]
-            output[bucket.places] = own.transpose(1, 2).flatten(0, 1)[bucket.real]
-            normaliser[bucket.places] = total.transpose(1, 2).flatten(0, 1)[bucket.real]
-        for fan in layout.fans:
-            states = [_stretch(query, fan.completions), _stretch(key, fan.prompt), _stretch(value, fan.prompt)]
-            seen, total = kernels.forward(*states, causal=False, scaling=scaling)
-            _merge(output[fan.completions], normaliser[fan.completions], seen[0].transpose(0, 1), total[0].transpose(0, 1))
+            output[bucket.places] = _flat(own, bucket)
+            normaliser[bucket.places] = _flat(total, bucket)
+        for fans in layout.fans:
+            mine, prompts = fans.completions, fans.prompts
+            states = [_batched(query, mine), _batched(key, prompts), _batched(value, prompts)]
+            seen, total = kernels.forward(*states, causal=False, scaling=scaling, mask=fans.mask)
+            seen, total = _flat(seen, mine), _flat(total, mine)
+            merged = torch.logaddexp(normaliser[mine.places], total)
+            share, other = ((part - merged).exp_()[..., None] for part in (normaliser[mine.places], total))
+            output[mine.places] = (output[mine.places] * share).add_(seen * other).to(output.dtype)
+            normaliser[mine.places] = merged
         ctx.save_for_backward(query, key, value, output, normaliser)
         ctx.layout, ctx.scaling = layout, scaling
         return output
@@ -184,16 +213,14 @@ class _PackedAttention(torch.autograd.Function):
             states = [_batched(part, bucket) for part in (query, key, value, output, normaliser)]
             found = kernels.backward(upstream, *states, causal=True, scaling=scaling)
             for total, part in zip((d_query, d_key, d_value), found, strict=True):
-                total[bucket.places] = part.transpose(1, 2).flatten(0, 1)[bucket.real]
-        for fan in layout.fans:
-            upstream = _stretch(gradient, fan.completions)
-            wheres = (fan.completions, fan.prompt, fan.prompt, fan.completions, fan.completions)
-            states = [_stretch(part, w) for part, w in zip((query, key, value, output, normaliser), wheres, strict=True)]
-            found = kernels.backward(upstream, *states, causal=False, scaling=scaling)
-            for total, stretch, part in zip(
-                (d_query, d_key, d_value), (fan.completions, fan.prompt, fan.prompt), found, strict=True
-            ):
-                total[stretch] += part[0].transpose(0, 1)
+                total[bucket.places] = _flat(part, bucket)
+        for fans in layout.fans:
+            upstream = _batched(gradient, fans.completions, padding_to_zero=True)
+            wheres = (fans.completions, fans.prompts, fans.prompts, fans.completions, fans.completions)
+            states = [_batched(part, w) for part, w in zip((query, key, value, output, normaliser), wheres, strict=True)]
+            found = kernels.backward(upstream, *states, causal=False, scaling=scaling, mask=fans.mask)
+            for total, where, part in zip((d_query, d_key, d_value), wheres[:3], found, strict=True):
+                total.index_add_(0, where.places, _flat(part, where))
         return d_query, d_key, d_value, None, None
 
 
@@ -206,13 +233,6 @@ def _batched(states: torch.Tensor, bucket: Bucket, *, padding_to_zero: bool = Fa
     return padded.view(*bucket.tokens.shape, *states.shape[1:]).transpose(1, 2)
 
 
-def _stretch(states: torch.Tensor, where: slice) -> torch.Tensor:
-    """[N, h, ...] -> [1, h, T, ...]."""
-    return states[where].transpose(0, 1)[None]
-
-
-def _merge(output: torch.Tensor, normaliser: torch.Tensor, other: torch.Tensor, other_normaliser: torch.Tensor) -> None:
-    """Add the attention over further keys to `output` [T, h, d] and `normaliser` [T, h], in place."""
-    total = torch.logaddexp(normaliser, other_normaliser)
-    output.mul_((normaliser - total).exp()[..., None]).add_(other * (other_normaliser - total).exp()[..., None])
-    normaliser.copy_(total)
+def _flat(states: torch.Tensor, bucket: Bucket) -> torch.Tensor:
+    """[b, h, T, ...] -> [R, h, ...], padding left out."""
+    return states.transpose(1, 2).flatten(0, 1)[bucket.real]
