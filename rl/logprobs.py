@@ -32,14 +32,14 @@ class _HeadLogprobs(torch.autograd.Function):
         temperature: float,
         buffer_elements: int,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        wide = torch.promote_types(hidden.dtype, torch.float32)
-        logprobs, entropies, normalisers = (torch.empty(len(targets), dtype=wide, device=hidden.device) for _ in range(3))
-        for part in _parts(len(targets), max(1, buffer_elements // len(weight))):
-            logits = _logits(hidden[part], weight, bias, temperature)
+        buffers = _buffers(hidden, weight, len(targets), buffer_elements, 2)
+        logprobs, entropies, normalisers = (buffers.new_empty(len(targets)) for _ in range(3))
+        for part in _parts(len(targets), buffers.shape[1]):
+            logits = _logits(hidden[part], weight, bias, temperature, buffers[0])
             normalisers[part] = torch.logsumexp(logits, -1)
             logprobs[part] = logits.gather(-1, targets[part, None])[:, 0] - normalisers[part]
             logits -= normalisers[part, None]
-            entropies[part] = -torch.linalg.vecdot(logits.exp(), logits)
+            entropies[part] = -torch.linalg.vecdot(torch.exp(logits, out=buffers[1, : len(logits)]), logits)
         ctx.save_for_backward(hidden, weight, bias, targets, entropies, normalisers)
         ctx.temperature, ctx.buffer_elements = temperature, buffer_elements
         ctx.set_materialize_grads(False)
@@ -53,13 +53,14 @@ class _HeadLogprobs(torch.autograd.Function):
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         d_bias = torch.zeros_like(bias) if bias is not None and ctx.needs_input_grad[2] else None
-        for part in _parts(len(targets), max(1, ctx.buffer_elements // len(weight))):
-            log_p = _logits(hidden[part], weight, bias, ctx.temperature).sub_(normalisers[part, None])
+        buffers = _buffers(hidden, weight, len(targets), ctx.buffer_elements, 1 if d_entropies is None else 2)
+        for part in _parts(len(targets), buffers.shape[1]):
+            log_p = _logits(hidden[part], weight, bias, ctx.temperature, buffers[0]).sub_(normalisers[part, None])
             # d logprob of target t / d logit v = [v = t] - p_v;  d entropy / d logit v = -p_v (log p_v + entropy)
             if d_entropies is None:
                 d_logits = log_p.exp_().mul_(-d_logprobs[part, None])
             else:
-                p = log_p.exp()
+                p = torch.exp(log_p, out=buffers[1, : len(log_p)])
                 d_logits = log_p.add_(entropies[part, None]).mul_(-d_entropies[part, None])
                 if d_logprobs is not None:
                     d_logits -= d_logprobs[part, None]
@@ -80,9 +81,22 @@ def _parts(count: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, count, size)]
 
 
-def _logits(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, temperature: float) -> torch.Tensor:
-    logits = nn.functional.linear(hidden, weight, bias)
-    return logits.to(torch.promote_types(logits.dtype, torch.float32)).div_(temperature)
+def _buffers(hidden: torch.Tensor, weight: torch.Tensor, count: int, elements: int, number: int) -> torch.Tensor:
+    """Return room for the logits of some tokens, `number` times; made once, since fresh pages of this size are slow."""
+    tokens = min(count, max(1, elements // len(weight)))
+    return hidden.new_empty((number, tokens, len(weight)), dtype=torch.promote_types(hidden.dtype, torch.float32))
+
+
+def _logits(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, temperature: float, buffer: torch.Tensor
+) -> torch.Tensor:
+    """Return the logits [n, V] over the temperature, in the first n rows of `buffer`."""
+    logits = buffer[: len(hidden)]
+    if logits.dtype == hidden.dtype and bias is None:
+        torch.mm(hidden, weight.T, out=logits)
+    else:
+        logits.copy_(nn.functional.linear(hidden, weight, bias))
+    return logits.div_(temperature) if temperature != 1 else logits
 
 
 class TokenLogprobs(nn.Module):
