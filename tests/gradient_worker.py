@@ -28,6 +28,7 @@ LOSS_SETTINGS: dict[str, Any] = {
     "correction": {"sequence_mask": [0.07, 2.0]},  # the ratios of these random tokens lie on both sides of 0.07
 }
 
+LAYOUTS = ("shared", "packed", "padded")
 MODEL_SETTINGS = {"checkpointing": ["model.gradient_checkpointing=true"], "bf16": ["model.dtype=bf16"]}
 
 
@@ -74,6 +75,12 @@ def main() -> None:
             found = accumulate(model_path, stage, more=more)
             if rank() == 0:
                 torch.save(found, Path(output) / f"{stage}-{kind}.pt")
+    sharded = Path(output) / f"sharded-{rank()}.json"  # without it DeepSpeed keeps weights this small whole
+    sharded.write_text(json.dumps({"zero_optimization": {"stage3_param_persistence_threshold": 0}}))
+    for layout in LAYOUTS:
+        found = accumulate(model_path, 3, more=[f"train.layout={layout}", f"deepspeed.config={sharded}"])
+        if rank() == 0:
+            torch.save(found, Path(output) / f"sharded-{layout}.pt")
     for part in range(3):
         found = accumulate(model_path, 2, part=part, minibatches=3)
         if rank() == 0:

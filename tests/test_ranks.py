@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from gradient_worker import LOSS_SETTINGS, OTHER_LOSSES
+from gradient_worker import LAYOUTS, LOSS_SETTINGS, OTHER_LOSSES
 from support import REPOSITORY, batch_loss, launch, random_groups
 
 from rl.batch import make_batch
@@ -46,6 +46,11 @@ def found(request, random_model, tmp_path_factory):
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 def test_gradient_is_the_same_on_any_number_of_ranks_and_any_zero_stage(found, expected, stage, kind):
     check(torch.load(found / f"{stage}-{kind}.pt"), expected[kind == "lora"])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_gradient_is_the_same_in_any_layout_with_every_weight_sharded(found, expected, layout):
+    check(torch.load(found / f"sharded-{layout}.pt"), expected[False])
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
