@@ -28,7 +28,7 @@ works
   d   a 0.5 B Qwen2 shape in bf16; needs CUDA
 
 examples
-  reasonlab bench                            update, sample and step on every work this machine can do
+  reasonlab bench                            update, sample and step on a and b (and d), the update on c
   reasonlab bench step --work a              one number, five minutes
   reasonlab bench update --work b,c
   reasonlab bench profile --work b
@@ -110,7 +110,7 @@ def _run(flags: argparse.Namespace, works: Sequence[Work], scratch: Path, consol
         elif flags.what == "profile":
             console.print(profile(work, model), markup=False)
         else:
-            benches = ("update", "step", "sample") if flags.what == "all" else (flags.what,)
+            benches = work.benches if flags.what == "all" else (flags.what,)
             for result in compare(session, benches, work, model):
                 say(
                     f"  {result['bench']}: {result['ratio_median']:.1f} times TRL's rate "

@@ -30,7 +30,6 @@ from rl.runtime import LAUNCHER_VARIABLES
 from rl.types import Group
 
 BENCHES = ("update", "sample", "step")
-WARM_UP = 2
 Pairs = list[tuple[Timed, Timed]]
 Say = Callable[[str], None]
 
@@ -47,17 +46,17 @@ class Session:
     say: Say
 
 
-def take_turns(ours: "Remote", theirs: "Remote", bench: str, repetitions: int, say: Say) -> Pairs:
+def take_turns(ours: "Remote", theirs: "Remote", bench: str, warm_up: int, repetitions: int, say: Say) -> Pairs:
     """Return `repetitions` pairs of timed repetitions after the warm-up."""
     pairs: Pairs = []
-    for number in range(WARM_UP + repetitions):
+    for number in range(warm_up + repetitions):
         pair = ours.timed(bench), theirs.timed(bench)
-        counted = f"{number + 1 - WARM_UP} of {repetitions}" if number >= WARM_UP else "warm-up"
+        counted = f"{number + 1 - warm_up} of {repetitions}" if number >= warm_up else "warm-up"
         say(f"  {bench} {counted}: ours {pair[0].seconds:.2f} s, TRL {pair[1].seconds:.2f} s")
         pairs.append(pair)
-        if number + 1 == WARM_UP:
+        if number + 1 == warm_up:
             say(f"  {bench}: about {(pair[0].seconds + pair[1].seconds) * repetitions / 60:.1f} minutes more")
-    return pairs[WARM_UP:]
+    return pairs[warm_up:]
 
 
 def summary(runs: Sequence[Timed], part: str) -> dict[str, Any]:
@@ -102,7 +101,7 @@ def result(bench: str, work: Work, pairs: Pairs, part: str, memory: dict[str, di
             "completions_a_problem": work.group_size,
             "prompt_tokens": work.prompt_tokens,
             "max_completion_tokens": work.max_tokens,
-            "warm_up": WARM_UP,
+            "warm_up": work.warm_up,
         },
         "machine": machine(),
         "versions": {name: version(name) for name in ("torch", "transformers", "trl", "deepspeed")},
@@ -204,7 +203,7 @@ def compare(session: Session, benches: Sequence[str], work: Work, model: Path) -
             Remote(session, "ours", bench, work, model, rollouts) as ours,
             Remote(session, "trl", bench, work, model, rollouts) as theirs,
         ):
-            runs[bench] = (take_turns(ours, theirs, bench, session.repetitions, session.say), "seconds")
+            runs[bench] = (take_turns(ours, theirs, bench, work.warm_up, session.repetitions, session.say), "seconds")
     if "step" in runs and "sample" in benches:
         runs["sample"] = (runs["step"][0], "sample")
     for bench, (pairs, part) in runs.items():

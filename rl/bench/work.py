@@ -36,6 +36,8 @@ class Work:
     dtype: Literal["fp32", "bf16"] = "fp32"
     needs_cuda: bool = False
     imitation_steps: int = 0
+    warm_up: int = 1  # repetitions that do not count
+    benches: tuple[str, ...] = ("update", "step", "sample")  # what `reasonlab bench` without a name measures
 
     @property
     def rows(self) -> int:
@@ -53,7 +55,7 @@ WORKS = {
     for work in (
         Work(
             name="a", title="demo model, 0.34 M parameters, short prompts", shape=None, num_problems=32, group_size=16,
-            prompt_tokens=None, mean_tokens=None, max_tokens=96, imitation_steps=400,
+            prompt_tokens=None, mean_tokens=None, max_tokens=96, imitation_steps=400, warm_up=2,
         ),
         Work(
             name="b", title="10 M parameters, prompts of 512, completions up to 512", shape=_TEN_MILLION,
@@ -63,6 +65,7 @@ WORKS = {
             name="c", title="as b with Qwen2.5's vocabulary of 151,936 (tied embeddings)",
             shape=replace(_TEN_MILLION, vocabulary=QWEN_VOCABULARY),
             num_problems=1, group_size=16, prompt_tokens=512, mean_tokens=100, max_tokens=512,
+            benches=("update",),  # TRL takes two minutes for one: a step as well would be over half an hour
         ),
         Work(
             name="d", title="0.5 B Qwen2 shape, bf16, on a GPU", shape=_QWEN_HALF_BILLION,
