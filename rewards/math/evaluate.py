@@ -89,7 +89,7 @@ class Exact:
     def lift(self, value: Fraction | int) -> Any:
         """Return a rational in the field of evaluation."""
         if self.prime is None:
-            return Fraction(value)  # of two integers `/` would make a float
+            return value if type(value) is Fraction else Fraction(value)  # of two integers `/` would make a float
         if value.denominator == 1:
             return value.numerator % self.prime
         return value.numerator * pow(value.denominator, -1, self.prime) % self.prime
