@@ -143,11 +143,13 @@ def _fans(fans: list[tuple[tuple[int, int], tuple[int, int]]], device: torch.dev
     """Put fans of similar size together, largest first; off the CPU only those whose prompts need no padding."""
     fill = _FAN_FILL if device.type == "cpu" else 1.0
     groups: list[list[tuple[tuple[int, int], tuple[int, int]]]] = []
+    shortest = longest = 0  # prompt of the newest group
     for fan in sorted(fans, key=lambda fan: (-fan[1][1], fan[0])):
-        longest = groups[-1][0][1][1] if groups else 0
-        prompts = [prompt[1] for prompt, _ in groups[-1]] + [fan[0][1]] if groups else []
-        if not groups or fan[1][1] < _FAN_FILL * longest or min(prompts) < fill * max(prompts):
+        prompt, completions = fan[0][1], fan[1][1]
+        shortest, longest = min(shortest, prompt), max(longest, prompt)
+        if not groups or completions < _FAN_FILL * groups[-1][0][1][1] or shortest < fill * longest:
             groups.append([])
+            shortest = longest = prompt
         groups[-1].append(fan)
     return tuple(_fan_bucket(group, device) for group in groups)
 

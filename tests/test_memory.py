@@ -63,7 +63,7 @@ def test_a_micro_batch_that_does_not_fit_is_found_before_the_first_step(random_m
     assert fits.returncode == 0, fits.stderr
     limited = 'ulimit -v 8000000; exec "$@"'  # KiB of address space: 8 GB, where the interpreter and its libraries take some
     program = ["bash", "-c", limited, "bash", sys.executable, "-m", "launch.cli", "train", *arguments]
-    done = run_command([*program, "train.micro_batch_tokens=20000000"], tmp_path)
+    done = run_command([*program, "train.micro_batch_tokens=2000000"], tmp_path)
     assert done.returncode == 2, done.stderr
     assert "out of memory while probing the longest micro-batch" in done.stderr
     assert "lower train.micro_batch_tokens" in done.stderr
