@@ -141,11 +141,29 @@ def repair(text: str) -> str:
     return text
 
 
+_CHINESE_UNITS = {
+    "毫米": "mm", "厘米": "cm", "分米": "dm", "千米": "km", "公里": "km", "米": "m", "毫升": "mL", "升": "L", "千克": "kg",
+    "公斤": "kg", "克": "g", "小时": "h", "分钟": "min", "秒": "s",
+}  # fmt: skip
+_CHINESE_UNIT = re.compile(
+    rf"(?<=[\d}})$])\s*(?:\\text\s*\{{\s*)?(平方|立方)?({'|'.join(_CHINESE_UNITS)})(?:\s*\}})?(?![\u4e00-\u9fff])"
+)
+_CHINESE_SCALE = re.compile(r"(?<=\d)[万亿]")
+_CHINESE_WORD = re.compile(r"(?<=[\d})$])\s*(?![百千])([\u4e00-\u9fff]{1,4})(?=[\s.。]*$)")  # what is counted
+
+
+def _chinese_unit(match: re.Match[str]) -> str:
+    power = {"平方": "^2", "立方": "^3"}.get(match[1], "")
+    return rf"\text{{ {_CHINESE_UNITS[match[2]]}}}{power}"
+
+
 def fold_unicode(text: str) -> str:
     """Return `text` with Unicode notation written as LaTeX or ASCII."""
     text = repair(text)
     if text.isascii():
         return text
+    text = _CHINESE_SCALE.sub(lambda match: r"\cdot 10^{4}" if match[0] == "万" else r"\cdot 10^{8}", text)
+    text = _CHINESE_WORD.sub(r"\\text{\1}", _CHINESE_UNIT.sub(_chinese_unit, text))
     text = _SUPERS.sub(lambda match: "^{" + "".join(_SUPER[c] for c in match[0]) + "}", text)
     text = _SUBS.sub(lambda match: "_{" + "".join(_SUB[c] for c in match[0]) + "}", text)
     return "".join(character if character < "\x80" else _plain_character(character) for character in text)
@@ -157,7 +175,9 @@ _DROP = re.compile(
     r"|\\(?:hspace|vspace|label|tag|hskip|phantom|hphantom|vphantom|color)\*?\s*\{[^{}]*\}|\\phantom\s*[-+]?|(?<!\\)\\!|(?<!\\)\\/"
     r"|\*\*(?=[^*]*$)(?!\s*[\w({\\+-])"
 )
-_SPACE = re.compile(r"(?<!\\)\\[,;:> ]|\\(?:quad|qquad|thinspace|medspace|enspace|space|nobreakspace)(?![A-Za-z])|~|\\\n")
+_SPACE = re.compile(
+    r"(?<!\\)\\[,;:> ]|\\(?:quad|qquad|thinspace|medspace|enspace|space|nobreakspace)(?![A-Za-z])|~|(?<!\\)\\\n"
+)
 _FONT = re.compile(
     r"\\(?:math(?:rm|bf|it|sf|tt|cal|frak|scr|ord|normal|bin|rel)|boldsymbol|bm|operatorname\*?|emph|underline|"
     r"ensuremath|textcolor\s*\{[^{}]*\})\s*(?=\{)"

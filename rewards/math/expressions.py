@@ -1,8 +1,9 @@
 """Are two expressions equal? Exact rationals, then residues, then guarded numbers; see `evaluate.py` for the probabilities."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from rewards.math.evaluate import (
     PRIMES,
@@ -18,6 +19,7 @@ from rewards.math.evaluate import (
 from rewards.math.tree import Node, TooBigError, contains, replaced, symbols
 
 DECIMAL_DIGITS = 6  # significant digits with which a decimal counts as an exact value
+MAX_DECIMALS = 12  # in one expression, of those that may be rounded
 LOW, HIGH = 40, 110
 POINTS = 8
 
@@ -153,20 +155,24 @@ def _residues(gold: Node, answer: Node, trail: Trail) -> bool | None:
     return True
 
 
-def _evaluations(gold: Node, answer: Node, digits: int, point: dict[str, Fraction], ten: bool) -> tuple[Any, Any, bool, Any]:
-    """Return both values, whether one of them left the reals, and the largest intermediate size."""
-    first = Numeric(digits, {}, ten)
-    env = {name: first.ctx.mpf(value.numerator) / value.denominator for name, value in point.items()}
-    first.env = dict(env)
-    left = first.value(gold)
-    second = Numeric(digits, env, ten)
-    right = second.value(answer)
-    return (
-        left,
-        right,
-        first.complex_seen != second.complex_seen or (first.complex_seen and second.complex_seen),
-        max(first.largest, second.largest),
-    )
+class _Point(NamedTuple):
+    """Where expressions are evaluated, to how many digits, and whether `log` is to the base ten."""
+
+    values: Mapping[str, Fraction]
+    digits: int
+    ten: bool
+
+    def evaluator(self) -> Numeric:
+        """Return a fresh evaluator."""
+        numeric = Numeric(self.digits, {}, self.ten)
+        numeric.env = {name: numeric.ctx.mpf(value.numerator) / value.denominator for name, value in self.values.items()}
+        return numeric
+
+    def both(self, gold: Node, answer: Node) -> tuple[Any, Any, bool]:
+        """Return both values, and whether one of them left the reals."""
+        first, second = self.evaluator(), self.evaluator()
+        left, right = first.value(gold), second.value(answer)
+        return left, right, first.complex_seen or second.complex_seen
 
 
 def _numeric(gold: Node, answer: Node, free: frozenset[str], trail: Trail) -> bool:
@@ -187,12 +193,13 @@ def _numeric_with(gold: Node, answer: Node, free: frozenset[str], trail: Trail, 
     sample = points(free, integers, 2 * POINTS) if free else [{}]
     for index, point in enumerate(sample):
         try:
-            left, right, left_reals, _ = _evaluations(gold, answer, LOW, point, ten)
-            if not _close(left, right, LOW) and not _decimals_close(gold, answer, left, right, bool(free), trail):
+            low, high = _Point(point, LOW, ten), _Point(point, HIGH, ten)
+            left, right, left_reals = low.both(gold, answer)
+            if not _close(left, right, LOW) and not _decimals_close(gold, answer, left, right, low, trail):
                 if left_reals and not imaginary and index >= POINTS:
                     continue
                 # cancellation can spoil 40 digits: look again before saying no
-                left, right, left_reals, _ = _evaluations(gold, answer, HIGH, point, ten)
+                left, right, left_reals = high.both(gold, answer)
                 if not _close(left, right, HIGH):
                     trail.rule = "numbers differ"
                     return False
@@ -201,9 +208,9 @@ def _numeric_with(gold: Node, answer: Node, free: frozenset[str], trail: Trail, 
                 raise
             continue
         agreed += 1
-        if not _decimals_only(gold, answer) or index == 0:
-            left, right, _, _ = _evaluations(gold, answer, HIGH, point, ten)
-            if not _close(left, right, HIGH) and not _decimals_close(gold, answer, left, right, bool(free), trail):
+        if not _approximate(gold, answer) or index == 0:
+            left, right, _ = high.both(gold, answer)
+            if not _close(left, right, HIGH) and not _decimals_close(gold, answer, left, right, high, trail):
                 trail.rule = "numbers differ"
                 return False
     if agreed >= (1 if not free else 4):
@@ -211,10 +218,6 @@ def _numeric_with(gold: Node, answer: Node, free: frozenset[str], trail: Trail, 
         return True
     trail.rule = "not enough points where both sides are defined"
     return False
-
-
-def _decimals_only(gold: Node, answer: Node) -> bool:
-    return _approximate(gold, answer)
 
 
 def _mentions_i(node: Node) -> bool:
@@ -239,43 +242,61 @@ def _is_noise(value: Any, digits: int) -> bool:
     return bool(abs(value) < value.context.mpf(10) ** (15 - digits))
 
 
-def _decimals_close(gold: Node, answer: Node, left: Any, right: Any, free: bool, trail: Trail) -> bool:
+def _decimals_close(gold: Node, answer: Node, left: Any, right: Any, at: _Point, trail: Trail) -> bool:
     """The rule for decimals inside larger expressions, and for a decimal against an irrational value."""
     if not _approximate(gold, answer):
         return False
-    near = gold if contains(gold, "dec") else answer
+    near, value, exact = (gold, left, right) if contains(gold, "dec") else (answer, right, left)
     decimal = as_decimal(near)
-    if decimal is not None and not free:
-        exact = right if near is gold else left
-        if isinstance(exact, Complex) or decimal[1] < DECIMAL_DIGITS or not decimal[0]:
-            return False
+    if decimal is None or at.values:
+        fits = _rounded_parts(near, value, exact, at)
+    elif isinstance(exact, Complex) or decimal[1] < DECIMAL_DIGITS or not decimal[0]:
+        fits = False
+    else:
         last_place = exact.context.mpf(10) ** (_exponent(decimal[0]) - decimal[1] + 1)
         difference = abs(left - right)
-        below = abs(exact) - abs(right if near is answer else left)
         fits = (
             difference <= last_place / 2
-            or 0 < below < last_place
+            or 0 < abs(exact) - abs(value) < last_place
             or (decimal[1] > DECIMAL_DIGITS and difference <= abs(exact) * 1e-7)
         )
-    else:
-        if min(_digits(near)) < DECIMAL_DIGITS:
-            return False
-        fits = abs(left - right) <= max(abs(left), abs(right)) * exact_tolerance(min(_digits(near)), left)
     if fits:
         trail.rule = f"a decimal with at least {DECIMAL_DIGITS} correct digits"
     return bool(fits)
 
 
-def exact_tolerance(digits: int, like: Any) -> Any:
-    """Return the relative tolerance for a composite with decimals of `digits` significant digits."""
-    return like.context.mpf(10) ** (1 - min(digits, 8))
+def _rounded_parts(near: Node, value: Any, exact: Any, at: _Point) -> bool:
+    """Tell whether the decimals in `near` are exact numbers rounded or cut off, as far as the two values tell.
+
+    Each decimal of enough digits stands for the numbers from half a last place below it to one above (cut off); shorter
+    ones are exact. Moving each by its last place says how far the value may be off, to first order.
+    """
+    moved = _moved(near)
+    if not 0 < len(moved) <= MAX_DECIMALS:
+        return False
+    steps = [at.evaluator().value(node) - value for node in moved]
+    off = exact - value
+    if abs(off) > abs(exact) * exact.context.mpf(10) ** (1 - DECIMAL_DIGITS):
+        return False
+    if any(isinstance(number, Complex) for number in (off, *steps)):
+        return bool(abs(off) <= sum(abs(step) for step in steps) / 2)
+    low, high = sum(min(-step / 2, step) for step in steps), sum(max(-step / 2, step) for step in steps)
+    inside = 1 - exact.context.mpf(10) ** -9  # a whole last place off is another number
+    return bool(low * inside <= off <= high * inside)
 
 
-def _digits(node: Node) -> list[int]:
-    """Return the significant digits of every decimal literal that is not obviously exact."""
+def _moved(node: Node) -> list[Node]:
+    """Return `node` once for each decimal of at least DECIMAL_DIGITS digits in it, with that one moved by its last place."""
     if node.op == "dec":
-        return [int(node.value[1])]
-    return [digits for part in node.args for digits in _digits(part)]
+        value, digits = node.value
+        if digits < DECIMAL_DIGITS or not value:
+            return []
+        return [node._replace(value=(value + Fraction(10) ** (_exponent(value) - digits + 1), digits))]
+    return [
+        node._replace(args=(*node.args[:place], moved, *node.args[place + 1 :]))
+        for place, part in enumerate(node.args)
+        for moved in _moved(part)
+    ]
 
 
 def numeric_value(node: Node, digits: int = 30) -> Any:

@@ -262,7 +262,7 @@ class _Parser(Commands):
                 return number(node.value + top.value / bottom.value)
         if token.kind == "num" and not token.spaced and node.op == "sym":
             raise UnreadableError(f"a number right behind a name at {token.place}")
-        if token.kind == "op" and token.text == "{" and token.spaced and node.op == "num" and factor.op == "num":
+        if token.kind == "op" and token.text == "{" and node.op == "num" and factor.op == "num":
             raise UnreadableError(f"two numbers side by side at {token.place}")
         return Node("mul", (node, factor))
 

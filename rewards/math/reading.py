@@ -2,12 +2,14 @@ r"""Which text is the final answer of a completion, and when there is none. The 
 
 1. Only what follows the last `</think>` counts; thinking that never ends has no answer. Text after an end-of-turn token
    does not count.
-2. `\boxed{...}` or `\fbox{...}` with balanced braces. The last box replaces earlier ones (a self-correction), except that
-   neighbours joined by nothing but commas, "and" or white space are one answer with several values, and boxes joined by
-   "or", "maybe", "alternatively", or three different boxes in a row, are alternatives: a list that no single value meets.
+2. `\boxed{...}` or `\fbox{...}` with balanced braces. The last box replaces earlier ones (a self-correction), with these
+   exceptions: neighbours joined by nothing but commas, "and" or white space are one answer with several values; and boxes
+   joined by a word that leaves the choice open ("or", "maybe", "another", "if" in one sentence) or by an operator, or three
+   different boxes in a row, are alternatives: a list that no single value meets. "=" and a word that turns ("wait", "so",
+   "no", "final") make the last one count.
 3. `<answer>...</answer>`, the last one.
 4. `#### ...` to the end of the line, the last one.
-5. "the answer is ...", "answer: ...", to the end of the sentence, the last one.
+5. "the answer is ...", "answer: ...", "答案是 ...", "故选 ...", to the end of the sentence, the last one; not in a program.
 6. A completion that is nothing but an answer.
 7. A last sentence that states one value: its only formula, or its only number.
 
@@ -33,14 +35,17 @@ _END_OF_TURN = re.compile(
 _GAP_JOIN = re.compile(
     r"(?:[\s,;$&]|\\[()\[\],;!: ]|\\quad|\\qquad|\\text\s*\{|\}|\band\b|\\\\|\b[Aa]nswer\s*\(?[\da-c]\)?\s*:)*"
 )
-_GAP_OR = re.compile(
-    r"(?:[\s,;.$()]|\\[()\[\],;!: ]|\\text\s*\{|\}|\b(?:or|maybe|perhaps|possibly|either|alternatively|could|might|may|be|it|"
-    r"is|also|and|else|even|the|answer|can|option|then)\b)*",
+_OR = re.compile(
+    r"\b(?:or|oder|ou|maybe|perhaps|possib\w+|alternativ\w+|another|otherwise|could|might|may|vs|versus|guess\w*|either"
+    r"|candidate|as well as)\b|\\lor(?![a-z])|\\vee(?![a-z])|或|^[^.\n]*\b(?:if|when|else)\b[^.\n]*$",
     re.IGNORECASE,
 )
-_OR = re.compile(r"\b(?:or|maybe|perhaps|possibly|alternatively|could|might)\b", re.IGNORECASE)
+_OPERATORS = re.compile(  # boxes in one formula: none of them is the answer
+    r"[^.\n=]*(?:[+*/<>|^-]|\\(?:cdot|times|div|mid|pm|mp|leq?|geq?|neq?|l?or|vee|land|wedge|cup|cap)(?![a-zA-Z])|\}\s*\{)[^.\n=]*"
+)
+_WORDS = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
 _TURN = re.compile(
-    r"\b(?:wait|no|not|actually|correct\w*|so|therefore|hence|thus|final\w*|mistake|instead|sorry|recheck|should|but)\b", re.I
+    r"\b(?:wait|no|not|actually|correct\w*|so|therefore|hence|thus|final\w*|mistake|instead|sorry|recheck\w*)\b", re.IGNORECASE
 )
 _AFTER_PERCENT = re.compile(r"\s*(?:\$|\\[)\]])?\s*(\\?%|percent\b|per cent\b|pct\b)")
 _AFTER_OR = re.compile(
@@ -49,27 +54,34 @@ _AFTER_OR = re.compile(
 _PHRASE = re.compile(
     r"(?:final\s+|(?<=# )(?:the\s+)?)answer\s*(?:\*\*|__)?\s*:?\s*(?:\*\*|__)?\s*\n\s*"
     r"|(?:final\s+answer|answer|\bans|result)\s*(?:to\s+(?:the|this)\s+\w+\s*)?(?:\*\*|__)?\s*(?:is|are|equals|=|:)\s*(?:\*\*|__)?\s*"
-    r"(?:therefore|thus|simply|just)?\s*:?",
+    r"(?:therefore|thus|simply|just)?\s*:?"
+    r"|答案\s*(?:应该|应)?(?:是|为|等于|选)?\s*[:：]?\s*|故(?:本题)?选择?\s*[:：]?\s*",
     re.IGNORECASE,
 )
 _HEADING = re.compile(
     r"####\s*(?:\*\*)?(?:the\s+)?(?:final\s+)?(?:answer|solution|conclusion|result)\W*(?:\n|$)", re.IGNORECASE
 )
 _MATHS = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_SENTENCE_END = re.compile(r"(?<!\b[apAP])(?<!\b[apAP]\.[mM])(?<!sq)(?<!approx)[.!?](?=\s|$)(?!\s*[mM]\.)|\n\s*\n|\n(?=\S)")
+_SENTENCE_END = re.compile(
+    r"(?<!\b[apAP])(?<!\b[apAP]\.[mM])(?<!sq)(?<!approx)[.!?](?=\s|$)(?!\s*[mM]\.)|[。！？；]|\n\s*\n|\n(?=\S)"
+)
 _VALUE = re.compile(
     r"(?<![\w.])[-−]?[$€£]?\s?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+)?(?:\s*(?:\\?%|percent\b|°))?(?![\w.]*\d)"
 )
 _CONCLUDES = re.compile(
-    r"\b(?:therefore|thus|hence|so|answer|final|is|are|equals?|get|gives?|total|have|increases?|decreases?|must)\b|=", re.I
+    r"\b(?:therefore|thus|hence|so|answer|final|is|are|equals?|get|gives?|total|have|increases?|decreases?|must"
+    r"|by|will|was|were|costs?|makes?|made|takes?|took|needs?|spends?|spent|earns?|earned|pays?|paid|left|remain\w*)\b|=|[是为]|等于|得",
+    re.I,
 )
 _CUT_OFF = re.compile(
     r"(?:[=+\-*/^,(<>:]|\b(?:the|to|is|are|then|so|and|or|of|we|by|with|a|that|need|have|for|get))\s*$", re.IGNORECASE
 )
+_BOLD = re.compile(r"(?<![\w)*])\*\*(?=[^\s*])([^*\n]{1,200})(?<!\s)\*\*(?![\w(*])")
+_PROGRAM = re.compile(r"```[a-zA-Z][^\n]*\n.*?(?:```|\Z)", re.DOTALL)  # what a program's text says is no answer
 _CONDITION = re.compile(r"\s*\$([^$]+)\$\s*,?\s*(?:where|for all|for every|with)\b")
 _CODE = re.compile(r"[;{}_\[\]<>#\"\\]|\w\(|[a-z]\.[a-z]|\)\s*\.")
 _BAD_SENTENCE = re.compile(
-    r"\b(?:or|maybe|perhaps|possibly|probably|might|could|likely|think|either|not|if|suppose|assume|let|guess|unsure|try)\b|\?",
+    r"\b(?:or|maybe|perhaps|possibly|probably|might|could|likely|think|either|not|if|suppose|assume|let|guess|unsure|try)\b|[?？或]|可能|也许|不",
     re.I,
 )
 
@@ -133,7 +145,7 @@ def box_answer(text: str) -> str | None:
             break
         if _GAP_JOIN.fullmatch(gap) and "." not in gap:
             group.insert(0, box)
-        elif _GAP_OR.fullmatch(gap) and _OR.search(gap):
+        elif _alternatives(gap):
             group.insert(0, box)
             alternatives = True
         else:
@@ -151,6 +163,13 @@ def box_answer(text: str) -> str | None:
     elif match := _AFTER_OR.match(tail):
         answer += r" \text{ or } " + re.split(r"[.\s$)]", tail[match.end() :], maxsplit=1)[0]
     return answer
+
+
+def _alternatives(gap: str) -> bool:
+    """Tell whether what stands between two boxes leaves open which of them counts."""
+    if _TURN.search(gap):
+        return False
+    return bool(_OR.search(gap) or (_OPERATORS.fullmatch(gap) and not _WORDS.search(gap)))
 
 
 def _shower(text: str, found: list[tuple[int, int, str]]) -> list[str] | None:
@@ -185,7 +204,7 @@ def _stated(sentence: str, concluded: bool) -> str | None:
     if not formulas:
         if not concluded or _CODE.search(sentence):
             return None
-        values = [match[0].strip() for match in _VALUE.finditer(sentence.strip(" *_`.\"'")) if re.search(r"\d", match[0])]
+        values = [match[0].strip() for match in _VALUE.finditer(sentence.strip(" *_`.。\"'")) if re.search(r"\d", match[0])]
         return values[0] if len(values) == 1 else None
     if len(formulas) == 1:
         tail = sentence[next(_MATHS.finditer(sentence)).end() :]
@@ -229,7 +248,9 @@ def _last_sentence(text: str) -> str | None:
 
 
 _VERB = re.compile(
-    r"\b(?:is|are|equals|be|we get|we have|has|have)\b:?\s+(?:therefore|thus|exactly|only|just|simply)?\s*", re.IGNORECASE
+    r"\b(?:is|are|equals|be|by|we get|we have|has|have)\b:?\s+(?:therefore|thus|exactly|only|just|simply)?\s*"
+    r"|(?:是|为|等于|得到?)\s*[:：]?\s*",
+    re.IGNORECASE,
 )
 
 
@@ -239,7 +260,7 @@ def _concluded(sentence: str) -> list[str]:
         return []
     found = []
     verbs = list(_VERB.finditer(sentence))
-    if verbs and (tail := sentence[verbs[-1].end() :].strip(" *_.")):
+    if verbs and (tail := sentence[verbs[-1].end() :].strip(" *_.。")):
         found.append(tail)
     if stated := _stated(sentence, True):
         found.append(stated)
@@ -277,10 +298,12 @@ def committed_answers(completion: str) -> tuple[list[str], str]:
 
 
 def _unmarked(text: str) -> tuple[list[str], str]:
+    text = _BOLD.sub(r"\1", _PROGRAM.sub("", text) if "```" in text else text).strip()
     if not text:
         return [], "nothing was written"
-    short = "\n" not in text and (len(text) <= MAX_BARE_CHARACTERS or " " not in text)
-    if short and not re.search(r"\bans(?:wer)?\b", text, re.IGNORECASE):
+    one_line = "\n" not in text or (text.startswith("\\begin{") and text.endswith("}") and text.count("\\begin{") == 1)
+    short = one_line and (len(text) <= MAX_BARE_CHARACTERS or " " not in text)
+    if short and not re.search(r"\bans(?:wer)?\b|答案|故选", text, re.IGNORECASE):
         return [text.strip("*`"), *_concluded(_last_sentence(text) or "")], "bare answer"
     if (phrase := _phrase_answer(text)) is not None:
         return _narrowed(phrase, True), "phrase"
