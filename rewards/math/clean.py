@@ -167,7 +167,7 @@ _ROMAN = re.compile(
     r"([~ ]*[A-Za-z][A-Za-z~ .]*)\}"
 )
 _WRITTEN_UNIT = re.compile(
-    r"\\(?:mathrm|text)\s*\{\s*([A-Za-z]+(?:[ /]|\\cdot(?![A-Za-z])|\\[,;]|\^\{?-?\d\}?|[A-Za-z])*)\s*\}"
+    r"\\(?:mathrm|text)\s*\{\s*([A-Za-z]+(?:[ /]|\\(?:cdot|Omega)(?![A-Za-z])|\\[,;]|\^\{?-?\d\}?|[A-Za-z])*)\s*\}"
 )
 _UNIT_QUOTIENT = re.compile(
     r"\\frac\s*\{\s*\\(?:mathrm|text)\s*\{([A-Za-z ]+)\}\s*\}"
@@ -233,7 +233,7 @@ def fold_latex(text: str) -> str:
         return text.replace("~", " ")
     text = _REPLACE.sub(_replace_command, text)
     text = _FUNCTION.sub(r"\\\1 ", text)
-    if "\\frac" in text or "/" in text or "^" in text:
+    if "\\frac" in text or "/" in text or "^" in text or "\\Omega" in text:
         text = _WRITTEN_UNIT.sub(_unit_text, _UNIT_QUOTIENT.sub(_unit_text, text))
     text = _TEXT_SIGN.sub(r"\1", text)
     text = _ROMAN.sub(lambda match: rf"\text{{{match[1]}}}" if len(match[1].strip(" ~.")) > 1 else match[1], text)

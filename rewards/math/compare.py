@@ -563,16 +563,32 @@ def _ratios(gold: Node, answer: Node, trail: Trail) -> bool:
 
 
 def quantity(node: Node) -> tuple[Node, str | None]:
-    """Return (value, unit phrase or None); `5 ft 3 in` is turned into the first unit."""
+    """Return (value, unit phrase or None); `5 ft 3 in` is turned into the first unit.
+
+    A unit in front of a name stays where it is: in `10 cm x` it is no unit of the whole.
+    """
     if node.op == "unit":
         inner, unit = quantity(node.args[0])
-        return inner, f"{unit} {node.value}" if unit and unit not in "$€£¥" else node.value
+        return inner, _side_by_side(unit, node.value) if unit and unit not in "$€£¥" else node.value
     if node.op == "neg":
         inner, unit = quantity(node.args[0])
         return Node("neg", (inner,)), unit
+    if node.op in ("mul", "div"):
+        (one, unit), (other, second) = (quantity(part) for part in node.args)
+        if (unit or second) is None or (unit and unit not in "$€£¥" and symbols(other)) or (second and _quotient(second)):
+            return node, None
+        phrase = f"{unit or ''} / {second}" if second and node.op == "div" else _side_by_side(unit or "", second or "")
+        return node._replace(args=(one, other)), phrase.strip()
+    if node.op == "pow" and node.args[1].op == "num" and node.args[1].value in range(2, 7):
+        inner, unit = quantity(node.args[0])
+        if unit is None or _quotient(unit):
+            return node, None
+        return Node("pow", (inner, node.args[1])), " ".join([unit] * int(node.args[1].value))
     if node.op == "add":
         parts = [quantity(part) for part in node.args]
-        first = parts[0][1]
+        first, last = parts[0][1], parts[-1][1]
+        if last is not None and all(unit is None for _, unit in parts[:-1]):  # 2 + 3 sqrt(3) cm
+            return node._replace(args=tuple(value for value, _ in parts)), last
         if first is None or any(unit is None for _, unit in parts):
             return node, None
         terms = []
@@ -585,10 +601,30 @@ def quantity(node: Node) -> tuple[Node, str | None]:
     return node, None
 
 
+def _quotient(unit: str) -> bool:
+    return "/" in unit or " per " in unit
+
+
+def _side_by_side(one: str, other: str) -> str:
+    """Return a product of units with the quotient last: everything behind a slash is divided by."""
+    return " ".join(sorted((one, other), key=_quotient)).strip()
+
+
+def _kept_units(node: Node) -> Node:
+    """Return `node` with the units that belong to a part of it as names, so that none is lost."""
+    args = tuple(_kept_units(part) for part in node.args)
+    return Node("mul", (*args, Node("sym", (), f"unit {node.value}"))) if node.op == "unit" else node._replace(args=args)
+
+
 def _short_unit(node: Node) -> tuple[Node, str] | None:
     """Read `10 m` or `3 m/s` as a quantity: a number times single letters that are units."""
     names = symbols(node)
-    if not names or not names <= units.SHORT or node.op not in ("mul", "div") or contains(node, "add", "fn", "call"):
+    if (
+        not names
+        or not names <= (units.SHORT | {"k"} if "\\Omega" in names else units.SHORT)
+        or node.op not in ("mul", "div")
+        or contains(node, "add", "fn", "call")
+    ):
         return None
     value: Node = node
     phrase: list[str] = []
@@ -652,10 +688,7 @@ def _quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> bool:
             return False
         if factor != 1:
             right = Node("mul", (Node("num", (), factor), right))
-    if contains(left, "unit"):
-        left = replaced(left, "unit")
-    if contains(right, "unit"):
-        right = replaced(right, "unit")
+    left, right = _kept_units(left), _kept_units(right)
     if _equal_names(left, right, trail):
         if left_unit is not None and right_unit is not None:
             trail.rule += ", units agree"

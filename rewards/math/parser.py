@@ -188,6 +188,7 @@ class _Parser(Commands):
         self.deeper()
         sign = self.signs()
         node = self.power()
+        measured = False  # a unit is the last factor of what stands side by side
         while True:
             if self.take("*", "\\cdot", "\\times"):
                 if self.at("\\cdot"):
@@ -217,13 +218,15 @@ class _Parser(Commands):
                     break
                 if self.now.kind == "num" and node.op in ("num", "dec"):
                     raise self.unreadable("two numbers side by side")
+                if measured and node.op == "unit":
+                    raise self.unreadable("a factor behind a unit")
                 mark = self.index
                 factor = self.power()
                 node = self.juxtaposed(node, factor, mark)
             elif unit := self.unit_phrase():
                 if unit.islower() and " " not in unit and not contains(node, "num", "dec", "const", "unit"):
                     raise self.unreadable("words behind a name")
-                node = self.with_unit(node, unit)
+                node, measured = self.with_unit(node, unit), True
                 if self.now.kind == "num" or (self.now.text.strip() == "and" and self.ahead().kind == "num"):
                     whole = self.compound(node)
                     if whole is not node:
@@ -301,6 +304,8 @@ class _Parser(Commands):
                 pieces[-1] += "^" + match[1]
             elif pieces and self.at("\\cdot") and self.ahead().kind in ("text", "name"):
                 pass
+            elif pieces and pieces[-1] in ("k", "M", "m") and self.at("\\Omega"):
+                pieces[-1] += "\\Omega"
             else:
                 break
             self.index += 1
