@@ -216,6 +216,7 @@ def _replace_command(match: re.Match[str]) -> str:
     return "\\" + _NAMES.get(name, name)
 
 
+_ROW_SPACE = re.compile(r"\\\\\s*\[\s*-?[\d.]+\s*[a-z]{2}\s*\]", re.ASCII)
 _TWICE = re.compile(r"\\\\(?=[A-Za-z({[%$])")
 
 
@@ -261,6 +262,7 @@ def clean(text: str) -> str:
         text = text.strip("*")
     if "\\\\" in text:  # escaped twice: "\\\\frac" for "\\frac", except where "\\\\" ends a row
         text = text.replace("\\\\\\\\", "\\\\") if "\\begin" in text else _TWICE.sub(r"\\", text)
+        text = _ROW_SPACE.sub(r"\\\\ ", text)
     text = text.replace(",\\!", ",\\! ") if ",\\!" in text else text
     text = _THOUSANDS.sub("", text)
     if "C" in text:

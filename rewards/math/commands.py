@@ -50,7 +50,7 @@ class Commands(Atoms):
             return Node("sym", (), "\\ldots")
         if name in SETS:
             return SETS[name]
-        if name in GREEK:
+        if name in GREEK or name == "partial":
             return self.subscripted(Node("sym", (), "\\" + name))
         if name in ("lfloor", "lceil", "langle"):
             return self.fenced(name)
@@ -239,8 +239,6 @@ class Commands(Atoms):
             if self.take("&"):
                 continue
             if self.take("\\\\", "\\cr", "\\hline"):
-                if self.at("[") and self.ahead(2).text in ("pt", "em", "ex", "mm", "cm"):
-                    self.index += 4
                 if rows[-1]:
                     rows.append([])
                 continue

@@ -4,10 +4,12 @@ Every function returns whether the two are the same object and leaves in the tra
 where the type of the gold decides: a one-valued gold is never met by a list, an interval or a plus-minus.
 """
 
+import re
 from fractions import Fraction
+from functools import lru_cache
 
 from rewards.math import units
-from rewards.math.evaluate import PRIMES, Complex, Exact, NotRationalError, Numeric, UndefinedError, points
+from rewards.math.evaluate import PRIMES, Complex, Exact, NotRationalError, Numeric, UndefinedError, points, rational
 from rewards.math.expressions import Trail, equal_expressions, without_degrees
 from rewards.math.realsets import real_set, same_sets
 from rewards.math.tree import ONE, REALS, Node, TooBigError, contains, replaced, symbols
@@ -50,10 +52,16 @@ def _is_name(node: Node) -> bool:
     if node.op == "call":
         return True
     if node.op == "div":  # dy/dx
-        return all(part.op == "mul" and part.args[0] == Node("sym", (), "d") for part in node.args)
+        return all(part.op == "mul" and _is_differential(part.args[0]) for part in node.args)
+    if node.op == "ratio":
+        return all(part.op == "sym" for part in node.args)
     if node.op == "mul":  # p(x), read as a product of two names
         return all(part.op == "sym" for part in node.args)
     return node.op == "sym" and node != REALS
+
+
+def _is_differential(node: Node) -> bool:
+    return (node.args[0] if node.op == "pow" else node) in (Node("sym", (), "d"), Node("sym", (), "\\partial"))
 
 
 def _label(node: Node) -> str:
@@ -70,6 +78,8 @@ def assignment(node: Node, answer: bool) -> tuple[Node, Node] | None:
     name, *values = node.args
     if values[0].op == "rel":
         return None
+    if name.op == "mat":
+        name = Node("seq", name.args, "()")
     if len(values) == 1 and _is_name(values[0]) and not symbols(name) and name.op not in ("seq", "set", "list"):
         name, values = values[0], [name]  # 2 = x
     named = _is_name(name) or (
@@ -164,7 +174,7 @@ def equal(gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
         trail.rule = "same structure"
         return True
     gold, answer = _stripped(spread(_without_domain(gold))), _stripped(spread(_without_domain(answer)))
-    gold, answer = _matrix_value(gold), _matrix_value(answer)
+    gold, answer = _point(_matrix_value(gold)), _point(_matrix_value(answer))
     if gold == answer:
         trail.rule = "same structure"
         return True
@@ -180,6 +190,20 @@ def equal(gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
     if gold.op in _OBJECTS or answer.op in _OBJECTS:
         return _objects(gold, answer, trail)
     return _quantities(gold, answer, trail, strict)
+
+
+def _point(node: Node) -> Node:
+    """Return `A(2, 3)` as `A = (2, 3)`: a capital letter in front of coordinates names the point."""
+    if node.op in ("list", "set"):
+        return node._replace(args=tuple(_point(part) for part in node.args))
+    if node.op == "call":
+        name, place = Node("sym", (), node.value), Node("seq", node.args, "()")
+    elif node.op == "mul" and node.args[0].op == "sym":
+        name, place = node.args
+    else:
+        return node
+    named = re.fullmatch(r"[A-Z](?:'+|_\w+)?", name.value) and place.op == "seq" and place.value == "()" and len(place.args) > 1
+    return Node("rel", (name, place), ("=",)) if named else node
 
 
 def _set_like(node: Node) -> bool:
@@ -265,6 +289,9 @@ def _plain_equation(node: Node) -> bool:
 def _names_agree(left: Node, right: Node) -> bool:
     if left == right or left.value == "" or right.value == "":
         return True
+    for one, other in ((left, right), (right, left)):
+        if one.op in ("div", "ratio"):  # dy/dx agrees with y' and with a word
+            return other.op in ("sym", "call") and ("'" in other.value or bool(re.fullmatch(r"[a-z]{2,}", other.value)))
     if left.op == "seq" or right.op == "seq":
         return left.op != right.op or len(left.args) == len(right.args)
     if left.op == "sym" and right.op == "sym":
@@ -488,7 +515,7 @@ MAX_ENTRIES = 100
 
 def _matrix_value(node: Node) -> Node:
     """Carry out sums, multiples and products of small matrices."""
-    if node.op not in ("add", "neg", "mul", "div") or not any(contains(part, "mat") for part in node.args):
+    if node.op not in ("add", "neg", "mul", "div", "pow") or not any(contains(part, "mat") for part in node.args):
         return node
     args = [_matrix_value(part) for part in node.args]
     if any((part.op in _OBJECTS and part.op != "mat") or len(part.args) > MAX_ENTRIES for part in args):
@@ -502,6 +529,8 @@ def _matrix_value(node: Node) -> Node:
         cells = zip(*(part.args for part in args), strict=True)
         return first._replace(args=tuple(Node("add", cell) for cell in cells))
     other = args[1]
+    if node.op == "pow":
+        return _matrix_power(first, other) or node
     if first.op == "mat" and other.op == "mat" and node.op == "mul":
         return _matrix_product(first, other) or node
     if first.op == "mat":
@@ -519,6 +548,23 @@ def _matrix_product(one: Node, other: Node) -> Node | None:
             terms = [Node("mul", (one.args[row * inner + k], other.args[k * width + column])) for k in range(inner)]
             cells.append(terms[0] if inner == 1 else Node("add", tuple(terms)))
     return Node("mat", tuple(cells), width)
+
+
+@lru_cache(maxsize=256)
+def _matrix_power(matrix: Node, exponent: Node) -> Node | None:
+    """Return a small positive power of a small square matrix of rationals."""
+    if matrix.op != "mat" or not matrix.value**2 == len(matrix.args) <= 16 or exponent.value not in range(1, 33):
+        return None
+    power = matrix
+    try:
+        for _ in range(int(exponent.value) - 1):
+            product = _matrix_product(power, matrix)
+            if product is None:
+                return None
+            power = product._replace(args=tuple(Node("num", (), rational(cell)) for cell in product.args))
+    except ArithmeticError:
+        return None
+    return power
 
 
 def _as_matrix(node: Node) -> Node:

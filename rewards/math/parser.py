@@ -113,10 +113,15 @@ class _Parser(Commands):
 
     def ratio(self) -> Node:
         parts = [self.sum()]
-        while (self.at(":") and parts[-1].op not in ("sym", "call")) or self.says_to():
+        while (self.at(":") and (parts[-1].op not in ("sym", "call") or self.ratio_of_names())) or self.says_to():
             self.index += 1
             parts.append(self.sum())
         return parts[0] if len(parts) == 1 else Node("ratio", tuple(parts))
+
+    def ratio_of_names(self) -> bool:
+        """Tell whether this colon is the first or a later one in `a:b:c = 1:2:3`, not the one behind a label."""
+        left, _, right = "".join(token.text for token in self.tokens[self.index : self.index + 30]).partition("=")
+        return ":" in right and re.fullmatch(r"(?::[A-Za-z]{1,2})+", left) is not None
 
     def says_to(self) -> bool:
         """Tell whether the ratio `3 to 4` goes on here."""
@@ -165,7 +170,7 @@ class _Parser(Commands):
             name = token.text
             return name in ACCENTS or name in SETS or name in GREEK or name in FUNCTIONS or name in ALIASES or name in (
                 "frac", "sqrt", "binom", "pi", "infty", "lfloor", "lceil", "langle", "begin", "sum", "prod", "operatorname",
-                "triangle", "angle",
+                "triangle", "angle", "partial",
             )  # fmt: skip
         return False
 
