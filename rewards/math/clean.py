@@ -162,6 +162,8 @@ _FONT = re.compile(
     r"\\(?:math(?:rm|bf|it|sf|tt|cal|frak|scr|ord|normal|bin|rel)|boldsymbol|bm|operatorname\*?|emph|underline|"
     r"ensuremath|textcolor\s*\{[^{}]*\})\s*(?=\{)"
 )
+_UNIT_VECTOR = re.compile(r"\\(?:mathbf|boldsymbol|bm|pmb|textbf)\s*(?:\{\s*\\?([ijk])(?:math)?\s*\}|\s([ijk])(?![A-Za-z]))")
+_DOTLESS = re.compile(r"\\([ij])math(?![A-Za-z])")
 _ROMAN = re.compile(
     r"\\(?:mathrm|mathbf|mathsf|mathit|operatorname\*?)\s*\{\s*(?!(?:sin|cos|tan|cot|sec|csc|ln|log|exp|arc\w+|c?tg|cis|lcm|gcd|max|min|sgn)\b)"
     r"([~ ]*[A-Za-z][A-Za-z~ .]*)\}"
@@ -232,6 +234,7 @@ def fold_latex(text: str) -> str:
     """Return `text` without styling commands and with one name for each command."""
     if "\\" not in text:
         return text.replace("~", " ")
+    text = _DOTLESS.sub(r"\1 ", _UNIT_VECTOR.sub(r"\\hat{\1\2}", text))
     text = _REPLACE.sub(_replace_command, text)
     text = _FUNCTION.sub(r"\\\1 ", text)
     if "\\frac" in text or "/" in text or "^" in text or "\\Omega" in text:

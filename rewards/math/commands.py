@@ -2,6 +2,7 @@
 
 from rewards.math.atoms import Atoms
 from rewards.math.tree import EULER, IMAGINARY, INFINITY, MAX_DEPTH, PI, TWO, Node, UnreadableError, number
+from rewards.math.vectors import AXES, marked
 from rewards.math.vocabulary import (
     ACCENTS,
     ALIASES,
@@ -66,6 +67,8 @@ class Commands(Atoms):
             return self.called(self.subscripted(Node("sym", (), token.text)))
         if name in ACCENTS:
             inner = self.argument_group()
+            if name in ("hat", "widehat", "vec", "overrightarrow"):
+                inner = marked(inner)
             return inner if inner.op == "sym" else Node("fn", (inner,), name)
         if name in ("triangle", "angle", "measuredangle", "square"):
             if self.now.kind == "name":
@@ -172,6 +175,8 @@ class Commands(Atoms):
         sign = self.signs()
         node = self.power()
         while self.starts_factor() and not (self.now.kind in ("cmd", "name") and self.is_function(self.now)):
+            if self.at("\\hat", "\\vec") and self.ahead(2).text in AXES:
+                break
             bracket = self.now.kind == "op" and self.at("(", "[", "{", "\\{")
             if bracket and (node.op not in ("num", "div", "const") or self.at("\\{", "[")):
                 break

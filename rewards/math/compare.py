@@ -13,9 +13,11 @@ from rewards.math.evaluate import PRIMES, Complex, Exact, NotRationalError, Nume
 from rewards.math.expressions import Trail, equal_expressions, without_degrees
 from rewards.math.realsets import real_set, same_sets
 from rewards.math.tree import ONE, REALS, Node, TooBigError, contains, replaced, symbols
+from rewards.math.vectors import as_vectors
 
 MAX_ITEMS = 200
 _OBJECTS = ("seq", "set", "list", "mat", "union", "inter", "minus", "build", "rel", "time", "ratio", "or", "and", "not")
+_MANY = ("set", "list", "rel", "or", "and", "not")  # compared part by part
 _STRICT_SETS = ("union", "inter", "minus", "build")
 _SWAPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
@@ -175,6 +177,8 @@ def equal(gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
         return True
     gold, answer = _stripped(spread(_without_domain(gold))), _stripped(spread(_without_domain(answer)))
     gold, answer = _point(_matrix_value(gold)), _point(_matrix_value(answer))
+    if gold.op not in _MANY and answer.op not in _MANY:
+        gold, answer = as_vectors(gold, answer)
     if gold == answer:
         trail.rule = "same structure"
         return True
