@@ -11,14 +11,15 @@ from functools import lru_cache
 from rewards.math import units
 from rewards.math.evaluate import PRIMES, Complex, Exact, NotRationalError, Numeric, UndefinedError, points, rational
 from rewards.math.expressions import Trail, equal_expressions, without_degrees
-from rewards.math.realsets import real_set, same_sets
-from rewards.math.tree import ONE, REALS, Node, TooBigError, contains, replaced, symbols
+from rewards.math.realsets import listed, real_set, same_sets
+from rewards.math.tree import ONE, REALS, Node, TooBigError, bound, contains, replaced, symbols
 from rewards.math.vectors import as_vectors
 
 MAX_ITEMS = 200
 _OBJECTS = ("seq", "set", "list", "mat", "union", "inter", "minus", "build", "rel", "time", "ratio", "or", "and", "not")
 _MANY = ("set", "list", "rel", "or", "and", "not")  # compared part by part
 _STRICT_SETS = ("union", "inter", "minus", "build")
+_ROOT = re.compile(r"[xztr]_\d")  # x_1 and x_2 are the roots of one equation, in no order
 _SWAPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
 
@@ -175,6 +176,9 @@ def equal(gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
     if gold == answer:
         trail.rule = "same structure"
         return True
+    if gold.op == answer.op == "num":
+        trail.rule = "exact rationals"
+        return False
     gold, answer = _stripped(spread(_without_domain(gold))), _stripped(spread(_without_domain(answer)))
     gold, answer = _point(_matrix_value(gold)), _point(_matrix_value(answer))
     if gold.op not in _MANY and answer.op not in _MANY:
@@ -231,6 +235,9 @@ def _by_name(gold: Node, answer: Node, trail: Trail) -> bool | None:
     other = pair[1] if pair else other
     if other.op == "mat" and other.value == 1:
         other = Node("seq", other.args, "()")
+    roots = all(_ROOT.fullmatch(name) for name in found) and len({name[0] for name in found}) == 1
+    if roots and other.op in ("list", "set"):
+        return _matched(list(found.values()), list(other.args), trail)
     if other.op in ("seq", "list", "set") and len(other.args) == len(found):
         orders = [sorted(found), list(found)]
         return any(
@@ -324,8 +331,8 @@ def _renamed_equal(left: tuple[Node, Node], right: tuple[Node, Node], trail: Tra
 
 
 def _rename(node: Node, name: str, to: Node) -> Node:
-    if node.op in ("sum", "prod", "build") and node.args[0].value == name:
-        return node  # bound here
+    if name in bound(node):
+        return node
     if node.op == "sym":
         return to if node.value == name else node
     return node._replace(args=tuple(_rename(part, name, to) for part in node.args))
@@ -416,6 +423,9 @@ def _proportional_residues(one: Node, other: Node) -> bool:
 
 
 def _real_sets(gold: Node, answer: Node, trail: Trail) -> bool:
+    gold, answer = listed(gold), _named_as(listed(answer), gold)
+    if gold.op == answer.op == "set":
+        return _objects(gold, answer, trail)
     trail.rule = "sets of reals"
     left, right = real_set(gold, _set_like(answer) or answer.op == "rel"), real_set(answer, True)
     if left is not None and right is not None:
@@ -425,6 +435,15 @@ def _real_sets(gold: Node, answer: Node, trail: Trail) -> bool:
     if gold.op == answer.op and len(gold.args) == len(answer.args) and gold.value == answer.value:
         return all(equal(a, b, trail) for a, b in zip(gold.args, answer.args, strict=True))
     return False
+
+
+def _named_as(node: Node, gold: Node) -> Node:
+    """Return a set builder with its variable named as in `gold`."""
+    names, wanted = bound(node), bound(gold)
+    if not node.op == gold.op == "build" or not len(names) == len(wanted) == 1 or wanted <= symbols(node):
+        return node
+    name, to = next(iter(names)), Node("sym", (), next(iter(wanted)))
+    return node._replace(args=tuple(_rename(part, name, to) for part in node.args))
 
 
 def _parts(node: Node, op: str) -> list[Node]:

@@ -355,9 +355,8 @@ _TIME = re.compile(
 _CLOCK = re.compile(r"(\d{1,2})\s*(?:\\?text\s*\{)?\s*([AaPp])\.?\s*[Mm]\b\.?\s*\}?", re.ASCII)
 _ALL_TEXT = re.compile(r"\(?\s*\\text\s*\{([^{}\\]*)\}\s*\)?")
 _REAL_WORDS = re.compile(r"(?:x\s*\\in\s*)?(?:all|any|every)?\s*(?:the\s+)?reals?(?:\s+numbers?)?(?:\s+x)?", re.IGNORECASE)
-_POSITIVE = re.compile(
-    r"(?:x\s*\\in\s*)?\\reals\s*(?:\^|_)\s*\{?\s*(?:\+|>\s*0)\s*\}?|(?:all\s+)?positive reals?(?:\s+numbers?)?", re.I
-)
+_POSITIVE = re.compile(r"(?:x\s*\\in\s*)?\\reals\s*(?:\^|_)\s*\{?\s*(?:\+|>\s*0)\s*\}?", re.I)
+_SIGNED = re.compile(r"(?:all\s+)?(?:the\s+)?(non-?)?(positive|negative)\s+reals?(?:\s+numbers?)?", re.I)
 _EXCEPT_WORDS = re.compile(
     r"(?:all|every)?\s*reals?(?:\s+numbers?)?(?:\s+x)?,?\s+(?:except|excluding|other than|but)(?:\s+for)?\s+"
     r"(?:x\s*=\s*)?(.{1,60})",
@@ -379,11 +378,15 @@ def _special(text: str) -> Node | None:
     if match := _CLOCK.fullmatch(bare):
         return Node("time", (), (int(match[1]), 0, 0, match[2].lower()))
     if _POSITIVE.fullmatch(bare):
-        low = "(" if "+" in bare or "positive" in bare else "["
-        return Node("seq", (number(0), INFINITY), low + ")")
+        return Node("seq", (number(0), INFINITY), "()" if "+" in bare else "[)")
     words = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", bare).strip()
     if words and _REAL_WORDS.fullmatch(words):
         return REALS
+    if match := _SIGNED.fullmatch(words):
+        above = (match[2].lower() == "positive") != bool(match[1])
+        ends = (number(0), INFINITY) if above else (Node("neg", (INFINITY,)), number(0))
+        closed = ("[)" if above else "(]") if match[1] else "()"
+        return Node("seq", ends, closed)
     if match := _EXCEPT_WORDS.fullmatch(words):
         excluded = _inner(match[1])
         return Node("minus", (REALS, Node("set", excluded.args if excluded.op == "list" else (excluded,))))

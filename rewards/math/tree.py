@@ -3,8 +3,8 @@
 A node is an operator, its arguments and a value. Expressions: `num` (Fraction), `dec` (Fraction, significant digits),
 `sym`, `const` (pi, e, i, inf), `add`, `mul`, `div`, `neg`, `pow`, `root` (base, index), `fn`, `call`, `fact`, `sum`,
 `prod`, `pm`/`mp` (one or two arguments), `deg`, `pct`, `unit` (value: the unit as written). Objects: `seq` (value: its two
-brackets), `set`, `list` (value: ",", "and", "or"), `build` (set builder), `rel` (value: its operators), `union`, `inter`,
-`minus`, `not`, `mat` (value: columns), `ratio`, `text`.
+brackets), `set`, `list` (value: ",", "and", "or"), `build` (set builder; value: its domain), `rel` (value: its operators),
+`union`, `inter`, `minus`, `not`, `mat` (value: columns), `ratio`, `text`.
 """
 
 from fractions import Fraction
@@ -48,9 +48,14 @@ def symbols(node: Node) -> frozenset[str]:
     if node.op == "sym":
         return frozenset((node.value,))
     names: frozenset[str] = frozenset().union(*(symbols(part) for part in node.args)) if node.args else frozenset()
-    if node.op in ("sum", "prod", "build"):
-        return names - {node.args[0].value}
-    return names
+    return names - bound(node)
+
+
+def bound(node: Node) -> frozenset[str]:
+    """Return the names that `node` binds: the index of a sum, the variables of a set builder."""
+    if node.op in ("sum", "prod"):
+        return frozenset((node.args[0].value,))
+    return symbols(node.args[0]) if node.op == "build" else frozenset()
 
 
 def contains(node: Node, *ops: str) -> bool:
