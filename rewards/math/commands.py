@@ -51,6 +51,8 @@ class Commands(Atoms):
             return Node("sym", (), "\\ldots")
         if name in SETS:
             return SETS[name]
+        if self.at("(") and (name == "Gamma" or (name == "zeta" and self.ahead().kind == "num" and self.ahead(2).text == ")")):
+            return Node("fn", (self.bracketed(),), name.lower())
         if name in GREEK or name == "partial":
             return self.subscripted(Node("sym", (), "\\" + name))
         if name in ("lfloor", "lceil", "langle"):
