@@ -237,7 +237,7 @@ def fold_latex(text: str) -> str:
     text = _DOTLESS.sub(r"\1 ", _UNIT_VECTOR.sub(r"\\hat{\1\2}", text))
     text = _REPLACE.sub(_replace_command, text)
     text = _FUNCTION.sub(r"\\\1 ", text)
-    if "\\frac" in text or "/" in text or "^" in text or "\\Omega" in text:
+    if any(sign in text for sign in ("\\frac", "/", "^", "\\cdot", "\\Omega")):
         text = _WRITTEN_UNIT.sub(_unit_text, _UNIT_QUOTIENT.sub(_unit_text, text))
     text = _TEXT_SIGN.sub(r"\1", text)
     text = _ROMAN.sub(lambda match: rf"\text{{{match[1]}}}" if len(match[1].strip(" ~.")) > 1 else match[1], text)

@@ -25,6 +25,22 @@ def _determinant(rows: list[list[Node]]) -> Node:
     return Node("add", tuple(terms))
 
 
+def _differential(node: Node) -> str:
+    r"""Return `dx`, `d^2y` or `\partial x\partial y` as one name, "" where it is none."""
+    factors: list[str] = []
+    while node.op == "mul":
+        factors.insert(0, _written(node.args[1]))
+        node = node.args[0]
+    factors.insert(0, _written(node))
+    return "".join(factors) if all(factors) and factors[0].split("^")[0] in ("d", "\\partial") else ""
+
+
+def _written(node: Node) -> str:
+    if node.op == "pow" and node.args[0].op == "sym" and node.args[1].op == "num":
+        return f"{node.args[0].value}^{node.args[1].value}"
+    return str(node.value) if node.op == "sym" else ""
+
+
 class Commands(Atoms):
     """Rules for what begins with a backslash or a function name."""
 
@@ -41,8 +57,10 @@ class Commands(Atoms):
             return self.function(ALIASES.get(name, name))
         self.index += 1
         if name == "frac":
-            top = self.argument_group()
-            return Node("div", (top, self.argument_group()), "frac")
+            top, bottom = self.argument_group(), self.argument_group()
+            if top.op == bottom.op == "mul" and (names := (_differential(top), _differential(bottom))) and all(names):
+                return Node("sym", (), "/".join(names))
+            return Node("div", (top, bottom), "frac")
         if name == "pi":
             return PI
         if name == "infty":

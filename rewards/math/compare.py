@@ -20,6 +20,8 @@ _OBJECTS = ("seq", "set", "list", "mat", "union", "inter", "minus", "build", "re
 _MANY = ("set", "list", "rel", "or", "and", "not")  # compared part by part
 _STRICT_SETS = ("union", "inter", "minus", "build")
 _ROOT = re.compile(r"[xztr]_\d")  # x_1 and x_2 are the roots of one equation, in no order
+_WORD = re.compile(r"[a-z]{2,}")
+_LEIBNIZ = re.compile(r"d(?:\^(\d))?\w/d\w(?:\^\d)?")  # dy/dx agrees with y' and with a word
 _SWAPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
 
@@ -54,17 +56,11 @@ def _signed(node: Node, minus: bool) -> Node:
 def _is_name(node: Node) -> bool:
     if node.op == "call":
         return True
-    if node.op == "div":  # dy/dx
-        return all(part.op == "mul" and _is_differential(part.args[0]) for part in node.args)
     if node.op == "ratio":
         return all(part.op == "sym" for part in node.args)
     if node.op == "mul":  # p(x), read as a product of two names
         return all(part.op == "sym" for part in node.args)
     return node.op == "sym" and node != REALS
-
-
-def _is_differential(node: Node) -> bool:
-    return (node.args[0] if node.op == "pow" else node) in (Node("sym", (), "d"), Node("sym", (), "\\partial"))
 
 
 def _label(node: Node) -> str:
@@ -301,8 +297,10 @@ def _names_agree(left: Node, right: Node) -> bool:
     if left == right or left.value == "" or right.value == "":
         return True
     for one, other in ((left, right), (right, left)):
-        if one.op in ("div", "ratio"):  # dy/dx agrees with y' and with a word
-            return other.op in ("sym", "call") and ("'" in other.value or bool(re.fullmatch(r"[a-z]{2,}", other.value)))
+        if one.op == "ratio":
+            return other.op == "sym" and _WORD.fullmatch(other.value) is not None
+        if one.op == "sym" and (leibniz := _LEIBNIZ.fullmatch(one.value)) and other.op in ("sym", "call"):
+            return other.value.count("'") == int(leibniz[1] or 1) or _WORD.fullmatch(other.value) is not None
     if left.op == "seq" or right.op == "seq":
         return left.op != right.op or len(left.args) == len(right.args)
     if left.op == "sym" and right.op == "sym":
