@@ -223,7 +223,7 @@ def _by_name(gold: Node, answer: Node, trail: Trail) -> bool | None:
         if set(left) != set(right):
             return False
         return all(equal(left[name], right[name], trail) for name in left)
-    found, other = (left, answer) if left is not None else (right, gold)
+    found, named, other = (left, gold, answer) if left is not None else (right, answer, gold)
     assert found is not None
     if len(found) < 2:
         return None
@@ -231,8 +231,8 @@ def _by_name(gold: Node, answer: Node, trail: Trail) -> bool | None:
     other = pair[1] if pair else other
     if other.op == "mat" and other.value == 1:
         other = Node("seq", other.args, "()")
-    roots = all(_ROOT.fullmatch(name) for name in found) and len({name[0] for name in found}) == 1
-    if roots and other.op in ("list", "set"):
+    roots = named.op == "list" and all(_ROOT.fullmatch(name) for name in found) and len({name[0] for name in found}) == 1
+    if roots and (other.op == "set" or (other.op == "list" and len(found) == 2)):
         return _matched(list(found.values()), list(other.args), trail)
     if other.op in ("seq", "list", "set") and len(other.args) == len(found):
         orders = [sorted(found), list(found)]
@@ -642,7 +642,8 @@ def quantity(node: Node) -> tuple[Node, str | None]:
         return Node("neg", (inner,)), unit
     if node.op in ("mul", "div"):
         (one, unit), (other, second) = (quantity(part) for part in node.args)
-        if (unit or second) is None or (unit and unit not in "$€£¥" and symbols(other)) or (second and _quotient(second)):
+        lost = unit and unit not in "$€£¥" and (symbols(other) or units.measure(unit) is None)
+        if (unit or second) is None or lost or (second and _quotient(second)):
             return node, None
         phrase = f"{unit or ''} / {second}" if second and node.op == "div" else _side_by_side(unit or "", second or "")
         return node._replace(args=(one, other)), phrase.strip()

@@ -448,7 +448,7 @@ class Numeric:
         if name in ("max", "min", "gcd", "lcm", "binom", "sgn", "permutations"):
             return self._of_reals(name, values)
         if name in ("gamma", "zeta"):
-            if isinstance(x, Complex) or abs(x) > 1000 or x <= (name == "zeta") or (name == "zeta" and x != ctx.floor(x)):
+            if isinstance(x, Complex) or not 0 < x <= 1000 or (name == "zeta" and (x < 2 or x != ctx.floor(x))):
                 raise UndefinedError(name)
             return ctx.gamma(x) if name == "gamma" else ctx.zeta(x)
         if name not in _TRIGONOMETRIC:

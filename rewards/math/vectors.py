@@ -23,9 +23,7 @@ def _mentions(node: Node) -> bool:
 
 
 def _exchanged(node: Node, table: dict[Node, Node]) -> Node:
-    if node in table:
-        return table[node]
-    return node._replace(args=tuple(_exchanged(part, table) for part in node.args)) if node.args else node
+    return node._replace(args=tuple(_exchanged(part, table) for part in node.args)) if node.args else table.get(node, node)
 
 
 def _coefficients(node: Node) -> dict[Node, Node] | None:
