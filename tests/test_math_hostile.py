@@ -65,6 +65,13 @@ BOMBS = [
     "#### " + "\\[" * 100_000,
     "<answer>" + "\\(1" * 100_000 + "</answer>",
     "3^{2999}" + "\\cdot 3^{2999}" * 50,
+    "\\{" + ",".join(f"\\sin({k}x)" for k in range(200)) + "\\}",
+    "\\{" + ",".join(f"\\{{x \\in \\mathbb{{Z}} | {k} \\le x \\le {199 + k}\\}}" for k in range(100)) + "\\}",
+    "\\{" * 700,
+    "\\{x : " * 50 + "x = 1" + "\\}" * 50,
+    "\\hat{i}" + "\\cdot 2" * 700,
+    "((\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}^{32})^{32})^{32}",
+    "\\Gamma(" * 50 + "2" + ")" * 50,
 ]
 PAYLOADS = [
     "__import__('os').system('touch {marker}')",
@@ -85,7 +92,7 @@ PAYLOADS = [
 ]
 
 
-@pytest.mark.parametrize("reference", ["5", "x^2", "\\sqrt{2}+1", "1,2,3", "[0,1)", "\\text{yes}", "2^{100000}"])
+@pytest.mark.parametrize("reference", ["5", "x^2", "\\sqrt{2}+1", "1,2,3", "[0,1)", "\\text{yes}", "2^{100000}", "\\{1,2\\}"])
 def test_bombs_end_soon_and_are_not_right(reference: str) -> None:
     for bomb in BOMBS:
         for completion in (bomb, f"\\boxed{{{bomb}}}"):

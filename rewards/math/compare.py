@@ -463,6 +463,22 @@ def _matched(gold: list[Node], answer: list[Node], trail: Trail) -> bool:
     return True
 
 
+def _same_members(gold: list[Node], answer: list[Node], trail: Trail) -> bool:
+    """Tell whether each of the distinct gold items is in the answer, and the rest of the answer only repeats them.
+
+    A long answer is never compared with itself.
+    """
+    kept: list[Node] = []
+    for item in gold:
+        for index, other in enumerate(answer):
+            if item == other or equal(item, other, Trail(percent=trail.percent)):
+                kept.append(answer.pop(index))
+                break
+        else:
+            return False
+    return all(any(item == other or equal(other, item, Trail(), strict=True) for other in kept) for item in answer)
+
+
 def _distinct(items: tuple[Node, ...]) -> list[Node]:
     kept: list[Node] = []
     for item in items[:MAX_ITEMS]:
@@ -481,7 +497,9 @@ def _objects(gold: Node, answer: Node, trail: Trail) -> bool:
         return _ratios(gold, answer, trail)
     if kinds == ("set", "set"):
         trail.rule = "sets without order"
-        return _matched(_distinct(gold.args), _distinct(answer.args), trail)
+        if all(item.op == "num" for item in (*gold.args, *answer.args)):
+            return frozenset(gold.args) == frozenset(answer.args)
+        return _same_members(_distinct(gold.args), list(answer.args), trail)
     if set(kinds) <= {"set", "list"}:
         trail.rule = "collections without order"
         if {gold.value, answer.value} == {"and", "or"}:

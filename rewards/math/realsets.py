@@ -5,6 +5,7 @@ when `equal_expressions` says so.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from rewards.math.evaluate import rational
@@ -180,6 +181,7 @@ def _built(node: Node) -> RealSet | None:
 _SLOW = ("sum", "prod", "fact", "fn")  # the head is evaluated for each member
 
 
+@lru_cache(maxsize=512)
 def listed(node: Node) -> Node:
     """Return {n in Z | a <= n <= b} as the set of its members; any other node, or one of too many members, as it is.
 
