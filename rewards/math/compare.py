@@ -12,7 +12,7 @@ from rewards.math import units
 from rewards.math.evaluate import PRIMES, Complex, Exact, NotRationalError, Numeric, UndefinedError, points, rational
 from rewards.math.expressions import Trail, equal_expressions, without_degrees
 from rewards.math.realsets import listed, real_set, same_sets
-from rewards.math.tree import ONE, REALS, Node, TooBigError, bound, contains, replaced, symbols
+from rewards.math.tree import ONE, REALS, Node, TooBigError, binds, contains, replaced, substituted, symbols
 from rewards.math.vectors import as_vectors
 
 MAX_ITEMS = 200
@@ -322,18 +322,10 @@ def _renamed_equal(left: tuple[Node, Node], right: tuple[Node, Node], trail: Tra
             if one.op == other.op == "sym" and one.value != other.value:
                 if one.value in symbols(value):
                     return False
-                value = _rename(value, other.value, one)
+                value = substituted(value, other.value, one)
     if left[0].op == right[0].op == "seq" and left[0] != right[0]:
         return False
     return equal(left[1], value, trail)
-
-
-def _rename(node: Node, name: str, to: Node) -> Node:
-    if name in bound(node):
-        return node
-    if node.op == "sym":
-        return to if node.value == name else node
-    return node._replace(args=tuple(_rename(part, name, to) for part in node.args))
 
 
 def _oriented(node: Node) -> tuple[tuple[Node, ...], tuple[str, ...]]:
@@ -437,11 +429,11 @@ def _real_sets(gold: Node, answer: Node, trail: Trail) -> bool:
 
 def _named_as(node: Node, gold: Node) -> Node:
     """Return a set builder with its variable named as in `gold`."""
-    names, wanted = bound(node), bound(gold)
+    names, wanted = binds(node), binds(gold)
     if not node.op == gold.op == "build" or not len(names) == len(wanted) == 1 or wanted <= symbols(node):
         return node
     name, to = next(iter(names)), Node("sym", (), next(iter(wanted)))
-    return node._replace(args=tuple(_rename(part, name, to) for part in node.args))
+    return node._replace(args=tuple(substituted(part, name, to) for part in node.args))
 
 
 def _parts(node: Node, op: str) -> list[Node]:

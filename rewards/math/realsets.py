@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from rewards.math.evaluate import rational
 from rewards.math.expressions import Trail, equal_expressions, numeric_value
-from rewards.math.tree import INFINITY, REALS, ZERO, Node, bound, contains, number, symbols
+from rewards.math.tree import INFINITY, REALS, ZERO, Node, binds, contains, number, substituted, symbols
 
 MINUS_INFINITY = Node("neg", (INFINITY,))
 MAX_PIECES = 200
@@ -187,9 +187,9 @@ def listed(node: Node) -> Node:
 
     The members are rational. Of the naturals only those above 0 are sure.
     """
-    if node.op != "build" or node.value not in ("\\integers", "\\naturals") or len(bound(node)) != 1:
+    if node.op != "build" or node.value not in ("\\integers", "\\naturals") or len(binds(node)) != 1:
         return node
-    name = next(iter(bound(node)))
+    name = next(iter(binds(node)))
     inner = real_set(Node("build", (Node("sym", (), name), node.args[1])), True)
     head = node.args[0]
     if contains(head, *_SLOW):
@@ -201,7 +201,7 @@ def listed(node: Node) -> Node:
         if low is None or high is None or len(members) + high - low >= limit or (node.value == "\\naturals" and low < 1):
             return node
         try:
-            members += (number(rational(_substituted(head, name, number(value)))) for value in range(low, high + 1))
+            members += (number(rational(substituted(head, name, number(value)))) for value in range(low, high + 1))
         except ArithmeticError:
             return node
     return Node("set", tuple(members)) if members else node
@@ -295,23 +295,15 @@ def _sized(size: Node, operator: str, bound: Node, name: str) -> tuple[Piece, ..
     return _intersection(first, second) if operator in ("<", "<=") else _union([*first, *second])
 
 
-def _substituted(node: Node, name: str, value: Node) -> Node:
-    if name in bound(node):
-        return node
-    if node.op == "sym":
-        return value if node.value == name else node
-    return node._replace(args=tuple(_substituted(part, name, value) for part in node.args))
-
-
 def _solve_linear(node: Node, name: str) -> tuple[Node, bool] | None:
     """Return (root, whether the slope is positive) of a linear function of `name`, or None where it is not linear."""
     one, two = Node("num", (), 1), Node("num", (), 2)
-    at = [_substituted(node, name, value) for value in (ZERO, one, two)]
+    at = [substituted(node, name, value) for value in (ZERO, one, two)]
     slope = Node("add", (at[1], Node("neg", (at[0],))))
     second = Node("add", (at[2], Node("neg", (at[1],))))
     if not equal_expressions(slope, second, Trail()):
         return None
-    far = _substituted(node, name, Node("num", (), -7))
+    far = substituted(node, name, Node("num", (), -7))
     predicted = Node("add", (at[0], Node("neg", (Node("mul", (Node("num", (), 7), slope)),))))
     if not equal_expressions(far, predicted, Trail()):
         return None

@@ -48,14 +48,23 @@ def symbols(node: Node) -> frozenset[str]:
     if node.op == "sym":
         return frozenset((node.value,))
     names: frozenset[str] = frozenset().union(*(symbols(part) for part in node.args)) if node.args else frozenset()
-    return names - bound(node)
+    return names - binds(node)
 
 
-def bound(node: Node) -> frozenset[str]:
+def binds(node: Node) -> frozenset[str]:
     """Return the names that `node` binds: the index of a sum, the variables of a set builder."""
     if node.op in ("sum", "prod"):
         return frozenset((node.args[0].value,))
     return symbols(node.args[0]) if node.op == "build" else frozenset()
+
+
+def substituted(node: Node, name: str, value: Node) -> Node:
+    """Return `node` with every free symbol `name` replaced by `value`."""
+    if name in binds(node):
+        return node
+    if node.op == "sym":
+        return value if node.value == name else node
+    return node._replace(args=tuple(substituted(part, name, value) for part in node.args))
 
 
 def contains(node: Node, *ops: str) -> bool:
