@@ -1638,6 +1638,11 @@ PAIRS: dict[str, list[tuple[str, str, bool]]] = {
         ("120", "{}^{10}C_{3}", True),
         ("120", "{}_9C_3", False),
     ],
+    "arbitrary constants": [
+        ("y=Be^x", "y=Be^{x}", True),
+        ("y=Be^x", "y=Be^{-x}", False),
+        ("y=Be^x+Me^{2x}", "M e^{2x}+B e^x", True),
+    ],
 }
 
 COMPLETIONS: dict[str, list[tuple[str, str, bool]]] = {

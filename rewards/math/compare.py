@@ -10,7 +10,7 @@ from rewards.math import units
 from rewards.math.evaluate import PRIMES, Complex, Exact, NotRationalError, Numeric, UndefinedError, points
 from rewards.math.expressions import Trail, equal_expressions, without_degrees
 from rewards.math.realsets import real_set, same_sets
-from rewards.math.tree import ONE, REALS, Node, TooBigError, contains, replaced, symbols
+from rewards.math.tree import ONE, REALS, Node, TooBigError, contains, replaced, substituted, symbols
 
 MAX_ITEMS = 200
 _OBJECTS = ("seq", "set", "list", "mat", "union", "inter", "minus", "build", "rel", "time", "ratio", "or", "and", "not")
@@ -286,18 +286,10 @@ def _renamed_equal(left: tuple[Node, Node], right: tuple[Node, Node], trail: Tra
             if one.op == other.op == "sym" and one.value != other.value:
                 if one.value in symbols(value):
                     return False
-                value = _rename(value, other.value, one)
+                value = substituted(value, other.value, one)
     if left[0].op == right[0].op == "seq" and left[0] != right[0]:
         return False
     return equal(left[1], value, trail)
-
-
-def _rename(node: Node, name: str, to: Node) -> Node:
-    if node.op in ("sum", "prod", "build") and node.args[0].value == name:
-        return node  # bound here
-    if node.op == "sym":
-        return to if node.value == name else node
-    return node._replace(args=tuple(_rename(part, name, to) for part in node.args))
 
 
 def _oriented(node: Node) -> tuple[tuple[Node, ...], tuple[str, ...]]:

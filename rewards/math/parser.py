@@ -180,8 +180,10 @@ class _Parser(Commands):
             return False
         if text in ("min", "sec") and self.now is token and self.ahead().text not in ("(", "{", "\\{", "^", "_"):
             return self.index > 0 and self.tokens[self.index - 1].kind == "num"  # minutes and seconds
-        if text in units.WORDS or text.lower() in NO_PRODUCT or text in ("and", "or"):
+        if text in units.WORDS:
             return True
+        if text.lower() in NO_PRODUCT or text in ("and", "or"):
+            return not (len(text) == 2 and self.now is token and self.ahead().text == "^")  # Be^x
         return len(text) > 3 and not text.isupper() and not PACKED.match(text)
 
     def product(self) -> Node:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from rewards.math.expressions import Trail, equal_expressions, numeric_value
-from rewards.math.tree import INFINITY, REALS, ZERO, Node, contains, symbols
+from rewards.math.tree import INFINITY, REALS, ZERO, Node, contains, substituted, symbols
 
 MINUS_INFINITY = Node("neg", (INFINITY,))
 MAX_PIECES = 200
@@ -251,23 +251,15 @@ def _sized(size: Node, operator: str, bound: Node, name: str) -> tuple[Piece, ..
     return _intersection(first, second) if operator in ("<", "<=") else _union([*first, *second])
 
 
-def _substituted(node: Node, name: str, value: Node) -> Node:
-    if node.op in ("sum", "prod", "build") and node.args[0].value == name:
-        return node  # bound here
-    if node.op == "sym":
-        return value if node.value == name else node
-    return node._replace(args=tuple(_substituted(part, name, value) for part in node.args))
-
-
 def _solve_linear(node: Node, name: str) -> tuple[Node, bool] | None:
     """Return (root, whether the slope is positive) of a linear function of `name`, or None where it is not linear."""
     one, two = Node("num", (), 1), Node("num", (), 2)
-    at = [_substituted(node, name, value) for value in (ZERO, one, two)]
+    at = [substituted(node, name, value) for value in (ZERO, one, two)]
     slope = Node("add", (at[1], Node("neg", (at[0],))))
     second = Node("add", (at[2], Node("neg", (at[1],))))
     if not equal_expressions(slope, second, Trail()):
         return None
-    far = _substituted(node, name, Node("num", (), -7))
+    far = substituted(node, name, Node("num", (), -7))
     predicted = Node("add", (at[0], Node("neg", (Node("mul", (Node("num", (), 7), slope)),))))
     if not equal_expressions(far, predicted, Trail()):
         return None

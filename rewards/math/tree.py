@@ -58,6 +58,15 @@ def contains(node: Node, *ops: str) -> bool:
     return node.op in ops or any(contains(part, *ops) for part in node.args)
 
 
+def substituted(node: Node, name: str, value: Node) -> Node:
+    """Return `node` with every free symbol `name` replaced by `value`."""
+    if node.op in ("sum", "prod", "build") and node.args[0].value == name:
+        return node  # bound here
+    if node.op == "sym":
+        return value if node.value == name else node
+    return node._replace(args=tuple(substituted(part, name, value) for part in node.args))
+
+
 def replaced(node: Node, op: str, keep_inside: tuple[str, ...] = ()) -> Node:
     """Return `node` with every one-argument `op` replaced by its argument, except inside the operators `keep_inside`."""
     if node.op in keep_inside or not node.args:
