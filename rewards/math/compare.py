@@ -13,8 +13,8 @@ from rewards.math.realsets import real_set, same_sets
 from rewards.math.tree import ONE, REALS, Node, TooBigError, contains, replaced, substituted, symbols
 
 MAX_ITEMS = 200
-_OBJECTS = ("seq", "set", "list", "mat", "union", "inter", "minus", "build", "rel", "time", "ratio", "or", "and", "not")
 _STRICT_SETS = ("union", "inter", "minus", "build")
+_OBJECTS = (*_STRICT_SETS, "seq", "set", "list", "mat", "rel", "time", "ratio", "or", "and", "not")
 _SWAPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
 
@@ -122,16 +122,7 @@ def named_values(node: Node) -> dict[str, Node] | None:
     return None
 
 
-def _without_domain(node: Node) -> Node:
-    """Drop "k in Z" behind a formula."""
-    if node.op == "list" and len(node.args) == 2 and node.args[0].op != "rel":
-        last = node.args[1]
-        if last.op == "rel" and last.value == ("in",) and last.args[1].value in ("\\integers", "\\naturals"):
-            return node.args[0] if last.args[0].value in symbols(node.args[0]) else node
-    return node
-
-
-def _stripped(node: Node) -> Node:
+def stripped(node: Node) -> Node:
     """Return a list without its names: `x = 1, 2` and `x = 1 or x = 2` are 1, 2."""
     if node.op != "list":
         return node
@@ -163,7 +154,7 @@ def equal(gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
     if gold == answer:
         trail.rule = "same structure"
         return True
-    gold, answer = _stripped(spread(_without_domain(gold))), _stripped(spread(_without_domain(answer)))
+    gold, answer = stripped(spread(gold)), stripped(spread(answer))
     gold, answer = _matrix_value(gold), _matrix_value(answer)
     if gold == answer:
         trail.rule = "same structure"
@@ -236,7 +227,7 @@ def _times(gold: Node, answer: Node, trail: Trail) -> bool:
 def _relations(gold: Node, answer: Node, trail: Trail) -> bool:
     left, right = assignment(gold, False), assignment(answer, True)
     if left and right:
-        if _names_agree(left[0], right[0]) and _renamed_equal(left, right, trail):
+        if names_agree(left[0], right[0]) and _renamed_equal(left, right, trail):
             return True
         return _same_relation(gold, answer, trail)
     if left and answer.op != "rel":
@@ -262,7 +253,8 @@ def _plain_equation(node: Node) -> bool:
     return node.op == "rel" and set(node.value) == {"="}
 
 
-def _names_agree(left: Node, right: Node) -> bool:
+def names_agree(left: Node, right: Node) -> bool:
+    """Tell whether two assignments may name the same: `y` is f(x), a word is any name, x is not y."""
     if left == right or left.value == "" or right.value == "":
         return True
     if left.op == "seq" or right.op == "seq":

@@ -18,6 +18,7 @@ from functools import lru_cache
 from rewards.math import units
 from rewards.math.clean import clean
 from rewards.math.commands import Commands
+from rewards.math.quantifiers import bind, residue_class, split_modulus, split_tail
 from rewards.math.tokens import Token, tokenize
 from rewards.math.tree import EMPTY, INFINITY, REALS, Node, UnreadableError, contains, number
 from rewards.math.vocabulary import (
@@ -420,9 +421,21 @@ def parse(text: str) -> Node:
     if (match := _ALL_TEXT.fullmatch(cleaned)) and re.search(r"\d", match[1]):
         cleaned = match[1]
     try:
-        return _Parser(tokenize(cleaned)).whole()
+        return _bound(cleaned) or _inner(cleaned)
     except RecursionError:
         raise UnreadableError("nested too deep") from None
+
+
+def _bound(text: str) -> Node | None:
+    """Return a formula with a quantifier or a modulus behind it, or None where it has none or is to be read as a whole."""
+    try:
+        if "mod" in text and (parts := split_modulus(text)):
+            return residue_class(_inner(parts[0]), _inner(parts[1]))
+        if found := split_tail(text):
+            return bind(_inner(found[0]), found[1])
+    except UnreadableError:
+        pass
+    return None
 
 
 def fraction_of(node: Node) -> Fraction | None:

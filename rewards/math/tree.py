@@ -4,7 +4,8 @@ A node is an operator, its arguments and a value. Expressions: `num` (Fraction),
 `sym`, `const` (pi, e, i, inf), `add`, `mul`, `div`, `neg`, `pow`, `root` (base, index), `fn`, `call`, `fact`, `sum`,
 `prod`, `pm`/`mp` (one or two arguments), `deg`, `pct`, `unit` (value: the unit as written). Objects: `seq` (value: its two
 brackets), `set`, `list` (value: ",", "and", "or"), `build` (set builder), `rel` (value: its operators), `union`, `inter`,
-`minus`, `not`, `mat` (value: columns), `ratio`, `text`.
+`minus`, `not`, `mat` (value: columns), `ratio`, `bound` (a formula; value: the names bound in it and what they range
+over).
 """
 
 from fractions import Fraction
