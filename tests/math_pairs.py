@@ -1769,6 +1769,72 @@ PAIRS: dict[str, list[tuple[str, str, bool]]] = {
         ("x\\equiv 1, 4\\pmod 5", "x\\equiv 1, 3\\pmod 5", False),
         ("x\\equiv 1, 4\\pmod 5", "x\\equiv 1, 6\\pmod 5", False),
     ],
+    "definitions by cases": [
+        (
+            "f(x)=\\begin{cases}x^2,&x\\ge0\\\\0,&x<0\\end{cases}",
+            "f(x)=\\begin{cases}0 & \\text{if } x<0\\\\x^2 & \\text{if } x\\ge0\\end{cases}",
+            True,
+        ),
+        ("f(x)=\\begin{cases}x^2,&x\\ge0\\\\0,&x<0\\end{cases}", "f(x)=\\begin{cases}0,&x\\ge0\\\\x^2,&x<0\\end{cases}", False),
+        ("f(x)=\\begin{cases}x^2,&x\\ge0\\\\0,&x<0\\end{cases}", "f(x)=\\begin{cases}x^2,&x>0\\\\0,&x\\le0\\end{cases}", False),
+        ("f(x)=\\begin{cases}x^2,&x\\ge0\\\\0,&x<0\\end{cases}", "f(x)=\\begin{cases}x^2,&x\\ge0\\end{cases}", False),
+        (
+            "f(x)=\\begin{cases}x^2,&x\\ge0\\\\0,&x<0\\end{cases}",
+            "f(t)=\\begin{cases}t^2 \\text{ when } 0\\le t\\\\0 \\text{ otherwise}\\end{cases}",
+            True,
+        ),
+        ("f(x)=\\begin{cases}x^2,&x\\ge0\\\\0,&x<0\\end{cases}", "f(x)=x^2", False),
+        (
+            "\\begin{cases}x&x\\ge0\\\\-x&x<0\\end{cases}",
+            "\\begin{cases}-x&\\text{for } x<0\\\\x&\\text{otherwise.}\\end{cases}",
+            True,
+        ),
+        (
+            "\\begin{cases}x&x\\ge0\\\\-x&x<0\\end{cases}",
+            "\\begin{cases}x&\\text{for } x<0\\\\-x&\\text{otherwise.}\\end{cases}",
+            False,
+        ),
+        (
+            "\\begin{cases}\\frac{\\sin x}{x}&x\\ne0\\\\1&x=0\\end{cases}",
+            "\\begin{cases}1&x=0\\\\\\frac{\\sin x}{x}&\\text{else}\\end{cases}",
+            True,
+        ),
+        (
+            "\\begin{cases}1&x\\le-1\\text{ or }x\\ge1\\\\0&-1<x<1\\end{cases}",
+            "\\begin{cases}0&|x|<1\\\\1&\\text{otherwise}\\end{cases}",
+            True,
+        ),
+        (
+            "\\begin{cases}1&x<0\\\\2&0\\le x<1\\\\3&x\\ge1\\end{cases}",
+            "\\begin{cases}3&x\\ge1\\\\2&0\\le x<1\\\\1&\\text{otherwise}\\end{cases}",
+            True,
+        ),
+        (
+            "\\begin{cases}1&x<0\\\\2&0\\le x<1\\\\3&x\\ge1\\end{cases}",
+            "\\begin{cases}3&x\\ge1\\\\2&0<x<1\\\\1&\\text{otherwise}\\end{cases}",
+            False,
+        ),
+        (
+            "\\begin{cases} 1 & n \\text{ odd}\\\\ 0 & n \\text{ even}\\end{cases}",
+            "\\begin{cases} 0, & \\text{if } n \\text{ is even}\\\\ 1, & \\text{if $n$ is odd}\\end{cases}",
+            True,
+        ),
+        (
+            "\\begin{cases} 1 & n \\text{ odd}\\\\ 0 & n \\text{ even}\\end{cases}",
+            "\\begin{cases} 0, & \\text{if } n \\text{ is odd}\\\\ 1, & \\text{if $n$ is even}\\end{cases}",
+            False,
+        ),
+        (
+            "\\begin{cases} 1 & n \\text{ odd}\\\\ 0 & n \\text{ even}\\end{cases}",
+            "\\begin{cases} 1 & m \\text{ odd}\\\\ 0 & m \\text{ even}\\end{cases}",
+            False,
+        ),
+        (
+            "\\begin{cases}1&x\\in\\mathbb{Q}\\\\0&x\\notin\\mathbb{Q}\\end{cases}",
+            "\\begin{cases}0&x\\notin\\mathbb{Q}\\\\1&x\\in\\mathbb{Q}\\end{cases}",
+            True,
+        ),
+    ],
 }
 
 COMPLETIONS: dict[str, list[tuple[str, str, bool]]] = {

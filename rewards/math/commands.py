@@ -1,12 +1,15 @@
 """LaTeX commands and known functions: roots, logarithms, sums, matrices."""
 
 from rewards.math.atoms import Atoms
-from rewards.math.tree import EULER, IMAGINARY, INFINITY, MAX_DEPTH, PI, TWO, Node, UnreadableError, number
+from rewards.math.tokens import tokenize
+from rewards.math.tree import EULER, IMAGINARY, INFINITY, MAX_DEPTH, OTHERWISE, PI, TWO, Node, UnreadableError, number
 from rewards.math.vocabulary import (
     ACCENTS,
     ALIASES,
+    CASE_WORDS,
     FUNCTIONS,
     GREEK,
+    OTHERWISE_WORDS,
     SETS,
 )
 
@@ -234,6 +237,8 @@ class Commands(Atoms):
             self.environment()
         bars, self.bars = self.bars, 0
         outer, self.argument = self.argument, 0
+        if name == "cases":
+            self.split_cases()
         rows: list[list[Node]] = [[]]
         while not self.take("\\end"):
             if self.take("&"):
@@ -248,11 +253,13 @@ class Commands(Atoms):
                 continue
             if self.now.kind == "end":
                 raise self.unreadable("a matrix that does not close")
-            rows[-1].append(self.statement())
+            rows[-1].append(self.condition() if name == "cases" and rows[-1] else self.statement())
         self.environment()
         self.bars, self.argument = bars, outer
         if not rows[-1]:
             rows.pop()
+        if name == "cases" and all(len(row) == 2 and row[0].op != "rel" for row in rows):
+            return Node("cases", tuple(Node("seq", tuple(row), "()") for row in rows))
         if name == "cases":
             return Node("list", tuple(row[0] if len(row) == 1 else Node("seq", tuple(row), "()") for row in rows), ",")
         if not rows or len({len(row) for row in rows}) != 1:
@@ -261,3 +268,36 @@ class Commands(Atoms):
         if name == "vmatrix" and len(rows) == len(rows[0]) <= MAX_DETERMINANT:
             return _determinant(rows)
         return Node("fn", (node,), "det") if name == "vmatrix" else node
+
+    def split_cases(self) -> None:
+        """Turn the words up to the end of the environment into names, and "if" and its like into a column separator."""
+        index = self.index
+        while (token := self.tokens[index]).kind != "end" and (token.kind, token.text) != ("cmd", "end"):
+            if token.kind == "text":
+                self.tokens[index : index + 1] = tokenize(token.text.strip(" ,;."))[:-1]
+                continue
+            if token.kind == "name" and token.text.lower() in CASE_WORDS:
+                self.tokens[index] = token._replace(kind="op", text="&")
+            elif token.kind == "name" and token.text.lower() in OTHERWISE_WORDS:
+                self.tokens.insert(index, token._replace(kind="op", text="&"))
+                index += 1
+            index += 1
+
+    def condition(self) -> Node:
+        """What stands behind a case: a statement or several joined by "or", "n is odd", or "otherwise"."""
+        if self.now.kind == "name" and self.now.text.lower() in OTHERWISE_WORDS:
+            self.index += 1
+            return OTHERWISE
+        if self.now.kind == self.ahead().kind == "name" and self.is_word(self.ahead()):
+            subject = Node("sym", (), self.now.text)
+            words = []
+            while self.ahead().kind == "name":
+                self.index += 1
+                words.append(self.now.text.lower())
+            self.index += 1
+            return Node("is", (subject,), " ".join(word for word in words if word not in ("is", "are", "a", "an")))
+        node = self.statement()
+        while self.now.kind == "name" and self.now.text == "or":
+            self.index += 1
+            node = Node("or", (node, self.statement()))
+        return node

@@ -10,11 +10,12 @@ from rewards.math import units
 from rewards.math.evaluate import PRIMES, Complex, Exact, NotRationalError, Numeric, UndefinedError, points
 from rewards.math.expressions import Trail, equal_expressions, without_degrees
 from rewards.math.realsets import real_set, same_sets
-from rewards.math.tree import ONE, REALS, Node, TooBigError, contains, replaced, substituted, symbols
+from rewards.math.tree import ONE, OTHERWISE, REALS, Node, TooBigError, contains, replaced, substituted, symbols
 
 MAX_ITEMS = 200
+MAX_ROWS = 20
 _STRICT_SETS = ("union", "inter", "minus", "build")
-_OBJECTS = (*_STRICT_SETS, "seq", "set", "list", "mat", "rel", "time", "ratio", "or", "and", "not")
+_OBJECTS = (*_STRICT_SETS, "seq", "set", "list", "mat", "rel", "time", "ratio", "or", "and", "not", "cases")
 _SWAPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
 
@@ -435,6 +436,8 @@ def _objects(gold: Node, answer: Node, trail: Trail) -> bool:
         return sequence.value in ("()", "<>", "[]") and sequence.value != "[]" and _in_order(gold, answer, trail)
     if kinds == ("seq", "seq"):
         return _sequences(gold, answer, trail)
+    if kinds == ("cases", "cases"):
+        return _cases(gold, answer, trail)
     if "mat" in kinds:
         return _matrices(gold, answer, trail)
     for one, other, first in ((gold, answer, True), (answer, gold, False)):
@@ -465,6 +468,33 @@ def _sequences(gold: Node, answer: Node, trail: Trail) -> bool:
         trail.rule = "items in order"
         return True
     return False
+
+
+def _cases(gold: Node, answer: Node, trail: Trail) -> bool:
+    """Tell whether two definitions by cases have the same rows in any order; "otherwise" is what the other rows leave."""
+    trail.rule = "case by case"
+    rest = _rows(answer)
+    for value, condition in _rows(gold):
+        for index, (other, other_condition) in enumerate(rest):
+            if _same_condition(condition, other_condition) and equal(value, other, Trail(percent=trail.percent)):
+                del rest[index]
+                break
+        else:
+            return False
+    return not rest
+
+
+def _rows(node: Node) -> list[tuple[Node, Node]]:
+    left = REALS
+    for row in node.args:
+        if row.args[1] != OTHERWISE:
+            left = Node("minus", (left, row.args[1]))
+    return [(row.args[0], left if row.args[1] == OTHERWISE else row.args[1]) for row in node.args[:MAX_ROWS]]
+
+
+def _same_condition(one: Node, other: Node) -> bool:
+    left, right = real_set(one, True), real_set(other, True)
+    return same_sets(left, right) if left and right else equal(one, other, Trail(), strict=True)
 
 
 MAX_ENTRIES = 100

@@ -4,8 +4,8 @@ A node is an operator, its arguments and a value. Expressions: `num` (Fraction),
 `sym`, `const` (pi, e, i, inf), `add`, `mul`, `div`, `neg`, `pow`, `root` (base, index), `fn`, `call`, `fact`, `sum`,
 `prod`, `pm`/`mp` (one or two arguments), `deg`, `pct`, `unit` (value: the unit as written). Objects: `seq` (value: its two
 brackets), `set`, `list` (value: ",", "and", "or"), `build` (set builder), `rel` (value: its operators), `union`, `inter`,
-`minus`, `not`, `mat` (value: columns), `ratio`, `bound` (a formula; value: the names bound in it and what they range
-over).
+`minus`, `not`, `mat` (value: columns), `cases` (rows of a value and a condition), `is` (a name; value: the words said of
+it), `ratio`, `bound` (a formula; value: the names bound in it and what they range over).
 """
 
 from fractions import Fraction
@@ -42,6 +42,7 @@ ZERO, ONE, TWO = number(0), number(1), number(2)
 PI, EULER, IMAGINARY, INFINITY = (Node("const", (), name) for name in ("pi", "e", "i", "inf"))
 REALS = Node("sym", (), "\\reals")
 EMPTY = Node("set")
+OTHERWISE = Node("sym", (), "otherwise")
 
 
 def symbols(node: Node) -> frozenset[str]:
