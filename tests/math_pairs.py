@@ -1835,6 +1835,22 @@ PAIRS: dict[str, list[tuple[str, str, bool]]] = {
             True,
         ),
     ],
+    "cleared denominators": [
+        ("xy=1", "y=\\frac{1}{x}", True),
+        ("xy=1", "x=\\frac{1}{y}", True),
+        ("xy=1", "y=x^{-1}", True),
+        ("xy=1", "y=-\\frac{1}{x}", False),
+        ("xy=1", "y=\\frac{2}{x}", False),
+        ("xy=1", "y=\\frac{1}{x^2}", False),
+        ("x^2y=4", "y=\\frac{4}{x^2}", True),
+        ("y=\\frac{x+1}{x-1}", "xy-y=x+1", True),
+        ("y=\\frac{x+1}{x-1}", "xy-y=x-1", False),
+        ("y=\\frac{x+1}{x-1}", "xy+y=x+1", False),
+        ("y=x", "\\frac{y}{x}=1", False),
+        ("y^2=xy", "\\frac{y^2}{x}=y", False),
+        ("xy=x", "y=1", False),
+        ("xy=2", "xy=1", False),
+    ],
 }
 
 COMPLETIONS: dict[str, list[tuple[str, str, bool]]] = {

@@ -9,11 +9,12 @@ from fractions import Fraction
 from rewards.math import units
 from rewards.math.evaluate import PRIMES, Complex, Exact, NotRationalError, Numeric, UndefinedError, points
 from rewards.math.expressions import Trail, equal_expressions, without_degrees
-from rewards.math.realsets import real_set, same_sets
-from rewards.math.tree import ONE, OTHERWISE, REALS, Node, TooBigError, contains, replaced, substituted, symbols
+from rewards.math.realsets import real_set, same_sets, solve_linear
+from rewards.math.tree import ONE, OTHERWISE, REALS, ZERO, Node, TooBigError, contains, replaced, substituted, symbols
 
 MAX_ITEMS = 200
 MAX_ROWS = 20
+MAX_DENOMINATORS = 4
 _STRICT_SETS = ("union", "inter", "minus", "build")
 _OBJECTS = (*_STRICT_SETS, "seq", "set", "list", "mat", "rel", "time", "ratio", "or", "and", "not", "cases")
 _SWAPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
@@ -308,7 +309,48 @@ def _same_relation(gold: Node, answer: Node, trail: Trail) -> bool:
     trail.rule = "one relation is a multiple of the other"
     one = Node("add", (left[0], Node("neg", (left[1],))))
     other = Node("add", (right[0], Node("neg", (right[1],))))
-    return _proportional(one, other, positive=left_ops[0] in ("<", "<="))
+    if _proportional(one, other, positive=left_ops[0] in ("<", "<=")):
+        return True
+    return left_ops[0] == "=" and (_cleared(one, other, trail) or _cleared(other, one, trail))
+
+
+def _cleared(plain: Node, quotient: Node, trail: Trail) -> bool:
+    """Tell whether `plain = 0` is `quotient = 0` multiplied by its denominators, with the same solutions.
+
+    So that no solution is gained, every denominator must be linear in one name and `plain` a constant other than zero at
+    its root: `xy = 1` is `y = 1/x`, but `y^2 = xy` is not `y^2/x = y`, which has no point (0, 0).
+    """
+    denominators = _denominators(quotient)
+    if not denominators or len(denominators) > MAX_DENOMINATORS or _denominators(plain):
+        return False
+    product = quotient
+    for denominator in denominators:
+        product = Node("mul", (product, denominator))
+        base = denominator.args[0] if denominator.op == "pow" else denominator
+        name, *others = symbols(base)
+        root = None if others else solve_linear(base, name)
+        if root is None:
+            return False
+        there = substituted(plain, name, root[0])
+        moved = there
+        for other in symbols(there):
+            moved = substituted(moved, other, Node("sym", (), other + "'"))
+        if not equal_expressions(there, moved, Trail()) or equal_expressions(there, ZERO, Trail()):
+            return False
+    if not _proportional(plain, product, positive=False):
+        return False
+    trail.rule = "one equation is the other without its denominators"
+    return True
+
+
+def _denominators(node: Node) -> set[Node]:
+    """Return the denominators with names in them."""
+    found = {part for child in node.args for part in _denominators(child)}
+    if node.op == "div" and symbols(node.args[1]):
+        found.add(node.args[1])
+    if node.op == "pow" and node.args[1].op == "neg" and symbols(node.args[0]):
+        found.add(Node("pow", (node.args[0], node.args[1].args[0])))
+    return found
 
 
 def _proportional(one: Node, other: Node, positive: bool) -> bool:

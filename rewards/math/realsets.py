@@ -217,7 +217,7 @@ def _half(left: Node, operator: str, right: Node, name: str) -> tuple[Piece, ...
     else:
         if contains(left, "call", "rel") or contains(right, "call", "rel"):
             return None
-        solved = _solve_linear(Node("add", (left, Node("neg", (right,)))), name)
+        solved = solve_linear(Node("add", (left, Node("neg", (right,)))), name)
         if solved is None:
             return None
         bound, positive = solved
@@ -251,7 +251,7 @@ def _sized(size: Node, operator: str, bound: Node, name: str) -> tuple[Piece, ..
     return _intersection(first, second) if operator in ("<", "<=") else _union([*first, *second])
 
 
-def _solve_linear(node: Node, name: str) -> tuple[Node, bool] | None:
+def solve_linear(node: Node, name: str) -> tuple[Node, bool] | None:
     """Return (root, whether the slope is positive) of a linear function of `name`, or None where it is not linear."""
     one, two = Node("num", (), 1), Node("num", (), 2)
     at = [substituted(node, name, value) for value in (ZERO, one, two)]
