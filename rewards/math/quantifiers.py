@@ -22,7 +22,10 @@ _ALL = {"all", "any", "every", "each", "\\forall"}
 _KINDS = {word: word for word in ("integer", "natural", "real", "positive", "nonnegative", "constant")}
 _KINDS |= {"integers": "integer", "reals": "real", "naturals": "natural", "constants": "constant"}
 _KINDS |= {f"\\{word}s": word for word in ("integer", "natural", "real")}
-_MODULO = re.compile(r"\(?\s*(?:\\text\s*\{\s*\(?|\\)?[pb]?mod(?:ulo)?(?![A-Za-z])")
+_MODULO = re.compile(
+    r"\(?\s*(?:\\text\s*\{\s*\(?|\\)?[pb]?mod(?:ulo)?(?![A-Za-z])[\s}]*"
+    r"(\{(?:[^{}]|\{[^{}]*\})*\}|[^\s,;(){}]+)\s*\)?\s*\}?"
+)
 
 
 class Tail(NamedTuple):
@@ -71,14 +74,11 @@ def bind(body: Node, tail: Tail) -> Node | None:
 
 
 def split_modulus(text: str) -> tuple[str, str] | None:
-    r"""Return (residues, modulus) of a text that ends with \pmod 7, (mod 7) or the like, or None where none does."""
-    marks = [mark for mark, _ in zip(_MODULO.finditer(text), range(2), strict=False)]
-    if len(marks) != 1:
+    r"""Return (residues, modulus) of a text that ends with \pmod 7, (mod 7) or the like, or None where none or several do."""
+    marks = list(_MODULO.finditer(text))
+    if not marks or marks[-1].end() != len(text) or len({mark[1].strip("{} ") for mark in marks}) != 1:
         return None
-    modulus = text[marks[0].end() :].strip(" {}")
-    if modulus.count(")") > modulus.count("("):
-        modulus = modulus.rstrip(" )}")
-    return text[: marks[0].start()].rstrip(" ,"), modulus
+    return _MODULO.sub("", text).rstrip(" ,"), marks[-1][1]
 
 
 def residue_class(body: Node, modulus: Node) -> Node:
