@@ -8,7 +8,7 @@ r"""Recursive descent from text to the tree of `tree.py`, for LaTeX and plain no
     unary     := ("-"|"+")* power
     power     := postfix ("^" unary)?
 
-Depth, tokens and digits are bounded. What is not understood raises UnreadableError with the place and the reason.
+A quantifier or a modulus at the end is cut off before (`quantifiers.py`). Depth, tokens and digits are bounded. What is not understood raises UnreadableError with the place and the reason.
 """
 
 import re
