@@ -11,7 +11,7 @@ from rewards.math import grade, parse
 from rewards.math.tree import UnreadableError
 
 PACKAGE = Path(__file__).parents[1] / "rewards"
-LIMIT_SECONDS = 2.0  # of CPU time; the slowest takes 0.2 s
+LIMIT_SECONDS = 2.0  # of CPU time; the slowest takes 0.5 s
 BOMBS = [
     "9^{9^{9^9}}",
     "9**9**9**9",
@@ -65,6 +65,21 @@ BOMBS = [
     "#### " + "\\[" * 100_000,
     "<answer>" + "\\(1" * 100_000 + "</answer>",
     "3^{2999}" + "\\cdot 3^{2999}" * 50,
+    "\\{" + ",".join(f"\\sin({k}x)" for k in range(200)) + "\\}",
+    "\\{" + ",".join(f"\\{{x \\in \\mathbb{{Z}} | {k} \\le x \\le {199 + k}\\}}" for k in range(100)) + "\\}",
+    "\\{" * 700,
+    "\\{x : " * 50 + "x = 1" + "\\}" * 50,
+    "\\hat{i}" + "\\cdot 2" * 700,
+    "((\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}^{32})^{32})^{32}",
+    "\\Gamma(" * 50 + "2" + ")" * 50,
+    "\\prod_{k=1}^{2000} k! \\pmod 7",
+    "x mod " * 600 + "7",
+    "," * 3000 + "k\\in\\mathbb{Z}",
+    "x=" + ",".join(f"\\sqrt{{{number}}}+k\\pi" for number in range(300)) + ", k\\in\\mathbb{Z}",
+    "\\begin{cases}" + "1&x<0\\\\" * 300 + "\\end{cases}",
+    "\\begin{cases}1&\\text{" + "if " * 1200 + "}\\end{cases}",
+    "+".join(f"C_{number}\\sum_{{j=1}}^{{2000}} j^{number}x" for number in range(1, 4)),
+    "y=\\frac{1}{x-\\sum_{k=1}^{2000}k!}",
 ]
 PAYLOADS = [
     "__import__('os').system('touch {marker}')",
@@ -85,7 +100,13 @@ PAYLOADS = [
 ]
 
 
-@pytest.mark.parametrize("reference", ["5", "x^2", "\\sqrt{2}+1", "1,2,3", "[0,1)", "\\text{yes}", "2^{100000}"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "5", "x^2", "\\sqrt{2}+1", "1,2,3", "[0,1)", "\\text{yes}", "2^{100000}", "\\{1,2\\}", "x\\equiv 3\\pmod 7", "x^2y=4",
+        "C_1x+C_2x^2+C_3x^3", "\\begin{cases}1&x<0\\\\2&x\\ge0\\end{cases}",
+    ],
+)  # fmt: skip
 def test_bombs_end_soon_and_are_not_right(reference: str) -> None:
     for bomb in BOMBS:
         for completion in (bomb, f"\\boxed{{{bomb}}}"):

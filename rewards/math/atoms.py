@@ -7,7 +7,7 @@ from fractions import Fraction
 from rewards.math import units
 from rewards.math.suffixes import Suffixes
 from rewards.math.tokens import Token
-from rewards.math.tree import EULER, IMAGINARY, INFINITY, PI, REALS, Node, UnreadableError, number
+from rewards.math.tree import EULER, IMAGINARY, INFINITY, PI, REALS, Node, UnreadableError, number, symbols
 from rewards.math.vocabulary import (
     ALIASES,
     CALLS,
@@ -15,7 +15,9 @@ from rewards.math.vocabulary import (
     FUNCTIONS,
     GREEK,
     PACKED,
+    RELATIONS,
     SCALES,
+    SETS,
     WORD_NUMBERS,
 )
 
@@ -297,26 +299,42 @@ class Atoms(Suffixes):
             raise self.unreadable("empty brackets")
         return Node("seq", tuple(items), opening + closing)
 
+    def builds(self) -> bool:
+        """Tell whether a set goes on as `head | condition` or `head : condition`; other bars come in pairs."""
+        depth, bars, colon, relation = 0, 0, False, False
+        for token in self.tokens[self.index :]:
+            if token.kind == "op":
+                depth += (token.text in ("(", "[", "{", "\\{")) - (token.text in (")", "]", "}", "\\}"))
+            if depth < 0:
+                break
+            if depth == 0 and token.kind in ("op", "cmd"):
+                bars += token.text == "|"
+                colon = colon or token.text == ":"
+                relation = relation or ((colon or bars > 0) and ("\\" * (token.kind == "cmd") + token.text) in RELATIONS)
+        return relation and (colon or bars % 2 == 1)
+
     def builder(self) -> Node | None:
-        """The inside of {x | condition} or {x in S : condition} behind its brace, or None where it is another set."""
-        start = self.index
-        if self.now.kind != "name" or len(self.now.text) > 1:
+        """The inside of {x | condition} or {x in S : condition} behind its brace, or None where it is another set.
+
+        The value is the domain of the variable where one other than the reals is written.
+        """
+        if not self.builds():
             return None
-        head = Node("sym", (), self.now.text)
-        self.index += 1
-        if self.take("\\in"):
-            self.bars += 1
-            domain = self.sets()
-            self.bars -= 1
-            if domain != REALS:
-                self.index = start
-                return None
-        if not self.take("|", ":"):
-            self.index = start
-            return None
+        self.bars += 1
+        head = self.sum()
+        domain = self.sets() if self.take("\\in") else REALS
+        self.bars -= 1
+        if not self.take("|", ":") or domain not in SETS.values():
+            raise self.unreadable("expected the condition of a set")
         condition = self.answer()
         self.expect("\\}")
-        return Node("build", (head, condition))
+        parts = condition.args if condition.op == "list" else ()
+        domains = [part for part in parts if part.op == "rel" and part.value == ("in",) and part.args[1] in SETS.values()]
+        if len(domains) == 1 and domain == REALS and symbols(head) == symbols(domains[0].args[0]):
+            domain = domains[0].args[1]
+            rest = tuple(part for part in parts if part is not domains[0])
+            condition = rest[0] if len(rest) == 1 else condition._replace(args=rest)
+        return Node("build", (head, condition), None if domain == REALS else domain.value)
 
     @abstractmethod
     def inner(self, text: str) -> Node:

@@ -182,12 +182,14 @@ _FONT = re.compile(
     r"\\(?:math(?:rm|bf|it|sf|tt|cal|frak|scr|ord|normal|bin|rel)|boldsymbol|bm|operatorname\*?|emph|underline|"
     r"ensuremath|textcolor\s*\{[^{}]*\})\s*(?=\{)"
 )
+_UNIT_VECTOR = re.compile(r"\\(?:mathbf|boldsymbol|bm|pmb|textbf)\s*(?:\{\s*\\?([ijk])(?:math)?\s*\}|\s([ijk])(?![A-Za-z]))")
+_DOTLESS = re.compile(r"\\([ij])math(?![A-Za-z])")
 _ROMAN = re.compile(
     r"\\(?:mathrm|mathbf|mathsf|mathit|operatorname\*?)\s*\{\s*(?!(?:sin|cos|tan|cot|sec|csc|ln|log|exp|arc\w+|c?tg|cis|lcm|gcd|max|min|sgn)\b)"
     r"([~ ]*[A-Za-z][A-Za-z~ .]*)\}"
 )
 _WRITTEN_UNIT = re.compile(
-    r"\\(?:mathrm|text)\s*\{\s*([A-Za-z]+(?:[ /]|\\cdot(?![A-Za-z])|\\[,;]|\^\{?-?\d\}?|[A-Za-z])*)\s*\}"
+    r"\\(?:mathrm|text)\s*\{\s*([A-Za-z]+(?:[ /]|\\(?:cdot|Omega)(?![A-Za-z])|\\[,;]|\^\{?-?\d\}?|[A-Za-z])*)\s*\}"
 )
 _UNIT_QUOTIENT = re.compile(
     r"\\frac\s*\{\s*\\(?:mathrm|text)\s*\{([A-Za-z ]+)\}\s*\}"
@@ -236,6 +238,7 @@ def _replace_command(match: re.Match[str]) -> str:
     return "\\" + _NAMES.get(name, name)
 
 
+_ROW_SPACE = re.compile(r"\\\\\s*\[\s*-?[\d.]+\s*[a-z]{2}\s*\]", re.ASCII)
 _TWICE = re.compile(r"\\\\(?=[A-Za-z({[%$])")
 
 
@@ -251,9 +254,10 @@ def fold_latex(text: str) -> str:
     """Return `text` without styling commands and with one name for each command."""
     if "\\" not in text:
         return text.replace("~", " ")
+    text = _DOTLESS.sub(r"\1 ", _UNIT_VECTOR.sub(r"\\hat{\1\2}", text))
     text = _REPLACE.sub(_replace_command, text)
     text = _FUNCTION.sub(r"\\\1 ", text)
-    if "\\frac" in text or "/" in text or "^" in text:
+    if any(sign in text for sign in ("\\frac", "/", "^", "\\cdot", "\\Omega")):
         text = _WRITTEN_UNIT.sub(_unit_text, _UNIT_QUOTIENT.sub(_unit_text, text))
     text = _TEXT_SIGN.sub(r"\1", text)
     text = _ROMAN.sub(lambda match: rf"\text{{{match[1]}}}" if len(match[1].strip(" ~.")) > 1 else match[1], text)
@@ -281,6 +285,7 @@ def clean(text: str) -> str:
         text = text.strip("*")
     if "\\\\" in text:  # escaped twice: "\\\\frac" for "\\frac", except where "\\\\" ends a row
         text = text.replace("\\\\\\\\", "\\\\") if "\\begin" in text else _TWICE.sub(r"\\", text)
+        text = _ROW_SPACE.sub(r"\\\\ ", text)
     text = text.replace(",\\!", ",\\! ") if ",\\!" in text else text
     text = _THOUSANDS.sub("", text)
     if "C" in text:

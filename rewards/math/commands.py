@@ -1,12 +1,16 @@
 """LaTeX commands and known functions: roots, logarithms, sums, matrices."""
 
 from rewards.math.atoms import Atoms
-from rewards.math.tree import EULER, IMAGINARY, INFINITY, MAX_DEPTH, PI, TWO, Node, UnreadableError, number
+from rewards.math.tokens import tokenize
+from rewards.math.tree import EULER, IMAGINARY, INFINITY, MAX_DEPTH, OTHERWISE, PI, TWO, Node, UnreadableError, number
+from rewards.math.vectors import AXES, marked
 from rewards.math.vocabulary import (
     ACCENTS,
     ALIASES,
+    CASE_WORDS,
     FUNCTIONS,
     GREEK,
+    OTHERWISE_WORDS,
     SETS,
 )
 
@@ -22,6 +26,22 @@ def _determinant(rows: list[list[Node]]) -> Node:
         term = Node("mul", (entry, minor))
         terms.append(Node("neg", (term,)) if column % 2 else term)
     return Node("add", tuple(terms))
+
+
+def _differential(node: Node) -> str:
+    r"""Return `dx`, `d^2y` or `\partial x\partial y` as one name, "" where it is none."""
+    factors: list[str] = []
+    while node.op == "mul":
+        factors.insert(0, _written(node.args[1]))
+        node = node.args[0]
+    factors.insert(0, _written(node))
+    return "".join(factors) if all(factors) and factors[0].split("^")[0] in ("d", "\\partial") else ""
+
+
+def _written(node: Node) -> str:
+    if node.op == "pow" and node.args[0].op == "sym" and node.args[1].op == "num":
+        return f"{node.args[0].value}^{node.args[1].value}"
+    return str(node.value) if node.op == "sym" else ""
 
 
 class Commands(Atoms):
@@ -40,8 +60,10 @@ class Commands(Atoms):
             return self.function(ALIASES.get(name, name))
         self.index += 1
         if name == "frac":
-            top = self.argument_group()
-            return Node("div", (top, self.argument_group()), "frac")
+            top, bottom = self.argument_group(), self.argument_group()
+            if top.op == bottom.op == "mul" and (names := (_differential(top), _differential(bottom))) and all(names):
+                return Node("sym", (), "/".join(names))
+            return Node("div", (top, bottom), "frac")
         if name == "pi":
             return PI
         if name == "infty":
@@ -50,7 +72,9 @@ class Commands(Atoms):
             return Node("sym", (), "\\ldots")
         if name in SETS:
             return SETS[name]
-        if name in GREEK:
+        if self.at("(") and (name == "Gamma" or (name == "zeta" and self.ahead().kind == "num" and self.ahead(2).text == ")")):
+            return Node("fn", (self.bracketed(),), name.lower())
+        if name in GREEK or name == "partial":
             return self.subscripted(Node("sym", (), "\\" + name))
         if name in ("lfloor", "lceil", "langle"):
             return self.fenced(name)
@@ -66,6 +90,8 @@ class Commands(Atoms):
             return self.called(self.subscripted(Node("sym", (), token.text)))
         if name in ACCENTS:
             inner = self.argument_group()
+            if name in ("hat", "widehat", "vec", "overrightarrow"):
+                inner = marked(inner)
             return inner if inner.op == "sym" else Node("fn", (inner,), name)
         if name in ("triangle", "angle", "measuredangle", "square"):
             if self.now.kind == "name":
@@ -172,6 +198,8 @@ class Commands(Atoms):
         sign = self.signs()
         node = self.power()
         while self.starts_factor() and not (self.now.kind in ("cmd", "name") and self.is_function(self.now)):
+            if self.at("\\hat", "\\vec") and self.ahead(2).text in AXES:
+                break
             bracket = self.now.kind == "op" and self.at("(", "[", "{", "\\{")
             if bracket and (node.op not in ("num", "div", "const") or self.at("\\{", "[")):
                 break
@@ -234,13 +262,13 @@ class Commands(Atoms):
             self.environment()
         bars, self.bars = self.bars, 0
         outer, self.argument = self.argument, 0
+        if name == "cases":
+            self.split_cases()
         rows: list[list[Node]] = [[]]
         while not self.take("\\end"):
             if self.take("&"):
                 continue
             if self.take("\\\\", "\\cr", "\\hline"):
-                if self.at("[") and self.ahead(2).text in ("pt", "em", "ex", "mm", "cm"):
-                    self.index += 4
                 if rows[-1]:
                     rows.append([])
                 continue
@@ -248,11 +276,13 @@ class Commands(Atoms):
                 continue
             if self.now.kind == "end":
                 raise self.unreadable("a matrix that does not close")
-            rows[-1].append(self.statement())
+            rows[-1].append(self.condition() if name == "cases" and rows[-1] else self.statement())
         self.environment()
         self.bars, self.argument = bars, outer
         if not rows[-1]:
             rows.pop()
+        if name == "cases" and all(len(row) == 2 and row[0].op != "rel" for row in rows):
+            return Node("cases", tuple(Node("seq", tuple(row), "()") for row in rows))
         if name == "cases":
             return Node("list", tuple(row[0] if len(row) == 1 else Node("seq", tuple(row), "()") for row in rows), ",")
         if not rows or len({len(row) for row in rows}) != 1:
@@ -261,3 +291,36 @@ class Commands(Atoms):
         if name == "vmatrix" and len(rows) == len(rows[0]) <= MAX_DETERMINANT:
             return _determinant(rows)
         return Node("fn", (node,), "det") if name == "vmatrix" else node
+
+    def split_cases(self) -> None:
+        """Turn the words up to the end of the environment into names, and "if" and its like into a column separator."""
+        index = self.index
+        while (token := self.tokens[index]).kind != "end" and (token.kind, token.text) != ("cmd", "end"):
+            if token.kind == "text":
+                self.tokens[index : index + 1] = tokenize(token.text.strip(" ,;."))[:-1]
+                continue
+            if token.kind == "name" and token.text.lower() in CASE_WORDS:
+                self.tokens[index] = token._replace(kind="op", text="&")
+            elif token.kind == "name" and token.text.lower() in OTHERWISE_WORDS:
+                self.tokens.insert(index, token._replace(kind="op", text="&"))
+                index += 1
+            index += 1
+
+    def condition(self) -> Node:
+        """What stands behind a case: a statement or several joined by "or", "n is odd", or "otherwise"."""
+        if self.now.kind == "name" and self.now.text.lower() in OTHERWISE_WORDS:
+            self.index += 1
+            return OTHERWISE
+        if self.now.kind == self.ahead().kind == "name" and self.is_word(self.ahead()):
+            subject = Node("sym", (), self.now.text)
+            words = []
+            while self.ahead().kind == "name":
+                self.index += 1
+                words.append(self.now.text.lower())
+            self.index += 1
+            return Node("is", (subject,), " ".join(word for word in words if word not in ("is", "are", "a", "an")))
+        node = self.statement()
+        while self.now.kind == "name" and self.now.text == "or":
+            self.index += 1
+            node = Node("or", (node, self.statement()))
+        return node

@@ -4,17 +4,38 @@ Every function returns whether the two are the same object and leaves in the tra
 where the type of the gold decides: a one-valued gold is never met by a list, an interval or a plus-minus.
 """
 
+import re
 from fractions import Fraction
+from functools import lru_cache
 
 from rewards.math import units
-from rewards.math.evaluate import PRIMES, Complex, Exact, NotRationalError, Numeric, UndefinedError, points
+from rewards.math.evaluate import PRIMES, Complex, Exact, NotRationalError, Numeric, UndefinedError, points, rational
 from rewards.math.expressions import Trail, equal_expressions, without_degrees
-from rewards.math.realsets import real_set, same_sets
-from rewards.math.tree import ONE, REALS, Node, TooBigError, contains, replaced, symbols
+from rewards.math.realsets import listed, real_set, same_sets, solve_linear
+from rewards.math.tree import (
+    ONE,
+    OTHERWISE,
+    REALS,
+    ZERO,
+    Node,
+    TooBigError,
+    binds,
+    contains,
+    replaced,
+    substituted,
+    symbols,
+)
+from rewards.math.vectors import as_vectors
 
 MAX_ITEMS = 200
-_OBJECTS = ("seq", "set", "list", "mat", "union", "inter", "minus", "build", "rel", "time", "ratio", "or", "and", "not")
+MAX_ROWS = 20
+MAX_DENOMINATORS = 4
 _STRICT_SETS = ("union", "inter", "minus", "build")
+_OBJECTS = (*_STRICT_SETS, "seq", "set", "list", "mat", "rel", "time", "ratio", "or", "and", "not", "cases")
+_MANY = ("set", "list", "rel", "or", "and", "not")  # compared part by part
+_ROOT = re.compile(r"[xztr]_\d")  # x_1 and x_2 are the roots of one equation, in no order
+_WORD = re.compile(r"[a-z]{2,}")
+_LEIBNIZ = re.compile(r"d(?:\^(\d))?\w/d\w(?:\^\d)?")  # dy/dx agrees with y' and with a word
 _SWAPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
 
@@ -49,8 +70,8 @@ def _signed(node: Node, minus: bool) -> Node:
 def _is_name(node: Node) -> bool:
     if node.op == "call":
         return True
-    if node.op == "div":  # dy/dx
-        return all(part.op == "mul" and part.args[0] == Node("sym", (), "d") for part in node.args)
+    if node.op == "ratio":
+        return all(part.op == "sym" for part in node.args)
     if node.op == "mul":  # p(x), read as a product of two names
         return all(part.op == "sym" for part in node.args)
     return node.op == "sym" and node != REALS
@@ -70,6 +91,8 @@ def assignment(node: Node, answer: bool) -> tuple[Node, Node] | None:
     name, *values = node.args
     if values[0].op == "rel":
         return None
+    if name.op == "mat":
+        name = Node("seq", name.args, "()")
     if len(values) == 1 and _is_name(values[0]) and not symbols(name) and name.op not in ("seq", "set", "list"):
         name, values = values[0], [name]  # 2 = x
     named = _is_name(name) or (
@@ -122,16 +145,7 @@ def named_values(node: Node) -> dict[str, Node] | None:
     return None
 
 
-def _without_domain(node: Node) -> Node:
-    """Drop "k in Z" behind a formula."""
-    if node.op == "list" and len(node.args) == 2 and node.args[0].op != "rel":
-        last = node.args[1]
-        if last.op == "rel" and last.value == ("in",) and last.args[1].value in ("\\integers", "\\naturals"):
-            return node.args[0] if last.args[0].value in symbols(node.args[0]) else node
-    return node
-
-
-def _stripped(node: Node) -> Node:
+def stripped(node: Node) -> Node:
     """Return a list without its names: `x = 1, 2` and `x = 1 or x = 2` are 1, 2."""
     if node.op != "list":
         return node
@@ -163,8 +177,13 @@ def equal(gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
     if gold == answer:
         trail.rule = "same structure"
         return True
-    gold, answer = _stripped(spread(_without_domain(gold))), _stripped(spread(_without_domain(answer)))
-    gold, answer = _matrix_value(gold), _matrix_value(answer)
+    if gold.op == answer.op == "num":
+        trail.rule = "exact rationals"
+        return False
+    gold, answer = stripped(spread(gold)), stripped(spread(answer))
+    gold, answer = _point(_matrix_value(gold)), _point(_matrix_value(answer))
+    if gold.op not in _MANY and answer.op not in _MANY:
+        gold, answer = as_vectors(gold, answer)
     if gold == answer:
         trail.rule = "same structure"
         return True
@@ -182,6 +201,20 @@ def equal(gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
     return _quantities(gold, answer, trail, strict)
 
 
+def _point(node: Node) -> Node:
+    """Return `A(2, 3)` as `A = (2, 3)`: a capital letter in front of coordinates names the point."""
+    if node.op in ("list", "set"):
+        return node._replace(args=tuple(_point(part) for part in node.args))
+    if node.op == "call":
+        name, place = Node("sym", (), node.value), Node("seq", node.args, "()")
+    elif node.op == "mul" and node.args[0].op == "sym":
+        name, place = node.args
+    else:
+        return node
+    named = re.fullmatch(r"[A-Z](?:'+|_\w+)?", name.value) and place.op == "seq" and place.value == "()" and len(place.args) > 1
+    return Node("rel", (name, place), ("=",)) if named else node
+
+
 def _set_like(node: Node) -> bool:
     return node.op in _STRICT_SETS or node == REALS or (node.op == "seq" and node.value in ("(]", "[)") and len(node.args) == 2)
 
@@ -195,7 +228,7 @@ def _by_name(gold: Node, answer: Node, trail: Trail) -> bool | None:
         if set(left) != set(right):
             return False
         return all(equal(left[name], right[name], trail) for name in left)
-    found, other = (left, answer) if left is not None else (right, gold)
+    found, named, other = (left, gold, answer) if left is not None else (right, answer, gold)
     assert found is not None
     if len(found) < 2:
         return None
@@ -203,6 +236,9 @@ def _by_name(gold: Node, answer: Node, trail: Trail) -> bool | None:
     other = pair[1] if pair else other
     if other.op == "mat" and other.value == 1:
         other = Node("seq", other.args, "()")
+    roots = named.op == "list" and all(_ROOT.fullmatch(name) for name in found) and len({name[0] for name in found}) == 1
+    if roots and (other.op == "set" or (other.op == "list" and len(found) == 2)):
+        return _matched(list(found.values()), list(other.args), trail)
     if other.op in ("seq", "list", "set") and len(other.args) == len(found):
         orders = [sorted(found), list(found)]
         return any(
@@ -236,7 +272,7 @@ def _times(gold: Node, answer: Node, trail: Trail) -> bool:
 def _relations(gold: Node, answer: Node, trail: Trail) -> bool:
     left, right = assignment(gold, False), assignment(answer, True)
     if left and right:
-        if _names_agree(left[0], right[0]) and _renamed_equal(left, right, trail):
+        if names_agree(left[0], right[0]) and _renamed_equal(left, right, trail):
             return True
         return _same_relation(gold, answer, trail)
     if left and answer.op != "rel":
@@ -262,9 +298,15 @@ def _plain_equation(node: Node) -> bool:
     return node.op == "rel" and set(node.value) == {"="}
 
 
-def _names_agree(left: Node, right: Node) -> bool:
+def names_agree(left: Node, right: Node) -> bool:
+    """Tell whether two assignments may name the same: `y` is f(x), a word is any name, x is not y."""
     if left == right or left.value == "" or right.value == "":
         return True
+    for one, other in ((left, right), (right, left)):
+        if one.op == "ratio":
+            return other.op == "sym" and _WORD.fullmatch(other.value) is not None
+        if one.op == "sym" and (leibniz := _LEIBNIZ.fullmatch(one.value)) and other.op in ("sym", "call"):
+            return other.value.count("'") == int(leibniz[1] or 1) or _WORD.fullmatch(other.value) is not None
     if left.op == "seq" or right.op == "seq":
         return left.op != right.op or len(left.args) == len(right.args)
     if left.op == "sym" and right.op == "sym":
@@ -286,18 +328,10 @@ def _renamed_equal(left: tuple[Node, Node], right: tuple[Node, Node], trail: Tra
             if one.op == other.op == "sym" and one.value != other.value:
                 if one.value in symbols(value):
                     return False
-                value = _rename(value, other.value, one)
+                value = substituted(value, other.value, one)
     if left[0].op == right[0].op == "seq" and left[0] != right[0]:
         return False
     return equal(left[1], value, trail)
-
-
-def _rename(node: Node, name: str, to: Node) -> Node:
-    if node.op in ("sum", "prod", "build") and node.args[0].value == name:
-        return node  # bound here
-    if node.op == "sym":
-        return to if node.value == name else node
-    return node._replace(args=tuple(_rename(part, name, to) for part in node.args))
 
 
 def _oriented(node: Node) -> tuple[tuple[Node, ...], tuple[str, ...]]:
@@ -323,7 +357,48 @@ def _same_relation(gold: Node, answer: Node, trail: Trail) -> bool:
     trail.rule = "one relation is a multiple of the other"
     one = Node("add", (left[0], Node("neg", (left[1],))))
     other = Node("add", (right[0], Node("neg", (right[1],))))
-    return _proportional(one, other, positive=left_ops[0] in ("<", "<="))
+    if _proportional(one, other, positive=left_ops[0] in ("<", "<=")):
+        return True
+    return left_ops[0] == "=" and (_cleared(one, other, trail) or _cleared(other, one, trail))
+
+
+def _cleared(plain: Node, quotient: Node, trail: Trail) -> bool:
+    """Tell whether `plain = 0` is `quotient = 0` multiplied by its denominators, with the same solutions.
+
+    So that no solution is gained, every denominator must be linear in one name and `plain` a constant other than zero at
+    its root: `xy = 1` is `y = 1/x`, but `y^2 = xy` is not `y^2/x = y`, which has no point (0, 0).
+    """
+    denominators = _denominators(quotient)
+    if not denominators or len(denominators) > MAX_DENOMINATORS or _denominators(plain):
+        return False
+    product = quotient
+    for denominator in denominators:
+        product = Node("mul", (product, denominator))
+        base = denominator.args[0] if denominator.op == "pow" else denominator
+        name, *others = symbols(base)
+        root = None if others else solve_linear(base, name)
+        if root is None:
+            return False
+        there = substituted(plain, name, root[0])
+        moved = there
+        for other in symbols(there):
+            moved = substituted(moved, other, Node("sym", (), other + "'"))
+        if not equal_expressions(there, moved, Trail()) or equal_expressions(there, ZERO, Trail()):
+            return False
+    if not _proportional(plain, product, positive=False):
+        return False
+    trail.rule = "one equation is the other without its denominators"
+    return True
+
+
+def _denominators(node: Node) -> set[Node]:
+    """Return the denominators with names in them."""
+    found = {part for child in node.args for part in _denominators(child)}
+    if node.op == "div" and symbols(node.args[1]):
+        found.add(node.args[1])
+    if node.op == "pow" and node.args[1].op == "neg" and symbols(node.args[0]):
+        found.add(Node("pow", (node.args[0], node.args[1].args[0])))
+    return found
 
 
 def _proportional(one: Node, other: Node, positive: bool) -> bool:
@@ -385,6 +460,9 @@ def _proportional_residues(one: Node, other: Node) -> bool:
 
 
 def _real_sets(gold: Node, answer: Node, trail: Trail) -> bool:
+    gold, answer = listed(gold), _named_as(listed(answer), gold)
+    if gold.op == answer.op == "set":
+        return _objects(gold, answer, trail)
     trail.rule = "sets of reals"
     left, right = real_set(gold, _set_like(answer) or answer.op == "rel"), real_set(answer, True)
     if left is not None and right is not None:
@@ -394,6 +472,15 @@ def _real_sets(gold: Node, answer: Node, trail: Trail) -> bool:
     if gold.op == answer.op and len(gold.args) == len(answer.args) and gold.value == answer.value:
         return all(equal(a, b, trail) for a, b in zip(gold.args, answer.args, strict=True))
     return False
+
+
+def _named_as(node: Node, gold: Node) -> Node:
+    """Return a set builder with its variable named as in `gold`."""
+    names, wanted = binds(node), binds(gold)
+    if not node.op == gold.op == "build" or not len(names) == len(wanted) == 1 or wanted <= symbols(node):
+        return node
+    name, to = next(iter(names)), Node("sym", (), next(iter(wanted)))
+    return node._replace(args=tuple(substituted(part, name, to) for part in node.args))
 
 
 def _parts(node: Node, op: str) -> list[Node]:
@@ -415,6 +502,22 @@ def _matched(gold: list[Node], answer: list[Node], trail: Trail) -> bool:
     return True
 
 
+def _same_members(gold: list[Node], answer: list[Node], trail: Trail) -> bool:
+    """Tell whether each of the distinct gold items is in the answer, and the rest of the answer only repeats them.
+
+    A long answer is never compared with itself.
+    """
+    kept: list[Node] = []
+    for item in gold:
+        for index, other in enumerate(answer):
+            if item == other or equal(item, other, Trail(percent=trail.percent)):
+                kept.append(answer.pop(index))
+                break
+        else:
+            return False
+    return all(any(item == other or equal(other, item, Trail(), strict=True) for other in kept) for item in answer)
+
+
 def _distinct(items: tuple[Node, ...]) -> list[Node]:
     kept: list[Node] = []
     for item in items[:MAX_ITEMS]:
@@ -433,7 +536,9 @@ def _objects(gold: Node, answer: Node, trail: Trail) -> bool:
         return _ratios(gold, answer, trail)
     if kinds == ("set", "set"):
         trail.rule = "sets without order"
-        return _matched(_distinct(gold.args), _distinct(answer.args), trail)
+        if all(item.op == "num" for item in (*gold.args, *answer.args)):
+            return frozenset(gold.args) == frozenset(answer.args)
+        return _same_members(_distinct(gold.args), list(answer.args), trail)
     if set(kinds) <= {"set", "list"}:
         trail.rule = "collections without order"
         if {gold.value, answer.value} == {"and", "or"}:
@@ -451,6 +556,8 @@ def _objects(gold: Node, answer: Node, trail: Trail) -> bool:
         return sequence.value in ("()", "<>", "[]") and sequence.value != "[]" and _in_order(gold, answer, trail)
     if kinds == ("seq", "seq"):
         return _sequences(gold, answer, trail)
+    if kinds == ("cases", "cases"):
+        return _cases(gold, answer, trail)
     if "mat" in kinds:
         return _matrices(gold, answer, trail)
     for one, other, first in ((gold, answer, True), (answer, gold, False)):
@@ -483,12 +590,39 @@ def _sequences(gold: Node, answer: Node, trail: Trail) -> bool:
     return False
 
 
+def _cases(gold: Node, answer: Node, trail: Trail) -> bool:
+    """Tell whether two definitions by cases have the same rows in any order; "otherwise" is what the other rows leave."""
+    trail.rule = "case by case"
+    rest = _rows(answer)
+    for value, condition in _rows(gold):
+        for index, (other, other_condition) in enumerate(rest):
+            if _same_condition(condition, other_condition) and equal(value, other, Trail(percent=trail.percent)):
+                del rest[index]
+                break
+        else:
+            return False
+    return not rest
+
+
+def _rows(node: Node) -> list[tuple[Node, Node]]:
+    left = REALS
+    for row in node.args:
+        if row.args[1] != OTHERWISE:
+            left = Node("minus", (left, row.args[1]))
+    return [(row.args[0], left if row.args[1] == OTHERWISE else row.args[1]) for row in node.args[:MAX_ROWS]]
+
+
+def _same_condition(one: Node, other: Node) -> bool:
+    left, right = real_set(one, True), real_set(other, True)
+    return same_sets(left, right) if left and right else equal(one, other, Trail(), strict=True)
+
+
 MAX_ENTRIES = 100
 
 
 def _matrix_value(node: Node) -> Node:
     """Carry out sums, multiples and products of small matrices."""
-    if node.op not in ("add", "neg", "mul", "div") or not any(contains(part, "mat") for part in node.args):
+    if node.op not in ("add", "neg", "mul", "div", "pow") or not any(contains(part, "mat") for part in node.args):
         return node
     args = [_matrix_value(part) for part in node.args]
     if any((part.op in _OBJECTS and part.op != "mat") or len(part.args) > MAX_ENTRIES for part in args):
@@ -502,6 +636,8 @@ def _matrix_value(node: Node) -> Node:
         cells = zip(*(part.args for part in args), strict=True)
         return first._replace(args=tuple(Node("add", cell) for cell in cells))
     other = args[1]
+    if node.op == "pow":
+        return _matrix_power(first, other) or node
     if first.op == "mat" and other.op == "mat" and node.op == "mul":
         return _matrix_product(first, other) or node
     if first.op == "mat":
@@ -519,6 +655,23 @@ def _matrix_product(one: Node, other: Node) -> Node | None:
             terms = [Node("mul", (one.args[row * inner + k], other.args[k * width + column])) for k in range(inner)]
             cells.append(terms[0] if inner == 1 else Node("add", tuple(terms)))
     return Node("mat", tuple(cells), width)
+
+
+@lru_cache(maxsize=256)
+def _matrix_power(matrix: Node, exponent: Node) -> Node | None:
+    """Return a small positive power of a small square matrix of rationals."""
+    if matrix.op != "mat" or not matrix.value**2 == len(matrix.args) <= 16 or exponent.value not in range(1, 33):
+        return None
+    power = matrix
+    try:
+        for _ in range(int(exponent.value) - 1):
+            product = _matrix_product(power, matrix)
+            if product is None:
+                return None
+            power = product._replace(args=tuple(Node("num", (), rational(cell)) for cell in product.args))
+    except ArithmeticError:
+        return None
+    return power
 
 
 def _as_matrix(node: Node) -> Node:
@@ -563,16 +716,33 @@ def _ratios(gold: Node, answer: Node, trail: Trail) -> bool:
 
 
 def quantity(node: Node) -> tuple[Node, str | None]:
-    """Return (value, unit phrase or None); `5 ft 3 in` is turned into the first unit."""
+    """Return (value, unit phrase or None); `5 ft 3 in` is turned into the first unit.
+
+    A unit in front of a name stays where it is: in `10 cm x` it is no unit of the whole.
+    """
     if node.op == "unit":
         inner, unit = quantity(node.args[0])
-        return inner, f"{unit} {node.value}" if unit and unit not in "$€£¥" else node.value
+        return inner, _side_by_side(unit, node.value) if unit and unit not in "$€£¥" else node.value
     if node.op == "neg":
         inner, unit = quantity(node.args[0])
         return Node("neg", (inner,)), unit
+    if node.op in ("mul", "div"):
+        (one, unit), (other, second) = (quantity(part) for part in node.args)
+        lost = unit and unit not in "$€£¥" and (symbols(other) or units.measure(unit) is None)
+        if (unit or second) is None or lost or (second and _quotient(second)):
+            return node, None
+        phrase = f"{unit or ''} / {second}" if second and node.op == "div" else _side_by_side(unit or "", second or "")
+        return node._replace(args=(one, other)), phrase.strip()
+    if node.op == "pow" and node.args[1].op == "num" and node.args[1].value in range(2, 7):
+        inner, unit = quantity(node.args[0])
+        if unit is None or _quotient(unit):
+            return node, None
+        return Node("pow", (inner, node.args[1])), " ".join([unit] * int(node.args[1].value))
     if node.op == "add":
         parts = [quantity(part) for part in node.args]
-        first = parts[0][1]
+        first, last = parts[0][1], parts[-1][1]
+        if last is not None and all(unit is None for _, unit in parts[:-1]):  # 2 + 3 sqrt(3) cm
+            return node._replace(args=tuple(value for value, _ in parts)), last
         if first is None or any(unit is None for _, unit in parts):
             return node, None
         terms = []
@@ -585,10 +755,30 @@ def quantity(node: Node) -> tuple[Node, str | None]:
     return node, None
 
 
+def _quotient(unit: str) -> bool:
+    return "/" in unit or " per " in unit
+
+
+def _side_by_side(one: str, other: str) -> str:
+    """Return a product of units with the quotient last: everything behind a slash is divided by."""
+    return " ".join(sorted((one, other), key=_quotient)).strip()
+
+
+def _kept_units(node: Node) -> Node:
+    """Return `node` with the units that belong to a part of it as names, so that none is lost."""
+    args = tuple(_kept_units(part) for part in node.args)
+    return Node("mul", (*args, Node("sym", (), f"unit {node.value}"))) if node.op == "unit" else node._replace(args=args)
+
+
 def _short_unit(node: Node) -> tuple[Node, str] | None:
     """Read `10 m` or `3 m/s` as a quantity: a number times single letters that are units."""
     names = symbols(node)
-    if not names or not names <= units.SHORT or node.op not in ("mul", "div") or contains(node, "add", "fn", "call"):
+    if (
+        not names
+        or not names <= (units.SHORT | {"k"} if "\\Omega" in names else units.SHORT)
+        or node.op not in ("mul", "div")
+        or contains(node, "add", "fn", "call")
+    ):
         return None
     value: Node = node
     phrase: list[str] = []
@@ -652,10 +842,7 @@ def _quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> bool:
             return False
         if factor != 1:
             right = Node("mul", (Node("num", (), factor), right))
-    if contains(left, "unit"):
-        left = replaced(left, "unit")
-    if contains(right, "unit"):
-        right = replaced(right, "unit")
+    left, right = _kept_units(left), _kept_units(right)
     if _equal_names(left, right, trail):
         if left_unit is not None and right_unit is not None:
             trail.rule += ", units agree"

@@ -15,7 +15,7 @@ from typing import Any
 
 from mpmath.ctx_mp import MPContext
 
-from rewards.math.tree import Node, TooBigError, contains, symbols
+from rewards.math.tree import ONE, Node, TooBigError, contains, symbols
 
 MAX_BITS = 12_000  # about 3,600 digits: larger integers are never formed
 MAX_TERMS = 2000
@@ -363,10 +363,14 @@ class Numeric:
             raise TooBigError("too large an exponent")
 
     def _root(self, node: Node) -> Any:
-        index = rational(node.args[1])
+        base, index_node = node.args
+        try:
+            index = rational(index_node)
+        except NotRationalError:  # a symbol
+            return self._pow(Node("pow", (base, Node("div", (ONE, index_node)))))
         if index == 0:
             raise UndefinedError("a zeroth root")
-        return self._fixed_power(self.value(node.args[0]), 1 / index)
+        return self._fixed_power(self.value(base), 1 / index)
 
     def _fact(self, node: Node) -> Any:
         value = self.value(node.args[0])
@@ -443,6 +447,10 @@ class Numeric:
             return ctx.log(x) / ctx.log(values[1])
         if name in ("max", "min", "gcd", "lcm", "binom", "sgn", "permutations"):
             return self._of_reals(name, values)
+        if name in ("gamma", "zeta"):
+            if isinstance(x, Complex) or not 0 < x <= 1000 or (name == "zeta" and (x < 2 or x != ctx.floor(x))):
+                raise UndefinedError(name)
+            return ctx.gamma(x) if name == "gamma" else ctx.zeta(x)
         if name not in _TRIGONOMETRIC:
             raise NotRationalError(name)
         self._bounded(abs(x))

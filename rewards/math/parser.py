@@ -8,7 +8,8 @@ r"""Recursive descent from text to the tree of `tree.py`, for LaTeX and plain no
     unary     := ("-"|"+")* power
     power     := postfix ("^" unary)?
 
-Depth, tokens and digits are bounded. What is not understood raises UnreadableError with the place and the reason.
+A quantifier or a modulus at the end is cut off before (`quantifiers.py`). Depth, tokens and digits are bounded. What is not
+understood raises UnreadableError with the place and the reason.
 """
 
 import re
@@ -18,6 +19,7 @@ from functools import lru_cache
 from rewards.math import units
 from rewards.math.clean import clean
 from rewards.math.commands import Commands
+from rewards.math.quantifiers import bind, residue_class, split_modulus, split_tail
 from rewards.math.tokens import Token, tokenize
 from rewards.math.tree import EMPTY, INFINITY, REALS, Node, UnreadableError, contains, number
 from rewards.math.vocabulary import (
@@ -113,10 +115,15 @@ class _Parser(Commands):
 
     def ratio(self) -> Node:
         parts = [self.sum()]
-        while (self.at(":") and parts[-1].op not in ("sym", "call")) or self.says_to():
+        while (self.at(":") and (parts[-1].op not in ("sym", "call") or self.ratio_of_names())) or self.says_to():
             self.index += 1
             parts.append(self.sum())
         return parts[0] if len(parts) == 1 else Node("ratio", tuple(parts))
+
+    def ratio_of_names(self) -> bool:
+        """Tell whether this colon is the first or a later one in `a:b:c = 1:2:3`, not the one behind a label."""
+        left, _, right = "".join(token.text for token in self.tokens[self.index : self.index + 30]).partition("=")
+        return ":" in right and re.fullmatch(r"(?::[A-Za-z]{1,2})+", left) is not None
 
     def says_to(self) -> bool:
         """Tell whether the ratio `3 to 4` goes on here."""
@@ -165,7 +172,7 @@ class _Parser(Commands):
             name = token.text
             return name in ACCENTS or name in SETS or name in GREEK or name in FUNCTIONS or name in ALIASES or name in (
                 "frac", "sqrt", "binom", "pi", "infty", "lfloor", "lceil", "langle", "begin", "sum", "prod", "operatorname",
-                "triangle", "angle",
+                "triangle", "angle", "partial",
             )  # fmt: skip
         return False
 
@@ -180,14 +187,17 @@ class _Parser(Commands):
             return False
         if text in ("min", "sec") and self.now is token and self.ahead().text not in ("(", "{", "\\{", "^", "_"):
             return self.index > 0 and self.tokens[self.index - 1].kind == "num"  # minutes and seconds
-        if text in units.WORDS or text.lower() in NO_PRODUCT or text in ("and", "or"):
+        if text in units.WORDS:
             return True
+        if text.lower() in NO_PRODUCT or text in ("and", "or"):
+            return not (len(text) == 2 and self.now is token and self.ahead().text == "^")  # Be^x
         return len(text) > 3 and not text.isupper() and not PACKED.match(text)
 
     def product(self) -> Node:
         self.deeper()
         sign = self.signs()
         node = self.power()
+        measured = False  # a unit is the last factor of what stands side by side
         while True:
             if self.take("*", "\\cdot", "\\times"):
                 if self.at("\\cdot"):
@@ -217,13 +227,15 @@ class _Parser(Commands):
                     break
                 if self.now.kind == "num" and node.op in ("num", "dec"):
                     raise self.unreadable("two numbers side by side")
+                if measured and node.op == "unit":
+                    raise self.unreadable("a factor behind a unit")
                 mark = self.index
                 factor = self.power()
                 node = self.juxtaposed(node, factor, mark)
             elif unit := self.unit_phrase():
                 if unit.islower() and " " not in unit and not contains(node, "num", "dec", "const", "unit"):
                     raise self.unreadable("words behind a name")
-                node = self.with_unit(node, unit)
+                node, measured = self.with_unit(node, unit), True
                 if self.now.kind == "num" or (self.now.text.strip() == "and" and self.ahead().kind == "num"):
                     whole = self.compound(node)
                     if whole is not node:
@@ -301,6 +313,8 @@ class _Parser(Commands):
                 pieces[-1] += "^" + match[1]
             elif pieces and self.at("\\cdot") and self.ahead().kind in ("text", "name"):
                 pass
+            elif pieces and pieces[-1] in ("k", "M", "m") and self.at("\\Omega"):
+                pieces[-1] += "\\Omega"
             else:
                 break
             self.index += 1
@@ -345,9 +359,8 @@ _TIME = re.compile(
 _CLOCK = re.compile(r"(\d{1,2})\s*(?:\\?text\s*\{)?\s*([AaPp])\.?\s*[Mm]\b\.?\s*\}?", re.ASCII)
 _ALL_TEXT = re.compile(r"\(?\s*\\text\s*\{([^{}\\]*)\}\s*\)?")
 _REAL_WORDS = re.compile(r"(?:x\s*\\in\s*)?(?:all|any|every)?\s*(?:the\s+)?reals?(?:\s+numbers?)?(?:\s+x)?", re.IGNORECASE)
-_POSITIVE = re.compile(
-    r"(?:x\s*\\in\s*)?\\reals\s*(?:\^|_)\s*\{?\s*(?:\+|>\s*0)\s*\}?|(?:all\s+)?positive reals?(?:\s+numbers?)?", re.I
-)
+_POSITIVE = re.compile(r"(?:x\s*\\in\s*)?\\reals\s*(?:\^|_)\s*\{?\s*(?:\+|>\s*0)\s*\}?", re.I)
+_SIGNED = re.compile(r"(?:all\s+)?(?:the\s+)?(non-?)?(positive|negative)\s+reals?(?:\s+numbers?)?", re.I)
 _EXCEPT_WORDS = re.compile(
     r"(?:all|every)?\s*reals?(?:\s+numbers?)?(?:\s+x)?,?\s+(?:except|excluding|other than|but)(?:\s+for)?\s+"
     r"(?:x\s*=\s*)?(.{1,60})",
@@ -369,11 +382,15 @@ def _special(text: str) -> Node | None:
     if match := _CLOCK.fullmatch(bare):
         return Node("time", (), (int(match[1]), 0, 0, match[2].lower()))
     if _POSITIVE.fullmatch(bare):
-        low = "(" if "+" in bare or "positive" in bare else "["
-        return Node("seq", (number(0), INFINITY), low + ")")
+        return Node("seq", (number(0), INFINITY), "()" if "+" in bare else "[)")
     words = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", bare).strip()
     if words and _REAL_WORDS.fullmatch(words):
         return REALS
+    if match := _SIGNED.fullmatch(words):
+        above = (match[2].lower() == "positive") != bool(match[1])
+        ends = (number(0), INFINITY) if above else (Node("neg", (INFINITY,)), number(0))
+        closed = ("[)" if above else "(]") if match[1] else "()"
+        return Node("seq", ends, closed)
     if match := _EXCEPT_WORDS.fullmatch(words):
         excluded = _inner(match[1])
         return Node("minus", (REALS, Node("set", excluded.args if excluded.op == "list" else (excluded,))))
@@ -418,9 +435,21 @@ def parse(text: str) -> Node:
     if (match := _ALL_TEXT.fullmatch(cleaned)) and re.search(r"\d", match[1]):
         cleaned = match[1]
     try:
-        return _Parser(tokenize(cleaned)).whole()
+        return _bound(cleaned) or _inner(cleaned)
     except RecursionError:
         raise UnreadableError("nested too deep") from None
+
+
+def _bound(text: str) -> Node | None:
+    """Return a formula with a quantifier or a modulus behind it, or None where it has none or is to be read as a whole."""
+    try:
+        if "mod" in text and (parts := split_modulus(text)):
+            return residue_class(_inner(parts[0]), _inner(parts[1]))
+        if found := split_tail(text):
+            return bind(_inner(found[0]), found[1])
+    except UnreadableError:
+        pass
+    return None
 
 
 def fraction_of(node: Node) -> Fraction | None:

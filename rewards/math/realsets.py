@@ -5,10 +5,12 @@ when `equal_expressions` says so.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+from rewards.math.evaluate import rational
 from rewards.math.expressions import Trail, equal_expressions, numeric_value
-from rewards.math.tree import INFINITY, REALS, ZERO, Node, contains, symbols
+from rewards.math.tree import INFINITY, REALS, ZERO, Node, binds, contains, number, substituted, symbols
 
 MINUS_INFINITY = Node("neg", (INFINITY,))
 MAX_PIECES = 200
@@ -143,14 +145,14 @@ def _combined(node: Node, loose: bool) -> RealSet | None:
     if len(names) > 1:
         return None
     result: tuple[Piece, ...] | None = sets[0].pieces
-    for other in sets[1:]:
+    for part, other in zip(node.args[1:], sets[1:], strict=True):
         if result is None:
             return None
         if node.op in ("union", "or") or (node.op == "list" and node.value == "or"):
             result = _union([*result, *other.pieces])
         elif node.op == "minus":
             result = _intersection(result, _complement(other.pieces))
-        elif node.op == "list" and not (_one_sided(result) and _one_sided(other.pieces)):
+        elif node.op == "list" and part.value != ("!=",) and not (_one_sided(result) and _one_sided(other.pieces)):
             return None
         else:
             result = _intersection(result, other.pieces)
@@ -164,6 +166,8 @@ def _one_sided(pieces: tuple[Piece, ...]) -> bool:
 
 def _built(node: Node) -> RealSet | None:
     head, condition = node.args
+    if node.value is not None:
+        return None
     if head.op == "rel" and head.value == ("in",):
         head = head.args[0]
     if head.op != "sym":
@@ -172,6 +176,46 @@ def _built(node: Node) -> RealSet | None:
     if inner is None or inner.variable not in (head.value, None):
         return None
     return RealSet(inner.pieces)
+
+
+_SLOW = ("sum", "prod", "fact", "fn")  # the head is evaluated for each member
+
+
+@lru_cache(maxsize=512)
+def listed(node: Node) -> Node:
+    """Return {n in Z | a <= n <= b} as the set of its members; any other node, or one of too many members, as it is.
+
+    The members are rational. Of the naturals only those above 0 are sure.
+    """
+    if node.op != "build" or node.value not in ("\\integers", "\\naturals") or len(binds(node)) != 1:
+        return node
+    name = next(iter(binds(node)))
+    inner = real_set(Node("build", (Node("sym", (), name), node.args[1])), True)
+    head = node.args[0]
+    if contains(head, *_SLOW):
+        return node
+    limit = MAX_PIECES if head.op == "sym" else MAX_PIECES // 4
+    members: list[Node] = []
+    for piece in inner.pieces if inner else ():
+        low, high = _integer(piece.low, piece.low_in, 1), _integer(piece.high, piece.high_in, -1)
+        if low is None or high is None or len(members) + high - low >= limit or (node.value == "\\naturals" and low < 1):
+            return node
+        try:
+            members += (number(rational(substituted(head, name, number(value)))) for value in range(low, high + 1))
+        except ArithmeticError:
+            return node
+    return Node("set", tuple(members)) if members else node
+
+
+def _integer(end: Node, belongs: bool, inwards: int) -> int | None:
+    """Return the first integer of an interval at this end, going `inwards` (1 or -1)."""
+    value = numeric_value(end)
+    if value is None or abs(value) > 1e15:
+        return None
+    near = int(value.context.nint(value))
+    if abs(value - near) < 1e-20:
+        return near if belongs else near + inwards
+    return near if (near - value) * inwards > 0 else near + inwards
 
 
 def _relation(node: Node) -> RealSet | None:
@@ -217,7 +261,7 @@ def _half(left: Node, operator: str, right: Node, name: str) -> tuple[Piece, ...
     else:
         if contains(left, "call", "rel") or contains(right, "call", "rel"):
             return None
-        solved = _solve_linear(Node("add", (left, Node("neg", (right,)))), name)
+        solved = solve_linear(Node("add", (left, Node("neg", (right,)))), name)
         if solved is None:
             return None
         bound, positive = solved
@@ -251,23 +295,15 @@ def _sized(size: Node, operator: str, bound: Node, name: str) -> tuple[Piece, ..
     return _intersection(first, second) if operator in ("<", "<=") else _union([*first, *second])
 
 
-def _substituted(node: Node, name: str, value: Node) -> Node:
-    if node.op in ("sum", "prod", "build") and node.args[0].value == name:
-        return node  # bound here
-    if node.op == "sym":
-        return value if node.value == name else node
-    return node._replace(args=tuple(_substituted(part, name, value) for part in node.args))
-
-
-def _solve_linear(node: Node, name: str) -> tuple[Node, bool] | None:
+def solve_linear(node: Node, name: str) -> tuple[Node, bool] | None:
     """Return (root, whether the slope is positive) of a linear function of `name`, or None where it is not linear."""
     one, two = Node("num", (), 1), Node("num", (), 2)
-    at = [_substituted(node, name, value) for value in (ZERO, one, two)]
+    at = [substituted(node, name, value) for value in (ZERO, one, two)]
     slope = Node("add", (at[1], Node("neg", (at[0],))))
     second = Node("add", (at[2], Node("neg", (at[1],))))
     if not equal_expressions(slope, second, Trail()):
         return None
-    far = _substituted(node, name, Node("num", (), -7))
+    far = substituted(node, name, Node("num", (), -7))
     predicted = Node("add", (at[0], Node("neg", (Node("mul", (Node("num", (), 7), slope)),))))
     if not equal_expressions(far, predicted, Trail()):
         return None

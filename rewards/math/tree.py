@@ -3,8 +3,9 @@
 A node is an operator, its arguments and a value. Expressions: `num` (Fraction), `dec` (Fraction, significant digits),
 `sym`, `const` (pi, e, i, inf), `add`, `mul`, `div`, `neg`, `pow`, `root` (base, index), `fn`, `call`, `fact`, `sum`,
 `prod`, `pm`/`mp` (one or two arguments), `deg`, `pct`, `unit` (value: the unit as written). Objects: `seq` (value: its two
-brackets), `set`, `list` (value: ",", "and", "or"), `build` (set builder), `rel` (value: its operators), `union`, `inter`,
-`minus`, `not`, `mat` (value: columns), `ratio`, `text`.
+brackets), `set`, `list` (value: ",", "and", "or"), `build` (set builder; value: its domain), `rel` (value: its operators),
+`union`, `inter`, `minus`, `not`, `mat` (value: columns), `cases` (rows of a value and a condition), `is` (a name;
+value: the words said of it), `ratio`, `bound` (a formula; value: the names bound in it and what they range over).
 """
 
 from fractions import Fraction
@@ -41,6 +42,7 @@ ZERO, ONE, TWO = number(0), number(1), number(2)
 PI, EULER, IMAGINARY, INFINITY = (Node("const", (), name) for name in ("pi", "e", "i", "inf"))
 REALS = Node("sym", (), "\\reals")
 EMPTY = Node("set")
+OTHERWISE = Node("sym", (), "otherwise")
 
 
 def symbols(node: Node) -> frozenset[str]:
@@ -48,9 +50,23 @@ def symbols(node: Node) -> frozenset[str]:
     if node.op == "sym":
         return frozenset((node.value,))
     names: frozenset[str] = frozenset().union(*(symbols(part) for part in node.args)) if node.args else frozenset()
-    if node.op in ("sum", "prod", "build"):
-        return names - {node.args[0].value}
-    return names
+    return names - binds(node)
+
+
+def binds(node: Node) -> frozenset[str]:
+    """Return the names that `node` binds: the index of a sum, the variables of a set builder."""
+    if node.op in ("sum", "prod"):
+        return frozenset((node.args[0].value,))
+    return symbols(node.args[0]) if node.op == "build" else frozenset()
+
+
+def substituted(node: Node, name: str, value: Node) -> Node:
+    """Return `node` with every free symbol `name` replaced by `value`."""
+    if name in binds(node):
+        return node
+    if node.op == "sym":
+        return value if node.value == name else node
+    return node._replace(args=tuple(substituted(part, name, value) for part in node.args))
 
 
 def contains(node: Node, *ops: str) -> bool:

@@ -31,6 +31,8 @@ for _prefix, _long, _power in (("k", "kilo", 3), ("", "", 0), ("d", "deci", -1),
     _define("current", _ten, f"{_prefix}A {_long}ampere {_long}amperes {_long}amps")
     _define("frequency", _ten, f"{_prefix}Hz {_long}hertz")
     _define("pressure", _ten, f"{_prefix}Pa {_long}pascal {_long}pascals")
+    _define("amount", _ten, f"{_prefix}mol {_prefix}mols {_long}mole {_long}moles")
+    _define("resistance", _ten, f"{_prefix}Ω {_prefix}ohm {_prefix}ohms {_long}ohm {_long}ohms")
     if _power <= 0:
         _define("time", _ten, f"{_prefix}s {_long}second {_long}seconds")
 _define("time", 1, "sec secs")
@@ -67,8 +69,7 @@ _define("speed", _INCH * 63360 / 3600, "mph")
 _define("speed", _F(1000, 3600), "kph kmh kmph")
 _define("pressure", 101325, "atm")
 _define("pressure", 100000, "bar bars")
-_define("amount", 1, "mol mols mole moles")
-_define("resistance", 1, "ohm ohms")
+_define("resistance", 10**6, "MΩ Mohm Mohms megaohm megaohms megohm megohms")
 _define("energy", _F("1.602176634e-19"), "eV")
 _define("energy", _F("4.184"), "cal calorie calories")
 _define("energy", _F("4184"), "kcal")
@@ -94,7 +95,8 @@ WORDS = frozenset(name for name in _BASE if len(name) > 1) | {
 }
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _SUFFIXES = {"squared": 2, "cubed": 3}
-_PIECE = re.compile(r"([A-Za-zμ$€£¥¢₹]+)(?:\s*\^?\s*\{?\s*([-+]?\d)\s*\}?)?|(/)|(\()|(\))", re.ASCII)
+_OHMS = re.compile(r"(?:\b([kMm])\s*)?\\Omega(?![A-Za-z])")
+_PIECE = re.compile(r"([A-Za-zμΩ$€£¥¢₹]+)(?:\s*\^?\s*\{?\s*([-+]?\d)\s*\}?)?|(/)|(\()|(\))", re.ASCII)
 _FILLER = frozenset(
     ["of", "the", "a", "an", "in", "about", "exactly", "total", "distinct", "different", "possible", "such", "all"]
 )
@@ -112,6 +114,7 @@ Measure = tuple[tuple[tuple[str, int], ...], Fraction]
 def measure(phrase: str) -> Measure | None:
     """Return (sorted dimensions with exponents, factor to the base unit), or None for a phrase that is no unit."""
     phrase = phrase.replace("\u03bc", "μ").replace("\\mu", "μ").replace("\\cdot", " ").replace("*", " ").replace(".", " ")
+    phrase = _OHMS.sub(lambda match: f"{match[1] or ''}Ω", phrase)
     dimensions: dict[str, int] = {}
     factor, sign, pending = Fraction(1), 1, 1
     last: tuple[str, Fraction] | None = None

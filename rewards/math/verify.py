@@ -10,8 +10,8 @@ from functools import lru_cache
 
 from problems.types import Problem
 from rewards.math.clean import clean
-from rewards.math.compare import equal
 from rewards.math.expressions import Trail
+from rewards.math.families import same
 from rewards.math.parser import parse
 from rewards.math.reading import box_answer, committed_answers
 from rewards.math.tree import Node, UnreadableError
@@ -132,7 +132,7 @@ def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status
     if prompt and _echoes(prompt, answer, gold):
         return "wrong", "repeats the question"
     try:
-        if equal(left, right, trail):
+        if same(left, right, trail):
             return "correct", trail.rule
     except RecursionError:
         return "timeout", "nested too deep to compare"

@@ -221,5 +221,7 @@ NO_PRODUCT = frozenset(
         "false",
     ]
 )
+CASE_WORDS = frozenset(("if", "for", "when", "whenever", "where"))
+OTHERWISE_WORDS = frozenset(("otherwise", "else", "elsewhere"))
 ROUGHLY = re.compile(r"\(?\s*(?:approximately|approx\.?|exactly)\s*\)?")
 PACKED = re.compile(r"(sin|cos|tan|cot|sec|csc|ln|log|sqrt|exp|pi)([a-z]{1,2})?$")

@@ -61,6 +61,16 @@ def letters(text: str) -> tuple[str, ...] | None:
 _NEGATION = re.compile(r"\b(?:not|no|never|n't|neither|nor|or|maybe|perhaps|possibly)\b")
 
 
+_NAMES = re.compile(r"[A-Za-z]+(?: [A-Za-z]+){0,2}")
+
+
+def names(text: str) -> tuple[str, ...] | None:
+    """Return the items of a list of words ("Alice, Bob and Carol") in order of the alphabet, or None."""
+    parts = [" ".join(part.split()) for part in re.split(r",|\band\b|&", plain_words(text))]
+    parts = [words_key(part) for part in parts if part]
+    return tuple(sorted(parts)) if len(parts) > 1 and all(map(_NAMES.fullmatch, parts)) else None
+
+
 def same_words(gold: str, answer: str) -> bool:
     """Tell whether two texts say the same: equal words, or the gold's words with an explanation in front or behind."""
     left, right = words_key(gold), words_key(answer)
@@ -70,6 +80,8 @@ def same_words(gold: str, answer: str) -> bool:
         return True
     left, right = _SYNONYMS.get(left, left), _SYNONYMS.get(right, right)
     if left == right:
+        return True
+    if " and " in left and (listed := names(gold)) and listed == names(answer):  # without "and" the order may matter
         return True
     one, other = letters(gold), letters(answer)
     if one is not None or other is not None:
