@@ -35,8 +35,9 @@ examples
   reasonlab bench --toy --out /tmp/x         everything at toy size in a minute: does it run? (numbers mean nothing)
 
 Both sides get the same weights, prompts, sampling parameters, threads, number of completions and optimizer steps, and take
-turns in one process. A ratio is TRL's time over ours, of the medians; the lowest and highest pair stand beside it. Peak
-memory comes from one process a side and is counted without the libraries: TRL's over ours.
+turns, each in a process of its own that keeps the memory it frees. A ratio is TRL's time over ours, of the medians; the
+lowest and highest pair stand beside it. Peak memory comes from one more process a side, with the system's own ways, and is
+counted without the libraries: TRL's over ours.
 """
 
 

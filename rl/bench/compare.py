@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +29,8 @@ from rl.rundir import write_atomic
 from rl.runtime import LAUNCHER_VARIABLES
 from rl.types import Group
 
+# glibc gives large buffers back to the system at every free; faulting them in again took two thirds of TRL's time on (c)
+KEEP_MEMORY = {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1000000000000:glibc.malloc.hugetlb=1"}
 BENCHES = ("update", "sample", "step")
 Pairs = list[tuple[Timed, Timed]]
 Say = Callable[[str], None]
@@ -102,6 +104,7 @@ def result(bench: str, work: Work, pairs: Pairs, part: str, memory: dict[str, di
             "prompt_tokens": work.prompt_tokens,
             "max_completion_tokens": work.max_tokens,
             "warm_up": work.warm_up,
+            "environment": KEEP_MEMORY,
         },
         "machine": machine(),
         "versions": {name: version(name) for name in ("torch", "transformers", "trl", "deepspeed")},
@@ -121,7 +124,16 @@ def machine() -> dict[str, Any]:
 class Remote:
     """A side in a process of its own, see child.py. Use as a context manager."""
 
-    def __init__(self, session: Session, name: str, bench: str, work: Work, model: Path, rollouts: Path):
+    def __init__(
+        self,
+        session: Session,
+        name: str,
+        bench: str,
+        work: Work,
+        model: Path,
+        rollouts: Path,
+        environment: Mapping[str, str] | None = None,
+    ):
         self.name, self.work = name, work
         command = [sys.executable, "-m", "rl.bench.child", name, bench, work.name, str(model), str(rollouts)]
         command += [str(session.threads or 0), *(["toy"] if session.is_toy else [])]
@@ -135,7 +147,7 @@ class Remote:
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
-            env={**inherited, "PYTHONPATH": paths},
+            env={**(environment or {}), **inherited, "PYTHONPATH": paths},
         )
 
     def __enter__(self) -> "Remote":
@@ -200,8 +212,8 @@ def compare(session: Session, benches: Sequence[str], work: Work, model: Path) -
         if bench == "sample" and "step" in benches:
             continue
         with (
-            Remote(session, "ours", bench, work, model, rollouts) as ours,
-            Remote(session, "trl", bench, work, model, rollouts) as theirs,
+            Remote(session, "ours", bench, work, model, rollouts, KEEP_MEMORY) as ours,
+            Remote(session, "trl", bench, work, model, rollouts, KEEP_MEMORY) as theirs,
         ):
             runs[bench] = (take_turns(ours, theirs, bench, work.warm_up, session.repetitions, session.say), "seconds")
     if "step" in runs and "sample" in benches:
