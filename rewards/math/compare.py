@@ -6,22 +6,23 @@ where the type of the gold decides: a one-valued gold is never met by a list, an
 
 import re
 from fractions import Fraction
-from functools import lru_cache
 
-from rewards.math import units
-from rewards.math.evaluate import PRIMES, Complex, Exact, NotRationalError, Numeric, UndefinedError, points, rational
-from rewards.math.expressions import Trail, equal_expressions, without_degrees
+from rewards.math.evaluate import PRIMES, Complex, Exact, NotRationalError, Numeric, UndefinedError, points
+from rewards.math.expressions import Trail, equal_expressions
+from rewards.math.matrices import as_matrix, matrix_value
+from rewards.math.quantities import same_quantities
 from rewards.math.realsets import listed, real_set, same_sets, solve_linear
 from rewards.math.tree import (
+    OBJECTS,
     ONE,
     OTHERWISE,
     REALS,
+    SETS,
     ZERO,
     Node,
     TooBigError,
     binds,
     contains,
-    replaced,
     substituted,
     symbols,
 )
@@ -30,8 +31,6 @@ from rewards.math.vectors import as_vectors
 MAX_ITEMS = 200
 MAX_ROWS = 20
 MAX_DENOMINATORS = 4
-_STRICT_SETS = ("union", "inter", "minus", "build")
-_OBJECTS = (*_STRICT_SETS, "seq", "set", "list", "mat", "rel", "time", "ratio", "or", "and", "not", "cases")
 _MANY = ("set", "list", "rel", "or", "and", "not")  # compared part by part
 _ROOT = re.compile(r"[xztr]_\d")  # x_1 and x_2 are the roots of one equation, in no order
 _WORD = re.compile(r"[a-z]{2,}")
@@ -181,7 +180,7 @@ def equal(gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
         trail.rule = "exact rationals"
         return False
     gold, answer = stripped(spread(gold)), stripped(spread(answer))
-    gold, answer = _point(_matrix_value(gold)), _point(_matrix_value(answer))
+    gold, answer = _point(matrix_value(gold)), _point(matrix_value(answer))
     if gold.op not in _MANY and answer.op not in _MANY:
         gold, answer = as_vectors(gold, answer)
     if gold == answer:
@@ -196,9 +195,9 @@ def equal(gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
         return _relations(gold, answer, trail)
     if _set_like(gold) or _set_like(answer):
         return _real_sets(gold, answer, trail)
-    if gold.op in _OBJECTS or answer.op in _OBJECTS:
+    if gold.op in OBJECTS or answer.op in OBJECTS:
         return _objects(gold, answer, trail)
-    return _quantities(gold, answer, trail, strict)
+    return same_quantities(gold, answer, trail, strict)
 
 
 def _point(node: Node) -> Node:
@@ -216,7 +215,7 @@ def _point(node: Node) -> Node:
 
 
 def _set_like(node: Node) -> bool:
-    return node.op in _STRICT_SETS or node == REALS or (node.op == "seq" and node.value in ("(]", "[)") and len(node.args) == 2)
+    return node.op in SETS or node == REALS or (node.op == "seq" and node.value in ("(]", "[)") and len(node.args) == 2)
 
 
 def _by_name(gold: Node, answer: Node, trail: Trail) -> bool | None:
@@ -352,7 +351,7 @@ def _same_relation(gold: Node, answer: Node, trail: Trail) -> bool:
         return True
     if left_ops != right_ops or len(left) != 2 or left_ops[0] not in ("=", "<", "<=", "!="):
         return False
-    if any(part.op in _OBJECTS for part in (*left, *right)):
+    if any(part.op in OBJECTS for part in (*left, *right)):
         return False
     trail.rule = "one relation is a multiple of the other"
     one = Node("add", (left[0], Node("neg", (left[1],))))
@@ -527,7 +526,7 @@ def _distinct(items: tuple[Node, ...]) -> list[Node]:
 
 
 def _objects(gold: Node, answer: Node, trail: Trail) -> bool:
-    gold, answer = _as_matrix(gold), _as_matrix(answer)
+    gold, answer = as_matrix(gold), as_matrix(answer)
     kinds = (gold.op, answer.op)
     trail.rule = f"{gold.op} against {answer.op}"
     if len(gold.args) > MAX_ITEMS or len(answer.args) > MAX_ITEMS:
@@ -561,12 +560,12 @@ def _objects(gold: Node, answer: Node, trail: Trail) -> bool:
     if "mat" in kinds:
         return _matrices(gold, answer, trail)
     for one, other, first in ((gold, answer, True), (answer, gold, False)):
-        plain = other.op not in _OBJECTS or (one.op == "set" and other.op == "seq" and other.value in ("()", "<>"))
+        plain = other.op not in OBJECTS or (one.op == "set" and other.op == "seq" and other.value in ("()", "<>"))
         if one.op in ("set", "seq") and len(one.args) == 1 and plain and one.value in (None, "[]"):
             return equal(one.args[0], other, trail) if first else equal(other, one.args[0], trail)
-    if answer.op == "list" and answer.value == "or" and gold.op not in _OBJECTS:  # one value in several forms
+    if answer.op == "list" and answer.value == "or" and gold.op not in OBJECTS:  # one value in several forms
         trail.rule = "alternatives"
-        return all(item.op not in _OBJECTS and equal(gold, item, Trail(), strict=True) for item in answer.args)
+        return all(item.op not in OBJECTS and equal(gold, item, Trail(), strict=True) for item in answer.args)
     left, right = real_set(gold, True), real_set(answer, True)
     if left is not None and right is not None and kinds not in (("seq", "set"), ("set", "seq")):
         return same_sets(left, right)
@@ -593,6 +592,8 @@ def _sequences(gold: Node, answer: Node, trail: Trail) -> bool:
 def _cases(gold: Node, answer: Node, trail: Trail) -> bool:
     """Tell whether two definitions by cases have the same rows in any order; "otherwise" is what the other rows leave."""
     trail.rule = "case by case"
+    if len(gold.args) > MAX_ROWS or len(answer.args) > MAX_ROWS:
+        return False
     rest = _rows(answer)
     for value, condition in _rows(gold):
         for index, (other, other_condition) in enumerate(rest):
@@ -609,83 +610,12 @@ def _rows(node: Node) -> list[tuple[Node, Node]]:
     for row in node.args:
         if row.args[1] != OTHERWISE:
             left = Node("minus", (left, row.args[1]))
-    return [(row.args[0], left if row.args[1] == OTHERWISE else row.args[1]) for row in node.args[:MAX_ROWS]]
+    return [(row.args[0], left if row.args[1] == OTHERWISE else row.args[1]) for row in node.args]
 
 
 def _same_condition(one: Node, other: Node) -> bool:
     left, right = real_set(one, True), real_set(other, True)
     return same_sets(left, right) if left and right else equal(one, other, Trail(), strict=True)
-
-
-MAX_ENTRIES = 100
-
-
-def _matrix_value(node: Node) -> Node:
-    """Carry out sums, multiples and products of small matrices."""
-    if node.op not in ("add", "neg", "mul", "div", "pow") or not any(contains(part, "mat") for part in node.args):
-        return node
-    args = [_matrix_value(part) for part in node.args]
-    if any((part.op in _OBJECTS and part.op != "mat") or len(part.args) > MAX_ENTRIES for part in args):
-        return node
-    first = args[0]
-    if node.op == "neg":
-        return first._replace(args=tuple(Node("neg", (cell,)) for cell in first.args)) if first.op == "mat" else node
-    if node.op == "add":
-        if any(part.op != "mat" or (part.value, len(part.args)) != (first.value, len(first.args)) for part in args):
-            return node
-        cells = zip(*(part.args for part in args), strict=True)
-        return first._replace(args=tuple(Node("add", cell) for cell in cells))
-    other = args[1]
-    if node.op == "pow":
-        return _matrix_power(first, other) or node
-    if first.op == "mat" and other.op == "mat" and node.op == "mul":
-        return _matrix_product(first, other) or node
-    if first.op == "mat":
-        return first._replace(args=tuple(Node(node.op, (cell, other)) for cell in first.args))
-    return other._replace(args=tuple(Node("mul", (first, cell)) for cell in other.args)) if node.op == "mul" else node
-
-
-def _matrix_product(one: Node, other: Node) -> Node | None:
-    inner, width = one.value, other.value
-    if len(other.args) != inner * width:
-        return None
-    cells = []
-    for row in range(len(one.args) // inner):
-        for column in range(width):
-            terms = [Node("mul", (one.args[row * inner + k], other.args[k * width + column])) for k in range(inner)]
-            cells.append(terms[0] if inner == 1 else Node("add", tuple(terms)))
-    return Node("mat", tuple(cells), width)
-
-
-@lru_cache(maxsize=256)
-def _matrix_power(matrix: Node, exponent: Node) -> Node | None:
-    """Return a small positive power of a small square matrix of rationals."""
-    if matrix.op != "mat" or not matrix.value**2 == len(matrix.args) <= 16 or exponent.value not in range(1, 33):
-        return None
-    power = matrix
-    try:
-        for _ in range(int(exponent.value) - 1):
-            product = _matrix_product(power, matrix)
-            if product is None:
-                return None
-            power = product._replace(args=tuple(Node("num", (), rational(cell)) for cell in product.args))
-    except ArithmeticError:
-        return None
-    return power
-
-
-def _as_matrix(node: Node) -> Node:
-    """Read [[1, 2], [3, 4]] as a matrix, and brackets around an array as its own."""
-    if node.op == "seq" and len(node.args) == 1 and node.args[0].op == "mat":
-        return node.args[0]
-    rows = node.args if node.op == "seq" and node.value == "[]" else ()
-    if (
-        len(rows) > 1
-        and all(row.op == "seq" and row.value == "[]" for row in rows)
-        and len({len(row.args) for row in rows}) == 1
-    ):
-        return Node("mat", tuple(cell for row in rows for cell in row.args), len(rows[0].args))
-    return node
 
 
 def _matrices(gold: Node, answer: Node, trail: Trail) -> bool:
@@ -695,7 +625,7 @@ def _matrices(gold: Node, answer: Node, trail: Trail) -> bool:
     matrix, other = (gold, answer) if gold.op == "mat" else (answer, gold)
     if other.op == "seq" and (matrix.value == 1 or matrix.value == len(matrix.args)) and other.value in ("()", "<>", "[]"):
         return _in_order(gold, answer, trail)
-    if len(matrix.args) == 1 and other.op not in _OBJECTS:
+    if len(matrix.args) == 1 and other.op not in OBJECTS:
         return equal(gold.args[0], answer, trail) if gold is matrix else equal(gold, answer.args[0], trail)
     return False
 
@@ -704,159 +634,9 @@ def _ratios(gold: Node, answer: Node, trail: Trail) -> bool:
     trail.rule = "ratios"
     left = gold.args if gold.op == "ratio" else (gold, ONE)
     right = answer.args if answer.op == "ratio" else (answer, ONE)
-    if len(left) != len(right) or any(part.op in _OBJECTS for part in (*left, *right)):
+    if len(left) != len(right) or any(part.op in OBJECTS for part in (*left, *right)):
         return False
     return all(
         equal_expressions(Node("mul", (left[0], b)), Node("mul", (right[0], a)), trail)
         for a, b in zip(left[1:], right[1:], strict=True)
     )
-
-
-# -- quantities
-
-
-def quantity(node: Node) -> tuple[Node, str | None]:
-    """Return (value, unit phrase or None); `5 ft 3 in` is turned into the first unit.
-
-    A unit in front of a name stays where it is: in `10 cm x` it is no unit of the whole.
-    """
-    if node.op == "unit":
-        inner, unit = quantity(node.args[0])
-        return inner, _side_by_side(unit, node.value) if unit and unit not in "$€£¥" else node.value
-    if node.op == "neg":
-        inner, unit = quantity(node.args[0])
-        return Node("neg", (inner,)), unit
-    if node.op in ("mul", "div"):
-        (one, unit), (other, second) = (quantity(part) for part in node.args)
-        lost = unit and unit not in "$€£¥" and (symbols(other) or units.measure(unit) is None)
-        if (unit or second) is None or lost or (second and _quotient(second)):
-            return node, None
-        phrase = f"{unit or ''} / {second}" if second and node.op == "div" else _side_by_side(unit or "", second or "")
-        return node._replace(args=(one, other)), phrase.strip()
-    if node.op == "pow" and node.args[1].op == "num" and node.args[1].value in range(2, 7):
-        inner, unit = quantity(node.args[0])
-        if unit is None or _quotient(unit):
-            return node, None
-        return Node("pow", (inner, node.args[1])), " ".join([unit] * int(node.args[1].value))
-    if node.op == "add":
-        parts = [quantity(part) for part in node.args]
-        first, last = parts[0][1], parts[-1][1]
-        if last is not None and all(unit is None for _, unit in parts[:-1]):  # 2 + 3 sqrt(3) cm
-            return node._replace(args=tuple(value for value, _ in parts)), last
-        if first is None or any(unit is None for _, unit in parts):
-            return node, None
-        terms = []
-        for value, unit in parts:
-            factor = units.ratio(first, unit or "")
-            if factor is None:
-                return node, None
-            terms.append(Node("mul", (Node("num", (), factor), value)))
-        return Node("add", tuple(terms)), first
-    return node, None
-
-
-def _quotient(unit: str) -> bool:
-    return "/" in unit or " per " in unit
-
-
-def _side_by_side(one: str, other: str) -> str:
-    """Return a product of units with the quotient last: everything behind a slash is divided by."""
-    return " ".join(sorted((one, other), key=_quotient)).strip()
-
-
-def _kept_units(node: Node) -> Node:
-    """Return `node` with the units that belong to a part of it as names, so that none is lost."""
-    args = tuple(_kept_units(part) for part in node.args)
-    return Node("mul", (*args, Node("sym", (), f"unit {node.value}"))) if node.op == "unit" else node._replace(args=args)
-
-
-def _short_unit(node: Node) -> tuple[Node, str] | None:
-    """Read `10 m` or `3 m/s` as a quantity: a number times single letters that are units."""
-    names = symbols(node)
-    if (
-        not names
-        or not names <= (units.SHORT | {"k"} if "\\Omega" in names else units.SHORT)
-        or node.op not in ("mul", "div")
-        or contains(node, "add", "fn", "call")
-    ):
-        return None
-    value: Node = node
-    phrase: list[str] = []
-    while value.op in ("mul", "div"):
-        part = value.args[1]
-        power = ""
-        if part.op == "pow" and part.args[0].op == "sym" and part.args[1].op == "num":
-            power, part = f"^{part.args[1].value}", part.args[0]
-        if part.op != "sym":
-            return None
-        phrase.insert(0, ("/ " if value.op == "div" else "") + part.value + power)
-        value = value.args[0]
-        if not symbols(value):
-            return value, " ".join(phrase)
-    return None
-
-
-def _equal_names(left: Node, right: Node, trail: Trail) -> bool:
-    """Compare expressions; capitals side by side (GM) are one name first, then a product, never where they are all there is."""
-    if equal_expressions(left, right, trail):
-        return True
-    if left.op == "sym" or right.op == "sym":
-        return False
-    apart = _split_capitals(left), _split_capitals(right)
-    return apart != (left, right) and equal_expressions(*apart, trail)
-
-
-def _split_capitals(node: Node) -> Node:
-    if node.op == "sym" and len(node.value) > 1 and node.value.isalpha() and node.value.isupper():
-        whole = Node("sym", (), node.value[0])
-        for letter in node.value[1:]:
-            whole = Node("mul", (whole, Node("sym", (), letter)))
-        return whole
-    return node._replace(args=tuple(_split_capitals(part) for part in node.args)) if node.args else node
-
-
-def _kelvin(value: Node, scale: tuple[Fraction, Fraction]) -> Node:
-    return Node("add", (Node("mul", (Node("num", (), scale[0]), value)), Node("num", (), scale[1])))
-
-
-def _quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> bool:
-    (left, left_unit), (right, right_unit) = quantity(gold), quantity(answer)
-    if left_unit is None is right_unit and symbols(left) and symbols(right) and equal_expressions(left, right, trail):
-        return True
-    short_left = _short_unit(left) if left_unit is None else None
-    short_right = _short_unit(right) if right_unit is None else None
-    if short_left and (short_right or not symbols(right)):
-        left, left_unit = short_left
-    if short_right and (short_left or not symbols(left)):
-        right, right_unit = short_right
-    if strict and (left_unit is None) != (right_unit is None):
-        return False
-    if left_unit is not None and right_unit is not None:
-        scales = units.temperature(left_unit), units.temperature(right_unit)
-        if scales[0] and scales[1] and scales[0] != scales[1]:
-            left, right = (_kelvin(value, scale) for value, scale in ((left, scales[0]), (right, scales[1])))
-            right_unit = left_unit
-        factor = units.ratio(left_unit, right_unit)
-        if factor is None:
-            trail.rule = f"units conflict: {left_unit} and {right_unit}"
-            return False
-        if factor != 1:
-            right = Node("mul", (Node("num", (), factor), right))
-    left, right = _kept_units(left), _kept_units(right)
-    if _equal_names(left, right, trail):
-        if left_unit is not None and right_unit is not None:
-            trail.rule += ", units agree"
-        return True
-    if strict:
-        return False
-    bare_left, bare_right = without_degrees(left), without_degrees(right)
-    other_unit = right_unit if bare_left != left else left_unit
-    if (bare_left != left) != (bare_right != right) and other_unit is None and equal_expressions(bare_left, bare_right, trail):
-        trail.rule = "degree sign on one side only"
-        return True
-    if trail.percent:
-        plain_left, plain_right = replaced(left, "pct"), replaced(right, "pct")
-        if (plain_left != left) != (plain_right != right) and equal_expressions(plain_left, plain_right, trail):
-            trail.rule = "the question asks for a percentage"
-            return True
-    return False

@@ -11,6 +11,8 @@ value: the words said of it), `ratio`, `bound` (a formula; value: the names boun
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+SETS = ("union", "inter", "minus", "build")
+OBJECTS = (*SETS, "seq", "set", "list", "mat", "rel", "time", "ratio", "or", "and", "not", "cases")  # what is no expression
 MAX_CHARACTERS = 4000
 MAX_TOKENS = 1500
 MAX_DEPTH = 60
