@@ -29,7 +29,7 @@ from rl.rundir import write_atomic
 from rl.runtime import LAUNCHER_VARIABLES
 from rl.types import Group
 
-# glibc gives large buffers back to the system at every free; faulting them in again took two thirds of TRL's time on (c)
+# glibc gives large buffers back to the system at every free; faulting them in again took half of TRL's time on (c) or more
 KEEP_MEMORY = {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1000000000000:glibc.malloc.hugetlb=1"}
 BENCHES = ("update", "sample", "step")
 Pairs = list[tuple[Timed, Timed]]
