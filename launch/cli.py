@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Sequence
 
+from bench.command import bench_command
+from launch.demo import demo_command
 from rewards.code.doctor import doctor_command
-from rl.arguments import (
-    bench_command,
+from rl.settings.arguments import (
     eval_command,
     export_command,
     grade_command,
@@ -13,7 +14,6 @@ from rl.arguments import (
     sft_command,
     train_command,
 )
-from rl.demo import demo_command
 
 COMMANDS = {
     "demo": (demo_command, "the whole story on two CPU cores: imitate, practise, compare (about ten minutes)"),

@@ -5,12 +5,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from problems import arithmetic, chain, countdown
-from problems.code import CodeConfig, load_code
-from problems.hub import Gsm8kConfig, JsonlConfig, load_gsm8k, load_jsonl
+from problems.domains import arithmetic, chain, countdown
 from problems.mixture import Mixture
 from problems.procedural import ProceduralSource
 from problems.seeding import derive_rng, derive_seed
+from problems.sets.code import CodeConfig, load_code
+from problems.sets.hub import Gsm8kConfig, JsonlConfig, load_gsm8k, load_jsonl
 from problems.types import STYLES, Domain, Problem, ProblemError, ProblemSource, boxed, thinking
 
 DOMAINS: dict[str, Domain] = {d.name: d for d in (chain.DOMAIN, arithmetic.DOMAIN, countdown.DOMAIN)}

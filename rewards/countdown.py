@@ -5,7 +5,7 @@ from collections import Counter
 from fractions import Fraction
 
 from problems.types import Problem
-from rewards.extract import final_answer
+from rewards.answer import final_answer
 from rewards.types import Status, Verdict
 
 MAX_CHARACTERS = 400

@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 
 from problems.types import Problem
-from rewards.extract import final_answer
+from rewards.answer import final_answer
 from rewards.types import Status, Verdict
 
 MAX_DIGITS = 200

@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 from problems.types import Problem
+from rewards.code.judging.verifier import time_limit
 from rewards.code.settings import SandboxSettings
-from rewards.code.verifier import time_limit
 from rewards.types import Verdict
 
 Item = tuple[Problem, str]

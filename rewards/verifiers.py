@@ -4,9 +4,9 @@ import time
 from dataclasses import replace
 
 from problems.types import Problem
-from rewards.code.verifier import verify_code
+from rewards.answer import final_answer
+from rewards.code.judging.verifier import verify_code
 from rewards.countdown import verify_countdown
-from rewards.extract import final_answer
 from rewards.math.verify import verify_math
 from rewards.numbers import verify_number
 from rewards.types import Verdict, Verifier

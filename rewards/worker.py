@@ -12,8 +12,8 @@ import sys
 from dataclasses import asdict
 
 from problems.types import Problem
+from rewards.code.judging.verifier import configure
 from rewards.code.settings import SandboxSettings
-from rewards.code.verifier import configure
 from rewards.verifiers import verify
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 
 from problems.types import ProblemSource
-from rl.config import RunConfig
-from rl.engine import Engine
 from rl.rollout import RolloutWorker, Round, first_problems, gather_shares, share
 from rl.runtime import device
+from rl.settings.schema import RunConfig
 from rl.types import Rollout
+from rl.update.engine import Engine
 
 _FILE = "ahead.pickle"
 

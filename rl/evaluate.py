@@ -13,23 +13,23 @@ from typing import Any
 from rich.table import Table
 
 from problems.catalog import build_source
-from problems.hub import FiniteSource
 from problems.seeding import content_hash, derive_seed
+from problems.sets.hub import FiniteSource
 from problems.types import Problem
 from rewards.numbers import parse_rational
 from rewards.pool import VerifierPool
-from rl.config import EvalConfig
-from rl.policy import load_model, load_tokenizer, stop_token_ids
-from rl.prompts import template_hash
+from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
+from rl.policy.prompts import template_hash
 from rl.rollout import RolloutWorker, gather_shares, share
-from rl.rundir import RunDirectory, plain, write_atomic
 from rl.runtime import device, init_distributed, quiet_libraries, rank, set_threads, world_size
-from rl.sampler import Sampler
-from rl.settings import Loaded, describe
+from rl.sampling.sampler import Sampler
+from rl.settings.loading import Loaded, describe
+from rl.settings.schema import EvalConfig
 from rl.stats import Estimate, estimate, majority_at_k, mean, pass_at_k
-from rl.tracking import Tracker
+from rl.tracking.run_directory import RunDirectory, plain, write_atomic
+from rl.tracking.tracker import Tracker
+from rl.tracking.view import StepView
 from rl.types import Rollout
-from rl.view import StepView
 
 _AT_ONCE = 64  # problems sampled together on one rank, so that progress can be shown
 
@@ -255,7 +255,7 @@ def results_table(results: dict[str, Any]) -> Table:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `deepspeed --module rl.evaluate`."""
-    from rl.arguments import eval_command
+    from rl.settings.arguments import eval_command
 
     return eval_command(sys.argv[1:] if argv is None else list(argv))
 

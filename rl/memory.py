@@ -14,12 +14,12 @@ import torch
 
 from problems.errors import LabError
 from problems.seeding import derive_seed
-from rl.config import RunConfig
-from rl.engine import Engine, Reference
 from rl.runtime import device, world_size
-from rl.scoring import made_row
+from rl.settings.schema import RunConfig
 from rl.types import Batch, Row
-from rl.update import accumulate_gradients
+from rl.update.engine import Engine, Reference
+from rl.update.recompute import made_row
+from rl.update.step import accumulate_gradients
 
 _SETTINGS = (
     "lower train.micro_batch_tokens (activations) or sampling.max_rows (the sampler's "

@@ -12,15 +12,15 @@ from typing import Any
 
 from problems.errors import LabError
 from problems.types import Problem, ProblemSource
-from rewards.extract import reasoning_text
+from rewards.answer import reasoning_text
 from rewards.pool import VerifierPool, collect
 from rewards.shaping import RewardConfig, shape
 from rewards.types import Verdict
 from rl.advantages import ADVANTAGES
-from rl.config import AlgorithmSettings, PromptSettings, SamplingSettings
-from rl.prompts import render
+from rl.policy.prompts import render
 from rl.runtime import all_gather, rank, world_size
-from rl.sampler import Sample, Sampler, SampleRequest, drawing
+from rl.sampling.sampler import Sample, Sampler, SampleRequest, drawing
+from rl.settings.schema import AlgorithmSettings, PromptSettings, SamplingSettings
 from rl.stats import mean
 from rl.types import Completion, Group, Rollout
 

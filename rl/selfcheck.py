@@ -20,13 +20,13 @@ from torch import nn
 
 from problems.errors import LabError
 from problems.seeding import derive_seed
-from rl.config import AlgorithmSettings, RunConfig
-from rl.engine import Engine
 from rl.runtime import all_gather, device, rank, world_size
-from rl.sampler import Sample, Sampler, SampleRequest
-from rl.scoring import completion_logprobs, made_row
+from rl.sampling.sampler import Sample, Sampler, SampleRequest
+from rl.settings.schema import AlgorithmSettings, RunConfig
 from rl.types import Batch, IntArray, Row
-from rl.update import accumulate_gradients
+from rl.update.engine import Engine
+from rl.update.recompute import completion_logprobs, made_row
+from rl.update.step import accumulate_gradients
 
 _ROWS_A_RANK = 4
 _LONGEST = 14

@@ -17,15 +17,15 @@ from transformers import PrinterCallback, ProgressCallback
 from problems.catalog import build_source, solve
 from problems.seeding import derive_rng, derive_seed
 from problems.types import STYLES, ProblemError
-from rl.config import ModelSettings, SftConfig
-from rl.policy import check_model_path, load_model, load_tokenizer, lora_config, save_policy
-from rl.prompts import render
-from rl.rundir import RunDirectory
+from rl.policy.opening import check_model_path, load_model, load_tokenizer, lora_config, save_policy
+from rl.policy.prompts import render
+from rl.policy.tiny import make_tiny_model
 from rl.runtime import quiet_libraries, rank, set_threads
-from rl.settings import Loaded, describe
-from rl.tiny import make_tiny_model
-from rl.tracking import Tracker
-from rl.view import StepView
+from rl.settings.loading import Loaded, describe
+from rl.settings.schema import ModelSettings, SftConfig
+from rl.tracking.run_directory import RunDirectory
+from rl.tracking.tracker import Tracker
+from rl.tracking.view import StepView
 
 IGNORED = -100  # label of tokens outside the loss
 Example = tuple[list[int], list[int]]  # prompt ids, completion ids
@@ -162,7 +162,7 @@ def train_sft(config: SftConfig, run: RunDirectory, show: Callable[[int, Mapping
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `deepspeed --module rl.sft`."""
-    from rl.arguments import sft_command
+    from rl.settings.arguments import sft_command
 
     return sft_command(sys.argv[1:] if argv is None else list(argv))
 

@@ -25,28 +25,28 @@ from problems.errors import LabError
 from problems.seeding import derive_seed
 from problems.types import ProblemSource
 from rewards.pool import VerifierPool
-from rl import checkpoint
 from rl.ahead import Ahead
-from rl.batch import make_batch
-from rl.config import RunConfig, check_world
-from rl.engine import Engine, Reference
 from rl.evaluate import accuracy, sample_all
 from rl.memory import naming_settings, peak_memory_gb, probe_memory
-from rl.metrics import num_tokens, over_updates, rollout_metrics
-from rl.policy import load_model, load_tokenizer, save_policy, stop_token_ids
-from rl.prompts import render
+from rl.policy.opening import load_model, load_tokenizer, save_policy, stop_token_ids
+from rl.policy.prompts import render
 from rl.rollout import Drawn, RolloutWorker, draw_groups
-from rl.rundir import RunDirectory, RunDirectoryError, write_atomic
 from rl.runtime import LAUNCHER_VARIABLES, init_distributed, quiet_libraries, rank, set_threads, world_size
-from rl.sampler import Sampler
-from rl.scoring import charge_kl, with_old_logprobs
+from rl.sampling.sampler import Sampler
 from rl.selfcheck import self_check
-from rl.settings import Loaded, describe, parse_yaml
+from rl.settings.loading import Loaded, describe, parse_yaml
+from rl.settings.schema import RunConfig, check_world
 from rl.stats import mean
-from rl.tracking import Tracker
+from rl.tracking import checkpoint
+from rl.tracking.metrics import num_tokens, over_updates, rollout_metrics
+from rl.tracking.run_directory import RunDirectory, RunDirectoryError, write_atomic
+from rl.tracking.tracker import Tracker
+from rl.tracking.view import StepView
 from rl.types import Batch, Group, TrainState
-from rl.update import update_policy
-from rl.view import StepView
+from rl.update.batch import make_batch
+from rl.update.engine import Engine, Reference
+from rl.update.recompute import charge_kl, with_old_logprobs
+from rl.update.step import update_policy
 
 _PROMPTS_LOOKED_AT = 64
 
@@ -412,7 +412,7 @@ def _run(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `deepspeed --module rl.train`."""
-    from rl.arguments import train_command
+    from rl.settings.arguments import train_command
 
     return train_command(sys.argv[1:] if argv is None else list(argv))
 

@@ -5,13 +5,10 @@ import os
 os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 # property tests are the same on every machine: no clock decides, no chance, no memory of earlier runs
 settings.register_profile("lab", deadline=None, derandomize=True, database=None)
@@ -21,8 +18,8 @@ settings.load_profile("lab")
 @pytest.fixture(scope="session")
 def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a tiny model of random weights and its tokenizer."""
-    from rl.config import TinyModelConfig
-    from rl.tiny import make_tiny_model
+    from rl.policy.tiny import make_tiny_model
+    from rl.settings.schema import TinyModelConfig
 
     directory = tmp_path_factory.mktemp("models") / "random"
     make_tiny_model(TinyModelConfig(hidden_size=32, intermediate_size=64, layers=2, heads=2, max_positions=128), directory, 0)
@@ -32,8 +29,8 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def imitator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a model that writes well-formed answers to `chain` and is sometimes right: a minute's cold start."""
-    from rl.config import SftConfig
-    from rl.settings import load_config
+    from rl.settings.loading import load_config
+    from rl.settings.schema import SftConfig
     from rl.sft import run_sft
 
     home = tmp_path_factory.mktemp("imitator")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from support_pure import ROOT, run_python
 
-LAYERS = ("problems", "rewards", "rl", "launch")
+LAYERS = ("problems", "rewards", "rl", "bench", "launch")
 # these run programs for a living, inside the sandbox; the test below keeps them out of every process that judges
-SANDBOX_SIDE = {"rewards.code.guest", "rewards.code.tester", "rewards.code.host"}
+SANDBOX_SIDE = {"rewards.code.inside.guest", "rewards.code.inside.tester", "rewards.code.inside.host"}
 FORBIDDEN_CALLS = {"eval", "exec", "sympify", "parse_expr", "parse_latex", "__import__"}
 HEAVY = ("torch", "transformers", "trl", "deepspeed", "datasets", "wandb", "matplotlib", "peft", "accelerate")
 

@@ -5,10 +5,10 @@ import time
 from collections.abc import Sequence
 
 from problems.errors import LabError
-from rewards.code.executor import Sandbox
-from rewards.code.program import Program
+from rewards.code.judging.executor import Sandbox
+from rewards.code.judging.program import Program
+from rewards.code.judging.styles import judge_assert, judge_function, judge_stdin
 from rewards.code.settings import SandboxSettings, limits_of
-from rewards.code.styles import judge_assert, judge_function, judge_stdin
 
 _MEANING = {
     "user": "user namespace: the program's user has no rights outside",

@@ -5,9 +5,9 @@ import select
 from dataclasses import dataclass
 from typing import Literal
 
-from rewards.code.executor import Children, Closed, Deadline, HostDied, Sandbox, TimeLimit
-from rewards.code.frames import FrameError
+from rewards.code.judging.executor import Children, Closed, Deadline, HostDied, Sandbox, TimeLimit
 from rewards.code.settings import Limits, SandboxSettings
+from rewards.code.wire import FrameError
 
 ToolStatus = Literal["ok", "exception", "time limit", "output limit", "memory limit", "ended"]
 

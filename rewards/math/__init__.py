@@ -5,7 +5,7 @@ two bare answers; `parse` gives the tree of one answer. Nothing here evaluates t
 build a small bounded tree.
 """
 
-from rewards.math.parser import parse
+from rewards.math.grammar.parser import parse
 from rewards.math.tree import Node, TooBigError, UnreadableError
 from rewards.math.verify import compare_texts, grade, verify_math
 

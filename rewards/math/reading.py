@@ -18,8 +18,8 @@ A percent sign or word right behind a box belongs to it. Nothing else outside of
 
 import re
 
-from rewards.extract import after_thinking
-from rewards.math.clean import repair
+from rewards.answer import after_thinking
+from rewards.math.grammar.clean import repair
 
 _CONTROL = re.compile(r"[\x08\x0c\t\r]")
 MAX_BARE_CHARACTERS = 300

@@ -9,13 +9,13 @@ from fractions import Fraction
 from functools import lru_cache
 
 from problems.types import Problem
-from rewards.math.clean import clean
-from rewards.math.expressions import Trail
-from rewards.math.families import same
-from rewards.math.parser import parse
+from rewards.math.equality.expressions import Trail
+from rewards.math.equality.families import same
+from rewards.math.grammar.clean import clean
+from rewards.math.grammar.parser import parse
+from rewards.math.grammar.words import choice, plain_words, same_words
 from rewards.math.reading import box_answer, committed_answers
 from rewards.math.tree import Node, UnreadableError
-from rewards.math.words import choice, plain_words, same_words
 from rewards.types import Status, Verdict
 
 MAX_REFERENCE_CHARACTERS = 4000

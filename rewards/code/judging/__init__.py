@@ -1,0 +1,4 @@
+"""The judging side of the code verifier: finds the program in a completion, has it run, compares what comes back, decides.
+
+May import: rewards.code's own files, never `rewards.code.inside`: what runs programs is not loaded where verdicts are made.
+"""

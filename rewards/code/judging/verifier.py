@@ -1,0 +1,126 @@
+"""The verifier of domain "code": a completion in, a Verdict out. One sandbox a process, started when first needed."""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from problems.types import Problem
+from rewards.code.judging.executor import HostDied, Sandbox, SandboxUnavailable
+from rewards.code.judging.program import MAX_PROGRAM_CHARACTERS, Program, read_program
+from rewards.code.judging.styles import JUDGES, BadTests, Outcome
+from rewards.code.settings import SandboxSettings, limits_of
+from rewards.types import Status, Verdict
+
+_HEAVY = ("numpy",)  # imported by a second host, so that the forks for all other programs stay cheap
+_STATUS: dict[str, Status] = {
+    "correct": "correct",
+    "time limit": "timeout",
+    "no program": "unparsed",
+    "bad tests": "error",
+    "sandbox fault": "error",
+}
+
+
+class CodeVerifier:
+    """Judges programs in sandboxes that it keeps. Not for use by several threads at once."""
+
+    def __init__(self, settings: SandboxSettings | None = None):
+        self.settings = settings or SandboxSettings.from_environment()
+        self.owner = os.getpid()
+        self._sandboxes: dict[tuple[str, ...], Sandbox] = {}
+        self._unavailable: SandboxUnavailable | None = None
+
+    def sandbox(self, texts: str = "") -> Sandbox:
+        """Return the sandbox that suits programs which mention the modules in `texts`."""
+        if self.owner != os.getpid():
+            self._sandboxes, self.owner = {}, os.getpid()  # a fork cannot share its parent's
+        wanted = tuple(n for n in _HEAVY if n in self.settings.packages and re.search(rf"\b{n}\b", texts))
+        if self._unavailable is not None:
+            raise self._unavailable
+        if wanted not in self._sandboxes:
+            try:
+                self._sandboxes[wanted] = Sandbox(self.settings, wanted)
+            except SandboxUnavailable as error:
+                self._unavailable = error
+                raise
+        return self._sandboxes[wanted]
+
+    def close(self) -> None:
+        """End the sandboxes."""
+        if self.owner == os.getpid():
+            for sandbox in self._sandboxes.values():
+                sandbox.close()
+        self._sandboxes = {}
+
+    def verify(self, problem: Problem, completion: str) -> Verdict:
+        """Return the verdict on `completion`."""
+        program = read_program(completion)
+        if program is None:
+            return Verdict(status="unparsed", detail="no program: no Python block and no plain text after the thinking")
+        if len(program.source) > MAX_PROGRAM_CHARACTERS:
+            return Verdict(status="wrong", detail=f"compile error: more than {MAX_PROGRAM_CHARACTERS} characters")
+        return verdict_of(self.judge(problem.checks, problem.prompt, program), program)
+
+    def judge(self, checks: Mapping[str, Any], prompt: str, program: Program) -> Outcome:
+        """Return the outcome; a sandbox that fails is replaced once."""
+        style = checks.get("style")
+        if style not in JUDGES:
+            return Outcome(kind="bad tests", detail=f"checks.style is {style!r}; expected one of {', '.join(JUDGES)}")
+        texts = program.source + (checks["tests"] if isinstance(checks.get("tests"), str) else "")
+        for attempt in (1, 2):
+            try:
+                sandbox = self.sandbox(texts)
+                outcome = JUDGES[style](sandbox, checks, prompt, program, limits_of(checks, self.settings))
+                if sandbox.unclean is not None:
+                    self.close()
+                return outcome
+            except BadTests as error:
+                return Outcome(kind="bad tests", detail=str(error)[:300])
+            except SandboxUnavailable as error:
+                return Outcome(kind="sandbox fault", detail=str(error))
+            except HostDied as error:
+                self.close()
+                if attempt == 2:
+                    return Outcome(kind="sandbox fault", detail=str(error))
+        raise AssertionError("unreachable")
+
+
+def verdict_of(outcome: Outcome, program: Program) -> Verdict:
+    """Return the outcome as a verdict; `detail` begins with the kind, which `kind_of` reads back."""
+    kind = outcome.kind
+    if kind == "compile error" and not program.fenced:
+        kind = "no program"  # plain prose is no program that failed
+    return Verdict(
+        status=_STATUS.get(kind, "wrong"),
+        extracted=program.source,
+        detail=f"{kind}: {outcome.detail}" if outcome.detail else kind,
+        score=outcome.score if 0.0 < outcome.score < 1.0 else None,
+    )
+
+
+def kind_of(verdict: Verdict) -> str:
+    """Return what became of a program, as counted in metrics: the detail up to its first colon."""
+    return verdict.detail.partition(":")[0]
+
+
+_verifiers: list[CodeVerifier] = []
+
+
+def verify_code(problem: Problem, completion: str) -> Verdict:
+    """Judge one completion in this process's own sandbox; settings come from `configure` or the environment."""
+    if not _verifiers:
+        _verifiers.append(CodeVerifier())
+    return _verifiers[0].verify(problem, completion)
+
+
+def configure(settings: SandboxSettings) -> None:
+    """Use `settings` from now on in this process."""
+    while _verifiers:
+        _verifiers.pop().close()
+    _verifiers.append(CodeVerifier(settings))
+
+
+def time_limit(checks: Mapping[str, Any], settings: SandboxSettings | None = None) -> float:
+    """Return the longest that an honest verdict may take, for whoever watches over this process."""
+    return 3.0 * limits_of(checks, settings or SandboxSettings.from_environment()).program_seconds + 10.0

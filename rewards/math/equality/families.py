@@ -1,0 +1,173 @@
+"""Objects with names that mean nothing by themselves: bound parameters and arbitrary constants.
+
+Accepted: other names for what is bound ("k in Z"), progressions a + bk with the same values, other names for the arbitrary
+constants of the reference, and antiderivatives that differ by a constant. Only C, c, K, C_1, c_1 and their like in the
+reference are arbitrary constants, only where they are coefficients or terms and something else varies, and never beside
+A, B (there C may be an angle or a point). All other names keep their meaning.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import permutations
+
+from rewards.math.equality.compare import assignment, equal, names_agree, spread, stripped
+from rewards.math.equality.expressions import Trail, equal_expressions, numeric_value
+from rewards.math.tree import ZERO, Node, contains, number, substituted, symbols
+
+MAX_NAMES = 3  # compared in every order
+MAX_PROGRESSIONS = 20
+MAX_SHIFT = 10**9
+
+
+def same(gold: Node, answer: Node, trail: Trail) -> bool:
+    """Tell whether `answer` is the object `gold`, up to the names of what is bound or arbitrary in it."""
+    if gold.op == "bound" or answer.op == "bound":
+        return _same_bound(gold, answer, trail)
+    return equal(gold, answer, trail) or _same_up_to_constants(gold, answer, trail)
+
+
+def _renamings(node: Node, names: Iterable[str], targets: tuple[str, ...]) -> Iterator[Node]:
+    """Yield `node` with `names` renamed to `targets`, in every order."""
+    for order in permutations(sorted(names)):
+        renamed = node
+        for index, name in enumerate(order):
+            renamed = substituted(renamed, name, Node("sym", (), f"\\bound {index}"))
+        for index, target in enumerate(targets):
+            renamed = substituted(renamed, f"\\bound {index}", Node("sym", (), target))
+        yield renamed
+
+
+# -- bound names
+
+
+def _same_bound(gold: Node, answer: Node, trail: Trail) -> bool:
+    """Compare bodies after renaming; where only one side says what its names range over, they must be the same names."""
+    trail.rule = "bound names"
+    if gold.op != answer.op:
+        return same(gold.args[0], answer, trail) if gold.op == "bound" else same(gold, answer.args[0], trail)
+    (left,), (names, domain) = gold.args, gold.value
+    (right,), (others, other_domain) = answer.args, answer.value
+    if domain and other_domain and domain != other_domain:
+        trail.rule = f"bound names range over {domain} and {other_domain}"
+        return False
+    if len(names) != len(others) or len(names) > MAX_NAMES or (symbols(right) - set(others)).intersection(names):
+        return False
+    if any(equal(left, renamed, trail) for renamed in _renamings(right, others, names)):
+        return True
+    return len(names) == 1 and "integer" in (domain, other_domain) and _same_progressions(gold, answer, trail)
+
+
+def _same_progressions(gold: Node, answer: Node, trail: Trail) -> bool:
+    """Tell whether both are the same progressions a + bk over all integers k, or the same collection of them."""
+    trail.rule = "progressions over the integers"
+    (left, values), (right, others) = _named_items(gold.args[0], False), _named_items(answer.args[0], True)
+    if len(values) != len(others) or len(values) > MAX_PROGRESSIONS or (left and right and not names_agree(left, right)):
+        return False
+    ours = [_progression(value, gold.value[0][0]) for value in values]
+    theirs = [_progression(value, answer.value[0][0]) for value in others]
+    for one in ours:
+        match = next((other for other in theirs if one and other and _same_progression(one, other)), None)
+        if match is None:
+            return False
+        theirs.remove(match)
+    return True
+
+
+def _named_items(node: Node, answer: bool) -> tuple[Node | None, tuple[Node, ...]]:
+    node = stripped(spread(node))
+    name, value = assignment(node, answer) or (None, node)
+    return name, value.args if value.op in ("list", "set") else (value,)
+
+
+def _progression(node: Node, name: str) -> tuple[Node, Node] | None:
+    """Return (start, step) of an expression that is linear in `name`, or None."""
+    if contains(node, "rel", "list", "seq", "set", "mat", "unit"):
+        return None
+    start = substituted(node, name, ZERO)
+    step = _difference(substituted(node, name, number(1)), start)
+    line = Node("add", (start, Node("mul", (step, Node("sym", (), name)))))
+    return (start, step) if equal_expressions(node, line, Trail()) else None
+
+
+def _same_progression(one: tuple[Node, Node], other: tuple[Node, Node]) -> bool:
+    (start, step), (other_start, other_step) = one, other
+    if not equal_expressions(step, other_step, Trail()) and not equal_expressions(step, Node("neg", (other_step,)), Trail()):
+        return False
+    gap = _difference(start, other_start)
+    steps = numeric_value(Node("div", (gap, step)))
+    count = round(steps) if steps is not None and abs(steps) < MAX_SHIFT else 0
+    return equal_expressions(gap, Node("mul", (number(count), step)), Trail())
+
+
+def _difference(one: Node, other: Node) -> Node:
+    return Node("add", (one, Node("neg", (other,))))
+
+
+# -- arbitrary constants
+
+_CONSTANT = re.compile(r"[CcK]|[CcK]_\d")
+_OTHER_NAMES = {"c": re.compile(r"[Cc]"), "C": re.compile(r"[ABCKck](?:_\d)?"), "K": re.compile(r"[ABCKck](?:_\d)?")}
+_OTHER_NUMBERED = re.compile(r"[A-DKa-ck](?:_\d)?")
+_VARIABLES = frozenset(("r", "s", "t", "u", "v", "w", "x", "y", "z", "\\theta", "\\phi"))
+
+
+def _same_up_to_constants(gold: Node, answer: Node, trail: Trail) -> bool:
+    names = symbols(gold)
+    constants = {name for name in names if _CONSTANT.fullmatch(name)}
+    rest = names - constants
+    if not constants or not rest or len(constants) > MAX_NAMES or len({name[0] for name in constants}) > 1:
+        return False
+    if any(name[0].isupper() for name in rest) or ("c" in constants and not rest <= _VARIABLES):
+        return False
+    others = symbols(answer) - rest
+    spelling = _OTHER_NUMBERED if len(constants) > 1 else _OTHER_NAMES[min(constants)[0]]
+    if not rest <= symbols(answer) or len(others) != len(constants) or not all(map(spelling.fullmatch, others)):
+        return False
+    found = Trail()
+    linear = _linear(gold, constants) and _linear(answer, others)
+    if linear and any(equal(gold, renamed, found) for renamed in _renamings(answer, others, tuple(sorted(constants)))):
+        trail.rule = f"arbitrary constants, {found.rule}"
+        return True
+    if constants == {"C"} and rest & _VARIABLES and _differ_by_a_constant(gold, answer, "C", min(others), rest):
+        trail.rule = "antiderivatives that differ by a constant"
+        return True
+    return False
+
+
+def _linear(node: Node, names: Iterable[str]) -> bool:
+    """Tell whether `names` occur only in terms and as factors of terms."""
+    inside = [part for part in node.args if symbols(part).intersection(names)]
+    if not inside or node.op in ("add", "neg", "rel", "list"):
+        return all(_linear(part, names) for part in inside)
+    if node.op == "call":
+        return False
+    return (node.op == "mul" and len(inside) == 1 and _linear(inside[0], names)) or (
+        node.op == "div" and inside == [node.args[0]] and _linear(inside[0], names)
+    )
+
+
+def _differ_by_a_constant(gold: Node, answer: Node, constant: str, other: str, variables: frozenset[str]) -> bool:
+    """Tell whether both are a function plus a bare constant, and the functions differ by what depends on no variable."""
+    left, right = assignment(gold, False), assignment(answer, True)
+    if left and right and not names_agree(left[0], right[0]):
+        return False
+    function = _without_term(left[1] if left else gold, constant)
+    candidate = _without_term(right[1] if right else answer, other)
+    if function is None or candidate is None:
+        return False
+    here = _difference(function, candidate)
+    there = here
+    for name in variables:
+        there = substituted(there, name, Node("sym", (), name + "'"))
+    return equal_expressions(here, there, Trail())
+
+
+def _without_term(node: Node, name: str) -> Node | None:
+    """Return a sum without its term `name`, or None where that is no term or occurs elsewhere too."""
+    term = Node("sym", (), name)
+    if node.op != "add" or contains(node, "pm", "mp"):
+        return None
+    kept = tuple(part for part in node.args if part not in (term, Node("neg", (term,))))
+    if len(kept) != len(node.args) - 1 or name in symbols(Node("add", kept)):
+        return None
+    return Node("add", kept)

@@ -1,0 +1,4 @@
+"""The model, whoever uses it: opening one, making one from nothing, its prompts, and the attention that we plan for it.
+
+May import: rl.settings, rl.types. Start with `opening.py`.
+"""

@@ -1,0 +1,70 @@
+"""A tiny language model made from nothing: a character-level tokenizer and a Qwen3-style decoder.
+
+Both are saved as an ordinary Hugging Face directory, so that everything after treats them like any downloaded model.
+"""
+
+import string
+from pathlib import Path
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from rl.settings.schema import TinyModelConfig
+
+PAD, END, USER, ASSISTANT = "<|pad|>", "<|end|>", "<|user|>", "<|assistant|>"
+WORDS = ("<think>", "</think>", "\\boxed{")
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message.role == 'assistant' %}<|assistant|>{% generation %}{{ message.content }}<|end|>{% endgeneration %}"
+    "{% else %}<|user|>{{ message.content }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def character_tokenizer() -> PreTrainedTokenizerFast:
+    """Return a tokenizer with one token a printable ASCII character, plus the marks of reasoning and answer."""
+    characters = string.digits + string.ascii_letters + string.punctuation + " \n"
+    vocabulary = {token: i for i, token in enumerate((PAD, END, USER, ASSISTANT, "<|unk|>", *WORDS, *characters))}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<|unk|>"))
+    core.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    core.decoder = decoders.Fuse()
+    core.add_special_tokens([PAD, END, USER, ASSISTANT, "<|unk|>"])
+    core.add_tokens(list(WORDS))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=PAD,
+        eos_token=END,
+        unk_token="<|unk|>",
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        padding_side="left",
+    )
+
+
+def make_tiny_model(config: TinyModelConfig, directory: Path, seed: int) -> None:
+    """Write a randomly initialised model and its tokenizer to `directory`."""
+    tokenizer = character_tokenizer()
+    torch.manual_seed(seed)
+    model = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer),
+            hidden_size=config.hidden_size,
+            intermediate_size=config.intermediate_size,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.heads,
+            head_dim=config.hidden_size // config.heads,
+            max_position_embeddings=config.max_positions,
+            rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+            tie_word_embeddings=True,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=None,
+        )
+    )
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)

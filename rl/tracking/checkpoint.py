@@ -1,0 +1,138 @@
+"""Checkpoints that are either whole or not there.
+
+`checkpoints/step-000123/` holds the DeepSpeed state of every rank (`engine/`), the model as a plain Hugging Face
+directory (`policy/`, adapters as adapters), `state.json`, and last of all `manifest.json` with the size and sha256 of every
+file. Everything is written under a temporary name and renamed when complete; a directory without a manifest that holds
+is not a checkpoint. Older ones are removed only after the new one is in place; the newest N and the best stay.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from problems.errors import LabError
+from rl.runtime import rank, world_size
+from rl.tracking.run_directory import write_atomic
+from rl.types import TrainState
+from rl.update.engine import Engine
+
+_ENGINE = "engine"
+
+
+class CheckpointError(LabError):
+    """A checkpoint that cannot be used; the message says what to do."""
+
+
+def _barrier() -> None:
+    if world_size() > 1:
+        torch.distributed.barrier()
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(p for p in directory.rglob("*") if p.is_file() and p.name != "manifest.json")
+
+
+def write_manifest(directory: Path, **about: Any) -> None:
+    """Write the list of all files of `directory`, on disk before this returns."""
+    files = {str(p.relative_to(directory)): {"bytes": p.stat().st_size, "sha256": _sha256(p)} for p in _files(directory)}
+    for path in _files(directory):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    write_atomic(directory / "manifest.json", json.dumps({**about, "files": files}, indent=1))
+
+
+def find_fault(directory: Path) -> str | None:
+    """Return what is wrong with a checkpoint, or None when every file is there with its size and hash."""
+    try:
+        manifest = json.loads((directory / "manifest.json").read_text())
+        files = manifest["files"]
+    except (OSError, ValueError, KeyError) as error:
+        return f"no readable manifest.json ({type(error).__name__})"
+    for name, expected in files.items():
+        path = directory / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != expected["bytes"]:
+            return f"{name} has {path.stat().st_size} bytes, expected {expected['bytes']}"
+        if _sha256(path) != expected["sha256"]:
+            return f"{name} was changed (its sha256 differs)"
+    return None
+
+
+def save(root: Path, engine: Engine, state: TrainState, keep_last: int, save_more: Callable[[Path], None]) -> Path:
+    """Save a checkpoint of `state.step`; all ranks must call, rank 0 completes it. There alone `save_more` adds its files."""
+    final = root / f"step-{state.step:06d}"
+    temporary = root / f".step-{state.step:06d}.tmp"
+    if rank() == 0:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+    _barrier()
+    engine.save(temporary, _ENGINE)
+    _barrier()
+    if rank() == 0:
+        save_more(temporary)
+        write_atomic(temporary / "state.json", json.dumps(asdict(state), indent=1))
+        write_manifest(temporary, step=state.step, world_size=world_size(), zero_stage=engine.stage)
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.rename(final)
+        _sync_directory(root)
+        _prune(root, keep_last, state.best_step)
+    _barrier()
+    return final
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def list_checkpoints(root: Path) -> list[Path]:
+    """Return the checkpoint directories under `root`, oldest first, whole or not."""
+    return sorted(root.glob("step-[0-9]*"), key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def _prune(root: Path, keep_last: int, best_step: int | None) -> None:
+    for path in list_checkpoints(root)[:-keep_last]:
+        if path.name != f"step-{best_step or 0:06d}":
+            shutil.rmtree(path)
+
+
+def latest(root: Path, say: Callable[[str], None]) -> Path | None:
+    """Return the newest whole checkpoint under `root`, or None; says which broken ones were passed over and why."""
+    for path in reversed(list_checkpoints(root)):
+        fault = find_fault(path)
+        if fault is None:
+            return path
+        say(f"checkpoint {path} is not whole: {fault}; falling back to the one before it")
+    return None
+
+
+def load(path: Path, engine: Engine) -> TrainState:
+    """Restore weights, optimizer and state from a whole checkpoint; all ranks must call.
+
+    Raises CheckpointError where the run that wrote it was cut differently: DeepSpeed's shards fit one number of ranks.
+    """
+    manifest = json.loads((path / "manifest.json").read_text())
+    for name, now in (("world_size", world_size()), ("zero_stage", engine.stage)):
+        if manifest[name] != now:
+            raise CheckpointError(
+                f"{path} was written with {name} {manifest[name]}, this run has {now}; resume with the same, or start a new "
+                f"run from its weights with model.path={path / 'policy'}"
+            )
+    engine.load(path, _ENGINE)
+    return TrainState(**json.loads((path / "state.json").read_text()))

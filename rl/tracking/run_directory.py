@@ -1,0 +1,160 @@
+"""The run directory: one place that says what was run, with what, how far it came and how it ended.
+
+    config.yaml      resolved settings, each with where it came from
+    provenance.json  command line, versions, git commit, machine
+    status.json      running, finished, failed or preempted (an exit code alone proves nothing)
+    metrics.jsonl    one row a step; the same run gives the same rows, byte for byte, also across kill and resume
+    timing.jsonl     one row a step; seconds and speeds, which differ from run to run
+
+Files appear whole or not at all.
+"""
+
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from problems.errors import LabError
+
+PACKAGES = ("torch", "transformers", "trl", "peft", "deepspeed", "datasets", "wandb", "sympy", "numpy")
+
+
+class RunDirectoryError(LabError):
+    """A run directory that cannot be used; the message says what to do."""
+
+
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Write `path` whole or not at all, and have it on disk when this returns."""
+    temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its directory is
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def plain(value: Any) -> Any:
+    """Return `value` with NaN and infinities as null, which JSON has no words for."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a JSONL file; a torn last line (a killed writer) is left out."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines):
+        try:
+            if line:
+                yield json.loads(line)
+        except json.JSONDecodeError:
+            if number < len(lines) - 2:
+                raise RunDirectoryError(f"{path} line {number + 1} is not JSON; the file was damaged") from None
+
+
+def provenance() -> dict[str, Any]:
+    """Return what is needed to repeat a run besides its settings."""
+    versions: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    return {
+        "argv": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": versions,
+        "git": _git(),
+        "world_size": int(os.environ.get("WORLD_SIZE", "1")),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _never_began(path: Path) -> bool:
+    """Whether the run in `path` failed before it had anything to show, so that nothing is lost by starting over."""
+    try:
+        status = json.loads((path / "status.json").read_text(encoding="utf-8"))["status"]
+    except (OSError, ValueError, KeyError):
+        return False
+    results = ("metrics.jsonl", "rollouts", "checkpoints", "model", "results.json")
+    return status == "failed" and not any((path / name).exists() for name in results)
+
+
+def _git() -> dict[str, Any] | None:
+    def ask(*arguments: str) -> str | None:
+        here = Path(__file__).resolve().parents[2]
+        try:
+            answer = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=5, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return answer.stdout.strip()
+
+    commit = ask("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(ask("status", "--porcelain"))} if commit else None
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A run directory that exists and is ours."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, config_text: str, *, resume: bool = False) -> "RunDirectory":
+        """Make the directory and write what the run is; raises RunDirectoryError when it belongs to another run."""
+        if (path / "config.yaml").exists() and not resume and not _never_began(path):
+            raise RunDirectoryError(
+                f"{path} already holds a run; continue it with --resume, choose another run.name, or remove the directory"
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            write_atomic(path / "config.yaml", config_text)
+            write_atomic(path / "provenance.json", json.dumps(provenance(), indent=1))
+        except OSError as error:
+            raise RunDirectoryError(f"cannot write the run directory {path}: {error}; choose another run.dir") from None
+        run = cls(path)
+        run.set_status("running")
+        return run
+
+    def set_status(self, status: str, **details: Any) -> None:
+        """Record how the run stands."""
+        row = {"status": status, "pid": os.getpid(), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **details}
+        write_atomic(self.path / "status.json", json.dumps(plain(row), indent=1))
+
+    def append(self, name: str, row: Mapping[str, Any]) -> None:
+        """Append one row to a JSONL file and flush it."""
+        with open(self.path / name, "a", encoding="utf-8") as file:
+            file.write(json.dumps(plain(row)) + "\n")
+
+    def cut_after(self, step: int) -> None:
+        """Remove rows and rollouts of steps after `step`, which a resumed run is going to write again."""
+        for name in ("metrics.jsonl", "timing.jsonl"):
+            path = self.path / name
+            if path.exists():
+                kept = [row for row in read_rows(path) if row["step"] <= step]
+                write_atomic(path, "".join(json.dumps(row) + "\n" for row in kept))
+        for file in (self.path / "rollouts").glob("step-*.jsonl.gz"):
+            if int(file.name.split("-")[1].split(".")[0]) > step:
+                file.unlink()

@@ -1,0 +1,112 @@
+"""Metrics: always to files, mirrored to Weights & Biases. A dead or missing W&B never stops a run.
+
+W&B steps are our own (`define_metric`): its internal counter drops rows that are logged again after a resume. It flushes
+every second, because by default a killed offline run keeps nothing of its last 15 seconds.
+"""
+
+import netrc
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl.settings.schema import TrackingSettings
+from rl.tracking.run_directory import RunDirectory
+
+STEP_KEY = "train/global_step"
+
+
+def wandb_mode(settings: TrackingSettings) -> str:
+    """Return online, offline or disabled: as configured, else as the environment says, else offline without a key."""
+    if settings.wandb != "auto":
+        return settings.wandb
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    if os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true"):
+        return "disabled"
+    return "online" if os.environ.get("WANDB_API_KEY") or _netrc_has_key() else "offline"
+
+
+def _netrc_has_key() -> bool:
+    try:
+        return netrc.netrc(Path.home() / ".netrc").authenticators("api.wandb.ai") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+class Tracker:
+    """Writes rows to the run directory and mirrors them. Only rank 0 makes one."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        settings: TrackingSettings,
+        *,
+        job_type: str,
+        config: Mapping[str, Any],
+        wandb_id: str | None = None,
+    ):
+        self.run = run
+        self.settings = settings
+        self._wandb: Any = None
+        self._module: Any = None
+        mode = wandb_mode(settings)
+        if mode != "disabled":
+            self._try("start", lambda: self._start(mode, job_type, config, wandb_id))
+
+    def _start(self, mode: str, job_type: str, config: Mapping[str, Any], wandb_id: str | None) -> None:
+        os.environ.setdefault("WANDB_SILENT", "true")
+        import wandb
+
+        self._module = wandb
+        self._wandb = wandb.init(
+            project=self.settings.project,
+            group=self.settings.group or self.run.path.name,
+            name=self.run.path.name,
+            job_type=job_type,
+            dir=str(self.run.path),
+            mode=mode,  # type: ignore[arg-type]
+            id=wandb_id,
+            resume="allow",
+            config=dict(config),
+            settings=wandb.Settings(x_transaction_log_flush_interval=1.0, init_timeout=15, console="off"),  # type: ignore[call-arg]
+        )
+        self._wandb.define_metric(STEP_KEY)
+        for prefix in ("train/*", "eval/*", "time/*", "perf/*"):
+            self._wandb.define_metric(prefix, step_metric=STEP_KEY)
+
+    @property
+    def wandb_id(self) -> str | None:
+        """The W&B run id, to be kept in checkpoints."""
+        return self._wandb.id if self._wandb is not None else None
+
+    def _try(self, what: str, action: Any) -> None:
+        """Do something with W&B; on any failure say so once and go on without it."""
+        try:
+            action()
+        except Exception as error:  # a tracker of any fault must not cost the run
+            self._wandb = None
+            reason = str(error).strip().split("\n")[0][:200]
+            print(f"W&B could not {what} ({type(error).__name__}: {reason}); going on with metrics.jsonl only", file=sys.stderr)
+
+    def log(self, step: int, metrics: Mapping[str, Any], timing: Mapping[str, float] | None = None) -> None:
+        """Record one row: `metrics` must be what the run computes, `timing` what the machine took."""
+        self.run.append("metrics.jsonl", {"step": step, **metrics})
+        if timing is not None:
+            self.run.append("timing.jsonl", {"step": step, **timing})
+        if self._wandb is not None:
+            named = {key if "/" in key and key.split("/")[0] == "eval" else f"train/{key}": v for key, v in metrics.items()}
+            times = {key if "/" in key else f"time/{key}": value for key, value in (timing or {}).items()}
+            self._try("log", lambda: self._wandb.log({STEP_KEY: step, **named, **times}))
+
+    def table(self, step: int, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Log a table of completions."""
+        if self._wandb is not None:
+            table = self._module.Table(columns=list(columns), data=[list(row) for row in rows])
+            self._try("log a table", lambda: self._wandb.log({STEP_KEY: step, name: table}))
+
+    def finish(self, summary: Mapping[str, Any] | None = None, exit_code: int = 0) -> None:
+        """Close the mirror."""
+        if self._wandb is not None:
+            self._try("finish", lambda: (self._wandb.summary.update(dict(summary or {})), self._wandb.finish(exit_code)))

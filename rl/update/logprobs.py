@@ -1,0 +1,121 @@
+"""Log-probabilities and entropies of chosen tokens without ever holding all logits.
+
+The decoder runs on whole rows, the LM head only where a completion token is predicted, and there a buffer of logits at a
+time: they are computed again in the backward pass, where they turn into their own gradient in place.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from rl.policy.attention import with_plan
+from rl.settings.schema import LOGIT_BUFFER_ELEMENTS
+from rl.update.packing import TokenRows
+
+
+def base_causal_lm(model: nn.Module) -> Any:
+    """Return the causal LM below an adapter wrapper, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+
+
+class _HeadLogprobs(torch.autograd.Function):
+    """(hidden [N, H], weight [V, H], bias [V] or None, targets [N]) -> (log-probabilities [N], entropies [N])."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,
+        temperature: float,
+        buffer_elements: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        buffers = _buffers(hidden, weight, len(targets), buffer_elements, 2)
+        logprobs, entropies, normalisers = (buffers.new_empty(len(targets)) for _ in range(3))
+        for part in _parts(len(targets), buffers.shape[1]):
+            logits = _logits(hidden[part], weight, bias, temperature, buffers[0])
+            normalisers[part] = torch.logsumexp(logits, -1)
+            logprobs[part] = logits.gather(-1, targets[part, None])[:, 0] - normalisers[part]
+            logits -= normalisers[part, None]
+            entropies[part] = -torch.linalg.vecdot(torch.exp(logits, out=buffers[1, : len(logits)]), logits)
+        ctx.save_for_backward(hidden, weight, bias, targets, entropies, normalisers)
+        ctx.temperature, ctx.buffer_elements = temperature, buffer_elements
+        ctx.set_materialize_grads(False)
+        return logprobs, entropies
+
+    @staticmethod
+    def backward(ctx: Any, d_logprobs: Any, d_entropies: Any) -> Any:  # type: ignore[override]
+        if d_logprobs is None and d_entropies is None:
+            return (None,) * 6
+        hidden, weight, bias, targets, entropies, normalisers = ctx.saved_tensors
+        d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        d_bias = torch.zeros_like(bias) if bias is not None and ctx.needs_input_grad[2] else None
+        buffers = _buffers(hidden, weight, len(targets), ctx.buffer_elements, 1 if d_entropies is None else 2)
+        for part in _parts(len(targets), buffers.shape[1]):
+            log_p = _logits(hidden[part], weight, bias, ctx.temperature, buffers[0]).sub_(normalisers[part, None])
+            # d logprob of target t / d logit v = [v = t] - p_v;  d entropy / d logit v = -p_v (log p_v + entropy)
+            if d_entropies is None:
+                d_logits = log_p.exp_().mul_(-d_logprobs[part, None])
+            else:
+                p = torch.exp(log_p, out=buffers[1, : len(log_p)])
+                d_logits = log_p.add_(entropies[part, None]).mul_(-d_entropies[part, None])
+                if d_logprobs is not None:
+                    d_logits -= d_logprobs[part, None]
+                d_logits *= p
+            if d_logprobs is not None:
+                d_logits.scatter_add_(-1, targets[part, None], d_logprobs[part, None])
+            d_logits = d_logits.div_(ctx.temperature).to(weight.dtype)
+            if d_hidden is not None:
+                d_hidden[part] = d_logits @ weight
+            if d_weight is not None:
+                d_weight.addmm_(d_logits.T, hidden[part])
+            if d_bias is not None:
+                d_bias += d_logits.sum(0)
+        return d_hidden, d_weight, d_bias, None, None, None
+
+
+def _parts(count: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, count, size)]
+
+
+def _buffers(hidden: torch.Tensor, weight: torch.Tensor, count: int, elements: int, number: int) -> torch.Tensor:
+    """Return room for the logits of some tokens, `number` times; made once, since fresh pages of this size are slow."""
+    tokens = min(count, max(1, elements // len(weight)))
+    return hidden.new_empty((number, tokens, len(weight)), dtype=torch.promote_types(hidden.dtype, torch.float32))
+
+
+def _logits(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, temperature: float, buffer: torch.Tensor
+) -> torch.Tensor:
+    """Return the logits [n, V] over the temperature, in the first n rows of `buffer`."""
+    logits = buffer[: len(hidden)]
+    if logits.dtype == hidden.dtype and bias is None:
+        torch.mm(hidden, weight.T, out=logits)
+    else:
+        logits.copy_(nn.functional.linear(hidden, weight, bias))
+    return logits.div_(temperature) if temperature != 1 else logits
+
+
+class TokenLogprobs(nn.Module):
+    """A causal LM seen as a function from rows and target tokens to log-probabilities. This is what DeepSpeed wraps."""
+
+    def __init__(self, model: nn.Module, temperature: float, buffer_elements: int = LOGIT_BUFFER_ELEMENTS):
+        super().__init__()
+        self.model = model
+        self.temperature = temperature
+        self.buffer_elements = buffer_elements
+
+    def forward(self, rows: TokenRows, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (log-probability of each target in nats [N], entropy of its distribution [N]), both with gradient."""
+        causal_lm = base_causal_lm(self.model)
+        plan = with_plan(rows.layout, rows.input_ids.device) if rows.layout is not None else {"use_cache": False}
+        output = causal_lm.get_decoder()(input_ids=rows.input_ids, position_ids=rows.position_ids, **plan)
+        chosen = output.last_hidden_state.flatten(0, 1)[rows.positions]  # [N, H]
+        head = causal_lm.get_output_embeddings()
+        found: tuple[torch.Tensor, torch.Tensor] = _HeadLogprobs.apply(
+            chosen, head.weight, head.bias, targets, self.temperature, self.buffer_elements
+        )
+        return found

@@ -1,0 +1,240 @@
+"""Packed rows with shared prompts: every token of a micro-batch is computed once, and none is padding.
+
+A group's prompt stands once, followed by all its completions, and the next group follows: one row of N tokens for everything
+that works token by token (embeddings, projections, MLP, norms, LM head). Only attention knows who sees whom: every segment
+(a prompt or a completion) is causal within itself, and a completion also sees its whole prompt. The two parts are computed
+apart and merged by their log-sum-exp, as ring attention does (arXiv 2310.01889), forward and backward, so keys and values of
+a prompt are never copied for its G completions, and their gradient is the sum over all of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from rl.types import Row
+from rl.update import kernels
+
+_BUCKET_FILL = 0.8  # segments whose length is at least this share of the longest are padded to it, in attention only
+_FAN_FILL = 0.5  # the same for all completions of a prompt together, and for the prompts
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bucket:
+    """Segments of similar length, padded to the longest for one causal attention call."""
+
+    tokens: torch.Tensor  # [b, T], place of each token in the packed row; padding repeats a segment's first token
+    real: torch.Tensor  # [R], places in the flattened [b * T] that are no padding
+    places: torch.Tensor  # [R], where they stand in the packed row
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fans:
+    """Prompts and, of each, all completions in one stretch: these see the whole prompt. Padded for one attention call."""
+
+    completions: Bucket
+    prompts: Bucket
+    mask: torch.Tensor | None  # [b, 1, 1, longest prompt], -inf on padding; None without padding
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layout:
+    """Who sees whom in a packed row: an AttentionPlan."""
+
+    buckets: tuple[Bucket, ...]
+    fans: tuple[Fans, ...]
+
+    def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
+        """Return [1, N, h, d]; query [1, h, N, d], key and value [1, k, N, d] with h a multiple of k."""
+        parts = [states[0].transpose(0, 1) for states in (query, key, value)]  # [N, h or k, d]
+        output: torch.Tensor = _PackedAttention.apply(*parts, self, scaling)
+        return output[None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenRows:
+    """What goes through the decoder, and where each of the N completion tokens is predicted."""
+
+    input_ids: torch.Tensor  # [B, T]; packed: [1, T]
+    positions: torch.Tensor  # [N], index into the flattened [B * T] states, completions in the order of the rows
+    position_ids: torch.Tensor | None = None  # as input_ids; None: from the left end of each row
+    layout: Layout | None = None  # None: every row is causal within itself
+
+
+def by_prompt(rows: Sequence[Row]) -> list[list[int]]:
+    """Return the numbers of the rows that share a prompt, in order of first appearance."""
+    found: dict[bytes, list[int]] = {}
+    for number, row in enumerate(rows):
+        found.setdefault(row.prompt_ids.tobytes(), []).append(number)
+    return list(found.values())
+
+
+def pack(rows: Sequence[Row], device: torch.device, *, share_prompts: bool = True) -> TokenRows:
+    """Lay `rows` out in one packed row; the last token of a completion predicts nothing and is left out."""
+    groups = by_prompt(rows) if share_prompts else [[number] for number in range(len(rows))]
+    ids: list[np.ndarray] = []
+    position_ids: list[np.ndarray] = []
+    segments: list[tuple[int, int]] = []  # start and length
+    fans: list[tuple[tuple[int, int], tuple[int, int]]] = []  # prompt, completions
+    predicted: list[np.ndarray] = [np.empty(0, np.int64)] * len(rows)
+    end = 0
+    for group in groups:
+        prompt = rows[group[0]].prompt_ids
+        length = len(prompt)
+        ids.append(prompt)
+        position_ids.append(np.arange(length))
+        segments.append((end, length))
+        last, end = end + length - 1, end + length
+        first = end
+        for number in group:
+            seen = rows[number].completion_ids[:-1]
+            predicted[number] = np.concatenate([[last], np.arange(end, end + len(seen))])
+            ids.append(seen)
+            position_ids.append(np.arange(length, length + len(seen)))
+            segments.append((end, len(seen)))
+            end += len(seen)
+        if end > first:
+            fans.append(((first - length, length), (first, end - first)))
+
+    def flat(parts: list[np.ndarray]) -> torch.Tensor:
+        return torch.as_tensor(np.concatenate(parts).astype(np.int64), device=device)
+
+    return TokenRows(
+        input_ids=flat(ids)[None],
+        positions=flat(predicted),
+        position_ids=flat(position_ids)[None],
+        layout=Layout(buckets=_buckets(segments, device), fans=_fans(fans, device)),
+    )
+
+
+def pad(rows: Sequence[Row], pad_id: int, device: torch.device) -> TokenRows:
+    """Lay `rows` out one below the other, for models whose attention cannot be planned.
+
+    Padding stands right of everything that counts and attention is causal, so no attention mask is needed.
+    """
+    width = max(row.length for row in rows)
+    input_ids = np.full((len(rows), width), pad_id, dtype=np.int64)
+    predicted = []
+    for number, row in enumerate(rows):
+        prompt = len(row.prompt_ids)
+        input_ids[number, :prompt] = row.prompt_ids
+        input_ids[number, prompt : row.length] = row.completion_ids
+        predicted.append(number * width + np.arange(prompt - 1, row.length - 1))
+    return TokenRows(
+        input_ids=torch.as_tensor(input_ids, device=device), positions=torch.as_tensor(np.concatenate(predicted), device=device)
+    )
+
+
+def _buckets(segments: list[tuple[int, int]], device: torch.device) -> tuple[Bucket, ...]:
+    """Put segments of similar length together, longest first."""
+    buckets: list[list[tuple[int, int]]] = []
+    for start, length in sorted(segments, key=lambda segment: (-segment[1], segment[0])):
+        if length == 0:
+            continue
+        if not buckets or length < _BUCKET_FILL * buckets[-1][0][1]:
+            buckets.append([])
+        buckets[-1].append((start, length))
+    return tuple(_bucket(members, device) for members in buckets)
+
+
+def _fans(fans: list[tuple[tuple[int, int], tuple[int, int]]], device: torch.device) -> tuple[Fans, ...]:
+    """Put fans of similar size together, largest first; off the CPU only those whose prompts need no padding."""
+    fill = _FAN_FILL if device.type == "cpu" else 1.0
+    groups: list[list[tuple[tuple[int, int], tuple[int, int]]]] = []
+    shortest = longest = 0  # prompt of the newest group
+    for fan in sorted(fans, key=lambda fan: (-fan[1][1], fan[0])):
+        prompt, completions = fan[0][1], fan[1][1]
+        shortest, longest = min(shortest, prompt), max(longest, prompt)
+        if not groups or completions < _FAN_FILL * groups[-1][0][1][1] or shortest < fill * longest:
+            groups.append([])
+            shortest = longest = prompt
+        groups[-1].append(fan)
+    return tuple(_fan_bucket(group, device) for group in groups)
+
+
+def _fan_bucket(fans: list[tuple[tuple[int, int], tuple[int, int]]], device: torch.device) -> Fans:
+    prompts = _bucket([prompt for prompt, _ in fans], device)
+    mask = None
+    if len(prompts.real) < prompts.tokens.numel():
+        mask = torch.full((prompts.tokens.numel(),), -torch.inf, device=device).index_fill_(0, prompts.real, 0.0)
+        mask = mask.view(len(fans), 1, 1, -1)
+    return Fans(completions=_bucket([stretch for _, stretch in fans], device), prompts=prompts, mask=mask)
+
+
+def _bucket(members: list[tuple[int, int]], device: torch.device) -> Bucket:
+    starts = np.array([start for start, _ in members])[:, None]
+    lengths = np.array([length for _, length in members])[:, None]
+    offsets = np.arange(lengths.max())[None]
+    is_real = offsets < lengths  # [b, T]
+    tokens = starts + np.where(is_real, offsets, 0)
+    return Bucket(
+        tokens=torch.as_tensor(tokens, device=device),
+        real=torch.as_tensor(np.flatnonzero(is_real), device=device),
+        places=torch.as_tensor(tokens[is_real], device=device),
+    )
+
+
+class _PackedAttention(torch.autograd.Function):
+    """softmax(Q K^T) V by layout. All tensors are [N, heads, d]."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, scaling: float
+    ) -> torch.Tensor:
+        output = torch.empty_like(query, memory_format=torch.contiguous_format)
+        normaliser = query.new_empty(query.shape[:2], dtype=kernels.normaliser_dtype(query.dtype))  # [N, h]
+        for bucket in layout.buckets:
+            states = [_batched(part, bucket) for part in (query, key, value)]
+            own, total = kernels.forward(*states, causal=True, scaling=scaling)  # [b, h, T, d], [b, h, T]
+            output[bucket.places] = _flat(own, bucket)
+            normaliser[bucket.places] = _flat(total, bucket)
+        for fans in layout.fans:
+            mine, prompts = fans.completions, fans.prompts
+            states = [_batched(query, mine), _batched(key, prompts), _batched(value, prompts)]
+            seen, total = kernels.forward(*states, causal=False, scaling=scaling, mask=fans.mask)
+            seen, total = _flat(seen, mine), _flat(total, mine)
+            merged = torch.logaddexp(normaliser[mine.places], total)
+            share, other = ((part - merged).exp_()[..., None] for part in (normaliser[mine.places], total))
+            output[mine.places] = (output[mine.places] * share).add_(seen * other).to(output.dtype)
+            normaliser[mine.places] = merged
+        ctx.save_for_backward(query, key, value, output, normaliser)
+        ctx.layout, ctx.scaling = layout, scaling
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+        query, key, value, output, normaliser = ctx.saved_tensors
+        layout, scaling = ctx.layout, ctx.scaling
+        d_query, d_key, d_value = (
+            torch.empty_like(part, memory_format=torch.contiguous_format) for part in (query, key, value)
+        )
+        for bucket in layout.buckets:
+            upstream = _batched(gradient, bucket, padding_to_zero=True)
+            states = [_batched(part, bucket) for part in (query, key, value, output, normaliser)]
+            found = kernels.backward(upstream, *states, causal=True, scaling=scaling)
+            for total, part in zip((d_query, d_key, d_value), found, strict=True):
+                total[bucket.places] = _flat(part, bucket)
+        for fans in layout.fans:
+            upstream = _batched(gradient, fans.completions, padding_to_zero=True)
+            wheres = (fans.completions, fans.prompts, fans.prompts, fans.completions, fans.completions)
+            states = [_batched(part, w) for part, w in zip((query, key, value, output, normaliser), wheres, strict=True)]
+            found = kernels.backward(upstream, *states, causal=False, scaling=scaling, mask=fans.mask)
+            for total, where, part in zip((d_query, d_key, d_value), wheres[:3], found, strict=True):
+                total.index_add_(0, where.places, _flat(part, where))
+        return d_query, d_key, d_value, None, None
+
+
+def _batched(states: torch.Tensor, bucket: Bucket, *, padding_to_zero: bool = False) -> torch.Tensor:
+    """[N, h, ...] -> [b, h, T, ...]."""
+    if not padding_to_zero:
+        return states[bucket.tokens].transpose(1, 2)
+    shape = (bucket.tokens.numel(), *states.shape[1:])
+    padded = states.new_zeros(shape).index_copy_(0, bucket.real, states[bucket.places])
+    return padded.view(*bucket.tokens.shape, *states.shape[1:]).transpose(1, 2)
+
+
+def _flat(states: torch.Tensor, bucket: Bucket) -> torch.Tensor:
+    """[b, h, T, ...] -> [R, h, ...], padding left out."""
+    return states.transpose(1, 2).flatten(0, 1)[bucket.real]

@@ -1,0 +1,175 @@
+"""Whatever a user gets wrong is told in words, with a non-zero exit, and leaves nothing half-written."""
+
+import json
+import shutil
+
+import pytest
+from support import launch, reasonlab
+
+from rl.settings.arguments import eval_command, export_command, report_command, sft_command, train_command
+
+
+@pytest.fixture
+def settings(random_model, tmp_path):
+    """Settings of a run that would work."""
+    return {
+        "model.path": random_model,
+        "problems": "[{domain: chain, terms: [2, 3]}]",
+        "run.dir": tmp_path / "runs",
+        "run.name": "run",
+        "sampling.max_completion_tokens": 16,
+        "algorithm.num_problems": 4,
+        "algorithm.group_size": 2,
+        "train.steps": 1,
+        "tracking.wandb": "disabled",
+    }
+
+
+@pytest.fixture
+def fails(settings, tmp_path, capsys, monkeypatch):
+    """Return a function that runs `train` with some settings changed and returns what it said."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*flags: str, **changed: object) -> str:
+        merged = settings | {key.replace("__", "."): value for key, value in changed.items()}
+        code = train_command([*flags, *(f"{key}={value}" for key, value in merged.items())])
+        said = capsys.readouterr().err
+        assert code == 2, said
+        assert "Traceback" not in said
+        return said
+
+    return run
+
+
+def nothing_written(settings) -> bool:
+    return not settings["run.dir"].exists()
+
+
+def test_misspelt_key_names_the_nearest(fails, settings):
+    said = fails(optimizer__learning_rat="1e-4", algoritm__group_size=4)
+    assert "'optimizer.learning_rat'" in said
+    assert "'optimizer.learning_rate'" in said
+    assert "'algoritm'" in said  # both faults at once
+    assert nothing_written(settings)
+
+
+def test_a_group_of_one(fails, settings):
+    said = fails(algorithm__group_size=1)
+    assert "at least 2" in said
+    assert nothing_written(settings)
+
+
+def test_groups_that_cannot_be_split_over_ranks(fails, settings, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    said = fails(algorithm__num_problems=4)
+    assert "3 or 6" in said
+    assert nothing_written(settings)
+
+
+@pytest.mark.parametrize("path", ["runs/nowhere/model", "/nowhere", "./missing"])
+def test_a_missing_model_directory(fails, settings, path):
+    said = fails(model__path=path)
+    assert f"no model directory at {path}" in said
+    assert nothing_written(settings)
+
+
+def test_a_directory_that_is_no_model(fails, settings, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "without config.json" in fails(model__path=tmp_path / "empty")
+    assert nothing_written(settings)
+
+
+def test_a_tokenizer_without_pad_token(fails, settings, random_model, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(random_model, model)
+    tokenizer = json.loads((model / "tokenizer_config.json").read_text())
+    del tokenizer["pad_token"]
+    (model / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    said = fails(model__path=model)
+    assert "no pad token" in said
+    assert "model.pad_token='<|end|>'" in said
+    assert nothing_written(settings)
+    assert "not in the vocabulary" in fails(model__path=model, model__pad_token="<nope>")
+
+
+def test_a_broken_line_of_problems_is_named_by_its_number(fails, settings, tmp_path):
+    file = tmp_path / "problems.jsonl"
+    file.write_text('{"prompt": "1+1=?", "reference": "2"}\n{"prompt": "2+2=?", \nnot json\n')
+    said = fails(problems=f"[{{domain: jsonl, path: {file}}}]")
+    assert "line 2" in said
+    assert "line 3" in said
+    assert nothing_written(settings)
+
+
+def test_a_run_directory_that_cannot_be_written(fails, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    said = fails(run__dir=tmp_path / "file")
+    assert "cannot write the run directory" in said
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_run_directory_that_holds_another_run(fails, tmp_path):
+    other = tmp_path / "runs" / "run"
+    other.mkdir(parents=True)
+    (other / "config.yaml").write_text("run: {name: other}")
+    said = fails()
+    assert "already holds a run" in said
+    assert "--resume" in said
+    assert [p.name for p in other.iterdir()] == ["config.yaml"]
+    assert (other / "config.yaml").read_text() == "run: {name: other}"
+
+
+def test_resuming_with_other_settings_is_refused(fails, tmp_path):
+    other = tmp_path / "runs" / "run"
+    other.mkdir(parents=True)
+    (other / "config.yaml").write_text("run: {name: run, seed: 7}\nmodel: {path: elsewhere}\nproblems: [{domain: chain}]")
+    said = fails("--resume")
+    assert "model.path" in said
+    assert "run.seed" in said
+    assert "train.steps" not in said  # a run may be made longer
+    assert [p.name for p in other.iterdir()] == ["config.yaml"]
+
+
+def test_prompts_that_leave_no_room_for_an_answer(fails):
+    said = fails(sampling__max_completion_tokens=1000)
+    assert "the model reads at most 128" in said
+
+
+def test_adapters_that_fit_no_layer(fails, settings):
+    assert "model.lora.target_modules" in fails(model__lora__target_modules="[nothing_like_it]")
+    assert nothing_written(settings)
+
+
+def test_other_commands_answer_in_words_too(tmp_path, capsys, monkeypatch, random_model):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "used").mkdir()
+    for command, arguments, expected in (
+        (sft_command, ["run.name=x", "problems=[{domain: chain}]", "model.path=missing/"], "no model directory"),
+        (sft_command, ["run.name=x", "problems=[{domain: chain}]", "model={}"], "exactly one of model.path"),
+        (eval_command, ["--model", "missing/", "--problems", "chain"], "no model directory"),
+        (eval_command, ["--model", str(random_model), "--problems", "chian"], "'chain'"),
+        (eval_command, ["--model", str(random_model), "--problems", "none.jsonl"], "none.jsonl"),
+        (export_command, ["missing", "out"], "neither a run directory"),
+        (export_command, ["missing", "used"], "exists already"),
+        (report_command, ["missing"], "no metrics.jsonl"),
+    ):
+        assert command(arguments) == 2, arguments
+        said = capsys.readouterr().err
+        assert expected in said, (arguments, said)
+        assert "Traceback" not in said
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["used"]
+
+
+@pytest.mark.slow
+def test_errors_reach_the_shell_through_both_front_doors(tmp_path, settings):
+    arguments = [f"{key}={value}" for key, value in (settings | {"algorithm.group_size": 1}).items()]
+    direct = reasonlab("train", *arguments, cwd=tmp_path)
+    assert direct.returncode == 2
+    assert direct.stderr.startswith("error: ")
+    assert direct.stderr.count("group_size must be at least 2") == 1
+    launched = launch(2, "rl.train", *arguments, cwd=tmp_path)
+    assert launched.returncode != 0
+    assert launched.stderr.count("group_size must be at least 2") == 1
+    unknown = reasonlab("trian", cwd=tmp_path)
+    assert unknown.returncode == 2
+    assert "train" in unknown.stderr

@@ -1,0 +1,110 @@
+"""The plan of `--dry-run`: shapes and memory by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from problems.errors import LabError
+from rl.settings.dry_run import GIB, KNOWN, ModelShape, describe_plan, memory_estimate, model_shape
+from rl.settings.schema import RunConfig
+
+SMALL = ModelShape(layers=2, hidden=8, intermediate=16, vocabulary=32, heads=2, kv_heads=1, head_dim=4, tied=True)
+
+
+def config(**sections: Any) -> RunConfig:
+    data = {"run": {"name": "a"}, "model": {"path": "m"}, "problems": [{"domain": "chain"}]}
+    return RunConfig.model_validate({**data, **sections})
+
+
+def test_the_weights_of_a_small_model_by_hand() -> None:
+    # attention: q and o 8 x 8 each, k and v 8 x 4 each: 192; mlp 3 x 8 x 16 = 384; two layers 1,152; embeddings 32 x 8 = 256
+    assert SMALL.parameters == 1408
+    # adapters of rank 3, (in + out) a layer: q 16, o 16, k 12, v 12, gate, up and down 24 each: 128; x 3 x 2 layers
+    assert SMALL.lora_parameters(3) == 768
+    # keys and values, 2 layers, 1 head of 4, 2 bytes, 10 tokens
+    assert SMALL.cache_bytes(10, 2) == 2 * 2 * 4 * 2 * 10
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    # counts of the published weights; norms and biases are left out of ours
+    [("Qwen/Qwen2.5-0.5B", 494_032_768), ("Qwen/Qwen2.5-1.5B", 1_543_714_304), ("Qwen/Qwen2.5-7B", 7_615_616_512)],
+)
+def test_the_known_shapes_have_the_published_number_of_weights(name: str, published: int) -> None:
+    assert KNOWN[name].parameters == pytest.approx(published, rel=1e-3)
+    assert model_shape(f"{name}-Instruct") == KNOWN[name]
+
+
+def test_memory_by_hand() -> None:
+    sections = {
+        "train": {"micro_batch_tokens": 100},
+        "sampling": {"max_completion_tokens": 20, "max_rows": 4},
+        "algorithm": {"num_problems": 4, "group_size": 4, "kl_coef": 0.1},
+    }
+    parts = {name: value * GIB for name, value in memory_estimate(config(**sections), SMALL, 1).items()}
+    assert parts["weights"] == pytest.approx(1408 * 4)  # fp32
+    assert parts["reference policy"] == pytest.approx(1408 * 4)
+    assert parts["gradients"] == pytest.approx(1408 * 4)
+    assert parts["optimizer"] == pytest.approx(1408 * 8)  # two moments of fp32
+    assert parts["logits of a buffer"] == pytest.approx(2 * 100 * 32 * 4)
+    # 4 rows of 20 tokens; a token has 2 x 2 layers x 1 head x 4 numbers of 4 bytes = 64 bytes
+    assert parts["KV cache while sampling, at full length"] == pytest.approx(4 * 20 * 64)
+
+
+@pytest.mark.parametrize(
+    ("stage", "shares"),
+    # weights, gradients, optimizer of a rank of four, in parts of what one rank alone needs
+    [(0, (1, 1, 1)), (1, (1, 1, 0.25)), (2, (1, 0.25, 0.25)), (3, (0.25, 0.25, 0.25))],
+)
+def test_zero_shards_what_its_stage_says(stage: int, shares: tuple[float, ...]) -> None:
+    names = ("weights", "gradients", "optimizer")
+    alone = memory_estimate(config(deepspeed={"stage": 0}), SMALL, 1)
+    sharded = memory_estimate(config(deepspeed={"stage": stage}), SMALL, 4)
+    assert [sharded[name] / alone[name] for name in names] == pytest.approx(list(shares))
+
+
+def test_lora_trains_only_its_adapters_and_needs_no_second_model() -> None:
+    lora = {"model": {"path": "m", "lora": {"r": 3}}, "algorithm": {"kl_coef": 0.1}}
+    parts = {name: value * GIB for name, value in memory_estimate(config(**lora), SMALL, 1).items()}
+    assert parts["gradients"] == pytest.approx(768 * 4)
+    assert parts["weights"] == pytest.approx((1408 + 768) * 4)
+    assert parts["reference policy"] == 0
+
+
+def test_the_plan_says_how_the_work_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    algorithm = {"num_problems": 8, "group_size": 4, "max_sampling_rounds": 3}
+    text = describe_plan(config(algorithm=algorithm, train={"steps": 10}, model={"path": "Qwen/Qwen2.5-0.5B"}))
+    assert "a step: 8 problems x 4 completions = 32 rollouts over 4 ranks (2 problems, 8 rollouts each)" in text
+    assert "a run: 10 steps, at least 80 problems, at most 240" in text
+    assert "model: 0.494 B parameters" in text
+    once = describe_plan(config(algorithm={**algorithm, "dynamic_sampling": False}, train={"steps": 10}))
+    assert "at least 80 problems, at most 80" in once
+    assert "memory: unknown, m has no config.json" in once
+
+
+def test_a_plan_for_ranks_that_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(LabError, match="use 30 or 33 problems"):
+        describe_plan(config())
+
+
+@pytest.mark.parametrize("ranks", ["0", "-1", "two", ""])
+def test_a_number_of_ranks_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, ranks: str) -> None:
+    monkeypatch.setenv("WORLD_SIZE", ranks)
+    with pytest.raises(LabError, match="WORLD_SIZE must be a number of ranks"):
+        describe_plan(config())
+
+
+def test_the_shape_of_a_local_model_is_read_from_its_config(tmp_path: Path) -> None:
+    data = {"num_hidden_layers": 2, "hidden_size": 8, "intermediate_size": 16, "vocab_size": 32, "num_attention_heads": 2}
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**data, "num_key_value_heads": 1, "tie_word_embeddings": True}))
+    assert model_shape(str(tmp_path)) == SMALL
+    file.write_text(json.dumps({"n_layer": 2}))  # GPT-2 has other names
+    assert model_shape(str(tmp_path)) is None
+    file.write_text("{")
+    with pytest.raises(LabError, match=r"cannot read .*config\.json"):
+        model_shape(str(tmp_path))

@@ -1,0 +1,163 @@
+"""A run that is killed and resumed is the run that was not."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from support import environment, reasonlab, rows
+
+from rl.tracking.checkpoint import find_fault, list_checkpoints
+
+pytestmark = pytest.mark.slow
+STEPS = 8
+
+
+def arguments(model, home, name, *more):
+    return [
+        "train",
+        f"model.path={model}",
+        "problems=[{domain: chain, terms: [2, 3]}]",
+        f"run.dir={home}",
+        f"run.name={name}",
+        "sampling.max_completion_tokens=24",
+        "algorithm={num_problems: 8, group_size: 4, max_sampling_rounds: 2}",
+        "optimizer={learning_rate: 1e-3, warmup_steps: 4, schedule: linear}",
+        f"train={{steps: {STEPS}, threads: 1}}",
+        "checkpoint={every_steps: 2, keep_last: 2}",
+        "evaluation={every_steps: 3, num_problems: 16}",
+        *more,
+    ]
+
+
+@pytest.fixture(scope="module")
+def straight(imitator, tmp_path_factory):
+    """The directory of a run that nobody disturbed."""
+    home = tmp_path_factory.mktemp("straight")
+    done = reasonlab(*arguments(imitator, home, "run"), cwd=home)
+    assert done.returncode == 0, done.stderr
+    found = rows(home / "run" / "metrics.jsonl")
+    assert [row["step"] for row in found] == list(range(STEPS + 1))
+    assert sum("loss" in row for row in found) > STEPS // 2, "the runs compared below must really train"
+    return home / "run"
+
+
+def kill_when(condition, program, cwd):
+    """Start `program`, SIGKILL it once `condition()` holds."""
+    process = subprocess.Popen(program, cwd=cwd, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and not condition():
+        assert time.monotonic() < deadline, "the run did not get to the point where it should be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def same_files(first, second):
+    assert (first / "metrics.jsonl").read_bytes() == (second / "metrics.jsonl").read_bytes()
+    names = [p.name for p in sorted((first / "rollouts").iterdir())]
+    assert names == [p.name for p in sorted((second / "rollouts").iterdir())]
+    for name in names:
+        assert (first / "rollouts" / name).read_bytes() == (second / "rollouts" / name).read_bytes()
+    weights = [
+        (run / "checkpoints" / f"step-{STEPS:06d}" / "policy" / "model.safetensors").read_bytes() for run in (first, second)
+    ]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_at_a_random_moment_and_resumed_equals_straight_to_the_byte(straight, imitator, tmp_path, seed):
+    command = arguments(imitator, tmp_path, "run")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    chance = random.Random(seed)
+    wanted = chance.randint(3, STEPS)
+
+    def reached():
+        if not metrics.exists() or metrics.read_text().count("\n") < wanted:
+            return False
+        time.sleep(chance.random())  # anywhere inside a step, an evaluation or a save
+        return True
+
+    kill_when(reached, [sys.executable, "-m", "launch.cli", *command], tmp_path)
+    resumed = reasonlab(*command, "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    same_files(straight, tmp_path / "run")
+
+
+VARIANTS = {
+    "one step off": ["train.one_step_off=true"],
+    "several updates": ["algorithm.epochs=2", "algorithm.minibatches=2", "algorithm.old_logprobs=recompute"],
+    "k1 in the reward": ["algorithm.kl=k1", "algorithm.kl_coef=0.05"],
+    "a reference that is reset": ["algorithm.kl_coef=0.05", "algorithm.reference_reset_steps=3"],
+}
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_variants_of_the_loop_resume_to_the_byte_too(imitator, tmp_path, kind):
+    whole, cut = (arguments(imitator, tmp_path, name, *VARIANTS[kind]) for name in ("whole", "cut"))
+    done = reasonlab(*whole, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    metrics = tmp_path / "cut" / "metrics.jsonl"
+    # after step 5: the checkpoint of step 4 is the newest, or that of step 6 is being written
+    kill_when(
+        lambda: metrics.exists() and metrics.read_text().count("\n") >= 6, [sys.executable, "-m", "launch.cli", *cut], tmp_path
+    )
+    resumed = reasonlab(*cut, "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resuming from" in resumed.stderr
+    same_files(tmp_path / "whole", tmp_path / "cut")
+    found = rows(tmp_path / "whole" / "metrics.jsonl")[1:]
+    if kind == "one step off":
+        assert found[0]["sampling/staleness"] == 0
+        assert all(row["sampling/staleness"] > 0 for row in found[1:])
+    if kind == "several updates":
+        assert any(row.get("batch/updates") == 4 for row in found)
+    if kind == "a reference that is reset":  # after steps 3 and 6; the policy is then the reference, up to rounding
+        assert [found[step]["kl"] < 1e-5 for step in range(STEPS)] == [step in (0, 3, 6) for step in range(STEPS)]
+    if kind == "k1 in the reward":
+        assert found[-1]["kl"] != 0
+
+
+def test_the_self_check_leaves_no_trace_in_a_run(straight, imitator, tmp_path):
+    done = reasonlab(*arguments(imitator, tmp_path, "run", "train.self_check=false"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    same_files(straight, tmp_path / "run")
+
+
+def test_killed_before_the_first_checkpoint_starts_over(straight, imitator, tmp_path):
+    command = arguments(imitator, tmp_path, "run")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    kill_when(metrics.exists, [sys.executable, "-m", "launch.cli", *command], tmp_path)
+    resumed = reasonlab(*command, "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    same_files(straight, tmp_path / "run")
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(straight, imitator, tmp_path):
+    import shutil
+
+    shutil.copytree(straight, tmp_path / "run")
+    checkpoints = list_checkpoints(tmp_path / "run" / "checkpoints")
+    assert [path.name for path in checkpoints][-2:] == ["step-000006", "step-000008"]
+    broken = next((checkpoints[-1] / "engine").iterdir())
+    broken.write_bytes(broken.read_bytes()[:100])
+    assert "has 100 bytes" in (find_fault(checkpoints[-1]) or "")
+    resumed = reasonlab(*arguments(imitator, tmp_path, "run"), "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "step-000008 is not whole" in resumed.stderr
+    assert f"resuming from {checkpoints[-2]}" in resumed.stderr
+    same_files(straight, tmp_path / "run")
+
+
+def test_two_ranks_tell_the_same_story_as_one(straight, imitator, tmp_path):
+    from support import launch
+
+    done = launch(2, "rl.train", *arguments(imitator, tmp_path, "run")[1:], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    one, two = rows(straight / "metrics.jsonl"), rows(tmp_path / "run" / "metrics.jsonl")
+    for first, second in zip(one[:3], two[:3], strict=True):  # rounding grows with the steps
+        assert first.keys() == second.keys()
+        for key, value in first.items():
+            assert second[key] == pytest.approx(value, rel=1e-3, abs=1e-5), key

@@ -1,0 +1,190 @@
+"""From problems to scored groups: what is drawn, kept, dropped and reported."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import rollout
+
+from problems.catalog import ChainSource, build_source, perturb, solve
+from rewards.pool import VerifierPool
+from rewards.shaping import RewardConfig
+from rewards.types import Reward, Verdict
+from rl.evaluate import sample_all, summarise
+from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
+from rl.rollout import Drawn, RolloutWorker, Round, draw_groups, first_problems, group_up, share
+from rl.sampling.sampler import Sampler
+from rl.settings.schema import AlgorithmSettings, ModelSettings, PromptSettings, SamplingSettings
+from rl.tracking.metrics import rollout_metrics
+
+SOURCE = build_source([ChainSource(domain="chain", terms=(2, 3))], 0)
+
+
+@pytest.fixture(scope="module")
+def worker(imitator):
+    settings = ModelSettings(path=str(imitator))
+    model, tokenizer = load_model(settings), load_tokenizer(settings)
+    with VerifierPool(1) as pool:
+        yield RolloutWorker(
+            sampler=Sampler(model=model, pad_id=tokenizer.pad_token_id, stop_ids=stop_token_ids(model, tokenizer), max_rows=64),
+            tokenizer=tokenizer,
+            pool=pool,
+            prompt=PromptSettings(),
+            sampling=SamplingSettings(max_completion_tokens=24),
+            reward=RewardConfig(),
+            max_positions=128,
+        )
+
+
+def test_rollouts_hold_what_was_sampled_and_the_right_verdict(worker):
+    problems = [SOURCE.get("train", i) for i in range(6)]
+    groups, _, _ = worker.rollouts(problems, 3, ("t",), 7)
+    assert [len(group) for group in groups] == [3] * 6
+    for problem, group in zip(problems, groups, strict=True):
+        for member in group:
+            assert member.problem is problem
+            assert member.policy_step == 7
+            assert len(member.completion_ids) == len(member.sampling_logprobs) == member.completion.num_tokens
+            text = worker.tokenizer.decode(member.completion_ids)
+            stopped = member.completion.finish_reason == "stop"
+            assert text == member.completion.text + ("<|end|>" if stopped else "")
+            right = f"\\boxed{{{problem.reference}}}" in member.completion.text.split("</think>")[-1]
+            assert (member.reward.verdict.status == "correct") == (right and "<think>" not in text.split("</think>")[-1])
+            assert member.reward.total == float(member.reward.verdict.status == "correct")
+            if text.startswith("\\boxed"):
+                assert member.reasoning_tokens == 0
+
+
+def test_dynamic_sampling_keeps_only_contrast_and_stops_at_the_cap(worker):
+    settings = AlgorithmSettings(num_problems=6, group_size=4, max_sampling_rounds=2)
+    drawn = draw_groups(worker, SOURCE, settings, 0, 0, 10)
+    assert all(group.has_contrast for group in drawn.groups)
+    assert len(drawn.groups) <= 6
+    assert drawn.rounds == 2 or len(drawn.groups) == 6
+    assert drawn.cursor == 10 + len(drawn.sampled)
+    assert [g.problem for g in drawn.sampled] == [SOURCE.get("train", i) for i in range(10, drawn.cursor)]
+    dead = [g for g in drawn.sampled if not g.has_contrast]
+    assert len(drawn.sampled) - len(dead) == len(drawn.groups)
+    everything = draw_groups(worker, SOURCE, settings.model_copy(update={"dynamic_sampling": False}), 0, 0, 10)
+    assert everything.rounds == 1
+    assert len(everything.groups) == 6
+
+
+def test_what_was_sampled_ahead_is_the_first_round_and_its_age_is_told(worker):
+    settings = AlgorithmSettings(num_problems=6, group_size=4, max_sampling_rounds=2)
+    now = draw_groups(worker, SOURCE, settings, 0, 3, 10)
+    early, _, _ = worker.rollouts(first_problems(SOURCE, settings, 10), 4, (0, 3, 1), 2)
+    later = draw_groups(worker, SOURCE, settings, 0, 3, 10, Round(rollouts=early, sample_seconds=1.5, score_seconds=0.5))
+    assert now.rounds == later.rounds == 2
+    assert (now.cursor, now.staleness) == (later.cursor, 0.0)
+    assert [[r.completion.text for r in g.rollouts] for g in now.sampled] == [
+        [r.completion.text for r in g.rollouts] for g in later.sampled
+    ]
+    # the six groups of the first round are one update old, those of the second round are not
+    assert later.staleness == pytest.approx(6 / len(later.sampled))
+    assert later.sample_seconds > 1.5
+
+
+class TimedPool(VerifierPool):
+    """A pool that remembers when each verdict came."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.ended: list[float] = []
+
+    def submit(self, problem, completion):
+        future = super().submit(problem, completion)
+        future.add_done_callback(lambda _: self.ended.append(time.perf_counter()))
+        return future
+
+
+def test_verdicts_end_while_sampling_goes_on(worker):
+    with TimedPool(1) as pool:
+        pool.grade([(SOURCE.get("train", 0), "1")])  # the worker process is up
+        pool.ended.clear()
+        one_by_one = replace(worker, pool=pool, sampler=replace(worker.sampler, max_rows=2))
+        started = time.perf_counter()
+        groups, sampling, waited = one_by_one.rollouts([SOURCE.get("train", i) for i in range(24)], 2, ("t",), 0)
+    during = [moment for moment in pool.ended if moment < started + sampling]
+    assert len(pool.ended) == 48
+    assert len(during) > 24
+    assert waited < sampling
+    assert all(r.reward.total is not None for group in groups for r in group)
+
+
+def test_a_slow_verdict_holds_the_batch_no_longer_than_its_deadline(worker, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "support")
+    with VerifierPool(1, timeout_seconds=60, module="slow_worker") as pool:
+        impatient = replace(worker, pool=pool, reward=RewardConfig(batch_timeout_seconds=0.5))
+        groups, _, waited = impatient.rollouts([SOURCE.get("train", i) for i in range(2)], 2, ("t",), 0)
+    assert 0.5 <= waited < 5
+    assert {r.reward.verdict.status for group in groups for r in group} == {"error"}
+    assert [r.reward.total for group in groups for r in group] == [None] * 4
+
+
+def test_the_same_step_draws_the_same_and_the_next_step_does_not(worker):
+    settings = AlgorithmSettings(num_problems=3, group_size=3, dynamic_sampling=False)
+    texts = [
+        [r.completion.text for g in draw_groups(worker, SOURCE, settings, seed, step, 0).sampled for r in g.rollouts]
+        for seed, step in ((0, 5), (0, 5), (0, 6), (1, 5))
+    ]
+    assert texts[0] == texts[1]
+    assert texts[0] != texts[2]
+    assert texts[0] != texts[3]
+
+
+def test_shares_of_ranks_cover_everything_once(monkeypatch):
+    dealt = []
+    for number in range(3):
+        monkeypatch.setenv("WORLD_SIZE", "3")
+        monkeypatch.setenv("RANK", str(number))
+        dealt.append(list(share(list(range(7)))))
+    assert dealt == [[0, 3, 6], [1, 4], [2, 5]]
+
+
+def unscored(member):
+    reward = Reward(parts={"correct": 0.0}, weights={"correct": 1.0}, verdict=Verdict(status="error"))
+    return replace(member, reward=reward)
+
+
+def test_metrics_by_hand():
+    # one group with contrast (rewards 1, 0; one unscorable), one without (1, 1)
+    mixed = (rollout([5], [6, 7], [0, 0], 1.0), rollout([5], [6, 7, 8, 9], [0] * 4, 0.0), unscored(rollout([5], [6], [0], 0.0)))
+    same = (rollout([5], [6, 7], [0, 0], 1.0), rollout([5], [6, 7], [0, 0], 1.0), rollout([5], [6, 7], [0, 0], 1.0))
+    groups = group_up([mixed, same], "mean")
+    assert groups[0].advantages.tolist() == [0.5, -0.5, 0.0]
+    drawn = Drawn(groups=(groups[0],), sampled=tuple(groups), rounds=1, cursor=2, sample_seconds=0, score_seconds=0)
+    metrics = rollout_metrics(drawn)
+    assert metrics["reward"] == pytest.approx(4 / 5)  # five of six could be scored
+    assert metrics["reward_std"] == pytest.approx(np.sqrt(0.5) / 2)  # sqrt(1/2) in the first group, 0 in the second
+    assert metrics["frac_reward_zero_std"] == 0.5
+    assert metrics["completions/mean_length"] == pytest.approx(13 / 6)
+    assert metrics["completions/max_length"] == 4
+    assert metrics["verdicts/error"] == pytest.approx(1 / 6)
+    assert metrics["groups/sampled"] == 2
+    assert metrics["groups/trained"] == 1
+
+
+def test_evaluation_does_not_depend_on_how_problems_are_batched(worker):
+    problems = [SOURCE.get("test", i) for i in range(20)]
+    together = sample_all(worker, problems, 2, 0)
+    alone = [group for p in problems for group in sample_all(worker, [p], 2, 0)]
+    assert [[r.completion.text for r in g] for g in together] == [[r.completion.text for r in g] for g in alone]
+    results = summarise(together)
+    assert results["problems"] == 20
+    assert results["samples"] == 40
+
+
+def test_the_extremes_of_an_evaluation(worker):
+    problems = [SOURCE.get("test", i) for i in range(4)]
+    for write, value in ((lambda p: solve(p, "steps"), 1.0), (lambda p: f"\\boxed{{{perturb(p)}}}", 0.0)):
+        groups = []
+        for problem in problems:
+            verdict = worker.pool.grade([(problem, write(problem))])[0]
+            reward = Reward(parts={"correct": value}, weights={"correct": 1.0}, verdict=verdict)
+            groups.append([replace(rollout([5], [6], [0], 0.0), problem=problem, reward=reward)])
+        found = summarise(groups)["accuracy"]
+        assert found["value"] == value
+        assert found["high"] - found["low"] > 0.3  # four problems: all right or all wrong says little

@@ -1,0 +1,144 @@
+"""What several tests need: a model that sometimes answers right, a way to run commands, small batches."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from problems.types import Problem
+from rewards.types import Reward, Verdict
+from rl.settings.schema import AlgorithmSettings
+from rl.types import Batch, Completion, Group, Rollout
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LAUNCHER_VARIABLES = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_SIZE"}  # set by a run inside the test process
+DATA = Path(os.environ.get("REASONLAB_DATA", REPOSITORY.parent / "shared" / "data"))
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """Return the environment for a command of the lab run from elsewhere, one thread a process, W&B switched off."""
+    settings = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled", **extra}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    inherited = {key: value for key, value in os.environ.items() if key not in LAUNCHER_VARIABLES}
+    return {**inherited, "PATH": path, **settings}
+
+
+def run_command(program: Sequence[str], cwd: Path, timeout: float = 300, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end with captured output."""
+    return subprocess.run(
+        [str(part) for part in program],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment(**extra),
+        check=False,
+    )
+
+
+def reasonlab(*arguments: Any, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run `reasonlab ...`."""
+    return run_command([sys.executable, "-m", "launch.cli", *map(str, arguments)], cwd, **extra)
+
+
+def launch(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run a module under the deepspeed launcher."""
+    launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", str(ranks), "--master_port", _port()]
+    return run_command([*launcher, "--module", module, *map(str, arguments)], cwd, **extra)
+
+
+def _port() -> str:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a JSONL file."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def problem(number: int = 0) -> Problem:
+    """Return a small problem."""
+    return Problem(id=f"p{number}", domain="chain", split="train", prompt="1+1=?", reference="2", source="test")
+
+
+def rollout(
+    prompt: Sequence[int],
+    completion: Sequence[int],
+    logprobs: Sequence[float],
+    reward: float,
+    number: int = 0,
+    entropies: Sequence[float] | None = None,
+) -> Rollout:
+    """Return a rollout with these tokens and this reward (0 or 1)."""
+    verdict = Verdict(status="correct" if reward else "wrong")
+    return Rollout(
+        problem=problem(number),
+        prompt_ids=np.asarray(prompt, dtype=np.int32),
+        completion_ids=np.asarray(completion, dtype=np.int32),
+        sampling_logprobs=np.asarray(logprobs, dtype=np.float32),
+        completion=Completion(text="", finish_reason="stop", num_tokens=len(completion)),
+        reward=Reward(parts={"correct": reward}, weights={"correct": 1.0}, verdict=verdict),
+        reasoning_tokens=0,
+        policy_step=0,
+        sampling_entropies=None if entropies is None else np.asarray(entropies, dtype=np.float32),
+    )
+
+
+def random_groups(vocabulary: int, count: int = 5, size: int = 4, seed: int = 0) -> list[Group]:
+    """Return groups of random tokens with random advantages; the first rollout of each has advantage 0."""
+    rng = np.random.default_rng(seed)
+    groups = []
+    for number in range(count):
+        prompt = rng.integers(8, vocabulary, rng.integers(2, 9))
+        members = []
+        for k in range(size):
+            tokens = rng.integers(8, vocabulary, rng.integers(1, 14))
+            logprobs, entropies = rng.normal(-2.0, 0.5, len(tokens)), rng.gamma(2.0, 1.0, len(tokens))
+            members.append(rollout(prompt, tokens, logprobs, float(k % 2), number, entropies))
+        advantages = rng.normal(size=size).astype(np.float32)
+        advantages[0] = 0
+        groups.append(Group(problem=members[0].problem, rollouts=tuple(members), advantages=advantages))
+    return groups
+
+
+def batch_loss(
+    scorer: Any, batch: Batch, cuts: Iterable[Sequence[int]], settings: AlgorithmSettings, layout: Any = "shared"
+) -> list[Any]:
+    """Return the parts of the loss of `cuts` of the batch's rows, in the scorer's precision; the reference is the sampler."""
+    import torch
+
+    from rl.update.batch import collate
+    from rl.update.loss import Tokens, token_loss, total_loss
+
+    parts = []
+    for cut in cuts:
+        micro = collate([batch.rows[i] for i in cut], 0, torch.device("cpu"), layout)
+        logprobs, entropies = scorer(micro.token_rows, micro.targets)
+        sampling = micro.sampling_logprobs.to(logprobs.dtype)
+        tokens = Tokens(
+            logprobs=logprobs,
+            old_logprobs=None if settings.correction else sampling,
+            sampling_logprobs=sampling,
+            reference_logprobs=sampling,
+            advantages=micro.advantages.to(logprobs.dtype),
+            entropies=entropies,
+            rows=micro.rows,
+        )
+        weights, entropy_weights = micro.weights.to(logprobs.dtype), micro.entropy_weights.to(logprobs.dtype)
+        parts.append(total_loss(token_loss(tokens, settings), tokens, weights, entropy_weights, settings))
+    return parts
+
+
+def truncated(member: Rollout) -> Rollout:
+    """Return the rollout as one that hit the length limit."""
+    return replace(member, completion=replace(member.completion, finish_reason="length"))
