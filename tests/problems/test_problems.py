@@ -79,7 +79,10 @@ def test_items_are_the_same_as_ever() -> None:
 
 
 def test_items_are_the_same_in_another_process_with_another_hash_seed() -> None:
-    script = "import json, sys; sys.path[:0] = ['tests/problems', 'tests/support']\nfrom test_problems import frozen_ids\nprint(json.dumps(frozen_ids()))"
+    script = (
+        "import json, sys; sys.path[:0] = ['tests/problems', 'tests/support']\n"
+        "from test_problems import frozen_ids\nprint(json.dumps(frozen_ids()))"
+    )
     assert json.loads(run_python("-c", script, PYTHONHASHSEED="12345").stdout) == FROZEN
 
 
