@@ -108,7 +108,9 @@ def drawing() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     floors: dict[str, set[str]] = {}
     for line in block[1].splitlines():
         left, right = line.split(":")
-        name, files = re.fullmatch(r"(.+?)(?: \((.+)\))?", left.strip()).groups()
+        parts = re.fullmatch(r"(.+?)(?: \((.+)\))?", left.strip())
+        assert parts, line
+        name, files = parts.groups()
         rooms[name] = {room.strip() for room in right.split(",") if room.strip()}
         if files:
             floors[name.removesuffix(" floor")] = set(files.split())

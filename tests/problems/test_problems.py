@@ -115,7 +115,7 @@ def test_splits_share_no_problem_across_seeds(name: str) -> None:
 
 def test_countdown_splits_share_no_problem_in_another_order() -> None:
     found: dict[str, set[tuple[object, ...]]] = {split: set() for split in SPLITS}
-    settings = {"numbers": (2, 3), "largest": 9, "max_target": 30}
+    settings: dict[str, Any] = {"numbers": (2, 3), "largest": 9, "max_target": 30}
     for split, index in itertools.product(SPLITS, range(400)):
         checks = source_of(countdown.DOMAIN, **settings).get(split, index).checks
         found[split].add((*sorted(checks["numbers"]), checks["target"]))

@@ -101,7 +101,8 @@ class TimedPool(VerifierPool):
 
 
 def test_verdicts_end_while_sampling_goes_on(worker):
-    with TimedPool(1) as pool:
+    pool = TimedPool(1)
+    with pool:
         pool.grade([(SOURCE.get("train", 0), "1")])  # the worker process is up
         pool.ended.clear()
         one_by_one = replace(worker, pool=pool, sampler=replace(worker.sampler, max_rows=2))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from problems.types import Problem
 from rewards.types import Reward, Verdict
@@ -42,15 +43,17 @@ def run_command(program: Sequence[str], cwd: Path, timeout: float = 300, **extra
     )
 
 
-def reasonlab(*arguments: Any, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+def reasonlab(*arguments: Any, cwd: Path, timeout: float = 300, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run `reasonlab ...`."""
-    return run_command([sys.executable, "-m", "launch.cli", *map(str, arguments)], cwd, **extra)
+    return run_command([sys.executable, "-m", "launch.cli", *map(str, arguments)], cwd, timeout, **extra)
 
 
-def launch(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+def launch(
+    ranks: int, module: str, *arguments: Any, cwd: Path, timeout: float = 300, **extra: str
+) -> subprocess.CompletedProcess[str]:
     """Run a module under the deepspeed launcher."""
     launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", str(ranks), "--master_port", _port()]
-    return run_command([*launcher, "--module", module, *map(str, arguments)], cwd, **extra)
+    return run_command([*launcher, "--module", module, *map(str, arguments)], cwd, timeout, **extra)
 
 
 def _port() -> str:
@@ -72,12 +75,12 @@ def problem(number: int = 0) -> Problem:
 
 
 def rollout(
-    prompt: Sequence[int],
-    completion: Sequence[int],
-    logprobs: Sequence[float],
+    prompt: Sequence[int] | NDArray[Any],
+    completion: Sequence[int] | NDArray[Any],
+    logprobs: Sequence[float] | NDArray[Any],
     reward: float,
     number: int = 0,
-    entropies: Sequence[float] | None = None,
+    entropies: Sequence[float] | NDArray[Any] | None = None,
 ) -> Rollout:
     """Return a rollout with these tokens and this reward (0 or 1)."""
     verdict = Verdict(status="correct" if reward else "wrong")
