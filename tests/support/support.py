@@ -118,24 +118,13 @@ def batch_loss(
     import torch
 
     from rl.update.batch import collate
-    from rl.update.loss import Tokens, token_loss, total_loss
+    from rl.update.step import micro_batch_loss
 
     parts = []
     for cut in cuts:
         micro = collate([batch.rows[i] for i in cut], 0, torch.device("cpu"), layout)
-        logprobs, entropies = scorer(micro.token_rows, micro.targets)
-        sampling = micro.sampling_logprobs.to(logprobs.dtype)
-        tokens = Tokens(
-            logprobs=logprobs,
-            old_logprobs=None if settings.correction else sampling,
-            sampling_logprobs=sampling,
-            reference_logprobs=sampling,
-            advantages=micro.advantages.to(logprobs.dtype),
-            entropies=entropies,
-            rows=micro.rows,
-        )
-        weights, entropy_weights = micro.weights.to(logprobs.dtype), micro.entropy_weights.to(logprobs.dtype)
-        parts.append(total_loss(token_loss(tokens, settings), tokens, weights, entropy_weights, settings))
+        sampler = micro.sampling_logprobs.to(next(scorer.parameters()).dtype)
+        parts.append(micro_batch_loss(scorer, lambda rows, targets, word=sampler: word, micro, settings).loss)
     return parts
 
 
