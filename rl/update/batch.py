@@ -24,29 +24,35 @@ def make_batch(groups: Sequence[Group], settings: AlgorithmSettings, max_complet
     The denominators count every scored completion (unless masked for truncation), also those whose gradient is exactly 0:
     leaving those out of the forward pass saves time and must not change the gradient.
     """
-    counted = [
-        (rollout, np.float64(advantage))
-        for group in groups
-        for rollout, advantage in zip(group.rollouts, group.advantages, strict=True)
-        if rollout.reward.total is not None and not (settings.mask_truncated and rollout.completion.finish_reason == "length")
-    ]
+    counted: list[tuple[Rollout, np.float64]] = []
+    for group in groups:
+        for rollout, advantage in zip(group.rollouts, group.advantages, strict=True):
+            if _counts(rollout, settings):
+                counted.append((rollout, np.float64(advantage)))
     lengths = [len(rollout.completion_ids) for rollout, _ in counted]
     weights = LOSSES[settings.loss].weights(lengths, max_completion_tokens) if counted else []
     masks = _top_entropy([rollout for rollout, _ in counted], settings.top_entropy_quantile)
     num_active = sum(int(mask.sum()) for mask in masks)
-    every = [
-        Row(
+    rows = []
+    for (rollout, advantage), weight, mask in zip(counted, weights, masks, strict=True):
+        row = Row(
             prompt_ids=rollout.prompt_ids,
             completion_ids=rollout.completion_ids,
             sampling_logprobs=rollout.sampling_logprobs,
-            advantages=advantage * mask,
-            weights=np.float64(weight) * (mask | settings.kl_in_loss),
-            entropy_weights=mask / num_active if settings.entropy_coef else np.zeros(len(mask)),
+            advantages=advantage * mask,  # [T]
+            weights=np.float64(weight) * (mask | settings.kl_in_loss),  # [T]; a KL in the loss acts on every token
+            entropy_weights=mask / num_active if settings.entropy_coef else np.zeros(len(mask)),  # [T]
         )
-        for (rollout, advantage), weight, mask in zip(counted, weights, masks, strict=True)
-    ]
-    rows = tuple(row for row in every if row.advantages.any() or row.entropy_weights.any() or settings.kl_in_loss)
-    return Batch(rows=rows, num_loss_tokens=sum(lengths), num_skipped_rows=len(counted) - len(rows))
+        has_gradient = row.advantages.any() or row.entropy_weights.any() or settings.kl_in_loss
+        if has_gradient:
+            rows.append(row)
+    return Batch(rows=tuple(rows), num_loss_tokens=sum(lengths), num_skipped_rows=len(counted) - len(rows))
+
+
+def _counts(rollout: Rollout, settings: AlgorithmSettings) -> bool:
+    """Return whether a completion is in the denominators: scored, and not left out for its length."""
+    is_truncated = rollout.completion.finish_reason == "length"
+    return rollout.reward.total is not None and not (settings.mask_truncated and is_truncated)
 
 
 def uniform_row(

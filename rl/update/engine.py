@@ -114,10 +114,10 @@ class Engine:
     def snapshot(self) -> Any:
         """Return a causal LM with the weights of now, which updates leave alone; made anew by the next call."""
         assert self._before is not None, "train.one_step_off makes the copy"
-        for now, kept in zip(self.sampling_model.parameters(), self._before.parameters(), strict=True):
-            if now is not kept:
-                kept.data = kept.data.to(now.dtype)
-                kept.copy_(now)
+        for current, copied in zip(self.sampling_model.parameters(), self._before.parameters(), strict=True):
+            if current is not copied:  # frozen weights are shared
+                copied.data = copied.data.to(current.dtype)
+                copied.copy_(current)
         return self._before
 
     def logprobs(self, rows: TokenRows, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -279,8 +279,8 @@ class Reference:
     def reset(self) -> None:
         """Make the policy of now the reference."""
         assert self.frozen is not None, "adapters have no reference of their own"
-        for now, kept in zip(self.engine.sampling_model.parameters(), self.frozen.model.parameters(), strict=True):
-            kept.copy_(now)
+        for current, frozen in zip(self.engine.sampling_model.parameters(), self.frozen.model.parameters(), strict=True):
+            frozen.copy_(current)
         self.was_reset = True
 
     def save(self, directory: Path) -> None:

@@ -20,7 +20,7 @@ from rl.update.engine import Engine, Reference, learning_rate
 from rl.update.loss import TokenLoss, Tokens, token_loss, total_loss
 from rl.update.packing import TokenRows
 from rl.update.recompute import Score
-from rl.update.tally import Tally, added, effective_sample_size, largest, mean, mean_of_two, smallest
+from rl.update.tally import Tally, added, effective_sample_size, largest, mean, smallest, sum_of_means
 
 # rows as they are laid out, targets [N] -> log-probabilities [N] in nats and entropies [N] in nats, both with gradient
 Policy = Callable[[TokenRows, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -65,12 +65,13 @@ class MicroBatchLoss:
 
 def micro_batch_loss(policy: Policy, reference: Score | None, micro: MicroBatch, settings: AlgorithmSettings) -> MicroBatchLoss:
     """Return the loss of a micro-batch under `policy`; `reference` scores the same tokens where a KL is in the loss."""
-    logprobs, entropies = policy(micro.token_rows, micro.targets)  # [N], [N]
-    micro = micro.to(logprobs.dtype)
     reference_logprobs = None
     if settings.kl_in_loss:
         assert reference is not None, "a KL in the loss needs a reference"
+        # before the policy's own pass: with adapters it is the same engine, and nothing may come between forward and backward
         reference_logprobs = reference(micro.token_rows, micro.targets)  # [N]
+    logprobs, entropies = policy(micro.token_rows, micro.targets)  # [N], [N]
+    micro = micro.to(logprobs.dtype)
     tokens = Tokens(
         logprobs=logprobs,
         old_logprobs=RATIO_CENTRES[settings.ratio_centre](logprobs, micro),
@@ -99,8 +100,8 @@ def accumulate_gradients(engine: Engine, reference: Reference | None, batch: Bat
         micro = collate(rows or [_idle_row(batch)], pad_id, device(), engine.layout)
         result = micro_batch_loss(engine.logprobs, score, micro, config.algorithm)
         engine.backward(result.loss, last=number == len(micro_batches) - 1)
-        seen = observe(micro, result, config.algorithm)
-        tally = seen if tally is None else tally.plus(seen)
+        observed = observe(micro, result, config.algorithm)
+        tally = observed if tally is None else tally.plus(observed)
     assert tally is not None, "a batch has at least one row"
     return tally
 
@@ -119,7 +120,7 @@ def observe(micro: MicroBatch, result: MicroBatchLoss, settings: AlgorithmSettin
     gap = (tokens.logprobs.detach() - tokens.sampling_logprobs)[counts]  # nats
     ratio = gap.exp()  # of policy to sampler
     low, high = parts.clipped_low[counts], parts.clipped_high[counts]
-    seen = {
+    quantities = {
         "loss": added(result.loss.detach()),
         "entropy": mean(tokens.entropies.detach()[counts]),
         "sampling/sampling_logp_difference/mean": mean(gap.abs()),
@@ -131,17 +132,17 @@ def observe(micro: MicroBatch, result: MicroBatchLoss, settings: AlgorithmSettin
         "sampling/effective_sample_size": effective_sample_size(ratio),
     }
     if settings.loss == "cispo":  # clips above only, and TRL has a name of its own for it
-        seen["cispo_clip_ratio"] = mean(high)
+        quantities["cispo_clip_ratio"] = mean(high)
     else:
-        seen["clip_ratio/low_mean"] = mean(low)
-        seen["clip_ratio/high_mean"] = mean(high)
-        seen["clip_ratio/region_mean"] = mean_of_two(low, high)
+        quantities["clip_ratio/low_mean"] = mean(low)
+        quantities["clip_ratio/high_mean"] = mean(high)
+        quantities["clip_ratio/region_mean"] = sum_of_means(low, high)
     if parts.kl is not None:
-        seen["kl"] = mean(parts.kl.detach()[counts])
+        quantities["kl"] = mean(parts.kl.detach()[counts])
     if parts.correction is not None:
-        seen["correction/weight_mean"] = mean(parts.correction[counts])
-        seen["correction/masked_share"] = mean((parts.correction == 0)[counts])
-    return Tally(seen)
+        quantities["correction/weight_mean"] = mean(parts.correction[counts])
+        quantities["correction/masked_share"] = mean((parts.correction == 0)[counts])
+    return Tally(quantities)
 
 
 def update_policy(
@@ -152,14 +153,14 @@ def update_policy(
     All ranks hold the same batch and must call. Raises NotFinite before the weights are touched when the loss is NaN or
     infinite.
     """
-    seen = accumulate_gradients(engine, reference, batch, config, pad_id).over_ranks()
-    loss = seen["loss"]
+    metrics = accumulate_gradients(engine, reference, batch, config, pad_id).over_ranks()
+    loss = metrics["loss"]
     if loss is None or not math.isfinite(loss):
         raise NotFinite(f"the loss of step {step + 1} is {loss}; lower optimizer.learning_rate or raise warmup_steps")
     rate = learning_rate(config, step)
     grad_norm = engine.step(rate)
     return {
-        **seen,
+        **metrics,
         "grad_norm": grad_norm,
         "learning_rate": rate,
         "batch/loss_tokens": batch.num_loss_tokens,

@@ -37,10 +37,13 @@ def mean(values: torch.Tensor) -> Quantity:
     return Quantity((values.sum().double(), _count(values)), "add", _divided)
 
 
-def mean_of_two(some: torch.Tensor, others: torch.Tensor) -> Quantity:
-    """The sum of two means; `some` [n] and `others` [n] are those of one micro-batch."""
-    parts = (some.sum().double(), others.sum().double(), _count(some))
-    return Quantity(parts, "add", lambda first, second, count: _divided(first, count) + _divided(second, count))
+def sum_of_means(first: torch.Tensor, second: torch.Tensor) -> Quantity:
+    """The sum of two means over the same tokens; `first` [n] and `second` [n] are those of one micro-batch."""
+
+    def read(total_of_first: float, total_of_second: float, count: float) -> float:
+        return _divided(total_of_first, count) + _divided(total_of_second, count)
+
+    return Quantity((first.sum().double(), second.sum().double(), _count(first)), "add", read)
 
 
 def largest(values: torch.Tensor) -> Quantity:
