@@ -34,6 +34,7 @@ from rl.rollout import Drawn, RolloutWorker, draw_groups
 from rl.runtime import LAUNCHER_VARIABLES, init_distributed, quiet_libraries, rank, set_threads, world_size
 from rl.sampling.sampler import Sampler
 from rl.selfcheck import self_check
+from rl.settings.arguments import clearly, training_arguments
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import RunConfig, check_world
 from rl.stats import mean
@@ -410,12 +411,14 @@ def _run(
     return state
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@clearly
+def main(argv: Sequence[str]) -> int:
     """The command line of `deepspeed --module rl.train`."""
-    from rl.settings.arguments import train_command
-
-    return train_command(sys.argv[1:] if argv is None else list(argv))
+    asked = training_arguments(argv)
+    if asked is not None:
+        run_training(asked.loaded, resume=asked.resume)
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
