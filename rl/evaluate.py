@@ -8,8 +8,10 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from problems.catalog import build_source
@@ -21,6 +23,7 @@ from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import template_hash
 from rl.rollout import RolloutWorker, gather_shares, open_pool, open_worker, share
 from rl.runtime import device, init_distributed, quiet_libraries, rank, set_threads, world_size
+from rl.settings.arguments import clearly, evaluation_arguments
 from rl.settings.loading import Loaded, describe
 from rl.settings.schema import EvalConfig
 from rl.stats import Estimate, estimate, majority_at_k, mean, pass_at_k
@@ -232,12 +235,21 @@ def results_table(results: dict[str, Any]) -> Table:
     return table
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line of `deepspeed --module rl.evaluate`."""
-    from rl.settings.arguments import eval_command
+def print_results(results: dict[str, Any], directory: Path) -> None:
+    """Print the closing table and where the numbers are; rank 0 only."""
+    if rank() == 0:
+        Console().print(results_table(results))
+        print(f"written: {directory}/results.json and samples.jsonl")
 
-    return eval_command(sys.argv[1:] if argv is None else list(argv))
+
+@clearly
+def main(argv: Sequence[str]) -> int:
+    """The command line of `deepspeed --module rl.evaluate`."""
+    loaded = evaluation_arguments(argv)
+    if loaded is not None:
+        print_results(run_evaluation(loaded), loaded.config.run.path)
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -23,6 +23,7 @@ from rl.memory import naming_settings, peak_memory_gb
 from rl.policy.opening import save_policy
 from rl.rollout import draw_groups
 from rl.runtime import rank
+from rl.settings.arguments import clearly, training_arguments
 from rl.settings.loading import Loaded
 from rl.settings.schema import RunConfig
 from rl.start import Parts, started
@@ -190,12 +191,14 @@ def run_training(loaded: Loaded[RunConfig], *, resume: bool = False) -> Path:
     return parts.run.path
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@clearly
+def main(argv: Sequence[str]) -> int:
     """The command line of `deepspeed --module rl.train`."""
-    from rl.settings.arguments import train_command
-
-    return train_command(sys.argv[1:] if argv is None else list(argv))
+    asked = training_arguments(argv)
+    if asked is not None:
+        run_training(asked.loaded, resume=asked.resume)
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
