@@ -13,8 +13,8 @@ from typing import Any
 from rich.table import Table
 
 from problems.catalog import build_source
+from problems.finite import FiniteSource
 from problems.seeding import content_hash, derive_seed
-from problems.sets.hub import FiniteSource
 from problems.types import Problem
 from rewards.numbers import parse_rational
 from rewards.pool import VerifierPool
