@@ -28,11 +28,13 @@ def _source_models(records: Iterable[Domain[Any] | ProblemSet[Any]]) -> dict[str
         if record.name in models:
             raise ProblemError(f"a domain and a set both take the name {record.name!r}: rename one of them")
         key: Any = (Literal[record.name], ...)  # ... is pydantic's word for required
-        models[record.name] = create_model(f"{record.name}-source", __base__=record.config, domain=key)
+        models[record.name] = create_model(f"{record.name}_source", __base__=record.config, domain=key)
     return models
 
 
 SOURCE_MODELS = _source_models([*DOMAINS.values(), *SETS.values()])
+# pickle finds a class by its name in its module; `datasets` pickles whatever a function it maps can reach
+globals().update({model.__name__: model for model in SOURCE_MODELS.values()})
 
 if TYPE_CHECKING:
 
