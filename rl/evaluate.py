@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from problems.catalog import build_source
+from problems.finite import FiniteSource
 from problems.seeding import content_hash, derive_seed
-from problems.sets.hub import FiniteSource
 from problems.types import Problem
 from rewards.numbers import parse_rational
 from rl.policy.opening import load_model, load_tokenizer

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from problems.catalog import AnySource
+from problems.catalog import SOURCE_MODELS, AnySource
 from problems.errors import LabError
 from problems.types import STYLES
 from rewards.code.settings import SandboxSettings
@@ -20,7 +20,10 @@ Dtype = Literal["fp32", "bf16"]
 LOGIT_BUFFER_ELEMENTS = 2**24  # logits that exist at one time, in float32 64 MB; two such buffers are needed
 LayoutName = Literal["shared", "packed", "padded"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Sources = Annotated[tuple[AnySource, ...], Field(min_length=1)]
+Sources = Annotated[
+    tuple[AnySource, ...],
+    Field(min_length=1, description=f"a list of sources, each with a domain: {', '.join(SOURCE_MODELS)}"),
+]
 
 
 class Settings(BaseModel):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support import rollout
 
-from problems.catalog import ChainSource, build_source, perturb, solve
+from problems.catalog import SOURCE_MODELS, build_source, perturb, solve
 from rewards.pool import VerifierPool
 from rewards.shaping import RewardConfig
 from rewards.types import Reward, Verdict
@@ -22,7 +22,7 @@ from rl.tracking.rollouts import rollout_rows
 from rl.types import Drawn
 from rl.update.batch import make_batch
 
-SOURCE = build_source([ChainSource(domain="chain", terms=(2, 3))], 0)
+SOURCE = build_source([SOURCE_MODELS["chain"](domain="chain", terms=(2, 3))], 0)
 
 
 @pytest.fixture(scope="module")
