@@ -21,6 +21,8 @@ def read_function(cursor: Cursor, name: str) -> Node:
     """Read what follows the name of a function and return the function of it."""
     power, base = _read_scripts(cursor)
     args = _read_arguments(cursor, name)
+    if not args:
+        raise cursor.unreadable(f"{name} of nothing")
     node = _applied(name, args, base)
     if power is None:
         return node
