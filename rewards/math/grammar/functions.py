@@ -23,6 +23,8 @@ def read_function(cursor: Cursor, name: str) -> Node:
     args = _read_arguments(cursor, name)
     if not args:
         raise cursor.unreadable(f"{name} of nothing")
+    if name == "binom" and len(args) != 2:
+        raise cursor.unreadable(f"binom of {len(args)} values")
     node = _applied(name, args, base)
     if power is None:
         return node

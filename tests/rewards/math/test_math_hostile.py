@@ -132,6 +132,11 @@ def test_a_function_of_nothing_is_unreadable_and_no_crash(function: str, nothing
         assert grade(reference, f"\\boxed{{{function}{nothing}}}").status in ("wrong", "unparsed")
 
 
+def test_a_binomial_has_two_arguments() -> None:
+    assert grade("10", "binom(5, 2)").status == "correct"
+    assert [grade("10", answer).status for answer in ("binom(10)", "nCr(5, 2, 1)")] == ["unparsed", "unparsed"]
+
+
 def test_a_command_without_its_group_is_unreadable_and_no_crash() -> None:
     for answer in ("\\operatorname", "5\\operatorname x", "\\text", "\\begin", "\\frac", "\\hat", "\\sum", "\\angle"):
         assert grade("5", f"\\boxed{{{answer}}}").status in ("wrong", "unparsed"), answer
