@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "rewards/code/inside": {"rewards/code floor"},
     "rewards/code/judging": {"rewards/code floor", "rewards floor"},
     "rewards/code": {"rewards/code/judging"},
-    "rewards": {"rewards/math", "rewards/code"},
+    "rewards": {"rewards/math", "rewards/code", "problems"},
     "rl floor": {"rewards floor"},
     "rl/settings": {"rl floor", "problems", "rewards/code floor"},
     "rl/policy": {"rl/settings"},
@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "launch": {"bench"},
 }
 FLOORS = {
-    "problems": {"types", "errors", "seeding", "procedural"},
+    "problems": {"types", "errors", "seeding", "procedural", "rows", "finite"},
     "rewards": {"types", "answer", "numbers", "shaping"},
     "rewards/math": {"tree", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},

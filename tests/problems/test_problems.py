@@ -4,6 +4,7 @@ import ast
 import itertools
 import json
 import operator
+import pickle
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from support_pure import run_python
 
-from problems.catalog import DOMAINS, build_source, perturb, solve
+from problems.catalog import DOMAINS, SOURCE_MODELS, build_source, perturb, solve
 from problems.domains import arithmetic, chain, countdown
 from problems.domains.arithmetic import ArithmeticConfig
 from problems.domains.chain import ChainConfig
@@ -293,6 +294,14 @@ def test_a_problem_from_a_file_that_the_domain_cannot_work_out_is_an_error_in_wo
     assert solve(given, "direct") == "\\boxed{5}"
     with pytest.raises(ProblemError):
         solve(given, "steps")
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_the_settings_of_a_source_survive_pickling(name: str) -> None:
+    config = SOURCE_MODELS[name].model_validate({"domain": name, "weight": 2})
+    again = pickle.loads(pickle.dumps(config))
+    assert again == config
+    assert type(again) is SOURCE_MODELS[name]
 
 
 def test_sources_of_one_configuration_draw_from_streams_of_their_own() -> None:

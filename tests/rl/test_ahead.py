@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import chain_source
 
-from problems.catalog import ChainSource, build_source
 from problems.types import ProblemSource
-from rewards.pool import VerifierPool
 from rl.ahead import Ahead
-from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
-from rl.rollout import RolloutWorker, Round, first_problems
+from rl.policy.opening import load_model, load_tokenizer
+from rl.rollout import RolloutWorker, Round, first_problems, open_pool, open_worker
 from rl.runtime import init_distributed
-from rl.sampling.sampler import Sampler
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig
 from rl.types import Rollout
@@ -51,24 +49,9 @@ def parts(random_model: Path) -> Iterator[Parts]:
     init_distributed()
     model, tokenizer = load_model(config.model), load_tokenizer(config.model)
     engine = Engine(model, config)
-    with VerifierPool(1) as pool:
-        worker = RolloutWorker(
-            sampler=Sampler(
-                model=engine.sampling_model,
-                pad_id=tokenizer.pad_token_id,
-                stop_ids=stop_token_ids(model, tokenizer),
-                max_rows=64,
-            ),
-            tokenizer=tokenizer,
-            pool=pool,
-            prompt=config.prompt,
-            sampling=config.sampling,
-            reward=config.reward,
-            max_positions=128,
-        )
-        yield Parts(
-            config=config, engine=engine, worker=worker, source=build_source([ChainSource(domain="chain", terms=(2, 3))], 0)
-        )
+    with open_pool(config) as pool:
+        worker = open_worker(config, engine.sampling_model, tokenizer, pool)
+        yield Parts(config=config, engine=engine, worker=worker, source=chain_source())
     engine.finish()
 
 

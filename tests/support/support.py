@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from problems.types import Problem
+from problems.catalog import SOURCE_MODELS, build_source
+from problems.types import Problem, ProblemSource
 from rewards.types import Reward, Verdict
 from rl.settings.schema import AlgorithmSettings
 from rl.types import Batch, Completion, Group, Rollout
@@ -69,6 +70,12 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def chain_source(terms: tuple[int, int] = (2, 3)) -> ProblemSource:
+    """Return a source of sums with this many terms, as a configuration would."""
+    settings: Any = SOURCE_MODELS["chain"].model_validate({"domain": "chain", "terms": terms})
+    return build_source([settings], 0)
+
+
 def problem(number: int = 0) -> Problem:
     """Return a small problem."""
     return Problem(id=f"p{number}", domain="chain", split="train", prompt="1+1=?", reference="2", source="test")
@@ -121,24 +128,17 @@ def batch_loss(
     import torch
 
     from rl.update.batch import collate
-    from rl.update.loss import Tokens, token_loss, total_loss
+    from rl.update.step import micro_batch_loss
 
     parts = []
     for cut in cuts:
         micro = collate([batch.rows[i] for i in cut], 0, torch.device("cpu"), layout)
-        logprobs, entropies = scorer(micro.token_rows, micro.targets)
-        sampling = micro.sampling_logprobs.to(logprobs.dtype)
-        tokens = Tokens(
-            logprobs=logprobs,
-            old_logprobs=None if settings.correction else sampling,
-            sampling_logprobs=sampling,
-            reference_logprobs=sampling,
-            advantages=micro.advantages.to(logprobs.dtype),
-            entropies=entropies,
-            rows=micro.rows,
-        )
-        weights, entropy_weights = micro.weights.to(logprobs.dtype), micro.entropy_weights.to(logprobs.dtype)
-        parts.append(total_loss(token_loss(tokens, settings), tokens, weights, entropy_weights, settings))
+        sampler = micro.sampling_logprobs.to(next(scorer.parameters()).dtype)
+
+        def reference(rows: Any, targets: Any, of_micro: Any = sampler) -> Any:
+            return of_micro
+
+        parts.append(micro_batch_loss(scorer, reference, micro, settings).loss)
     return parts
 
 

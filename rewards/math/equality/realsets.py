@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from rewards.math.equality.evaluate import rational
 from rewards.math.equality.expressions import Trail, equal_expressions, numeric_value
-from rewards.math.tree import INFINITY, REALS, ZERO, Node, binds, contains, number, substituted, symbols
+from rewards.math.tree import INFINITY, REALS, ZERO, Node, Op, binds, contains, number, substituted, symbols
 
 MINUS_INFINITY = Node("neg", (INFINITY,))
 MAX_PIECES = 200
@@ -178,7 +178,7 @@ def _built(node: Node) -> RealSet | None:
     return RealSet(inner.pieces)
 
 
-_SLOW = ("sum", "prod", "fact", "fn")  # the head is evaluated for each member
+_SLOW: tuple[Op, ...] = ("sum", "prod", "fact", "fn")  # the head is evaluated for each member
 
 
 @lru_cache(maxsize=512)

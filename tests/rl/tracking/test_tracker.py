@@ -26,7 +26,8 @@ def test_without_a_mirror_every_row_is_in_the_files(tmp_path: Path) -> None:
     tracker.log(0, {"eval/accuracy": 0.25})
     tracker.log(1, {"reward": 0.5, "loss": float("nan")}, {"step_time": 2.0})
     tracker.table(1, "completions", ["text"], [["\\boxed{2}"]])
-    tracker.finish({"step": 1})
+    tracker.summarise({"step": 1})
+    tracker.finish()
     assert rows(run.path / "metrics.jsonl") == [{"step": 0, "eval/accuracy": 0.25}, {"step": 1, "reward": 0.5, "loss": None}]
     assert rows(run.path / "timing.jsonl") == [{"step": 1, "step_time": 2.0}]  # the baseline has no times
     assert not (run.path / "wandb").exists()
@@ -74,7 +75,8 @@ def test_an_offline_run_holds_the_same_rows(tmp_path: Path) -> None:
     tracker.log(0, {"eval/accuracy": 0.25})
     tracker.log(1, {"reward": 0.5, "eval/accuracy": 0.75}, {"step_time": 2.0, "perf/peak_memory_gb": 1.5})
     tracker.table(1, "completions", ["text"], [["\\boxed{2}"]])
-    tracker.finish({"best_accuracy": 0.75})
+    tracker.summarise({"best_accuracy": 0.75})
+    tracker.finish()
 
     records = offline_records(run)
     (begun,) = [record["run"] for record in records if record["type"] == "run"]

@@ -94,7 +94,8 @@ def test_reinforce_by_hand():
 @pytest.mark.parametrize("loss", LOSSES)
 def test_on_policy_every_loss_has_the_gradient_of_reinforce(loss):
     rows, advantages = [0, 0, 0, 1, 1], [1.5, 1.5, 1.5, -0.5, -0.5]
-    given = replace(tokens([0.1, 0.7, 0.2, 0.9, 0.4], advantages, rows), old_logprobs=None)
+    given = tokens([0.1, 0.7, 0.2, 0.9, 0.4], advantages, rows)
+    given = replace(given, old_logprobs=given.logprobs.detach())
     token_loss(given, AlgorithmSettings(loss=loss)).loss.sum().backward()
     assert given.logprobs.grad.tolist() == pytest.approx([-a for a in advantages])
 
@@ -136,7 +137,7 @@ def test_correction_by_hand():
 
 def test_correction_leaves_the_kl_alone_and_has_no_gradient():
     given = tokens([1.0], [1.0], sampling_logprobs=[-math.log(3)], reference_logprobs=[-1.0])
-    given = replace(given, old_logprobs=None)
+    given = replace(given, old_logprobs=given.logprobs.detach())
     result = token_loss(given, AlgorithmSettings(kl="k2", kl_coef=0.5, correction=CorrectionSettings(token_cap=10.0)))
     result.loss.sum().backward()
     assert given.logprobs.grad.item() == pytest.approx(-3.0 + 0.5 * 1.0)  # 3 times -A; the gradient of d² / 2 is d
