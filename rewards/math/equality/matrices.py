@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from rewards.math.equality.evaluate import rational
+from rewards.math.equality.exact import rational
 from rewards.math.tree import OBJECTS, Node, contains
 
 MAX_ENTRIES = 100
