@@ -1,7 +1,8 @@
 """Definitions by cases: rows of a value and a condition, in any order."""
 
+from rewards.math.equality.parts import Equal, strictly
 from rewards.math.equality.realsets import real_set, same_real_sets
-from rewards.math.equality.rules import Equal, Rule, Trail, strictly
+from rewards.math.equality.rules import Rule, Trail
 from rewards.math.tree import OTHERWISE, REALS, Node
 
 MAX_ROWS = 20

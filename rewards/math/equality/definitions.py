@@ -5,8 +5,8 @@ The name of an answer may be left out, and a word names anything; two letters th
 
 import re
 
-from rewards.math.equality.pairing import same_in_any_order
-from rewards.math.equality.rules import Equal, Rule, Trail, strictly
+from rewards.math.equality.parts import Equal, same_in_any_order, strictly
+from rewards.math.equality.rules import Rule, Trail
 from rewards.math.tree import REALS, Node, contains, substituted, symbols
 
 _ROOT = re.compile(r"[xztr]_\d")  # x_1 and x_2 are the roots of one equation, in no order

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from rewards.math.equality.cases import same_cases
 from rewards.math.equality.expressions import equal_expressions
 from rewards.math.equality.matrices import as_matrix
-from rewards.math.equality.pairing import MAX_ITEMS, same_in_any_order, same_members
+from rewards.math.equality.parts import MAX_ITEMS, Equal, in_order, joined_by, same_in_any_order, same_members, strictly
 from rewards.math.equality.realsets import real_set, same_real_sets
-from rewards.math.equality.rules import Equal, Rule, Trail, in_order, strictly
+from rewards.math.equality.rules import Rule, Trail
 from rewards.math.tree import OBJECTS, ONE, Node
 
 Compare = Callable[[Node, Node, Trail, Equal], bool]
@@ -133,12 +133,7 @@ def _same_conditions(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bo
     left, right = real_set(gold, True), real_set(answer, True)
     if left is not None and right is not None:
         return same_real_sets(left, right)
-    return same_in_any_order(parts(gold, gold.op), parts(answer, gold.op), trail, equal)
-
-
-def parts(node: Node, op: str) -> list[Node]:
-    """Return what `node` joins by `op`, however it is nested."""
-    return [piece for part in node.args for piece in parts(part, op)] if node.op == op else [node]
+    return same_in_any_order(joined_by(gold, gold.op), joined_by(answer, gold.op), trail, equal)
 
 
 _BY_KINDS: Mapping[tuple[str, str], Compare] = {

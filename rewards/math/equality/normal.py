@@ -4,7 +4,7 @@ import re
 
 from rewards.math.equality.definitions import without_names
 from rewards.math.equality.matrices import matrix_value
-from rewards.math.equality.rules import Equal
+from rewards.math.equality.parts import Equal
 from rewards.math.tree import Node, contains
 from rewards.math.vectors import as_vectors
 

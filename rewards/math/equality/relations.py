@@ -7,9 +7,10 @@ without its denominators where no solution is gained.
 from rewards.math.equality.definitions import assignment, same_definitions
 from rewards.math.equality.expressions import equal_expressions
 from rewards.math.equality.linear import FLIPPED, difference, solve_linear
+from rewards.math.equality.parts import Equal, strictly
 from rewards.math.equality.proportional import proportional
 from rewards.math.equality.realsets import real_set, same_real_sets
-from rewards.math.equality.rules import Equal, Rule, Trail, strictly
+from rewards.math.equality.rules import Rule, Trail
 from rewards.math.tree import OBJECTS, ZERO, Node, substituted, symbols
 
 MAX_DENOMINATORS = 4

@@ -5,9 +5,6 @@ Code asks which `Rule` it was; the text is for the eyes of whoever reads `Verdic
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Protocol
-
-from rewards.math.tree import Node
 
 DECIMAL_DIGITS = 6  # significant digits with which a decimal counts as an exact value
 
@@ -107,26 +104,3 @@ class Trail:
     def apart(self) -> "Trail":
         """Return a trail for parts whose decisions are not to be told."""
         return Trail(percent=self.percent)
-
-
-class Equal(Protocol):
-    """The comparison of any two trees, `compare.equal`, handed down to the files that compare an object by its parts.
-
-    It comes as an argument because `compare.py` imports those files.
-    """
-
-    def __call__(self, gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
-        """Tell whether `answer` is the object `gold`; `strict` forgives no missing unit, degree sign or percent."""
-        ...
-
-
-def strictly(equal: Equal, one: Node, other: Node) -> bool:
-    """Tell whether two trees are the same with nothing forgiven, leaving no trail."""
-    return equal(one, other, Trail(), strict=True)
-
-
-def in_order(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
-    """Tell whether two objects have as many parts, and each part is the one at its place."""
-    if len(gold.args) != len(answer.args):
-        return False
-    return all(equal(one, other, trail) for one, other in zip(gold.args, answer.args, strict=True))

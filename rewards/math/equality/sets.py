@@ -1,10 +1,10 @@
 """Sets that are no list of their members: unions, differences, half-open intervals, set builders, the reals."""
 
-from rewards.math.equality.items import parts, same_objects
+from rewards.math.equality.items import same_objects
 from rewards.math.equality.listed import listed
-from rewards.math.equality.pairing import same_in_any_order
+from rewards.math.equality.parts import Equal, in_order, joined_by, same_in_any_order
 from rewards.math.equality.realsets import real_set, same_real_sets
-from rewards.math.equality.rules import Equal, Rule, Trail, in_order
+from rewards.math.equality.rules import Rule, Trail
 from rewards.math.tree import REALS, SETS, Node, binds, substituted, symbols
 
 
@@ -27,7 +27,7 @@ def same_sets(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
     if gold.op != answer.op:
         return False
     if gold.op in ("union", "inter"):
-        return same_in_any_order(parts(gold, gold.op), parts(answer, gold.op), trail, equal)
+        return same_in_any_order(joined_by(gold, gold.op), joined_by(answer, gold.op), trail, equal)
     return gold.value == answer.value and in_order(gold, answer, trail, equal)
 
 

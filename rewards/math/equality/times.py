@@ -1,7 +1,8 @@
 """Times of day: `3:30 pm` is 15:30, `3:30` may be either or the ratio 3 : 30, and seconds count."""
 
 from rewards.math.equality.items import same_objects
-from rewards.math.equality.rules import Equal, Rule, Trail
+from rewards.math.equality.parts import Equal
+from rewards.math.equality.rules import Rule, Trail
 from rewards.math.tree import Node, number
 
 

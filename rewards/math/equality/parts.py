@@ -1,9 +1,34 @@
-"""Pairing off: whether two lists hold the same items when order says nothing."""
+"""An object compared by its parts: one by one in order, or paired off where order says nothing."""
 
-from rewards.math.equality.rules import Equal, Trail, strictly
+from typing import Protocol
+
+from rewards.math.equality.rules import Trail
 from rewards.math.tree import Node
 
 MAX_ITEMS = 200
+
+
+class Equal(Protocol):
+    """The comparison of any two trees, `compare.equal`, handed down to the files that compare an object by its parts.
+
+    It comes as an argument because `compare.py` imports those files.
+    """
+
+    def __call__(self, gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
+        """Tell whether `answer` is the object `gold`; `strict` forgives no missing unit, degree sign or percent."""
+        ...
+
+
+def strictly(equal: Equal, one: Node, other: Node) -> bool:
+    """Tell whether two trees are the same with nothing forgiven, leaving no trail."""
+    return equal(one, other, Trail(), strict=True)
+
+
+def in_order(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
+    """Tell whether two objects have as many parts, and each part is the one at its place."""
+    if len(gold.args) != len(answer.args):
+        return False
+    return all(equal(one, other, trail) for one, other in zip(gold.args, answer.args, strict=True))
 
 
 def same_in_any_order(gold: list[Node], answer: list[Node], trail: Trail, equal: Equal) -> bool:
@@ -43,3 +68,8 @@ def _distinct(items: tuple[Node, ...], equal: Equal) -> list[Node]:
         if not any(item == other or strictly(equal, item, other) for other in distinct):
             distinct.append(item)
     return distinct
+
+
+def joined_by(node: Node, op: str) -> list[Node]:
+    """Return what `node` joins by `op`, however it is nested."""
+    return [piece for part in node.args for piece in joined_by(part, op)] if node.op == op else [node]
