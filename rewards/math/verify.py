@@ -9,12 +9,13 @@ from fractions import Fraction
 from functools import lru_cache
 
 from problems.types import Problem
+from rewards.boxes import box_answer
 from rewards.math.equality.expressions import Trail
 from rewards.math.equality.families import same
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.parser import parse
 from rewards.math.grammar.words import choice, plain_words, same_words
-from rewards.math.reading import box_answer, committed_answers
+from rewards.math.reading import committed_answers
 from rewards.math.tree import Node, UnreadableError
 from rewards.types import Status, Verdict
 
