@@ -168,7 +168,9 @@ class PlannedDecoder:
     def move(self, source: Indices, target: Indices, count: int) -> None:
         """Put the rows `source` in the place of the rows `target`, then keep the first `count`."""
         if len(source):
-            here, there = torch.from_numpy(source).to(self.device), torch.from_numpy(target).to(self.device)
+            has_tokens = source < self._arena_rows  # a row that has joined since the last step has no place there yet
+            here = torch.from_numpy(source[has_tokens]).to(self.device)
+            there = torch.from_numpy(target[has_tokens]).to(self.device)
             for layer in self.arena:
                 for tensor in layer:
                     tensor[there] = tensor[here]

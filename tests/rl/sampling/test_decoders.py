@@ -91,6 +91,26 @@ def test_decoders_give_the_logits_of_a_full_forward_pass(shape, kind):
             texts.append(list(prompts[1]))
 
 
+@pytest.mark.parametrize("kind", ["native", "planned"])
+@torch.no_grad()
+def test_a_row_that_has_just_joined_may_move_before_its_first_step(shape, kind):
+    decoder = DECODERS[kind](shape)
+    if decoder is None:
+        pytest.skip("no C compiler")
+    prompts = [np.array([3, 4, 5]), np.array([6, 7, 8, 9])]
+    decoder.join([0], prompts)
+    decoder.step(torch.tensor([10]))
+    states = decoder.join([1, 1], prompts)  # of the new rows 1 and 2
+    decoder.move(np.array([2]), np.array([0]), 2)  # row 0 has ended: 2 takes its place
+    decoder.close(0)
+    text = list(prompts[1])
+    assert torch.allclose(decoder.logits(states[:1]), shape(torch.tensor([text])).logits[:, -1], atol=2e-4)
+    for first, second in ((11, 12), (13, 14)):
+        states = decoder.step(torch.tensor([first, second]))
+    texts = torch.tensor([[*text, 11, 13], [*text, 12, 14]])
+    assert torch.allclose(decoder.logits(states), shape(texts).logits[:, -1], atol=2e-4, rtol=1e-4)
+
+
 @torch.no_grad()
 def test_weights_that_changed_are_the_ones_that_decode(shape):
     first = build_decoder(shape)
