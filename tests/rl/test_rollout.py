@@ -60,6 +60,17 @@ def test_rollouts_hold_what_was_sampled_and_the_right_verdict(worker):
                 assert member.reasoning_tokens == 0
 
 
+def test_forced_tokens_are_told_from_drawn_ones_in_a_rollout(worker):
+    forcing = replace(worker, sampling=SamplingSettings(max_completion_tokens=24, thinking={"max_tokens": 2, "end": "}"}))
+    problems = [SOURCE.get("train", i) for i in range(3)]
+    forced = [member.forced for group in forcing.rollouts(problems, 2, ("t",), 7)[0] for member in group]
+    # the third token of a completion that has not come to its end before
+    assert all(np.flatnonzero(mask).tolist() in ([2], []) for mask in forced)
+    assert any(mask.any() for mask in forced)
+    drawn = [member.forced for group in worker.rollouts(problems, 2, ("t",), 7)[0] for member in group]
+    assert not any(mask.any() for mask in drawn)
+
+
 def test_dynamic_sampling_keeps_only_contrast_and_stops_at_the_cap(worker):
     settings = AlgorithmSettings(num_problems=6, group_size=4, max_sampling_rounds=2)
     drawn = draw_groups(worker, SOURCE, settings, 0, 0, 10)

@@ -165,6 +165,16 @@ def test_rows_without_advantage_stay_where_the_entropy_bonus_acts_on_them(groups
     assert sum(row.entropy_weights.sum() for row in batch.rows) == pytest.approx(1)
 
 
+def test_tokens_that_were_not_drawn_are_refused():
+    group = random_groups(20, count=1)[0]
+    first, *others = group.rollouts
+    drawn = replace(first, forced=np.zeros(len(first.completion_ids), dtype=np.bool_))
+    make_batch([replace(group, rollouts=(drawn, *others))], AlgorithmSettings(), 24)
+    forced = replace(drawn, forced=np.arange(len(first.completion_ids)) < 2)
+    with pytest.raises(LabError, match=r"2 tokens of 1 completions were put in by budget forcing.* without sampling.thinking"):
+        make_batch([replace(group, rollouts=(forced, *others))], AlgorithmSettings(), 24)
+
+
 def test_a_top_entropy_mask_without_entropies_is_refused(groups):
     member = replace(groups[0].rollouts[0], sampling_entropies=None)
     group = replace(groups[0], rollouts=(member, *groups[0].rollouts[1:]))
