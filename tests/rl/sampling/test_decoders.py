@@ -1,6 +1,7 @@
 """Every decoder gives the logits of a full forward pass, whatever rows come and go, and of the weights of now."""
 
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,8 +51,8 @@ def test_native_decoding_is_taken_where_it_fits(shape):
 
 @pytest.mark.parametrize("wrapped", ["embed_tokens", "lm_head"])
 def test_adapters_outside_the_layers_are_left_to_the_model(random_model, wrapped):
-    model = load_model(ModelSettings(path=str(random_model)))
-    adapted = add_adapters(model, LoraSettings(r=2, target_modules=(wrapped, "q_proj")))
+    model: Any = load_model(ModelSettings(path=str(random_model)))
+    adapted: Any = add_adapters(model, LoraSettings(r=2, target_modules=(wrapped, "q_proj")))
     decoder = build_decoder(adapted.eval())
     parameter = next(p for name, p in adapted.named_parameters() if wrapped in name and "_B" in name)
     torch.nn.init.normal_(parameter)
@@ -69,7 +70,9 @@ def test_decoders_give_the_logits_of_a_full_forward_pass(shape, kind):
     if decoder is None:
         pytest.skip("no C compiler")
     rng = np.random.default_rng(0)
-    prompts = [rng.integers(1, 90, size) for size in (5, 16, 33)]  # less than, exactly and more than whole pages
+    prompts = [
+        rng.integers(1, 90, size, dtype=np.int32) for size in (5, 16, 33)
+    ]  # less than, exactly and more than whole pages
     groups = [0, 1, 1, 2, 2, 2]
     texts = [list(prompts[group]) for group in groups]
     states = decoder.join(groups, prompts)

@@ -7,7 +7,7 @@ from rl.policy.tiny import character_tokenizer
 from rl.sampling.errors import SamplingError
 from rl.sampling.how_to_draw import how_to_draw
 from rl.sampling.thinking import BudgetForcing, ThinkingBudget
-from rl.settings.schema import SamplingSettings
+from rl.settings.schema import SamplingSettings, ThinkingSettings
 
 A, B, STOP, END, END_2, WAIT, WAIT_2 = range(10, 17)
 
@@ -54,7 +54,7 @@ def test_an_end_of_several_tokens_cannot_be_suppressed():
 def test_settings_become_how_to_draw():
     tokenizer = character_tokenizer()
     settings = SamplingSettings(
-        thinking={"max_tokens": 7, "waits": 2},
+        thinking=ThinkingSettings(max_tokens=7, waits=2),
         stop=("x",),
         top_k=3,
         top_p=0.9,

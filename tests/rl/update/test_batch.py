@@ -8,10 +8,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support import batch_loss, random_groups, rollout, truncated
+from support import batch_loss, double_model, random_groups, rollout, truncated
 
 from problems.errors import LabError
-from rl.policy.opening import load_model
 from rl.settings.schema import AlgorithmSettings, ModelSettings
 from rl.types import Batch, Group, Row
 from rl.update.batch import collate, cut_micro_batches, make_batch
@@ -81,7 +80,7 @@ def gradient(
 
 @pytest.fixture(scope="module")
 def model(random_model):
-    return load_model(ModelSettings(path=str(random_model))).double()
+    return double_model(ModelSettings(path=str(random_model)))
 
 
 @pytest.fixture(scope="module")
