@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 from problems.types import Problem
-from rewards.code.judging.verifier import time_limit
 from rewards.code.settings import SandboxSettings
 from rewards.types import Verdict
+from rewards.verifiers import VERIFIERS
 
 Item = tuple[Problem, str]
 _START_SECONDS = 30.0  # a new interpreter on a loaded machine
@@ -119,14 +119,14 @@ class _Worker:
                 pipe.close()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Request:
     """What waits in the queue: a line for a worker and where its verdict goes."""
 
     future: Future[Verdict]
     line: bytes
     seconds: float
-    may_be_joined: bool  # programs take long: others need not wait behind them
+    may_be_joined: bool  # whether others may be handed over behind it: they would wait for it
 
 
 FAILURES = (TimeoutError, WorkerDied, WorkerUnusable, WorkerNotStarted)
@@ -164,9 +164,13 @@ class VerifierPool:
         fields = {name: value for name, value in vars(problem).items() if name not in ("solution", "difficulty")}
         fields["checks"] = dict(problem.checks)
         request = json.dumps({"problem": fields, "completion": completion}).encode() + b"\n"
-        # a program has limits of its own, which the sandbox keeps; this one is for the worker itself
-        seconds = time_limit(problem.checks, self.sandbox) if problem.domain == "code" else self.timeout_seconds
-        self._queue.put(_Request(future, request, seconds, problem.domain != "code"))
+        entry = VERIFIERS.get(problem.domain)  # None: the worker says so, in its verdict
+        is_slow = entry is not None and entry.is_slow
+        if entry is not None and entry.time_limit is not None:
+            seconds = entry.time_limit(problem.checks, self.sandbox)
+        else:
+            seconds = self.timeout_seconds
+        self._queue.put(_Request(future=future, line=request, seconds=seconds, may_be_joined=not is_slow))
         return future
 
     def grade(self, items: Iterable[Item], deadline_seconds: float | None = None) -> list[Verdict]:
@@ -210,7 +214,7 @@ class VerifierPool:
                 break
         worker.kill()
 
-    def _batch(self, first: "_Request") -> tuple[list["_Request"], bool]:
+    def _batch(self, first: _Request) -> tuple[list[_Request], bool]:
         """Return the requests that are handed over together, and whether the queue has ended behind them."""
         batch, size = [first], len(first.line)
         while first.may_be_joined and len(batch) < _BATCH and size < _BATCH_BYTES:
@@ -229,7 +233,7 @@ class VerifierPool:
     def _start(self) -> _Worker:
         return _Worker(self.module, self.memory_megabytes, self.sandbox)
 
-    def _decide(self, worker: _Worker, batch: list["_Request"], sent: bool) -> tuple[Verdict, _Worker, bool]:
+    def _decide(self, worker: _Worker, batch: list[_Request], sent: bool) -> tuple[Verdict, _Worker, bool]:
         """Return the verdict on the first of `batch`, the worker for the next, and whether that has the rest of the batch."""
         seconds = batch[0].seconds
         for _ in range(2):
