@@ -1,6 +1,7 @@
 """Imports run problems <- rewards <- rl <- launch and never back; model text never reaches an evaluator."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,21 @@ def test_nothing_in_problems_or_rewards_evaluates_text(file: Path) -> None:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func).rpartition(".")[2]
             assert called not in FORBIDDEN_CALLS, f"{name(file)}:{node.lineno} calls {called}"
+
+
+def test_behind_the_security_wall_there_is_only_the_standard_library() -> None:
+    shared = [ROOT / "rewards/code/wire.py", ROOT / "rewards/code/codec.py"]
+    for file in [*modules("rewards/code/inside"), *shared]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "") == "rewards.code":
+                assert {alias.name for alias in node.names} <= {"codec", "wire"}, name(file)
+                continue
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            for module in imports(node):
+                ours = module in ("rewards.code.codec", "rewards.code.wire") or module.startswith("rewards.code.inside")
+                # numpy: the codec's arrays, where a program has imported it already
+                assert ours or module.split(".")[0] in {*sys.stdlib_module_names, "numpy"}, f"{name(file)} imports {module}"
 
 
 def test_no_time_out_relies_on_a_signal() -> None:

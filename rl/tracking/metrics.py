@@ -43,7 +43,7 @@ def rollout_metrics(drawn: Drawn) -> dict[str, Any]:
         metrics |= {f"completions/{kind}_{name}": spread[f"x/{kind}"] for kind in ("mean", "min", "max")}
     metrics["completions/clipped_ratio"] = mean([float(r.completion.finish_reason == "length") for r in rollouts])
     metrics |= {f"verdicts/{status}": verdict_rate(rollouts, status) for status in STATUSES}
-    metrics |= _kind_rates(rollouts)
+    metrics |= kind_rates(rollouts)
     metrics["reasoning_tokens/mean"] = mean([r.reasoning_tokens for r in rollouts])
     for name, chosen in (("correct", True), ("wrong", False)):
         picked = [r.reasoning_tokens for r in rollouts if (r.reward.verdict.status == "correct") is chosen]
@@ -55,7 +55,7 @@ def rollout_metrics(drawn: Drawn) -> dict[str, Any]:
     return metrics | ({} if drawn.kl is None else {"kl": drawn.kl})
 
 
-def _kind_rates(rollouts: Sequence[Rollout]) -> dict[str, float]:
+def kind_rates(rollouts: Sequence[Rollout]) -> dict[str, float]:
     """Return the share of each kind of verdict, for the domains whose verifiers tell kinds apart: `code/wrong_answer`."""
     rates: dict[str, float] = {}
     for domain, entry in VERIFIERS.items():

@@ -142,15 +142,15 @@ class _Filter:
                 self.emit(_JEQ, self.numbers[name], 0, 1)
                 self.emit(_RETURN, action)
 
-    def argument(self, name: str, index: int, values: tuple[int, ...], found: int, other: int) -> None:
-        """Answer `name` with `found` when its argument (32 bits) is one of `values`, else with `other`."""
+    def argument(self, name: str, index: int, values: tuple[int, ...], listed: int, other: int) -> None:
+        """Answer `name` with `listed` when its argument (32 bits) is one of `values`, else with `other`."""
         if name not in self.numbers:
             return
         self.emit(_JEQ, self.numbers[name], 0, 2 + 2 * len(values))
         self.emit(_LOAD, _argument(index))
         for value in values:
             self.emit(_JEQ, value & 0xFFFFFFFF, 0, 1)
-            self.emit(_RETURN, found)
+            self.emit(_RETURN, listed)
         self.emit(_RETURN, other)
 
     def thread_only(self, other: int) -> None:

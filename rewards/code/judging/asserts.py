@@ -43,14 +43,14 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
 
 def _hold(sandbox: Sandbox, plan: Plan, exam: ExamSetup, examined: ExaminedSetup, limits: Limits) -> Outcome:
     """Let a candidate sit an exam, with the sandbox's kept examiner where the tests leave nothing behind in it."""
-    kept = KeptExaminer.of(sandbox) if plan.harmless else None
+    kept_examiner = KeptExaminer.of(sandbox) if plan.harmless else None
     is_clean = False  # whether the kept examiner may examine again
     try:
         with Children(sandbox, limits) as children:
             channel = children.channel()
             deadline = Deadline(children, limits.test_seconds)
             try:
-                report = _examine(kept, children, channel, exam, examined, deadline)
+                report = _examine(kept_examiner, children, channel, exam, examined, deadline)
             except TimeLimit:
                 return Outcome(kind="time limit", detail=f"{limits.test_seconds:g} s")
             except Closed:
@@ -61,12 +61,12 @@ def _hold(sandbox: Sandbox, plan: Plan, exam: ExamSetup, examined: ExaminedSetup
                 is_clean = not report.get("memory")  # it answered, and waits for the next tests
             return _decide(report, exam, channel, children, limits)
     finally:
-        if kept and not is_clean:
+        if kept_examiner and not is_clean:
             KeptExaminer.drop(sandbox)  # whatever went wrong in it, the next tests shall not meet
 
 
 def _examine(
-    kept: KeptExaminer | None,
+    kept_examiner: KeptExaminer | None,
     children: Children,
     channel: Channel,
     exam: ExamSetup,
@@ -74,16 +74,16 @@ def _examine(
     deadline: Deadline,
 ) -> Report:
     """Start the processes, hand out the papers, and return the examiner's report; `channel` leads to the candidate."""
-    examiner = kept.channel if kept else children.channel()
+    examiner = kept_examiner.channel if kept_examiner else children.channel()
     candidates_end, examiners_end = children.link()
     roles: dict[Role, tuple[int, ...]] = {"examined": (-1, -1, -1, channel.inner.fileno(), candidates_end)}
-    if kept:
-        kept.begin(exam, examiners_end, deadline)
+    if kept_examiner:
+        kept_examiner.begin(exam, examiners_end, deadline)
     else:
         roles["examiner"] = (-1, -1, -1, examiner.inner.fileno(), examiners_end)
     children.spawn(roles)
     channel.send(examined, deadline)
-    if not kept:
+    if not kept_examiner:
         examiner.send(exam, deadline)
     return cast(Report, examiner.receive(deadline))
 

@@ -130,6 +130,7 @@ class _CandidateProcess:
         assert self.running is not None
         children, channel = self.running
         (ended,) = children.reap(GRACE_SECONDS)
+        channel.read()  # its last words may have come after it was last listened to
         outcome = over_limit(ended, self.limits) or last_words(channel)
         self.end()
         return outcome or Outcome(kind="no answer", detail=status_text(ended))
