@@ -1,10 +1,16 @@
 """A pool of verifier processes that can be killed.
 
-`SIGALRM` is no time-out: it fails off the main thread and cannot stop C code. Here every verdict is made in a worker
-process; one that does not answer in time is killed with its whole process group and replaced, and its verdict is
-`timeout`. A worker that dies is replaced and asked once more, since something else may have killed it; when that one
-dies too, the answer did it, and the verdict is `timeout` as well. Each worker is served by one thread, so verdicts
-arrive while the caller goes on (sampling, for instance).
+Covered:
+
+- an answer that stalls its verdict: the worker is killed with its whole process group and replaced; the verdict is `timeout`;
+- a worker that dies: it is replaced and asked once more, since something else may have killed it; when that one dies too, the
+  answer did it, and the verdict is `timeout` as well;
+- a worker that does not start, or says something that is no verdict: the verdict is `error`, the grader's fault.
+
+Not covered: what a verifier does while it runs. Programs are confined by `rewards.code`, inside of the worker.
+
+`SIGALRM` would be no time-out: it fails off the main thread and cannot stop C code. Each worker is served by one thread, so
+verdicts arrive while the caller goes on (sampling, for instance).
 """
 
 import contextlib
@@ -164,14 +170,18 @@ class VerifierPool:
         fields = {name: value for name, value in vars(problem).items() if name not in ("solution", "difficulty")}
         fields["checks"] = dict(problem.checks)
         request = json.dumps({"problem": fields, "completion": completion}).encode() + b"\n"
-        entry = VERIFIERS.get(problem.domain)  # None: the worker says so, in its verdict
-        is_slow = entry is not None and entry.is_slow
-        if entry is not None and entry.time_limit is not None:
-            seconds = entry.time_limit(problem.checks, self.sandbox)
-        else:
-            seconds = self.timeout_seconds
-        self._queue.put(_Request(future=future, line=request, seconds=seconds, may_be_joined=not is_slow))
+        seconds, may_be_joined = self._needs(problem)
+        self._queue.put(_Request(future=future, line=request, seconds=seconds, may_be_joined=may_be_joined))
         return future
+
+    def _needs(self, problem: Problem) -> tuple[float, bool]:
+        """Return the time limit of a verdict in seconds, and whether others may be handed over behind it."""
+        entry = VERIFIERS.get(problem.domain)
+        if entry is None:
+            return self.timeout_seconds, True  # the worker says in its verdict that there is none, or knows one that we do not
+        if entry.time_limit is None:
+            return self.timeout_seconds, not entry.is_slow
+        return entry.time_limit(problem.checks, self.sandbox), not entry.is_slow
 
     def grade(self, items: Iterable[Item], deadline_seconds: float | None = None) -> list[Verdict]:
         """Return one verdict an item, in order; what has not begun by the deadline is an `error` (unscorable)."""
@@ -205,11 +215,14 @@ class VerifierPool:
                 if self._closed:
                     item.future.cancel()
                     continue
-                begun = item.future.set_running_or_notify_cancel()
+                # A cancelled request is judged all the same: the worker has it already, and its reply must be read.
+                is_wanted = item.future.set_running_or_notify_cancel()
                 started = time.monotonic()
                 verdict, worker, sent = self._decide(worker, batch[number:], sent)
-                if begun:
-                    item.future.set_result(verdict if verdict.seconds else replace(verdict, seconds=time.monotonic() - started))
+                if not verdict.seconds:  # the worker did not say
+                    verdict = replace(verdict, seconds=time.monotonic() - started)
+                if is_wanted:
+                    item.future.set_result(verdict)
             if is_last:
                 break
         worker.kill()
@@ -272,9 +285,7 @@ def collect(futures: list[Future[Verdict]], deadline_seconds: float | None = Non
         try:
             verdicts.append(future.result(None if end is None else max(0.0, end - time.monotonic())))
         except TimeoutError:
-            late = future.cancel()
-            detail = f"the batch deadline of {deadline_seconds:g} s passed before this verdict " + (
-                "began" if late else "ended"
-            )
+            missed = "began" if future.cancel() else "ended"  # only what has not begun can be cancelled
+            detail = f"the batch deadline of {deadline_seconds:g} s passed before this verdict {missed}"
             verdicts.append(Verdict(status="error", detail=detail))
     return verdicts

@@ -81,17 +81,8 @@ class Sandbox:
         self.owner = os.getpid()
         self.examiner: KeptExaminer | None = None
         self.unclean: str | None = None  # why the scratch folder could not be emptied: then the sandbox is not used again
-        off: list[str] = list(settings.off)
-        hello = self._start(off)
-        if "failed" in hello and "mount" not in off:
-            # Half of a new root is no root: begin again without one.
-            reason = hello["failed"]
-            hello = self._start([*off, "mount"])
-            hello["layers"]["mount"] = reason
-        if "failed" in hello:
-            self.close()
-            raise SandboxUnavailable(f"the sandbox cannot be built: {hello['failed']}")
-        self.layers = hello["layers"]
+        hello = self._build(list(settings.off))
+        self.layers = hello["layers"]  # layer -> None, or why it is not in force
         self.leaks = hello["leaks"]
         missing = self.below_minimum()
         if missing and not settings.allow_weak:
@@ -113,6 +104,19 @@ class Sandbox:
                 f"neither a mount namespace ({self.layers.get('mount')}) nor Landlock ({self.layers.get('landlock')})"
             )
         return missing + [f"a trial program could {leak}" for leak in self.leaks]
+
+    def _build(self, off: list[str]) -> Hello:
+        """Start a host that stands; raises SandboxUnavailable."""
+        hello = self._start(off)
+        if "failed" in hello and "mount" not in off:
+            # Half of a new root is no root: begin again without one.
+            reason = hello["failed"]
+            hello = self._start([*off, "mount"])
+            hello["layers"]["mount"] = reason
+        if "failed" in hello:
+            self.close()
+            raise SandboxUnavailable(f"the sandbox cannot be built: {hello['failed']}")
+        return hello
 
     def _start(self, off: list[str]) -> Hello | HostFailed:
         """Start a host and return its first words."""
