@@ -5,9 +5,9 @@ import time
 from collections.abc import Sequence
 
 from problems.errors import LabError
-from rewards.code.judging.executor import Sandbox
-from rewards.code.judging.program import Program
-from rewards.code.judging.styles import judge_assert, judge_function, judge_stdin
+from rewards.code.judging.sandbox import Sandbox
+from rewards.code.judging.source import Candidate
+from rewards.code.judging.styles import STYLES
 from rewards.code.settings import SandboxSettings, limits_of
 
 _MEANING = {
@@ -26,25 +26,21 @@ _MEANING = {
     "limits": "limits on CPU, memory, file size, open files, processes",
     "cgroup": "cgroup v2 with limits on memory and processes",
 }
-_PRINT = Program(source="print(sum(map(int, input().split())))", fenced=True)
-_ADD = Program(source="def add(a, b):\n    return a + b\n", fenced=True)
+_PRINT = Candidate(source="print(sum(map(int, input().split())))", fenced=True)
+_ADD = Candidate(source="def add(a, b):\n    return a + b\n", fenced=True)
 
 
 def _trials(sandbox: Sandbox, settings: SandboxSettings) -> list[tuple[str, bool]]:
     """Judge one right and one wrong answer in each style."""
     limits = limits_of({}, settings)
-    text = {"tests": [{"stdin": "1 2\n", "stdout": "3\n"}]}, {"tests": [{"stdin": "1 2\n", "stdout": "4\n"}]}
+    text = [{"tests": [{"stdin": "1 2\n", "stdout": f"{value}\n"}]} for value in (3, 4)]
     call = [{"entry_point": "add", "tests": [{"args": [1, 2], "expected": value}]} for value in (3, 4)]
     source = [{"entry_point": "add", "tests": f"assert add(1, 2) == {value}"} for value in (3, 4)]
-    found = []
-    for name, judge, checks, program in (
-        ("stdin", judge_stdin, text, _PRINT),
-        ("function", judge_function, call, _ADD),
-        ("assert", judge_assert, source, _ADD),
-    ):
-        kinds = [judge(sandbox, check, "", program, limits).kind for check in checks]
-        found.append((name, kinds == ["correct", "wrong answer"]))
-    return found
+    trials = []
+    for name, checks, candidate in (("stdin", text, _PRINT), ("function", call, _ADD), ("assert", source, _ADD)):
+        kinds = [STYLES[name](sandbox, check, "", candidate, limits).kind for check in checks]
+        trials.append((name, kinds == ["correct", "wrong answer"]))
+    return trials
 
 
 def report(settings: SandboxSettings) -> tuple[list[str], bool]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rewards.code.judging.verifier import kind_of
 from rewards.types import STATUSES
+from rewards.verifiers import verifier_of
 from rl.stats import mean
 from rl.types import Drawn, Group, Rollout
 
@@ -41,8 +41,7 @@ def rollout_metrics(drawn: Drawn) -> dict[str, Any]:
         metrics |= {f"completions/{kind}_{name}": spread[f"x/{kind}"] for kind in ("mean", "min", "max")}
     metrics["completions/clipped_ratio"] = mean([float(r.completion.finish_reason == "length") for r in rollouts])
     metrics |= {f"verdicts/{status}": verdict_rate(rollouts, status) for status in STATUSES}
-    programs = [kind_of(r.reward.verdict) for r in rollouts if r.problem.domain == "code"]
-    metrics |= {f"code/{kind.replace(' ', '_')}": programs.count(kind) / len(programs) for kind in sorted(set(programs))}
+    metrics |= kind_rates(rollouts)
     metrics["reasoning_tokens/mean"] = mean([r.reasoning_tokens for r in rollouts])
     for name, chosen in (("correct", True), ("wrong", False)):
         picked = [r.reasoning_tokens for r in rollouts if (r.reward.verdict.status == "correct") is chosen]
@@ -66,6 +65,21 @@ def reference_kl(groups: Sequence[Group]) -> float | None:
     kls = [[r.reference_kl for r in group.rollouts if r.reference_kl is not None] for group in groups]
     tokens = sum(len(r.completion_ids) for group in groups for r in group.rollouts if r.reference_kl is not None)
     return sum(map(sum, kls)) / tokens if tokens else None
+
+
+def kind_rates(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """Return the share of each kind of verdict, for the domains whose verifiers tell kinds apart: `code/wrong_answer`."""
+    rates: dict[str, float] = {}
+    for domain in sorted({rollout.problem.domain for rollout in rollouts}):
+        entry = verifier_of(domain)
+        if entry is None or not entry.kinds:
+            continue
+        verdicts = [r.reward.verdict for r in rollouts if r.problem.domain == domain]
+        # a verdict that the verifier did not make (its process was killed) has no kind: its status stands in
+        kinds = [verdict.kind or verdict.status for verdict in verdicts]
+        for kind in sorted(set(kinds)):
+            rates[f"{domain}/{kind.replace(' ', '_')}"] = kinds.count(kind) / len(kinds)
+    return rates
 
 
 def over_updates(updates: Sequence[dict[str, Any]]) -> dict[str, Any]:
