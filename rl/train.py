@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -31,7 +32,7 @@ from rl.memory import naming_settings, peak_memory_gb, probe_memory
 from rl.policy.opening import load_model, load_tokenizer, save_policy, stop_token_ids
 from rl.policy.prompts import render
 from rl.rollout import Drawn, RolloutWorker, draw_groups
-from rl.runtime import LAUNCHER_VARIABLES, init_distributed, quiet_libraries, rank, set_threads, world_size
+from rl.runtime import LAUNCHER_VARIABLES, process_group, quiet_libraries, rank, set_threads, world_size
 from rl.sampling.sampler import Sampler
 from rl.selfcheck import self_check
 from rl.settings.arguments import clearly, training_arguments
@@ -266,39 +267,37 @@ def run_training(loaded: Loaded[RunConfig], *, resume: bool = False) -> Path:
     check_world(config, world_size())
     quiet_libraries()
     set_threads(config.train.threads)
-    cold_start(config)
-    tokenizer = load_tokenizer(config.model)
-    source = build_source(config.problems, derive_seed("train", config.run.seed))
-    held_out = build_source(config.evaluation.problems or config.problems, derive_seed("eval"))
-    source.get("train", 0)
-    if config.evaluation.every_steps:
-        held_out.get(config.evaluation.split, 0)
-    torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
-    model = load_model(config.model)
-    frozen = load_model(config.model, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
-    run = open_run(loaded, resume)
-    init_distributed()
-    try:
+    with ExitStack() as joined:
+        if not has_model(config):
+            joined.enter_context(process_group())  # the others wait for rank 0
+            cold_start(config)
+        tokenizer = load_tokenizer(config.model)
+        source = build_source(config.problems, derive_seed("train", config.run.seed))
+        held_out = build_source(config.evaluation.problems or config.problems, derive_seed("eval"))
+        source.get("train", 0)
+        if config.evaluation.every_steps:
+            held_out.get(config.evaluation.split, 0)
+        torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
+        model = load_model(config.model)
+        frozen = load_model(config.model, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
+        run = open_run(loaded, resume)
+        joined.enter_context(process_group(on_failure=run.set_failure))
         reward = config.reward
         with VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, sandbox=config.sandbox) as pool:
             state = _run(config, run, tokenizer, source, held_out, model, frozen, pool, resume)
-    except BaseException as error:
-        if rank() == 0:
-            run.set_status(
-                "preempted" if isinstance(error, KeyboardInterrupt) else "failed", error=f"{type(error).__name__}: {error}"
-            )
-        raise
     if rank() == 0:
         run.set_status("finished", step=state.step, best_step=state.best_step, best_accuracy=state.best_accuracy)
     return run.path
 
 
+def has_model(config: RunConfig) -> bool:
+    """Whether there is a model to begin with, or a fault that opening it will name."""
+    return config.model.cold_start is None or Path(config.model.path).exists()
+
+
 def cold_start(config: RunConfig) -> None:
-    """Make the model by imitation where it is missing and the config says how; a process of its own on rank 0 does it."""
+    """Make the model by imitation, as the config says; a process of its own on rank 0 does it. All ranks must call."""
     path = Path(config.model.path)
-    if config.model.cold_start is None or path.exists():
-        return
-    init_distributed()
     if rank() == 0:
         say(f"no model at {path} yet: imitating worked examples first ({config.model.cold_start})")
         where = [f"run.dir={path.parent.parent}", f"run.name={path.parent.name}", f"run.seed={config.run.seed}"]
