@@ -21,7 +21,7 @@ from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import check_model_path, load_model, load_tokenizer, lora_config, save_policy
 from rl.policy.prompts import render
 from rl.policy.tiny import make_tiny_model
-from rl.runtime import quiet_libraries, rank, set_threads
+from rl.runtime import process_group, quiet_libraries, rank, set_threads
 from rl.settings.arguments import clearly, imitation_arguments
 from rl.settings.loading import Loaded, describe
 from rl.settings.schema import ModelSettings, SftConfig
@@ -179,11 +179,8 @@ def run_sft(loaded: Loaded[SftConfig]) -> Path:
             )
 
     try:
-        output = train_sft(config, run, show)
-    except BaseException as error:
-        if rank() == 0:
-            run.set_status("failed", error=f"{type(error).__name__}: {error}")
-        raise
+        with process_group(even_alone=False, on_failure=run.set_failure):
+            output = train_sft(config, run, show)
     finally:
         if view is not None:
             view.close()

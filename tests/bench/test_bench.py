@@ -28,7 +28,7 @@ from problems.errors import LabError
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import render
 from rl.rollout import group_up
-from rl.runtime import init_distributed
+from rl.runtime import process_group
 from rl.settings.schema import AlgorithmSettings
 from rl.types import Group
 from rl.update.batch import collate, make_batch
@@ -191,9 +191,8 @@ def test_warm_up_rollouts_are_short_and_keep_their_advantages() -> None:
 
 @pytest.mark.parametrize("work", [toy(WORKS["c"]), toy(WORKS["d"])], ids=["qwen3", "qwen2"])
 def test_both_sides_sample_update_and_step(work: Work, tmp_path: Path) -> None:
-    init_distributed()
     model = make_model(work, tmp_path)
-    with pool_of(work, run_config(work, model)) as pool:
+    with process_group(), pool_of(work, run_config(work, model)) as pool:
         ours = OurSide(work, model, pool)
         ours.groups = synthetic_groups(work, ours.engine.policy, ours.tokenizer, ours.config)
         threads = torch.get_num_threads()

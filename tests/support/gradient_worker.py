@@ -14,7 +14,7 @@ import torch
 from support import random_groups
 
 from rl.policy.opening import load_model, load_tokenizer
-from rl.runtime import init_distributed, rank
+from rl.runtime import process_group, rank
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig
 from rl.train import minibatches
@@ -65,7 +65,6 @@ def accumulate(
 def main() -> None:
     output, model_path = [a for a in sys.argv[1:] if not a.startswith("--local_rank")]
     torch.set_num_threads(1)
-    init_distributed()
     for stage in range(4):
         for lora in (False, True):
             found = accumulate(model_path, stage, lora)
@@ -92,4 +91,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with process_group():
+        main()
