@@ -1,92 +1,103 @@
-"""Every domain by name, and how a configured list of sources becomes one source."""
+"""Every domain and every set by name, their settings, and how a configured list of sources becomes one source.
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+DOMAINS holds what the files of problems/domains/ define, SETS what those of problems/sets/ do; both are found when this
+module is imported. A configuration chooses one by `domain: <name>` and gives its settings beside the name.
+"""
 
-from pydantic import Field
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from problems.domains import arithmetic, chain, countdown
+from pydantic import Field, create_model
+
+import problems.domains
+import problems.sets
+from problems.discovery import discover
 from problems.mixture import Mixture
 from problems.procedural import ProceduralSource
 from problems.seeding import derive_rng, derive_seed
-from problems.sets.code import CodeConfig, load_code
-from problems.sets.hub import Gsm8kConfig, JsonlConfig, load_gsm8k, load_jsonl
-from problems.types import STYLES, Domain, Problem, ProblemError, ProblemSource, boxed, thinking
+from problems.types import STYLES, Domain, Problem, ProblemError, ProblemSet, ProblemSource, SourceConfig, boxed, thinking
 
-DOMAINS: dict[str, Domain] = {d.name: d for d in (chain.DOMAIN, arithmetic.DOMAIN, countdown.DOMAIN)}
-
-
-class ChainSource(chain.ChainConfig):
-    """`domain: chain`."""
-
-    domain: Literal["chain"]
+DOMAINS: dict[str, Domain[Any]] = discover(problems.domains, "DOMAIN", Domain)
+SETS: dict[str, ProblemSet[Any]] = discover(problems.sets, "SET", ProblemSet)
 
 
-class ArithmeticSource(arithmetic.ArithmeticConfig):
-    """`domain: arithmetic`."""
-
-    domain: Literal["arithmetic"]
-
-
-class CountdownSource(countdown.CountdownConfig):
-    """`domain: countdown`."""
-
-    domain: Literal["countdown"]
-
-
-class Gsm8kSource(Gsm8kConfig):
-    """`domain: gsm8k`."""
-
-    domain: Literal["gsm8k"]
+def _source_models(records: Iterable[Domain[Any] | ProblemSet[Any]]) -> dict[str, type[SourceConfig]]:
+    """Return for each name the settings of its record and `domain`, the key whose value is that name and chooses it."""
+    models: dict[str, type[SourceConfig]] = {}
+    for record in records:
+        if record.name in models:
+            raise ProblemError(f"a domain and a set both take the name {record.name!r}: rename one of them")
+        key: Any = (Literal[record.name], ...)  # ... is pydantic's word for required
+        models[record.name] = create_model(f"{record.name}_source", __base__=record.config, domain=key)
+    return models
 
 
-class CodeSource(CodeConfig):
-    """`domain: code`."""
+SOURCE_MODELS = _source_models([*DOMAINS.values(), *SETS.values()])
+# pickle finds a class by its name in its module; `datasets` pickles whatever a function it maps can reach
+globals().update({model.__name__: model for model in SOURCE_MODELS.values()})
 
-    domain: Literal["code"]
+if TYPE_CHECKING:
 
+    class AnySource(SourceConfig):
+        """What is known of a source before its name is: the fields that all of them have."""
 
-class JsonlSource(JsonlConfig):
-    """`domain: jsonl`: a file of problems, each row with its own domain."""
+        domain: str
 
-    domain: Literal["jsonl"]
-
-
-AnySource = Annotated[
-    ChainSource | ArithmeticSource | CountdownSource | Gsm8kSource | CodeSource | JsonlSource, Field(discriminator="domain")
-]
-LOADERS: dict[str, Callable[[Any, int], ProblemSource]] = {"gsm8k": load_gsm8k, "code": load_code, "jsonl": load_jsonl}
+else:  # the union of the models above, made at run time: pydantic chooses one by its `domain`
+    AnySource = Annotated[Union[tuple(SOURCE_MODELS.values())], Field(discriminator="domain")]  # noqa: UP007
 
 
 def build_source(configs: Sequence[AnySource], seed: int) -> ProblemSource:
     """Return the mixture of `configs`; each source draws from a stream of its own under `seed`."""
-    sources: list[ProblemSource] = []
-    for position, config in enumerate(configs):
-        own_seed = derive_seed("source", seed, position)
-        if config.domain in DOMAINS:
-            sources.append(ProceduralSource(domain=DOMAINS[config.domain], config=config, seed=own_seed))
-        else:
-            sources.append(LOADERS[config.domain](config, own_seed))
+    sources = [_open(config, derive_seed("source", seed, position)) for position, config in enumerate(configs)]
     if len(sources) == 1:
         return sources[0]
     return Mixture(sources, [config.weight for config in configs], derive_seed("mixture", seed))
+
+
+def _open(config: AnySource, seed: int) -> ProblemSource:
+    if config.domain in DOMAINS:
+        return ProceduralSource(domain=DOMAINS[config.domain], config=config, seed=seed)
+    return SETS[config.domain].load(config, seed)
+
+
+def verifier_name(domain: str) -> str:
+    """Return the name of the verifier that judges problems of `domain`.
+
+    A domain without a file is called like its verifier: rows of "math" come from any file, and nothing here makes them.
+    """
+    record = DOMAINS.get(domain) or SETS.get(domain)
+    if record is None or record.verifier is None:
+        return domain
+    return record.verifier
 
 
 def solve(problem: Problem, style: str) -> str:
     """Return a worked solution in `style` (one of STYLES); its details are drawn from a stream named by the problem."""
     if style not in STYLES:
         raise ProblemError(f"unknown solution style {style!r}: expected one of {', '.join(STYLES)}")
-    if problem.domain in DOMAINS and problem.solution is None and (style != "direct" or problem.reference is None):
-        return DOMAINS[problem.domain].solve(problem, style, derive_rng("solution", problem.id, style))
-    if problem.domain == "code" and problem.solution is not None:
-        return problem.solution  # a program is its own answer: there is no shorter way to give it
-    if problem.reference is None:
-        raise ProblemError(f"problem {problem.id} ({problem.source}) has no reference to write a solution from")
-    if style == "direct":
-        return boxed(problem.reference)
     if problem.solution is None:
-        raise ProblemError(f"problem {problem.id} ({problem.source}) came without a worked solution; use style direct")
-    return thinking(problem.solution, problem.reference)
+        return _worked_out(problem, style)
+    if problem.domain in SETS and SETS[problem.domain].solution_is_completion:
+        return problem.solution  # there is no shorter way to give it
+    if problem.reference is None:
+        raise _without_reference(problem)
+    return boxed(problem.reference) if style == "direct" else thinking(problem.solution, problem.reference)
+
+
+def _worked_out(problem: Problem, style: str) -> str:
+    """Return a solution of a problem that came without one: by its domain, or at once."""
+    if style == "direct" and problem.reference is not None:
+        return boxed(problem.reference)
+    if problem.domain in DOMAINS:
+        return DOMAINS[problem.domain].solve(problem, style, derive_rng("solution", problem.id, style))
+    if problem.reference is None:
+        raise _without_reference(problem)
+    raise ProblemError(f"problem {problem.id} ({problem.source}) came without a worked solution; use style direct")
+
+
+def _without_reference(problem: Problem) -> ProblemError:
+    return ProblemError(f"problem {problem.id} ({problem.source}) has no reference to write a solution from")
 
 
 def perturb(problem: Problem) -> str:

@@ -1,9 +1,13 @@
-"""The records of the problem side and the contract of a source of problems."""
+"""The records of the problem side: a problem, where problems come from, and what a file of domains/ or sets/ defines.
+
+Start with `Problem` and `ProblemSource`. A procedural domain (`Domain`) makes its problems up; a set (`ProblemSet`) loads
+them. Both are plain data with functions in them, so a new one is one file and needs no class of its own but its settings.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -78,19 +82,42 @@ class Draft:
     difficulty: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Domain:
-    """A procedural domain as data: its settings and three pure functions.
+Settings = TypeVar("Settings", bound=SourceConfig)
 
-    `perturb` returns a wrong answer close to the right one; a verifier that accepts it is broken. `solve` raises
-    ProblemError for a problem that the domain did not generate itself (a file may hold others).
+
+@dataclass(frozen=True, kw_only=True)
+class Domain(Generic[Settings]):
+    """A procedural domain as data: its settings and three pure functions. A file of problems/domains/ calls it DOMAIN.
+
+    `name` is what a configuration writes, `domain: chain`. `perturb` returns a wrong answer close to the right one; a
+    verifier that accepts it is broken. `solve` raises ProblemError for a problem that the domain did not generate itself (a
+    file may hold others). `verifier` names what judges an answer, one of rewards/verifiers.py; "number" compares plain
+    numbers with the reference, exactly.
     """
 
     name: str
-    config: type[SourceConfig]
-    generate: Callable[[Random, Any], Draft]
+    config: type[Settings]
+    generate: Callable[[Random, Settings], Draft]
     solve: Callable[[Problem, str, Random], str]
     perturb: Callable[[Problem, Random], str]
+    verifier: str = "number"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemSet(Generic[Settings]):
+    """A set of given problems as data: its settings and how to load it. A file of problems/sets/ calls it SET.
+
+    `name` is what a configuration writes, `domain: gsm8k`, and the domain of its problems, unless each row says its own;
+    then `verifier` is None. `load` takes the settings and a seed for the order, and raises ProblemError for what cannot be
+    read. With `solution_is_completion`, a worked solution is all that a completion has to say (a program, for instance), and
+    not the reasoning before a short answer.
+    """
+
+    name: str
+    config: type[Settings]
+    load: Callable[[Settings, int], ProblemSource]
+    verifier: str | None
+    solution_is_completion: bool = False
 
 
 def boxed(answer: str) -> str:

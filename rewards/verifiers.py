@@ -1,8 +1,9 @@
-"""Every verifier by the domain it serves, and the one way to call them."""
+"""Every verifier by name, and the one way to call them; which one serves a domain is that domain's own to say."""
 
 import time
 from dataclasses import replace
 
+from problems.catalog import verifier_name
 from problems.types import Problem
 from rewards.answer import final_answer
 from rewards.code.judging.verifier import verify_code
@@ -22,9 +23,8 @@ def verify_word_problem(problem: Problem, completion: str) -> Verdict:
 
 
 VERIFIERS: dict[str, Verifier] = {
-    "chain": verify_number,
-    "arithmetic": verify_number,
-    "gsm8k": verify_word_problem,
+    "number": verify_number,
+    "word_problem": verify_word_problem,
     "countdown": verify_countdown,
     "math": verify_math,
     "code": verify_code,
@@ -34,10 +34,11 @@ VERIFIERS: dict[str, Verifier] = {
 def verify(problem: Problem, completion: str) -> Verdict:
     """Return the verdict on `completion`, timed; anything that goes wrong inside the grader is an `error` verdict."""
     started = time.perf_counter()
-    verifier = VERIFIERS.get(problem.domain)
+    name = verifier_name(problem.domain)
+    verifier = VERIFIERS.get(name)
     if verifier is None:
         known = ", ".join(sorted(VERIFIERS))
-        return Verdict(status="error", detail=f"no verifier for domain {problem.domain!r}; there are: {known}")
+        return Verdict(status="error", detail=f"no verifier {name!r} for domain {problem.domain!r}; there are: {known}")
     try:
         verdict = verifier(problem, completion)
     except (MemoryError, RecursionError) as error:  # the answer exploded the check: its own fault

@@ -24,8 +24,9 @@ from rl.runtime import all_gather, device, rank, world_size
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.settings.schema import AlgorithmSettings, RunConfig
 from rl.types import Batch, IntArray, Row
+from rl.update.batch import uniform_row
 from rl.update.engine import Engine
-from rl.update.recompute import completion_logprobs, made_row
+from rl.update.recompute import completion_logprobs
 from rl.update.step import accumulate_gradients
 
 _ROWS_A_RANK = 4
@@ -98,7 +99,7 @@ def random_rows(vocabulary: int) -> list[Row]:
             prompt = rng.integers(0, vocabulary, 3 + number % 4, dtype=np.int32)
         tokens = rng.integers(0, vocabulary, rng.integers(5, _LONGEST - 5), dtype=np.int32)
         nothing = np.zeros(len(tokens), np.float32)
-        rows.append(made_row(prompt, tokens, nothing, advantage=1.0 - 2 * (number % 2), weight=1 / (count * _LONGEST)))
+        rows.append(uniform_row(prompt, tokens, nothing, advantage=1.0 - 2 * (number % 2), weight=1 / (count * _LONGEST)))
     return rows
 
 
@@ -165,7 +166,7 @@ def check_logprobs(engine: Engine, sampler: Sampler, prompts: Sequence[IntArray]
     rows = sample_rows(sampler, prompts, config)
     engine.engine.eval()
     tokens, layout = config.train.micro_batch_tokens, engine.layout
-    trained = completion_logprobs(lambda *at: engine.logprobs(*at)[0], rows, tokens, layout, sampler.pad_id)
+    trained = completion_logprobs(engine.score, rows, tokens, layout, sampler.pad_id)
     with torch.no_grad(), _plain(engine, config) as plain:
         expected = [plain.logprobs(row).cpu().numpy() for row in rows]
     for what, found, remedy in (
@@ -192,4 +193,4 @@ def sample_rows(sampler: Sampler, prompts: Sequence[IntArray], config: RunConfig
         on_sample=samples.append,
     )
     ordered = sorted(samples, key=lambda sample: (sample.request, sample.number))
-    return [made_row(prompts[sample.request], sample.token_ids, sample.logprobs) for sample in ordered]
+    return [uniform_row(prompts[sample.request], sample.token_ids, sample.logprobs) for sample in ordered]

@@ -21,6 +21,7 @@ from rl.policy.opening import check_model_path, load_model, load_tokenizer, lora
 from rl.policy.prompts import render
 from rl.policy.tiny import make_tiny_model
 from rl.runtime import quiet_libraries, rank, set_threads
+from rl.settings.arguments import clearly, imitation_arguments
 from rl.settings.loading import Loaded, describe
 from rl.settings.schema import ModelSettings, SftConfig
 from rl.tracking.run_directory import RunDirectory
@@ -160,13 +161,6 @@ def train_sft(config: SftConfig, run: RunDirectory, show: Callable[[int, Mapping
     return output
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line of `deepspeed --module rl.sft`."""
-    from rl.settings.arguments import sft_command
-
-    return sft_command(sys.argv[1:] if argv is None else list(argv))
-
-
 def run_sft(loaded: Loaded[SftConfig]) -> Path:
     """Do a whole cold start, from checks to the saved model; return the model directory."""
     config = loaded.config
@@ -197,5 +191,14 @@ def run_sft(loaded: Loaded[SftConfig]) -> Path:
     return output
 
 
+@clearly
+def main(argv: Sequence[str]) -> int:
+    """The command line of `python -m rl.sft`."""
+    loaded = imitation_arguments(argv)
+    if loaded is not None:
+        print(f"model: {run_sft(loaded)}")
+    return 0
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

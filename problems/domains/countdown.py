@@ -94,4 +94,11 @@ def perturb(problem: Problem, rng: Random) -> str:
     return rng.choice([f"{witness}+0", f"{witness}*1", f"({witness})-{numbers[0]}", f"{target}+{numbers[0]}-{numbers[0]}"])
 
 
-DOMAIN = Domain(name="countdown", config=CountdownConfig, generate=generate, solve=solve, perturb=perturb)
+DOMAIN = Domain(
+    name="countdown",
+    config=CountdownConfig,
+    generate=generate,
+    solve=solve,
+    perturb=perturb,
+    verifier="countdown",
+)

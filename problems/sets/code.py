@@ -18,9 +18,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from problems.finite import FiniteSource, finite_source
+from problems.rows import Row, hub_splits, read_jsonl
 from problems.seeding import content_hash
-from problems.sets.hub import FiniteSource, Row, finite_source, hub_splits, read_jsonl
-from problems.types import SPLITS, Problem, ProblemError, SourceConfig
+from problems.types import SPLITS, Problem, ProblemError, ProblemSet, SourceConfig
 
 Format = Literal["humaneval", "mbpp", "mbpp-plus", "apps", "livecodebench"]
 _ASK = "Write a Python program that solves this problem. Put it in one ```python block."
@@ -278,3 +279,6 @@ def load_code(config: CodeConfig, seed: int) -> FiniteSource:
 
 def _replaced(problem: Problem, split: str, extra: Mapping[str, Any]) -> Problem:
     return replace(problem, split=split, checks={**problem.checks, **extra})
+
+
+SET = ProblemSet(name="code", config=CodeConfig, load=load_code, verifier="code", solution_is_completion=True)

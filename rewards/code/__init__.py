@@ -6,4 +6,6 @@ Two sides that share only `codec` (a closed data format) and `frames` (length-pr
 - the sandbox side (`host`, `confine`, `guest`, `tester`) runs in processes of its own, imports nothing but the standard
   library, and never sees an expected output, except for the text of assert tests, which runs in a process (`tester`) that the
   candidate cannot reach.
+
+May import: its own room judging, never `rewards.code.inside`, and the floor of rewards. Start with `judging/verifier.py`.
 """

@@ -58,7 +58,9 @@ def load_model(settings: ModelSettings, *, trainable: bool = True) -> Any:
     directory = Path(settings.path)
     adapter = (directory / "adapter_config.json").is_file() and not (directory / "model.safetensors").is_file()
     if adapter:
-        raise PolicyError(f"{settings.path} holds an adapter only; make a whole model of it with `reasonlab export --merge`")
+        raise PolicyError(
+            f"{settings.path} holds an adapter only; make a whole model of it with `reasonlab export` without --adapter"
+        )
     try:
         model = AutoModelForCausalLM.from_pretrained(
             settings.path,

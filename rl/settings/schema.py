@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from problems.catalog import AnySource
+from problems.catalog import SOURCE_MODELS, AnySource
 from problems.errors import LabError
 from problems.types import STYLES
 from rewards.code.settings import SandboxSettings
@@ -20,7 +20,10 @@ Dtype = Literal["fp32", "bf16"]
 LOGIT_BUFFER_ELEMENTS = 2**24  # logits that exist at one time, in float32 64 MB; two such buffers are needed
 LayoutName = Literal["shared", "packed", "padded"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Sources = Annotated[tuple[AnySource, ...], Field(min_length=1)]
+Sources = Annotated[
+    tuple[AnySource, ...],
+    Field(min_length=1, description=f"a list of sources, each with a domain: {', '.join(SOURCE_MODELS)}"),
+]
 
 
 class Settings(BaseModel):
@@ -167,7 +170,8 @@ class CorrectionSettings(Settings):
 
 
 LossName = Literal["dapo", "grpo", "dr_grpo", "bnpo", "gspo", "cispo", "sapo", "reinforce"]
-CLIP_DEFAULTS: dict[str, tuple[float | None, float | None]] = {
+RatioCentre = Literal["sampler", "recomputed", "policy"]
+CLIP_DEFAULTS: dict[LossName, tuple[float | None, float | None]] = {
     "dapo": (0.2, 0.28),
     "grpo": (0.2, 0.28),
     "dr_grpo": (0.2, 0.28),
@@ -224,9 +228,24 @@ class AlgorithmSettings(Settings):
         return low, high
 
     @property
+    def ratio_centre(self) -> RatioCentre:
+        """Which policy the importance ratio compares with: the one that sampled, the one before the updates, or itself.
+
+        Under a correction the ratio starts at 1 and the correction alone accounts for the sampler (see CorrectionSettings).
+        """
+        if self.old_logprobs == "recompute":
+            return "recomputed"
+        return "sampler" if self.correction is None else "policy"
+
+    @property
     def kl_in_loss(self) -> bool:
         """Whether the loss has a KL term (k1 is part of the reward)."""
         return self.kl_coef > 0 and self.kl != "k1"
+
+    @property
+    def kl_in_reward(self) -> bool:
+        """Whether the KL is taken from the reward."""
+        return self.kl_coef > 0 and self.kl == "k1"
 
     @model_validator(mode="before")
     @classmethod

@@ -115,7 +115,7 @@ class TokenLogprobs(nn.Module):
         output = causal_lm.get_decoder()(input_ids=rows.input_ids, position_ids=rows.position_ids, **plan)
         chosen = output.last_hidden_state.flatten(0, 1)[rows.positions]  # [N, H]
         head = causal_lm.get_output_embeddings()
-        found: tuple[torch.Tensor, torch.Tensor] = _HeadLogprobs.apply(
+        logprobs, entropies = _HeadLogprobs.apply(
             chosen, head.weight, head.bias, targets, self.temperature, self.buffer_elements
         )
-        return found
+        return logprobs, entropies

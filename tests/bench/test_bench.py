@@ -39,7 +39,7 @@ def groups() -> tuple[Group, ...]:
         (rollout([8, 9, 10], [11, 12], [-1, -2], 1), rollout([8, 9, 10], [13], [-3], 0)),
         (rollout([14], [15, 16, 17], [-1, -1, -1], 0, 1), rollout([14], [18], [-1], 0, 1)),
     ]
-    return tuple(group_up(members, "mean"))
+    return tuple(group_up(members, AlgorithmSettings()))
 
 
 def timed(seconds: float, lengths: tuple[int, ...] = (10, 30)) -> Timed:

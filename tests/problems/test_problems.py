@@ -4,6 +4,7 @@ import ast
 import itertools
 import json
 import operator
+import pickle
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from support_pure import run_python
 
-from problems.catalog import DOMAINS, build_source, perturb, solve
+from problems.catalog import DOMAINS, SOURCE_MODELS, build_source, perturb, solve
 from problems.domains import arithmetic, chain, countdown
 from problems.domains.arithmetic import ArithmeticConfig
 from problems.domains.chain import ChainConfig
@@ -115,7 +116,7 @@ def test_splits_share_no_problem_across_seeds(name: str) -> None:
 
 def test_countdown_splits_share_no_problem_in_another_order() -> None:
     found: dict[str, set[tuple[object, ...]]] = {split: set() for split in SPLITS}
-    settings = {"numbers": (2, 3), "largest": 9, "max_target": 30}
+    settings: dict[str, Any] = {"numbers": (2, 3), "largest": 9, "max_target": 30}
     for split, index in itertools.product(SPLITS, range(400)):
         checks = source_of(countdown.DOMAIN, **settings).get(split, index).checks
         found[split].add((*sorted(checks["numbers"]), checks["target"]))
@@ -293,6 +294,14 @@ def test_a_problem_from_a_file_that_the_domain_cannot_work_out_is_an_error_in_wo
     assert solve(given, "direct") == "\\boxed{5}"
     with pytest.raises(ProblemError):
         solve(given, "steps")
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_the_settings_of_a_source_survive_pickling(name: str) -> None:
+    config = SOURCE_MODELS[name].model_validate({"domain": name, "weight": 2})
+    again = pickle.loads(pickle.dumps(config))
+    assert again == config
+    assert type(again) is SOURCE_MODELS[name]
 
 
 def test_sources_of_one_configuration_draw_from_streams_of_their_own() -> None:

@@ -6,19 +6,35 @@ A comma (space, apostrophe) before exactly three digits groups thousands, but ne
 
 import re
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from rewards.math.tree import MAX_CHARACTERS, MAX_DIGITS, MAX_TOKENS, Node, UnreadableError
 
+Kind = Literal[
+    "num",  # A number; `node` is its value.
+    "name",  # A run of letters.
+    "cmd",  # A LaTeX command; `text` is its name without the backslash.
+    "op",  # A sign such as + or <=, or a bracket; the braces of a set are \{ and \}, those of a group { and }.
+    "text",  # What stands in \text{...}.
+    "end",  # Behind the last one.
+]
+
 
 class Token(NamedTuple):
-    """`kind` is num, name, cmd, op, text or end; `spaced` tells whether white space stands before it."""
+    """A piece of the text at `place`; `spaced` tells whether white space stands before it."""
 
-    kind: str
+    kind: Kind
     text: str
     place: int
     spaced: bool = False
     node: Node | None = None
+
+    @property
+    def sign(self) -> str:
+        """The operator, or the command with its backslash; "" for anything else."""
+        if self.kind == "op":
+            return self.text
+        return "\\" + self.text if self.kind == "cmd" else ""
 
 
 _REPEATING = re.compile(
@@ -36,6 +52,7 @@ _PLAIN = re.compile(r"\d+(?:\.(?!\.)\d*)?|\.\d+", re.ASCII)
 _TRAILING_AND = re.compile(r"(.*\w)\s+and\s*", re.DOTALL)
 _LETTERS = re.compile(r"[A-Za-z]+")
 _COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)", re.DOTALL)
+_ESCAPED = {"{": "\\{", "}": "\\}", "%": "%", "$": "$", "&": "&", "|": "|", "_": " ", "#": "#"}
 _OPERATOR = re.compile(r"\*\*|<=|>=|=<|!=|<>|==|:=|->|=>|\.\.\.+|&&|\|\||[-+*/^_!%'()\[\]{}|,;:=<>&$#@?\".£€¥¢]")
 
 
@@ -101,8 +118,8 @@ def _number(text: str, place: int, inside: bool) -> tuple[str, Node] | None:
     return None
 
 
-def _braced(text: str, place: int) -> int:
-    """Return where the group that opens at `place` ends (the index after its brace)."""
+def _group_end(text: str, place: int) -> int:
+    """Return where the group that opens at `place` ends: the index behind its brace."""
     depth = 0
     while place < len(text):
         if text[place] == "\\":
@@ -117,6 +134,41 @@ def _braced(text: str, place: int) -> int:
     raise UnreadableError(f"a brace that does not close at {place}")
 
 
+def _command(text: str, place: int, spaced: bool) -> tuple[Token, int]:
+    """Return the command, escaped sign or text at `place` as a token, and where it ends."""
+    match = _COMMAND.match(text, place)
+    if match is None:
+        raise UnreadableError(f"a backslash at {place}")
+    name, end = match[0][1:], match.end()
+    if name == "text":
+        opening = end
+        while opening < len(text) and text[opening] == " ":
+            opening += 1
+        if opening < len(text) and text[opening] == "{":
+            end = _group_end(text, opening)
+            return Token("text", text[opening + 1 : end - 1], place, spaced), end
+        return Token("cmd", name, place, spaced), opening
+    if name in _ESCAPED:
+        return Token("op", _ESCAPED[name], place, spaced), end
+    return Token("cmd", name, place, spaced), end
+
+
+def _token(text: str, place: int, in_brackets: bool) -> tuple[Token, int]:
+    """Return the token at `place` and where it ends."""
+    character = text[place]
+    spaced = place > 0 and text[place - 1].isspace()
+    if character == "\\":
+        return _command(text, place, spaced)
+    if (character.isdigit() or character == ".") and (literal := _number(text, place, in_brackets)):
+        written, node = literal
+        return Token("num", written, place, spaced, node), place + len(written)
+    if match := _LETTERS.match(text, place):
+        return Token("name", match[0], place, spaced), match.end()
+    if match := _OPERATOR.match(text, place):
+        return Token("op", match[0], place, spaced), match.end()
+    raise UnreadableError(f"an unknown sign {character!r} at {place}")
+
+
 def tokenize(text: str) -> list[Token]:
     """Return the tokens of cleaned `text`, ended by an `end` token; raises UnreadableError with the place."""
     if len(text) > MAX_CHARACTERS:
@@ -124,46 +176,18 @@ def tokenize(text: str) -> list[Token]:
     tokens: list[Token] = []
     place, depth = 0, 0
     while place < len(text):
-        start, character = place, text[place]
-        if character.isspace():
+        if text[place].isspace():
             place += 1
             continue
         if len(tokens) >= MAX_TOKENS:
             raise UnreadableError(f"more than {MAX_TOKENS} tokens")
-        spaced = start > 0 and text[start - 1].isspace()
-        node = None
-        if (character.isdigit() or character == ".") and (found := _number(text, place, depth > 0)):
-            kind, (value, node) = "num", found
-            place += len(value)
-        elif character == "\\":
-            match = _COMMAND.match(text, place)
-            if match is None:
-                raise UnreadableError(f"a backslash at {place}")
-            kind, value = "cmd", match[0][1:]
-            place = match.end()
-            if value == "text":
-                while place < len(text) and text[place] == " ":
-                    place += 1
-                if place < len(text) and text[place] == "{":
-                    end = _braced(text, place)
-                    kind, value, place = "text", text[place + 1 : end - 1], end
-            elif value in "{}%$&|_#":
-                kind, value = "op", "\\" + value if value in "{}" else {"$": "$", "|": "|", "_": " "}.get(value, value)
-        elif character.isascii() and character.isalpha():
-            match = _LETTERS.match(text, place)
-            kind, value = "name", match[0] if match else character
-            place += len(value)
-        elif match := _OPERATOR.match(text, place):
-            kind, value = "op", match[0]
-            place += len(value)
-        else:
-            raise UnreadableError(f"an unknown sign {character!r} at {place}")
-        if kind == "op":
-            depth += (value in ("(", "[", "\\{")) - (value in (")", "]", "\\}"))
-        if kind == "text" and (match := _TRAILING_AND.fullmatch(value)):
-            tokens.append(Token("text", match[1], start, spaced))
-            value = "and"
-        if value != " ":
-            tokens.append(Token(kind, value, start, spaced, node))
+        token, place = _token(text, place, depth > 0)
+        if token.kind == "op":
+            depth += (token.text in ("(", "[", "\\{")) - (token.text in (")", "]", "\\}"))
+        elif token.kind == "text" and (match := _TRAILING_AND.fullmatch(token.text)):  # \text{cm and } 3
+            tokens.append(token._replace(text=match[1]))
+            token = token._replace(text="and")
+        if token.text != " ":  # an escaped underscore and \text{ } are white space
+            tokens.append(token)
     tokens.append(Token("end", "", len(text), True))
     return tokens

@@ -41,7 +41,7 @@ def test_below_the_minimum_programs_are_refused_unless_told_otherwise() -> None:
 @needs_sandbox
 def test_neither_mount_namespace_nor_landlock_is_below_the_minimum() -> None:
     with pytest.raises(SandboxUnavailable, match="neither a mount namespace"):
-        Sandbox(SandboxSettings(off=(*NAMESPACES, "landlock")))
+        Sandbox(SandboxSettings.model_validate({"off": (*NAMESPACES, "landlock")}))
 
 
 @needs_sandbox

@@ -2,6 +2,8 @@
 
 """What the three styles accept, how failures are told apart, and what they pay."""
 
+from typing import Any
+
 import pytest
 from code_support import code_problem, fenced, needs_sandbox
 
@@ -11,7 +13,11 @@ from rewards.shaping import RewardConfig, shape
 from rewards.verifiers import verify
 
 pytestmark = needs_sandbox
-ADD = {"style": "function", "entry_point": "f", "tests": [{"args": [1, 2], "expected": 3}, {"args": [4, 5], "expected": 9}]}
+ADD: dict[str, Any] = {
+    "style": "function",
+    "entry_point": "f",
+    "tests": [{"args": [1, 2], "expected": 3}, {"args": [4, 5], "expected": 9}],
+}
 ECHO = {"style": "stdin", "tests": [{"stdin": "x y\n", "stdout": "x y\n"}], "timeout_seconds": 1, "memory_megabytes": 128}
 
 

@@ -160,7 +160,9 @@ def test_decoders_give_the_logits_of_a_full_forward_pass(shape, kind):
     if decoder is None:
         pytest.skip("no C compiler")
     rng = np.random.default_rng(0)
-    prompts = [rng.integers(1, 90, size) for size in (5, 16, 33)]  # less than, exactly and more than whole pages
+    prompts = [
+        rng.integers(1, 90, size).astype(np.int32) for size in (5, 16, 33)
+    ]  # less than, exactly and more than whole pages
     groups = [0, 1, 1, 2, 2, 2]
     texts = [list(prompts[group]) for group in groups]
     states = decoder.join(groups, prompts)
@@ -321,7 +323,9 @@ def test_an_early_end_of_thinking_becomes_wait(policy):
 
 def test_settings_become_arguments(policy):
     _, tokenizer = policy
-    settings = SamplingSettings(thinking={"max_tokens": 7, "waits": 2}, stop=("x",), top_k=3, cache_tokens=9)
+    settings = SamplingSettings.model_validate(
+        {"thinking": {"max_tokens": 7, "waits": 2}, "stop": ["x"], "top_k": 3, "cache_tokens": 9}
+    )
     arguments = drawing(settings, tokenizer)
     assert arguments["thinking"].end_ids == tuple(tokenizer("</think>").input_ids)
     assert arguments["thinking"].wait_ids == tuple(tokenizer("Wait").input_ids)

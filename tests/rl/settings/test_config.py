@@ -10,8 +10,8 @@ import yaml
 from pydantic import ValidationError
 from support_pure import ROOT, run_python
 
+from launch.train import train_command
 from problems.errors import LabError
-from rl.settings.arguments import train_command
 from rl.settings.loading import describe, load_config
 from rl.settings.schema import EvalConfig, RunConfig, Settings, SftConfig, check_world
 

@@ -14,7 +14,7 @@ from problems.errors import LabError
 from rl.policy.opening import load_model
 from rl.settings.schema import AlgorithmSettings, ModelSettings
 from rl.types import Batch, Group, Row
-from rl.update.batch import collate, make_batch, plan_micro_batches
+from rl.update.batch import collate, cut_micro_batches, make_batch
 from rl.update.logprobs import TokenLogprobs
 from rl.update.loss import LOSSES
 
@@ -35,7 +35,7 @@ def computed_tokens(rows, cut, layout: str) -> int:
 )
 def test_a_plan_holds_every_row_once_within_the_budget_and_gives_ranks_equal_counts(lengths, ranks, budget, layout):
     rows = [row_of(prompt, length) for prompt, length in lengths]
-    plan = plan_micro_batches(rows, ranks, budget, layout)
+    plan = cut_micro_batches(rows, ranks, budget, layout)
     assert len({len(share) for share in plan}) == 1
     assert sorted(row for share in plan for cut in share for row in cut) == list(range(len(lengths)))
     for cut in (cut for share in plan for cut in share if cut):
@@ -58,14 +58,14 @@ def row_of(prompt: int, length: int) -> Row:
 def test_a_plan_balances_tokens_over_ranks(layout):
     # with a prompt of one token each, 8 + 7 + 1 against 9 + 5 + 2: sixteen each
     rows = [replace(row_of(0, n - 1), prompt_ids=np.array([n], np.int32)) for n in (9, 8, 7, 5, 2)] + [row_of(0, 1)]
-    plan = plan_micro_batches(rows, 2, 1000, layout)
+    plan = cut_micro_batches(rows, 2, 1000, layout)
     lengths = [9, 8, 7, 5, 2, 2]
     assert sorted(sum(lengths[row] for cut in share for row in cut) for share in plan) == [16, 17]
 
 
 def test_a_single_group_is_cut_for_two_ranks():
     rows = [row_of(4, 10) for _ in range(8)]
-    plan = plan_micro_batches(rows, 2, 1000, "shared")
+    plan = cut_micro_batches(rows, 2, 1000, "shared")
     assert [sum(map(len, share)) for share in plan] == [4, 4]
 
 
@@ -97,7 +97,7 @@ def test_micro_batches_row_order_and_logit_chunks_do_not_change_the_gradient(mod
     whole = gradient(model, batch, [list(range(count))], settings)
     shuffled = list(range(count))
     random.Random(0).shuffle(shuffled)
-    planned = plan_micro_batches(batch.rows, 1, 40, "shared")[0]
+    planned = cut_micro_batches(batch.rows, 1, 40, "shared")[0]
     assert len(planned) > 3
     for cuts in ([[i] for i in range(count)], [shuffled[:4], shuffled[4:]], planned):
         # 1e-6: transformers computes rotary angles and norms in float32 even in a float64 model

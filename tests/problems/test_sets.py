@@ -10,7 +10,9 @@ import pytest
 from support_pure import public_data
 
 from problems.catalog import perturb, solve
-from problems.sets.hub import Gsm8kConfig, JsonlConfig, gsm8k_problem, load_gsm8k, load_jsonl, plain_problem, read_jsonl
+from problems.rows import read_jsonl
+from problems.sets.gsm8k import Gsm8kConfig, gsm8k_problem, load_gsm8k
+from problems.sets.jsonl import JsonlConfig, load_jsonl, plain_problem
 from problems.types import SPLITS, Problem, ProblemError
 from rewards.verifiers import verify
 
@@ -61,13 +63,23 @@ def test_a_bad_gsm8k_row_is_refused_in_words(row: dict[str, Any], message: str) 
         gsm8k_problem(row, "train", "here")
 
 
-def test_a_plain_row_keeps_what_it_says_and_counts_as_arithmetic_by_default() -> None:
+def test_a_plain_row_keeps_what_it_says_and_counts_as_math_by_default() -> None:
     row = {"prompt": "2+2?", "reference": 4, "id": 17, "difficulty": {"level": 1}, "solution": "two and two"}
     problem = plain_problem(row, "test", "here")
-    assert (problem.id, problem.domain, problem.reference) == ("17", "arithmetic", "4")
+    assert (problem.id, problem.domain, problem.reference) == ("17", "math", "4")
     assert (problem.difficulty, problem.solution) == ({"level": 1}, "two and two")
     assert verify(problem, solve(problem, "steps")).status == "correct"
     assert verify(problem, f"\\boxed{{{perturb(problem)}}}").status == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("reference", "right", "wrong"),
+    [(r"\sqrt{2}", r"2^{1/2}", r"\sqrt{3}"), ("4", "4.0", "5"), (0.5, r"\frac{1}{2}", "0.55"), ("(-1, 2]", "(-1,2]", "(-1,2)")],
+)
+def test_a_row_as_the_readme_shows_it_can_be_graded_whatever_its_reference(reference: Any, right: str, wrong: str) -> None:
+    problem = plain_problem({"prompt": "What is it?", "reference": reference}, "test", "here")
+    assert verify(problem, f"\\boxed{{{right}}}").status == "correct"
+    assert verify(problem, f"\\boxed{{{wrong}}}").status == "wrong"
 
 
 @pytest.mark.parametrize(
