@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from problems.catalog import verifier_name
 from problems.types import Problem
-from rewards.answer import final_answer
 from rewards.code.judging.verifier import verify_code
 from rewards.countdown import verify_countdown
 from rewards.math.verify import verify_math
@@ -16,7 +15,7 @@ from rewards.types import Verdict, Verifier
 def verify_word_problem(problem: Problem, completion: str) -> Verdict:
     """Compare plain numbers as they are; an answer with units, words or no mark goes to the math verifier."""
     verdict = verify_number(problem, completion)
-    if verdict.status != "unparsed" or (verdict.extracted is None and final_answer(completion) is not None):
+    if verdict.status != "unparsed":
         return verdict
     read = verify_math(problem, completion)
     return verdict if read.status == "unparsed" else read

@@ -19,6 +19,7 @@ from problems.finite import FiniteSource
 from problems.seeding import content_hash, derive_seed
 from problems.types import Problem
 from rewards.numbers import parse_rational
+from rl.policy.interfaces import Tokenizer
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import template_hash
 from rl.rollout import RolloutWorker, gather_shares, open_pool, open_worker, share
@@ -186,7 +187,7 @@ def run_evaluation(loaded: Loaded[EvalConfig]) -> dict[str, Any]:
     return results
 
 
-def about(config: EvalConfig, problems: Sequence[Problem], tokenizer: Any) -> dict[str, Any]:
+def about(config: EvalConfig, problems: Sequence[Problem], tokenizer: Tokenizer) -> dict[str, Any]:
     """Return what another must know to get the same numbers."""
     return {
         "model": config.model.path,

@@ -21,6 +21,7 @@ from problems.seeding import derive_seed
 from problems.types import ProblemSource
 from rl.ahead import Ahead
 from rl.memory import probe_memory
+from rl.policy.interfaces import Tokenizer
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import render
 from rl.rollout import ReferenceKls, RolloutWorker, open_pool, open_worker
@@ -47,7 +48,7 @@ class Parts:
     run: RunDirectory
     source: ProblemSource
     held_out: ProblemSource
-    tokenizer: Any
+    tokenizer: Tokenizer
     engine: Engine
     reference: Reference | None
     worker: RolloutWorker
@@ -58,7 +59,7 @@ class Parts:
     @property
     def pad_id(self) -> int:
         """The token that fills rows up where a layout needs it."""
-        return int(self.tokenizer.pad_token_id)
+        return self.tokenizer.pad_token_id
 
     @property
     def reference_kls(self) -> ReferenceKls | None:

@@ -21,7 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "problems": {"problems/domains", "problems/sets"},
     "rewards floor": {"problems floor"},
     "rewards/math floor": set(),
-    "rewards/math/grammar": {"rewards/math floor"},
+    "rewards/math/grammar": {"rewards/math floor", "rewards floor"},
     "rewards/math/equality": {"rewards/math floor"},
     "rewards/math": {"rewards/math/grammar", "rewards/math/equality", "rewards floor"},
     "rewards/code floor": set(),
@@ -41,7 +41,7 @@ ROOMS: dict[str, set[str]] = {
 }
 FLOORS = {
     "problems": {"types", "errors", "seeding", "procedural", "rows", "finite"},
-    "rewards": {"types", "answer", "numbers", "shaping"},
+    "rewards": {"types", "boxes", "answer", "numbers", "shaping"},
     "rewards/math": {"tree", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},
     "rl": {"types", "runtime", "stats"},

@@ -1,65 +1,27 @@
-r"""Which text is the final answer of a completion, and when there is none. The policy, in order of trust:
+r"""Reads the final answer of a completion that need not mark it, and what it may be read as, best first.
 
-1. Only what follows the last `</think>` counts; thinking that never ends has no answer. Text after an end-of-turn token
-   does not count.
-2. `\boxed{...}` or `\fbox{...}` with balanced braces. The last box replaces earlier ones (a self-correction), with these
-   exceptions: neighbours joined by nothing but commas, "and" or white space are one answer with several values; and boxes
-   joined by a word that leaves the choice open ("or", "maybe", "another", "if" in one sentence) or by an operator, or three
-   different boxes in a row, are alternatives: a list that no single value meets. "=" and a word that turns ("wait", "so",
-   "no", "final") make the last one count.
-3. `<answer>...</answer>`, the last one.
-4. `#### ...` to the end of the line, the last one.
-5. "the answer is ...", "answer: ...", "答案是 ...", "故选 ...", to the end of the sentence, the last one; not in a program.
-6. A completion that is nothing but an answer.
-7. A last sentence that states one value: its only formula, or its only number.
+The policy is that of rewards/answer.py: a mark decides where there is one. Where there is none, the first of these does:
 
-A percent sign or word right behind a box belongs to it. Nothing else outside of the mark is read.
+1. "the answer is ...", "answer: ...", "答案是 ...", "故选 ...", to the end of the sentence, the last one; not in a program;
+2. a completion that is nothing but an answer (then the phrase above is not looked for, unless "answer" is in it);
+3. a last sentence that states one value: its only formula, or its only number.
+
+A sentence that hedges ("or", "maybe", "not", a question mark) states no value. `committed_answers` is the door.
 """
 
 import re
 
-from rewards.answer import after_thinking
-from rewards.math.grammar.clean import repair
+from rewards.answer import answering_text, marked_answer
 
-_CONTROL = re.compile(r"[\x08\x0c\t\r]")
 MAX_BARE_CHARACTERS = 300
 MAX_SENTENCE_CHARACTERS = 600
-MAX_BOXES = 200
-_BOX = re.compile(
-    r"(?:\\|\x08|\\\\)(?:(?:f|frame)?box(?:ed)?|oxed|beginboxed)\s*(?=[{\d\\a-zA-Z$-])|(?<![a-zA-Z\\])boxed\s*(?=\{)"
-)
-_ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
-_END_OF_TURN = re.compile(
-    r"<\|(?:im_end|im_start|eot_id|endoftext|end_of_text|end|eom_id|start_header_id)\|>|</s>|<｜end▁of▁sentence｜>"
-)
-_GAP_JOIN = re.compile(
-    r"(?:[\s,;$&]|\\[()\[\],;!: ]|\\quad|\\qquad|\\text\s*\{|\}|\band\b|\\\\|\b[Aa]nswer\s*\(?[\da-c]\)?\s*:)*"
-)
-_OR = re.compile(
-    r"\b(?:or|oder|ou|maybe|perhaps|possib\w+|alternativ\w+|another|otherwise|could|might|may|vs|versus|guess\w*|either"
-    r"|candidate|as well as)\b|\\lor(?![a-z])|\\vee(?![a-z])|或|^[^.\n]*\b(?:if|when|else)\b[^.\n]*$",
-    re.IGNORECASE,
-)
-_OPERATORS = re.compile(  # boxes in one formula: none of them is the answer
-    r"[^.\n=]*(?:[+*/<>|^-]|\\(?:cdot|times|div|mid|pm|mp|leq?|geq?|neq?|l?or|vee|land|wedge|cup|cap)(?![a-zA-Z])|\}\s*\{)[^.\n=]*"
-)
-_WORDS = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
-_TURN = re.compile(
-    r"\b(?:wait|no|not|actually|correct\w*|so|therefore|hence|thus|final\w*|mistake|instead|sorry|recheck\w*)\b", re.IGNORECASE
-)
-_AFTER_PERCENT = re.compile(r"\s*(?:\$|\\[)\]])?\s*(\\?%|percent\b|per cent\b|pct\b)")
-_AFTER_OR = re.compile(
-    r"\s*(?:\$|\\[)\]])?\s*,?\s*\(?(?:or|maybe|perhaps|possibly)\s+(?:maybe\s+|perhaps\s+|also\s+)?\$?\s*(?=[-\d\\])"
-)
+MAX_PHRASE_CHARACTERS = 20_000  # at the end of a text, in which the phrase is looked for
 _PHRASE = re.compile(
     r"(?:final\s+|(?<=# )(?:the\s+)?)answer\s*(?:\*\*|__)?\s*:?\s*(?:\*\*|__)?\s*\n\s*"
     r"|(?:final\s+answer|answer|\bans|result)\s*(?:to\s+(?:the|this)\s+\w+\s*)?(?:\*\*|__)?\s*(?:is|are|equals|=|:)\s*(?:\*\*|__)?\s*"
     r"(?:therefore|thus|simply|just)?\s*:?"
     r"|答案\s*(?:应该|应)?(?:是|为|等于|选)?\s*[:：]?\s*|故(?:本题)?选择?\s*[:：]?\s*",
     re.IGNORECASE,
-)
-_HEADING = re.compile(
-    r"####\s*(?:\*\*)?(?:the\s+)?(?:final\s+)?(?:answer|solution|conclusion|result)\W*(?:\n|$)", re.IGNORECASE
 )
 _MATHS = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE_END = re.compile(
@@ -84,104 +46,6 @@ _BAD_SENTENCE = re.compile(
     r"\b(?:or|maybe|perhaps|possibly|probably|might|could|likely|think|either|not|if|suppose|assume|let|guess|unsure|try)\b|[?？或]|可能|也许|不",
     re.I,
 )
-
-
-def _closing(text: str, start: int) -> int | None:
-    """Return the index of the brace that closes the group whose content begins at `start`."""
-    depth = 1
-    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
-        if match[0] == "{":
-            depth += 1
-        elif match[0] == "}":
-            depth -= 1
-            if not depth:
-                return match.start()
-    return None
-
-
-def boxes(text: str) -> list[tuple[int, int, str]]:
-    """Return (start, end, content) of the last boxes of `text` (at most MAX_BOXES), innermost content of nested ones."""
-    found: list[tuple[int, int, str]] = []
-    matches = list(_BOX.finditer(text, max(0, text.find("box") - 12)))[-MAX_BOXES:]
-    scanned = 0
-    for match in matches:
-        if found and match.start() < found[-1][1]:
-            continue  # inside the box before
-        start = match.end()
-        if start < len(text) and text[start] == "{":
-            scanned += 1
-            if scanned > MAX_BOXES:
-                break
-            end = _closing(text, start + 1)
-            if end is None:
-                continue
-            content, stop = text[start + 1 : end], end + 1
-        else:
-            bare = re.compile(r"\$?\s*(-?\d+(?:\.\d+)?|[A-Za-z](?![A-Za-z]))").match(text, start)
-            if bare is None:
-                continue
-            content, stop = bare[1], bare.end()
-        while (inner := _BOX.match(content.strip())) and content.strip().endswith("}"):
-            content = content.strip()[inner.end() + 1 : -1]
-        found.append((match.start(), stop, content.strip()))
-    return [box for box in found if box[2].strip("$ .")]
-
-
-def box_answer(text: str) -> str | None:
-    """Return what the last boxes commit to, "" for a last box that does not close, or None where there is none."""
-    found = boxes(text)
-    if not found:
-        unclosed = list(_BOX.finditer(text))
-        return None if not unclosed else ""
-    if (last := [match.start() for match in _BOX.finditer(text, found[-1][1])]) and _closing(
-        text, text.find("{", last[-1]) + 1
-    ) is None:
-        return ""  # the last box never closes: a cut-off answer
-    group, joint = [found[-1]], ", "
-    alternatives = False
-    for box in reversed(found[:-1]):
-        gap = text[box[1] : group[0][0]]
-        if len(gap) > 80:
-            break
-        if _GAP_JOIN.fullmatch(gap) and "." not in gap:
-            group.insert(0, box)
-        elif _alternatives(gap):
-            group.insert(0, box)
-            alternatives = True
-        else:
-            break
-    values = list(dict.fromkeys(content for _, _, content in group))
-    if len(group) == 1:
-        shower = _shower(text, found)
-        if shower:
-            values, alternatives = shower, True
-    answer = values[0] if len(values) == 1 else (r" \text{ or } " if alternatives else joint).join(values)
-    tail = text[found[-1][1] : found[-1][1] + 40]
-    if match := _AFTER_PERCENT.match(tail):
-        if not answer.rstrip().endswith("%"):
-            answer += r"\%"
-    elif match := _AFTER_OR.match(tail):
-        answer += r" \text{ or } " + re.split(r"[.\s$)]", tail[match.end() :], maxsplit=1)[0]
-    return answer
-
-
-def _alternatives(gap: str) -> bool:
-    """Tell whether what stands between two boxes leaves open which of them counts."""
-    if _TURN.search(gap):
-        return False
-    return bool(_OR.search(gap) or (_OPERATORS.fullmatch(gap) and not _WORDS.search(gap)))
-
-
-def _shower(text: str, found: list[tuple[int, int, str]]) -> list[str] | None:
-    """Return the values of three or more different boxes in short succession without a word of correction between them."""
-    run = [found[-1]]
-    for box in reversed(found[:-1]):
-        gap = text[box[1] : run[0][0]]
-        if len(gap) > 40 or _TURN.search(gap):
-            break
-        run.insert(0, box)
-    values = list(dict.fromkeys(content for _, _, content in run))
-    return values if len(values) >= 3 else None
 
 
 def _sentence(text: str) -> str:
@@ -213,7 +77,7 @@ def _stated(sentence: str, concluded: bool) -> str | None:
 
 
 def _phrase_answer(text: str) -> str | None:
-    matches = list(_PHRASE.finditer(text, max(0, len(text) - 20_000)))
+    matches = list(_PHRASE.finditer(text, max(0, len(text) - MAX_PHRASE_CHARACTERS)))
     if not matches:
         return None
     sentence = _sentence(text[matches[-1].end() : matches[-1].end() + MAX_SENTENCE_CHARACTERS])
@@ -272,29 +136,17 @@ def committed_answers(completion: str) -> tuple[list[str], str]:
 
     A later entry is only a narrower reading of the same place; it counts where the one before cannot be read.
     """
-    text = after_thinking(completion)
+    text = answering_text(completion)
     if text is None:
         return [], "the thinking does not end"
-    if _CONTROL.search(text):
-        text = repair(text)
-    if "<|" in text or "</s>" in text or "<｜" in text:
-        parts = [part for part in _END_OF_TURN.split(text) if part.strip()]
-        text = parts[0] if parts else ""
-    if "box" in text:
-        answer = box_answer(text)
-        if answer == "":
-            return [], "a box that does not close"
-        if answer is not None:
-            return [answer], "box"
-    if "<answer>" in text.lower():
-        tagged = _ANSWER_TAG.findall(text)
-        if not tagged or not tagged[-1].strip():
-            return [], "an empty or unclosed answer tag"
-        return _narrowed(tagged[-1].strip(), False), "answer tag"
-    if "####" in text and not _HEADING.match(text, text.rfind("####")):
-        found = text.rpartition("####")[2].strip().split("\n", 1)[0].strip(" :*")
-        return (_narrowed(found, False), "hashes") if found else ([], "nothing after ####")
-    return _unmarked(text.strip())
+    marked = marked_answer(text)
+    if marked is None:
+        return _unmarked(text.strip())
+    if marked.answer is None:
+        return [], marked.mark
+    if marked.mark == "box":  # its content is the answer as it stands; behind the other marks people write sentences
+        return [marked.answer], "box"
+    return _narrowed(marked.answer, False), marked.mark
 
 
 def _unmarked(text: str) -> tuple[list[str], str]:
@@ -322,9 +174,3 @@ def _narrowed(answer: str, concluded: bool) -> list[str]:
     if stated is None or stated == answer or _BAD_SENTENCE.search(_MATHS.sub(" ", answer)):
         return [answer]
     return [answer, stated]
-
-
-def committed_answer(completion: str) -> tuple[str | None, str]:
-    """Return (the final answer, the mark it was read from), or (None, why there is none)."""
-    found, mark = committed_answers(completion)
-    return (found[0] if found else None), mark

@@ -10,12 +10,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from problems.types import Problem
+from rewards.boxes import box_answer
 from rewards.math.equality.families import same_up_to_names
 from rewards.math.equality.rules import Decision, Rule, Trail
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.parser import parse
 from rewards.math.grammar.words import choice, plain_words, same_words
-from rewards.math.reading import box_answer, committed_answers
+from rewards.math.reading import committed_answers
 from rewards.math.tree import Node, UnreadableError
 from rewards.types import Status, Verdict
 

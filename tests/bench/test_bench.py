@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +111,8 @@ def test_stop_token_has_about_the_aimed_probability_everywhere(tmp_path: Path) -
     work = toy(WORKS["b"])
     assert work.mean_tokens == 12
     config = run_config(work, make_model(work, tmp_path))
-    model, tokenizer = load_model(config.model), load_tokenizer(config.model)
+    model: Any = load_model(config.model)
+    tokenizer: Any = load_tokenizer(config.model)
     torch.manual_seed(0)
     with torch.no_grad():
         logits = model(torch.randint(8, len(tokenizer), (4, 40))).logits
@@ -140,7 +142,8 @@ def test_both_sides_update_on_the_same_tokens_and_advantages() -> None:
 def test_synthetic_rollouts_have_contrast_everywhere_and_the_models_own_logprobs(tmp_path: Path) -> None:
     work = toy(WORKS["c"])
     config = run_config(work, make_model(work, tmp_path))
-    model, tokenizer = load_model(config.model), load_tokenizer(config.model)
+    model: Any = load_model(config.model)
+    tokenizer: Any = load_tokenizer(config.model)
     made = synthetic_groups(work, model, tokenizer, config)
     assert all(abs(advantage) == 0.5 for group in made for advantage in group.advantages)
     one = made[1].rollouts[2]

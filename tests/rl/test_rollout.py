@@ -16,7 +16,7 @@ from rl.evaluate import sample_all, summarise
 from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
 from rl.rollout import RolloutWorker, Round, draw_groups, first_problems, group_up, share
 from rl.sampling.sampler import Sampler
-from rl.settings.schema import AlgorithmSettings, ModelSettings, PromptSettings, SamplingSettings
+from rl.settings.schema import AlgorithmSettings, ModelSettings, PromptSettings, SamplingSettings, ThinkingSettings
 from rl.tracking.metrics import rollout_metrics
 from rl.tracking.rollouts import rollout_rows
 from rl.types import Drawn
@@ -58,6 +58,19 @@ def test_rollouts_hold_what_was_sampled_and_the_right_verdict(worker):
             assert member.reward.total == float(member.reward.verdict.status == "correct")
             if text.startswith("\\boxed"):
                 assert member.reasoning_tokens == 0
+
+
+def test_forced_tokens_are_told_from_drawn_ones_in_a_rollout(worker):
+    forcing = replace(
+        worker, sampling=SamplingSettings(max_completion_tokens=24, thinking=ThinkingSettings(max_tokens=2, end="}"))
+    )
+    problems = [SOURCE.get("train", i) for i in range(3)]
+    forced = [member.forced for group in forcing.rollouts(problems, 2, ("t",), 7)[0] for member in group]
+    # the third token of a completion that has not come to its end before
+    assert all(np.flatnonzero(mask).tolist() in ([2], []) for mask in forced)
+    assert any(mask.any() for mask in forced)
+    drawn = [member.forced for group in worker.rollouts(problems, 2, ("t",), 7)[0] for member in group]
+    assert not any(mask.any() for mask in drawn)
 
 
 def test_dynamic_sampling_keeps_only_contrast_and_stops_at_the_cap(worker):

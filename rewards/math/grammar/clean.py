@@ -8,6 +8,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from rewards.answer import repair
 from rewards.math.units import measure
 
 _SIGNS = {
@@ -108,9 +109,6 @@ _SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣ", "0123456789
 _SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙₓ", "0123456789+-()nx", strict=True))
 _SUPERS = re.compile(f"[{''.join(_SUPER)}]+")
 _SUBS = re.compile(f"[{''.join(_SUB)}]+")
-_BROKEN = {"\x0crac": r"\frac", "\x08oxed": r"\boxed", "\x08egin": r"\begin", "\x08inom": r"\binom", "\x08mod": r"\bmod"}
-_BROKEN |= {f"\t{rest}": rf"\t{rest}" for rest in ("ext{", "imes", "frac", "heta", "binom", "an ", "extbf{")}
-_BROKEN |= {"\rangle": r"\rangle", "\right": r"\right"}
 
 
 @lru_cache(maxsize=512)
@@ -131,14 +129,6 @@ def _plain_character(character: str) -> str:
         top, _, bottom = shape.partition("\u2044")
         return rf"\frac{{{top}}}{{{bottom}}}"
     return shape.translate(_TABLE) if shape != character else character
-
-
-def repair(text: str) -> str:
-    r"""Return `text` with commands whose backslash was read as an escape (a form feed for `\f` and so on) put right."""
-    for broken, command in _BROKEN.items():  # "\f", "\b", "\t" read as escapes by a careless writer of JSON
-        if broken in text:
-            text = text.replace(broken, command)
-    return text
 
 
 _CHINESE_UNITS = {
