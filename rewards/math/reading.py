@@ -13,6 +13,7 @@ import re
 
 from rewards.answer import answering_text, marked_answer
 
+BARE_ANSWER = "bare answer"  # the mark of a completion that is nothing but an answer
 MAX_BARE_CHARACTERS = 300
 MAX_SENTENCE_CHARACTERS = 600
 MAX_PHRASE_CHARACTERS = 20_000  # at the end of a text, in which the phrase is looked for
@@ -156,12 +157,12 @@ def _unmarked(text: str) -> tuple[list[str], str]:
     one_line = "\n" not in text or (text.startswith("\\begin{") and text.endswith("}") and text.count("\\begin{") == 1)
     short = one_line and (len(text) <= MAX_BARE_CHARACTERS or " " not in text)
     if short and not re.search(r"\bans(?:wer)?\b|答案|故选", text, re.IGNORECASE):
-        return [text.strip("*`"), *_concluded(_last_sentence(text) or "")], "bare answer"
+        return [text.strip("*`"), *_concluded(_last_sentence(text) or "")], BARE_ANSWER
     if (phrase := _phrase_answer(text)) is not None:
         return _narrowed(phrase, True), "phrase"
     if (sentence := _last_sentence(text)) is not None and (found := _concluded(sentence)):
         return found, "last sentence"
-    return ([text], "bare answer") if short else ([], "no final answer")
+    return ([text], BARE_ANSWER) if short else ([], "no final answer")
 
 
 def _narrowed(answer: str, concluded: bool) -> list[str]:

@@ -16,7 +16,7 @@ from rewards.math.equality.rules import Decision, Rule, Trail
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.parser import parse
 from rewards.math.grammar.words import choice, plain_words, same_words
-from rewards.math.reading import committed_answers
+from rewards.math.reading import BARE_ANSWER, committed_answers
 from rewards.math.tree import Node, UnreadableError
 from rewards.types import Status, Verdict
 
@@ -70,7 +70,7 @@ def grade(reference: str | None, completion: str, prompt: str = "") -> Verdict:
     for reading in readings:
         judgement = judge(reference, reading, prompt)
         # a bare sentence is no wrong answer to a reference in words while a narrower reading of it is left
-        only_other_words = judgement.decision.rule is Rule.DIFFERENT_WORDS and mark == "bare answer"
+        only_other_words = judgement.decision.rule is Rule.DIFFERENT_WORDS and mark == BARE_ANSWER
         if judgement.status != "unparsed" and not only_other_words:
             answer = reading
             break
