@@ -47,32 +47,36 @@ def report(settings: SandboxSettings) -> tuple[list[str], bool]:
     """Return the lines of the report, and whether programs may be run here."""
     started = time.perf_counter()
     sandbox = Sandbox(settings.model_copy(update={"allow_weak": True}))
-    begun = time.perf_counter() - started
+    seconds = time.perf_counter() - started
     try:
-        lines = [f"sandbox of untrusted programs (started in {begun:.2f} s)"]
-        for name, meaning in _MEANING.items():
-            reason = sandbox.layers.get(name, "not reached")
-            lines.append(f"  {'yes' if reason is None else 'no ':<4} {meaning}" + (f"  [{reason}]" if reason else ""))
-        lines += [f"  LEAK: a trial program could {leak}" for leak in sandbox.leaks] or ["  trial program: every escape failed"]
         trials = _trials(sandbox, settings)
-        lines += [
-            f"  {'yes' if good else 'NO ':<4} style {name}: a right answer passes, a wrong one does not"
-            for name, good in trials
-        ]
         missing = sandbox.below_minimum()
-        fit = all(good for _, good in trials)
-        if missing:
-            lines.append("below the minimum: " + "; ".join(missing))
-            lines.append(
-                "programs are refused here" if not settings.allow_weak else "run all the same: sandbox.allow_weak is set"
-            )
-        elif sandbox.layers["mount"] is None and sandbox.layers["pid"] is None:
-            lines.append("level: full")
-        else:
-            lines.append("level: no namespaces; Landlock, seccomp and limits hold (programs can see which files exist)")
-        return lines, fit and (not missing or settings.allow_weak)
+        lines = [f"sandbox of untrusted programs (started in {seconds:.2f} s)", *_layer_lines(sandbox)]
+        for style, good in trials:
+            lines.append(f"  {'yes' if good else 'NO ':<4} style {style}: a right answer passes, a wrong one does not")
+        lines += _level_lines(sandbox, missing, settings.allow_weak)
+        may_run = all(good for _, good in trials) and (not missing or settings.allow_weak)
+        return lines, may_run
     finally:
         sandbox.close()
+
+
+def _layer_lines(sandbox: Sandbox) -> list[str]:
+    lines = []
+    for name, meaning in _MEANING.items():
+        reason = sandbox.layers.get(name, "not reached")
+        lines.append(f"  yes  {meaning}" if reason is None else f"  no   {meaning}  [{reason}]")
+    leaks = [f"  LEAK: a trial program could {leak}" for leak in sandbox.leaks]
+    return lines + (leaks or ["  trial program: every escape failed"])
+
+
+def _level_lines(sandbox: Sandbox, missing: list[str], allow_weak: bool) -> list[str]:
+    if missing:
+        consequence = "run all the same: sandbox.allow_weak is set" if allow_weak else "programs are refused here"
+        return ["below the minimum: " + "; ".join(missing), consequence]
+    if sandbox.layers["mount"] is None and sandbox.layers["pid"] is None:
+        return ["level: full"]
+    return ["level: no namespaces; Landlock, seccomp and limits hold (programs can see which files exist)"]
 
 
 def doctor_command(argv: Sequence[str]) -> int:

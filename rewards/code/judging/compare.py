@@ -1,4 +1,4 @@
-"""When an output or a value counts as the expected one. Runs in the judging process; the other side is only data.
+"""When an output or a value counts as the expected one. Runs in the judge; what comes from the candidate is only data.
 
 Text: line ends and white space at the end of lines and of the text do not count; the number of lines, and of tokens in a
 line, must agree; tokens are equal as text, or within the tolerance where the expected token is a decimal number.
