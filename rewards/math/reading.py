@@ -2,8 +2,8 @@ r"""Reads the final answer of a completion that need not mark it, and what it ma
 
 The policy is that of rewards/answer.py: a mark decides where there is one. Where there is none, the first of these does:
 
-1. "the answer is ...", "answer: ...", "答案是 ...", "故选 ...", to the end of the sentence, the last one; not in a program;
-2. a completion that is nothing but an answer (then the phrase above is not looked for, unless "answer" is in it);
+1. a completion that is nothing but an answer: one short line that does not say "answer";
+2. "the answer is ...", "answer: ...", "答案是 ...", "故选 ...", to the end of the sentence, the last one; not in a program;
 3. a last sentence that states one value: its only formula, or its only number.
 
 A sentence that hedges ("or", "maybe", "not", a question mark) states no value. `committed_answers` is the door.
@@ -17,6 +17,7 @@ BARE_ANSWER = "bare answer"  # the mark of a completion that is nothing but an a
 MAX_BARE_CHARACTERS = 300
 MAX_SENTENCE_CHARACTERS = 600
 MAX_PHRASE_CHARACTERS = 20_000  # at the end of a text, in which the phrase is looked for
+
 _PHRASE = re.compile(
     r"(?:final\s+|(?<=# )(?:the\s+)?)answer\s*(?:\*\*|__)?\s*:?\s*(?:\*\*|__)?\s*\n\s*"
     r"|(?:final\s+answer|answer|\bans|result)\s*(?:to\s+(?:the|this)\s+\w+\s*)?(?:\*\*|__)?\s*(?:is|are|equals|=|:)\s*(?:\*\*|__)?\s*"
@@ -39,11 +40,20 @@ _CONCLUDES = re.compile(
 _CUT_OFF = re.compile(
     r"(?:[=+\-*/^,(<>:]|\b(?:the|to|is|are|then|so|and|or|of|we|by|with|a|that|need|have|for|get))\s*$", re.IGNORECASE
 )
+_VERB = re.compile(
+    r"\b(?:is|are|equals|be|by|we get|we have|has|have)\b:?\s+(?:therefore|thus|exactly|only|just|simply)?\s*"
+    r"|(?:是|为|等于|得到?)\s*[:：]?\s*",
+    re.IGNORECASE,
+)
+_DISPLAYED = re.compile(r"\\\[(.+?)\\\]|\$\$(.+?)\$\$", re.DOTALL)
+_FAREWELL = re.compile(r"I hope (?:it|this) is correct\.?|(?:Thank you|Done)[.!]?")
+_SAYS_ANSWER = re.compile(r"\bans(?:wer)?\b|答案|故选", re.IGNORECASE)
+_PERCENT_BEHIND = re.compile(r"\s*(?:%|percent\b|pct\b)")
 _BOLD = re.compile(r"(?<![\w)*])\*\*(?=[^\s*])([^*\n]{1,200})(?<!\s)\*\*(?![\w(*])")
-_PROGRAM = re.compile(r"```[a-zA-Z][^\n]*\n.*?(?:```|\Z)", re.DOTALL)  # what a program's text says is no answer
+_PROGRAM = re.compile(r"```[a-zA-Z][^\n]*\n.*?(?:```|\Z)", re.DOTALL)
 _CONDITION = re.compile(r"\s*\$([^$]+)\$\s*,?\s*(?:where|for all|for every|with)\b")
 _CODE = re.compile(r"[;{}_\[\]<>#\"\\]|\w\(|[a-z]\.[a-z]|\)\s*\.")
-_BAD_SENTENCE = re.compile(
+_HEDGE = re.compile(
     r"\b(?:or|maybe|perhaps|possibly|probably|might|could|likely|think|either|not|if|suppose|assume|let|guess|unsure|try)\b|[?？或]|可能|也许|不",
     re.I,
 )
@@ -63,31 +73,37 @@ def _formulas(sentence: str) -> list[str]:
     return [next(part for part in match.groups() if part is not None) for match in _MATHS.finditer(sentence)]
 
 
+def _hedges(sentence: str) -> bool:
+    """Tell whether a sentence leaves its value open; what stands in formulas does not count."""
+    return _HEDGE.search(_MATHS.sub(" ", sentence)) is not None
+
+
 def _stated(sentence: str, concluded: bool) -> str | None:
     """Return the one value a sentence states: its only formula, or (where it concludes) its only number."""
     formulas = _formulas(sentence)
-    if not formulas:
-        if not concluded or _CODE.search(sentence):
-            return None
-        values = [match[0].strip() for match in _VALUE.finditer(sentence.strip(" *_`.。\"'")) if re.search(r"\d", match[0])]
-        return values[0] if len(values) == 1 else None
-    if len(formulas) == 1:
-        tail = sentence[next(_MATHS.finditer(sentence)).end() :]
-        return formulas[0] + (r"\%" if re.match(r"\s*(?:%|percent\b|pct\b)", tail) else "")
-    return None
+    if len(formulas) > 1:
+        return None
+    if formulas:
+        behind = sentence[next(_MATHS.finditer(sentence)).end() :]
+        return formulas[0] + (r"\%" if _PERCENT_BEHIND.match(behind) else "")
+    if not concluded or _CODE.search(sentence):
+        return None
+    numbers = [match[0].strip() for match in _VALUE.finditer(sentence.strip(" *_`.。\"'")) if re.search(r"\d", match[0])]
+    return numbers[0] if len(numbers) == 1 else None
 
 
 def _phrase_answer(text: str) -> str | None:
-    matches = list(_PHRASE.finditer(text, max(0, len(text) - MAX_PHRASE_CHARACTERS)))
-    if not matches:
+    """Return what follows the last "the answer is", to the end of its sentence, or None."""
+    phrases = list(_PHRASE.finditer(text, max(0, len(text) - MAX_PHRASE_CHARACTERS)))
+    if not phrases:
         return None
-    sentence = _sentence(text[matches[-1].end() : matches[-1].end() + MAX_SENTENCE_CHARACTERS])
+    start = phrases[-1].end()
+    sentence = _sentence(text[start : start + MAX_SENTENCE_CHARACTERS])
     bare = sentence.strip().strip('*_`"').strip()
     if not bare:
         return None
     if " is " in bare and not _MATHS.fullmatch(bare):
-        tail = bare.rpartition(" is ")[2].strip()
-        bare = tail or bare
+        return bare.rpartition(" is ")[2].strip() or bare
     return bare
 
 
@@ -98,38 +114,36 @@ def _last_sentence(text: str) -> str | None:
         return None
     line = lines[-1][-MAX_SENTENCE_CHARACTERS:].strip()
     if line in ("\\]", "$$", "\\end{align*}", "\\end{align}"):
-        block = re.findall(r"\\\[(.+?)\\\]|\$\$(.+?)\$\$", text[-MAX_SENTENCE_CHARACTERS:], re.DOTALL)
-        return f"so ${block[-1][0] or block[-1][1]}$" if block else None
-    spans = [match.span() for match in _MATHS.finditer(line)]
-    ends = [
-        match.end()
-        for match in _SENTENCE_END.finditer(line)
-        if not any(start < match.start() < end for start, end in spans) and line[match.end() :].strip()
-    ]
+        blocks = _DISPLAYED.findall(text[-MAX_SENTENCE_CHARACTERS:])
+        return f"so ${blocks[-1][0] or blocks[-1][1]}$" if blocks else None
+    ends = _sentence_ends(line)
     sentence = line[ends[-1] :].strip() if ends else line
-    if re.fullmatch(r"I hope (?:it|this) is correct\.?|(?:Thank you|Done)[.!]?", sentence) and ends:
+    if ends and _FAREWELL.fullmatch(sentence):
         return _last_sentence(line[: ends[-1]])
     return sentence
 
 
-_VERB = re.compile(
-    r"\b(?:is|are|equals|be|by|we get|we have|has|have)\b:?\s+(?:therefore|thus|exactly|only|just|simply)?\s*"
-    r"|(?:是|为|等于|得到?)\s*[:：]?\s*",
-    re.IGNORECASE,
-)
+def _sentence_ends(line: str) -> list[int]:
+    """Return where sentences end in `line` and another follows; periods inside of formulas end none."""
+    spans = [match.span() for match in _MATHS.finditer(line)]
+    return [
+        match.end()
+        for match in _SENTENCE_END.finditer(line)
+        if not any(start < match.start() < end for start, end in spans) and line[match.end() :].strip()
+    ]
 
 
 def _concluded(sentence: str) -> list[str]:
     """Return what a last sentence may state, best first: what follows its last verb, its one formula, its one number."""
-    if _BAD_SENTENCE.search(_MATHS.sub(" ", sentence)) or not _CONCLUDES.search(sentence) or _CUT_OFF.search(sentence):
+    if _hedges(sentence) or not _CONCLUDES.search(sentence) or _CUT_OFF.search(sentence):
         return []
-    found = []
+    readings = []
     verbs = list(_VERB.finditer(sentence))
     if verbs and (tail := sentence[verbs[-1].end() :].strip(" *_.。")):
-        found.append(tail)
+        readings.append(tail)
     if stated := _stated(sentence, True):
-        found.append(stated)
-    return found
+        readings.append(stated)
+    return readings
 
 
 def committed_answers(completion: str) -> tuple[list[str], str]:
@@ -151,18 +165,27 @@ def committed_answers(completion: str) -> tuple[list[str], str]:
 
 
 def _unmarked(text: str) -> tuple[list[str], str]:
-    text = _BOLD.sub(r"\1", _PROGRAM.sub("", text) if "```" in text else text).strip()
+    """Return the same as `committed_answers` for a text without a mark."""
+    if "```" in text:
+        text = _PROGRAM.sub("", text)  # what a program's text says is no answer
+    text = _BOLD.sub(r"\1", text).strip()
     if not text:
         return [], "nothing was written"
-    one_line = "\n" not in text or (text.startswith("\\begin{") and text.endswith("}") and text.count("\\begin{") == 1)
-    short = one_line and (len(text) <= MAX_BARE_CHARACTERS or " " not in text)
-    if short and not re.search(r"\bans(?:wer)?\b|答案|故选", text, re.IGNORECASE):
+    is_short = _is_one_line(text) and (len(text) <= MAX_BARE_CHARACTERS or " " not in text)
+    if is_short and not _SAYS_ANSWER.search(text):
         return [text.strip("*`"), *_concluded(_last_sentence(text) or "")], BARE_ANSWER
     if (phrase := _phrase_answer(text)) is not None:
         return _narrowed(phrase, True), "phrase"
-    if (sentence := _last_sentence(text)) is not None and (found := _concluded(sentence)):
-        return found, "last sentence"
-    return ([text], BARE_ANSWER) if short else ([], "no final answer")
+    if (sentence := _last_sentence(text)) is not None and (readings := _concluded(sentence)):
+        return readings, "last sentence"
+    return ([text], BARE_ANSWER) if is_short else ([], "no final answer")
+
+
+def _is_one_line(text: str) -> bool:
+    """Tell whether `text` is one line, or one LaTeX environment, which may take several."""
+    if "\n" not in text:
+        return True
+    return text.startswith("\\begin{") and text.endswith("}") and text.count("\\begin{") == 1
 
 
 def _narrowed(answer: str, concluded: bool) -> list[str]:
@@ -172,6 +195,6 @@ def _narrowed(answer: str, concluded: bool) -> list[str]:
     if match := _CONDITION.match(answer):
         return [answer, match[1]]
     stated = _stated(answer, concluded)
-    if stated is None or stated == answer or _BAD_SENTENCE.search(_MATHS.sub(" ", answer)):
+    if stated is None or stated == answer or _hedges(answer):
         return [answer]
     return [answer, stated]
