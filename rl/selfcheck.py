@@ -22,7 +22,8 @@ from problems.errors import LabError
 from problems.seeding import derive_seed
 from rl.runtime import all_gather, device, rank, world_size
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
-from rl.settings.schema import AlgorithmSettings, RunConfig
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import RunConfig
 from rl.types import Batch, IntArray, Row
 from rl.update.batch import uniform_row
 from rl.update.engine import Engine

@@ -86,9 +86,9 @@ def train_command(argv: Sequence[str]) -> int:
     if loaded is None:
         return 0
     if flags.dry_run:
-        from rl.settings.dry_run import describe_plan
+        from rl.settings.dry_run import describe_work
 
-        print(describe(loaded) + "\n" + describe_plan(loaded.config))
+        print(describe(loaded) + "\n" + describe_work(loaded.config))
         return 0
     from rl.runtime import world_size
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from problems.types import Problem
 from rewards.types import Reward, Verdict
-from rl.settings.schema import AlgorithmSettings
+from rl.settings.algorithm import AlgorithmSettings
 from rl.types import Batch, Completion, Group, Rollout
 
 REPOSITORY = Path(__file__).resolve().parents[2]

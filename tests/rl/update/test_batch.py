@@ -12,7 +12,8 @@ from support import batch_loss, random_groups, rollout, truncated
 
 from problems.errors import LabError
 from rl.policy.opening import load_model
-from rl.settings.schema import AlgorithmSettings, ModelSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import ModelSettings
 from rl.types import Batch, Group, Row
 from rl.update.batch import collate, cut_micro_batches, make_batch
 from rl.update.logprobs import TokenLogprobs
