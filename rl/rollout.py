@@ -25,7 +25,8 @@ from rl.policy.prompts import render
 from rl.runtime import all_gather, rank, world_size
 from rl.sampling.how_to_draw import how_to_draw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
-from rl.settings.schema import AlgorithmSettings, EvalConfig, PromptSettings, RunConfig, SamplingSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import EvalConfig, PromptSettings, RunConfig, SamplingSettings
 from rl.types import Completion, Drawn, Group, IntArray, Rollout, has_contrast
 
 ReferenceKls = Callable[[Sequence[Rollout]], list[float]]  # nats a completion, see Rollout.reference_kl; all ranks must call

@@ -23,7 +23,8 @@ from rl.policy.interfaces import CausalLM
 from rl.runtime import all_gather, device, rank, world_size
 from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
-from rl.settings.schema import AlgorithmSettings, RunConfig
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import RunConfig
 from rl.types import Batch, IntArray, Row
 from rl.update.batch import uniform_row
 from rl.update.engine import Engine

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from problems.errors import LabError
-from rl.settings.dry_run import describe_plan
+from rl.settings.dry_run import describe_work
 from rl.settings.loading import C, Loaded, describe, load_config
 from rl.settings.schema import EvalConfig, RunConfig, SftConfig
 from rl.stopping import exit_status
@@ -108,7 +108,7 @@ def training_arguments(argv: Sequence[str]) -> TrainingArguments | None:
     if loaded is None:
         return None
     if flags.dry_run:
-        print(describe(loaded) + "\n" + describe_plan(loaded.config))
+        print(describe(loaded) + "\n" + describe_work(loaded.config))
         return None
     return TrainingArguments(loaded=loaded, resume=flags.resume)
 

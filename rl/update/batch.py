@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from problems.errors import LabError
-from rl.settings.schema import AlgorithmSettings, LayoutName
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import LayoutName
 from rl.types import Batch, FloatArray, Group, IntArray, Rollout, Row
 from rl.update.loss import LOSSES
 from rl.update.packing import TokenRows, by_prompt, pack, pad

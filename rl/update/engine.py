@@ -19,7 +19,8 @@ from rl.policy.attention import can_plan
 from rl.policy.interfaces import CausalLM
 from rl.policy.opening import PolicyError
 from rl.runtime import device, world_size
-from rl.settings.schema import LayoutName, RunConfig, check_deepspeed_file
+from rl.settings.deepspeed import check_deepspeed_file
+from rl.settings.schema import LayoutName, RunConfig
 from rl.update.logprobs import TokenLogprobs
 from rl.update.packing import TokenRows
 

@@ -29,7 +29,7 @@ from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import render
 from rl.rollout import group_up
 from rl.runtime import process_group
-from rl.settings.schema import AlgorithmSettings
+from rl.settings.algorithm import AlgorithmSettings
 from rl.types import Group
 from rl.update.batch import collate, make_batch
 

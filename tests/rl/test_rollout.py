@@ -16,7 +16,8 @@ from rl.evaluate import sample_all, summarise
 from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
 from rl.rollout import RolloutWorker, Round, draw_groups, first_problems, group_up, share
 from rl.sampling.sampler import Sampler
-from rl.settings.schema import AlgorithmSettings, ModelSettings, PromptSettings, SamplingSettings, ThinkingSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import ModelSettings, PromptSettings, SamplingSettings, ThinkingSettings
 from rl.tracking.metrics import rollout_metrics
 from rl.tracking.rollouts import rollout_rows
 from rl.types import Drawn

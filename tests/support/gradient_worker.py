@@ -20,9 +20,14 @@ from rl.settings.schema import RunConfig
 from rl.train import minibatches
 from rl.update.batch import make_batch
 from rl.update.engine import Engine
+from rl.update.loss import LOSSES
 from rl.update.step import accumulate_gradients
 
-OTHER_LOSSES = ("gspo", "cispo", "sapo", "reinforce")  # the rest share their objective with the default
+DEFAULT_LOSS = LOSSES["dapo"]
+# weights apart, the rest are the default
+OTHER_LOSSES = [
+    name for name, loss in LOSSES.items() if (loss.objective, loss.ratio) != (DEFAULT_LOSS.objective, DEFAULT_LOSS.ratio)
+]
 LOSS_SETTINGS: dict[str, Any] = {
     "top_entropy_quantile": 0.6,
     "correction": {"sequence_mask": [0.07, 2.0]},  # the ratios of these random tokens lie on both sides of 0.07

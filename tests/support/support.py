@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from problems.catalog import SOURCE_MODELS, build_source
 from problems.types import Problem, ProblemSource
 from rewards.types import Reward, Verdict
-from rl.settings.schema import AlgorithmSettings, ModelSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import ModelSettings
 from rl.types import Batch, Completion, Group, Rollout
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from support import batch_loss, double_model, random_groups, rollout, truncated
 
 from problems.errors import LabError
-from rl.settings.schema import AlgorithmSettings, ModelSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import ModelSettings
 from rl.types import Batch, Group, Row
 from rl.update.batch import collate, cut_micro_batches, make_batch
 from rl.update.logprobs import TokenLogprobs

@@ -7,7 +7,8 @@ import pytest
 import torch
 from support import batch_loss, double_model, random_groups
 
-from rl.settings.schema import AlgorithmSettings, LoraSettings, ModelSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import LoraSettings, ModelSettings
 from rl.tracking.metrics import over_updates
 from rl.train import minibatches
 from rl.update.batch import make_batch
