@@ -12,6 +12,7 @@ from code_support import NAMESPACES, code_problem, fenced, needs_sandbox
 
 from launch.cli import main
 from problems.types import Problem
+from rewards.code import inside
 from rewards.code.inside import seccomp
 from rewards.code.judging.compare import same_text
 from rewards.code.judging.sandbox import Sandbox, SandboxUnavailable
@@ -77,15 +78,16 @@ def descriptors() -> int:
 
 
 def processes() -> set[str]:
-    """Return the host processes of all sandboxes on this machine that belong to this user."""
-    found = set()
+    """Return the host processes of this tree's sandboxes that belong to this user."""
+    script = str(Path(inside.__file__).with_name("host.py")).encode()
+    hosts = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"rewards/code/inside/host.py" in (folder / "cmdline").read_bytes() and folder.stat().st_uid == os.geteuid():
-                found.add(folder.name)
+            if script in (folder / "cmdline").read_bytes() and folder.stat().st_uid == os.geteuid():
+                hosts.add(folder.name)
         except OSError:
             continue
-    return found
+    return hosts
 
 
 def patient(problem: Problem, honest: bool) -> Problem:
