@@ -3,4 +3,6 @@
 work.py says what is done and material.py makes models and rollouts for it; ours.py and theirs.py do it; compare.py takes
 turns and writes results; memory.py measures each side in a process of its own; search.py tries TRL's settings; profile.py
 finds where our own time goes.
+
+May import: all of rl, rewards and problems. Start with `command.py`.
 """

@@ -196,7 +196,7 @@ def peak_memory(session: Session, bench: str, work: Work, model: Path, rollouts:
 def rollouts_of(work: Work, ours: OurSide) -> tuple[Group, ...]:
     """Return the rollouts that both sides update on: sampled ones for the demo, synthetic ones for the others."""
     if work.shape is None:
-        return ours.draw().sampled
+        return ours.draw().groups
     return synthetic_groups(work, ours.engine.policy, ours.tokenizer, ours.config)
 
 

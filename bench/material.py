@@ -218,7 +218,7 @@ def synthetic_groups(work: Work, model: Any, tokenizer: Any, config: RunConfig) 
             logprobs = _logprobs(model, prompt.tolist(), ids.tolist(), config.sampling.temperature)
             members.append(_rollout(problem, prompt, ids, logprobs, k % 2 == 0))
         grouped.append(tuple(members))
-    return tuple(group_up(grouped, config.algorithm.advantage))
+    return tuple(group_up(grouped, config.algorithm))
 
 
 def _rollout(problem: Problem, prompt: Any, ids: Any, logprobs: Any, right: bool) -> Rollout:

@@ -7,10 +7,9 @@ from bench.material import problems_of, run_config
 from bench.sides import Timed, clock, row_lengths
 from bench.work import Work
 from rewards.pool import VerifierPool
-from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
-from rl.rollout import Drawn, RolloutWorker, draw_groups
-from rl.sampling.sampler import Sampler
-from rl.types import Group
+from rl.policy.opening import load_model, load_tokenizer
+from rl.rollout import draw_groups, open_worker
+from rl.types import Drawn, Group
 from rl.update.batch import make_batch
 from rl.update.engine import Engine
 from rl.update.step import update_policy
@@ -23,23 +22,9 @@ class OurSide:
         self.config = run_config(work, model)
         self.groups = groups
         policy, self.tokenizer = load_model(self.config.model), load_tokenizer(self.config.model)
-        stop_ids = stop_token_ids(policy, self.tokenizer)
         self.source = problems_of(work, self.config)
         self.engine = Engine(policy, self.config)
-        self.worker = RolloutWorker(
-            sampler=Sampler(
-                model=self.engine.sampling_model,
-                pad_id=self.tokenizer.pad_token_id,
-                stop_ids=stop_ids,
-                max_rows=self.config.sampling.max_rows,
-            ),
-            tokenizer=self.tokenizer,
-            pool=pool,
-            prompt=self.config.prompt,
-            sampling=self.config.sampling,
-            reward=self.config.reward,
-            max_positions=None,
-        )
+        self.worker = open_worker(self.config, self.engine.sampling_model, self.tokenizer, pool)
         self.number = self.cursor = 0
 
     def draw(self) -> Drawn:
@@ -59,16 +44,16 @@ class OurSide:
         started = clock()
         drawn = self.draw()
         middle = clock()
-        self.learn(drawn.groups)
+        self.learn(drawn.trained)
         ended = clock()
         return Timed(
-            seconds=ended - started, sample=drawn.sample_seconds, update=ended - middle, lengths=row_lengths(drawn.sampled)
+            seconds=ended - started, sample=drawn.sample_seconds, update=ended - middle, lengths=row_lengths(drawn.groups)
         )
 
     def sample(self) -> Timed:
         """See Side."""
         drawn = self.draw()
-        return Timed(seconds=drawn.sample_seconds, sample=drawn.sample_seconds, lengths=row_lengths(drawn.sampled))
+        return Timed(seconds=drawn.sample_seconds, sample=drawn.sample_seconds, lengths=row_lengths(drawn.groups))
 
     def update(self) -> Timed:
         """See Side."""

@@ -110,7 +110,7 @@ def stages(side: OurSide) -> tuple[dict[str, float], Sequence[Group]]:
     spent: dict[str, list[float]] = {"forward": [], "backward": [], "optimizer": []}
     for stage, method in zip(spent, ("logprobs", "backward", "step"), strict=True):
         setattr(side.engine, method, stopwatch(getattr(side.engine, method), spent[stage]))
-    side.learn(drawn.groups)
+    side.learn(drawn.trained)
     update = clock() - scored
     short = side.worker.sampling.model_copy(update={"max_completion_tokens": 1})
     whole, side.worker = side.worker, replace(side.worker, sampling=short)
@@ -123,7 +123,7 @@ def stages(side: OurSide) -> tuple[dict[str, float], Sequence[Group]]:
         "scoring": scored - started - drawn.sample_seconds,
         **parts,
         "rest of the update": update - sum(parts.values()),
-    }, drawn.sampled
+    }, drawn.groups
 
 
 def profile(work: Work, model: Path) -> str:

@@ -5,17 +5,16 @@ from collections.abc import Sequence
 
 from bench.command import bench_command
 from launch.demo import demo_command
+from launch.eval import eval_command
+from launch.export import export_command
+from launch.grade import grade_command
+from launch.report import report_command
+from launch.sft import sft_command
+from launch.train import train_command
 from rewards.code.doctor import doctor_command
-from rl.settings.arguments import (
-    eval_command,
-    export_command,
-    grade_command,
-    report_command,
-    sft_command,
-    train_command,
-)
+from rl.settings.arguments import Command
 
-COMMANDS = {
+COMMANDS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code and in words
     "demo": (demo_command, "the whole story on two CPU cores: imitate, practise, compare (about ten minutes)"),
     "sft": (sft_command, "cold start: imitation of worked solutions with TRL's SFTTrainer"),
     "train": (train_command, "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
@@ -45,10 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage(), end="")
         return 0
-    if arguments[0] not in COMMANDS:
-        print(f"error: no command {arguments[0]!r}; there are: {', '.join(COMMANDS)}", file=sys.stderr)
+    name, *rest = arguments
+    if name not in COMMANDS:
+        print(f"error: no command {name!r}; there are: {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    return COMMANDS[arguments[0]][0](arguments[1:])
+    command, _ = COMMANDS[name]
+    return command(rest)
 
 
 def entry() -> None:

@@ -22,6 +22,11 @@ from problems.errors import LabError
 from rl.settings.arguments import clearly
 from rl.tracking.run_directory import write_atomic
 
+# What `python -m` and the deepspeed launcher start: a name in a string is an arrow that no reader of imports sees.
+COMMAND_LINE = "launch.cli"  # reasonlab
+TRAINING = "rl.train"  # reasonlab train, as the launcher wants it: a module that is told its --local_rank
+LAUNCHER = "deepspeed.launcher.runner"
+
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 PRACTISED = range(4, 9)  # terms, as in configs/demo.yaml
 BEYOND = range(7, 9)  # terms that make up 2 % of the worked examples, see configs/demo-sft.yaml
@@ -110,10 +115,10 @@ class Phase:
                 arguments.append("--resume")
             else:
                 shutil.rmtree(self.mark.parent)  # half a phase of this demo, done again from its beginning
-        program = [sys.executable, "-m", "launch.cli", *arguments]
+        program = [sys.executable, "-m", COMMAND_LINE, *arguments]
         if self.ranks > 1:
-            launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", str(self.ranks), "--module"]
-            program = [*launcher, "rl.train", *arguments[1:]]
+            launcher = [sys.executable, "-m", LAUNCHER, "--num_gpus", str(self.ranks)]
+            program = [*launcher, "--module", TRAINING, *arguments[1:]]
         print("$ reasonlab " + " ".join(arguments), flush=True)
         code = subprocess.run(program, cwd=CONFIGS.parent, check=False).returncode
         if code:

@@ -105,9 +105,9 @@ def finished_rows(output: Path) -> int:
 
 def _result(row_id: Any, verdict: Verdict) -> dict[str, Any]:
     fields = asdict(verdict)
-    share = fields.pop("score")  # partial credit, where the checks pay it
-    reward = None if verdict.status == "error" else float(verdict.status == "correct") if share is None else share
-    return {"id": row_id, "reward": reward, **fields}
+    for name in ("score", "kind"):  # the one is in the reward, the other in the detail
+        del fields[name]
+    return {"id": row_id, "reward": verdict.worth, **fields}
 
 
 def verdicts(lines: Iterable[bytes], pool: VerifierPool, window: int) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,8 @@
-"""The learning: sampling, advantages, loss, engine, the loop, evaluation and reports."""
+"""The learning: sampling, advantages, loss, engine, the loop, evaluation and reports.
+
+What one runs stands here, on top of the rooms: settings <- policy <- sampling and update <- tracking. May import: problems and
+rewards. Start with `train.py`, the loop; `types.py` holds the records that flow through it.
+"""
 
 import os
 

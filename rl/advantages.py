@@ -82,12 +82,11 @@ ADVANTAGES: dict[str, Callable[[Rewards], NDArray[np.float64]]] = {
 }
 
 
-def less_kl(rewards: Rewards, kls: Sequence[Sequence[float]], coef: float) -> list[list[float | None]]:
-    """Return rewards minus coef * KL, the k1 penalty in the reward (arXiv 1909.08593); None stays None.
+def minus_kl(reward: float | None, kl: float | None, coef: float) -> float | None:
+    """Return reward - coef * KL, the k1 penalty in the reward (arXiv 1909.08593); without a reward there is nothing to take.
 
-    `kls` [P][G] holds for each rollout the sum over its tokens of sampling minus reference log-probability, in nats.
+    `kl` is the sum over the completion's tokens of sampling minus reference log-probability, in nats.
     """
-    return [
-        [None if reward is None else reward - coef * kl for reward, kl in zip(group, group_kls, strict=True)]
-        for group, group_kls in zip(rewards, kls, strict=True)
-    ]
+    if reward is None or kl is None:
+        return reward
+    return reward - coef * kl

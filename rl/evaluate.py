@@ -8,8 +8,10 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from problems.catalog import build_source
@@ -17,15 +19,16 @@ from problems.finite import FiniteSource
 from problems.seeding import content_hash, derive_seed
 from problems.types import Problem
 from rewards.numbers import parse_rational
-from rewards.pool import VerifierPool
-from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
+from rl.policy.interfaces import CausalLM, Tokenizer
+from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import template_hash
-from rl.rollout import RolloutWorker, gather_shares, share
-from rl.runtime import device, init_distributed, quiet_libraries, rank, set_threads, world_size
-from rl.sampling.sampler import Sampler
+from rl.rollout import RolloutWorker, gather_shares, open_pool, open_worker, share
+from rl.runtime import device, process_group, quiet_libraries, rank, set_threads
+from rl.settings.arguments import clearly, evaluation_arguments
 from rl.settings.loading import Loaded, describe
 from rl.settings.schema import EvalConfig
 from rl.stats import Estimate, estimate, majority_at_k, mean, pass_at_k
+from rl.tracking.metrics import verdict_rate
 from rl.tracking.run_directory import RunDirectory, plain, write_atomic
 from rl.tracking.tracker import Tracker
 from rl.tracking.view import StepView
@@ -112,11 +115,6 @@ def summarise(groups: Sequence[Sequence[Rollout]]) -> dict[str, Any]:
     }
 
 
-def verdict_rate(rollouts: Sequence[Rollout], status: str) -> float | None:
-    """Return the share of rollouts with this verdict."""
-    return mean([float(r.reward.verdict.status == status) for r in rollouts])
-
-
 def by_difficulty(groups: Sequence[Sequence[Rollout]]) -> dict[str, dict[str, Any]]:
     """Return accuracy and mean reasoning tokens by each named difficulty, e.g. `terms=5`."""
     named: dict[tuple[str, Any], list[Sequence[Rollout]]] = defaultdict(list)
@@ -169,42 +167,40 @@ def run_evaluation(loaded: Loaded[EvalConfig]) -> dict[str, Any]:
     problems = evaluation_problems(config)
     model = load_model(config.model, trainable=False)
     run = RunDirectory.create(config.run.path, describe(loaded)) if rank() == 0 else RunDirectory(config.run.path)
-    if world_size() > 1:
-        init_distributed()
-    sampler = Sampler(
-        model=model.to(device()),
-        pad_id=tokenizer.pad_token_id,
-        stop_ids=stop_token_ids(model, tokenizer),
-        max_rows=config.sampling.max_rows,
-    )
-    view = StepView(total=len(problems), name=config.run.name) if rank() == 0 else None
-    reward = config.reward
-    with VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, sandbox=config.sandbox) as pool:
-        worker = RolloutWorker(
-            sampler=sampler,
-            tokenizer=tokenizer,
-            pool=pool,
-            prompt=config.prompt,
-            sampling=config.sampling,
-            reward=reward,
-            max_positions=getattr(model.config, "max_position_embeddings", None),
-        )
-        show = view.update if view else lambda done, line: None
-        groups = sample_all(worker, problems, config.samples, config.run.seed, lambda done: show(done, "problems"))
-    if view:
-        view.close()
-    results = {**about(config, problems, tokenizer), **summarise(groups)}
+    with process_group(even_alone=False, on_failure=run.set_failure):
+        groups = sample_with_view(config, model, tokenizer, problems)
+        results = {**about(config, problems, tokenizer), **summarise(groups)}
+        if rank() == 0:
+            write_results(run, config, groups, results)
     if rank() == 0:
-        write_atomic(run.path / "samples.jsonl", "".join(json.dumps(row) + "\n" for row in sample_rows(groups)))
-        write_atomic(run.path / "results.json", json.dumps(plain(results), indent=1))
-        tracker = Tracker(run, config.tracking, job_type="eval", config=config.model_dump(mode="json"))
-        tracker.log(0, {f"eval/{key}": value for key, value in headline(results).items()})
-        tracker.finish()
         run.set_status("finished")
     return results
 
 
-def about(config: EvalConfig, problems: Sequence[Problem], tokenizer: Any) -> dict[str, Any]:
+def sample_with_view(
+    config: EvalConfig, model: CausalLM, tokenizer: Tokenizer, problems: Sequence[Problem]
+) -> list[tuple[Rollout, ...]]:
+    """Return the rollouts of every problem, in order, and show progress on rank 0."""
+    view = StepView(total=len(problems), name=config.run.name) if rank() == 0 else None
+    with open_pool(config) as pool:
+        worker = open_worker(config, model.to(device()), tokenizer, pool)
+        show = view.update if view else lambda done, line: None
+        groups = sample_all(worker, problems, config.samples, config.run.seed, lambda done: show(done, "problems"))
+    if view:
+        view.close()
+    return groups
+
+
+def write_results(run: RunDirectory, config: EvalConfig, groups: Sequence[Sequence[Rollout]], results: dict[str, Any]) -> None:
+    """Write samples.jsonl and results.json, and tell the tracker."""
+    write_atomic(run.path / "samples.jsonl", "".join(json.dumps(row) + "\n" for row in sample_rows(groups)))
+    write_atomic(run.path / "results.json", json.dumps(plain(results), indent=1))
+    tracker = Tracker(run, config.tracking, job_type="eval", config=config.model_dump(mode="json"))
+    tracker.log(0, {f"eval/{key}": value for key, value in headline(results).items()})
+    tracker.finish()
+
+
+def about(config: EvalConfig, problems: Sequence[Problem], tokenizer: Tokenizer) -> dict[str, Any]:
     """Return what another must know to get the same numbers."""
     return {
         "model": config.model.path,
@@ -253,12 +249,21 @@ def results_table(results: dict[str, Any]) -> Table:
     return table
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line of `deepspeed --module rl.evaluate`."""
-    from rl.settings.arguments import eval_command
+def print_results(results: dict[str, Any], directory: Path) -> None:
+    """Print the closing table and where the numbers are; rank 0 only."""
+    if rank() == 0:
+        Console().print(results_table(results))
+        print(f"written: {directory}/results.json and samples.jsonl")
 
-    return eval_command(sys.argv[1:] if argv is None else list(argv))
+
+@clearly
+def main(argv: Sequence[str]) -> int:
+    """The command line of `deepspeed --module rl.evaluate`."""
+    loaded = evaluation_arguments(argv)
+    if loaded is not None:
+        print_results(run_evaluation(loaded), loaded.config.run.path)
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -17,8 +17,8 @@ from problems.seeding import derive_seed
 from rl.runtime import device, world_size
 from rl.settings.schema import RunConfig
 from rl.types import Batch, Row
+from rl.update.batch import uniform_row
 from rl.update.engine import Engine, Reference
-from rl.update.recompute import made_row
 from rl.update.step import accumulate_gradients
 
 _SETTINGS = (
@@ -70,7 +70,7 @@ def longest_rows(config: RunConfig, prompt_tokens: int, vocabulary: int) -> tupl
     prompts, completions = tokens[:, :prompt_tokens].astype(np.int32), tokens[:, prompt_tokens:].astype(np.int32)
     logprobs = np.full(completion, -np.log(vocabulary), dtype=np.float32)
     weight = 1 / (count * completion)
-    return tuple(made_row(*ids, logprobs, 1.0, weight) for ids in zip(prompts, completions, strict=True))
+    return tuple(uniform_row(*ids, logprobs, 1.0, weight) for ids in zip(prompts, completions, strict=True))
 
 
 def probe_memory(

@@ -5,10 +5,12 @@ denominators, metrics) is computed from the same data on every rank.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from problems.errors import LabError
 from problems.types import Problem, ProblemSource
@@ -16,32 +18,18 @@ from rewards.answer import reasoning_text
 from rewards.pool import VerifierPool, collect
 from rewards.shaping import RewardConfig, shape
 from rewards.types import Verdict
-from rl.advantages import ADVANTAGES
+from rl.advantages import ADVANTAGES, minus_kl
+from rl.policy.interfaces import CausalLM, Tokenizer
+from rl.policy.opening import stop_token_ids
 from rl.policy.prompts import render
 from rl.runtime import all_gather, rank, world_size
-from rl.sampling.sampler import Sample, Sampler, SampleRequest, drawing
-from rl.settings.schema import AlgorithmSettings, PromptSettings, SamplingSettings
-from rl.stats import mean
-from rl.types import Completion, Group, Rollout
+from rl.sampling.how_to_draw import how_to_draw
+from rl.sampling.sampler import Sample, Sampler, SampleRequest
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import EvalConfig, PromptSettings, RunConfig, SamplingSettings
+from rl.types import Completion, Drawn, Group, IntArray, Rollout, has_contrast
 
-
-@dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """The groups of one step and what it took to get them."""
-
-    groups: tuple[Group, ...]  # those the update sees
-    sampled: tuple[Group, ...]  # all that were sampled; rewards and lengths are reported over these
-    rounds: int
-    cursor: int  # problems drawn so far, after this step
-    sample_seconds: float
-    score_seconds: float  # waiting for verdicts after the last completion ended
-    step: int = 0  # that the batch is for, counted from 0
-    kl: float | None = None  # to the reference, nats a token, where it is taken from the reward
-
-    @property
-    def staleness(self) -> float | None:
-        """Updates between the weights that sampled and those that learn from it, the mean over rollouts."""
-        return mean([float(self.step - r.policy_step) for group in self.sampled for r in group.rollouts])
+ReferenceKls = Callable[[Sequence[Rollout]], list[float]]  # nats a completion, see Rollout.reference_kl; all ranks must call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +50,7 @@ class RolloutWorker:
     """Turns problems into scored rollouts on this rank."""
 
     sampler: Sampler
-    tokenizer: Any
+    tokenizer: Tokenizer
     pool: VerifierPool
     prompt: PromptSettings
     sampling: SamplingSettings
@@ -92,7 +80,7 @@ class RolloutWorker:
             pending[sample.request, sample.number] = (sample, text, verdict)
 
         started = time.perf_counter()
-        self.sampler.sample(requests, **drawing(self.sampling, self.tokenizer), on_sample=on_sample)
+        self.sampler.sample(requests, how_to_draw(self.sampling, self.tokenizer), on_sample)
         sampled = time.perf_counter()
         ordered = [pending[i, k] for i in range(len(problems)) for k in range(samples)]
         verdicts = collect([future for _, _, future in ordered], self.reward.batch_timeout_seconds)
@@ -121,7 +109,7 @@ class RolloutWorker:
         return [len(ids) for ids in encoded]
 
     def _rollout(
-        self, problem: Problem, prompt_ids: Any, sample: Sample, text: str, verdict: Verdict, reasoning: int, step: int
+        self, problem: Problem, prompt_ids: IntArray, sample: Sample, text: str, verdict: Verdict, reasoning: int, step: int
     ) -> Rollout:
         tokens = len(sample.token_ids)
         return Rollout(
@@ -130,11 +118,37 @@ class RolloutWorker:
             completion_ids=sample.token_ids,
             sampling_logprobs=sample.logprobs,
             sampling_entropies=sample.entropies,
+            forced=sample.forced,
             completion=Completion(text=text, finish_reason=sample.finish_reason, num_tokens=tokens),
             reward=shape(self.reward, verdict, text, tokens, self.sampling.max_completion_tokens),
             reasoning_tokens=reasoning,
             policy_step=step,
         )
+
+
+def open_pool(config: RunConfig | EvalConfig) -> VerifierPool:
+    """Start the verifier processes of this rank."""
+    reward = config.reward
+    return VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, sandbox=config.sandbox)
+
+
+def open_worker(config: RunConfig | EvalConfig, model: CausalLM, tokenizer: Tokenizer, pool: VerifierPool) -> RolloutWorker:
+    """Return the worker that samples from `model`, which has whole weights and stands on this rank's device."""
+    sampler = Sampler(
+        model=model,
+        pad_id=tokenizer.pad_token_id,
+        stop_ids=stop_token_ids(model, tokenizer),
+        max_rows=config.sampling.max_rows,
+    )
+    return RolloutWorker(
+        sampler=sampler,
+        tokenizer=tokenizer,
+        pool=pool,
+        prompt=config.prompt,
+        sampling=config.sampling,
+        reward=config.reward,
+        max_positions=getattr(model.config, "max_position_embeddings", None),
+    )
 
 
 def share(items: Sequence[Any]) -> Sequence[Any]:
@@ -146,15 +160,6 @@ def gather_shares(mine: list[Any]) -> list[Any]:
     """Undo `share`: return all ranks' items in the order they were dealt."""
     shares = all_gather(mine)
     return [shares[i % len(shares)][i // len(shares)] for i in range(sum(map(len, shares)))]
-
-
-def group_up(rollouts: Sequence[tuple[Rollout, ...]], advantage: str) -> list[Group]:
-    """Return the groups with their advantages."""
-    values = ADVANTAGES[advantage]([[r.reward.total for r in group] for group in rollouts])
-    return [
-        Group(problem=group[0].problem, rollouts=group, advantages=row.astype("float32"))
-        for group, row in zip(rollouts, values, strict=True)
-    ]
 
 
 def first_problems(source: ProblemSource, settings: AlgorithmSettings, cursor: int) -> list[Problem]:
@@ -169,39 +174,83 @@ def draw_groups(
     seed: int,
     step: int,
     cursor: int,
+    *,
     first: Round | None = None,
+    reference_kls: ReferenceKls | None = None,
 ) -> Drawn:
-    """Sample groups until `num_problems` of them have contrast, or the cap on rounds is reached.
+    """Sample groups until the update can learn from `num_problems` of them, or the cap on rounds is reached.
 
-    A group whose rewards are all equal has no gradient (dynamic sampling, DAPO arXiv 2503.14476, section 3.2). Rounds after
-    the first draw as many problems as are missing, so what is drawn does not depend on the number of ranks. `first` is
-    the first round where it was sampled ahead.
+    Rounds after the first draw as many problems as are missing (dynamic sampling, DAPO arXiv 2503.14476, section 3.2), so
+    what is drawn does not depend on the number of ranks. `first` is the first round where it was sampled ahead;
+    `reference_kls` is given where the KL is taken from the reward. All ranks must call.
     """
-    kept: list[tuple[Rollout, ...]] = []
     sampled: list[tuple[Rollout, ...]] = []
     sample_seconds = score_seconds = 0.0
+    missing = settings.num_problems
     for number in range(1, settings.max_sampling_rounds + 1):
-        problems = first_problems(source, settings, cursor)[: settings.num_problems - len(kept)]
+        problems = first_problems(source, settings, cursor)[:missing]
         cursor += len(problems)
-        if number > 1 or first is None:
-            mine, sampling, scoring = worker.rollouts(share(problems), settings.group_size, (seed, step, number), step)
-            drawn = Round(rollouts=gather_shares(mine), sample_seconds=sampling, score_seconds=scoring)
-        else:
+        if number == 1 and first is not None:
             drawn = first
-        sample_seconds, score_seconds = sample_seconds + drawn.sample_seconds, score_seconds + drawn.score_seconds
+        else:
+            drawn = draw_round(worker, problems, settings.group_size, (seed, step, number), step)
         sampled += drawn.rollouts
-        if not settings.dynamic_sampling:
-            kept = drawn.rollouts
-            break
-        kept += [g for g in drawn.rollouts if len({r.reward.total for r in g} - {None}) > 1]
-        if len(kept) == settings.num_problems:
+        sample_seconds += drawn.sample_seconds
+        score_seconds += drawn.score_seconds
+        missing -= sum(is_trained(rollouts, settings) for rollouts in drawn.rollouts)
+        if missing == 0:
             break
     return Drawn(
-        groups=tuple(group_up(kept, settings.advantage)) if kept else (),
-        sampled=tuple(group_up(sampled, settings.advantage)),
+        groups=tuple(group_up(sampled, settings, reference_kls)),
         rounds=number,
         cursor=cursor,
         sample_seconds=sample_seconds,
         score_seconds=score_seconds,
         step=step,
     )
+
+
+def draw_round(
+    worker: RolloutWorker, problems: Sequence[Problem], group_size: int, stream: tuple[str | int, ...], step: int
+) -> Round:
+    """Sample and score `problems`, each rank its share; return what all ranks got. All ranks must call."""
+    mine, sample_seconds, score_seconds = worker.rollouts(share(problems), group_size, stream, step)
+    return Round(rollouts=gather_shares(mine), sample_seconds=sample_seconds, score_seconds=score_seconds)
+
+
+def is_trained(rollouts: Sequence[Rollout], settings: AlgorithmSettings) -> bool:
+    """Return whether the update learns from a group: with dynamic sampling only where there is a gradient.
+
+    The verifier's rewards alone decide, not a KL that is taken from them.
+    """
+    return has_contrast(rollouts) or not settings.dynamic_sampling
+
+
+def group_up(
+    sampled: Sequence[tuple[Rollout, ...]], settings: AlgorithmSettings, reference_kls: ReferenceKls | None = None
+) -> list[Group]:
+    """Return the groups with their advantages, which are assigned here and nowhere else.
+
+    A group that is not trained on has no contrast, so advantage 0, and takes no part in the statistics of the others.
+    """
+    trained = [rollouts for rollouts in sampled if is_trained(rollouts, settings)]
+    if reference_kls is not None:
+        trained = with_reference_kl(trained, reference_kls)
+    rewards = [[minus_kl(r.reward.total, r.reference_kl, settings.kl_coef) for r in rollouts] for rollouts in trained]
+    advantages = ADVANTAGES[settings.advantage](rewards) if rewards else ()
+    learned = iter(zip(trained, advantages, strict=True))
+    groups = []
+    for rollouts in sampled:
+        if is_trained(rollouts, settings):
+            members, values = next(learned)
+            groups.append(Group(problem=members[0].problem, rollouts=members, advantages=values.astype("float32")))
+        else:
+            nothing = np.zeros(len(rollouts), dtype=np.float32)
+            groups.append(Group(problem=rollouts[0].problem, rollouts=rollouts, advantages=nothing, is_trained=False))
+    return groups
+
+
+def with_reference_kl(groups: Sequence[tuple[Rollout, ...]], reference_kls: ReferenceKls) -> list[tuple[Rollout, ...]]:
+    """Return the rollouts with their KL to the reference policy; all ranks must call."""
+    kls = iter(reference_kls([rollout for rollouts in groups for rollout in rollouts]))
+    return [tuple(replace(rollout, reference_kl=next(kls)) for rollout in rollouts) for rollouts in groups]

@@ -16,16 +16,19 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
-from torch import nn
 
 from problems.errors import LabError
 from problems.seeding import derive_seed
+from rl.policy.interfaces import CausalLM
 from rl.runtime import all_gather, device, rank, world_size
+from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
-from rl.settings.schema import AlgorithmSettings, RunConfig
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import RunConfig
 from rl.types import Batch, IntArray, Row
+from rl.update.batch import uniform_row
 from rl.update.engine import Engine
-from rl.update.recompute import completion_logprobs, made_row
+from rl.update.recompute import completion_logprobs
 from rl.update.step import accumulate_gradients
 
 _ROWS_A_RANK = 4
@@ -98,7 +101,7 @@ def random_rows(vocabulary: int) -> list[Row]:
             prompt = rng.integers(0, vocabulary, 3 + number % 4, dtype=np.int32)
         tokens = rng.integers(0, vocabulary, rng.integers(5, _LONGEST - 5), dtype=np.int32)
         nothing = np.zeros(len(tokens), np.float32)
-        rows.append(made_row(prompt, tokens, nothing, advantage=1.0 - 2 * (number % 2), weight=1 / (count * _LONGEST)))
+        rows.append(uniform_row(prompt, tokens, nothing, advantage=1.0 - 2 * (number % 2), weight=1 / (count * _LONGEST)))
     return rows
 
 
@@ -106,7 +109,7 @@ def random_rows(vocabulary: int) -> list[Row]:
 class _Plain:
     """The model by itself, without DeepSpeed and without anything of ours in it."""
 
-    model: nn.Module
+    model: CausalLM
     temperature: float
 
     def logprobs(self, row: Row) -> torch.Tensor:
@@ -165,7 +168,7 @@ def check_logprobs(engine: Engine, sampler: Sampler, prompts: Sequence[IntArray]
     rows = sample_rows(sampler, prompts, config)
     engine.engine.eval()
     tokens, layout = config.train.micro_batch_tokens, engine.layout
-    trained = completion_logprobs(lambda *at: engine.logprobs(*at)[0], rows, tokens, layout, sampler.pad_id)
+    trained = completion_logprobs(engine.score, rows, tokens, layout, sampler.pad_id)
     with torch.no_grad(), _plain(engine, config) as plain:
         expected = [plain.logprobs(row).cpu().numpy() for row in rows]
     for what, found, remedy in (
@@ -185,11 +188,10 @@ def check_logprobs(engine: Engine, sampler: Sampler, prompts: Sequence[IntArray]
 def sample_rows(sampler: Sampler, prompts: Sequence[IntArray], config: RunConfig) -> list[Row]:
     """Return two short completions of each prompt, as rows."""
     samples: list[Sample] = []
-    sampler.sample(
-        [SampleRequest(prompt_ids=ids, streams=tuple(("self-check", i, k) for k in range(2))) for i, ids in enumerate(prompts)],
-        temperature=config.sampling.temperature,
-        max_tokens=min(_TOKENS, config.sampling.max_completion_tokens),
-        on_sample=samples.append,
-    )
+    requests = [
+        SampleRequest(prompt_ids=ids, streams=tuple(("self-check", i, k) for k in range(2))) for i, ids in enumerate(prompts)
+    ]
+    max_tokens = min(_TOKENS, config.sampling.max_completion_tokens)
+    sampler.sample(requests, HowToDraw(temperature=config.sampling.temperature, max_tokens=max_tokens), samples.append)
     ordered = sorted(samples, key=lambda sample: (sample.request, sample.number))
-    return [made_row(prompts[sample.request], sample.token_ids, sample.logprobs) for sample in ordered]
+    return [uniform_row(prompts[sample.request], sample.token_ids, sample.logprobs) for sample in ordered]

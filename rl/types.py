@@ -1,9 +1,10 @@
-"""The records that flow through the loop: Completion -> Rollout -> Group -> Batch.
+"""The records that flow through the loop: Completion -> Rollout -> Group -> Drawn -> Row -> Batch.
 
 Entry t of every per-token array belongs to token t of the completion (its log-probability given all earlier tokens).
 Dimension letters: P problems, G rollouts a group, B rows, T tokens, N completion tokens of a batch, V vocabulary.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,8 @@ from rewards.types import Reward
 
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,15 @@ class Rollout:
     reasoning_tokens: int
     policy_step: int
     sampling_entropies: FloatArray | None = None  # [T], nats, of the distribution each token was drawn from
+    forced: BoolArray | None = None  # [T], tokens put in by budget forcing, not drawn: `make_batch` refuses them
+    # sum over its tokens of sampling minus reference log-probability, in nats, where that is taken from the reward (kl: k1)
+    reference_kl: float | None = None
+
+
+def has_contrast(rollouts: Sequence[Rollout]) -> bool:
+    """Return whether any two scored rewards differ. Exact equality: float noise must not decide."""
+    totals = {rollout.reward.total for rollout in rollouts} - {None}
+    return len(totals) > 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +60,7 @@ class Group:
     problem: Problem
     rollouts: tuple[Rollout, ...]
     advantages: FloatArray  # [G]
+    is_trained: bool = True  # False: sampled, reported and written down, but the update does not see it
 
     @property
     def totals(self) -> list[float]:
@@ -56,8 +69,30 @@ class Group:
 
     @property
     def has_contrast(self) -> bool:
-        """Whether any two scored rewards differ. Exact equality: float noise must not decide."""
-        return len(set(self.totals)) > 1
+        """Whether any two scored rewards differ."""
+        return has_contrast(self.rollouts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """The groups of one step, each once, and what it took to get them."""
+
+    groups: tuple[Group, ...]  # all that were sampled, in the order of the problems
+    rounds: int
+    cursor: int  # problems drawn so far, after this step
+    sample_seconds: float
+    score_seconds: float  # waiting for verdicts after the last completion ended
+    step: int = 0  # that the groups are for, counted from 0
+
+    @property
+    def trained(self) -> tuple[Group, ...]:
+        """The groups that the update learns from."""
+        return tuple(group for group in self.groups if group.is_trained)
+
+    @property
+    def rollouts(self) -> list[Rollout]:
+        """All rollouts of all groups."""
+        return [rollout for group in self.groups for rollout in group.rollouts]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,7 +108,8 @@ class Row:
     advantages: NDArray[np.float64]  # [T]
     weights: NDArray[np.float64]  # [T], what each token counts in the sum that is the loss
     entropy_weights: NDArray[np.float64]  # [T], what its entropy counts in the mean that is the bonus; 0 without a bonus
-    old_logprobs: FloatArray | None = None  # [T], of the policy that the updates of a batch start from; None: the sampler's
+    # [T], of the policy that the updates of a batch start from, where they are computed (algorithm.old_logprobs: recompute)
+    old_logprobs: FloatArray | None = None
 
     @property
     def length(self) -> int:
@@ -83,7 +119,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """The rows of one optimizer step over all ranks; `num_loss_tokens` counts the tokens of all that share in the loss."""
+    """The rows of one optimizer step, over all ranks; `num_loss_tokens` counts the tokens of all that share in the loss."""
 
     rows: tuple[Row, ...]
     num_loss_tokens: int
@@ -94,7 +130,7 @@ class Batch:
 class TrainState:
     """What a run must remember between steps besides the weights and the optimizer."""
 
-    step: int = 0  # optimizer steps done
+    step: int = 0  # steps done: batches of rollouts learned from, whatever number of optimizer steps each took
     cursor: int = 0  # problems drawn so far
     num_tokens: int = 0  # tokens sampled and read so far
     best_accuracy: float | None = None

@@ -3,6 +3,9 @@ r"""A verifier for mathematical answers that needs neither torch nor a GPU.
 `grade(reference, completion, prompt)` reads the final answer of a completion and gives a Verdict; `compare_texts` compares
 two bare answers; `parse` gives the tree of one answer. Nothing here evaluates text: a tokenizer and a grammar of our own
 build a small bounded tree.
+
+May import: its own rooms grammar (what an answer says) and equality (is it the same), and the floor of rewards. Start with
+`verify.py`.
 """
 
 from rewards.math.grammar.parser import parse

@@ -13,6 +13,7 @@ import re
 
 from rewards.answer import answering_text, marked_answer
 
+BARE_ANSWER = "bare answer"  # the mark of a completion that is nothing but an answer
 MAX_BARE_CHARACTERS = 300
 MAX_SENTENCE_CHARACTERS = 600
 MAX_PHRASE_CHARACTERS = 20_000  # at the end of a text, in which the phrase is looked for
@@ -172,12 +173,12 @@ def _unmarked(text: str) -> tuple[list[str], str]:
         return [], "nothing was written"
     is_short = _is_one_line(text) and (len(text) <= MAX_BARE_CHARACTERS or " " not in text)
     if is_short and not _SAYS_ANSWER.search(text):
-        return [text.strip("*`"), *_concluded(_last_sentence(text) or "")], "bare answer"
+        return [text.strip("*`"), *_concluded(_last_sentence(text) or "")], BARE_ANSWER
     if (phrase := _phrase_answer(text)) is not None:
         return _narrowed(phrase, True), "phrase"
     if (sentence := _last_sentence(text)) is not None and (readings := _concluded(sentence)):
         return readings, "last sentence"
-    return ([text], "bare answer") if is_short else ([], "no final answer")
+    return ([text], BARE_ANSWER) if is_short else ([], "no final answer")
 
 
 def _is_one_line(text: str) -> bool:

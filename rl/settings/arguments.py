@@ -1,18 +1,25 @@
-"""The command line: what every command accepts, and how errors look. Imports torch only when a command starts its work."""
+"""What is asked for on the command line, read and checked: what every command accepts, and how errors look.
+
+The two front doors of a command (`reasonlab train`, `deepspeed --module rl.train`) read the same arguments with the same
+function of this file. It loads no torch and knows nothing above the settings: `--help`, `--settings`, `--dry-run` and every
+wrong setting are answered at once.
+"""
 
 import argparse
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
 from problems.errors import LabError
+from rl.settings.dry_run import describe_work
 from rl.settings.loading import C, Loaded, describe, load_config
-from rl.settings.schema import EvalConfig, RunConfig, SftConfig, check_world
+from rl.settings.schema import EvalConfig, RunConfig, SftConfig
+from rl.stopping import exit_status
 
 Command = Callable[[Sequence[str]], int]
 OVERRIDES = "key=value: any setting as key.subkey=value; later ones win (see --settings for all of them)"
@@ -31,7 +38,7 @@ def settings_help(model: type[BaseModel], prefix: str = "") -> list[str]:
     return lines
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return "[]" if value == () else str(value)
 
 
@@ -48,17 +55,25 @@ def make_parser(command: str, about: str) -> argparse.ArgumentParser:
     return parser
 
 
-def parse(parser: argparse.ArgumentParser, argv: Sequence[str], model: type[C]) -> tuple[argparse.Namespace, Loaded[C] | None]:
-    """Return the flags and the configuration, or None for it after `--settings` was answered."""
-    flags, rest = parser.parse_known_args(list(argv))
+def parse(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str],
+    model: type[C],
+    settings_of: Callable[[argparse.Namespace], list[str]] = lambda flags: [],
+) -> tuple[argparse.Namespace, Loaded[C] | None]:
+    """Return the flags and the configuration, or None for it after `--settings` was answered.
+
+    `settings_of` turns flags into settings, which stand above the files and below what is written out as key=value.
+    """
+    flags, overrides = parser.parse_known_args(list(argv))
     if flags.settings:
         print("\n".join(settings_help(model)))
         return flags, None
-    return flags, load_config(model, flags.config, rest)
+    return flags, load_config(model, flags.config, [*settings_of(flags), *overrides])
 
 
 def clearly(command: Command) -> Command:
-    """Let `command` report errors the user can act on as a message and exit status 2, without a traceback."""
+    """Let `command` report what the user can act on, or has done, in words and without a traceback; see stopping.py."""
 
     def run(argv: Sequence[str]) -> int:
         try:
@@ -66,10 +81,10 @@ def clearly(command: Command) -> Command:
         except LabError as error:
             if os.environ.get("LOCAL_RANK", "0") == "0":  # all ranks of a machine find the same fault
                 print(f"error: {error}", file=sys.stderr, flush=True)
-            return 2
-        except KeyboardInterrupt:
+            return exit_status(error)
+        except KeyboardInterrupt as stop:
             print("stopped", file=sys.stderr)
-            return 130
+            return exit_status(stop)
         except BrokenPipeError:  # the reader of our output has seen enough, as in `reasonlab train --settings | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
@@ -77,128 +92,71 @@ def clearly(command: Command) -> Command:
     return run
 
 
-@clearly
-def train_command(argv: Sequence[str]) -> int:
-    """`reasonlab train` and `deepspeed --module rl.train`."""
+@dataclass(frozen=True, kw_only=True)
+class TrainingArguments:
+    """A training that was asked for."""
+
+    loaded: Loaded[RunConfig]
+    resume: bool  # go on from the newest whole checkpoint
+
+
+def training_arguments(argv: Sequence[str]) -> TrainingArguments | None:
+    """Return the training that `argv` asks for, or None when it only asked to be told something, which was done."""
     parser = make_parser("reasonlab train", "Reinforcement learning from verifiable rewards.")
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint of this run")
     flags, loaded = parse(parser, argv, RunConfig)
     if loaded is None:
-        return 0
+        return None
     if flags.dry_run:
-        from rl.settings.dry_run import describe_plan
-
-        print(describe(loaded) + "\n" + describe_plan(loaded.config))
-        return 0
-    from rl.runtime import world_size
-
-    check_world(loaded.config, world_size())
-    from rl.train import run_training
-
-    run_training(loaded, resume=flags.resume)
-    return 0
+        print(describe(loaded) + "\n" + describe_work(loaded.config))
+        return None
+    return TrainingArguments(loaded=loaded, resume=flags.resume)
 
 
-@clearly
-def sft_command(argv: Sequence[str]) -> int:
-    """`reasonlab sft`."""
+def imitation_arguments(argv: Sequence[str]) -> Loaded[SftConfig] | None:
+    """Return the cold start that `argv` asks for, or None when it only asked to be told something, which was done."""
     parser = make_parser("reasonlab sft", "Cold start: imitation of worked solutions.")
     flags, loaded = parse(parser, argv, SftConfig)
-    if loaded is None:
-        return 0
-    if flags.dry_run:
-        print(describe(loaded), end="")
-        return 0
-    from rl.sft import run_sft
-
-    print(f"model: {run_sft(loaded)}")
-    return 0
+    return None if loaded is None else _unless_dry_run(flags, loaded)
 
 
-@clearly
-def eval_command(argv: Sequence[str]) -> int:
-    """`reasonlab eval`."""
+def evaluation_arguments(argv: Sequence[str]) -> Loaded[EvalConfig] | None:
+    """Return the evaluation that `argv` asks for, or None when it only asked to be told something, which was done."""
     parser = make_parser("reasonlab eval", "How good a model is on a problem set, with 95 % intervals.")
     parser.add_argument("--model", help="model directory or hub name (model.path)")
     parser.add_argument("--problems", help="a domain (chain, arithmetic, countdown, gsm8k) or a JSONL file of problems")
     parser.add_argument("--n", type=int, help="completions a problem (samples)")
-    flags, rest = parser.parse_known_args(list(argv))
-    given: list[str] = []
+    flags, loaded = parse(parser, argv, EvalConfig, _settings_of_short_flags)
+    return None if loaded is None else _unless_dry_run(flags, loaded)
+
+
+def _settings_of_short_flags(flags: argparse.Namespace) -> list[str]:
+    """Return the short flags of `reasonlab eval` as settings."""
+    settings: list[str] = []
     if flags.model is not None:
-        given.append(f"model.path={json.dumps(flags.model)}")
+        settings.append(f"model.path={json.dumps(flags.model)}")
     if flags.problems is not None:
-        is_file = flags.problems.endswith(".jsonl") or Path(flags.problems).is_dir()
-        source = (
-            f"{{domain: jsonl, path: {json.dumps(flags.problems)}}}" if is_file else f"{{domain: {json.dumps(flags.problems)}}}"
-        )
-        given.append(f"problems=[{source}]")
+        settings.append(f"problems=[{_source(flags.problems)}]")
     if flags.n is not None:
-        given.append(f"samples={flags.n}")
+        settings.append(f"samples={flags.n}")
     if flags.model is not None and not flags.config:
-        name = "-".join(["eval", Path(flags.problems or "").stem, *Path(flags.model).parts[-2:]]).replace("--", "-")
-        given.append(f"run.name={json.dumps(name)}")
-    if flags.settings:
-        print("\n".join(settings_help(EvalConfig)))
-        return 0
-    loaded = load_config(EvalConfig, flags.config, [*given, *rest])
-    if flags.dry_run:
-        print(describe(loaded), end="")
-        return 0
-    from rich.console import Console
-
-    from rl.evaluate import results_table, run_evaluation
-    from rl.runtime import rank
-
-    results = run_evaluation(loaded)
-    if rank() == 0:
-        Console().print(results_table(results))
-        print(f"written: {loaded.config.run.path}/results.json and samples.jsonl")
-    return 0
+        # without a config nobody has named the run
+        parts = ["eval", Path(flags.problems or "").stem, *Path(flags.model).parts[-2:]]
+        name = "-".join(parts).replace("--", "-")
+        settings.append(f"run.name={json.dumps(name)}")
+    return settings
 
 
-@clearly
-def grade_command(argv: Sequence[str]) -> int:
-    """`reasonlab grade`."""
-    from rewards.grade import grade_file, make_grade_parser
-
-    flags = make_grade_parser().parse_args(list(argv))
-    grade_file(
-        flags.input, flags.output, **{name: value for name, value in vars(flags).items() if name not in ("input", "output")}
-    )
-    return 0
+def _source(problems: str) -> str:
+    """Return what `--problems` names as an entry of the setting `problems`."""
+    quoted = json.dumps(problems)
+    is_file = problems.endswith(".jsonl") or Path(problems).is_dir()
+    return f"{{domain: jsonl, path: {quoted}}}" if is_file else f"{{domain: {quoted}}}"
 
 
-@clearly
-def export_command(argv: Sequence[str]) -> int:
-    """`reasonlab export`."""
-    parser = argparse.ArgumentParser(
-        prog="reasonlab export", description="Write a checkpoint as a plain Hugging Face directory."
-    )
-    parser.add_argument("source", type=Path, help="a run directory (its newest checkpoint) or a checkpoint directory")
-    parser.add_argument("output", type=Path, help="directory to write; must not exist")
-    parser.add_argument("--adapter", action="store_true", help="keep a LoRA adapter as an adapter (default: merge it)")
-    parser.add_argument(
-        "--best", action="store_true", help="of a run directory, the checkpoint with the best held-out accuracy"
-    )
-    flags = parser.parse_args(list(argv))
-    from rl.tracking.export import export
-
-    print(f"model: {export(flags.source, flags.output, adapter=flags.adapter, best=flags.best)}")
-    return 0
-
-
-@clearly
-def report_command(argv: Sequence[str]) -> int:
-    """`reasonlab report`."""
-    parser = argparse.ArgumentParser(
-        prog="reasonlab report", description="Draw a run: report.png and one self-contained report.html."
-    )
-    parser.add_argument("run", type=Path, help="run directory of `reasonlab train`")
-    parser.add_argument("--before", type=Path, help="run directory of an evaluation before training")
-    parser.add_argument("--after", type=Path, help="run directory of the same evaluation after training")
-    parser.add_argument("--out", type=Path, help="directory for the report (default: the run directory)")
-    flags = parser.parse_args(list(argv))
-    from rl.tracking.report import write_report
-
-    print(f"report: {write_report(flags.run, flags.before, flags.after, flags.out or flags.run)}")
-    return 0
+def _unless_dry_run(flags: argparse.Namespace, loaded: Loaded[C]) -> Loaded[C] | None:
+    """Print the resolved settings and return None if `--dry-run` asks for that."""
+    if not flags.dry_run:
+        return loaded
+    print(describe(loaded), end="")
+    return None

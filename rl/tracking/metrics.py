@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from rewards.code.judging.verifier import kind_of
 from rewards.types import STATUSES
-from rl.evaluate import verdict_rate
-from rl.rollout import Drawn
+from rewards.verifiers import verifier_of
 from rl.stats import mean
-from rl.types import Rollout
+from rl.types import Drawn, Group, Rollout
 
 
 def _spread(name: str, values: Sequence[float]) -> dict[str, float | None]:
@@ -24,13 +22,13 @@ def _spread(name: str, values: Sequence[float]) -> dict[str, float | None]:
 
 def rollout_metrics(drawn: Drawn) -> dict[str, Any]:
     """Return rewards, lengths and verdicts over everything that was sampled in a step."""
-    rollouts = [rollout for group in drawn.sampled for rollout in group.rollouts]
+    rollouts = drawn.rollouts
     totals = [total for r in rollouts if (total := r.reward.total) is not None]
-    group_stds = [float(np.std(group.totals, ddof=1)) for group in drawn.sampled if len(group.totals) > 1]
+    group_stds = [float(np.std(group.totals, ddof=1)) for group in drawn.groups if len(group.totals) > 1]
     metrics: dict[str, Any] = {
         "reward": mean(totals),
         "reward_std": mean(group_stds),
-        "frac_reward_zero_std": mean([float(not group.has_contrast) for group in drawn.sampled]),
+        "frac_reward_zero_std": mean([float(not group.has_contrast) for group in drawn.groups]),
     }
     for part in rollouts[0].reward.parts:
         values = [r.reward.parts[part] for r in rollouts if r.reward.total is not None]
@@ -43,17 +41,45 @@ def rollout_metrics(drawn: Drawn) -> dict[str, Any]:
         metrics |= {f"completions/{kind}_{name}": spread[f"x/{kind}"] for kind in ("mean", "min", "max")}
     metrics["completions/clipped_ratio"] = mean([float(r.completion.finish_reason == "length") for r in rollouts])
     metrics |= {f"verdicts/{status}": verdict_rate(rollouts, status) for status in STATUSES}
-    programs = [kind_of(r.reward.verdict) for r in rollouts if r.problem.domain == "code"]
-    metrics |= {f"code/{kind.replace(' ', '_')}": programs.count(kind) / len(programs) for kind in sorted(set(programs))}
+    metrics |= kind_rates(rollouts)
     metrics["reasoning_tokens/mean"] = mean([r.reasoning_tokens for r in rollouts])
     for name, chosen in (("correct", True), ("wrong", False)):
         picked = [r.reasoning_tokens for r in rollouts if (r.reward.verdict.status == "correct") is chosen]
         metrics[f"reasoning_tokens/{name}"] = mean(picked)
-    metrics["groups/sampled"] = len(drawn.sampled)
-    metrics["groups/trained"] = len(drawn.groups)
+    metrics["groups/sampled"] = len(drawn.groups)
+    metrics["groups/trained"] = len(drawn.trained)
     metrics["groups/rounds"] = drawn.rounds
-    metrics["sampling/staleness"] = drawn.staleness
-    return metrics | ({} if drawn.kl is None else {"kl": drawn.kl})
+    # updates between the weights that sampled and those that learn from it, the mean over rollouts
+    metrics["sampling/staleness"] = mean([float(drawn.step - rollout.policy_step) for rollout in rollouts])
+    kl = reference_kl(drawn.trained)
+    return metrics if kl is None else {**metrics, "kl": kl}
+
+
+def verdict_rate(rollouts: Sequence[Rollout], status: str) -> float | None:
+    """Return the share of rollouts with this verdict."""
+    return mean([float(rollout.reward.verdict.status == status) for rollout in rollouts])
+
+
+def reference_kl(groups: Sequence[Group]) -> float | None:
+    """Return the KL to the reference in nats a token, None where it is not taken from the reward."""
+    kls = [[r.reference_kl for r in group.rollouts if r.reference_kl is not None] for group in groups]
+    tokens = sum(len(r.completion_ids) for group in groups for r in group.rollouts if r.reference_kl is not None)
+    return sum(map(sum, kls)) / tokens if tokens else None
+
+
+def kind_rates(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """Return the share of each kind of verdict, for the domains whose verifiers tell kinds apart: `code/wrong_answer`."""
+    rates: dict[str, float] = {}
+    for domain in sorted({rollout.problem.domain for rollout in rollouts}):
+        entry = verifier_of(domain)
+        if entry is None or not entry.kinds:
+            continue
+        verdicts = [r.reward.verdict for r in rollouts if r.problem.domain == domain]
+        # a verdict that the verifier did not make (its process was killed) has no kind: its status stands in
+        kinds = [verdict.kind or verdict.status for verdict in verdicts]
+        for kind in sorted(set(kinds)):
+            rates[f"{domain}/{kind.replace(' ', '_')}"] = kinds.count(kind) / len(kinds)
+    return rates
 
 
 def over_updates(updates: Sequence[dict[str, Any]]) -> dict[str, Any]:

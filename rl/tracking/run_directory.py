@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.errors import LabError
+from rl.stopping import is_told_to_stop
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "deepspeed", "datasets", "wandb", "sympy", "numpy")
 
@@ -142,6 +143,20 @@ class RunDirectory:
         """Record how the run stands."""
         row = {"status": status, "pid": os.getpid(), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **details}
         write_atomic(self.path / "status.json", json.dumps(plain(row), indent=1))
+
+    def set_failure(self, error: BaseException) -> None:
+        """Record that `error` ended the run. Any rank may say so, and the first is believed: it knows the cause.
+
+        What the other ranks find later (a peer that has gone, a signal from the launcher) only follows from it.
+        """
+        try:
+            standing = json.loads((self.path / "status.json").read_text(encoding="utf-8"))["status"]
+        except (OSError, ValueError, KeyError):
+            return  # not begun, or on a disk that this machine does not see
+        if standing == "running":
+            status = "preempted" if is_told_to_stop(error) else "failed"
+            rank = int(os.environ.get("RANK", "0"))
+            self.set_status(status, error=f"{type(error).__name__}: {error}", rank=rank)
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
         """Append one row to a JSONL file and flush it."""

@@ -106,7 +106,12 @@ class Tracker:
             table = self._module.Table(columns=list(columns), data=[list(row) for row in rows])
             self._try("log a table", lambda: self._wandb.log({STEP_KEY: step, name: table}))
 
-    def finish(self, summary: Mapping[str, Any] | None = None, exit_code: int = 0) -> None:
+    def summarise(self, results: Mapping[str, Any]) -> None:
+        """Tell the mirror how the run came out, for its table of runs."""
+        if self._wandb is not None:
+            self._try("keep a summary", lambda: self._wandb.summary.update(dict(results)))
+
+    def finish(self, exit_code: int = 0) -> None:
         """Close the mirror."""
         if self._wandb is not None:
-            self._try("finish", lambda: (self._wandb.summary.update(dict(summary or {})), self._wandb.finish(exit_code)))
+            self._try("finish", lambda: self._wandb.finish(exit_code))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -59,3 +60,9 @@ class StepView:
         """Leave the terminal in order."""
         if self._progress is not None:
             self._progress.stop()
+
+    def __enter__(self) -> "StepView":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

@@ -4,7 +4,7 @@ Every rank holds the same groups and makes the same plan, so nothing about the c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from problems.errors import LabError
-from rl.settings.schema import AlgorithmSettings, LayoutName
-from rl.types import Batch, Group, Rollout, Row
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import LayoutName
+from rl.types import Batch, FloatArray, Group, IntArray, Rollout, Row
 from rl.update.loss import LOSSES
 from rl.update.packing import TokenRows, by_prompt, pack, pad
 
@@ -22,31 +23,68 @@ def make_batch(groups: Sequence[Group], settings: AlgorithmSettings, max_complet
     """Return the rows of all `groups` with their share in the loss.
 
     The denominators count every scored completion (unless masked for truncation), also those whose gradient is exactly 0:
-    leaving those out of the forward pass saves time and must not change the gradient.
+    leaving those out of the forward pass saves time and must not change the gradient. Raises LabError for rollouts with
+    tokens that were not drawn from the policy.
     """
-    counted = [
-        (rollout, np.float64(advantage))
-        for group in groups
-        for rollout, advantage in zip(group.rollouts, group.advantages, strict=True)
-        if rollout.reward.total is not None and not (settings.mask_truncated and rollout.completion.finish_reason == "length")
-    ]
+    _refuse_forced(groups)
+    counted: list[tuple[Rollout, np.float64]] = []
+    for group in groups:
+        for rollout, advantage in zip(group.rollouts, group.advantages, strict=True):
+            if _counts(rollout, settings):
+                counted.append((rollout, np.float64(advantage)))
     lengths = [len(rollout.completion_ids) for rollout, _ in counted]
     weights = LOSSES[settings.loss].weights(lengths, max_completion_tokens) if counted else []
     masks = _top_entropy([rollout for rollout, _ in counted], settings.top_entropy_quantile)
     num_active = sum(int(mask.sum()) for mask in masks)
-    every = [
-        Row(
+    rows = []
+    for (rollout, advantage), weight, mask in zip(counted, weights, masks, strict=True):
+        row = Row(
             prompt_ids=rollout.prompt_ids,
             completion_ids=rollout.completion_ids,
             sampling_logprobs=rollout.sampling_logprobs,
-            advantages=advantage * mask,
-            weights=np.float64(weight) * (mask | settings.kl_in_loss),
-            entropy_weights=mask / num_active if settings.entropy_coef else np.zeros(len(mask)),
+            advantages=advantage * mask,  # [T]
+            weights=np.float64(weight) * (mask | settings.kl_in_loss),  # [T]; a KL in the loss acts on every token
+            entropy_weights=mask / num_active if settings.entropy_coef else np.zeros(len(mask)),  # [T]
         )
-        for (rollout, advantage), weight, mask in zip(counted, weights, masks, strict=True)
-    ]
-    rows = tuple(row for row in every if row.advantages.any() or row.entropy_weights.any() or settings.kl_in_loss)
-    return Batch(rows=rows, num_loss_tokens=sum(lengths), num_skipped_rows=len(counted) - len(rows))
+        has_gradient = row.advantages.any() or row.entropy_weights.any() or settings.kl_in_loss
+        if has_gradient:
+            rows.append(row)
+    return Batch(rows=tuple(rows), num_loss_tokens=sum(lengths), num_skipped_rows=len(counted) - len(rows))
+
+
+def _refuse_forced(groups: Sequence[Group]) -> None:
+    """Raise LabError where budget forcing has put tokens in: they have no log-probability under the policy."""
+    counts = [int(rollout.forced.sum()) for group in groups for rollout in group.rollouts if rollout.forced is not None]
+    if any(counts):
+        raise LabError(
+            f"{sum(counts)} tokens of {sum(map(bool, counts))} completions were put in by budget forcing, and the policy can "
+            "learn only from what it drew itself; sample without sampling.thinking"
+        )
+
+
+def _counts(rollout: Rollout, settings: AlgorithmSettings) -> bool:
+    """Return whether a completion is in the denominators: scored, and not left out for its length."""
+    is_truncated = rollout.completion.finish_reason == "length"
+    return rollout.reward.total is not None and not (settings.mask_truncated and is_truncated)
+
+
+def uniform_row(
+    prompt_ids: IntArray,  # [T_prompt]
+    completion_ids: IntArray,  # [T]
+    sampling_logprobs: FloatArray,  # [T], nats
+    advantage: float = 0.0,
+    weight: float = 0.0,
+) -> Row:
+    """Return a row whose tokens all have this advantage and weight."""
+    ones = np.ones(len(completion_ids))
+    return Row(
+        prompt_ids=prompt_ids,
+        completion_ids=completion_ids,
+        sampling_logprobs=sampling_logprobs,
+        advantages=advantage * ones,
+        weights=weight * ones,
+        entropy_weights=0 * ones,
+    )
 
 
 def _top_entropy(rollouts: Sequence[Rollout], share: float) -> list[NDArray[np.bool_]]:
@@ -63,7 +101,7 @@ def _top_entropy(rollouts: Sequence[Rollout], share: float) -> list[NDArray[np.b
     return [values >= threshold for values in entropies]
 
 
-def plan_micro_batches(rows: Sequence[Row], world_size: int, max_tokens: int, layout: LayoutName) -> list[list[list[int]]]:
+def cut_micro_batches(rows: Sequence[Row], world_size: int, max_tokens: int, layout: LayoutName) -> list[list[list[int]]]:
     """Cut rows into micro-batches: plan[rank][i] lists row numbers, every rank has the same number of micro-batches.
 
     Pieces (rows; with shared prompts as many of a group as fit) are dealt longest first, each to the rank with the fewest
@@ -131,10 +169,21 @@ class MicroBatch:
     targets: torch.Tensor  # [N]
     rows: torch.Tensor  # [N], number of the row in the micro-batch
     sampling_logprobs: torch.Tensor  # [N]
-    old_logprobs: torch.Tensor  # [N]
+    old_logprobs: torch.Tensor | None  # [N], where they were recomputed before the updates
     advantages: torch.Tensor  # [N]
     weights: torch.Tensor  # [N]
     entropy_weights: torch.Tensor  # [N]
+
+    def to(self, dtype: torch.dtype) -> "MicroBatch":
+        """Return it with its real numbers in `dtype`."""
+        return replace(
+            self,
+            sampling_logprobs=self.sampling_logprobs.to(dtype),
+            old_logprobs=None if self.old_logprobs is None else self.old_logprobs.to(dtype),
+            advantages=self.advantages.to(dtype),
+            weights=self.weights.to(dtype),
+            entropy_weights=self.entropy_weights.to(dtype),
+        )
 
 
 def collate(rows: Sequence[Row], pad_id: int, device: torch.device, layout: LayoutName) -> MicroBatch:
@@ -150,7 +199,7 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device, layout: Layo
         targets=flat([row.completion_ids for row in rows], torch.long),
         rows=torch.as_tensor(np.repeat(np.arange(len(rows)), lengths), device=device),
         sampling_logprobs=flat([row.sampling_logprobs for row in rows], torch.float32),
-        old_logprobs=flat([r.sampling_logprobs if r.old_logprobs is None else r.old_logprobs for r in rows], torch.float32),
+        old_logprobs=None if rows[0].old_logprobs is None else flat([row.old_logprobs for row in rows], torch.float32),
         advantages=flat([row.advantages for row in rows], torch.float32),
         weights=flat([row.weights for row in rows], torch.float32),
         entropy_weights=flat([row.entropy_weights for row in rows], torch.float32),

@@ -16,9 +16,11 @@ import torch
 from torch import nn
 
 from rl.policy.attention import can_plan
+from rl.policy.interfaces import CausalLM
 from rl.policy.opening import PolicyError
 from rl.runtime import device, world_size
-from rl.settings.schema import LayoutName, RunConfig, check_deepspeed_file
+from rl.settings.deepspeed import check_deepspeed_file
+from rl.settings.schema import LayoutName, RunConfig
 from rl.update.logprobs import TokenLogprobs
 from rl.update.packing import TokenRows
 
@@ -49,7 +51,7 @@ def deepspeed_config(config: RunConfig) -> dict[str, Any]:
 
 
 def learning_rate(config: RunConfig, step: int) -> float:
-    """Return the learning rate of optimizer step `step` (0-based): linear warm-up, then the schedule. A pure function."""
+    """Return the learning rate of step `step` (0-based; a batch of rollouts): linear warm-up, then the schedule."""
     settings, total = config.optimizer, config.train.steps
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
@@ -61,14 +63,14 @@ def learning_rate(config: RunConfig, step: int) -> float:
     return settings.learning_rate
 
 
-def _frozen_copy(model: nn.Module, policy: nn.Module) -> Any:
+def _frozen_copy(model: CausalLM, policy: CausalLM) -> CausalLM:
     """Return a copy of `model` that shares the weights which `policy` never trains."""
     pairs = zip(model.parameters(), policy.parameters(), strict=True)
     shared: dict[int, Any] = {id(mine): mine for mine, trained in pairs if not trained.requires_grad}
     return copy.deepcopy(model, shared).requires_grad_(False)
 
 
-def choose_layout(model: Any, wanted: LayoutName | None) -> LayoutName:
+def choose_layout(model: CausalLM, wanted: LayoutName | None) -> LayoutName:
     """Return how rows are laid out for `model`; raises PolicyError for a layout its attention cannot do."""
     planned = can_plan(model)
     if wanted in ("shared", "packed") and not planned:
@@ -82,7 +84,7 @@ def choose_layout(model: Any, wanted: LayoutName | None) -> LayoutName:
 class Engine:
     """The policy under DeepSpeed."""
 
-    def __init__(self, model: nn.Module, config: RunConfig):
+    def __init__(self, model: CausalLM, config: RunConfig):
         import deepspeed
 
         self.config = config
@@ -106,26 +108,35 @@ class Engine:
         return self.engine.module.model
 
     @property
-    def sampling_model(self) -> Any:
+    def sampling_model(self) -> CausalLM:
         """A causal LM with whole, current weights."""
         return self.policy if self._copy is None else self._copy
 
     @torch.no_grad()
-    def snapshot(self) -> Any:
+    def snapshot(self) -> CausalLM:
         """Return a causal LM with the weights of now, which updates leave alone; made anew by the next call."""
         assert self._before is not None, "train.one_step_off makes the copy"
-        for now, kept in zip(self.sampling_model.parameters(), self._before.parameters(), strict=True):
-            if now is not kept:
-                kept.data = kept.data.to(now.dtype)
-                kept.copy_(now)
+        for current, copied in zip(self.sampling_model.parameters(), self._before.parameters(), strict=True):
+            if current is not copied:  # frozen weights are shared
+                copied.data = copied.data.to(current.dtype)
+                copied.copy_(current)
         return self._before
 
-    def logprobs(self, rows: TokenRows, targets: torch.Tensor) -> Any:
-        """Return log-probabilities and entropies [N] of `targets`, see TokenLogprobs.forward."""
-        return self.engine(rows, targets)
+    def logprobs(self, rows: TokenRows, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return log-probabilities and entropies [N] of `targets` [N], see TokenLogprobs.forward."""
+        logprobs, entropies = self.engine(rows, targets)
+        return logprobs, entropies
+
+    def score(self, rows: TokenRows, targets: torch.Tensor) -> torch.Tensor:
+        """Return the log-probabilities [N] of `targets` [N] alone."""
+        return self.logprobs(rows, targets)[0]
 
     def backward(self, loss: torch.Tensor, *, last: bool) -> None:
-        """Add the gradient of this rank's part of the loss; `last` says that no micro-batch follows in this step."""
+        """Add the gradient of `loss`, a scalar: one micro-batch's part of the batch's loss on this rank.
+
+        `last` says that no micro-batch follows in this step.
+        """
+        # DeepSpeed divides the gradient by the number of ranks; ours is a sum, so it is multiplied before
         self.engine.set_gradient_accumulation_boundary(last)
         self.engine.backward(loss * world_size(), scale_wrt_gas=False)
 
@@ -258,7 +269,7 @@ class Engine:
 class Reference:
     """The policy the run started from or was last reset to, for the KL: adapters switched off, or a frozen copy."""
 
-    def __init__(self, engine: Engine, model: nn.Module | None):
+    def __init__(self, engine: Engine, model: CausalLM | None):
         self.engine = engine
         self.frozen = None
         if model is not None:
@@ -270,8 +281,8 @@ class Reference:
     def reset(self) -> None:
         """Make the policy of now the reference."""
         assert self.frozen is not None, "adapters have no reference of their own"
-        for now, kept in zip(self.engine.sampling_model.parameters(), self.frozen.model.parameters(), strict=True):
-            kept.copy_(now)
+        for current, frozen in zip(self.engine.sampling_model.parameters(), self.frozen.model.parameters(), strict=True):
+            frozen.copy_(current)
         self.was_reset = True
 
     def save(self, directory: Path) -> None:
@@ -290,9 +301,10 @@ class Reference:
             self.was_reset = True
 
     @torch.no_grad()
-    def logprobs(self, rows: TokenRows, targets: torch.Tensor) -> Any:
-        """Return the reference's log-probabilities of `targets` [N]."""
+    def score(self, rows: TokenRows, targets: torch.Tensor) -> torch.Tensor:
+        """Return the reference's log-probabilities [N] of `targets` [N]."""
         if self.frozen is not None:
-            return self.frozen(rows, targets)[0]
+            logprobs: torch.Tensor = self.frozen(rows, targets)[0]
+            return logprobs
         with self.engine.policy.disable_adapter():
-            return self.engine.logprobs(rows, targets)[0]
+            return self.engine.score(rows, targets)

@@ -59,12 +59,11 @@ def backward(
     repeats = query.shape[1] // key.shape[1]
     states = (query, _expand(key, repeats), _expand(value, repeats), output)
     if query.device.type == "cpu":
-        found = _aten._scaled_dot_product_flash_attention_for_cpu_backward(
+        d_query, d_key, d_value = _aten._scaled_dot_product_flash_attention_for_cpu_backward(
             gradient, *states[:3], output, normaliser.contiguous(), 0.0, causal, attn_mask=_typed(mask, query), scale=scaling
         )
     else:
-        found = _cuda_backward(gradient, *states, normaliser, causal, scaling)
-    d_query, d_key, d_value = found
+        d_query, d_key, d_value = _cuda_backward(gradient, *states, normaliser, causal, scaling)
     return d_query, _reduce(d_key, repeats), _reduce(d_value, repeats)
 
 

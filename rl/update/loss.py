@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rl.settings.schema import AlgorithmSettings
+from rl.settings.algorithm import AlgorithmSettings, LossName
 
 SAPO_TEMPERATURES = (1.0, 1.05)  # for positive advantages and for the others, the values of the paper
 
@@ -20,17 +20,17 @@ SAPO_TEMPERATURES = (1.0, 1.05)  # for positive advantages and for the others, t
 class Tokens:
     """Flat tensors over the N completion tokens of a micro-batch, all [N]; log-probabilities in nats.
 
-    `old_logprobs` are those of the policy the update starts from, the centre of the importance ratio; None says that it is
-    the policy itself (strictly on-policy). `sampling_logprobs` are the sampler's word. `rows` numbers the sequence a token
-    belongs to, from 0. `entropies` need a gradient only where there is an entropy bonus.
+    `old_logprobs` are the centre of the importance ratio (AlgorithmSettings.ratio_centre), `sampling_logprobs` the sampler's
+    word. `rows` numbers the sequence a token belongs to, from 0. `entropies` need a gradient only where there is an entropy
+    bonus.
     """
 
     logprobs: torch.Tensor  # with gradient
+    old_logprobs: torch.Tensor  # without gradient
     sampling_logprobs: torch.Tensor
     advantages: torch.Tensor
     entropies: torch.Tensor
     rows: torch.Tensor  # int64
-    old_logprobs: torch.Tensor | None = None
     reference_logprobs: torch.Tensor | None = None
 
 
@@ -130,7 +130,7 @@ class Loss:
     ratio: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = token_ratio
 
 
-LOSSES: dict[str, Loss] = {
+LOSSES: dict[LossName, Loss] = {
     "dapo": Loss(clipped, token_mean),  # arXiv 2503.14476
     "grpo": Loss(clipped, sequence_mean),  # arXiv 2402.03300
     "dr_grpo": Loss(clipped, constant),  # arXiv 2503.20783
@@ -172,7 +172,7 @@ KL_IN_LOSS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
 }
 
 
-def correction_weights(old_logprobs: torch.Tensor, tokens: Tokens, settings: AlgorithmSettings) -> torch.Tensor | None:
+def correction_weights(tokens: Tokens, settings: AlgorithmSettings) -> torch.Tensor | None:
     """Return what multiplies each token's policy term [N], without gradient, or None where nothing is corrected.
 
     min(exp(old - sampling), cap) is truncated importance sampling (Ionides 2008; https://fengyao.notion.site/off-policy-rl).
@@ -181,7 +181,7 @@ def correction_weights(old_logprobs: torch.Tensor, tokens: Tokens, settings: Alg
     if settings.correction is None:
         return None
     cap, interval = settings.correction.token_cap, settings.correction.sequence_mask
-    gap = (old_logprobs - tokens.sampling_logprobs).detach()
+    gap = (tokens.old_logprobs - tokens.sampling_logprobs).detach()
     weights = gap.exp() if cap is None else gap.exp().clamp(max=cap)
     if interval is not None:
         mean_ratio = sequence_means(gap, tokens.rows).exp()
@@ -192,10 +192,9 @@ def correction_weights(old_logprobs: torch.Tensor, tokens: Tokens, settings: Alg
 def token_loss(tokens: Tokens, settings: AlgorithmSettings) -> TokenLoss:
     """Return the loss of each token before weights: correction * policy term + kl_coef * KL."""
     chosen = LOSSES[settings.loss]
-    old = tokens.logprobs.detach() if tokens.old_logprobs is None else tokens.old_logprobs
-    ratio = chosen.ratio(tokens.logprobs - old, tokens.rows)
+    ratio = chosen.ratio(tokens.logprobs - tokens.old_logprobs, tokens.rows)
     loss = chosen.objective(ratio, tokens, settings)
-    correction = correction_weights(old, tokens, settings)
+    correction = correction_weights(tokens, settings)
     if correction is not None:
         loss = loss * correction
     kl = None

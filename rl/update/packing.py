@@ -65,10 +65,10 @@ class TokenRows:
 
 def by_prompt(rows: Sequence[Row]) -> list[list[int]]:
     """Return the numbers of the rows that share a prompt, in order of first appearance."""
-    found: dict[bytes, list[int]] = {}
+    groups: dict[bytes, list[int]] = {}
     for number, row in enumerate(rows):
-        found.setdefault(row.prompt_ids.tobytes(), []).append(number)
-    return list(found.values())
+        groups.setdefault(row.prompt_ids.tobytes(), []).append(number)
+    return list(groups.values())
 
 
 def pack(rows: Sequence[Row], device: torch.device, *, share_prompts: bool = True) -> TokenRows:
@@ -89,12 +89,12 @@ def pack(rows: Sequence[Row], device: torch.device, *, share_prompts: bool = Tru
         last, end = end + length - 1, end + length
         first = end
         for number in group:
-            seen = rows[number].completion_ids[:-1]
-            predicted[number] = np.concatenate([[last], np.arange(end, end + len(seen))])
-            ids.append(seen)
-            position_ids.append(np.arange(length, length + len(seen)))
-            segments.append((end, len(seen)))
-            end += len(seen)
+            read = rows[number].completion_ids[:-1]  # the last token is predicted and never read
+            predicted[number] = np.concatenate([[last], np.arange(end, end + len(read))])
+            ids.append(read)
+            position_ids.append(np.arange(length, length + len(read)))
+            segments.append((end, len(read)))
+            end += len(read)
         if end > first:
             fans.append(((first - length, length), (first, end - first)))
 
@@ -193,12 +193,14 @@ class _PackedAttention(torch.autograd.Function):
         for fans in layout.fans:
             mine, prompts = fans.completions, fans.prompts
             states = [_batched(query, mine), _batched(key, prompts), _batched(value, prompts)]
-            seen, total = kernels.forward(*states, causal=False, scaling=scaling, mask=fans.mask)
-            seen, total = _flat(seen, mine), _flat(total, mine)
-            merged = torch.logaddexp(normaliser[mine.places], total)
-            share, other = ((part - merged).exp_()[..., None] for part in (normaliser[mine.places], total))
-            output[mine.places] = (output[mine.places] * share).add_(seen * other).to(output.dtype)
-            normaliser[mine.places] = merged
+            of_prompt, total = kernels.forward(*states, causal=False, scaling=scaling, mask=fans.mask)
+            of_prompt, total = _flat(of_prompt, mine), _flat(total, mine)  # [R, h, d], [R, h]
+            # two softmaxes become one: each weighs as much as its normaliser has of both (arXiv 2310.01889)
+            of_both = torch.logaddexp(normaliser[mine.places], total)
+            own_share = (normaliser[mine.places] - of_both).exp_()[..., None]  # [R, h, 1]
+            prompt_share = (total - of_both).exp_()[..., None]
+            output[mine.places] = (output[mine.places] * own_share).add_(of_prompt * prompt_share).to(output.dtype)
+            normaliser[mine.places] = of_both
         ctx.save_for_backward(query, key, value, output, normaliser)
         ctx.layout, ctx.scaling = layout, scaling
         return output
@@ -213,15 +215,15 @@ class _PackedAttention(torch.autograd.Function):
         for bucket in layout.buckets:
             upstream = _batched(gradient, bucket, padding_to_zero=True)
             states = [_batched(part, bucket) for part in (query, key, value, output, normaliser)]
-            found = kernels.backward(upstream, *states, causal=True, scaling=scaling)
-            for total, part in zip((d_query, d_key, d_value), found, strict=True):
+            parts = kernels.backward(upstream, *states, causal=True, scaling=scaling)
+            for total, part in zip((d_query, d_key, d_value), parts, strict=True):
                 total[bucket.places] = _flat(part, bucket)
         for fans in layout.fans:
             upstream = _batched(gradient, fans.completions, padding_to_zero=True)
             wheres = (fans.completions, fans.prompts, fans.prompts, fans.completions, fans.completions)
             states = [_batched(part, w) for part, w in zip((query, key, value, output, normaliser), wheres, strict=True)]
-            found = kernels.backward(upstream, *states, causal=False, scaling=scaling, mask=fans.mask)
-            for total, where, part in zip((d_query, d_key, d_value), wheres[:3], found, strict=True):
+            parts = kernels.backward(upstream, *states, causal=False, scaling=scaling, mask=fans.mask)
+            for total, where, part in zip((d_query, d_key, d_value), wheres[:3], parts, strict=True):
                 total.index_add_(0, where.places, _flat(part, where))
         return d_query, d_key, d_value, None, None
 

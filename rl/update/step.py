@@ -1,6 +1,11 @@
-"""One optimizer step: forward and backward over this rank's micro-batches, then the update, and what it looked like."""
+"""One optimizer step: forward and backward over this rank's micro-batches, then the update, and what it looked like.
 
-from dataclasses import replace
+`micro_batch_loss` is where an advantage meets a log-probability; rl/update/loss.py has the formulas.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,112 +13,155 @@ import torch
 
 from problems.errors import LabError
 from rl.runtime import device, rank, world_size
+from rl.settings.algorithm import AlgorithmSettings, RatioCentre
 from rl.settings.schema import RunConfig
-from rl.types import Batch
-from rl.update.batch import MicroBatch, collate, plan_micro_batches
+from rl.types import Batch, Row
+from rl.update.batch import MicroBatch, collate, cut_micro_batches
 from rl.update.engine import Engine, Reference, learning_rate
 from rl.update.loss import TokenLoss, Tokens, token_loss, total_loss
+from rl.update.packing import TokenRows
+from rl.update.recompute import Score
+from rl.update.tally import Tally, added, effective_sample_size, largest, mean, smallest, sum_of_means
 
-_SUMS = (
-    "loss",
-    "tokens",
-    "entropy",
-    "kl",
-    "low",
-    "high",
-    "gap",
-    "ratio",
-    "ratio_squared",
-    "divergence",
-    "correction",
-    "masked",
-)
+# rows as they are laid out, targets [N] -> log-probabilities [N] in nats and entropies [N] in nats, both with gradient
+Policy = Callable[[TokenRows, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 class NotFinite(LabError):
     """The loss became NaN or infinite."""
 
 
-def _observe(micro: MicroBatch, tokens: Tokens, result: TokenLoss, loss: torch.Tensor) -> torch.Tensor:
-    """Return the sums of _SUMS over tokens that count, then max gap, min ratio and max ratio of policy to sampler."""
-    real = (micro.weights != 0) | (micro.entropy_weights != 0)
-    gap = (tokens.logprobs.detach() - tokens.sampling_logprobs)[real]
-    ratio = gap.exp()
-
-    def total(values: torch.Tensor | None) -> torch.Tensor:
-        return gap.new_zeros(()) if values is None else values.detach()[real].sum()
-
-    masked = None if result.correction is None else result.correction == 0
-    sums = [loss.detach(), real.sum(), total(tokens.entropies), total(result.kl)]
-    sums += [total(result.clipped_low), total(result.clipped_high), gap.abs().sum(), ratio.sum(), ratio.square().sum()]
-    sums += [(ratio - 1 - gap).sum()]
-    sums += [total(result.correction), total(masked)]
-    extremes = [gap.abs().max(), -ratio.min(), ratio.max()] if len(gap) else [gap.new_full((), -torch.inf)] * 3
-    return torch.stack([value.double() for value in (*sums, *extremes)])
+def _the_sampler(logprobs: torch.Tensor, micro: MicroBatch) -> torch.Tensor:
+    """The policy that the tokens were drawn from, by its own word. PPO (arXiv 1707.06347) where sampler and trainer agree."""
+    return micro.sampling_logprobs
 
 
-def _reduced(seen: torch.Tensor) -> torch.Tensor:
-    """Combine what all ranks saw: sums are added, extremes compared."""
-    if world_size() > 1:
-        sums, extremes = seen[: len(_SUMS)].clone(), seen[len(_SUMS) :].clone()
-        torch.distributed.all_reduce(sums)
-        torch.distributed.all_reduce(extremes, op=torch.distributed.ReduceOp.MAX)
-        seen = torch.cat([sums, extremes])
-    return seen.cpu()
+def _recomputed(logprobs: torch.Tensor, micro: MicroBatch) -> torch.Tensor:
+    """The policy before the first update of the batch, as the trainer computes it (rl/update/recompute.py)."""
+    assert micro.old_logprobs is not None, "with_old_logprobs writes them down before the first update"
+    return micro.old_logprobs
 
 
-def accumulate_gradients(
-    engine: Engine, reference: Reference | None, batch: Batch, config: RunConfig, pad_id: int
-) -> torch.Tensor:
-    """Run this rank's micro-batches forward and backward; return what all ranks saw (see `_observe`).
+def _the_policy_itself(logprobs: torch.Tensor, micro: MicroBatch) -> torch.Tensor:
+    """With one update a batch the policy is where it started: the ratio is 1, and only its gradient counts."""
+    return logprobs.detach()
 
-    All ranks hold the same batch and must call.
+
+# what the importance ratio compares the policy with, by AlgorithmSettings.ratio_centre: (logprobs [N], micro-batch) -> [N]
+RATIO_CENTRES: dict[RatioCentre, Callable[[torch.Tensor, MicroBatch], torch.Tensor]] = {
+    "sampler": _the_sampler,
+    "recomputed": _recomputed,
+    "policy": _the_policy_itself,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroBatchLoss:
+    """What one micro-batch adds to the loss of the batch, and what it was made of."""
+
+    loss: torch.Tensor  # scalar with gradient
+    tokens: Tokens
+    parts: TokenLoss
+
+
+def micro_batch_loss(policy: Policy, reference: Score | None, micro: MicroBatch, settings: AlgorithmSettings) -> MicroBatchLoss:
+    """Return the loss of a micro-batch under `policy`; `reference` scores the same tokens where a KL is in the loss."""
+    reference_logprobs = None
+    if settings.kl_in_loss:
+        assert reference is not None, "a KL in the loss needs a reference"
+        # before the policy's own pass: with adapters it is the same engine, and nothing may come between forward and backward
+        reference_logprobs = reference(micro.token_rows, micro.targets)  # [N]
+    logprobs, entropies = policy(micro.token_rows, micro.targets)  # [N], [N]
+    micro = micro.to(logprobs.dtype)
+    tokens = Tokens(
+        logprobs=logprobs,
+        old_logprobs=RATIO_CENTRES[settings.ratio_centre](logprobs, micro),
+        sampling_logprobs=micro.sampling_logprobs,
+        reference_logprobs=reference_logprobs,
+        advantages=micro.advantages,
+        entropies=entropies,
+        rows=micro.rows,
+    )
+    parts = token_loss(tokens, settings)
+    loss = total_loss(parts, tokens, micro.weights, micro.entropy_weights, settings)
+    return MicroBatchLoss(loss=loss, tokens=tokens, parts=parts)
+
+
+def accumulate_gradients(engine: Engine, reference: Reference | None, batch: Batch, config: RunConfig, pad_id: int) -> Tally:
+    """Run this rank's micro-batches forward and backward, so that the engine holds the gradient of the whole batch.
+
+    Returns what this rank saw. All ranks hold the same batch and must call: each runs as many micro-batches as the others.
     """
-    settings = config.algorithm
-    plan = plan_micro_batches(batch.rows, world_size(), config.train.micro_batch_tokens, engine.layout)[rank()]
-    nothing = np.zeros(len(batch.rows[0].weights))
-    idle = replace(batch.rows[0], weights=nothing, entropy_weights=nothing)  # a rank's work when only others have some left
-    seen: torch.Tensor | None = None
+    micro_batches = cut_micro_batches(batch.rows, world_size(), config.train.micro_batch_tokens, engine.layout)[rank()]
+    score = None if reference is None else reference.score
+    tally: Tally | None = None
     engine.engine.train()
-    for number, cut in enumerate(plan):
-        micro = collate([batch.rows[i] for i in cut] or [idle], pad_id, device(), engine.layout)
-        places = (micro.token_rows, micro.targets)
-        reference_logprobs = reference.logprobs(*places) if reference and settings.kl_in_loss else None
-        logprobs, entropies = engine.logprobs(*places)
-        tokens = Tokens(
-            logprobs=logprobs,
-            # corrected and never written down: one update a batch, so the policy is where it started
-            old_logprobs=None if settings.correction and batch.rows[0].old_logprobs is None else micro.old_logprobs,
-            sampling_logprobs=micro.sampling_logprobs,
-            reference_logprobs=reference_logprobs,
-            advantages=micro.advantages,
-            entropies=entropies,
-            rows=micro.rows,
-        )
-        result = token_loss(tokens, settings)
-        loss = total_loss(result, tokens, micro.weights, micro.entropy_weights, settings)
-        engine.backward(loss, last=number == len(plan) - 1)
-        now = _observe(micro, tokens, result, loss)
-        seen = now if seen is None else torch.cat([(seen + now)[: len(_SUMS)], torch.maximum(seen, now)[len(_SUMS) :]])
-    assert seen is not None, "a batch has at least one row"
-    return _reduced(seen)
+    for number, row_numbers in enumerate(micro_batches):
+        rows = [batch.rows[i] for i in row_numbers]
+        micro = collate(rows or [_idle_row(batch)], pad_id, device(), engine.layout)
+        result = micro_batch_loss(engine.logprobs, score, micro, config.algorithm)
+        engine.backward(result.loss, last=number == len(micro_batches) - 1)
+        observed = observe(micro, result, config.algorithm)
+        tally = observed if tally is None else tally.plus(observed)
+    assert tally is not None, "a batch has at least one row"
+    return tally
+
+
+def _idle_row(batch: Batch) -> Row:
+    """Return a row that counts nothing: the work of a rank that has none left, when others must be met in collectives."""
+    row = batch.rows[0]
+    nothing = np.zeros(len(row.weights))
+    return replace(row, weights=nothing, entropy_weights=nothing)
+
+
+def observe(micro: MicroBatch, result: MicroBatchLoss, settings: AlgorithmSettings) -> Tally:
+    """Return what a micro-batch looked like, over the tokens that count, under TRL's names. A new metric is a line here."""
+    tokens, parts = result.tokens, result.parts
+    counts = (micro.weights != 0) | (micro.entropy_weights != 0)  # [N]
+    gap = (tokens.logprobs.detach() - tokens.sampling_logprobs)[counts]  # nats
+    ratio = gap.exp()  # of policy to sampler
+    low, high = parts.clipped_low[counts], parts.clipped_high[counts]
+    quantities = {
+        "loss": added(result.loss.detach()),
+        "entropy": mean(tokens.entropies.detach()[counts]),
+        "sampling/sampling_logp_difference/mean": mean(gap.abs()),
+        "sampling/sampling_logp_difference/max": largest(gap.abs()),
+        "sampling/kl": mean(ratio - 1 - gap),  # of policy from sampler, k3 (http://joschu.net/blog/kl-approx.html)
+        "sampling/importance_sampling_ratio/min": smallest(ratio),
+        "sampling/importance_sampling_ratio/mean": mean(ratio),
+        "sampling/importance_sampling_ratio/max": largest(ratio),
+        "sampling/effective_sample_size": effective_sample_size(ratio),
+    }
+    if settings.loss == "cispo":  # clips above only, and TRL has a name of its own for it
+        quantities["cispo_clip_ratio"] = mean(high)
+    else:
+        quantities["clip_ratio/low_mean"] = mean(low)
+        quantities["clip_ratio/high_mean"] = mean(high)
+        quantities["clip_ratio/region_mean"] = sum_of_means(low, high)
+    if parts.kl is not None:
+        quantities["kl"] = mean(parts.kl.detach()[counts])
+    if parts.correction is not None:
+        quantities["correction/weight_mean"] = mean(parts.correction[counts])
+        quantities["correction/masked_share"] = mean((parts.correction == 0)[counts])
+    return Tally(quantities)
 
 
 def update_policy(
     engine: Engine, reference: Reference | None, batch: Batch, config: RunConfig, pad_id: int, step: int
 ) -> dict[str, Any]:
-    """Do optimizer step `step` (0-based) on `batch`; return its metrics. All ranks hold the same batch and must call.
+    """Do one optimizer step on `batch`, for step `step` (0-based) of the run; return its metrics.
 
-    Raises NotFinite before the weights are touched when the loss is NaN or infinite.
+    All ranks hold the same batch and must call. Raises NotFinite before the weights are touched when the loss is NaN or
+    infinite.
     """
-    total = accumulate_gradients(engine, reference, batch, config, pad_id)
-    if not torch.isfinite(total[0]):
-        raise NotFinite(
-            f"the loss of step {step + 1} is {total[0].item()}; lower optimizer.learning_rate or raise warmup_steps"
-        )
+    metrics = accumulate_gradients(engine, reference, batch, config, pad_id).over_ranks()
+    loss = metrics["loss"]
+    if loss is None or not math.isfinite(loss):
+        raise NotFinite(f"the loss of step {step + 1} is {loss}; lower optimizer.learning_rate or raise warmup_steps")
     rate = learning_rate(config, step)
     grad_norm = engine.step(rate)
-    return _metrics(dict(zip(_SUMS, total.tolist(), strict=False)), total[len(_SUMS) :].tolist(), config) | {
+    return {
+        **metrics,
         "grad_norm": grad_norm,
         "learning_rate": rate,
         "batch/loss_tokens": batch.num_loss_tokens,
@@ -121,31 +169,3 @@ def update_policy(
         "batch/skipped_rows": batch.num_skipped_rows,
         "skipped_steps": engine.skipped_steps,
     }
-
-
-def _metrics(sums: dict[str, float], extremes: list[float], config: RunConfig) -> dict[str, Any]:
-    tokens = max(1.0, sums["tokens"])
-    max_gap, minus_min_ratio, max_ratio = extremes
-    low, high = sums["low"] / tokens, sums["high"] / tokens
-    metrics = {
-        "loss": sums["loss"],
-        "entropy": sums["entropy"] / tokens,
-        "sampling/sampling_logp_difference/mean": sums["gap"] / tokens,
-        "sampling/sampling_logp_difference/max": max_gap,
-        "sampling/kl": sums["divergence"] / tokens,  # of policy from sampler, k3 (http://joschu.net/blog/kl-approx.html)
-        "sampling/importance_sampling_ratio/min": -minus_min_ratio,
-        "sampling/importance_sampling_ratio/mean": sums["ratio"] / tokens,
-        "sampling/importance_sampling_ratio/max": max_ratio,
-        # Kish's effective sample size of the sampler's tokens for the policy, as a share of them
-        "sampling/effective_sample_size": sums["ratio"] ** 2 / (tokens * sums["ratio_squared"]) if sums["ratio"] else None,
-    }
-    if config.algorithm.loss == "cispo":
-        metrics["cispo_clip_ratio"] = high
-    else:
-        metrics |= {"clip_ratio/low_mean": low, "clip_ratio/high_mean": high, "clip_ratio/region_mean": low + high}
-    if config.algorithm.kl_in_loss:
-        metrics["kl"] = sums["kl"] / tokens
-    if config.algorithm.correction:
-        metrics["correction/weight_mean"] = sums["correction"] / tokens
-        metrics["correction/masked_share"] = sums["masked"] / tokens
-    return metrics

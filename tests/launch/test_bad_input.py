@@ -6,7 +6,11 @@ import shutil
 import pytest
 from support import launch, reasonlab
 
-from rl.settings.arguments import eval_command, export_command, report_command, sft_command, train_command
+from launch.eval import eval_command
+from launch.export import export_command
+from launch.report import report_command
+from launch.sft import sft_command
+from launch.train import train_command
 
 
 @pytest.fixture

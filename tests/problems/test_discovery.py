@@ -5,11 +5,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support_pure import ROOT
 
 from problems.catalog import DOMAINS, SETS, verifier_name
+from problems.types import Domain, ProblemSet
 from rewards.verifiers import VERIFIERS
 
 PARITY = '''"""Is a number odd? `7 odd?` is 1, `8 odd?` is 0."""
@@ -148,7 +150,8 @@ def test_a_domain_file_that_cannot_be_used_is_named_with_the_reason(tree: Path, 
 
 
 def test_every_domain_and_set_is_judged_by_a_verifier_that_exists() -> None:
-    for record in [*DOMAINS.values(), *SETS.values()]:
+    records: list[Domain[Any] | ProblemSet[Any]] = [*DOMAINS.values(), *SETS.values()]
+    for record in records:
         if record.verifier is not None:
             assert verifier_name(record.name) == record.verifier
             assert record.verifier in VERIFIERS, record.name

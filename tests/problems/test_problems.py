@@ -116,7 +116,7 @@ def test_splits_share_no_problem_across_seeds(name: str) -> None:
 
 def test_countdown_splits_share_no_problem_in_another_order() -> None:
     found: dict[str, set[tuple[object, ...]]] = {split: set() for split in SPLITS}
-    settings = {"numbers": (2, 3), "largest": 9, "max_target": 30}
+    settings: dict[str, Any] = {"numbers": (2, 3), "largest": 9, "max_target": 30}
     for split, index in itertools.product(SPLITS, range(400)):
         checks = source_of(countdown.DOMAIN, **settings).get(split, index).checks
         found[split].add((*sorted(checks["numbers"]), checks["target"]))
@@ -298,7 +298,7 @@ def test_a_problem_from_a_file_that_the_domain_cannot_work_out_is_an_error_in_wo
 
 @pytest.mark.parametrize("name", DOMAINS)
 def test_the_settings_of_a_source_survive_pickling(name: str) -> None:
-    config = SOURCE_MODELS[name](domain=name, weight=2)
+    config = SOURCE_MODELS[name].model_validate({"domain": name, "weight": 2})
     again = pickle.loads(pickle.dumps(config))
     assert again == config
     assert type(again) is SOURCE_MODELS[name]

@@ -321,7 +321,7 @@ def test_a_bug_in_a_verifier_is_an_error_and_an_explosion_is_the_answers(
     def broken(problem: Problem, completion: str) -> Verdict:
         raise raised
 
-    monkeypatch.setitem(verifiers.VERIFIERS, "broken", broken)
+    monkeypatch.setitem(verifiers.VERIFIERS, "broken", verifiers.VerifierEntry(verify=broken))
     verdict = verify(number_problem(domain="broken"), r"\boxed{8}")
     assert verdict.status == status
     assert type(raised).__name__ in verdict.detail

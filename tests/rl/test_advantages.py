@@ -13,9 +13,9 @@ from rl.advantages import (
     batch_standardised,
     group_standardised,
     leave_one_out,
-    less_kl,
     mean_centred,
     mean_divided,
+    minus_kl,
 )
 
 reward = st.floats(-1e6, 1e6)
@@ -56,7 +56,10 @@ def test_mean_divided_by_hand() -> None:
 
 
 def test_the_kl_in_the_reward_by_hand() -> None:
-    assert less_kl([[1, None], [0, 0.5]], [[2.0, 3.0], [-1.0, 0.0]], 0.25) == [[0.5, None], [0.25, 0.5]]
+    assert minus_kl(1, 2.0, 0.25) == 0.5
+    assert minus_kl(0, -1.0, 0.25) == 0.25
+    assert minus_kl(None, 3.0, 0.25) is None  # nothing could be scored
+    assert minus_kl(0.5, None, 0.25) == 0.5  # no KL in the reward
 
 
 def test_a_rollout_that_could_not_be_scored_is_left_out_and_gets_zero() -> None:

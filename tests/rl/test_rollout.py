@@ -6,20 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import rollout
+from support import chain_source, rollout
 
-from problems.catalog import SOURCE_MODELS, build_source, perturb, solve
+from problems.catalog import perturb, solve
 from rewards.pool import VerifierPool
 from rewards.shaping import RewardConfig
 from rewards.types import Reward, Verdict
 from rl.evaluate import sample_all, summarise
 from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
-from rl.rollout import Drawn, RolloutWorker, Round, draw_groups, first_problems, group_up, share
+from rl.rollout import RolloutWorker, Round, draw_groups, first_problems, group_up, share
 from rl.sampling.sampler import Sampler
-from rl.settings.schema import AlgorithmSettings, ModelSettings, PromptSettings, SamplingSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import ModelSettings, PromptSettings, SamplingSettings, ThinkingSettings
 from rl.tracking.metrics import rollout_metrics
+from rl.tracking.rollouts import rollout_rows
+from rl.types import Drawn
+from rl.update.batch import make_batch
 
-SOURCE = build_source([SOURCE_MODELS["chain"](domain="chain", terms=(2, 3))], 0)
+SOURCE = chain_source()
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +61,29 @@ def test_rollouts_hold_what_was_sampled_and_the_right_verdict(worker):
                 assert member.reasoning_tokens == 0
 
 
+def test_forced_tokens_are_told_from_drawn_ones_in_a_rollout(worker):
+    forcing = replace(
+        worker, sampling=SamplingSettings(max_completion_tokens=24, thinking=ThinkingSettings(max_tokens=2, end="}"))
+    )
+    problems = [SOURCE.get("train", i) for i in range(3)]
+    forced = [member.forced for group in forcing.rollouts(problems, 2, ("t",), 7)[0] for member in group]
+    # the third token of a completion that has not come to its end before
+    assert all(np.flatnonzero(mask).tolist() in ([2], []) for mask in forced)
+    assert any(mask.any() for mask in forced)
+    drawn = [member.forced for group in worker.rollouts(problems, 2, ("t",), 7)[0] for member in group]
+    assert not any(mask.any() for mask in drawn)
+
+
 def test_dynamic_sampling_keeps_only_contrast_and_stops_at_the_cap(worker):
     settings = AlgorithmSettings(num_problems=6, group_size=4, max_sampling_rounds=2)
     drawn = draw_groups(worker, SOURCE, settings, 0, 0, 10)
-    assert all(group.has_contrast for group in drawn.groups)
-    assert len(drawn.groups) <= 6
-    assert drawn.rounds == 2 or len(drawn.groups) == 6
-    assert drawn.cursor == 10 + len(drawn.sampled)
-    assert [g.problem for g in drawn.sampled] == [SOURCE.get("train", i) for i in range(10, drawn.cursor)]
-    dead = [g for g in drawn.sampled if not g.has_contrast]
-    assert len(drawn.sampled) - len(dead) == len(drawn.groups)
+    assert all(group.has_contrast for group in drawn.trained)
+    assert len(drawn.trained) <= 6
+    assert drawn.rounds == 2 or len(drawn.trained) == 6
+    assert drawn.cursor == 10 + len(drawn.groups)
+    assert [g.problem for g in drawn.groups] == [SOURCE.get("train", i) for i in range(10, drawn.cursor)]
+    dead = [g for g in drawn.groups if not g.has_contrast]
+    assert len(drawn.groups) - len(dead) == len(drawn.trained)
     everything = draw_groups(worker, SOURCE, settings.model_copy(update={"dynamic_sampling": False}), 0, 0, 10)
     assert everything.rounds == 1
     assert len(everything.groups) == 6
@@ -76,14 +93,15 @@ def test_what_was_sampled_ahead_is_the_first_round_and_its_age_is_told(worker):
     settings = AlgorithmSettings(num_problems=6, group_size=4, max_sampling_rounds=2)
     now = draw_groups(worker, SOURCE, settings, 0, 3, 10)
     early, _, _ = worker.rollouts(first_problems(SOURCE, settings, 10), 4, (0, 3, 1), 2)
-    later = draw_groups(worker, SOURCE, settings, 0, 3, 10, Round(rollouts=early, sample_seconds=1.5, score_seconds=0.5))
+    later = draw_groups(worker, SOURCE, settings, 0, 3, 10, first=Round(rollouts=early, sample_seconds=1.5, score_seconds=0.5))
     assert now.rounds == later.rounds == 2
-    assert (now.cursor, now.staleness) == (later.cursor, 0.0)
-    assert [[r.completion.text for r in g.rollouts] for g in now.sampled] == [
-        [r.completion.text for r in g.rollouts] for g in later.sampled
+    assert now.cursor == later.cursor
+    assert rollout_metrics(now)["sampling/staleness"] == 0.0
+    assert [[r.completion.text for r in g.rollouts] for g in now.groups] == [
+        [r.completion.text for r in g.rollouts] for g in later.groups
     ]
     # the six groups of the first round are one update old, those of the second round are not
-    assert later.staleness == pytest.approx(6 / len(later.sampled))
+    assert rollout_metrics(later)["sampling/staleness"] == pytest.approx(6 / len(later.groups))
     assert later.sample_seconds > 1.5
 
 
@@ -101,7 +119,8 @@ class TimedPool(VerifierPool):
 
 
 def test_verdicts_end_while_sampling_goes_on(worker):
-    with TimedPool(1) as pool:
+    pool = TimedPool(1)
+    with pool:
         pool.grade([(SOURCE.get("train", 0), "1")])  # the worker process is up
         pool.ended.clear()
         one_by_one = replace(worker, pool=pool, sampler=replace(worker.sampler, max_rows=2))
@@ -127,7 +146,7 @@ def test_a_slow_verdict_holds_the_batch_no_longer_than_its_deadline(worker, monk
 def test_the_same_step_draws_the_same_and_the_next_step_does_not(worker):
     settings = AlgorithmSettings(num_problems=3, group_size=3, dynamic_sampling=False)
     texts = [
-        [r.completion.text for g in draw_groups(worker, SOURCE, settings, seed, step, 0).sampled for r in g.rollouts]
+        [r.completion.text for g in draw_groups(worker, SOURCE, settings, seed, step, 0).groups for r in g.rollouts]
         for seed, step in ((0, 5), (0, 5), (0, 6), (1, 5))
     ]
     assert texts[0] == texts[1]
@@ -153,9 +172,9 @@ def test_metrics_by_hand():
     # one group with contrast (rewards 1, 0; one unscorable), one without (1, 1)
     mixed = (rollout([5], [6, 7], [0, 0], 1.0), rollout([5], [6, 7, 8, 9], [0] * 4, 0.0), unscored(rollout([5], [6], [0], 0.0)))
     same = (rollout([5], [6, 7], [0, 0], 1.0), rollout([5], [6, 7], [0, 0], 1.0), rollout([5], [6, 7], [0, 0], 1.0))
-    groups = group_up([mixed, same], "mean")
+    groups = group_up([mixed, same], AlgorithmSettings())
     assert groups[0].advantages.tolist() == [0.5, -0.5, 0.0]
-    drawn = Drawn(groups=(groups[0],), sampled=tuple(groups), rounds=1, cursor=2, sample_seconds=0, score_seconds=0)
+    drawn = Drawn(groups=tuple(groups), rounds=1, cursor=2, sample_seconds=0, score_seconds=0)
     metrics = rollout_metrics(drawn)
     assert metrics["reward"] == pytest.approx(4 / 5)  # five of six could be scored
     assert metrics["reward_std"] == pytest.approx(np.sqrt(0.5) / 2)  # sqrt(1/2) in the first group, 0 in the second
@@ -165,6 +184,21 @@ def test_metrics_by_hand():
     assert metrics["verdicts/error"] == pytest.approx(1 / 6)
     assert metrics["groups/sampled"] == 2
     assert metrics["groups/trained"] == 1
+
+
+def test_what_is_written_down_is_what_the_update_uses():
+    # rewards 1, 0, 0, 0 have a standard deviation of 0.5; together with the dropped 1, 1, 1, 1 it is sqrt(1.875 / 7) = 0.51755
+    one = (rollout([5], [6], [0], 1.0), *(rollout([5], [7], [0], 0.0, k) for k in range(3)))
+    dropped = tuple(rollout([5], [8], [0], 1.0) for _ in range(4))
+    groups = group_up([dropped, one], AlgorithmSettings(advantage="batch_std"))
+    drawn = Drawn(groups=tuple(groups), rounds=1, cursor=2, sample_seconds=0, score_seconds=0)
+    assert [group.is_trained for group in groups] == [False, True]
+    learned = [row.advantages[0] for row in make_batch(drawn.trained, AlgorithmSettings(), 10).rows]
+    assert learned == pytest.approx([0.75 / 0.5001, *[-0.25 / 0.5001] * 3], rel=1e-6)
+    assert [row["advantage"] for row in rollout_rows(drawn)] == [0] * 4 + learned
+    everything = group_up([dropped, one], AlgorithmSettings(advantage="batch_std", dynamic_sampling=False))
+    assert all(group.is_trained for group in everything)
+    assert everything[1].advantages[0] == pytest.approx(0.75 / 0.51765, rel=1e-5)
 
 
 def test_evaluation_does_not_depend_on_how_problems_are_batched(worker):

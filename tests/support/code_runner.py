@@ -64,9 +64,9 @@ class Host:
             heard.append(str(self.udp.recv(100)))
         files = []
         for path in sorted(self.folder.iterdir()):
-            status = path.lstat()
+            held = path.lstat()
             text = path.read_text() if path.is_file() else ""
-            files.append((path.name, status.st_mode, status.st_uid, status.st_mtime_ns, status.st_nlink, text))
+            files.append((path.name, held.st_mode, held.st_uid, held.st_mtime_ns, held.st_nlink, text))
         status = Path(f"/proc/{self.victim.pid}/status").read_text() if self.victim.poll() is None else "dead"
         running = [line for line in status.split("\n") if line.startswith(("State", "Cpus_allowed_list"))]
         nice = os.getpriority(os.PRIO_PROCESS, self.victim.pid) if running else None

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from problems.types import Problem
+from problems.catalog import SOURCE_MODELS, build_source
+from problems.types import Problem, ProblemSource
 from rewards.types import Reward, Verdict
-from rl.settings.schema import AlgorithmSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import ModelSettings
 from rl.types import Batch, Completion, Group, Rollout
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -42,15 +45,17 @@ def run_command(program: Sequence[str], cwd: Path, timeout: float = 300, **extra
     )
 
 
-def reasonlab(*arguments: Any, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+def reasonlab(*arguments: Any, cwd: Path, timeout: float = 300, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run `reasonlab ...`."""
-    return run_command([sys.executable, "-m", "launch.cli", *map(str, arguments)], cwd, **extra)
+    return run_command([sys.executable, "-m", "launch.cli", *map(str, arguments)], cwd, timeout, **extra)
 
 
-def launch(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+def launch(
+    ranks: int, module: str, *arguments: Any, cwd: Path, timeout: float = 300, **extra: str
+) -> subprocess.CompletedProcess[str]:
     """Run a module under the deepspeed launcher."""
     launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", str(ranks), "--master_port", _port()]
-    return run_command([*launcher, "--module", module, *map(str, arguments)], cwd, **extra)
+    return run_command([*launcher, "--module", module, *map(str, arguments)], cwd, timeout, **extra)
 
 
 def _port() -> str:
@@ -66,18 +71,24 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def chain_source(terms: tuple[int, int] = (2, 3)) -> ProblemSource:
+    """Return a source of sums with this many terms, as a configuration would."""
+    settings: Any = SOURCE_MODELS["chain"].model_validate({"domain": "chain", "terms": terms})
+    return build_source([settings], 0)
+
+
 def problem(number: int = 0) -> Problem:
     """Return a small problem."""
     return Problem(id=f"p{number}", domain="chain", split="train", prompt="1+1=?", reference="2", source="test")
 
 
 def rollout(
-    prompt: Sequence[int],
-    completion: Sequence[int],
-    logprobs: Sequence[float],
+    prompt: Sequence[int] | NDArray[Any],
+    completion: Sequence[int] | NDArray[Any],
+    logprobs: Sequence[float] | NDArray[Any],
     reward: float,
     number: int = 0,
-    entropies: Sequence[float] | None = None,
+    entropies: Sequence[float] | NDArray[Any] | None = None,
 ) -> Rollout:
     """Return a rollout with these tokens and this reward (0 or 1)."""
     verdict = Verdict(status="correct" if reward else "wrong")
@@ -118,25 +129,26 @@ def batch_loss(
     import torch
 
     from rl.update.batch import collate
-    from rl.update.loss import Tokens, token_loss, total_loss
+    from rl.update.step import micro_batch_loss
 
     parts = []
     for cut in cuts:
         micro = collate([batch.rows[i] for i in cut], 0, torch.device("cpu"), layout)
-        logprobs, entropies = scorer(micro.token_rows, micro.targets)
-        sampling = micro.sampling_logprobs.to(logprobs.dtype)
-        tokens = Tokens(
-            logprobs=logprobs,
-            old_logprobs=None if settings.correction else sampling,
-            sampling_logprobs=sampling,
-            reference_logprobs=sampling,
-            advantages=micro.advantages.to(logprobs.dtype),
-            entropies=entropies,
-            rows=micro.rows,
-        )
-        weights, entropy_weights = micro.weights.to(logprobs.dtype), micro.entropy_weights.to(logprobs.dtype)
-        parts.append(total_loss(token_loss(tokens, settings), tokens, weights, entropy_weights, settings))
+        sampler = micro.sampling_logprobs.to(next(scorer.parameters()).dtype)
+
+        def reference(rows: Any, targets: Any, of_micro: Any = sampler) -> Any:
+            return of_micro
+
+        parts.append(micro_batch_loss(scorer, reference, micro, settings).loss)
     return parts
+
+
+def double_model(settings: ModelSettings) -> Any:
+    """Return a model with float64 weights."""
+    from rl.policy.opening import load_model
+
+    model: Any = load_model(settings)
+    return model.double()
 
 
 def truncated(member: Rollout) -> Rollout:

@@ -1,17 +1,55 @@
-"""A bounded cursor over tokens, and the names of the grammar rules that call each other across files."""
+r"""Where the reading of an answer stands: its tokens, the place among them, and the bounds. There is no grammar in here.
 
-from abc import ABC, abstractmethod
+A rule of the grammar is a function that takes a cursor, moves it over what it reads and returns the tree of that:
 
-from rewards.math.grammar.tokens import Token
-from rewards.math.grammar.vocabulary import ALIASES, FUNCTIONS
+    cursor = Cursor(tokenize("x+1=2"), rules)
+    read_sum(cursor)   # returns the tree of x+1; cursor.now is the token "="
+
+`depth`, `bars` and `argument` say where in the formula the cursor is: so many levels deep, inside of so many open bars |x|,
+inside of so many arguments of functions without brackets (`\sin 2x`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rewards.math.grammar.tokens import Token, tokenize
 from rewards.math.tree import MAX_DEPTH, Node, UnreadableError
 
+Rule = Callable[["Cursor"], Node]
 
-class Cursor(ABC):
-    """Where the parser stands: token, depth, open bars of |x|, and whether it reads the argument of a function."""
 
-    def __init__(self, tokens: list[Token]):
+@dataclass(frozen=True)
+class Rules:
+    """The rules that are needed below their own level, from the widest to the narrowest.
+
+    An atom may hold a whole expression: "(x+1)" or "|x+1|". The files of the low levels would have to import those of the
+    high ones, which import them: a ring. So a file imports only what is below it, and `parser.py`, which stands above all,
+    puts the high rules into the cursor once.
+    """
+
+    answer: Rule
+    statement: Rule
+    sets: Rule
+    sum: Rule
+    product: Rule
+    power: Rule
+    atom: Rule
+
+
+class Surroundings(NamedTuple):
+    """What is put aside while the cursor is inside of brackets."""
+
+    bars: int
+    argument: int
+
+
+class Cursor:
+    """A place among tokens; past the end it stays at the last token, which is of kind "end"."""
+
+    def __init__(self, tokens: list[Token], rules: Rules):
         self.tokens = tokens
+        self.rules = rules
         self.index = 0
         self.depth = 0
         self.bars = 0
@@ -20,93 +58,82 @@ class Cursor(ABC):
     @property
     def now(self) -> Token:
         """The current token."""
-        return self.tokens[min(self.index, len(self.tokens) - 1)]
+        try:
+            return self.tokens[self.index]
+        except IndexError:
+            return self.tokens[-1]
 
     def ahead(self, offset: int = 1) -> Token:
-        """Return a later token, the last one beyond the end."""
-        return self.tokens[min(self.index + offset, len(self.tokens) - 1)]
+        """Return a later token."""
+        try:
+            return self.tokens[self.index + offset]
+        except IndexError:
+            return self.tokens[-1]
 
-    def at(self, *words: str) -> bool:
-        """Tell whether the current token is one of these operators or \\commands."""
+    def texts_ahead(self, count: int) -> list[str]:
+        """Return the texts of the `count` tokens behind the current one, fewer near the end."""
+        return [token.text for token in self.tokens[self.index + 1 : self.index + 1 + count]]
+
+    def at(self, *signs: str) -> bool:
+        r"""Tell whether the current token is one of these operators or \commands."""
         token = self.now
-        return (token.text if token.kind == "op" else "\\" + token.text if token.kind == "cmd" else None) in words
+        if token.kind == "op":
+            return token.text in signs
+        return token.kind == "cmd" and "\\" + token.text in signs
 
-    def take(self, *words: str) -> bool:
-        """Take the current token if it is one of these."""
-        if self.at(*words):
+    def advance(self) -> Token:
+        """Step over the current token and return it."""
+        token = self.now
+        self.index += 1
+        return token
+
+    def take(self, *signs: str) -> bool:
+        """Step over the current token if it is one of these, and tell whether it was."""
+        if self.at(*signs):
             self.index += 1
             return True
         return False
 
-    def expect(self, word: str) -> None:
-        """Take this token or fail."""
-        if not self.take(word):
-            raise self.unreadable(f"expected {word!r}")
+    def expect(self, sign: str) -> None:
+        """Step over this token or fail."""
+        if not self.take(sign):
+            raise self.unreadable(f"expected {sign!r}")
 
     def unreadable(self, reason: str) -> UnreadableError:
-        """Return the error with the place and what was found there."""
+        """Return the error with the place and what stands there."""
         return UnreadableError(f"{reason} at {self.now.place}, found {self.now.text[:20] or 'the end'!r}")
 
+    def replace(self, *tokens: Token) -> None:
+        """Put other tokens in the place of the current one."""
+        self.tokens[self.index : self.index + 1] = tokens
+
+    def split_name(self) -> None:
+        """Make a run of letters one token a letter."""
+        name = self.now
+        letters = [Token("name", letter, name.place + i, i == 0 and name.spaced) for i, letter in enumerate(name.text)]
+        self.replace(*letters)
+
     def deeper(self) -> None:
-        """Count one more level; fails beyond MAX_DEPTH."""
+        """Count one more level; fails beyond MAX_DEPTH. A rule that returns takes it back with `depth -= 1`."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise UnreadableError(f"nested deeper than {MAX_DEPTH} at {self.now.place}")
 
-    def is_function(self, token: Token) -> bool:
-        """Tell whether a name is a known function."""
-        return token.text in FUNCTIONS or token.text in ALIASES
+    def enter(self) -> Surroundings:
+        """Begin what stands in brackets, where bars and arguments outside of them do not count."""
+        outer = Surroundings(self.bars, self.argument)
+        self.bars = self.argument = 0
+        return outer
 
-    # -- rules of the grammar that other rules need; `parser.py` puts them together
+    def leave(self, outer: Surroundings) -> None:
+        """End what stands in brackets."""
+        self.bars, self.argument = outer
 
-    @abstractmethod
-    def answer(self) -> Node:
-        """Return one or several statements."""
 
-    @abstractmethod
-    def statement(self) -> Node:
-        """Return an object or a relation between objects."""
-
-    @abstractmethod
-    def sets(self) -> Node:
-        """Return an expression or a union, intersection or difference."""
-
-    @abstractmethod
-    def sum(self) -> Node:
-        """Return a sum."""
-
-    @abstractmethod
-    def product(self) -> Node:
-        """Return a product with its units."""
-
-    @abstractmethod
-    def power(self) -> Node:
-        """Return a base with its exponents."""
-
-    @abstractmethod
-    def atom(self) -> Node:
-        """Return a value without suffixes."""
-
-    @abstractmethod
-    def bracketed(self) -> Node:
-        """Return what stands in brackets."""
-
-    @abstractmethod
-    def command(self) -> Node:
-        """Return what a LaTeX command stands for."""
-
-    @abstractmethod
-    def function(self, name: str) -> Node:
-        """Return a known function with its argument."""
-
-    @abstractmethod
-    def starts_factor(self) -> bool:
-        """Tell whether the current token can begin a factor without a sign of multiplication."""
-
-    @abstractmethod
-    def is_word(self, token: Token) -> bool:
-        """Tell whether a run of letters is English."""
-
-    @abstractmethod
-    def separator(self) -> str | None:
-        """Take what stands between two items of a collection."""
+def read_whole(text: str, rules: Rules) -> Node:
+    """Return the tree of all of `text`; raises UnreadableError where something is left over."""
+    cursor = Cursor(tokenize(text), rules)
+    node = rules.answer(cursor)
+    if cursor.now.kind != "end":
+        raise cursor.unreadable("unexpected")
+    return node

@@ -14,13 +14,13 @@ from launch.cli import main
 from problems.types import Problem
 from rewards.code.inside import seccomp
 from rewards.code.judging.compare import same_text
-from rewards.code.judging.executor import Sandbox, SandboxUnavailable
-from rewards.code.judging.program import read_program
+from rewards.code.judging.sandbox import Sandbox, SandboxUnavailable
+from rewards.code.judging.source import find_candidate
 from rewards.code.judging.verifier import CodeVerifier
 from rewards.code.session import PythonSession
 from rewards.code.settings import SandboxSettings
-from rewards.code.trl_reward import code_reward
 from rewards.pool import VerifierPool
+from rewards.trl import code_reward
 
 ECHO = {"style": "stdin", "tests": [{"stdin": "x", "stdout": "x"}]}
 
@@ -41,7 +41,7 @@ def test_below_the_minimum_programs_are_refused_unless_told_otherwise() -> None:
 @needs_sandbox
 def test_neither_mount_namespace_nor_landlock_is_below_the_minimum() -> None:
     with pytest.raises(SandboxUnavailable, match="neither a mount namespace"):
-        Sandbox(SandboxSettings(off=(*NAMESPACES, "landlock")))
+        Sandbox(SandboxSettings.model_validate({"off": (*NAMESPACES, "landlock")}))
 
 
 @needs_sandbox
@@ -182,6 +182,6 @@ def test_text_is_compared_by_lines_and_tokens() -> None:
     ],
 )
 def test_the_program_is_read_from_the_completion(completion: str, source: str) -> None:
-    program = read_program(completion)
-    assert program is not None
-    assert program.source == source
+    candidate = find_candidate(completion)
+    assert candidate is not None
+    assert candidate.source == source

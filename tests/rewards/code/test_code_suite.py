@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from code_runner import judge_all
@@ -32,7 +33,7 @@ def test_no_quick_attack_is_paid_and_no_honest_program_refused() -> None:
 
 def test_nor_without_namespaces() -> None:
     chosen = [case for case in CASES if case.name not in SLOW and case.kind not in ("exit", "forged message", "patching")]
-    assert judge_all(SandboxSettings(off=NAMESPACES), chosen)[1] == []
+    assert judge_all(SandboxSettings.model_validate({"off": NAMESPACES}), chosen)[1] == []
 
 
 @pytest.mark.slow
@@ -51,7 +52,7 @@ def test_bombs_are_bounded(off: tuple[str, ...]) -> None:
 def test_the_whole_suite_as_an_ordinary_user(off: tuple[str, ...]) -> None:
     python = os.environ.get("REASONLAB_USER_PYTHON", os.path.realpath(sys.executable))
     root = Path(__file__).parents[3]
-    user = {"user": 54321, "group": 54321, "extra_groups": []}
+    user: dict[str, Any] = {"user": 54321, "group": 54321, "extra_groups": []}
     environment = {"PYTHONPATH": os.pathsep.join([str(root), *filter(None, sys.path)]), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         trial = subprocess.run([python, "-c", "import problems.types, numpy"], env=environment, cwd=root, **user, check=False)

@@ -125,6 +125,23 @@ def test_payloads_have_no_effect_and_are_not_right(tmp_path: Path, monkeypatch: 
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("function", ["\\max", "\\gcd", "\\sin", "\\log_2", "sqrt", "\\exp"])
+@pytest.mark.parametrize("nothing", ["\\{\\}", "{\\emptyset}", ""])
+def test_a_function_of_nothing_is_unreadable_and_no_crash(function: str, nothing: str) -> None:
+    for reference in ("5", "\\sqrt{2}", "x^2"):
+        assert grade(reference, f"\\boxed{{{function}{nothing}}}").status in ("wrong", "unparsed")
+
+
+def test_a_binomial_has_two_arguments() -> None:
+    assert grade("10", "binom(5, 2)").status == "correct"
+    assert [grade("10", answer).status for answer in ("binom(10)", "nCr(5, 2, 1)")] == ["unparsed", "unparsed"]
+
+
+def test_a_command_without_its_group_is_unreadable_and_no_crash() -> None:
+    for answer in ("\\operatorname", "5\\operatorname x", "\\text", "\\begin", "\\frac", "\\hat", "\\sum", "\\angle"):
+        assert grade("5", f"\\boxed{{{answer}}}").status in ("wrong", "unparsed"), answer
+
+
 def test_the_package_evaluates_no_text() -> None:
     forbidden = re.compile(r"\b(?:eval|exec|sympify|parse_expr|__import__|compile)\(")
     allowed = re.compile(r"re\.compile\(")

@@ -1,73 +1,87 @@
-"""The math verifier on its own labelled corpus: by class, both ways of handing in an answer, and in both directions."""
+"""The math verifier on its own labelled corpus: by class, both ways of handing in an answer, and in both directions.
+
+`tests/data/math_pairs.jsonl` holds bare answers, `math_completions.jsonl` what a model may write around them. A line is
+`{"class", "reference", "answer", "right"}`; "right" is what a careful mathematician says under the policy in
+`rewards/math/reading.py` and `rewards/math/equality/compare.py`: same object whatever the form, no tolerance beyond six
+significant digits, conflicting units wrong, parentheses mean order. A right answer that would be no reference, with the
+sides the other way around, has `"one_way": true` and says "why".
+"""
+
+import json
+from dataclasses import dataclass
 
 import pytest
-from math_pairs import COMPLETIONS, PAIRS
+from support_pure import ROOT
 
 from rewards.math import compare_texts, grade
 
-BARE = [(name, *case) for name, cases in PAIRS.items() for case in cases]
-WHOLE = [(name, *case) for name, cases in COMPLETIONS.items() for case in cases]
-ONE_WAY = {
-    "hedges",
-    "nonsense",
-    "markup",
-    "second pass",
-    "fourth pass",
-    "fifth pass",
-    "arbitrary constants",  # the reference decides which names are arbitrary
-}  # the answer side may be no reference at all
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One line: what the answer is, and whether it is right."""
+
+    reference: str
+    answer: str
+    right: bool
+    one_way: bool
+
+
+def corpus(name: str) -> dict[str, list[Case]]:
+    """Return the cases of a file by class, in the file's order."""
+    classes: dict[str, list[Case]] = {}
+    with (ROOT / "tests" / "data" / f"{name}.jsonl").open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            assert row["right"] or "one_way" not in row, "a wrong answer is wrong both ways"
+            assert ("one_way" in row) <= ("why" in row), "what holds one way only says why"
+            case = Case(reference=row["reference"], answer=row["answer"], right=row["right"], one_way=row.get("one_way", False))
+            classes.setdefault(row["class"], []).append(case)
+    return classes
+
+
+PAIRS = corpus("math_pairs")
+COMPLETIONS = corpus("math_completions")
+
+
+def mislabelled(case: Case, text: str) -> list[tuple[str, str, str, str]]:
+    """Return what the verifier says to `text` where that is not the label, else nothing."""
+    verdict = grade(case.reference, text)
+    if (verdict.status == "correct") == case.right:
+        return []
+    return [(case.reference, text, verdict.status, verdict.detail)]
+
+
+def boxable(answer: str) -> bool:
+    """Return whether the answer means the same inside of a box: no mark of its own, every brace closed in order."""
+    return "box" not in answer and "nswer" not in answer and answer.count("{") == answer.count("}") and answer != "5}{"
 
 
 @pytest.mark.parametrize("name", sorted(PAIRS))
 def test_bare_answers_get_their_label(name: str) -> None:
-    missed = [
-        (reference, answer, verdict.status, verdict.detail)
-        for reference, answer, right in PAIRS[name]
-        if ((verdict := grade(reference, answer)).status == "correct") != right
-    ]
-    assert not missed
+    assert not [miss for case in PAIRS[name] for miss in mislabelled(case, case.answer)]
 
 
 @pytest.mark.parametrize("name", sorted(PAIRS))
 def test_boxed_answers_get_their_label(name: str) -> None:
-    boxable = [
-        case
-        for case in PAIRS[name]
-        if "box" not in case[1] and "nswer" not in case[1] and case[1].count("{") == case[1].count("}")
-    ]
-    missed = [
-        (reference, answer, verdict.status, verdict.detail)
-        for reference, answer, right in boxable
-        if ((verdict := grade(reference, f"So \\boxed{{{answer}}}")).status == "correct") != right and answer != "5}{"
-    ]
-    assert not missed
+    cases = [case for case in PAIRS[name] if boxable(case.answer)]
+    assert not [miss for case in cases for miss in mislabelled(case, f"So \\boxed{{{case.answer}}}")]
 
 
 @pytest.mark.parametrize("name", sorted(COMPLETIONS))
 def test_completions_get_their_label(name: str) -> None:
-    missed = [
-        (reference, completion, verdict.status, verdict.detail)
-        for reference, completion, right in COMPLETIONS[name]
-        if ((verdict := grade(reference, completion)).status == "correct") != right
-    ]
-    assert not missed
+    assert not [miss for case in COMPLETIONS[name] for miss in mislabelled(case, case.answer)]
 
 
-@pytest.mark.parametrize("name", sorted(set(PAIRS) - ONE_WAY))
+@pytest.mark.parametrize("name", sorted(PAIRS))
 def test_comparison_is_symmetric_for_equal_objects(name: str) -> None:
-    missed = [
-        (reference, answer)
-        for reference, answer, right in PAIRS[name]
-        if right and "\\boxed" not in answer and compare_texts(answer, reference)[0] != "correct"
-    ]
-    # An answer may name what it computes ("m + n = 5"), a reference of that form is an equation; lists against points and
-    # words with an explanation are decided by the type of the reference.
-    one_way = {"m+n=5", "C. 42", "(C) 42", "Option C", "c", "d", "3,4"}
-    assert not [pair for pair in missed if pair[1] not in one_way]
+    for case in PAIRS[name]:
+        if case.right:
+            symmetric = compare_texts(case.answer, case.reference)[0] == "correct"
+            assert symmetric != case.one_way, case
 
 
 def test_the_corpus_is_large_and_balanced() -> None:
-    labels = [right for *_, right in BARE + WHOLE]
+    labels = [case.right for classes in (PAIRS, COMPLETIONS) for cases in classes.values() for case in cases]
     assert len(labels) > 1000
     assert 0.3 < sum(labels) / len(labels) < 0.8
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support import batch_loss, random_groups, rollout, truncated
+from support import batch_loss, double_model, random_groups, rollout, truncated
 
 from problems.errors import LabError
-from rl.policy.opening import load_model
-from rl.settings.schema import AlgorithmSettings, ModelSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import ModelSettings
 from rl.types import Batch, Group, Row
-from rl.update.batch import collate, make_batch, plan_micro_batches
+from rl.update.batch import collate, cut_micro_batches, make_batch
 from rl.update.logprobs import TokenLogprobs
 from rl.update.loss import LOSSES
 
@@ -35,7 +35,7 @@ def computed_tokens(rows, cut, layout: str) -> int:
 )
 def test_a_plan_holds_every_row_once_within_the_budget_and_gives_ranks_equal_counts(lengths, ranks, budget, layout):
     rows = [row_of(prompt, length) for prompt, length in lengths]
-    plan = plan_micro_batches(rows, ranks, budget, layout)
+    plan = cut_micro_batches(rows, ranks, budget, layout)
     assert len({len(share) for share in plan}) == 1
     assert sorted(row for share in plan for cut in share for row in cut) == list(range(len(lengths)))
     for cut in (cut for share in plan for cut in share if cut):
@@ -58,14 +58,14 @@ def row_of(prompt: int, length: int) -> Row:
 def test_a_plan_balances_tokens_over_ranks(layout):
     # with a prompt of one token each, 8 + 7 + 1 against 9 + 5 + 2: sixteen each
     rows = [replace(row_of(0, n - 1), prompt_ids=np.array([n], np.int32)) for n in (9, 8, 7, 5, 2)] + [row_of(0, 1)]
-    plan = plan_micro_batches(rows, 2, 1000, layout)
+    plan = cut_micro_batches(rows, 2, 1000, layout)
     lengths = [9, 8, 7, 5, 2, 2]
     assert sorted(sum(lengths[row] for cut in share for row in cut) for share in plan) == [16, 17]
 
 
 def test_a_single_group_is_cut_for_two_ranks():
     rows = [row_of(4, 10) for _ in range(8)]
-    plan = plan_micro_batches(rows, 2, 1000, "shared")
+    plan = cut_micro_batches(rows, 2, 1000, "shared")
     assert [sum(map(len, share)) for share in plan] == [4, 4]
 
 
@@ -81,7 +81,7 @@ def gradient(
 
 @pytest.fixture(scope="module")
 def model(random_model):
-    return load_model(ModelSettings(path=str(random_model))).double()
+    return double_model(ModelSettings(path=str(random_model)))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_micro_batches_row_order_and_logit_chunks_do_not_change_the_gradient(mod
     whole = gradient(model, batch, [list(range(count))], settings)
     shuffled = list(range(count))
     random.Random(0).shuffle(shuffled)
-    planned = plan_micro_batches(batch.rows, 1, 40, "shared")[0]
+    planned = cut_micro_batches(batch.rows, 1, 40, "shared")[0]
     assert len(planned) > 3
     for cuts in ([[i] for i in range(count)], [shuffled[:4], shuffled[4:]], planned):
         # 1e-6: transformers computes rotary angles and norms in float32 even in a float64 model
@@ -163,6 +163,16 @@ def test_rows_without_advantage_stay_where_the_entropy_bonus_acts_on_them(groups
     batch = make_batch(groups, AlgorithmSettings(entropy_coef=0.1), 20)
     assert batch.num_skipped_rows == 0
     assert sum(row.entropy_weights.sum() for row in batch.rows) == pytest.approx(1)
+
+
+def test_tokens_that_were_not_drawn_are_refused():
+    group = random_groups(20, count=1)[0]
+    first, *others = group.rollouts
+    drawn = replace(first, forced=np.zeros(len(first.completion_ids), dtype=np.bool_))
+    make_batch([replace(group, rollouts=(drawn, *others))], AlgorithmSettings(), 24)
+    forced = replace(drawn, forced=np.arange(len(first.completion_ids)) < 2)
+    with pytest.raises(LabError, match=r"2 tokens of 1 completions were put in by budget forcing.* without sampling.thinking"):
+        make_batch([replace(group, rollouts=(forced, *others))], AlgorithmSettings(), 24)
 
 
 def test_a_top_entropy_mask_without_entropies_is_refused(groups):

@@ -11,13 +11,14 @@ import torch
 from support import batch_loss, random_groups
 
 from rl.policy.opening import load_model, load_tokenizer
-from rl.settings.schema import CLIP_DEFAULTS, AlgorithmSettings, ModelSettings
+from rl.settings.algorithm import CLIP_DEFAULTS, AlgorithmSettings, CorrectionSettings
+from rl.settings.schema import ModelSettings
 from rl.update.batch import make_batch
 from rl.update.logprobs import TokenLogprobs
-from rl.update.loss import KL_IN_LOSS, LOSSES, Tokens, token_loss, total_loss
+from rl.update.loss import KL_IN_LOSS, LOSSES, Tokens, clipped, token_loss, total_loss
 
 MAX_TOKENS = 20
-CLIPPED = ("dapo", "grpo", "dr_grpo", "bnpo", "gspo")
+CLIPPED = [name for name, loss in LOSSES.items() if loss.objective is clipped]
 
 
 def tokens(ratios: list[float], advantages: list[float], rows: list[int] | None = None, **given: list[float]) -> Tokens:
@@ -94,7 +95,8 @@ def test_reinforce_by_hand():
 @pytest.mark.parametrize("loss", LOSSES)
 def test_on_policy_every_loss_has_the_gradient_of_reinforce(loss):
     rows, advantages = [0, 0, 0, 1, 1], [1.5, 1.5, 1.5, -0.5, -0.5]
-    given = replace(tokens([0.1, 0.7, 0.2, 0.9, 0.4], advantages, rows), old_logprobs=None)
+    given = tokens([0.1, 0.7, 0.2, 0.9, 0.4], advantages, rows)
+    given = replace(given, old_logprobs=given.logprobs.detach())
     token_loss(given, AlgorithmSettings(loss=loss)).loss.sum().backward()
     assert given.logprobs.grad.tolist() == pytest.approx([-a for a in advantages])
 
@@ -125,19 +127,19 @@ def test_correction_by_hand():
     # old policy / sampler is 3, 1/3; 3, 3; 4, 1/2: geometric means 1, 3 and sqrt 2
     given = tokens([1.0] * 6, [1.0] * 6, rows=[0, 0, 1, 1, 2, 2])
     given = replace(given, sampling_logprobs=-torch.tensor([3, 1 / 3, 3, 3, 4, 0.5], dtype=torch.float64).log())
-    capped = token_loss(given, AlgorithmSettings(correction={"token_cap": 2.0}))
+    capped = token_loss(given, AlgorithmSettings(correction=CorrectionSettings(token_cap=2.0)))
     assert capped.correction.tolist() == pytest.approx([2, 1 / 3, 2, 2, 2, 0.5])
     assert capped.loss.tolist() == pytest.approx([-2, -1 / 3, -2, -2, -2, -0.5])
-    masked = token_loss(given, AlgorithmSettings(correction={"token_cap": 2.0, "sequence_mask": [0.5, 1.5]}))
+    masked = token_loss(given, AlgorithmSettings(correction=CorrectionSettings(token_cap=2.0, sequence_mask=(0.5, 1.5))))
     assert masked.correction.tolist() == pytest.approx([2, 1 / 3, 0, 0, 2, 0.5])
-    uncapped = token_loss(given, AlgorithmSettings(correction={"token_cap": None, "sequence_mask": [0.5, 1.2]}))
+    uncapped = token_loss(given, AlgorithmSettings(correction=CorrectionSettings(token_cap=None, sequence_mask=(0.5, 1.2))))
     assert uncapped.correction.tolist() == pytest.approx([3, 1 / 3, 0, 0, 0, 0])
 
 
 def test_correction_leaves_the_kl_alone_and_has_no_gradient():
     given = tokens([1.0], [1.0], sampling_logprobs=[-math.log(3)], reference_logprobs=[-1.0])
-    given = replace(given, old_logprobs=None)
-    result = token_loss(given, AlgorithmSettings(kl="k2", kl_coef=0.5, correction={"token_cap": 10.0}))
+    given = replace(given, old_logprobs=given.logprobs.detach())
+    result = token_loss(given, AlgorithmSettings(kl="k2", kl_coef=0.5, correction=CorrectionSettings(token_cap=10.0)))
     result.loss.sum().backward()
     assert given.logprobs.grad.item() == pytest.approx(-3.0 + 0.5 * 1.0)  # 3 times -A; the gradient of d² / 2 is d
 
@@ -169,7 +171,7 @@ def test_token_weights_by_hand():
 
 def test_every_loss_is_a_setting_with_a_clip_of_its_own():
     assert set(LOSSES) == set(CLIP_DEFAULTS)
-    assert all(AlgorithmSettings(loss=name).loss == name for name in LOSSES)
+    assert all(AlgorithmSettings.model_validate({"loss": name}).loss == name for name in LOSSES)
 
 
 # ---- finite differences; where cispo stops a gradient the two must differ, its own is above
@@ -232,12 +234,16 @@ class Fixture:
         rows = list(batch.rows)
         if cuts > 1:
             random.Random(cuts).shuffle(rows)
-        return sum(self._part(rows[k::cuts], settings) for k in range(min(cuts, len(rows))))
+        parts = [self._part(rows[k::cuts], settings) for k in range(min(cuts, len(rows)))]
+        return sum(parts, torch.zeros((), dtype=self.policy.dtype))
 
     def _part(self, rows, settings: AlgorithmSettings) -> torch.Tensor:
         given = self.tokens(rows)
-        weights = [torch.as_tensor(np.concatenate([getattr(r, name) for r in rows])) for name in ("weights", "entropy_weights")]
-        return total_loss(token_loss(given, settings), given, *(w.to(self.policy.dtype) for w in weights), settings)
+        weights, entropy_weights = (
+            torch.as_tensor(np.concatenate([getattr(r, name) for r in rows])).to(self.policy.dtype)
+            for name in ("weights", "entropy_weights")
+        )
+        return total_loss(token_loss(given, settings), given, weights, entropy_weights, settings)
 
     def tokens(self, rows) -> Tokens:
         """Return the tokens of these rows of a batch."""
@@ -316,7 +322,8 @@ CASES = [(loss, name) for loss in LOSSES if loss != "reinforce" for name in ADDI
 
 def settings_of(loss: str, addition: str) -> AlgorithmSettings:
     clip = {"clip_low": 0.02, "clip_high": 0.03} if loss == "gspo" else {"clip_high": 0.2} if loss == "cispo" else {}
-    return AlgorithmSettings(loss=loss, **clip, **(TWO_SIDED if addition == "two-sided" else ADDITIONS[addition]))
+    added = TWO_SIDED if addition == "two-sided" else ADDITIONS[addition]
+    return AlgorithmSettings.model_validate({"loss": loss, **clip, **added})
 
 
 @pytest.mark.parametrize("addition", ADDITIONS)
@@ -408,6 +415,7 @@ def test_value_and_gradient_agree_with_trl_on_fixed_log_probabilities(trl_traine
 def test_the_fixture_reaches_every_clip_mask_and_cap():
     fixture = Fixture()
     given = fixture.tokens(make_batch(fixture.groups, AlgorithmSettings(), MAX_TOKENS).rows)
+    assert given.old_logprobs is not None
     for loss in (*CLIPPED, "cispo"):
         result = token_loss(given, settings_of(loss, "plain"))
         assert result.clipped_high.any()

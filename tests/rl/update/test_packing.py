@@ -1,5 +1,7 @@
 """Packing, shared prompts and the fused head change nothing: not the states, not the gradient, on any kind of decoder."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -24,7 +26,7 @@ LAYOUTS = ("shared", "packed", "padded")
 def rows_of(seed: int, groups: int = 4, members: int = 5, longest: int = 14, vocabulary: int = 60) -> list[Row]:
     rng = np.random.default_rng(seed)
 
-    def tokens(count: int) -> np.ndarray:
+    def tokens(count: int | np.integer) -> np.ndarray:
         return rng.integers(0, vocabulary, count).astype(np.int32)
 
     rows = []
@@ -44,7 +46,7 @@ def rows_of(seed: int, groups: int = 4, members: int = 5, longest: int = 14, voc
     return rows
 
 
-def gpt2() -> torch.nn.Module:
+def gpt2() -> Any:
     """A decoder that stays in float64 throughout: layer norm and learned positions, no float32 inside."""
     config = GPT2Config(
         vocab_size=60, n_positions=64, n_embd=32, n_layer=2, n_head=4, attn_pdrop=0, resid_pdrop=0, embd_pdrop=0
@@ -52,7 +54,7 @@ def gpt2() -> torch.nn.Module:
     return GPT2LMHeadModel._from_config(config, attn_implementation=NAME).double()
 
 
-def qwen2() -> torch.nn.Module:
+def qwen2() -> Any:
     """Grouped-query attention, biases, an untied head."""
     config = Qwen2Config(
         vocab_size=60, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2
@@ -60,7 +62,7 @@ def qwen2() -> torch.nn.Module:
     return Qwen2ForCausalLM._from_config(config, attn_implementation=NAME)
 
 
-def evaluate(model: torch.nn.Module, rows: list[Row], layout: str, **head: int) -> tuple[torch.Tensor, torch.Tensor]:
+def evaluate(model: Any, rows: list[Row], layout: Any, **head: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the log-probabilities, row after row, and the gradient of a sum that weighs each token and entropy differently."""
     model.zero_grad()
     micro = collate(rows, 0, CPU, layout)
@@ -156,7 +158,8 @@ def test_the_head_agrees_with_finite_differences_and_torch_distributions(bias):
         found: tuple[torch.Tensor, torch.Tensor] = _HeadLogprobs.apply(hidden, weight, used, targets, 0.7, 33)
         return found
 
-    assert torch.autograd.gradcheck(head, (hidden, weight, used))
+    inputs: Any = (hidden, weight, used)  # no bias is no input
+    assert torch.autograd.gradcheck(head, inputs)
     logprobs, entropies = head(hidden, weight, used)
     expected = torch.distributions.Categorical(logits=torch.nn.functional.linear(hidden, weight, used) / 0.7)
     assert torch.allclose(logprobs, expected.log_prob(targets), rtol=0, atol=1e-13)

@@ -1,12 +1,15 @@
 """One process and two, at every ZeRO stage, with and without LoRA: the same rollouts give the same gradient."""
 
+from typing import Any
+
 import pytest
 import torch
 from gradient_worker import LAYOUTS, LOSS_SETTINGS, OTHER_LOSSES
 from support import REPOSITORY, batch_loss, launch, random_groups
 
 from rl.policy.opening import load_model
-from rl.settings.schema import AlgorithmSettings, LoraSettings, ModelSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import LoraSettings, ModelSettings
 from rl.train import minibatches
 from rl.update.batch import make_batch
 from rl.update.logprobs import TokenLogprobs
@@ -14,7 +17,7 @@ from rl.update.logprobs import TokenLogprobs
 pytestmark = pytest.mark.slow
 
 
-def plain_gradients(path, lora: bool, settings: AlgorithmSettings, part: int = 0) -> dict[str, torch.Tensor]:
+def plain_gradients(path, lora: bool, settings: AlgorithmSettings, part: int = 0) -> dict[str, Any]:
     """Return the gradients by plain torch, in one piece, without DeepSpeed."""
     torch.manual_seed(5)
     model = load_model(ModelSettings(path=str(path), lora=LoraSettings(r=4) if lora else None))

@@ -1,0 +1,17 @@
+"""`reasonlab sft`; `python -m rl.sft` is the other front door and does the same."""
+
+from collections.abc import Sequence
+
+from rl.settings.arguments import clearly, imitation_arguments
+
+
+@clearly
+def sft_command(argv: Sequence[str]) -> int:
+    """Cold start: imitation of worked solutions."""
+    loaded = imitation_arguments(argv)
+    if loaded is None:
+        return 0
+    from rl.sft import run_sft  # loads torch, which takes seconds
+
+    print(f"model: {run_sft(loaded)}")
+    return 0

@@ -1,0 +1,83 @@
+r"""What a run of letters stands for where a value is expected: functions, constants, Greek letters, products, words.
+
+`xy` is a product of two names, `sinx` is the sine of x, `FF` in front of `_{16}` a number, `twelve` one too.
+"""
+
+import re
+
+from rewards.math.grammar.boundaries import is_word
+from rewards.math.grammar.commands import read_command
+from rewards.math.grammar.cursor import Cursor
+from rewards.math.grammar.functions import read_function
+from rewards.math.grammar.literals import read_in_base
+from rewards.math.grammar.names import read_call, read_subscripts
+from rewards.math.grammar.texts import read_words
+from rewards.math.grammar.tokens import Token
+from rewards.math.grammar.vocabulary import ALIASES, CURRENCIES, GREEK, PACKED, is_function
+from rewards.math.tree import EULER, IMAGINARY, INFINITY, PI, Node
+from rewards.math.units import WORDS as UNIT_WORDS
+
+_CONSTANTS = {
+    "pi": PI, "Pi": PI, "PI": PI,
+    "oo": INFINITY, "inf": INFINITY, "infty": INFINITY, "infinity": INFINITY, "Infinity": INFINITY,
+}  # fmt: skip
+_LETTERS_BEFORE_DIGITS = re.compile(r"[A-F]{1,4}")
+_LETTERS_AS_DIGITS = re.compile(r"[A-F]+")
+
+
+def read_letters(cursor: Cursor) -> Node:
+    """Read a run of letters, or as much of it as is one value."""
+    token = cursor.now
+    text = token.text
+    if is_function(text):
+        cursor.advance()
+        return read_function(cursor, ALIASES.get(text, text))
+    if text in _CONSTANTS:
+        cursor.advance()
+        return _CONSTANTS[text]
+    if text in CURRENCIES and cursor.ahead(2 if cursor.ahead().text == "." else 1).kind == "num":
+        cursor.advance()
+        cursor.take(".")
+        return Node("unit", (cursor.rules.power(cursor),), text)
+    if text in GREEK:
+        cursor.advance()
+        return read_subscripts(cursor, Node("sym", (), "\\" + text))
+    if text == "frac":  # a command whose backslash was lost
+        cursor.replace(token._replace(kind="cmd"))
+        return read_command(cursor)
+    if digits := _hexadecimal(cursor):
+        return read_in_base(cursor, digits)
+    if is_word(cursor, token):
+        if len(text) > 3 or text not in UNIT_WORDS:
+            return read_words(cursor)
+        cursor.split_name()  # a short unit is one only behind a number: k is a name in mg/k
+    elif len(text) > 2 and (packed := PACKED.match(text)):
+        parts = [part for part in packed.groups() if part]
+        cursor.replace(*(Token("name", part, token.place, i == 0 and token.spaced) for i, part in enumerate(parts)))
+        return read_letters(cursor)
+    elif len(text) > 1 and not text.isupper():  # capitals side by side name one thing: the side AB
+        cursor.split_name()
+    return _read_name(cursor)
+
+
+def _hexadecimal(cursor: Cursor) -> str | None:
+    """Step over digits that begin with a letter, up to the base behind them; return them, None where there are none."""
+    text = cursor.now.text
+    digits = cursor.ahead()
+    if digits.kind == "num" and cursor.ahead(2).text == "_" and _LETTERS_BEFORE_DIGITS.fullmatch(text):  # A1_{16}
+        cursor.index += 2
+        return text + digits.text
+    if cursor.texts_ahead(3) == ["_", "{", "16"] and _LETTERS_AS_DIGITS.fullmatch(text):
+        cursor.advance()
+        return text
+    return None
+
+
+def _read_name(cursor: Cursor) -> Node:
+    """Read one name, which is a constant for e and i without a subscript."""
+    text = cursor.advance().text
+    if text == "e":
+        return read_subscripts(cursor, Node("sym", (), text)) if cursor.at("_") else EULER
+    if text in ("i", "I") and not cursor.at("_"):
+        return IMAGINARY
+    return read_call(cursor, read_subscripts(cursor, Node("sym", (), text)))

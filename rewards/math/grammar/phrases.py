@@ -1,0 +1,68 @@
+r"""Whole answers that no rule reads: times of day, and sets of reals in words.
+
+`3:45 PM` is Node("time", (), (3, 45, 0, "p")), and "all positive real numbers" the interval from 0 to infinity.
+"""
+
+import re
+from collections.abc import Callable
+
+from rewards.math.tree import EMPTY, INFINITY, REALS, ZERO, Node
+
+_TIME = re.compile(
+    r"(\d{1,2})\s*:\s*([0-5]\d)(?:\s*:\s*([0-5]\d))?\s*(?:\\?text\s*\{)?\s*(?:([AaPp])\.?\s*[Mm]\b\.?)?\s*\}?", re.ASCII
+)
+_CLOCK = re.compile(r"(\d{1,2})\s*(?:\\?text\s*\{)?\s*([AaPp])\.?\s*[Mm]\b\.?\s*\}?", re.ASCII)
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_REALS = re.compile(r"(?:x\s*\\in\s*)?(?:all|any|every)?\s*(?:the\s+)?reals?(?:\s+numbers?)?(?:\s+x)?", re.IGNORECASE)
+_POSITIVE_REALS = re.compile(r"(?:x\s*\\in\s*)?\\reals\s*(?:\^|_)\s*\{?\s*(?:\+|>\s*0)\s*\}?", re.IGNORECASE)
+_SIGNED_REALS = re.compile(r"(?:all\s+)?(?:the\s+)?(non-?)?(positive|negative)\s+reals?(?:\s+numbers?)?", re.IGNORECASE)
+_REALS_EXCEPT = re.compile(
+    r"(?:all|every)?\s*reals?(?:\s+numbers?)?(?:\s+x)?,?\s+(?:except|excluding|other than|but)(?:\s+for)?\s+"
+    r"(?:x\s*=\s*)?(.{1,60})",
+    re.IGNORECASE,
+)
+_NOTHING = re.compile(
+    r"(?:there (?:is|are) )?no (?:real )?(?:solutions?|such \w+|roots?)|empty set|the empty set|\\\{\s*\\\}|none",
+    re.IGNORECASE,
+)
+
+
+def read_phrase(text: str, read: Callable[[str], Node]) -> Node | None:
+    """Return what a cleaned text says as a whole, None where it is for the grammar; `read` is the grammar.
+
+    "All reals except ..." has a formula in it, which is read by `read`; raises UnreadableError where it cannot be.
+    """
+    if time := _time(text):
+        return time
+    if _POSITIVE_REALS.fullmatch(text):
+        return Node("seq", (ZERO, INFINITY), "()" if "+" in text else "[)")
+    words = _TEXT.sub(r"\1", text).strip()
+    if not words:
+        return None
+    if _REALS.fullmatch(words):
+        return REALS
+    if match := _SIGNED_REALS.fullmatch(words):
+        return _half_line(match[2].lower() == "positive", zero_excluded=not match[1])
+    if match := _REALS_EXCEPT.fullmatch(words):
+        excluded = read(match[1])
+        return Node("minus", (REALS, Node("set", excluded.args if excluded.op == "list" else (excluded,))))
+    return EMPTY if _NOTHING.fullmatch(words) else None
+
+
+def _time(text: str) -> Node | None:
+    if match := _TIME.fullmatch(text):
+        hour, minute, second = int(match[1]), int(match[2]), int(match[3] or 0)
+        if hour <= 24:
+            return Node("time", (), (hour, minute, second, match[4].lower() if match[4] else None))
+    if match := _CLOCK.fullmatch(text):
+        return Node("time", (), (int(match[1]), 0, 0, match[2].lower()))
+    return None
+
+
+def _half_line(positive: bool, zero_excluded: bool) -> Node:
+    """Return the positive or the negative reals; with zero they are called by the other name: nonnegative, nonpositive."""
+    above = positive == zero_excluded
+    ends = (ZERO, INFINITY) if above else (Node("neg", (INFINITY,)), ZERO)
+    if zero_excluded:
+        return Node("seq", ends, "()")
+    return Node("seq", ends, "[)" if above else "(]")

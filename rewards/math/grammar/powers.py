@@ -1,0 +1,41 @@
+r"""Powers: a value with its suffixes and its exponents.
+
+`x!^{-2}` is Node("pow", (Node("fact", (x,)), Node("neg", (2,)))); a suffix behind an exponent is the exponent's: 2^3! is 2^6.
+"""
+
+from rewards.math.grammar.affixes import read_sign, read_suffixes, signed
+from rewards.math.grammar.atoms import read_atom
+from rewards.math.grammar.brackets import read_group
+from rewards.math.grammar.cursor import Cursor
+from rewards.math.grammar.vocabulary import is_function
+from rewards.math.tree import Node
+
+
+def read_power(cursor: Cursor) -> Node:
+    """Read a value with suffixes and any number of exponents: x^2^3 is x^(2^3), but x^{2}^{3} is (x^2)^3."""
+    base = read_suffixes(cursor, read_atom(cursor))
+    while cursor.at("^", "**") and not _raises_mark(cursor):
+        cursor.advance()
+        base = Node("pow", (base, _read_exponent(cursor)))
+    return base
+
+
+def _raises_mark(cursor: Cursor) -> bool:
+    r"""Tell whether ^ raises a mark, as in x^\circ or x^{\prime}, and not an exponent."""
+    if cursor.now.text != "^":
+        return False
+    raised = cursor.ahead()
+    if raised.text == "{":
+        return cursor.ahead(2).text in ("circ", "prime")
+    return raised.kind == "cmd" and raised.text in ("circ", "prime")
+
+
+def _read_exponent(cursor: Cursor) -> Node:
+    cursor.deeper()
+    sign = read_sign(cursor)
+    token = cursor.now
+    if token.kind == "name" and len(token.text) > 1 and not is_function(token.text):  # x^ab is x^a b
+        cursor.split_name()
+    node = read_suffixes(cursor, read_group(cursor)) if token.text == "{" else read_power(cursor)
+    cursor.depth -= 1
+    return signed(sign, node)

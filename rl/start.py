@@ -1,0 +1,241 @@
+"""Assemble, check and resume a run: everything between the settings and the first step, and its clean end.
+
+`started` reads top to bottom: what can be wrong with the input is found before the run directory is touched, and what was
+opened is closed in reverse order on any exit.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from problems.catalog import build_source
+from problems.errors import LabError
+from problems.seeding import derive_seed
+from problems.types import ProblemSource
+from rl.ahead import Ahead
+from rl.memory import probe_memory
+from rl.policy.interfaces import Tokenizer
+from rl.policy.opening import load_model, load_tokenizer
+from rl.policy.prompts import render
+from rl.rollout import ReferenceKls, RolloutWorker, open_pool, open_worker
+from rl.runtime import LAUNCHER_VARIABLES, process_group, quiet_libraries, rank, set_threads, world_size
+from rl.selfcheck import self_check
+from rl.settings.loading import Loaded, describe, parse_yaml
+from rl.settings.schema import RunConfig, check_world
+from rl.tracking import checkpoint
+from rl.tracking.run_directory import RunDirectory, RunDirectoryError
+from rl.tracking.tracker import Tracker
+from rl.tracking.view import StepView
+from rl.types import Rollout, TrainState
+from rl.update.engine import Engine, Reference
+from rl.update.recompute import reference_kls
+
+_PROMPTS_LOOKED_AT = 64
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Parts:
+    """What the loop works with."""
+
+    config: RunConfig
+    run: RunDirectory
+    source: ProblemSource
+    held_out: ProblemSource
+    tokenizer: Tokenizer
+    engine: Engine
+    reference: Reference | None
+    worker: RolloutWorker
+    ahead: Ahead
+    tracker: Tracker | None  # rank 0 only
+    view: StepView | None  # rank 0 only
+
+    @property
+    def pad_id(self) -> int:
+        """The token that fills rows up where a layout needs it."""
+        return self.tokenizer.pad_token_id
+
+    @property
+    def reference_kls(self) -> ReferenceKls | None:
+        """How to get the KL of rollouts to the reference, where that is taken from the reward."""
+        if self.reference is None or not self.config.algorithm.kl_in_reward:
+            return None
+        score, layout = self.reference.score, self.engine.layout
+
+        def kls(rollouts: Sequence[Rollout]) -> list[float]:
+            return reference_kls(rollouts, score, self.config, layout, self.pad_id)
+
+        return kls
+
+
+@contextmanager
+def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts, TrainState]]:
+    """Yield what the loop works with and the state it starts from; all ranks must enter.
+
+    Raises LabError for everything that its reader can mend: settings, files, a model, a run directory in use.
+    """
+    config = loaded.config
+    check_world(config, world_size())
+    quiet_libraries()
+    set_threads(config.train.threads)
+    with ExitStack() as closing:
+        if not has_model(config):
+            closing.enter_context(process_group())  # the others wait for rank 0
+            cold_start(config)
+        tokenizer = load_tokenizer(config.model)
+        source, held_out = open_sources(config)
+        torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
+        model = load_model(config.model)
+        frozen = load_model(config.model, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
+        run = open_run(loaded, resume)
+        closing.enter_context(process_group(on_failure=run.set_failure))
+        pool = closing.enter_context(open_pool(config))
+        engine = Engine(model, config)
+        worker = open_worker(config, engine.sampling_model, tokenizer, pool)
+        ahead = Ahead(engine, worker, source, config)
+        reference = Reference(engine, frozen) if config.algorithm.kl_coef else None
+        state = resumed_state(run, engine, ahead, reference) if resume else TrainState()
+        tracker = view = None
+        if rank() == 0:
+            run.cut_after(state.step or -1)  # a run that starts over writes its step 0 again
+            tracker = closing.enter_context(open_tracker(run, config, state))
+            view = closing.enter_context(StepView(total=config.train.steps, done=state.step, name=config.run.name))
+        parts = Parts(
+            config=config,
+            run=run,
+            source=source,
+            held_out=held_out,
+            tokenizer=tokenizer,
+            engine=engine,
+            reference=reference,
+            worker=worker,
+            ahead=ahead,
+            tracker=tracker,
+            view=view,
+        )
+        check_before_first_step(parts)
+        yield parts, state
+
+
+def say(message: str) -> None:
+    """Tell the user something, once for all ranks."""
+    if rank() == 0:
+        print(message, file=sys.stderr, flush=True)
+
+
+def has_model(config: RunConfig) -> bool:
+    """Whether there is a model to begin with, or a fault that opening it will name."""
+    return config.model.cold_start is None or Path(config.model.path).exists()
+
+
+def cold_start(config: RunConfig) -> None:
+    """Make the model by imitation, as the config says; a process of its own on rank 0 does it. All ranks must call."""
+    path = Path(config.model.path)
+    if rank() == 0:
+        say(f"no model at {path} yet: imitating worked examples first ({config.model.cold_start})")
+        where = [f"run.dir={path.parent.parent}", f"run.name={path.parent.name}", f"run.seed={config.run.seed}"]
+        command = [sys.executable, "-m", "rl.sft", "--config", str(config.model.cold_start), *where]
+        alone = {key: value for key, value in os.environ.items() if key not in LAUNCHER_VARIABLES}
+        code = subprocess.run(command, env=alone, check=False).returncode
+        if code:
+            raise LabError(f"the cold start `{' '.join(command[1:])}` ended with exit status {code}")
+    if world_size() > 1:
+        torch.distributed.barrier()
+
+
+def open_sources(config: RunConfig) -> tuple[ProblemSource, ProblemSource]:
+    """Return the problems to practise and those to evaluate with; a source that has none says so now."""
+    source = build_source(config.problems, derive_seed("train", config.run.seed))
+    held_out = build_source(config.evaluation.problems or config.problems, derive_seed("eval"))
+    source.get("train", 0)
+    if config.evaluation.every_steps:
+        held_out.get(config.evaluation.split, 0)
+    return source, held_out
+
+
+def open_run(loaded: Loaded[RunConfig], resume: bool) -> RunDirectory:
+    """Return the run directory, made by rank 0 before any other rank goes on."""
+    path, text = loaded.config.run.path, describe(loaded)
+    if resume and (path / "config.yaml").exists():
+        check_same_run(path, text)
+    if rank() == 0:
+        return RunDirectory.create(path, text, resume=resume)
+    return RunDirectory(path)
+
+
+MAY_CHANGE = (
+    "train.steps", "train.threads", "train.save_rollouts", "train.self_check", "train.memory_probe", "checkpoint", "tracking",
+    "evaluation", "reward.workers", "reward.timeout_seconds", "reward.batch_timeout_seconds", "reward.memory_megabytes",
+    "run.dir",
+)  # fmt: skip
+
+
+def check_same_run(path: Path, text: str) -> None:
+    """Raise RunDirectoryError when a resumed run would not be the run that was begun."""
+    old, new = (flatten(parse_yaml(t, str(path))) for t in ((path / "config.yaml").read_text(), text))
+    changed = [key for key in old if key in new and old[key] != new[key] and not key.startswith(MAY_CHANGE)]
+    if changed:
+        shown = "\n  ".join(f"{key}: {old[key]!r} before, {new[key]!r} now" for key in changed[:20])
+        raise RunDirectoryError(
+            f"{path} was begun with other settings, so it cannot be resumed with these; use the old ones or another "
+            f"run.name:\n  {shown}"
+        )
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted key."""
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+@contextmanager
+def open_tracker(run: RunDirectory, config: RunConfig, state: TrainState) -> Iterator[Tracker]:
+    """Open the metrics and their mirror; it is told whether the run ended well."""
+    plain_config = config.model_dump(mode="json")
+    tracker = Tracker(run, config.tracking, job_type="rl", config=plain_config, wandb_id=state.wandb_id)
+    try:
+        yield tracker
+    except BaseException:
+        tracker.finish(exit_code=1)
+        raise
+    tracker.finish()
+
+
+def resumed_state(run: RunDirectory, engine: Engine, ahead: Ahead, reference: Reference | None) -> TrainState:
+    """Return the state of the newest whole checkpoint, loaded into what it is about, or a fresh one."""
+    newest = checkpoint.latest(run.path / "checkpoints", say)
+    if newest is None:
+        say(f"no checkpoint in {run.path / 'checkpoints'}: starting from the beginning")
+        return TrainState()
+    say(f"resuming from {newest}")
+    ahead.load(newest)
+    if reference is not None:
+        reference.load(newest)
+    return checkpoint.load(newest, engine)
+
+
+def check_before_first_step(parts: Parts) -> None:
+    """Find now what would show itself late or never: wrong gradients, another sampler, a micro-batch that does not fit."""
+    config = parts.config
+    prompts = [render(parts.source.get("train", i), config.prompt, parts.tokenizer) for i in range(_PROMPTS_LOOKED_AT)]
+    if config.train.self_check:
+        self_check(parts.engine, parts.worker.sampler, prompts[:2], config)
+    wants_probe = config.train.memory_probe
+    if wants_probe is None:
+        # on a CPU there is nothing to find: Linux promises memory it does not have and then kills, no allocator complains
+        wants_probe = torch.cuda.is_available()
+    if wants_probe:
+        longest = max(len(prompt) for prompt in prompts)
+        vocabulary = parts.engine.policy.config.get_text_config().vocab_size
+        peak = probe_memory(parts.engine, parts.reference, config, longest, vocabulary, parts.pad_id)
+        say(f"the longest micro-batch fits: peak memory {peak:.2f} GB")
