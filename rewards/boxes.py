@@ -15,6 +15,7 @@ import re
 from typing import NamedTuple
 
 MAX_BOXES = 200
+OR = r" \text{ or } "  # between alternatives, in what is read
 BOX = re.compile(
     r"(?:\\|\x08|\\\\)(?:(?:f|frame)?box(?:ed)?|oxed|beginboxed)\s*(?=[{\d\\a-zA-Z$-])|(?<![a-zA-Z\\])boxed\s*(?=\{)"
 )
@@ -134,7 +135,7 @@ def _joined(text: str, closed: list[Box]) -> str:
         group.insert(0, box)
     if len(group) == 1 and (row := _row(text, closed)):
         group, is_open = row, True
-    return (r" \text{ or } " if is_open else ", ").join(_different(group))
+    return (OR if is_open else ", ").join(_different(group))
 
 
 def _different(group: list[Box]) -> list[str]:
@@ -164,5 +165,5 @@ def _with_tail(answer: str, tail: str) -> str:
     if _AFTER_PERCENT.match(tail):
         return answer if answer.endswith("%") else answer + r"\%"
     if match := _AFTER_OR.match(tail):
-        return answer + r" \text{ or } " + _TAIL_END.split(tail[match.end() :], maxsplit=1)[0]
+        return answer + OR + _TAIL_END.split(tail[match.end() :], maxsplit=1)[0]
     return answer

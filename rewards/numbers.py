@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from problems.types import Problem
 from rewards.answer import MAX_EXTRACTED_CHARACTERS, final_answer
+from rewards.boxes import OR
 from rewards.types import Status, Verdict
 
 MAX_DIGITS = 200
@@ -43,6 +44,14 @@ def _quotient(numerator: str, denominator: str) -> Fraction | None:
     return _decimal(numerator) / divisor if divisor else None
 
 
+def _value(answer: str) -> Fraction | None:
+    """Return the one number that an answer says: `1/2 or 0.5` is one in two spellings, `1/2 or 0.6` is none."""
+    if OR not in answer:
+        return parse_rational(answer)
+    values = {parse_rational(alternative) for alternative in answer.split(OR)}
+    return values.pop() if len(values) == 1 else None
+
+
 def verify_number(problem: Problem, completion: str) -> Verdict:
     """Compare the completion's final answer with the reference as exact rationals."""
     expected = parse_rational(problem.reference or "")
@@ -51,7 +60,7 @@ def verify_number(problem: Problem, completion: str) -> Verdict:
     answer = final_answer(completion)
     if answer is None:
         return Verdict(status="unparsed", detail="no final answer")
-    value = parse_rational(answer)
+    value = _value(answer)
     if value is None:
         shown = answer[:MAX_EXTRACTED_CHARACTERS]
         return Verdict(status="unparsed", extracted=shown, detail="the final answer is not a plain number")
