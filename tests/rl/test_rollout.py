@@ -19,7 +19,7 @@ from rl.sampling.sampler import Sampler
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.schema import ModelSettings, PromptSettings, SamplingSettings, ThinkingSettings
 from rl.tracking.metrics import rollout_metrics
-from rl.tracking.rollouts import rollout_rows
+from rl.tracking.rollouts import rollout_records
 from rl.types import Drawn
 from rl.update.batch import make_batch
 
@@ -195,7 +195,7 @@ def test_what_is_written_down_is_what_the_update_uses():
     assert [group.is_trained for group in groups] == [False, True]
     learned = [row.advantages[0] for row in make_batch(drawn.trained, AlgorithmSettings(), 10).rows]
     assert learned == pytest.approx([0.75 / 0.5001, *[-0.25 / 0.5001] * 3], rel=1e-6)
-    assert [row["advantage"] for row in rollout_rows(drawn)] == [0] * 4 + learned
+    assert [row["advantage"] for row in rollout_records(drawn)] == [0] * 4 + learned
     everything = group_up([dropped, one], AlgorithmSettings(advantage="batch_std", dynamic_sampling=False))
     assert all(group.is_trained for group in everything)
     assert everything[1].advantages[0] == pytest.approx(0.75 / 0.51765, rel=1e-5)
