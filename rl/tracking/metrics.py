@@ -65,10 +65,10 @@ def _length_metrics(rollouts: Sequence[Rollout]) -> Metrics:
 
 def _verdict_metrics(rollouts: Sequence[Rollout]) -> Metrics:
     shares: Metrics = {f"verdicts/{status}": verdict_rate(rollouts, status) for status in STATUSES}
-    return {**shares, **_kind_rates(rollouts)}
+    return {**shares, **kind_rates(rollouts)}
 
 
-def _kind_rates(rollouts: Sequence[Rollout]) -> Metrics:
+def kind_rates(rollouts: Sequence[Rollout]) -> Metrics:
     """Return the share of each kind of verdict, for the domains whose verifiers tell kinds apart: `code/wrong_answer`."""
     shares: Metrics = {}
     for domain in sorted({rollout.problem.domain for rollout in rollouts}):
