@@ -86,28 +86,35 @@ def collate(rows: Sequence[dict[str, list[int]]], pad_id: int) -> dict[str, torc
     return {name: torch.tensor([row[name] + padding(width - len(row[name])) for row in rows]) for name, padding in fill.items()}
 
 
-def load_start(config: SftConfig, scratch: Path) -> tuple[CausalLM, Tokenizer]:
-    """Return (model, tokenizer) to train: made from nothing, or opened."""
+def load_start(config: SftConfig) -> tuple[CausalLM, Tokenizer]:
+    """Return (model, tokenizer) to train: made from nothing, or opened.
+
+    To be called before the ranks join: once they have, transformers writes files on rank 0 alone, and the others would
+    not find the model that each makes for itself.
+    """
     model = config.model
-    if model.tiny is not None:
-        make_tiny_model(model.tiny, scratch, derive_seed("tiny", config.run.seed) % 2**31)
-    path = str(scratch) if model.tiny is not None else str(model.path)
-    settings = ModelSettings(path=path, revision=model.revision, dtype=model.dtype, attention=model.attention)
-    return load_model(settings), load_tokenizer(settings)
+    with tempfile.TemporaryDirectory() as scratch:
+        if model.tiny is not None:
+            make_tiny_model(model.tiny, Path(scratch), derive_seed("tiny", config.run.seed) % 2**31)
+        path = scratch if model.tiny is not None else str(model.path)
+        settings = ModelSettings(path=path, revision=model.revision, dtype=model.dtype, attention=model.attention)
+        return load_model(settings), load_tokenizer(settings)
 
 
-def train_sft(config: SftConfig, run: RunDirectory, show: Callable[[int, Mapping[str, float]], None]) -> Path:
+def train_sft(
+    config: SftConfig,
+    run: RunDirectory,
+    model: CausalLM,
+    tokenizer: Tokenizer,
+    show: Callable[[int, Mapping[str, float]], None],
+) -> Path:
     """Imitate worked solutions; return the directory of the finished model. `show` is called after each logged step."""
     from datasets import IterableDataset
     from transformers import TrainerCallback
     from trl import SFTConfig as TrlConfig
     from trl import SFTTrainer
 
-    quiet_libraries()
-    set_threads(config.sft.threads)
     settings, output = config.sft, run.path / "model"
-    with tempfile.TemporaryDirectory() as scratch:
-        model, tokenizer = load_start(config, Path(scratch))
     tracker = Tracker(run, config.tracking, job_type="sft", config=config.model_dump(mode="json")) if rank() == 0 else None
 
     class Report(TrainerCallback):  # type: ignore[misc]
@@ -168,6 +175,9 @@ def run_sft(loaded: Loaded[SftConfig]) -> Path:
     if config.model.path is not None:
         check_model_path(config.model.path)
     build_source(config.problems, 0).get("train", 0)
+    quiet_libraries()
+    set_threads(config.sft.threads)
+    model, tokenizer = load_start(config)
     run = RunDirectory.create(config.run.path, describe(loaded)) if rank() == 0 else RunDirectory(config.run.path)
     view = StepView(total=config.sft.steps, name=config.run.name) if rank() == 0 else None
 
@@ -180,7 +190,7 @@ def run_sft(loaded: Loaded[SftConfig]) -> Path:
 
     try:
         with process_group(even_alone=False, on_failure=run.set_failure):
-            output = train_sft(config, run, show)
+            output = train_sft(config, run, model, tokenizer, show)
     finally:
         if view is not None:
             view.close()

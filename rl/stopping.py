@@ -127,8 +127,10 @@ class Guard:
             word = self._next_word(deadline)
             if word == _LEFT:
                 return
-            if word == first == signal.SIGINT:  # Ctrl-C again: the user means it
-                break
+            if word == signal.SIGINT:
+                if first == signal.SIGINT:  # Ctrl-C again: the user means it
+                    break
+                first = word  # the launcher, which heard of Ctrl-C too, was quicker with its SIGTERM than the terminal
         cause = _cause_of(first) if first != _FAILED else self.cause or SystemExit(1)
         self.tell(cause)
         status = exit_status(cause)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -50,17 +51,21 @@ def reasonlab(*arguments: Any, cwd: Path, timeout: float = 300, **extra: str) ->
     return run_command([sys.executable, "-m", "launch.cli", *map(str, arguments)], cwd, timeout, **extra)
 
 
+def launcher(ranks: int, module: str) -> list[str]:
+    """Return the command that starts a module under the deepspeed launcher, to be followed by its arguments."""
+    runner = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", str(ranks), "--master_port", free_port()]
+    return [*runner, "--module", module]
+
+
 def launch(
     ranks: int, module: str, *arguments: Any, cwd: Path, timeout: float = 300, **extra: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a module under the deepspeed launcher."""
-    launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", str(ranks), "--master_port", _port()]
-    return run_command([*launcher, "--module", module, *map(str, arguments)], cwd, timeout, **extra)
+    return run_command([*launcher(ranks, module), *map(str, arguments)], cwd, timeout, **extra)
 
 
-def _port() -> str:
-    import socket
-
+def free_port() -> str:
+    """Return the number of a port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return str(probe.getsockname()[1])

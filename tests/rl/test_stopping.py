@@ -1,0 +1,117 @@
+"""A process with peers ends soon after an error or a signal, with the status that says why, also when it is stuck in C."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from support_pure import ROOT
+
+from problems.errors import LabError
+from rl.stopping import exit_status
+
+# hashing a billion times lets go of the GIL and looks at no signal, as a collective does that waits for a peer
+STUCK = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
+PYTHON = "while True: time.sleep(0.01)"
+PRELUDE = """
+import hashlib, os, sys, time
+os.environ.update(WORLD_SIZE={world!r}, RANK="1", LOCAL_SIZE="2")
+from rl import stopping
+stopping.GRACE_SECONDS = {grace}
+guard = stopping.Guard()
+with guard.telling(lambda cause: print("told", type(cause).__name__, flush=True)):
+    try:
+        print("ready", flush=True)
+        {body}
+    except BaseException as error:
+        guard.tell(guard.cause or error)
+        guard.end_process(guard.cause or error)
+        {afterwards}
+        raise
+"""
+
+
+def start(body: str, afterwards: str = "pass", world: int = 2, grace: float = 0.3) -> "subprocess.Popen[str]":
+    indented = body.replace("\n", "\n        ")
+    script = PRELUDE.format(body=indented, afterwards=afterwards, world=str(world), grace=grace)
+    program = [sys.executable, "-c", script]
+    process = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.3)  # until it is inside of what it does
+    return process
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, list[str], str]:
+    """Return exit status, what the listener printed and what was complained of."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    printed, complaint = process.stdout.read(), process.stderr.read()
+    return process.wait(timeout=20), printed.splitlines(), complaint
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(ValueError(), 1), (LabError("no"), 2), (KeyboardInterrupt(), 130), (SystemExit(143), 143), (SystemExit("why"), 1)],
+)
+def test_exit_statuses_say_what_happened(error: BaseException, status: int) -> None:
+    assert exit_status(error) == status
+
+
+@pytest.mark.parametrize("body", [PYTHON, STUCK], ids=["in Python", "stuck in C"])
+@pytest.mark.parametrize(
+    ("number", "cause", "status"), [(signal.SIGINT, "KeyboardInterrupt", 130), (signal.SIGTERM, "SystemExit", 143)]
+)
+def test_a_signal_ends_the_process_wherever_it_is(body: str, number: int, cause: str, status: int) -> None:
+    process = start(body)
+    process.send_signal(number)
+    status_found, printed, _ = ended(process)
+    assert status_found == status
+    assert printed == [f"told {cause}"]  # once
+
+
+def test_a_signal_that_follows_another_neither_interrupts_the_clean_up_nor_changes_the_status() -> None:
+    process = start(PYTHON, afterwards="time.sleep(0.5); print('cleaned up', flush=True)", grace=10)
+    process.send_signal(signal.SIGINT)  # Ctrl-C reaches the ranks and the launcher, and the launcher sends the ranks SIGTERM
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    status, printed, _ = ended(process)
+    assert status == 130
+    assert printed == ["told KeyboardInterrupt", "cleaned up"]
+
+
+def test_ctrl_c_is_the_cause_though_the_sigterm_of_the_launcher_comes_first() -> None:
+    process = start(STUCK, grace=1)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    status, printed, _ = ended(process)
+    assert status == 130
+    assert printed == ["told KeyboardInterrupt"]
+
+
+def test_an_error_ends_the_process_though_its_clean_up_hangs() -> None:
+    process = start("raise ValueError", afterwards=STUCK)
+    status, printed, complaint = ended(process)
+    assert status == 1
+    assert printed == ["told ValueError"]
+    assert "rank 1 was still waiting" in complaint
+
+
+def test_an_error_is_reported_whole_and_the_teardown_of_the_interpreter_left_out() -> None:
+    torn_down = "import atexit; atexit.register(print, 'torn down')"  # before the guard's: it would run after it
+    process = start(f"{torn_down}; raise ValueError", afterwards="print('last words, not flushed')")
+    status, printed, complaint = ended(process)
+    assert status == 1
+    assert printed == ["told ValueError", "last words, not flushed"]
+    assert "ValueError" in complaint
+
+
+def test_a_process_without_peers_takes_its_time_until_ctrl_c_comes_again() -> None:
+    process = start(PYTHON, afterwards=STUCK, world=1, grace=0.1)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130

@@ -1,0 +1,31 @@
+"""A rank that ends badly: it fails while the other waits for it, or waits for what never comes until it is stopped.
+
+ending_worker fail|wait DIRECTORY    writes DIRECTORY/ready-RANK before it does
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from problems.errors import LabError
+from rl.runtime import process_group, rank
+from rl.tracking.run_directory import RunDirectory
+
+
+def main() -> None:
+    what, directory = [a for a in sys.argv[1:] if not a.startswith("--local_rank")]
+    run = RunDirectory.create(Path(directory) / "run", "") if rank() == 0 else RunDirectory(Path(directory) / "run")
+    with process_group(on_failure=run.set_failure):
+        torch.distributed.barrier()
+        (Path(directory) / f"ready-{rank()}").touch()
+        if what == "fail":
+            if rank() == 1:
+                raise LabError("rank 1 has had enough")
+            torch.distributed.all_reduce(torch.ones(3))
+        else:
+            torch.distributed.recv(torch.zeros(1), 1 - rank())  # nobody sends
+
+
+if __name__ == "__main__":
+    main()
