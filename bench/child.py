@@ -29,7 +29,7 @@ from bench.sides import Side
 from bench.theirs import TrlSide, fastest
 from bench.work import WORKS, Work, toy
 from rewards.pool import VerifierPool
-from rl.runtime import init_distributed, quiet_libraries, set_threads
+from rl.runtime import process_group, quiet_libraries, set_threads
 from rl.types import Group, Rollout
 
 SIDES = ("ours", "trl")
@@ -89,16 +89,16 @@ def serve(name: str, bench: str, work: Work, model: Path, rollouts: Path, thread
     """Build one side and do what the lines of standard input say."""
     quiet_libraries()
     set_threads(threads)
-    init_distributed()
-    groups = pickle.loads(rollouts.read_bytes())  # written by compare.py a moment ago
-    imports = resident("VmRSS")
-    with pool_of(work, run_config(work, model)) as pool:
-        side = build(name, bench, work, model, groups, pool)
-        for line in sys.stdin:
-            wanted = line.strip()
-            found = measure(side, bench, groups, imports) if wanted == "memory" else asdict(getattr(side, wanted)())
-            print(json.dumps(found), file=answers, flush=True)
-        side.close()
+    with process_group():
+        groups = pickle.loads(rollouts.read_bytes())  # written by compare.py a moment ago
+        imports = resident("VmRSS")
+        with pool_of(work, run_config(work, model)) as pool:
+            side = build(name, bench, work, model, groups, pool)
+            for line in sys.stdin:
+                wanted = line.strip()
+                found = measure(side, bench, groups, imports) if wanted == "memory" else asdict(getattr(side, wanted)())
+                print(json.dumps(found), file=answers, flush=True)
+            side.close()
 
 
 if __name__ == "__main__":

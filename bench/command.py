@@ -73,7 +73,9 @@ def bench_command(argv: Sequence[str]) -> int:
     from bench.compare import markdown_table, read_results
 
     if flags.what != "table":
-        with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        from rl.runtime import process_group
+
+        with process_group(), tempfile.TemporaryDirectory(prefix="bench-") as scratch:
             _run(flags, works, Path(scratch), console)
     if flags.what not in ("search", "profile"):
         console.print(markdown_table(read_results(flags.out)), markup=False)
@@ -85,7 +87,7 @@ def _run(flags: argparse.Namespace, works: Sequence[Work], scratch: Path, consol
     from bench.material import make_model
     from bench.profile import profile
     from bench.search import search
-    from rl.runtime import init_distributed, quiet_libraries, set_threads
+    from rl.runtime import quiet_libraries, set_threads
 
     started = time.perf_counter()
 
@@ -95,7 +97,6 @@ def _run(flags: argparse.Namespace, works: Sequence[Work], scratch: Path, consol
 
     quiet_libraries()
     set_threads(flags.threads)
-    init_distributed()
     session = Session(
         scratch=scratch, out=flags.out, repetitions=flags.repetitions, threads=flags.threads, is_toy=flags.toy, say=say
     )

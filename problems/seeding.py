@@ -32,4 +32,4 @@ def content_split(content: str) -> str:
     The split is a property of the text alone, so no seed can put one problem into two splits.
     """
     bucket = derive_seed("split", content) % 10
-    return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
+    return {0: "test", 1: "validation"}.get(bucket, "train")

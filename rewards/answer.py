@@ -1,17 +1,51 @@
-r"""Reads the final answer out of a completion.
+r"""Which text is the final answer of a completion: the one policy of all verifiers that read answers.
 
-Policy: only what follows the reasoning counts (after the last `</think>`; a `<think>` that never closes has no answer).
-There the last mark wins, by order of trust: `\boxed{...}` (or `\fbox`) with balanced braces, `<answer>...</answer>`,
-`#### ...` to the end of the line. Text without a mark has no final answer: no number is ever picked out of running text.
+Only what follows the last `</think>` counts; thinking that never ends has no answer, and what follows an end-of-turn token is
+none of the completion's. There the first of these marks that occurs decides, by order of trust and not of place:
+
+1. `\boxed{...}`: the last box, or the last few that belong together (rewards/boxes.py);
+2. `<answer>...</answer>`: the last one;
+3. `#### ...`: the last one, to the end of its line.
+
+A hedge is no commitment. `\boxed{3} or \boxed{5}`, `\boxed{3} \boxed{5}` and `\boxed{3} or 5` are read as what they say, "3
+or 5" or "3, 5", and neither 3 nor 5 is equal to that. A mark that is empty or does not close commits to nothing: no lesser mark
+stands in for it.
+
+Text without a mark has no final answer here. rewards/math/reading.py goes further, for the verifiers that want it: a phrase
+("the answer is 5"), a completion that is nothing but an answer, a last sentence that states one value.
 """
 
 import re
+from typing import NamedTuple
 
-MAX_ANSWER_CHARACTERS = 10_000
-_BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+from rewards.boxes import BOX, box_answer
+
+MAX_EXTRACTED_CHARACTERS = 10_000  # of an answer that is none, in a verdict
+_ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
 _HASHES = re.compile("####")
-_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+_HEADING = re.compile(  # a Markdown heading, with the answer somewhere below
+    r"####\s*(?:\*\*)?(?:the\s+)?(?:final\s+)?(?:answer|solution|conclusion|result)\W*(?:\n|$)", re.IGNORECASE
+)
+_END_OF_TURN = re.compile(
+    r"<\|(?:im_end|im_start|eot_id|endoftext|end_of_text|end|eom_id|start_header_id)\|>|</s>"
+    r"|<\uff5cend\u2581of\u2581sentence\uff5c>"  # of DeepSeek, in full-width bars and block characters
+)
+
+# "\f", "\b", "\t" and "\r" of LaTeX commands, read as escapes by a careless writer of JSON
+_CONTROL = re.compile(r"[\x08\x0c\t\r]")
+_BROKEN = {"\x0crac": r"\frac", "\x08oxed": r"\boxed", "\x08egin": r"\begin", "\x08inom": r"\binom", "\x08mod": r"\bmod"}
+_BROKEN |= {f"\t{rest}": rf"\t{rest}" for rest in ("ext{", "imes", "frac", "heta", "binom", "an ", "extbf{")}
+_BROKEN |= {"\rangle": r"\rangle", "\right": r"\right"}
+
+
+class Marked(NamedTuple):
+    """What a mark commits to. `answer` is None where the mark is there and commits to nothing.
+
+    `mark` says which one it was ("box", "answer tag", "hashes"), or why there is no answer.
+    """
+
+    answer: str | None
+    mark: str
 
 
 def after_thinking(completion: str) -> str | None:
@@ -22,35 +56,47 @@ def after_thinking(completion: str) -> str | None:
     return None if "<think>" in completion else completion
 
 
-def last_box(text: str) -> str | None:
-    r"""Return the content of the last `\boxed{...}` whose braces close, or None."""
-    boxes = {match.end() - 1 for match in _BOX.finditer(text)}
-    last: tuple[int, int] | None = None  # the braces of the last box that closed
-    unclosed: list[int] = []
-    for match in _BRACE.finditer(text):  # one pass: ten thousand boxes that never close must not stall
-        if match[0] == "{":
-            unclosed.append(match.start())
-        elif match[0] == "}" and unclosed:
-            pair = unclosed.pop(), match.start()
-            if pair[0] in boxes and (last is None or pair > last):
-                last = pair
-    return None if last is None else text[last[0] + 1 : last[1]]
+def repair(text: str) -> str:
+    r"""Return `text` with commands whose backslash was read as an escape (a form feed for `\f` and so on) put right."""
+    for broken, command in _BROKEN.items():
+        if broken in text:
+            text = text.replace(broken, command)
+    return text
 
 
-def final_answer(completion: str) -> str | None:
-    """Return the committed final answer, stripped, or None."""
+def answering_text(completion: str) -> str | None:
+    """Return what the final answer is read from: after the thinking, repaired, the first turn that says anything."""
     text = after_thinking(completion)
     if text is None:
         return None
-    found = last_box(text)
-    if found is None and (tagged := _ANSWER.findall(text)):
-        found = tagged[-1]
-    if found is None and "####" in text:
-        found = text.rpartition("####")[2].split("\n", 1)[0]
-    if found is None:
-        return None
-    found = found.strip()
-    return found if found and len(found) <= MAX_ANSWER_CHARACTERS else None
+    if _CONTROL.search(text):
+        text = repair(text)
+    if "<|" in text or "</s>" in text or "<\uff5c" in text:
+        turns = [turn for turn in _END_OF_TURN.split(text) if turn.strip()]
+        text = turns[0] if turns else ""
+    return text
+
+
+def marked_answer(text: str) -> Marked | None:
+    """Return what the most trusted mark of `text` (from `answering_text`) commits to, or None where it has no mark."""
+    if "box" in text and (boxed := box_answer(text)) is not None:
+        return Marked(boxed, "box") if boxed else Marked(None, "a box that does not close")
+    if "<answer>" in text.lower():
+        tags = _ANSWER_TAG.findall(text)
+        answer = tags[-1].strip() if tags else ""
+        return Marked(answer, "answer tag") if answer else Marked(None, "an empty or unclosed answer tag")
+    if "####" in text and not _HEADING.match(text, text.rfind("####")):
+        line = text.rpartition("####")[2].strip().split("\n", 1)[0]
+        answer = line.strip(" :*")
+        return Marked(answer, "hashes") if answer else Marked(None, "nothing after ####")
+    return None
+
+
+def final_answer(completion: str) -> str | None:
+    """Return the final answer that a mark commits to, or None."""
+    text = answering_text(completion)
+    marked = None if text is None else marked_answer(text)
+    return None if marked is None else marked.answer
 
 
 def reasoning_text(completion: str) -> str:
@@ -58,5 +104,5 @@ def reasoning_text(completion: str) -> str:
     before, mark, _ = completion.rpartition("</think>")
     if mark:
         return before + mark
-    marks = [match.start() for pattern in (_BOX, _ANSWER, _HASHES) if (match := pattern.search(completion))]
+    marks = [match.start() for pattern in (BOX, _ANSWER_TAG, _HASHES) if (match := pattern.search(completion))]
     return completion[: min(marks)] if marks else completion

@@ -1,4 +1,7 @@
-"""Checks a countdown answer by program: a small parser of its own, exact fractions, each number used exactly once."""
+"""Checks a countdown answer by program: a small parser of its own, exact fractions, each number used exactly once.
+
+The final answer is read by the policy of rewards/answer.py: `(3+5)*2-4`, or the same with `= 12` behind it.
+"""
 
 import re
 from collections import Counter
@@ -11,7 +14,7 @@ from rewards.types import Status, Verdict
 MAX_CHARACTERS = 400
 MAX_DEPTH = 40
 _TOKEN = re.compile(r"\s*(\d{1,12}|[-+*/()])", re.ASCII)
-_SPELLINGS = {
+_SPELLINGS = {  # LaTeX and typography
     "\\times": "*",
     "\\cdot": "*",
     "\\div": "/",
@@ -37,7 +40,8 @@ class _Parser:
             raise NotAnExpression(f"longer than {MAX_CHARACTERS} characters")
         self.tokens: list[str] = []
         self.numbers: list[int] = []
-        position, text = 0, text.strip()
+        text = text.strip()
+        position = 0
         while position < len(text):
             match = _TOKEN.match(text, position)
             if match is None:

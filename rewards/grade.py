@@ -1,20 +1,21 @@
 """`reasonlab grade IN.jsonl OUT.jsonl`: a verdict for every row, in input order, however broken the row.
 
 A row is {"id", "problem": {"domain", "reference", "prompt", "checks"}, "completion"}; its answer is {"id", "status",
-"reward", "extracted", "detail", "seconds"}. Rows stream through the pool of killable workers; a run that was cut off goes
-on after its last whole output row.
+"reward", "extracted", "detail", "seconds"}. A row that cannot be read gets the status `error`, with the reason. Rows stream
+through the pool of killable workers; a run that was cut off goes on after its last whole output row.
 """
 
 import argparse
+import itertools
 import json
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from problems.errors import LabError
 from problems.types import Problem
@@ -22,7 +23,7 @@ from rewards.pool import VerifierPool
 from rewards.types import Verdict
 
 WINDOW_PER_WORKER = 64  # rows in flight: enough to keep workers busy, few enough to stream
-MAX_LINE_CHARACTERS = 20_000_000
+MAX_ROW_BYTES = 20_000_000  # of a longer one only so much is ever held in memory
 
 
 def make_grade_parser() -> argparse.ArgumentParser:
@@ -37,9 +38,21 @@ def make_grade_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_row(line: str) -> tuple[Any, Problem, str]:
+def rows_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield every line of `file` that is not blank; of one that is too long, its first MAX_ROW_BYTES + 1 bytes."""
+    while line := file.readline(MAX_ROW_BYTES + 1):
+        rest = line
+        while len(rest) > MAX_ROW_BYTES and not rest.endswith(b"\n"):
+            rest = file.readline(MAX_ROW_BYTES + 1)
+        if line.strip():
+            yield line
+
+
+def read_row(line: bytes) -> tuple[Any, Problem, str]:
     """Return (id, problem, completion) of one row; raises ValueError that says what is missing."""
-    row = json.loads(line)
+    if len(line) > MAX_ROW_BYTES:
+        raise ValueError(f"it has more than {MAX_ROW_BYTES:,} bytes; split it, or leave out what grading does not need")
+    row = json.loads(line.decode("utf-8", "replace"))
     if not isinstance(row, dict):
         raise ValueError("a row must be an object")
     problem, completion = row.get("problem"), row.get("completion")
@@ -66,10 +79,11 @@ def read_row(line: str) -> tuple[Any, Problem, str]:
     return row.get("id"), built, completion
 
 
-def _row_id(line: str) -> Any:
+def _row_id(line: bytes) -> Any:
+    """Return the id of a row that cannot be graded, where it has one."""
     try:
-        row = json.loads(line)
-    except ValueError:
+        row = json.loads(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         return None
     return row.get("id") if isinstance(row, dict) else None
 
@@ -91,12 +105,12 @@ def finished_rows(output: Path) -> int:
 
 def _result(row_id: Any, verdict: Verdict) -> dict[str, Any]:
     fields = asdict(verdict)
-    share = fields.pop("score")  # partial credit, where the checks pay it
-    reward = None if verdict.status == "error" else float(verdict.status == "correct") if share is None else share
-    return {"id": row_id, "reward": reward, **fields}
+    for name in ("score", "kind"):  # the one is in the reward, the other in the detail
+        del fields[name]
+    return {"id": row_id, "reward": verdict.worth, **fields}
 
 
-def verdicts(lines: Iterator[str], pool: VerifierPool, window: int) -> Iterator[dict[str, Any]]:
+def verdicts(lines: Iterable[bytes], pool: VerifierPool, window: int) -> Iterator[dict[str, Any]]:
     """Yield one result a line, in order, with at most `window` rows in flight."""
     waiting: deque[tuple[Any, Future[Verdict] | Verdict]] = deque()
     for line in lines:
@@ -133,7 +147,7 @@ def grade_file(
         raise LabError(f"no file {source}")
     done = finished_rows(output)
     with source.open("rb") as file:
-        total = sum(1 for line in file if line.strip())
+        total = sum(1 for _ in rows_of(file))
     if done > total:
         raise LabError(f"{output} already has {done} rows but {source} only {total}; remove it or name another file")
     counts: dict[str, int] = {}
@@ -141,15 +155,13 @@ def grade_file(
 
     hidden = explain or not sys.stderr.isatty()
     with (
-        source.open(encoding="utf-8", errors="replace") as file,
+        source.open("rb") as file,
         output.open("a", encoding="utf-8") as sink,
         VerifierPool(max(1, workers), timeout_seconds, memory_megabytes) as pool,
         Progress(disable=hidden) as progress,
     ):
         task = progress.add_task("grading", total=total, completed=done)
-        rows = (line for line in file if line.strip())
-        for _ in range(done):
-            next(rows)
+        rows = itertools.islice(rows_of(file), done, None)
         for result in verdicts(rows, pool, WINDOW_PER_WORKER * max(1, workers)):
             sink.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n")
             sink.flush()

@@ -1,10 +1,14 @@
-r"""Exact comparison of integers and rationals: `8`, `-1,234`, `0.50`, `3/4`, `\frac{3}{4}`. No floats, no tolerance."""
+r"""Exact comparison of integers and rationals: `8`, `-1,234`, `0.50`, `3/4`, `\frac{3}{4}`. No floats, no tolerance.
+
+The final answer is read by the policy of rewards/answer.py, and it is one plain number or none at all: "3 or 5" is not.
+"""
 
 import re
 from fractions import Fraction
 
 from problems.types import Problem
-from rewards.answer import final_answer
+from rewards.answer import MAX_EXTRACTED_CHARACTERS, final_answer
+from rewards.boxes import OR
 from rewards.types import Status, Verdict
 
 MAX_DIGITS = 200
@@ -12,7 +16,7 @@ _DECIMAL = r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|[+-]?\.\d+"
 _NUMBER = re.compile(_DECIMAL, re.ASCII)
 _RATIO = re.compile(rf"({_DECIMAL})\s*/\s*({_DECIMAL})", re.ASCII)
 _FRACTION = re.compile(rf"([+-]?)\\[dt]?frac\{{({_DECIMAL})\}}\{{({_DECIMAL})\}}", re.ASCII)
-_UNITS = re.compile(r"^\\?\$\s*|\s*\\?\$$|\.$")
+_DOLLARS_AND_PERIOD = re.compile(r"^\\?\$\s*|\s*\\?\$$|\.$")
 
 
 def _decimal(text: str) -> Fraction:
@@ -21,19 +25,31 @@ def _decimal(text: str) -> Fraction:
 
 def parse_rational(text: str) -> Fraction | None:
     """Return the exact value of `text`, or None where it is not one plain number of at most MAX_DIGITS characters."""
-    text = text.replace("\u2212", "-").strip()
+    text = text.replace("\u2212", "-").strip()  # the mathematical minus sign
     if len(text) > MAX_DIGITS:
         return None
-    text = _UNITS.sub("", text).strip()
+    text = _DOLLARS_AND_PERIOD.sub("", text).strip()
     if _NUMBER.fullmatch(text):
         return _decimal(text)
     if match := _RATIO.fullmatch(text):
-        numerator, denominator, sign = _decimal(match[1]), _decimal(match[2]), 1
-    elif match := _FRACTION.fullmatch(text):
-        numerator, denominator, sign = _decimal(match[2]), _decimal(match[3]), -1 if match[1] == "-" else 1
-    else:
-        return None
-    return sign * numerator / denominator if denominator else None
+        return _quotient(match[1], match[2])
+    if match := _FRACTION.fullmatch(text):
+        value = _quotient(match[2], match[3])
+        return -value if value is not None and match[1] == "-" else value
+    return None
+
+
+def _quotient(numerator: str, denominator: str) -> Fraction | None:
+    divisor = _decimal(denominator)
+    return _decimal(numerator) / divisor if divisor else None
+
+
+def _value(answer: str) -> Fraction | None:
+    """Return the one number that an answer says: `1/2 or 0.5` is one in two spellings, `1/2 or 0.6` is none."""
+    if OR not in answer:
+        return parse_rational(answer)
+    values = {parse_rational(alternative) for alternative in answer.split(OR)}
+    return values.pop() if len(values) == 1 else None
 
 
 def verify_number(problem: Problem, completion: str) -> Verdict:
@@ -44,8 +60,9 @@ def verify_number(problem: Problem, completion: str) -> Verdict:
     answer = final_answer(completion)
     if answer is None:
         return Verdict(status="unparsed", detail="no final answer")
-    value = parse_rational(answer)
+    value = _value(answer)
     if value is None:
-        return Verdict(status="unparsed", extracted=answer, detail="the final answer is not a plain number")
+        shown = answer[:MAX_EXTRACTED_CHARACTERS]
+        return Verdict(status="unparsed", extracted=shown, detail="the final answer is not a plain number")
     status: Status = "correct" if value == expected else "wrong"
     return Verdict(status=status, extracted=answer, detail=f"exact: {value} against {expected}"[:200])

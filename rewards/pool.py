@@ -1,10 +1,16 @@
 """A pool of verifier processes that can be killed.
 
-`SIGALRM` is no time-out: it fails off the main thread and cannot stop C code. Here every verdict is made in a worker
-process; one that does not answer in time is killed with its whole process group and replaced, and its verdict is
-`timeout`. A worker that dies is replaced and asked once more, since something else may have killed it; when that one
-dies too, the answer did it, and the verdict is `timeout` as well. Each worker is served by one thread, so verdicts
-arrive while the caller goes on (sampling, for instance).
+Covered:
+
+- an answer that stalls its verdict: the worker is killed with its whole process group and replaced; the verdict is `timeout`;
+- a worker that dies: it is replaced and asked once more, since something else may have killed it; when that one dies too, the
+  answer did it, and the verdict is `timeout` as well;
+- a worker that does not start, or says something that is no verdict: the verdict is `error`, the grader's fault.
+
+Not covered: what a verifier does while it runs. Programs are confined by `rewards.code`, inside of the worker.
+
+`SIGALRM` would be no time-out: it fails off the main thread and cannot stop C code. Each worker is served by one thread, so
+verdicts arrive while the caller goes on (sampling, for instance).
 """
 
 import contextlib
@@ -23,9 +29,9 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 from problems.types import Problem
-from rewards.code.judging.verifier import time_limit
 from rewards.code.settings import SandboxSettings
 from rewards.types import Verdict
+from rewards.verifiers import verifier_of
 
 Item = tuple[Problem, str]
 _START_SECONDS = 30.0  # a new interpreter on a loaded machine
@@ -119,14 +125,14 @@ class _Worker:
                 pipe.close()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Request:
     """What waits in the queue: a line for a worker and where its verdict goes."""
 
     future: Future[Verdict]
     line: bytes
     seconds: float
-    may_be_joined: bool  # programs take long: others need not wait behind them
+    may_be_joined: bool  # whether others may be handed over behind it: they would wait for it
 
 
 FAILURES = (TimeoutError, WorkerDied, WorkerUnusable, WorkerNotStarted)
@@ -164,10 +170,18 @@ class VerifierPool:
         fields = {name: value for name, value in vars(problem).items() if name not in ("solution", "difficulty")}
         fields["checks"] = dict(problem.checks)
         request = json.dumps({"problem": fields, "completion": completion}).encode() + b"\n"
-        # a program has limits of its own, which the sandbox keeps; this one is for the worker itself
-        seconds = time_limit(problem.checks, self.sandbox) if problem.domain == "code" else self.timeout_seconds
-        self._queue.put(_Request(future, request, seconds, problem.domain != "code"))
+        seconds, may_be_joined = self._needs(problem)
+        self._queue.put(_Request(future=future, line=request, seconds=seconds, may_be_joined=may_be_joined))
         return future
+
+    def _needs(self, problem: Problem) -> tuple[float, bool]:
+        """Return the time limit of a verdict in seconds, and whether others may be handed over behind it."""
+        entry = verifier_of(problem.domain)
+        if entry is None:
+            return self.timeout_seconds, True  # the worker says in its verdict that there is none, or knows one that we do not
+        if entry.time_limit is None:
+            return self.timeout_seconds, not entry.is_slow
+        return entry.time_limit(problem.checks, self.sandbox), not entry.is_slow
 
     def grade(self, items: Iterable[Item], deadline_seconds: float | None = None) -> list[Verdict]:
         """Return one verdict an item, in order; what has not begun by the deadline is an `error` (unscorable)."""
@@ -201,16 +215,19 @@ class VerifierPool:
                 if self._closed:
                     item.future.cancel()
                     continue
-                begun = item.future.set_running_or_notify_cancel()
+                # A cancelled request is judged all the same: the worker has it already, and its reply must be read.
+                is_wanted = item.future.set_running_or_notify_cancel()
                 started = time.monotonic()
                 verdict, worker, sent = self._decide(worker, batch[number:], sent)
-                if begun:
-                    item.future.set_result(verdict if verdict.seconds else replace(verdict, seconds=time.monotonic() - started))
+                if not verdict.seconds:  # the worker did not say
+                    verdict = replace(verdict, seconds=time.monotonic() - started)
+                if is_wanted:
+                    item.future.set_result(verdict)
             if is_last:
                 break
         worker.kill()
 
-    def _batch(self, first: "_Request") -> tuple[list["_Request"], bool]:
+    def _batch(self, first: _Request) -> tuple[list[_Request], bool]:
         """Return the requests that are handed over together, and whether the queue has ended behind them."""
         batch, size = [first], len(first.line)
         while first.may_be_joined and len(batch) < _BATCH and size < _BATCH_BYTES:
@@ -229,7 +246,7 @@ class VerifierPool:
     def _start(self) -> _Worker:
         return _Worker(self.module, self.memory_megabytes, self.sandbox)
 
-    def _decide(self, worker: _Worker, batch: list["_Request"], sent: bool) -> tuple[Verdict, _Worker, bool]:
+    def _decide(self, worker: _Worker, batch: list[_Request], sent: bool) -> tuple[Verdict, _Worker, bool]:
         """Return the verdict on the first of `batch`, the worker for the next, and whether that has the rest of the batch."""
         seconds = batch[0].seconds
         for _ in range(2):
@@ -268,9 +285,7 @@ def collect(futures: list[Future[Verdict]], deadline_seconds: float | None = Non
         try:
             verdicts.append(future.result(None if end is None else max(0.0, end - time.monotonic())))
         except TimeoutError:
-            late = future.cancel()
-            detail = f"the batch deadline of {deadline_seconds:g} s passed before this verdict " + (
-                "began" if late else "ended"
-            )
+            missed = "began" if future.cancel() else "ended"  # only what has not begun can be cancelled
+            detail = f"the batch deadline of {deadline_seconds:g} s passed before this verdict {missed}"
             verdicts.append(Verdict(status="error", detail=detail))
     return verdicts

@@ -1,13 +1,11 @@
 """From a verdict to a reward: correctness, an optional format part and an optional soft penalty for length."""
 
 import re
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from rewards.types import Reward, Verdict
 
-FinishReason = Literal["stop", "length"]
 _WELL_FORMED = re.compile(r"\s*<think>(?:(?!</?think>).)+</think>(?:(?!</?think>).)+", re.DOTALL)
 
 

@@ -1,19 +1,20 @@
 """The verifiers as reward functions of TRL's GRPOTrainer: `reward_funcs=[rewards.trl.math_reward]`, or `code_reward`.
 
-Runs in the caller's process. Every verdict is bounded in size before any arithmetic; where a hard wall limit is wanted,
-use `rewards.pool.VerifierPool`, which kills what does not answer.
+`math_reward` runs in the caller's process. Every verdict is bounded in size before any arithmetic; where a hard wall limit is
+wanted, use `rewards.pool.VerifierPool`, which kills what does not answer. `code_reward` does.
 """
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from problems.types import Problem
-from rewards.code.trl_reward import code_reward
+from rewards.pool import VerifierPool
 from rewards.verifiers import verify
 
-__all__ = ["code_reward", "math_reward"]
-
-Completion = str | Sequence[Mapping[str, Any]]
+Completion = str | Sequence[Mapping[str, Any]]  # text, or the messages of a conversation
+_pools: list[VerifierPool] = []  # of `code_reward`, kept between calls; at most one
 
 
 def completion_text(completion: Completion) -> str:
@@ -45,6 +46,22 @@ def math_reward(completions: Sequence[Completion], solution: Sequence[str | None
     rewards: list[float | None] = []
     for completion, reference, prompt in zip(completions, solution, prompts, strict=True):
         problem = Problem(id="", domain="math", split="train", prompt=_prompt_text(prompt), reference=reference, source="trl")
-        verdict = verify(problem, completion_text(completion))
-        rewards.append(None if verdict.status == "error" else float(verdict.status == "correct"))
+        rewards.append(verify(problem, completion_text(completion)).worth)
     return rewards
+
+
+def code_reward(completions: Sequence[Completion], checks: Sequence[Any], **_: Any) -> list[float | None]:
+    """Return 1 for a program that passes its tests, 0 for one that does not, a share where `checks` pays shares.
+
+    `checks` is a column of the data set, a mapping or its JSON text (a data set's columns want one type). None means that the
+    program could not be judged, and TRL leaves it out. Programs run in parallel, in worker processes kept between calls.
+    """
+    if not _pools:
+        _pools.append(VerifierPool(workers=max(1, len(os.sched_getaffinity(0)))))
+    problems = [_code_problem(check if isinstance(check, Mapping) else json.loads(check)) for check in checks]
+    verdicts = _pools[0].grade(zip(problems, map(completion_text, completions), strict=True))
+    return [verdict.worth for verdict in verdicts]
+
+
+def _code_problem(checks: Mapping[str, Any]) -> Problem:
+    return Problem(id="", domain="code", split="train", prompt="", reference=None, checks=checks, source="trl")

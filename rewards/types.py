@@ -16,8 +16,10 @@ class Verdict:
 
     `wrong`, `unparsed` (no final answer could be read) and `timeout` (the answer stalled or exploded the check) are the
     answer's fault and score 0. `error` is the grader's or the reference's fault: such a completion cannot be scored.
-    `extracted` is the answer that was read; `detail` says in one line what decided; `seconds` is the time it took. `score`
-    is what part of a wrong answer is paid, where the problem asks for that (share of the tests passed); None: nothing.
+    `extracted` is the answer that was read; `detail` says in one line what decided, for eyes only; `seconds` is the time it
+    took. `score` is what part of a wrong answer is paid, where the problem asks for that (share of the tests passed); None:
+    nothing. `kind` is what programs read instead of `detail`: one of the kinds that the domain's verifier tells apart
+    (`rewards.verifiers.VERIFIERS`), None where it tells none.
     """
 
     status: Status
@@ -25,6 +27,14 @@ class Verdict:
     detail: str = ""
     seconds: float = 0.0
     score: float | None = None
+    kind: str | None = None
+
+    @property
+    def worth(self) -> float | None:
+        """What the answer is paid, in [0, 1]; None when it could not be scored."""
+        if self.status == "error":
+            return None
+        return float(self.status == "correct") if self.score is None else self.score
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,19 @@
-"""Every verifier by name, and the one way to call them; which one serves a domain is that domain's own to say."""
+"""Every verifier by name, with what it needs, and the one way to call them.
+
+A new one is a function (Problem, completion) -> Verdict and a line in VERIFIERS. Which one serves a domain is that domain's own
+to say (`verifier` of its DOMAIN or SET).
+"""
 
 import time
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from problems.catalog import verifier_name
 from problems.types import Problem
-from rewards.answer import final_answer
-from rewards.code.judging.verifier import verify_code
+from rewards.code.judging.outcome import KINDS
+from rewards.code.judging.verifier import time_limit, verify_code
+from rewards.code.settings import SandboxSettings
 from rewards.countdown import verify_countdown
 from rewards.math.verify import verify_math
 from rewards.numbers import verify_number
@@ -16,31 +23,54 @@ from rewards.types import Verdict, Verifier
 def verify_word_problem(problem: Problem, completion: str) -> Verdict:
     """Compare plain numbers as they are; an answer with units, words or no mark goes to the math verifier."""
     verdict = verify_number(problem, completion)
-    if verdict.status != "unparsed" or (verdict.extracted is None and final_answer(completion) is not None):
+    if verdict.status != "unparsed":
         return verdict
     read = verify_math(problem, completion)
     return verdict if read.status == "unparsed" else read
 
 
-VERIFIERS: dict[str, Verifier] = {
-    "number": verify_number,
-    "word_problem": verify_word_problem,
-    "countdown": verify_countdown,
-    "math": verify_math,
-    "code": verify_code,
+@dataclass(frozen=True, kw_only=True)
+class VerifierEntry:
+    """A verifier, and what those who run it and count its verdicts need to know of it.
+
+    `kinds` are the values that `Verdict.kind` may have, for metrics. `time_limit` returns the wall time in seconds after which
+    its process is taken for stuck, from the problem's checks and the settings of the sandbox; None: the pool's own limit.
+    `is_slow`: a verdict may take long, so no other completion is handed to a process behind it.
+    """
+
+    verify: Verifier
+    kinds: tuple[str, ...] = ()
+    time_limit: Callable[[Mapping[str, Any], SandboxSettings], float] | None = None
+    is_slow: bool = False
+
+
+VERIFIERS: dict[str, VerifierEntry] = {
+    "number": VerifierEntry(verify=verify_number),
+    "word_problem": VerifierEntry(verify=verify_word_problem),
+    "countdown": VerifierEntry(verify=verify_countdown),
+    "math": VerifierEntry(verify=verify_math),
+    # a program has limits of its own, which the sandbox keeps; this one is for the worker that watches over the sandbox
+    "code": VerifierEntry(verify=verify_code, kinds=KINDS, time_limit=time_limit, is_slow=True),
 }
+
+
+def verifier_of(domain: str) -> VerifierEntry | None:
+    """Return the verifier that judges problems of `domain`; None where there is none."""
+    return VERIFIERS.get(verifier_name(domain))
 
 
 def verify(problem: Problem, completion: str) -> Verdict:
     """Return the verdict on `completion`, timed; anything that goes wrong inside the grader is an `error` verdict."""
     started = time.perf_counter()
-    name = verifier_name(problem.domain)
-    verifier = VERIFIERS.get(name)
-    if verifier is None:
+    entry = verifier_of(problem.domain)
+    if entry is None:
+        name = verifier_name(problem.domain)
         known = ", ".join(sorted(VERIFIERS))
         return Verdict(status="error", detail=f"no verifier {name!r} for domain {problem.domain!r}; there are: {known}")
     try:
-        verdict = verifier(problem, completion)
+        verdict = entry.verify(problem, completion)
+        if verdict.kind is not None and verdict.kind not in entry.kinds:
+            raise ValueError(f"kind {verdict.kind!r} is none of the verifier's: {', '.join(entry.kinds) or 'it has none'}")
     except (MemoryError, RecursionError) as error:  # the answer exploded the check: its own fault
         verdict = Verdict(status="timeout", detail=f"{type(error).__name__} while checking")
     except Exception as error:  # a bug of ours must neither pay nor punish the model

@@ -19,10 +19,11 @@ from problems.finite import FiniteSource
 from problems.seeding import content_hash, derive_seed
 from problems.types import Problem
 from rewards.numbers import parse_rational
+from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import template_hash
 from rl.rollout import RolloutWorker, gather_shares, open_pool, open_worker, share
-from rl.runtime import device, init_distributed, quiet_libraries, rank, set_threads, world_size
+from rl.runtime import device, process_group, quiet_libraries, rank, set_threads
 from rl.settings.arguments import clearly, evaluation_arguments
 from rl.settings.loading import Loaded, describe
 from rl.settings.schema import EvalConfig
@@ -166,8 +167,20 @@ def run_evaluation(loaded: Loaded[EvalConfig]) -> dict[str, Any]:
     problems = evaluation_problems(config)
     model = load_model(config.model, trainable=False)
     run = RunDirectory.create(config.run.path, describe(loaded)) if rank() == 0 else RunDirectory(config.run.path)
-    if world_size() > 1:
-        init_distributed()
+    with process_group(even_alone=False, on_failure=run.set_failure):
+        groups = sample_with_view(config, model, tokenizer, problems)
+        results = {**about(config, problems, tokenizer), **summarise(groups)}
+        if rank() == 0:
+            write_results(run, config, groups, results)
+    if rank() == 0:
+        run.set_status("finished")
+    return results
+
+
+def sample_with_view(
+    config: EvalConfig, model: CausalLM, tokenizer: Tokenizer, problems: Sequence[Problem]
+) -> list[tuple[Rollout, ...]]:
+    """Return the rollouts of every problem, in order, and show progress on rank 0."""
     view = StepView(total=len(problems), name=config.run.name) if rank() == 0 else None
     with open_pool(config) as pool:
         worker = open_worker(config, model.to(device()), tokenizer, pool)
@@ -175,18 +188,19 @@ def run_evaluation(loaded: Loaded[EvalConfig]) -> dict[str, Any]:
         groups = sample_all(worker, problems, config.samples, config.run.seed, lambda done: show(done, "problems"))
     if view:
         view.close()
-    results = {**about(config, problems, tokenizer), **summarise(groups)}
-    if rank() == 0:
-        write_atomic(run.path / "samples.jsonl", "".join(json.dumps(row) + "\n" for row in sample_rows(groups)))
-        write_atomic(run.path / "results.json", json.dumps(plain(results), indent=1))
-        tracker = Tracker(run, config.tracking, job_type="eval", config=config.model_dump(mode="json"))
-        tracker.log(0, {f"eval/{key}": value for key, value in headline(results).items()})
-        tracker.finish()
-        run.set_status("finished")
-    return results
+    return groups
 
 
-def about(config: EvalConfig, problems: Sequence[Problem], tokenizer: Any) -> dict[str, Any]:
+def write_results(run: RunDirectory, config: EvalConfig, groups: Sequence[Sequence[Rollout]], results: dict[str, Any]) -> None:
+    """Write samples.jsonl and results.json, and tell the tracker."""
+    write_atomic(run.path / "samples.jsonl", "".join(json.dumps(row) + "\n" for row in sample_rows(groups)))
+    write_atomic(run.path / "results.json", json.dumps(plain(results), indent=1))
+    tracker = Tracker(run, config.tracking, job_type="eval", config=config.model_dump(mode="json"))
+    tracker.log(0, {f"eval/{key}": value for key, value in headline(results).items()})
+    tracker.finish()
+
+
+def about(config: EvalConfig, problems: Sequence[Problem], tokenizer: Tokenizer) -> dict[str, Any]:
     """Return what another must know to get the same numbers."""
     return {
         "model": config.model.path,

@@ -19,12 +19,15 @@ from rewards.pool import VerifierPool, collect
 from rewards.shaping import RewardConfig, shape
 from rewards.types import Verdict
 from rl.advantages import ADVANTAGES, minus_kl
+from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import stop_token_ids
 from rl.policy.prompts import render
 from rl.runtime import all_gather, rank, world_size
-from rl.sampling.sampler import Sample, Sampler, SampleRequest, drawing
-from rl.settings.schema import AlgorithmSettings, EvalConfig, PromptSettings, RunConfig, SamplingSettings
-from rl.types import Completion, Drawn, Group, Rollout, has_contrast
+from rl.sampling.how_to_draw import how_to_draw
+from rl.sampling.sampler import Sample, Sampler, SampleRequest
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import EvalConfig, PromptSettings, RunConfig, SamplingSettings
+from rl.types import Completion, Drawn, Group, IntArray, Rollout, has_contrast
 
 ReferenceKls = Callable[[Sequence[Rollout]], list[float]]  # nats a completion, see Rollout.reference_kl; all ranks must call
 
@@ -47,7 +50,7 @@ class RolloutWorker:
     """Turns problems into scored rollouts on this rank."""
 
     sampler: Sampler
-    tokenizer: Any
+    tokenizer: Tokenizer
     pool: VerifierPool
     prompt: PromptSettings
     sampling: SamplingSettings
@@ -77,7 +80,7 @@ class RolloutWorker:
             pending[sample.request, sample.number] = (sample, text, verdict)
 
         started = time.perf_counter()
-        self.sampler.sample(requests, **drawing(self.sampling, self.tokenizer), on_sample=on_sample)
+        self.sampler.sample(requests, how_to_draw(self.sampling, self.tokenizer), on_sample)
         sampled = time.perf_counter()
         ordered = [pending[i, k] for i in range(len(problems)) for k in range(samples)]
         verdicts = collect([future for _, _, future in ordered], self.reward.batch_timeout_seconds)
@@ -106,7 +109,7 @@ class RolloutWorker:
         return [len(ids) for ids in encoded]
 
     def _rollout(
-        self, problem: Problem, prompt_ids: Any, sample: Sample, text: str, verdict: Verdict, reasoning: int, step: int
+        self, problem: Problem, prompt_ids: IntArray, sample: Sample, text: str, verdict: Verdict, reasoning: int, step: int
     ) -> Rollout:
         tokens = len(sample.token_ids)
         return Rollout(
@@ -115,6 +118,7 @@ class RolloutWorker:
             completion_ids=sample.token_ids,
             sampling_logprobs=sample.logprobs,
             sampling_entropies=sample.entropies,
+            forced=sample.forced,
             completion=Completion(text=text, finish_reason=sample.finish_reason, num_tokens=tokens),
             reward=shape(self.reward, verdict, text, tokens, self.sampling.max_completion_tokens),
             reasoning_tokens=reasoning,
@@ -128,7 +132,7 @@ def open_pool(config: RunConfig | EvalConfig) -> VerifierPool:
     return VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, sandbox=config.sandbox)
 
 
-def open_worker(config: RunConfig | EvalConfig, model: Any, tokenizer: Any, pool: VerifierPool) -> RolloutWorker:
+def open_worker(config: RunConfig | EvalConfig, model: CausalLM, tokenizer: Tokenizer, pool: VerifierPool) -> RolloutWorker:
     """Return the worker that samples from `model`, which has whole weights and stands on this rank's device."""
     sampler = Sampler(
         model=model,

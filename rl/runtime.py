@@ -1,16 +1,29 @@
-"""Things that must be set before torch libraries wake up: the accelerator, quiet logs, threads and the process group."""
+"""What a process of a run is: its rank, device and threads, quiet libraries, and how it joins the others and leaves them.
 
+Imported before any library that reads the environment: the accelerator must be set before DeepSpeed wakes up.
+"""
+
+import contextlib
+import gc
 import logging
 import os
+import re
 import sys
+import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
+from rl.stopping import Guard, Listener
+
 T = TypeVar("T")
+_MEETING = timedelta(minutes=10)  # for the last rank to come to the end, after the first
+_REST_SECONDS = 5.0
 LAUNCHER_VARIABLES = frozenset(
     {
         "RANK",
@@ -72,8 +85,49 @@ def set_threads(threads: int | None) -> None:
     torch.set_num_threads(threads or max(1, cores // on_this_machine))
 
 
-def init_distributed(timeout_minutes: float = 60.0) -> None:
-    """Join the process group of the launcher, or make one of a single process. One path for one rank and for many."""
+@contextmanager
+def process_group(
+    timeout_minutes: float = 60.0, *, even_alone: bool = True, on_failure: Listener | None = None
+) -> Iterator[None]:
+    """Join the process group of the launcher, or make one of a single process, and leave it however the block ends.
+
+    A block that ends well waits for the other ranks, so that none takes away what another still needs (rank 0 holds the
+    store), and leaves. After an error nobody is waited for: the others may hang in a collective. `on_failure` is told the
+    error, this process ends with the status that it stands for (see stopping.py), and the launcher ends the others.
+    An error that follows from a signal counts as the signal.
+
+    One block inside another joins nothing: the outer one leaves. Without `even_alone` a single process makes no group.
+    """
+    if Guard.active is not None:
+        with Guard.active.telling(on_failure):
+            yield
+        return
+    guard = Guard()
+    joins = even_alone or world_size() > 1
+    try:
+        with guard.telling(on_failure):
+            if joins:
+                _join(timedelta(minutes=timeout_minutes))
+            yield
+            if joins:
+                _meet()
+    except BaseException as error:
+        cause = guard.cause or error
+        guard.tell(cause)
+        if world_size() > 1:
+            guard.end_process(cause)
+        else:
+            _leave()
+            guard.close()
+        if cause is not error:
+            raise cause from error
+        raise
+    _leave()
+    guard.close()
+
+
+def _join(timeout: timedelta) -> None:
+    """Make DeepSpeed and torch know the ranks. One path for one rank and for many."""
     alone = "MASTER_ADDR" not in os.environ
     if alone:
         os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", LOCAL_SIZE="1")  # DeepSpeed reads them
@@ -94,12 +148,54 @@ def init_distributed(timeout_minutes: float = 60.0) -> None:
         store = torch.distributed.HashStore()  # type: ignore[attr-defined]
         torch.distributed.init_process_group(backend, store=store, rank=0, world_size=1)
     if not deepspeed.comm.is_initialized():
-        deepspeed.init_distributed(
-            dist_backend=backend,
-            auto_mpi_discovery=False,
-            timeout=timedelta(minutes=timeout_minutes),
-            verbose=False,
-        )
+        deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, timeout=timeout, verbose=False)
+
+
+def _meet() -> None:
+    """Wait until all ranks are here.
+
+    In a group of its own, on the CPU: a barrier in the ranks' group would wait as long as a collective may, an hour.
+    Rank 0 may come late, when W&B still uploads.
+    """
+    if world_size() > 1:
+        group = torch.distributed.new_group(backend="gloo", timeout=_MEETING)
+        torch.distributed.barrier(group)
+
+
+def _leave() -> None:
+    """Destroy the process group, if there is one, and see that no thread of it is at work when the interpreter ends.
+
+    The trap: a gloo thread drops the tensors of a finished collective when it gets to it, after wait() has returned in
+    the main thread, and needs the GIL for that. If the interpreter is ending by then, Python 3.11 ends the thread with
+    pthread_exit, which may not unwind C++: "terminate called without an active exception", SIGABRT, and a finished run
+    is reported as failed (ProcessGroupGloo::runLoop -> ~AsyncWork -> gil_scoped_acquire -> PyThread_exit_thread in gdb,
+    torch 2.13; plain torch does it too). Destroying the group ends the threads only when nothing holds the group any
+    more, and DeepSpeed's engine, its optimizer and the parameters of ZeRO 3 do: in cycles, which the collector finds, and
+    through whatever of them the caller still holds. So the threads are given time to put everything down.
+    """
+    if not torch.distributed.is_initialized():
+        return
+    import deepspeed.comm
+
+    gc.collect()
+    deepspeed.comm.destroy_process_group()
+    resting = 0
+    deadline = time.monotonic() + _REST_SECONDS
+    # twice: a thread that waits for the GIL sleeps too while we look, but gets it while we sleep
+    while resting < 2 and time.monotonic() < deadline:
+        time.sleep(0.001)
+        resting = resting + 1 if all(state == "S" for state in gloo_threads()) else 0
+
+
+def gloo_threads() -> list[str]:
+    """Return the states of this process's gloo threads, "S" for asleep (proc(5), /proc/pid/stat); Linux only."""
+    states = []
+    for file in Path("/proc/self/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            _, name, state = re.split(r"[()]", file.read_text(), maxsplit=2)
+            if name == "pt_gloo_runloop":
+                states.append(state.split()[0])
+    return states
 
 
 def all_gather(item: T) -> list[T]:

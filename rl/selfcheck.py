@@ -16,13 +16,15 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
-from torch import nn
 
 from problems.errors import LabError
 from problems.seeding import derive_seed
+from rl.policy.interfaces import CausalLM
 from rl.runtime import all_gather, device, rank, world_size
+from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
-from rl.settings.schema import AlgorithmSettings, RunConfig
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import RunConfig
 from rl.types import Batch, IntArray, Row
 from rl.update.batch import uniform_row
 from rl.update.engine import Engine
@@ -107,7 +109,7 @@ def random_rows(vocabulary: int) -> list[Row]:
 class _Plain:
     """The model by itself, without DeepSpeed and without anything of ours in it."""
 
-    model: nn.Module
+    model: CausalLM
     temperature: float
 
     def logprobs(self, row: Row) -> torch.Tensor:
@@ -186,11 +188,10 @@ def check_logprobs(engine: Engine, sampler: Sampler, prompts: Sequence[IntArray]
 def sample_rows(sampler: Sampler, prompts: Sequence[IntArray], config: RunConfig) -> list[Row]:
     """Return two short completions of each prompt, as rows."""
     samples: list[Sample] = []
-    sampler.sample(
-        [SampleRequest(prompt_ids=ids, streams=tuple(("self-check", i, k) for k in range(2))) for i, ids in enumerate(prompts)],
-        temperature=config.sampling.temperature,
-        max_tokens=min(_TOKENS, config.sampling.max_completion_tokens),
-        on_sample=samples.append,
-    )
+    requests = [
+        SampleRequest(prompt_ids=ids, streams=tuple(("self-check", i, k) for k in range(2))) for i, ids in enumerate(prompts)
+    ]
+    max_tokens = min(_TOKENS, config.sampling.max_completion_tokens)
+    sampler.sample(requests, HowToDraw(temperature=config.sampling.temperature, max_tokens=max_tokens), samples.append)
     ordered = sorted(samples, key=lambda sample: (sample.request, sample.number))
     return [uniform_row(prompts[sample.request], sample.token_ids, sample.logprobs) for sample in ordered]

@@ -17,10 +17,11 @@ from transformers import PrinterCallback, ProgressCallback
 from problems.catalog import build_source, solve
 from problems.seeding import derive_rng, derive_seed
 from problems.types import STYLES, ProblemError
+from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import check_model_path, load_model, load_tokenizer, lora_config, save_policy
 from rl.policy.prompts import render
 from rl.policy.tiny import make_tiny_model
-from rl.runtime import quiet_libraries, rank, set_threads
+from rl.runtime import process_group, quiet_libraries, rank, set_threads
 from rl.settings.arguments import clearly, imitation_arguments
 from rl.settings.loading import Loaded, describe
 from rl.settings.schema import ModelSettings, SftConfig
@@ -32,7 +33,7 @@ IGNORED = -100  # label of tokens outside the loss
 Example = tuple[list[int], list[int]]  # prompt ids, completion ids
 
 
-def examples(config: SftConfig, tokenizer: Any) -> Iterator[Example]:
+def examples(config: SftConfig, tokenizer: Tokenizer) -> Iterator[Example]:
     """Yield worked examples without end; the n-th is the same in every process."""
     source = build_source(config.problems, derive_seed("sft", config.run.seed))
     index = 0
@@ -85,7 +86,7 @@ def collate(rows: Sequence[dict[str, list[int]]], pad_id: int) -> dict[str, torc
     return {name: torch.tensor([row[name] + padding(width - len(row[name])) for row in rows]) for name, padding in fill.items()}
 
 
-def load_start(config: SftConfig, scratch: Path) -> tuple[Any, Any]:
+def load_start(config: SftConfig, scratch: Path) -> tuple[CausalLM, Tokenizer]:
     """Return (model, tokenizer) to train: made from nothing, or opened."""
     model = config.model
     if model.tiny is not None:
@@ -178,11 +179,8 @@ def run_sft(loaded: Loaded[SftConfig]) -> Path:
             )
 
     try:
-        output = train_sft(config, run, show)
-    except BaseException as error:
-        if rank() == 0:
-            run.set_status("failed", error=f"{type(error).__name__}: {error}")
-        raise
+        with process_group(even_alone=False, on_failure=run.set_failure):
+            output = train_sft(config, run, show)
     finally:
         if view is not None:
             view.close()

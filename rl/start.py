@@ -21,10 +21,11 @@ from problems.seeding import derive_seed
 from problems.types import ProblemSource
 from rl.ahead import Ahead
 from rl.memory import probe_memory
+from rl.policy.interfaces import Tokenizer
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import render
 from rl.rollout import ReferenceKls, RolloutWorker, open_pool, open_worker
-from rl.runtime import LAUNCHER_VARIABLES, init_distributed, quiet_libraries, rank, set_threads, world_size
+from rl.runtime import LAUNCHER_VARIABLES, process_group, quiet_libraries, rank, set_threads, world_size
 from rl.selfcheck import self_check
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import RunConfig, check_world
@@ -47,7 +48,7 @@ class Parts:
     run: RunDirectory
     source: ProblemSource
     held_out: ProblemSource
-    tokenizer: Any
+    tokenizer: Tokenizer
     engine: Engine
     reference: Reference | None
     worker: RolloutWorker
@@ -58,7 +59,7 @@ class Parts:
     @property
     def pad_id(self) -> int:
         """The token that fills rows up where a layout needs it."""
-        return int(self.tokenizer.pad_token_id)
+        return self.tokenizer.pad_token_id
 
     @property
     def reference_kls(self) -> ReferenceKls | None:
@@ -83,17 +84,17 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
     check_world(config, world_size())
     quiet_libraries()
     set_threads(config.train.threads)
-    cold_start(config)
-    tokenizer = load_tokenizer(config.model)
-    source, held_out = open_sources(config)
-    torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
-    model = load_model(config.model)
-    frozen = load_model(config.model, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
-    run = open_run(loaded, resume)
-
     with ExitStack() as closing:
-        closing.enter_context(telling_failure(run))
-        init_distributed()
+        if not has_model(config):
+            closing.enter_context(process_group())  # the others wait for rank 0
+            cold_start(config)
+        tokenizer = load_tokenizer(config.model)
+        source, held_out = open_sources(config)
+        torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
+        model = load_model(config.model)
+        frozen = load_model(config.model, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
+        run = open_run(loaded, resume)
+        closing.enter_context(process_group(on_failure=run.set_failure))
         pool = closing.enter_context(open_pool(config))
         engine = Engine(model, config)
         worker = open_worker(config, engine.sampling_model, tokenizer, pool)
@@ -128,12 +129,14 @@ def say(message: str) -> None:
         print(message, file=sys.stderr, flush=True)
 
 
+def has_model(config: RunConfig) -> bool:
+    """Whether there is a model to begin with, or a fault that opening it will name."""
+    return config.model.cold_start is None or Path(config.model.path).exists()
+
+
 def cold_start(config: RunConfig) -> None:
-    """Make the model by imitation where it is missing and the config says how; a process of its own on rank 0 does it."""
+    """Make the model by imitation, as the config says; a process of its own on rank 0 does it. All ranks must call."""
     path = Path(config.model.path)
-    if config.model.cold_start is None or path.exists():
-        return
-    init_distributed()
     if rank() == 0:
         say(f"no model at {path} yet: imitating worked examples first ({config.model.cold_start})")
         where = [f"run.dir={path.parent.parent}", f"run.name={path.parent.name}", f"run.seed={config.run.seed}"]
@@ -193,18 +196,6 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
     return flat
-
-
-@contextmanager
-def telling_failure(run: RunDirectory) -> Iterator[None]:
-    """Write into status.json how the run ended, if it ends here with an error."""
-    try:
-        yield
-    except BaseException as error:
-        if rank() == 0:
-            status = "preempted" if isinstance(error, KeyboardInterrupt) else "failed"
-            run.set_status(status, error=f"{type(error).__name__}: {error}")
-        raise
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from rl.start import Parts, started
 from rl.stats import mean
 from rl.tracking import checkpoint
 from rl.tracking.metrics import num_tokens, over_updates, rollout_metrics
-from rl.tracking.rollouts import rollout_rows, write_rollouts
+from rl.tracking.rollouts import rollout_records, write_rollouts
 from rl.types import Batch, Drawn, Group, TrainState
 from rl.update.batch import make_batch
 from rl.update.recompute import with_old_logprobs
@@ -157,8 +157,8 @@ def record(parts: Parts, state: TrainState, drawn: Drawn, metrics: dict[str, Any
     parts.tracker.log(state.step, metrics, timing)
     tracking = parts.config.tracking
     if state.step % tracking.table_every_steps == 0:
-        rows = rollout_rows(drawn)[: tracking.table_rows]
-        parts.tracker.table(state.step, "completions", list(rows[0]), [list(row.values()) for row in rows])
+        records = rollout_records(drawn)[: tracking.table_rows]
+        parts.tracker.table(state.step, "completions", records)
     if parts.view is not None:
         parts.view.show(state.step, metrics, timing)
 

@@ -16,6 +16,8 @@ from rewards.types import Reward
 
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,7 @@ class Rollout:
     reasoning_tokens: int
     policy_step: int
     sampling_entropies: FloatArray | None = None  # [T], nats, of the distribution each token was drawn from
+    forced: BoolArray | None = None  # [T], tokens put in by budget forcing, not drawn: `make_batch` refuses them
     # sum over its tokens of sampling minus reference log-probability, in nats, where that is taken from the reward (kl: k1)
     reference_kl: float | None = None
 

@@ -6,8 +6,9 @@ import shlex
 import pytest
 from support_pure import ROOT
 
+from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.loading import load_config
-from rl.settings.schema import AlgorithmSettings, RunConfig
+from rl.settings.schema import RunConfig
 
 TEXT = (ROOT / "docs" / "losses.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (.+?) \| `(algorithm\..+?)` \|", TEXT, re.MULTILINE)

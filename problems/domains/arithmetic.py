@@ -7,7 +7,8 @@ from pydantic import Field
 
 from problems.types import Domain, Draft, PositiveRange, Problem, ProblemError, SourceConfig, boxed, thinking
 
-_PRODUCT = re.compile(r"(?<!\d)(-?\d+)\*(-?\d+)")
+_NUMBER = re.compile(r"-?\d+")
+_PRODUCT = re.compile(r"(?<!\d)(-?\d+)(\*)(-?\d+)")
 _SUM = re.compile(r"(?<!\d)(-?\d+)([+-])(-?\d+)")
 _INNERMOST = re.compile(r"\(([^()]*)\)")
 
@@ -21,42 +22,48 @@ class ArithmeticConfig(SourceConfig):
     parentheses: float = Field(default=0.3, ge=0, le=1, description="chance that a sub-expression is put in parentheses")
 
 
-def _tree(rng: Random, operands: int, config: ArithmeticConfig) -> str:
+def _expression(rng: Random, operands: int, config: ArithmeticConfig) -> str:
+    """Draw an expression of `operands` numbers: two smaller ones and an operator between them."""
     if operands == 1:
         digits = rng.randint(*config.digits)
-        return str(rng.randrange(10 ** (digits - 1) if digits > 1 else 0, 10**digits))
+        smallest = 10 ** (digits - 1) if digits > 1 else 0
+        return str(rng.randrange(smallest, 10**digits))
     left = rng.randint(1, operands - 1)
-    text = _tree(rng, left, config) + rng.choice(config.operators) + _tree(rng, operands - left, config)
+    text = _expression(rng, left, config) + rng.choice(config.operators) + _expression(rng, operands - left, config)
     return f"({text})" if rng.random() < config.parentheses else text
 
 
 def _reduce_once(expression: str) -> tuple[str, str]:
-    """Do the next operation in `expression`; return (what was done, the expression after it)."""
+    """Do the next operation in `expression`; return (what was done, the expression after it).
+
+    The innermost parentheses come first, in them the first product, then the first sum. "" was done where only parentheses
+    around a number go.
+    """
     inner = _INNERMOST.search(expression)
-    start, text = (inner.start(), inner.group(1)) if inner else (0, expression)
-    match = _PRODUCT.search(text) or _SUM.search(text)
-    if match is None:
+    text = inner[1] if inner else expression
+    operation = _PRODUCT.search(text) or _SUM.search(text)
+    if operation is None:
         if inner is None:
             raise ProblemError(f"cannot work out {expression[:60]!r}: expected integers, + - * and parentheses")
-        return "", expression[:start] + text + expression[inner.end() :]
-    if match.re is _PRODUCT:
-        left, operator, right = match.group(1), "*", match.group(2)
-        value = int(left) * int(right)
-    else:
-        left, operator, right = match.groups()
-        value = int(left) + int(right) if operator == "+" else int(left) - int(right)
+        return "", expression[: inner.start()] + text + expression[inner.end() :]
+    left, operator, right = operation.groups()
+    value = _apply(int(left), operator, int(right))
     done = f"{left}{operator}{right}={value}"
-    text = text[: match.start()] + str(value) + text[match.end() :]
+    text = text[: operation.start()] + str(value) + text[operation.end() :]
     if inner is None:
         return done, text
-    whole = text if re.fullmatch(r"-?\d+", text) else f"({text})"
-    return done, expression[:start] + whole + expression[inner.end() :]
+    whole = text if _NUMBER.fullmatch(text) else f"({text})"
+    return done, expression[: inner.start()] + whole + expression[inner.end() :]
+
+
+def _apply(left: int, operator: str, right: int) -> int:
+    return {"+": left + right, "-": left - right, "*": left * right}[operator]
 
 
 def _steps(expression: str) -> tuple[list[str], str]:
     """Return the operations in order, each `a*b=c`, and the value."""
     steps = []
-    while not re.fullmatch(r"-?\d+", expression):
+    while not _NUMBER.fullmatch(expression):
         done, expression = _reduce_once(expression)
         if done:
             steps.append(done)
@@ -66,7 +73,7 @@ def _steps(expression: str) -> tuple[list[str], str]:
 def generate(rng: Random, config: ArithmeticConfig) -> Draft:
     """Draw an expression."""
     operands = rng.randint(*config.operands)
-    expression = _tree(rng, operands, config)
+    expression = _expression(rng, operands, config)
     return Draft(
         prompt=f"{expression}=?",
         reference=_steps(expression)[1],

@@ -22,7 +22,7 @@ class ChainConfig(SourceConfig):
 
 
 def _apply(left: int, operator: str, right: int) -> int:
-    value = left + right if operator == "+" else left - right if operator == "-" else left * right
+    value = {"+": left + right, "-": left - right, "*": left * right}[operator]
     return value % 10
 
 

@@ -4,13 +4,14 @@ Many expressions may be right, so there is no reference: a program checks the an
 Same task as Jiayi-Pan/Countdown-Tasks-3to4 (columns `target`, `nums`).
 """
 
+from collections.abc import Iterable, Sequence
 from random import Random
 
 from pydantic import Field
 
 from problems.types import Domain, Draft, Problem, ProblemError, RangeFromTwo, SourceConfig, boxed, thinking
 
-Step = tuple[int, str, int, int]
+Step = tuple[int, str, int, int]  # 12/4=3 is (12, "/", 4, 3)
 _MAX_ATTEMPTS = 10_000
 
 
@@ -27,21 +28,27 @@ def countdown_prompt(numbers: list[int], target: int) -> str:
     return f"Use {','.join(map(str, numbers))} to make {target}."
 
 
-def _combine(rng: Random, numbers: list[int]) -> tuple[list[Step], list[str], int]:
-    """Combine `numbers` at random into one value; return the steps, the expression (as a list of one) and the value."""
-    values, texts, steps = list(numbers), [str(n) for n in numbers], []
-    while len(values) > 1:
-        i, j = sorted(rng.sample(range(len(values)), 2), reverse=True)
-        (a, text_a), (b, text_b) = (values.pop(i), texts.pop(i)), (values.pop(j), texts.pop(j))
-        if a < b:
-            a, b, text_a, text_b = b, a, text_b, text_a
-        choices = ["+", "-", "*"] + (["/"] if b and a % b == 0 else [])
-        operator = rng.choice(choices)
-        value = {"+": a + b, "-": a - b, "*": a * b, "/": a // b if b else 0}[operator]
+def _combine(rng: Random, numbers: list[int]) -> tuple[list[Step], str, int]:
+    """Combine `numbers` at random into one value; return the steps, the expression in parentheses and the value."""
+    terms = [(number, str(number)) for number in numbers]  # (value, expression)
+    steps: list[Step] = []
+    while len(terms) > 1:
+        first, second = sorted(rng.sample(range(len(terms)), 2), reverse=True)  # the later one goes first: places stay
+        left, right = terms.pop(first), terms.pop(second)
+        if left[0] < right[0]:
+            left, right = right, left
+        a, b = left[0], right[0]
+        divides = b != 0 and a % b == 0
+        operator = rng.choice(["+", "-", "*", "/"] if divides else ["+", "-", "*"])
+        value = {"+": a + b, "-": a - b, "*": a * b, "/": a // b if divides else 0}[operator]
         steps.append((a, operator, b, value))
-        values.append(value)
-        texts.append(f"({text_a}{operator}{text_b})")
-    return steps, texts, values[0]
+        terms.append((value, f"({left[1]}{operator}{right[1]})"))
+    value, expression = terms[0]
+    return steps, expression, value
+
+
+def _written(steps: Iterable[Sequence[object]]) -> str:
+    return "".join(f"{a}{operator}{b}={value};" for a, operator, b, value in steps)
 
 
 def generate(rng: Random, config: CountdownConfig) -> Draft:
@@ -49,7 +56,7 @@ def generate(rng: Random, config: CountdownConfig) -> Draft:
     count = rng.randint(*config.numbers)
     for _ in range(_MAX_ATTEMPTS):
         numbers = [rng.randint(1, config.largest) for _ in range(count)]
-        steps, texts, target = _combine(rng, numbers)
+        steps, expression, target = _combine(rng, numbers)
         if 1 <= target <= config.max_target and target not in numbers:
             break
     else:
@@ -64,7 +71,7 @@ def generate(rng: Random, config: CountdownConfig) -> Draft:
         checks={
             "numbers": numbers,
             "target": target,
-            "witness": texts[0][1:-1],
+            "witness": expression[1:-1],
             "steps": [list(step) for step in steps],
         },
         difficulty={"numbers": count},
@@ -78,12 +85,11 @@ def solve(problem: Problem, style: str, rng: Random) -> str:
     witness, target = problem.checks["witness"], problem.checks["target"]
     if style == "direct":
         return boxed(witness)
-    work = "".join(f"{a}{operator}{b}={value};" for a, operator, b, value in problem.checks["steps"])
+    work = _written(problem.checks["steps"])
     if style == "checked":
-        tried = _combine(rng, list(problem.checks["numbers"]))
-        failed = "".join(f"{a}{operator}{b}={value};" for a, operator, b, value in tried[0])
-        if tried[2] != target:
-            work = f"{failed}{tried[2]}?no:{work}"
+        steps, _, reached = _combine(rng, list(problem.checks["numbers"]))
+        if reached != target:
+            work = f"{_written(steps)}{reached}?no:{work}"
     return thinking(work, witness)
 
 
@@ -91,7 +97,8 @@ def perturb(problem: Problem, rng: Random) -> str:
     """Return an expression that uses a number which was not given, or one number twice."""
     numbers, target = problem.checks["numbers"], problem.checks["target"]
     witness = problem.checks.get("witness", "+".join(map(str, numbers)))
-    return rng.choice([f"{witness}+0", f"{witness}*1", f"({witness})-{numbers[0]}", f"{target}+{numbers[0]}-{numbers[0]}"])
+    again = numbers[0]  # one number twice
+    return rng.choice([f"{witness}+0", f"{witness}*1", f"({witness})-{again}", f"{target}+{again}-{again}"])
 
 
 DOMAIN = Domain(

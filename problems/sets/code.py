@@ -19,7 +19,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from problems.finite import FiniteSource, finite_source
-from problems.rows import Row, hub_splits, read_jsonl
+from problems.rows import Row, Splits, hub_splits, read_jsonl
 from problems.seeding import content_hash
 from problems.types import SPLITS, Problem, ProblemError, ProblemSet, SourceConfig
 
@@ -27,6 +27,7 @@ Format = Literal["humaneval", "mbpp", "mbpp-plus", "apps", "livecodebench"]
 _ASK = "Write a Python program that solves this problem. Put it in one ```python block."
 _FUNCTION_ASK = "Write a Python function that solves this problem. Put all code in one ```python block."
 _MAX_UNPACKED_BYTES = 2**30
+_TEST_BUILTINS = {"set", "sorted", "len", "tuple", "list"}  # what tests put around the function under test
 
 
 class CodeConfig(SourceConfig):
@@ -42,6 +43,10 @@ class CodeConfig(SourceConfig):
 
 
 def _problem(row: Row, name: str, prompt: str, checks: Mapping[str, Any], solution: str | None) -> Problem:
+    """Return a problem that is named `name`, by where its row stands; its split is set when all rows are read."""
+    difficulty = {"style": checks["style"]}
+    if row.get("difficulty"):
+        difficulty["level"] = row["difficulty"]
     return Problem(
         id=content_hash("code", name, prompt, json.dumps(checks, sort_keys=True, default=str)),
         domain="code",
@@ -49,7 +54,7 @@ def _problem(row: Row, name: str, prompt: str, checks: Mapping[str, Any], soluti
         prompt=prompt,
         reference=None,
         checks=checks,
-        difficulty={"style": checks["style"], **({"level": row["difficulty"]} if row.get("difficulty") else {})},
+        difficulty=difficulty,
         source=name,
         solution=solution,
     )
@@ -64,6 +69,10 @@ def _need(row: Row, where: str, *columns: str) -> None:
 def fenced(source: str) -> str:
     """Return a program as a completion gives it."""
     return f"```python\n{source}\n```"
+
+
+def _with_starter(prompt: str, starter: str | None) -> str:
+    return f"{prompt}\n\n{fenced(starter)}" if starter else prompt
 
 
 def humaneval_problem(row: Row, where: str) -> Problem:
@@ -83,8 +92,8 @@ def mbpp_problem(row: Row, where: str) -> Problem:
         raise ProblemError(f"{where}: missing column text (or prompt)")
     setup = "\n".join([*row.get("test_imports", ()), row.get("test_setup_code") or ""]).replace("\r", "")
     asserts = [line.replace("\r", "") for line in [*row["test_list"], *row.get("challenge_test_list", ())]]
-    entry = _tested_function(asserts, row.get("code", ""), where)
-    checks = {"style": "assert", "tests": "\n".join([setup, *asserts]).lstrip("\n") + "\n", "entry_point": entry}
+    tests = "\n".join([setup, *asserts]).lstrip("\n") + "\n"
+    checks = {"style": "assert", "tests": tests, "entry_point": _tested_function(asserts, row.get("code", ""), where)}
     # The first test is shown, as in the paper: without it nobody can know the name.
     text = f"{_FUNCTION_ASK}\n\n{question.strip()}\n\nIt must pass this test:\n{asserts[0]}"
     code = row.get("code", "").replace("\r\n", "\n")
@@ -94,24 +103,23 @@ def mbpp_problem(row: Row, where: str) -> Problem:
 def _tested_function(asserts: Sequence[str], code: str, where: str) -> str:
     """Return the function under test: of the names called in every test, the one that the reference defines."""
     try:
-        defined = [n.name for n in ast.parse(code).body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
-        called = [
-            {
-                node.func.id
-                for node in ast.walk(ast.parse(text))
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            }
-            for text in asserts
-        ]
+        defined = [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+        called = [_called_names(text) for text in asserts]
     except SyntaxError as error:
         raise ProblemError(f"{where}: a test or the reference does not compile: {error}") from None
     common = set.intersection(*called)
-    chosen = [name for name in reversed(defined) if name in common] or sorted(
-        common - {"set", "sorted", "len", "tuple", "list"}
-    )
-    if not chosen:
-        raise ProblemError(f"{where}: the tests have no function in common")
-    return chosen[0]
+    for name in reversed(defined):  # helpers come before what they help
+        if name in common:
+            return name
+    if others := sorted(common - _TEST_BUILTINS):
+        return others[0]
+    raise ProblemError(f"{where}: the tests have no function in common")
+
+
+def _called_names(text: str) -> set[str]:
+    """Return the names that a test calls; raises SyntaxError."""
+    calls = [node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    return {function.id for function in calls if isinstance(function, ast.Name)}
 
 
 def mbpp_plus_problem(row: Row, where: str) -> Problem:
@@ -143,8 +151,7 @@ def apps_problem(row: Row, where: str) -> Problem:
     solutions = row.get("solutions") or row.get("solution") or []
     if isinstance(solutions, str):
         solutions = _data(solutions, where) if solutions.lstrip().startswith("[") else [solutions]
-    starter = row.get("starter_code")
-    text = f"{_FUNCTION_ASK if name else _ASK}\n\n{question.strip()}" + (f"\n\n```python\n{starter}\n```" if starter else "")
+    text = _with_starter(f"{_FUNCTION_ASK if name else _ASK}\n\n{question.strip()}", row.get("starter_code"))
     return _problem(row, where, text, checks, fenced(solutions[0]) if solutions else None)
 
 
@@ -217,7 +224,7 @@ def livecodebench_problem(row: Row, where: str) -> Problem:
     tests = list(_data(row["public_test_cases"], where))
     if row.get("private_test_cases"):
         tests += unpack_private_tests(row["private_test_cases"], where)
-    name = (_data(row.get("metadata") or "{}", where)).get("func_name")
+    name = _data(row.get("metadata") or "{}", where).get("func_name")
     if name:
         try:
             cases = [{"args": _as_args(t["input"]), "expected": json.loads(t["output"])} for t in tests]
@@ -226,9 +233,8 @@ def livecodebench_problem(row: Row, where: str) -> Problem:
         checks: dict[str, Any] = {"style": "function", "entry_point": name, "tests": cases}
     else:
         checks = {"style": "stdin", "tests": [{"stdin": t["input"], "stdout": t["output"]} for t in tests]}
-    starter = row.get("starter_code")
-    text = f"{_FUNCTION_ASK if name else _ASK}\n\n{row['question_content'].strip()}"
-    return _problem(row, where, text + (f"\n\n```python\n{starter}\n```" if starter else ""), checks, None)
+    text = _with_starter(f"{_FUNCTION_ASK if name else _ASK}\n\n{row['question_content'].strip()}", row.get("starter_code"))
+    return _problem(row, where, text, checks, None)
 
 
 FORMATS: dict[str, Callable[[Row, str], Problem]] = {
@@ -257,28 +263,26 @@ def read_rows(path: Path) -> list[Row]:
 def load_code(config: CodeConfig, seed: int) -> FiniteSource:
     """Load programming problems from the hub or from local files of the same columns."""
     path = Path(config.path)
-    if path.is_dir():
-        found = {s: f for s in SPLITS for f in sorted(path.glob(f"{s}.json*"))[:1]}
-        if not found:
-            raise ProblemError(f"{path} holds none of train.jsonl, validation.jsonl, test.jsonl")
-        raw = {split: (str(file), read_rows(file)) for split, file in found.items()}
-    elif path.exists():
-        rows = read_rows(path)
-        raw = {split: (str(path), rows) for split in SPLITS}
-    else:
-        raw = hub_splits(config.path, config.subset, config.revision)
+    raw = _local_splits(path) if path.exists() else hub_splits(config.path, config.subset, config.revision)
     limits = {"timeout_seconds": config.timeout_seconds, "memory_megabytes": config.memory_megabytes}
     extra = {"reward": config.reward, **{key: value for key, value in limits.items() if value is not None}}
 
     def convert(row: Row, split: str, where: str) -> Problem:
-        made = FORMATS[config.format](row, where)
-        return _replaced(made, split, extra)
+        problem = FORMATS[config.format](row, where)
+        return replace(problem, split=split, checks={**problem.checks, **extra})
 
     return finite_source(f"code {config.path}", raw, convert, seed)
 
 
-def _replaced(problem: Problem, split: str, extra: Mapping[str, Any]) -> Problem:
-    return replace(problem, split=split, checks={**problem.checks, **extra})
+def _local_splits(path: Path) -> Splits:
+    """Return the rows of a file, which serves as every split, or of a folder of files named by their splits."""
+    if not path.is_dir():
+        rows = read_rows(path)
+        return {split: (str(path), rows) for split in SPLITS}
+    files = {split: file for split in SPLITS for file in sorted(path.glob(f"{split}.json*"))[:1]}
+    if not files:
+        raise ProblemError(f"{path} holds none of train.jsonl, validation.jsonl, test.jsonl")
+    return {split: (str(file), read_rows(file)) for split, file in files.items()}
 
 
 SET = ProblemSet(name="code", config=CodeConfig, load=load_code, verifier="code", solution_is_completion=True)

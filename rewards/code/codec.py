@@ -44,6 +44,10 @@ class CodecError(Exception):
     """A value that cannot cross, or a message that is not in the format."""
 
 
+class NotPlainData(CodecError):
+    """A value of a type that the format does not know."""
+
+
 class Encoder:
     """Turns values into JSON data. `export` makes handles; `flatten` takes iterators, views and arrays as lists."""
 
@@ -114,7 +118,7 @@ class Encoder:
             return self._all(list(self._limited(value)), depth)
         handle = self.export(value) if self.export else None
         if handle is None:
-            raise CodecError(f"a value of type {kind.__name__}, which is not plain data")
+            raise NotPlainData(f"a value of type {kind.__name__}, which is not plain data")
         return {"h": handle}
 
     def _limited(self, values: Any) -> Iterator[Any]:

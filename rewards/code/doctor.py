@@ -5,9 +5,9 @@ import time
 from collections.abc import Sequence
 
 from problems.errors import LabError
-from rewards.code.judging.executor import Sandbox
-from rewards.code.judging.program import Program
-from rewards.code.judging.styles import judge_assert, judge_function, judge_stdin
+from rewards.code.judging.sandbox import Sandbox
+from rewards.code.judging.source import Candidate
+from rewards.code.judging.styles import STYLES
 from rewards.code.settings import SandboxSettings, limits_of
 
 _MEANING = {
@@ -26,57 +26,57 @@ _MEANING = {
     "limits": "limits on CPU, memory, file size, open files, processes",
     "cgroup": "cgroup v2 with limits on memory and processes",
 }
-_PRINT = Program(source="print(sum(map(int, input().split())))", fenced=True)
-_ADD = Program(source="def add(a, b):\n    return a + b\n", fenced=True)
+_PRINT = Candidate(source="print(sum(map(int, input().split())))", fenced=True)
+_ADD = Candidate(source="def add(a, b):\n    return a + b\n", fenced=True)
 
 
 def _trials(sandbox: Sandbox, settings: SandboxSettings) -> list[tuple[str, bool]]:
     """Judge one right and one wrong answer in each style."""
     limits = limits_of({}, settings)
-    text = {"tests": [{"stdin": "1 2\n", "stdout": "3\n"}]}, {"tests": [{"stdin": "1 2\n", "stdout": "4\n"}]}
+    text = [{"tests": [{"stdin": "1 2\n", "stdout": f"{value}\n"}]} for value in (3, 4)]
     call = [{"entry_point": "add", "tests": [{"args": [1, 2], "expected": value}]} for value in (3, 4)]
     source = [{"entry_point": "add", "tests": f"assert add(1, 2) == {value}"} for value in (3, 4)]
-    found = []
-    for name, judge, checks, program in (
-        ("stdin", judge_stdin, text, _PRINT),
-        ("function", judge_function, call, _ADD),
-        ("assert", judge_assert, source, _ADD),
-    ):
-        kinds = [judge(sandbox, check, "", program, limits).kind for check in checks]
-        found.append((name, kinds == ["correct", "wrong answer"]))
-    return found
+    trials = []
+    for name, checks, candidate in (("stdin", text, _PRINT), ("function", call, _ADD), ("assert", source, _ADD)):
+        kinds = [STYLES[name](sandbox, check, "", candidate, limits).kind for check in checks]
+        trials.append((name, kinds == ["correct", "wrong answer"]))
+    return trials
 
 
 def report(settings: SandboxSettings) -> tuple[list[str], bool]:
     """Return the lines of the report, and whether programs may be run here."""
     started = time.perf_counter()
     sandbox = Sandbox(settings.model_copy(update={"allow_weak": True}))
-    begun = time.perf_counter() - started
+    seconds = time.perf_counter() - started
     try:
-        lines = [f"sandbox of untrusted programs (started in {begun:.2f} s)"]
-        for name, meaning in _MEANING.items():
-            reason = sandbox.layers.get(name, "not reached")
-            lines.append(f"  {'yes' if reason is None else 'no ':<4} {meaning}" + (f"  [{reason}]" if reason else ""))
-        lines += [f"  LEAK: a trial program could {leak}" for leak in sandbox.leaks] or ["  trial program: every escape failed"]
         trials = _trials(sandbox, settings)
-        lines += [
-            f"  {'yes' if good else 'NO ':<4} style {name}: a right answer passes, a wrong one does not"
-            for name, good in trials
-        ]
         missing = sandbox.below_minimum()
-        fit = all(good for _, good in trials)
-        if missing:
-            lines.append("below the minimum: " + "; ".join(missing))
-            lines.append(
-                "programs are refused here" if not settings.allow_weak else "run all the same: sandbox.allow_weak is set"
-            )
-        elif sandbox.layers["mount"] is None and sandbox.layers["pid"] is None:
-            lines.append("level: full")
-        else:
-            lines.append("level: no namespaces; Landlock, seccomp and limits hold (programs can see which files exist)")
-        return lines, fit and (not missing or settings.allow_weak)
+        lines = [f"sandbox of untrusted programs (started in {seconds:.2f} s)", *_layer_lines(sandbox)]
+        for style, good in trials:
+            lines.append(f"  {'yes' if good else 'NO ':<4} style {style}: a right answer passes, a wrong one does not")
+        lines += _level_lines(sandbox, missing, settings.allow_weak)
+        may_run = all(good for _, good in trials) and (not missing or settings.allow_weak)
+        return lines, may_run
     finally:
         sandbox.close()
+
+
+def _layer_lines(sandbox: Sandbox) -> list[str]:
+    lines = []
+    for name, meaning in _MEANING.items():
+        reason = sandbox.layers.get(name, "not reached")
+        lines.append(f"  yes  {meaning}" if reason is None else f"  no   {meaning}  [{reason}]")
+    leaks = [f"  LEAK: a trial program could {leak}" for leak in sandbox.leaks]
+    return lines + (leaks or ["  trial program: every escape failed"])
+
+
+def _level_lines(sandbox: Sandbox, missing: list[str], allow_weak: bool) -> list[str]:
+    if missing:
+        consequence = "run all the same: sandbox.allow_weak is set" if allow_weak else "programs are refused here"
+        return ["below the minimum: " + "; ".join(missing), consequence]
+    if sandbox.layers["mount"] is None and sandbox.layers["pid"] is None:
+        return ["level: full"]
+    return ["level: no namespaces; Landlock, seccomp and limits hold (programs can see which files exist)"]
 
 
 def doctor_command(argv: Sequence[str]) -> int:

@@ -1,15 +1,16 @@
 """The python tool: the sandbox as a session that keeps its state, for models that call an interpreter while they think."""
 
 import os
-import select
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from rewards.code.judging.executor import Children, Closed, Deadline, HostDied, Sandbox, TimeLimit
+from rewards.code.judging.channel import Channel, Closed, Deadline, Received, TimeLimit
+from rewards.code.judging.sandbox import Children, HostDied, Sandbox
 from rewards.code.settings import Limits, SandboxSettings
-from rewards.code.wire import FrameError
+from rewards.code.wire import FrameError, Piece
 
 ToolStatus = Literal["ok", "exception", "time limit", "output limit", "memory limit", "ended"]
+_Running: TypeAlias = tuple[Children, Channel, dict[str, int]]  # the process, the way to it, and what it prints on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,35 +30,20 @@ class PythonSession:
         self.settings = settings or SandboxSettings.from_environment()
         self.max_output_bytes = max_output_bytes
         self._sandbox: Sandbox | None = None
-        self._children: Children | None = None
+        self._running: _Running | None = None
 
     def run(self, code: str, timeout_seconds: float | None = None) -> ToolResult:
         """Run `code` in the session's name space; the value of a last expression is printed, as at a prompt."""
-        seconds = timeout_seconds or self.settings.timeout_seconds
         output = {"stdout": bytearray(), "stderr": bytearray()}
         status: ToolStatus = "ok"
         error = None
         try:
-            children = self._begin()
-            deadline = Deadline(children, seconds)
-            self._channel.send({"code": code}, deadline)
-            answer = None
-            while answer is None:
-                ends = [self._pipes["stdout"], self._pipes["stderr"], self._channel.socket]
-                ready = deadline.wait_any(ends, select.POLLIN)
-                self._drain(output)
-                if max(map(len, output.values())) > self.max_output_bytes:
-                    status = "output limit"
-                    break
-                if self._channel.socket.fileno() in ready:
-                    self._channel.read()
-                    answer = self._channel.take()
-                    if answer is None and self._channel.ended:
-                        raise Closed
-            self._drain(output)
-            error = str(answer["error"])[:2000] if answer and answer.get("error") else None
-            if error is not None:
-                status = "memory limit" if error.startswith("MemoryError") else "exception"
+            done = self._run_piece(code, timeout_seconds or self.settings.timeout_seconds, output)
+            if done is None:
+                status = "output limit"
+            elif done.get("error"):
+                error = str(done["error"])[:2000]
+                status = "memory limit" if done.get("memory") is True else "exception"
         except TimeLimit:
             status = "time limit"
         except (Closed, FrameError):
@@ -69,9 +55,29 @@ class PythonSession:
         )
         return ToolResult(status=status, stdout=stdout, stderr=stderr, error=error)
 
-    def _drain(self, output: dict[str, bytearray]) -> None:
+    def _run_piece(self, code: str, seconds: float, output: dict[str, bytearray]) -> Received | None:
+        """Return the candidate's last word on the piece (`wire.PieceDone`), or None where it printed too much."""
+        children, channel, pipes = self._running or self._begin()
+        deadline = Deadline(children, seconds)
+        channel.send(Piece(code=code), deadline)
+        while True:
+            ready = deadline.wait_any([*pipes.values(), channel.socket])
+            self._drain(pipes, output)
+            if max(map(len, output.values())) > self.max_output_bytes:
+                return None
+            if channel.socket.fileno() not in ready:
+                continue
+            channel.read()
+            done = channel.take()
+            if done is not None:
+                self._drain(pipes, output)
+                return done
+            if channel.ended:
+                raise Closed
+
+    def _drain(self, pipes: dict[str, int], output: dict[str, bytearray]) -> None:
         """Read what was printed so far, up to the limit."""
-        for name, descriptor in self._pipes.items():
+        for name, descriptor in pipes.items():
             while len(output[name]) <= self.max_output_bytes:
                 try:
                     piece = os.read(descriptor, 65536)
@@ -81,9 +87,7 @@ class PythonSession:
                 if not piece:
                     break
 
-    def _begin(self) -> Children:
-        if self._children is not None:
-            return self._children
+    def _begin(self) -> _Running:
         if self._sandbox is None:
             self._sandbox = Sandbox(self.settings, self.settings.packages)
         # The life of a session is not bounded by a program's time, only each piece of code is.
@@ -91,20 +95,19 @@ class PythonSession:
             test_seconds=3600, program_seconds=3600, memory_megabytes=self.settings.memory_megabytes, output_bytes=0
         )
         children = Children(self._sandbox, limits)
-        self._channel = children.channel()
+        channel = children.channel()
         (out, out_end), (err, err_end) = children.pipe(), children.pipe()
-        self._pipes = {"stdout": out, "stderr": err}
         for descriptor in (out, err):
             os.set_blocking(descriptor, False)
-        children.spawn({"session": (-1, out_end, err_end, self._channel.inner.fileno())})
-        self._children = children
-        return children
+        children.spawn({"session": (-1, out_end, err_end, channel.inner.fileno())})
+        self._running = children, channel, {"stdout": out, "stderr": err}
+        return self._running
 
     def _end(self) -> None:
-        children, self._children = self._children, None
-        if children is not None:
+        running, self._running = self._running, None
+        if running is not None:
             try:
-                children.__exit__()
+                running[0].__exit__()
             except HostDied:
                 self.close()
 

@@ -1,4 +1,4 @@
-"""Settings of the sandbox, and the limits of one program."""
+"""Settings of the sandbox, and the limits of one program. The judge's side only: the host is told what it needs."""
 
 import os
 from collections.abc import Mapping

@@ -1,19 +1,291 @@
-"""Messages between the two sides: a length in four bytes, then that many bytes. Standard library only."""
+"""All that crosses a process border: the frames that carry messages, and every message, with who sends it to whom.
+
+The parties:
+
+- judge: the side that decides; it holds the tests and the expected outputs and never runs anything of the candidate's;
+- host: the fork server inside the sandbox, which starts the processes of the other two; it knows no tests;
+- candidate: the untrusted program and its process; nothing that it says is believed;
+- examiner: the sandboxed process that runs the text of assert tests, with the candidate's objects as proxies.
+
+The types below hold both ends to what an honest sender sends. A candidate sends whatever it likes, so whoever reads its
+messages tries every field, or counts what goes wrong in reading as the candidate's failure. Standard library only.
+"""
 
 import json
 import socket
 import struct
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict, final
 
 MAX_FRAME_BYTES = 8 * 2**20
+
+Data: TypeAlias = object  # JSON data in the format of `codec`, which alone looks inside
+Handle: TypeAlias = list[Any]  # [number or name, kind, class name]: an object of the process that made the handle
+
+
+# -- judge and host: plain JSON, one packet a message ----------------------------------------------------------------------
+
+Role = Literal["script", "function", "examined", "session", "examiner", "kept examiner"]  # what a child of the host is for
+
+
+class HostConfig(TypedDict):
+    """Judge to host, as its only argument: how to build the sandbox, and which descriptor is the control socket."""
+
+    socket: int
+    scratch: str  # an empty folder of its own
+    off: list[str]  # layers not to use
+    packages: dict[str, str]  # entry in the packages folder -> where it really is
+    preload: list[str]
+    memory_megabytes: int
+    again: NotRequired[bool]  # launcher to itself: the limit on the stack is set
+
+
+@final  # so that one key tells it from HostFailed
+class Hello(TypedDict):
+    """Host to judge, first of all: the sandbox stands; layer -> None or why it is not in force, and what leaked."""
+
+    layers: dict[str, str | None]
+    leaks: list[str]
+
+
+@final
+class HostFailed(TypedDict):
+    """Host to judge, instead of Hello: why the sandbox cannot be built."""
+
+    failed: str
+    layers: dict[str, str | None]
+
+
+class Child(TypedDict):
+    """One process to start; `descriptors` are places in the list that was passed along, -1 is /dev/null."""
+
+    role: Role
+    descriptors: list[int]
+
+
+class SpawnRequest(TypedDict):
+    """Judge to host: start the processes of one candidate. The reply is the list of their pids."""
+
+    op: Literal["spawn"]
+    children: list[Child]
+    cpu_seconds: int
+    address_bytes: int
+
+
+class CpuRequest(TypedDict):
+    """Judge to host: how much CPU time have these used? The reply is a number of seconds."""
+
+    op: Literal["cpu"]
+    pids: list[int]
+
+
+class ReapRequest(TypedDict):
+    """Judge to host: end these, after `grace` seconds in which they may end by themselves. The reply is Reaped."""
+
+    op: Literal["reap"]
+    pids: list[int]
+    grace: float
+
+
+HostRequest: TypeAlias = SpawnRequest | CpuRequest | ReapRequest
+Overrun = Literal["disk limit", "thread limit"]  # what the host watches over, where no limit of the kernel does
+
+
+class EndedChild(TypedDict):
+    """How one process ended: exit status (negative: signal), whether the host had to kill it, and what it used."""
+
+    status: int
+    killed: bool
+    cpu_seconds: float
+    peak_kilobytes: int
+    overrun: Overrun | None
+
+
+class Reaped(TypedDict):
+    """Host to judge: the processes have ended; `unclean` says why the scratch folder could not be emptied."""
+
+    ended: list[EndedChild]
+    unclean: NotRequired[str]
+
+
+# -- judge and candidate: frames -------------------------------------------------------------------------------------------
+
+
+class ScriptSetup(TypedDict):
+    """Judge to candidate, style stdin: the program to run as a script."""
+
+    source: str
+
+
+class FunctionSetup(TypedDict):
+    """Judge to candidate, style function: the program, the problem's own code before it, and what will be called."""
+
+    source: str
+    context: str
+    entry_point: str
+
+
+class ExaminedSetup(TypedDict):
+    """Judge to candidate, style assert: the program, the problem's own code before it, and the names that tests use."""
+
+    source: str
+    context: str
+    names: Sequence[str]
+
+
+class Call(TypedDict):
+    """Judge to candidate, style function: call the entry point."""
+
+    args: Data
+    kwargs: Data
+
+
+class Piece(TypedDict):
+    """Judge to candidate, the python tool: run this."""
+
+    code: str
+
+
+class PieceDone(TypedDict):
+    """Candidate to judge, the python tool: the piece has run; what it raised, if it did."""
+
+    error: str | None
+    memory: bool
+
+
+class Compiled(TypedDict):
+    """Candidate to judge: the program compiles."""
+
+    compiled: Literal[True]
+
+
+class Ready(TypedDict):
+    """Candidate to judge, style function: the program is loaded and can be called."""
+
+    ready: Literal[True]
+
+
+class Failed(TypedDict):
+    """Candidate to judge: the program does not compile, does not load, or (style stdin) raised; `memory`: for want of it."""
+
+    failed: Literal["compile", "load", "exception"]
+    detail: str
+    memory: NotRequired[bool]
+
+
+class Returned(TypedDict):
+    """Candidate to judge, style function: what the call returned."""
+
+    value: Data
+
+
+class Raised(TypedDict):
+    """Candidate to judge, style function: the call raised; `memory`: for want of it."""
+
+    raised: str
+    memory: bool
+
+
+class Unfit(TypedDict):
+    """Candidate to judge, style function: the call returned what is no data."""
+
+    unfit: str
+
+
+class Large(TypedDict):
+    """Candidate to judge, style function: the answer does not fit into a frame."""
+
+    large: str
+
+
+Answer: TypeAlias = Returned | Raised | Unfit | Large
+
+
+# -- judge and examiner: frames --------------------------------------------------------------------------------------------
+
+
+class ExamSetup(TypedDict):
+    """Judge to examiner: the tests, and the nonce that only who has run them all can repeat."""
+
+    nonce: str
+    entry_point: str
+    names: Sequence[str]  # what the tests take from the candidate, the entry point first
+    pieces: Sequence[tuple[str, bool]]  # marshalled code in hex, and whether it counts as a test of its own
+    context: str  # the problem's helpers, as the pieces; or ""
+    fraction: bool  # go on after a failure, and count
+
+
+class ExamEnding(TypedDict, total=False):
+    """The part of Report that says how the exam ended: with `nonce`, or with one of the others."""
+
+    nonce: str  # only when the last line of the tests was reached
+    failed: str
+    wrong: bool  # an assertion failed
+    memory: bool  # for want of memory, here or over there
+    unsupported: str  # the tests pass what cannot cross: nobody's answer is to blame
+
+
+class Report(ExamEnding):
+    """Examiner to judge: how the exam went."""
+
+    passed: int
+    total: int
+    calls: int  # requests made to the candidate: tests that make none would pass anything
+
+
+# -- examiner and candidate: frames, each a list that begins with its name ---------------------------------------------------
+
+# Candidate to examiner, before the program runs: name -> [module, attribute or None] of its imports.
+Imports: TypeAlias = tuple[Literal["imports"], dict[str, tuple[str, str | None]]]
+# Candidate to examiner, once the program is loaded: what the names stand for.
+DefinedData: TypeAlias = tuple[Literal["data"], Data]
+DefinedClass: TypeAlias = tuple[Literal["class"], list[str]]  # names of the class and its bases, in order
+DefinedFunction: TypeAlias = tuple[Literal["function"]]
+Definition: TypeAlias = DefinedData | DefinedClass | DefinedFunction
+Defined: TypeAlias = tuple[Literal["defined"], dict[str, Definition]]
+
+# Examiner to candidate: call a function by name, or an object by number; args, kwargs.
+CallRequest: TypeAlias = tuple[Literal["call"], str | int, list[Data], dict[str, Data]]
+# Examiner to candidate: attribute; set attribute; item.
+GetRequest: TypeAlias = tuple[Literal["get"], int, str]
+SetRequest: TypeAlias = tuple[Literal["set"], int, str, Data]
+ItemRequest: TypeAlias = tuple[Literal["item"], int, Data]
+# Examiner to candidate: what `iter`, `next`, `len` and `str` say of an object.
+ObjectRequest: TypeAlias = tuple[Literal["iter", "next", "len", "text"], int]
+Request: TypeAlias = CallRequest | GetRequest | SetRequest | ItemRequest | ObjectRequest
+
+Changes: TypeAlias = list[tuple[int, Data]]  # position of an argument, and what the call made of it
+# Candidate to examiner: the value of a request.
+ValueReply: TypeAlias = tuple[Literal["ok"], Data, Changes]
+# Candidate to examiner: the value is the argument at this position itself.
+SameReply: TypeAlias = tuple[Literal["same"], int, Changes]
+# Candidate to examiner: the iterator has ended.
+EndReply: TypeAlias = tuple[Literal["end"]]
+# Candidate to examiner: the names of the exception's class and its bases, and its text.
+RaiseReply: TypeAlias = tuple[Literal["raise"], list[str], str]
+# Candidate to examiner: the value cannot cross, and why; whether for want of memory.
+UnfitReply: TypeAlias = tuple[Literal["unfit"], str, bool]
+Reply: TypeAlias = ValueReply | SameReply | EndReply | RaiseReply | UnfitReply
+
+# Candidate to examiner, before its reply: call this function of the tests; args, kwargs.
+Callback: TypeAlias = tuple[Literal["callback"], int, list[Data], dict[str, Data]]
+# Examiner to candidate: what the function returned; or the built-in exception that it raised, and its text.
+CallbackReturned: TypeAlias = tuple[Literal["returned"], Data]
+CallbackRaised: TypeAlias = tuple[Literal["raised"], str, str]
+CallbackReply: TypeAlias = CallbackReturned | CallbackRaised
+
+Message: TypeAlias = Mapping[str, object] | Imports | Defined | Request | Reply | Callback | CallbackReply
+
+
+# -- frames: a length in four bytes, then that many bytes of JSON -----------------------------------------------------------
 
 
 class FrameError(Exception):
     """A message that is too long, or not one of ours."""
 
 
-def pack(message: Any) -> bytes:
-    """Return `message` (JSON data) as one frame."""
+def pack(message: Message) -> bytes:
+    """Return `message` as one frame; raises FrameError."""
     body = json.dumps(message, separators=(",", ":")).encode("ascii")
     if len(body) > MAX_FRAME_BYTES:
         raise FrameError(f"a message of {len(body)} bytes; at most {MAX_FRAME_BYTES} are carried")
@@ -27,12 +299,12 @@ class Link:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
         self.buffer = b""
 
-    def send(self, message: Any) -> None:
+    def send(self, message: Message) -> None:
         """Send one message."""
         self.socket.sendall(pack(message))
 
     def receive(self) -> Any:
-        """Return the next message; raises EOFError when the other end is gone."""
+        """Return the next message, which its reader gives a type; raises EOFError when the other end is gone."""
         (length,) = struct.unpack(">I", self._exactly(4))
         if length > MAX_FRAME_BYTES:
             raise FrameError("a message that is too long")

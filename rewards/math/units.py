@@ -1,7 +1,8 @@
 """Units of measure: what a unit phrase means as (dimensions, factor), and when two of them conflict.
 
-A phrase such as `km/h`, `square inches` or `m s^{-1}` becomes a product of known units. Words that are no units of measure
-(`dogs`, `ways`) count things; two different ones conflict, unless one only says more than the other.
+A phrase such as `km/h`, `square inches` or `m s^{-1}` becomes a product of known units: `km/h` is length 1 and time -1 with
+the factor 5/18 to the base units, meter and second. Words that are no units of measure (`dogs`, `ways`) count things; two
+different ones conflict, unless one only says more than the other.
 """
 
 import re
@@ -10,10 +11,11 @@ from functools import lru_cache
 
 _F = Fraction
 _INCH, _POUND = _F("0.0254"), _F("0.45359237")
-_BASE: dict[str, tuple[str, Fraction]] = {}
+_BASE: dict[str, tuple[str, Fraction]] = {}  # name -> (dimension, size in its base unit)
 
 
 def _define(dimension: str, factor: Fraction | int, names: str) -> None:
+    """Enter the names, space between them, of one unit."""
     for name in names.split():
         _BASE[name] = (dimension, Fraction(factor))
 
@@ -84,17 +86,10 @@ _DERIVED = {
 }  # fmt: skip
 SHORT = frozenset(name for name in _BASE if len(name) == 1) | {"\\Omega", "M", "C"}
 WORDS = frozenset(name for name in _BASE if len(name) > 1) | {
-    "mod",
-    "percent",
-    "percentage",
-    "pct",
-    "degree",
-    "degrees",
-    "sq",
-    "deg",
-}
-_POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
-_SUFFIXES = {"squared": 2, "cubed": 3}
+    "mod", "percent", "percentage", "pct", "degree", "degrees", "sq", "deg",
+}  # fmt: skip
+_POWERS_IN_FRONT = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
+_POWERS_BEHIND = {"squared": 2, "cubed": 3}
 _OHMS = re.compile(r"(?:\b([kMm])\s*)?\\Omega(?![A-Za-z])")
 _PIECE = re.compile(r"([A-Za-zμΩ$€£¥¢₹]+)(?:\s*\^?\s*\{?\s*([-+]?\d)\s*\}?)?|(/)|(\()|(\))", re.ASCII)
 _FILLER = frozenset(
@@ -108,45 +103,59 @@ NO_UNIT = re.compile(
 )
 
 Measure = tuple[tuple[tuple[str, int], ...], Fraction]
+_SAME_SIZE = Fraction(1)
+
+
+def _pieces(phrase: str) -> list[tuple[str, str, str, str, str]] | None:
+    """Return the pieces of a phrase as (word, power, slash, opening, closing), or None where other signs are in it."""
+    phrase = phrase.replace("\u03bc", "μ").replace("\\mu", "μ").replace("\\cdot", " ").replace("*", " ").replace(".", " ")
+    phrase = _OHMS.sub(lambda match: f"{match[1] or ''}Ω", phrase).replace(" per ", " / ")
+    return None if _PIECE.sub("", phrase).strip() else _PIECE.findall(phrase)
+
+
+def _known(word: str) -> tuple[str, Fraction] | None:
+    """Return (dimension, size) of a unit; long names may have capitals, short ones differ by them: mg and Mg."""
+    return _BASE.get(word) or _BASE.get(word.lower() if len(word) > 3 else "")
 
 
 @lru_cache(maxsize=2048)
 def measure(phrase: str) -> Measure | None:
     """Return (sorted dimensions with exponents, factor to the base unit), or None for a phrase that is no unit."""
-    phrase = phrase.replace("\u03bc", "μ").replace("\\mu", "μ").replace("\\cdot", " ").replace("*", " ").replace(".", " ")
-    phrase = _OHMS.sub(lambda match: f"{match[1] or ''}Ω", phrase)
-    dimensions: dict[str, int] = {}
-    factor, sign, pending = Fraction(1), 1, 1
-    last: tuple[str, Fraction] | None = None
-    words = _PIECE.findall(phrase.replace(" per ", " / ").replace("\u00b2", "^2"))
-    if not words or _PIECE.sub("", phrase.replace(" per ", " / ")).strip():
+    pieces = _pieces(phrase)
+    if not pieces:
         return None
-    for word, power, slash, opening, closing in words:
+    dimensions: dict[str, int] = {}
+    factor = Fraction(1)
+    side = 1  # 1 above and -1 below the slash; all that follows a slash is below it
+    power_in_front = 1
+    last: tuple[str, Fraction] | None = None
+    for word, written_power, slash, _opening, _closing in pieces:
         if slash:
-            sign = -1
+            side = -1
+        if not word:
             continue
-        if opening or closing:
+        if word in _POWERS_IN_FRONT:
+            power_in_front = _POWERS_IN_FRONT[word]
             continue
-        if word in _POWERS:
-            pending = _POWERS[word]
-            continue
-        exponent = int(power) if power else 1
-        if word in _SUFFIXES and last is not None:
-            base, exponent = last, _SUFFIXES[word] - 1
+        if word in _POWERS_BEHIND and last is not None:
+            unit = last
+            power = _POWERS_BEHIND[word] - 1  # the unit itself has been counted once
         else:
-            found = _BASE.get(word) or _BASE.get(word.lower() if len(word) > 3 else "")
-            if found is None:
+            known = _known(word)
+            if known is None:
                 return None
-            base, exponent = found, exponent * pending
-        pending, last = 1, base
-        for name, inner in _DERIVED.get(base[0], {base[0]: 1}).items():
-            dimensions[name] = dimensions.get(name, 0) + sign * exponent * inner
-        factor *= base[1] ** (sign * exponent)
-    kept = tuple(sorted((name, power) for name, power in dimensions.items() if name and power))
-    return kept, factor
+            unit = known
+            power = int(written_power or 1) * power_in_front
+        power_in_front, last = 1, unit
+        dimension, size = unit
+        for base, inner_power in _DERIVED.get(dimension, {dimension: 1}).items():
+            dimensions[base] = dimensions.get(base, 0) + side * power * inner_power
+        factor *= size ** (side * power)
+    present = tuple(sorted((name, power) for name, power in dimensions.items() if name and power))
+    return present, factor
 
 
-def counted(phrase: str) -> frozenset[str]:
+def _counted(phrase: str) -> frozenset[str]:
     """Return the words of a phrase that counts things, in the singular."""
     words = re.findall(r"[a-z]+", phrase.lower())
     return frozenset(word[:-1] if word.endswith("s") and len(word) > 3 else word for word in words if word not in _FILLER)
@@ -156,28 +165,35 @@ def ratio(gold: str, answer: str) -> Fraction | None:
     """Return by what to multiply a value in `answer` units to have `gold` units, or None where the two conflict."""
     left, right = measure(gold), measure(answer)
     if left is not None and right is not None:
-        if left[0] != right[0]:
-            return Fraction(1) if _generic(gold, right) or _generic(answer, left) else None
-        return right[1] / left[1]
+        if left[0] == right[0]:
+            return right[1] / left[1]
+        return _SAME_SIZE if _only_names_dimension(gold, right) or _only_names_dimension(answer, left) else None
     if (left is not None and not left[0]) or (right is not None and not right[0]):
-        return Fraction(1)
-    a, b = counted(gold), counted(answer)
-    return Fraction(1) if left is None and right is None and (a <= b or b <= a) else None
+        return _SAME_SIZE  # "units" beside what is counted
+    if left is not None or right is not None:
+        return None
+    gold_things, answer_things = _counted(gold), _counted(answer)
+    return _SAME_SIZE if gold_things <= answer_things or answer_things <= gold_things else None
 
 
-_TEMPERATURES = {"celsius": (Fraction(1), Fraction("273.15")), "kelvin": (Fraction(1), Fraction(0)),
-                 "fahrenheit": (Fraction(5, 9), Fraction("459.67") * Fraction(5, 9))}  # fmt: skip
+def _only_names_dimension(phrase: str, other: Measure) -> bool:
+    """Tell whether `phrase` only names the dimension of `other`, as "square units" does."""
+    words = phrase.split(maxsplit=1)
+    power = _POWERS_IN_FRONT.get(words[0], 1) if words else 1
+    return "unit" in phrase and other[0] == (("length", power),)
+
+
+_KELVIN: dict[str, tuple[Fraction, Fraction]] = {  # (factor, offset)
+    "celsius": (Fraction(1), Fraction("273.15")),
+    "kelvin": (Fraction(1), Fraction(0)),
+    "fahrenheit": (Fraction(5, 9), Fraction("459.67") * Fraction(5, 9)),
+}
 
 
 def temperature(phrase: str) -> tuple[Fraction, Fraction] | None:
     """Return (factor, offset) to kelvin of a temperature scale, or None."""
-    found = measure(phrase)
-    if found is None or len(found[0]) != 1 or found[0][0][1] != 1:
+    meaning = measure(phrase)
+    if meaning is None or len(meaning[0]) != 1:
         return None
-    return _TEMPERATURES.get(found[0][0][0])
-
-
-def _generic(phrase: str, other: Measure) -> bool:
-    """Tell whether `phrase` only names the dimension of `other`, as "square units" does."""
-    power = {"square": 2, "sq": 2, "cubic": 3}.get(phrase.split(maxsplit=1)[0] if phrase.split() else "", 1)
-    return "unit" in phrase and other[0] == (("length", power),)
+    dimension, power = meaning[0][0]
+    return _KELVIN.get(dimension) if power == 1 else None

@@ -30,27 +30,36 @@ def _coefficients(node: Node) -> dict[Node, Node] | None:
     """Return the coefficients of the marked unit vectors, none for a scalar, or None where the node is not linear in them."""
     if node in MARKED:
         return {node: ONE}
-    parts = [_coefficients(part) for part in node.args]
-    found = [part for part in parts if part]
-    if None in parts or not found:
-        return None if None in parts else {}
+    parts: list[dict[Node, Node]] = []
+    for arg in node.args:
+        part = _coefficients(arg)
+        if part is None:
+            return None
+        parts.append(part)
+    vectors = [part for part in parts if part]
+    if not vectors:
+        return {}
     if node.op == "neg":
-        return {axis: Node("neg", (value,)) for axis, value in found[0].items()}
-    if node.op == "add" and len(found) == len(parts):
-        terms = {axis: tuple(part[axis] for part in found if axis in part) for axis in MARKED}
+        return {axis: Node("neg", (value,)) for axis, value in vectors[0].items()}
+    if node.op == "add" and len(vectors) == len(parts):
+        terms = {axis: tuple(part[axis] for part in vectors if axis in part) for axis in MARKED}
         return {axis: Node("add", values) for axis, values in terms.items() if values}
-    if (node.op == "mul" and len(found) == 1) or (node.op == "div" and parts[1] == {}):
-        scalar = node.args[parts[0] == found[0]]
-        return {axis: Node(node.op, (value, scalar)) for axis, value in found[0].items()}
+    times_scalar = node.op == "mul" and len(vectors) == 1
+    by_scalar = node.op == "div" and not parts[1]
+    if times_scalar or by_scalar:
+        scalar = node.args[1] if parts[0] else node.args[0]
+        return {axis: Node(node.op, (value, scalar)) for axis, value in vectors[0].items()}
     return None
 
 
 def _components(node: Node) -> tuple[Node, ...] | None:
     """Return the components of a written vector or of a linear combination of unit vectors, marked or not."""
-    if (node.op == "seq" and node.value in ("()", "<>")) or (node.op == "mat" and node.value in (1, len(node.args))):
+    written = node.op == "seq" and node.value in ("()", "<>")
+    one_row_or_column = node.op == "mat" and node.value in (1, len(node.args))
+    if written or one_row_or_column:
         return node.args
-    found = _coefficients(node) or _coefficients(_exchanged(node, _MARKS))
-    return tuple(found.get(axis, ZERO) for axis in MARKED) if found else None
+    coefficients = _coefficients(node) or _coefficients(_exchanged(node, _MARKS))
+    return tuple(coefficients.get(axis, ZERO) for axis in MARKED) if coefficients else None
 
 
 def as_vectors(gold: Node, answer: Node) -> tuple[Node, Node]:
@@ -60,6 +69,6 @@ def as_vectors(gold: Node, answer: Node) -> tuple[Node, Node]:
     left, right = _components(gold), _components(answer)
     if left and right:
         size = min(len(left), len(right))
-        if all(part == ZERO for part in (*left[size:], *right[size:])):
+        if all(part == ZERO for part in (*left[size:], *right[size:])):  # i + j is a vector of the plane too
             return Node("seq", left[:size], "<>"), Node("seq", right[:size], "<>")
     return _exchanged(gold, _NO_MARKS), _exchanged(answer, _NO_MARKS)

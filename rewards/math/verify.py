@@ -7,14 +7,16 @@ Order: the same text, exact rationals read without a parser, then the trees. An 
 import re
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 from problems.types import Problem
-from rewards.math.equality.expressions import Trail
-from rewards.math.equality.families import same
+from rewards.boxes import box_answer
+from rewards.math.equality.families import same_up_to_names
+from rewards.math.equality.rules import Decision, Rule, Trail
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.parser import parse
 from rewards.math.grammar.words import choice, plain_words, same_words
-from rewards.math.reading import box_answer, committed_answers
+from rewards.math.reading import BARE_ANSWER, committed_answers
 from rewards.math.tree import Node, UnreadableError
 from rewards.types import Status, Verdict
 
@@ -26,38 +28,145 @@ _RATIO = re.compile(r"(-?)(?:\\[dt]?frac\{(-?\d{1,30})\}\{(\d{1,30})\}|(-?\d{1,3
 _DECIMAL = re.compile(r"-?\d{0,30}\.\d{1,5}", re.ASCII)
 _LOOSE = re.compile(r"\s+(?![\w.])|(?<![\w.])\s+", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"(-?\d{1,100}),(\d{1,2}|\d{4,100})", re.ASCII)
-_POINT = re.compile(r"-?\d{1,100}\.\d{1,100}", re.ASCII)
+_DECIMAL_POINT = re.compile(r"-?\d{1,100}\.\d{1,100}", re.ASCII)
 _CHOICES = re.compile(r"[\s$({]*[A-H](?:[\s$,(){}]|and|[A-H])*", re.ASCII)
 _WORDY = re.compile(r"(?=.*[A-Za-z]{2})[\w\s.,'()-]+", re.ASCII)
 _LETTERED = re.compile(r"\(([A-H])\)\s*(?!and\b|or\b|&)([^\s(^_+*/=,].*)", re.DOTALL)
 _PERCENT = re.compile(r"percent|%|per cent", re.IGNORECASE)
 _HEDGED_WORDS = re.compile(r"\b(?:not|maybe|perhaps|possibly|unknown|undefined|probably|unsure|guess)\b", re.IGNORECASE)
+_ASKS_FOR_A_VALUE = re.compile(r"\b(?:compute|evaluate|calculate|simplify|what is|find the value)\b", re.IGNORECASE)
+_HAS_OPERATION = re.compile(r"[+*/^!\\]|.-")
 
 
-def _quick(text: str) -> Fraction | None:
+class Judgement(NamedTuple):
+    """What a comparison comes to, and what decided."""
+
+    status: Status
+    decision: Decision
+
+
+def _judged(is_right: bool, rule: Rule) -> Judgement:
+    return Judgement("correct" if is_right else "wrong", Decision(rule))
+
+
+# -- a completion
+
+
+def verify_math(problem: Problem, completion: str) -> Verdict:
+    """The verifier of the domain "math"."""
+    return grade(problem.reference, completion, problem.prompt)
+
+
+def grade(reference: str | None, completion: str, prompt: str = "") -> Verdict:
+    """Grade a whole completion (or a bare answer) against a reference answer."""
+    if reference is None:
+        return Verdict(status="error", detail="the reference is empty")
+    if fault := unreadable_reference(reference):
+        return Verdict(status="error", detail=fault)
+    readings, mark = committed_answers(completion)
+    if not readings:
+        return Verdict(status="unparsed", detail=mark)
+    answer = readings[0]
+    for reading in readings:
+        judgement = judge(reference, reading, prompt)
+        # a bare sentence is no wrong answer to a reference in words while a narrower reading of it is left
+        only_other_words = judgement.decision.rule is Rule.DIFFERENT_WORDS and mark == BARE_ANSWER
+        if judgement.status != "unparsed" and not only_other_words:
+            answer = reading
+            break
+    detail = f"{judgement.decision}; reference: {_shown(_gold(reference).text)}; answer ({mark}): {_shown(answer)}"
+    return Verdict(status=judgement.status, extracted=answer[:MAX_ANSWER_CHARACTERS], detail=detail)
+
+
+def unreadable_reference(reference: str) -> str | None:
+    """Return why a reference cannot be graded against, or None where it can."""
+    if not reference.strip():
+        return "the reference is empty"
+    if len(reference) > MAX_REFERENCE_CHARACTERS and "boxed" not in reference and "####" not in reference:
+        return f"the reference has {len(reference)} characters, at most {MAX_REFERENCE_CHARACTERS} are read"
+    if not _gold(reference).text:
+        return "the reference is empty"
+    return None
+
+
+def _shown(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+# -- two bare answers
+
+
+def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status, str]:
+    """Return the status of `answer` against `reference`, and in words which rule decided."""
+    status, decision = judge(reference, answer, prompt)
+    return status, str(decision)
+
+
+def judge(reference: str, answer: str, prompt: str = "") -> Judgement:
+    """Judge one bare answer: by its text alone, by the letter of a choice, then by what both sides mean."""
+    gold, answer = _gold(reference), answer.strip()
+    judgement = _by_text(gold, answer)
+    if judgement is not None:
+        return judgement
+    if lettered := _LETTERED.fullmatch(plain_words(gold.text)):  # "(B) 12": the letter or the value
+        letter = choice(answer)
+        if letter is not None:
+            return _judged(letter == lettered[1], Rule.LETTER_OF_CHOICE)
+        return _by_meaning(lettered[2].strip(), answer, prompt)
+    return _by_meaning(gold.text, answer, prompt)
+
+
+class _Gold(NamedTuple):
+    """A reference without its mark, and its value where it is a plain number."""
+
+    text: str
+    value: Fraction | None
+
+
+@lru_cache(maxsize=1024)
+def _gold(reference: str) -> _Gold:
+    text = reference.strip()
+    if "box" in text and (boxed := box_answer(text)):
+        text = boxed
+    elif "####" in text:
+        text = text.rpartition("####")[2].strip()
+    text = text.strip()
+    if len(text) > 1 and text[0] == "$" == text[-1] and "$" not in text[1:-1]:
+        text = text[1:-1].strip()
+    return _Gold(text, _plain_number(text))
+
+
+def _plain_number(text: str) -> Fraction | None:
     """Return the exact value of an integer, a quotient or a short decimal; None means "ask the parser"."""
     if _INTEGER.fullmatch(text):
         return Fraction(int(text.replace(",", "")))
     if match := _RATIO.fullmatch(text):
         top, bottom = int(match[2] or match[4]), int(match[3] or match[5])
         return (-1 if match[1] else 1) * Fraction(top, bottom) if bottom else None
-    if _DECIMAL.fullmatch(text) and text.strip("-.") and len(text.replace("-", "").replace(".", "").lstrip("0")) < 6:
-        return Fraction(text)
+    if _DECIMAL.fullmatch(text) and text.strip("-."):
+        digits = text.replace("-", "").replace(".", "").lstrip("0")
+        return Fraction(text) if len(digits) < 6 else None  # a longer one may be a rounded number
     return None
 
 
-@lru_cache(maxsize=1024)
-def _gold(reference: str) -> tuple[str, Fraction | None]:
-    """Return the text of a reference without its mark, and its value where it is a plain number."""
-    text = reference.strip()
-    if "box" in text and (found := box_answer(text)):
-        text = found
-    elif "####" in text:
-        text = text.rpartition("####")[2].strip()
-    text = text.strip()
-    if len(text) > 1 and text[0] == "$" == text[-1] and "$" not in text[1:-1]:
-        text = text[1:-1].strip()
-    return text, _quick(text)
+# -- by text: no parser runs
+
+
+def _by_text(gold: _Gold, answer: str) -> Judgement | None:
+    """Judge what needs no parser; None where it takes one."""
+    if answer == gold.text:
+        return _judged(True, Rule.SAME_TEXT)
+    if gold.value is not None and (value := _plain_number(answer)) is not None:
+        return _judged(value == gold.value, Rule.EXACT_RATIONALS)  # 1/2 and 0.5
+    if len(answer) > MAX_ANSWER_CHARACTERS:
+        return Judgement("unparsed", Decision(Rule.TOO_LONG, (len(answer),)))
+    canonical = _canonical(answer)
+    if canonical and canonical == _canonical(gold.text):
+        return _judged(True, Rule.SAME_CLEANED_TEXT)
+    if _same_but_for_decimal_comma(gold.text, answer):
+        return _judged(True, Rule.DECIMAL_COMMA)
+    return None
 
 
 @lru_cache(maxsize=1024)
@@ -65,111 +174,65 @@ def _canonical(text: str) -> str:
     return _LOOSE.sub("", clean(text)) if len(text) <= MAX_ANSWER_CHARACTERS else text
 
 
-def _tree(text: str) -> Node | str:
+def _same_but_for_decimal_comma(gold: str, answer: str) -> bool:
+    if _is_same_decimal(gold, answer):
+        return True
+    asks_for_two_numbers = re.search(r",\d$", gold)  # "3,4"
+    return not asks_for_two_numbers and _is_same_decimal(answer, gold)
+
+
+def _is_same_decimal(with_point: str, with_comma: str) -> bool:
+    match = _DECIMAL_COMMA.fullmatch(with_comma)
+    if match is None or not _DECIMAL_POINT.fullmatch(with_point):
+        return False
+    return Fraction(with_point) == Fraction(f"{match[1]}.{match[2]}")
+
+
+# -- by meaning: trees, and words where there is none
+
+
+def _by_meaning(gold: str, answer: str, prompt: str) -> Judgement:
+    left, right = _tree(gold), _tree(answer)
+    if isinstance(left, UnreadableError):  # a reference in words
+        return _judged(True, Rule.SAME_WORDS) if same_words(gold, answer) else _judged(False, Rule.DIFFERENT_WORDS)
+    if isinstance(right, UnreadableError):
+        if _says_the_words(gold, answer):
+            return _judged(True, Rule.SAME_WORDS)
+        return Judgement("unparsed", Decision(Rule.UNREADABLE, (str(right),)))
+    if prompt and _echoes(prompt, answer, gold):
+        return _judged(False, Rule.REPEATS_QUESTION)
+    trail = Trail(percent=_PERCENT.search(prompt) is not None)
+    try:
+        is_same = same_up_to_names(left, right, trail)
+    except RecursionError:
+        return Judgement("timeout", Decision(Rule.TOO_DEEP))
+    if is_same:
+        return Judgement("correct", trail.decision)
+    if _CHOICES.fullmatch(gold) and same_words(gold, answer):
+        return _judged(True, Rule.SAME_LETTERS)
+    return Judgement("timeout" if trail.too_big else "wrong", trail.decision)
+
+
+def _tree(text: str) -> Node | UnreadableError:
     """Return the tree of `text`, or the reason why there is none."""
     try:
         return parse(text)
     except UnreadableError as error:
-        return str(error)
+        return error
 
 
-def _show(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+def _says_the_words(gold: str, answer: str) -> bool:
+    """Tell whether an answer without a tree says a reference of words or letters of choices."""
+    if not (_CHOICES.fullmatch(gold) or _WORDY.fullmatch(plain_words(gold))):
+        return False
+    return same_words(gold, answer) and not _HEDGED_WORDS.search(answer)
 
 
 def _echoes(prompt: str, answer: str, gold: str) -> bool:
     """Tell whether the answer only repeats an expression of the question instead of its value."""
     written, wanted = _canonical(answer), _canonical(gold)
-    if len(written) < 3 or written == wanted or _quick(written) is not None or _quick(wanted) is None:
+    if len(written) < 3 or written == wanted or _plain_number(written) is not None or _plain_number(wanted) is None:
         return False
-    asks = re.search(r"\b(?:compute|evaluate|calculate|simplify|what is|find the value)\b", prompt, re.IGNORECASE)
-    return (
-        asks is not None and bool(re.search(r"[+*/^!\\]|.-", written)) and written in _canonical(prompt[:MAX_ANSWER_CHARACTERS])
-    )
-
-
-def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status, str]:
-    """Return the status of `answer` against `reference` and the rule that decided."""
-    gold, gold_value = _gold(reference)
-    answer = answer.strip()
-    if answer == gold:
-        return "correct", "same text"
-    if gold_value is not None and (value := _quick(answer)) is not None:
-        return ("correct" if value == gold_value else "wrong"), "exact rationals"
-    if len(answer) > MAX_ANSWER_CHARACTERS:
-        return "unparsed", f"an answer of {len(answer)} characters"
-    canonical = _canonical(answer)
-    if canonical and canonical == _canonical(gold):
-        return "correct", "same text after cleaning"
-    for one, other in ((gold, answer), (answer, gold)):
-        if other is gold and re.search(r",\d$", gold):
-            continue  # "3,4" asks for two numbers
-        if (
-            _POINT.fullmatch(one)
-            and (match := _DECIMAL_COMMA.fullmatch(other))
-            and Fraction(one) == Fraction(f"{match[1]}.{match[2]}")
-        ):
-            return "correct", "decimal comma"
-    if match := _LETTERED.fullmatch(plain_words(gold)):  # "(B) 12": the letter or the value
-        if choice(answer) is not None:
-            return ("correct" if choice(answer) == match[1] else "wrong"), "the letter of the choice"
-        gold = match[2].strip()
-    trail = Trail(percent=bool(prompt and _PERCENT.search(prompt)))
-    left, right = _tree(gold), _tree(answer)
-    if isinstance(left, str):
-        if same_words(gold, answer):
-            return "correct", "same words"
-        return "wrong", "different words"
-    if isinstance(right, str):
-        if (
-            (_CHOICES.fullmatch(gold) or _WORDY.fullmatch(plain_words(gold)))
-            and same_words(gold, answer)
-            and not _HEDGED_WORDS.search(answer)
-        ):
-            return "correct", "same words"
-        return "unparsed", right
-    if prompt and _echoes(prompt, answer, gold):
-        return "wrong", "repeats the question"
-    try:
-        if same(left, right, trail):
-            return "correct", trail.rule
-    except RecursionError:
-        return "timeout", "nested too deep to compare"
-    if _CHOICES.fullmatch(gold) and same_words(gold, answer):
-        return "correct", "same letters"
-    return ("timeout" if trail.too_big else "wrong"), trail.rule
-
-
-def unreadable_reference(reference: str | None) -> str | None:
-    """Return why a reference cannot be graded against, or None where it can."""
-    if reference is None or not reference.strip():
-        return "the reference is empty"
-    if len(reference) > MAX_REFERENCE_CHARACTERS and "boxed" not in reference and "####" not in reference:
-        return f"the reference has {len(reference)} characters, at most {MAX_REFERENCE_CHARACTERS} are read"
-    if not _gold(reference)[0]:
-        return "the reference is empty"
-    return None
-
-
-def grade(reference: str | None, completion: str, prompt: str = "") -> Verdict:
-    """Grade a whole completion (or a bare answer) against a reference answer."""
-    if reference is None or (problem := unreadable_reference(reference)):
-        return Verdict(status="error", detail="the reference is empty" if reference is None else str(problem))
-    found, mark = committed_answers(completion)
-    if not found:
-        return Verdict(status="unparsed", detail=mark)
-    status: Status = "unparsed"
-    rule, answer = "", found[0]
-    for reading in found:
-        status, rule = compare_texts(reference, reading, prompt)
-        if status != "unparsed" and not (rule == "different words" and mark == "bare answer"):
-            answer = reading
-            break
-    detail = f"{rule}; reference: {_show(_gold(reference)[0])}; answer ({mark}): {_show(answer)}"
-    return Verdict(status=status, extracted=answer[:MAX_ANSWER_CHARACTERS], detail=detail)
-
-
-def verify_math(problem: Problem, completion: str) -> Verdict:
-    """The verifier of the domain "math"."""
-    return grade(problem.reference, completion, problem.prompt)
+    if not _ASKS_FOR_A_VALUE.search(prompt) or not _HAS_OPERATION.search(written):
+        return False
+    return written in _canonical(prompt[:MAX_ANSWER_CHARACTERS])

@@ -1,15 +1,22 @@
-"""Opens the model and its tokenizer, adds adapters, and refuses what could not be trained."""
+"""Opens the model and its tokenizer, adds adapters, and refuses what could not be trained.
+
+A model is a directory in the Hugging Face layout, or the name of one on the hub (`owner/name`), which is downloaded.
+"""
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from problems.errors import LabError
 from rl.policy.attention import NAME
+from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.settings.schema import LoraSettings, ModelSettings
+
+if TYPE_CHECKING:
+    from peft import LoraConfig  # loads slowly, and only runs with adapters need it
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -24,13 +31,16 @@ def check_model_path(path: str) -> None:
     if directory.is_dir():
         if not (directory / "config.json").is_file():
             raise PolicyError(f"{path} is a directory without config.json: not a Hugging Face model directory")
-    elif directory.exists() or path.strip("/").count("/") != 1 or path.startswith((".", "/", "runs/")):
+        return
+    # a run directory that is not there must not be looked up on the hub, where anyone may own the name
+    hub_name = path.strip("/").count("/") == 1 and not path.startswith((".", "/", "runs/"))
+    if directory.exists() or not hub_name:
         raise PolicyError(
             f"no model directory at {path}; give a directory with config.json, or a hub name like Qwen/Qwen2.5-0.5B"
         )
 
 
-def load_tokenizer(settings: ModelSettings) -> Any:
+def load_tokenizer(settings: ModelSettings) -> Tokenizer:
     """Return the tokenizer; raises PolicyError when it is missing or has no pad or end token."""
     check_model_path(settings.path)
     try:
@@ -49,15 +59,20 @@ def load_tokenizer(settings: ModelSettings) -> Any:
         )
     if tokenizer.eos_token_id is None:
         raise PolicyError(f"the tokenizer of {settings.path} has no end token: completions could never stop")
-    return tokenizer
+    opened: Tokenizer = tokenizer
+    return opened
 
 
-def load_model(settings: ModelSettings, *, trainable: bool = True) -> Any:
-    """Return the causal LM on the CPU, with fresh adapters when `settings.lora` asks for them and it is trainable."""
+def load_model(settings: ModelSettings, *, trainable: bool = True) -> CausalLM:
+    """Return the causal LM on the CPU, with fresh adapters when `settings.lora` asks for them and it is trainable.
+
+    A model that is not trainable is in evaluation mode and needs no gradient. Raises PolicyError for a path, a precision or
+    adapters that do not work.
+    """
     check_model_path(settings.path)
     directory = Path(settings.path)
-    adapter = (directory / "adapter_config.json").is_file() and not (directory / "model.safetensors").is_file()
-    if adapter:
+    adapter_only = (directory / "adapter_config.json").is_file() and not (directory / "model.safetensors").is_file()
+    if adapter_only:
         raise PolicyError(
             f"{settings.path} holds an adapter only; make a whole model of it with `reasonlab export` without --adapter"
         )
@@ -70,16 +85,18 @@ def load_model(settings: ModelSettings, *, trainable: bool = True) -> Any:
         )
     except (OSError, ValueError, ImportError) as error:
         raise PolicyError(f"cannot open the model {settings.path}: {_first_line(error)}") from None
+    opened: CausalLM = model if trainable else model.eval().requires_grad_(False)
     if not trainable:
-        return model.eval().requires_grad_(False)
+        return opened
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         if settings.lora:
+            # the embedding is frozen: without this the first checkpointed layer sees no input that needs a gradient
             model.enable_input_require_grads()
-    return add_adapters(model, settings.lora) if settings.lora else model
+    return add_adapters(opened, settings.lora) if settings.lora else opened
 
 
-def lora_config(lora: LoraSettings) -> Any:
+def lora_config(lora: LoraSettings) -> "LoraConfig":
     """Return peft's configuration of the adapters."""
     from peft import LoraConfig
 
@@ -87,17 +104,18 @@ def lora_config(lora: LoraSettings) -> Any:
     return LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=modules, task_type="CAUSAL_LM")
 
 
-def add_adapters(model: Any, lora: LoraSettings) -> Any:
+def add_adapters(model: CausalLM, lora: LoraSettings) -> CausalLM:
     """Freeze `model` and add trainable adapters; raises PolicyError when no layer matches."""
     from peft import get_peft_model
 
     try:
-        return get_peft_model(model, lora_config(lora))
+        adapted: CausalLM = get_peft_model(model, lora_config(lora))
     except ValueError as error:
         raise PolicyError(f"model.lora.target_modules fits no layer of this model: {_first_line(error)}") from None
+    return adapted
 
 
-def save_policy(model: Any, tokenizer: Any, directory: Path, *, merge: bool) -> None:
+def save_policy(model: CausalLM, tokenizer: Tokenizer, directory: Path, *, merge: bool) -> None:
     """Write `model` as a plain Hugging Face directory that appears whole; adapters are merged or written as adapters."""
     if merge and hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
@@ -109,10 +127,14 @@ def save_policy(model: Any, tokenizer: Any, directory: Path, *, merge: bool) -> 
     temporary.rename(directory)
 
 
-def stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Return every token that ends a completion: the tokenizer's and the model's own list."""
-    own = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    listed = own if isinstance(own, list) else [] if own is None else [own]
+def stop_token_ids(model: CausalLM, tokenizer: Tokenizer) -> frozenset[int]:
+    """Return every token that ends a completion: the tokenizer's end token and those of the model's generation config."""
+    generation_config = getattr(model, "generation_config", None)
+    listed = getattr(generation_config, "eos_token_id", None)  # one id, several, or None
+    if listed is None:
+        listed = []
+    if not isinstance(listed, list):
+        listed = [listed]
     return frozenset([tokenizer.eos_token_id, *listed])
 
 

@@ -1,5 +1,7 @@
 """A tiny language model made from nothing: a character-level tokenizer and a Qwen3-style decoder.
 
+    "<think>3*7=21" -> <think> 3 * 7 = 2 1, seven tokens; a character outside of printable ASCII becomes <|unk|>
+
 Both are saved as an ordinary Hugging Face directory, so that everything after treats them like any downloaded model.
 """
 
@@ -14,6 +16,7 @@ from rl.settings.schema import TinyModelConfig
 
 PAD, END, USER, ASSISTANT = "<|pad|>", "<|end|>", "<|user|>", "<|assistant|>"
 WORDS = ("<think>", "</think>", "\\boxed{")
+# `generation` marks what the model writes itself, for trainers that mask everything else (assistant_only_loss of TRL)
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{% if message.role == 'assistant' %}<|assistant|>{% generation %}{{ message.content }}<|end|>{% endgeneration %}"

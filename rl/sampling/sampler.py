@@ -5,35 +5,35 @@ cache runs full the youngest row goes back to the queue. The prompt of a group i
 completion has a random stream of its own, named by (seed, step, problem, number in the group), so a sample does not depend
 on what else is in the batch, on these limits, on the number of ranks or on a resume (up to rounding of the logits, which may
 differ between batch shapes).
+
+A row is one completion while it is being drawn. Dimension letters: B running rows, T tokens of a completion, H hidden size.
 """
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 
-from problems.errors import LabError
-from problems.seeding import derive_seed
-from rl.sampling.decoding import Indices, build_decoder
-from rl.settings.schema import SamplingSettings
-from rl.types import FloatArray, IntArray
+from rl.policy.interfaces import CausalLM
+from rl.sampling.decoding import build_decoder
+from rl.sampling.errors import SamplingError
+from rl.sampling.how_to_draw import HowToDraw
+from rl.sampling.picking import draw_uniforms, pick
+from rl.sampling.thinking import BudgetForcing
+from rl.types import BoolArray, FloatArray, Indices, IntArray
 
 _PICK_LOGITS = 2**22  # logits of one draw: small enough to stay in the processor's cache
 _HEADROOM = 64  # tokens a row should be able to grow by when it joins
-
-
-class SamplingError(LabError):
-    """Limits or settings under which nothing can be sampled; the message says what to change."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SampleRequest:
     """One prompt and the names of the random streams of its completions (one each)."""
 
-    prompt_ids: IntArray
+    prompt_ids: IntArray  # [T_prompt]
     streams: tuple[tuple[str | int, ...], ...]
 
 
@@ -44,44 +44,11 @@ class Sample:
     request: int
     number: int
     token_ids: IntArray  # [T], stop token included
-    logprobs: FloatArray  # [T], nats
+    logprobs: FloatArray  # [T], nats; 0 where a token was forced
     entropies: FloatArray  # [T], nats, of the distribution each token was drawn from
-    forced: np.ndarray[Any, np.dtype[np.bool_]]  # [T], tokens put in by budget forcing: not drawn, never to be trained on
+    forced: BoolArray  # [T], tokens put in by budget forcing: not drawn, never to be trained on
     finish_reason: Literal["stop", "length"]
     stopped: bool  # whether the last token is a stop token; a stop sequence ends with finish_reason "stop" alone
-
-
-@dataclass(frozen=True, kw_only=True)
-class ThinkingBudget:
-    """Budget forcing (s1, arXiv 2501.19393, section 3.1), as token ids; evaluation only."""
-
-    max_tokens: int  # tokens before the end of thinking is forced
-    end_ids: tuple[int, ...]  # the end of thinking; where it is to be suppressed, its first token is
-    wait_ids: tuple[int, ...] = ()  # put in its place
-    waits: int = 0  # how often
-
-
-def drawing(settings: SamplingSettings, tokenizer: Any) -> dict[str, Any]:
-    """Return the arguments of `Sampler.sample` that `settings` ask for."""
-    thinking = settings.thinking
-    return {
-        "temperature": settings.temperature,
-        "top_p": settings.top_p,
-        "top_k": settings.top_k,
-        "min_tokens": settings.min_completion_tokens,
-        "max_tokens": settings.max_completion_tokens,
-        "stop": settings.stop,
-        "tokenizer": tokenizer,
-        "cache_tokens": settings.cache_tokens,
-        "thinking": None
-        if thinking is None
-        else ThinkingBudget(
-            max_tokens=thinking.max_tokens,
-            end_ids=tuple(tokenizer(thinking.end, add_special_tokens=False).input_ids),
-            wait_ids=tuple(tokenizer(thinking.wait, add_special_tokens=False).input_ids),
-            waits=thinking.waits,
-        ),
-    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,72 +61,37 @@ class SampleStats:
     restarted: int  # rows that had to leave a full cache
 
 
-def draw_uniforms(stream: tuple[str | int, ...], count: int) -> FloatArray:
-    """Return `count` numbers in [0, 1) of the stream with this name; a longer draw begins with a shorter one."""
-    generator = np.random.Generator(np.random.Philox(key=derive_seed("sample", *stream)))
-    return generator.random(count, dtype=np.float32)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sampler:
+    """Samples from `model` on its device; adapters are allowed."""
 
+    model: CausalLM
+    pad_id: int
+    stop_ids: frozenset[int]
+    max_rows: int  # completions that run at one time
 
-def pick(
-    logits: torch.Tensor, uniforms: torch.Tensor, temperature: float, top_p: float = 1.0, top_k: int = 0
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Sample one token a row by inverting the distribution function; `logits` [n, V] are overwritten.
+    @torch.no_grad()
+    def sample(self, requests: Sequence[SampleRequest], how: HowToDraw, on_sample: Callable[[Sample], None]) -> SampleStats:
+        """Draw every completion of `requests`; each is handed to `on_sample` as soon as it is finished.
 
-    Uniforms [n] -> ids, log-probabilities and the distribution's entropies [n], in nats. Temperature 0 takes the most likely
-    token. With top_k > 0 (the k most likely) or top_p < 1 (nucleus, arXiv 1904.09751) they are those of the cut distribution.
-    """
-    scores = logits.float()
-    if temperature not in (0, 1):
-        scores.div_(temperature)
-    if top_k or top_p < 1:
-        _cut(scores, top_p, top_k)
-    scores.sub_(scores.amax(-1, keepdim=True)).clamp_min_(-1e4)  # exp is 0 there, and 0 * -1e4 too
-    weights = scores.exp()
-    if temperature == 0:
-        ids = scores.argmax(-1)
-    total = weights.sum(-1)
-    entropies = total.log() - torch.linalg.vecdot(weights, scores) / total
-    if temperature != 0:
-        cumulative = torch.cumsum(weights, -1, out=weights)
-        whole = cumulative[:, -1]
-        target = torch.minimum(uniforms * whole, torch.nextafter(whole, torch.zeros_like(whole)))
-        ids = torch.searchsorted(cumulative, target[:, None], right=True)[:, 0]
-    return ids, scores.gather(-1, ids[:, None])[:, 0] - total.log(), entropies
+        Raises SamplingError when the cache cannot hold one row.
+        """
+        self._check_cache(requests, how)
+        training = self.model.training
+        self.model.eval()
+        try:
+            return _Run(self, requests, how).finish(on_sample)
+        finally:
+            self.model.train(training)
 
-
-def _cut(scores: torch.Tensor, top_p: float, top_k: int) -> None:
-    """Leave the `top_k` highest scores, and of these the smallest set whose share reaches `top_p`."""
-    if 0 < top_k < scores.shape[-1]:
-        order = scores.topk(top_k, -1).indices
-        scores.masked_fill_(torch.ones_like(scores, dtype=torch.bool).scatter_(-1, order, False), -torch.inf)
-    if top_p < 1:
-        ordered, order = torch.softmax(scores, -1).sort(-1, descending=True)
-        before = ordered.cumsum(-1) - ordered
-        scores.masked_fill_(torch.zeros_like(scores, dtype=torch.bool).scatter_(-1, order, before >= top_p), -torch.inf)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Draw:
-    """How to draw, see `Sampler.sample`."""
-
-    temperature: float
-    top_p: float
-    top_k: int
-    min_tokens: int
-    max_tokens: int
-    stop: tuple[str, ...]
-    tokenizer: Any
-    thinking: ThinkingBudget | None
-    cache_tokens: int | None
-
-
-@dataclass(kw_only=True, eq=False)
-class _Thinking:
-    """Where one row stands with its thinking budget."""
-
-    open: bool = True
-    waits: int = 0
-    queue: deque[int] = field(default_factory=deque)
+    @staticmethod
+    def _check_cache(requests: Sequence[SampleRequest], how: HowToDraw) -> None:
+        needed = max((len(request.prompt_ids) for request in requests), default=0) + how.max_tokens
+        if how.cache_tokens is not None and needed > how.cache_tokens:
+            raise SamplingError(
+                f"sampling.cache_tokens is {how.cache_tokens}, and the longest prompt with a completion of {how.max_tokens} "
+                f"tokens needs {needed}: raise cache_tokens or lower max_completion_tokens"
+            )
 
 
 class _Rows:
@@ -170,19 +102,52 @@ class _Rows:
         self.request = np.zeros(capacity, dtype=np.int64)
         self.number = np.zeros(capacity, dtype=np.int64)
         self.joined = np.zeros(capacity, dtype=np.int64)  # running number: the youngest row has the highest
-        self.length = np.zeros(capacity, dtype=np.int64)
+        self.length = np.zeros(capacity, dtype=np.int64)  # tokens drawn so far
         self.tokens = np.zeros((capacity, max_tokens), dtype=np.int32)
         self.logprobs = np.zeros((capacity, max_tokens), dtype=np.float32)
         self.entropies = np.zeros((capacity, max_tokens), dtype=np.float32)
         self.forced = np.zeros((capacity, max_tokens), dtype=np.bool_)
         self.uniforms = np.zeros((capacity, max_tokens), dtype=np.float32)
-        self.thinking = np.full(capacity, None, dtype=object)
+
+    @property
+    def capacity(self) -> int:
+        """The most rows there can be."""
+        return len(self.length)
 
     def start(self, request: int, number: int, joined: int, uniforms: FloatArray) -> None:
         """Put a new row behind the others."""
-        row, self.count = self.count, self.count + 1
-        self.request[row], self.number[row], self.joined[row], self.length[row] = request, number, joined, 0
-        self.uniforms[row], self.forced[row], self.thinking[row] = uniforms, False, _Thinking()
+        row = self.count
+        self.count += 1
+        self.request[row], self.number[row], self.joined[row] = request, number, joined
+        self.length[row] = 0
+        self.uniforms[row], self.forced[row] = uniforms, False
+
+    def append(self, ids: IntArray, logprobs: FloatArray, entropies: FloatArray, forced: BoolArray | None) -> None:
+        """Give each row its next token, all arrays [B]; None: no token was forced."""
+        every, place = np.arange(self.count), self.length[: self.count]
+        self.tokens[every, place] = ids
+        self.logprobs[every, place], self.entropies[every, place] = logprobs, entropies
+        if forced is not None:
+            self.forced[every, place] = forced
+        self.length[: self.count] += 1
+
+    def written(self, row: int) -> IntArray:
+        """Return the tokens [T] of a row so far."""
+        return self.tokens[row, : self.length[row]]
+
+    def sample(self, row: int, *, stopped: bool, finished: bool) -> Sample:
+        """Return a row that has ended as a sample."""
+        length = int(self.length[row])
+        return Sample(
+            request=int(self.request[row]),
+            number=int(self.number[row]),
+            token_ids=self.tokens[row, :length].copy(),
+            logprobs=self.logprobs[row, :length].copy(),
+            entropies=self.entropies[row, :length].copy(),
+            forced=self.forced[row, :length].copy(),
+            finish_reason="stop" if finished else "length",
+            stopped=stopped,
+        )
 
     def move(self, source: Indices, target: Indices, count: int) -> None:
         """Put the rows `source` in the place of the rows `target`, then keep the first `count`."""
@@ -192,105 +157,39 @@ class _Rows:
         self.count = count
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Sampler:
-    """Samples from `model` (a causal LM of transformers, adapters allowed) on its device."""
-
-    model: Any
-    pad_id: int
-    stop_ids: frozenset[int]
-    max_rows: int
-
-    @torch.no_grad()
-    def sample(
-        self,
-        requests: Sequence[SampleRequest],
-        *,
-        temperature: float,
-        max_tokens: int,
-        top_p: float = 1.0,
-        top_k: int = 0,
-        min_tokens: int = 0,
-        stop: Sequence[str] = (),
-        tokenizer: Any = None,
-        thinking: ThinkingBudget | None = None,
-        cache_tokens: int | None = None,
-        on_sample: Callable[[Sample], None],
-    ) -> SampleStats:
-        """Draw every completion of `requests`; each is handed to `on_sample` as soon as it is finished.
-
-        Stop tokens are impossible before `min_tokens`. A completion ends with the token that completes one of the texts
-        `stop`, read by `tokenizer`. At most `cache_tokens` tokens have keys and values at one
-        time. Raises SamplingError when the cache cannot hold one row or the settings do not go together.
-        """
-        draw = _Draw(
-            temperature=temperature,
-            top_p=top_p,
-            top_k=top_k,
-            min_tokens=min_tokens,
-            max_tokens=max_tokens,
-            stop=tuple(stop),
-            tokenizer=tokenizer,
-            thinking=thinking,
-            cache_tokens=cache_tokens,
-        )
-        self._check(requests, draw)
-        training = self.model.training
-        self.model.eval()
-        try:
-            return _Run(self, requests, draw).finish(on_sample)
-        finally:
-            self.model.train(training)
-
-    def _check(self, requests: Sequence[SampleRequest], draw: _Draw) -> None:
-        needed = max((len(request.prompt_ids) for request in requests), default=0) + draw.max_tokens
-        if draw.cache_tokens is not None and needed > draw.cache_tokens:
-            raise SamplingError(
-                f"sampling.cache_tokens is {draw.cache_tokens}, and the longest prompt with a completion of {draw.max_tokens} "
-                f"tokens needs {needed}: raise cache_tokens or lower max_completion_tokens"
-            )
-        if draw.stop and draw.tokenizer is None:
-            raise SamplingError("stop sequences were given without a tokenizer to read completions with: pass `tokenizer`")
-        budget = draw.thinking
-        if budget is not None and budget.waits and len(budget.end_ids) != 1:
-            raise SamplingError(
-                f"the end of thinking has {len(budget.end_ids)} tokens {budget.end_ids}; it can be suppressed only where it is "
-                "one token: set waits to 0"
-            )
-
-
 class _Run:
     """One call of `Sampler.sample`."""
 
-    def __init__(self, sampler: Sampler, requests: Sequence[SampleRequest], draw: _Draw):
-        self.sampler, self.requests, self.draw = sampler, requests, draw
+    def __init__(self, sampler: Sampler, requests: Sequence[SampleRequest], how: HowToDraw):
+        self.requests, self.how = requests, how
         self.decoder = build_decoder(sampler.model)
-        self.vocabulary = sampler.model.config.get_text_config().vocab_size
+        vocabulary = sampler.model.config.get_text_config().vocab_size
+        self.rows_at_once = max(1, _PICK_LOGITS // vocabulary)
         self.prompts = [request.prompt_ids for request in requests]
         self.queue = deque((i, k) for i, request in enumerate(requests) for k in range(len(request.streams)))
-        self.rows = _Rows(min(sampler.max_rows, len(self.queue)), draw.max_tokens)
+        self.rows = _Rows(min(sampler.max_rows, len(self.queue)), how.max_tokens)
         self.running: Counter[int] = Counter()  # rows of each request; its prompt is in the cache as long as there are any
         self.prompt_tokens = 0  # in the cache
         self.stop_ids = np.asarray(sorted(sampler.stop_ids), dtype=np.int64)
+        self.forcing = BudgetForcing(how.thinking, sampler.stop_ids) if how.thinking else None  # None in training
         self.steps = self.peak_rows = self.peak_tokens = self.restarted = self.joined = 0
 
     def finish(self, on_sample: Callable[[Sample], None]) -> SampleStats:
         """Run until the queue is empty and every row has ended."""
-        states = torch.empty(0)
+        states = torch.empty(0)  # [B, H], from which the next token of each row is predicted
         while self.queue or self.rows.count:
             joining = self._admit()
             if joining:
                 first = self.decoder.join(joining, self.prompts)
                 states = torch.cat([states, first]) if len(states) else first
             ids = self._extend(states)
-            stopped, at_text, full = self._ends(ids)
-            ended = stopped | at_text | full
-            self.peak_rows = max(self.peak_rows, self.rows.count)
-            for row in np.flatnonzero(ended).tolist():
-                on_sample(self._sample(row, bool(stopped[row]), bool(stopped[row] | at_text[row])))
-            kept = self._leave(ended | self._evicted(ended))
-            states = self.decoder.step(torch.from_numpy(ids[kept])) if len(kept) else torch.empty(0)
-            self.steps += bool(len(kept))
+            ended = self._hand_over(on_sample)
+            staying = self._leave(ended | self._evicted(ended))
+            if len(staying):
+                states = self.decoder.step(torch.from_numpy(ids[staying]))
+                self.steps += 1
+            else:
+                states = torch.empty(0)
         return SampleStats(
             steps=self.steps, peak_rows=self.peak_rows, peak_cache_tokens=self.peak_tokens, restarted=self.restarted
         )
@@ -301,131 +200,119 @@ class _Run:
         joining: list[int] = []
         if rows.count and not self.decoder.joins:
             return joining
-        headroom = min(_HEADROOM, self.draw.max_tokens)
+        headroom = min(_HEADROOM, self.how.max_tokens)
         used = self.prompt_tokens + int(rows.length[: rows.count].sum()) + rows.count * headroom
-        while self.queue and rows.count < len(rows.length):
+        while self.queue and rows.count < rows.capacity:
             request, number = self.queue[0]
             prompt = 0 if self.running[request] else len(self.prompts[request])
             used += prompt + headroom
-            if self.draw.cache_tokens is not None and rows.count and used > self.draw.cache_tokens:
+            # a lone row may always join: `Sampler.sample` has made sure that the cache can hold it to its end
+            if self.how.cache_tokens is not None and rows.count and used > self.how.cache_tokens:
                 break
             self.queue.popleft()
             self.prompt_tokens += prompt
             self.running[request] += 1
             stream = self.requests[request].streams[number]
-            rows.start(request, number, self.joined, draw_uniforms(stream, self.draw.max_tokens))
+            rows.start(request, number, self.joined, draw_uniforms(stream, self.how.max_tokens))
             self.joined += 1
             joining.append(request)
+        self.peak_rows = max(self.peak_rows, rows.count)
         return joining
 
     def _extend(self, states: torch.Tensor) -> IntArray:
-        """Draw the next token of every row; return them [B]."""
-        rows, count = self.rows, self.rows.count
-        every, length = np.arange(count), rows.length[:count]
-        uniforms = torch.from_numpy(rows.uniforms[every, length]).to(states.device)
-        at_once = max(1, _PICK_LOGITS // self.vocabulary)
-        parts = [self._pick(states[i : i + at_once], uniforms[i : i + at_once], i) for i in range(0, count, at_once)]
-        ids, logprobs, entropies = (torch.cat(part).numpy(force=True) for part in zip(*parts, strict=True))
-        rows.logprobs[every, length], rows.entropies[every, length] = logprobs, entropies
-        if self.draw.thinking is not None:
-            for row in range(count):
-                ids[row], forced = self._think(row, int(ids[row]), self.draw.thinking)
-                if forced:
-                    rows.forced[row, length[row]], rows.logprobs[row, length[row]] = True, 0
-        rows.tokens[every, length] = ids
-        rows.length[:count] += 1
+        """Draw the next token of every row from its state [B, H]; return them [B]."""
+        ids, logprobs, entropies = self._draw(states)
+        forced = None
+        if self.forcing is not None:  # the one place where a rule may overrule what was drawn
+            forced = self._overrule(self.forcing, ids)
+            logprobs[forced] = 0
+        self.rows.append(ids, logprobs, entropies, forced)
         return ids
 
-    def _pick(self, states: torch.Tensor, uniforms: torch.Tensor, first: int) -> tuple[torch.Tensor, ...]:
-        """Draw one token for each of the rows from `first` on."""
-        logits, draw = self.decoder.logits(states), self.draw
-        young = np.flatnonzero(self.rows.length[first : first + len(states)] < draw.min_tokens)
+    def _draw(self, states: torch.Tensor) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Return drawn tokens, their log-probabilities and the entropies [B], in nats; of few rows at a time."""
+        rows, how = self.rows, self.how
+        every, place = np.arange(rows.count), rows.length[: rows.count]
+        uniforms = torch.from_numpy(rows.uniforms[every, place]).to(states.device)  # [B]
+        parts = []
+        for first in range(0, rows.count, self.rows_at_once):
+            part = slice(first, first + self.rows_at_once)
+            logits = self.decoder.logits(states[part])  # [n, V]
+            self._forbid_stops(logits, first)
+            parts.append(pick(logits, uniforms[part], how.temperature, how.top_p, how.top_k))
+        ids, logprobs, entropies = (torch.cat(column).numpy(force=True) for column in zip(*parts, strict=True))
+        return ids, logprobs, entropies
+
+    def _forbid_stops(self, logits: torch.Tensor, first: int) -> None:
+        """Make stop tokens impossible for the rows from `first` on that are too short to end; logits [n, V]."""
+        young = np.flatnonzero(self.rows.length[first : first + len(logits)] < self.how.min_tokens)
         if len(young):
             logits[torch.from_numpy(young)[:, None], torch.from_numpy(self.stop_ids)] = -torch.inf
-        return pick(logits, uniforms, draw.temperature, draw.top_p, draw.top_k)
 
-    def _think(self, row: int, drawn: int, budget: ThinkingBudget) -> tuple[int, bool]:
-        """Return the token that comes after all, and whether it was forced."""
-        state, length = self.rows.thinking[row], int(self.rows.length[row])
-        if state.queue:
-            return state.queue.popleft(), True
-        if not state.open:
-            return drawn, False
-        if length >= budget.max_tokens:
-            state.open = False
-            state.queue.extend(budget.end_ids[1:])
-            return budget.end_ids[0], True
-        if state.waits < budget.waits and (drawn == budget.end_ids[0] or drawn in self.sampler.stop_ids):
-            state.waits += 1
-            state.queue.extend(budget.wait_ids[1:])
-            return budget.wait_ids[0], True
-        written = [*self.rows.tokens[row, max(0, length + 1 - len(budget.end_ids)) : length], drawn]
-        state.open = tuple(written) != budget.end_ids
-        return drawn, False
+    def _overrule(self, forcing: BudgetForcing, ids: IntArray) -> BoolArray:
+        """Put forced tokens in the place of drawn ones, in `ids` [B] itself; return where [B]."""
+        rows = self.rows
+        forced = np.zeros(rows.count, dtype=np.bool_)
+        for row in range(rows.count):
+            name = int(rows.request[row]), int(rows.number[row])
+            token = forcing.token_instead(name, rows.written(row), int(ids[row]))
+            if token is not None:
+                ids[row], forced[row] = token, True
+        return forced
 
-    def _ends(self, ids: IntArray) -> tuple[Any, Any, Any]:
-        """Return which rows [B] end with a stop token, with a stop sequence, and at the length limit."""
+    def _hand_over(self, on_sample: Callable[[Sample], None]) -> BoolArray:
+        """Hand every row that has ended to `on_sample`; return which [B] they are."""
         rows, count = self.rows, self.rows.count
-        last = np.arange(count), rows.length[:count] - 1
-        stopped = np.isin(ids, self.stop_ids) & ~rows.forced[last]
-        at_text = np.zeros(count, dtype=np.bool_)
-        if self.draw.stop:
-            # every token but a special one has at least one byte: these are enough to hold the longest text and one more
-            window = max(len(text.encode()) for text in self.draw.stop) + 1
-            tails = [rows.tokens[row, max(0, rows.length[row] - window) : rows.length[row]] for row in range(count)]
-            texts = self.draw.tokenizer.batch_decode(tails, skip_special_tokens=False)
-            at_text = np.asarray([any(stop in text for stop in self.draw.stop) for text in texts])
-        return stopped, at_text, rows.length[:count] >= self.draw.max_tokens
+        every, last = np.arange(count), rows.length[:count] - 1
+        # a stop token that was put in does not end a completion: budget forcing may wait with one
+        stopped = np.isin(rows.tokens[every, last], self.stop_ids) & ~rows.forced[every, last]
+        finished = stopped
+        if self.how.stop is not None:
+            finished = stopped | self.how.stop.complete([rows.written(row) for row in range(count)])
+        full = rows.length[:count] >= self.how.max_tokens
+        ended: BoolArray = finished | full
+        for row in np.flatnonzero(ended).tolist():
+            on_sample(rows.sample(row, stopped=bool(stopped[row]), finished=bool(finished[row])))
+        return ended
 
-    def _sample(self, row: int, stopped: bool, finished: bool) -> Sample:
-        rows, written = self.rows, slice(0, int(self.rows.length[row]))
-        return Sample(
-            request=int(rows.request[row]),
-            number=int(rows.number[row]),
-            token_ids=rows.tokens[row, written].copy(),
-            logprobs=rows.logprobs[row, written].copy(),
-            entropies=rows.entropies[row, written].copy(),
-            forced=rows.forced[row, written].copy(),
-            finish_reason="stop" if finished else "length",
-            stopped=stopped,
-        )
-
-    def _evicted(self, ended: Any) -> Any:
+    def _evicted(self, ended: BoolArray) -> BoolArray:
         """Return which rows [B] must leave for the others to grow by a token: the youngest, which go back to the queue."""
-        rows, evicted = self.rows, np.zeros(self.rows.count, dtype=np.bool_)
+        rows = self.rows
+        evicted = np.zeros(rows.count, dtype=np.bool_)
         staying = np.flatnonzero(~ended)
-        lengths = rows.length[staying]
-        prompts = Counter(rows.request[staying].tolist())
-        used = int(lengths.sum()) + sum(len(self.prompts[request]) for request in prompts)
-        limit = self.draw.cache_tokens or used
-        for place in np.argsort(-rows.joined[staying]) if used > limit else ():
-            if used <= limit:
-                break
-            row = staying[place]
-            request = int(rows.request[row])
-            prompts[request] -= 1
-            used -= int(rows.length[row]) + (0 if prompts[request] else len(self.prompts[request]))
-            evicted[row] = True
-            self.queue.appendleft((request, int(rows.number[row])))
-            self.restarted += 1
+        members = Counter(rows.request[staying].tolist())  # of each request that stays: its prompt counts once
+        used = int(rows.length[staying].sum()) + sum(len(self.prompts[request]) for request in members)
+        limit = self.how.cache_tokens
+        if limit is not None and used > limit:
+            for row in staying[np.argsort(-rows.joined[staying])].tolist():
+                if used <= limit:
+                    break
+                request, number = int(rows.request[row]), int(rows.number[row])
+                members[request] -= 1
+                used -= int(rows.length[row]) + (0 if members[request] else len(self.prompts[request]))
+                evicted[row] = True
+                self.queue.appendleft((request, number))
+                self.restarted += 1
         self.peak_tokens = max(self.peak_tokens, used)
         return evicted
 
-    def _leave(self, leaving: Any) -> Indices:
+    def _leave(self, leaving: BoolArray) -> Indices:
         """Let rows go; return which row [B'] now stands in each place."""
-        count, rows = self.rows.count - int(leaving.sum()), self.rows
-        kept = np.arange(rows.count)
+        rows = self.rows
+        stands = np.arange(rows.count)
+        count = rows.count - int(leaving.sum())
         if count == rows.count:
-            return kept
-        for request in rows.request[: rows.count][leaving].tolist():
-            self.running[request] -= 1
-        closing = [request for request in set(rows.request[: rows.count][leaving].tolist()) if not self.running[request]]
+            return stands
+        requests = rows.request[: rows.count][leaving].tolist()
+        self.running.subtract(requests)
+        # the last rows move into the places of those that go, so that the rows in use stay the first ones
         source = count + np.flatnonzero(~leaving[count:])
         target = np.flatnonzero(leaving[:count])
-        kept[target] = source
+        stands[target] = source
         rows.move(source, target, count)
         self.decoder.move(source, target, count)
-        for request in closing:
-            self.prompt_tokens -= len(self.prompts[request])
-            self.decoder.close(request)
-        return kept[:count]
+        for request in set(requests):
+            if not self.running[request]:
+                self.prompt_tokens -= len(self.prompts[request])
+                self.decoder.close(request)
+        return stands[:count]

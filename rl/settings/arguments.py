@@ -16,9 +16,10 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from problems.errors import LabError
-from rl.settings.dry_run import describe_plan
+from rl.settings.dry_run import describe_work
 from rl.settings.loading import C, Loaded, describe, load_config
 from rl.settings.schema import EvalConfig, RunConfig, SftConfig
+from rl.stopping import exit_status
 
 Command = Callable[[Sequence[str]], int]
 OVERRIDES = "key=value: any setting as key.subkey=value; later ones win (see --settings for all of them)"
@@ -72,7 +73,7 @@ def parse(
 
 
 def clearly(command: Command) -> Command:
-    """Let `command` report errors the user can act on as a message and exit status 2, without a traceback."""
+    """Let `command` report what the user can act on, or has done, in words and without a traceback; see stopping.py."""
 
     def run(argv: Sequence[str]) -> int:
         try:
@@ -80,10 +81,10 @@ def clearly(command: Command) -> Command:
         except LabError as error:
             if os.environ.get("LOCAL_RANK", "0") == "0":  # all ranks of a machine find the same fault
                 print(f"error: {error}", file=sys.stderr, flush=True)
-            return 2
-        except KeyboardInterrupt:
+            return exit_status(error)
+        except KeyboardInterrupt as stop:
             print("stopped", file=sys.stderr)
-            return 130
+            return exit_status(stop)
         except BrokenPipeError:  # the reader of our output has seen enough, as in `reasonlab train --settings | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
@@ -107,7 +108,7 @@ def training_arguments(argv: Sequence[str]) -> TrainingArguments | None:
     if loaded is None:
         return None
     if flags.dry_run:
-        print(describe(loaded) + "\n" + describe_plan(loaded.config))
+        print(describe(loaded) + "\n" + describe_work(loaded.config))
         return None
     return TrainingArguments(loaded=loaded, resume=flags.resume)
 

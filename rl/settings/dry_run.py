@@ -1,7 +1,7 @@
 """What `--dry-run` prints besides the settings: how the work is cut and what it needs in memory. Imports no torch.
 
-The shape of a model comes from its config.json, or from the table below for the models of configs/, so that a plan can be
-made on a machine that has neither the weights nor a network.
+The shape of a model comes from its config.json, or from the table below for the models of configs/, so that it works on
+a machine that has neither the weights nor a network.
 """
 
 import json
@@ -39,12 +39,15 @@ class ModelShape:
 
     def lora_parameters(self, rank: int) -> int:
         """Weights of adapters of this rank on all linear layers."""
-        attention = (self.hidden + self.head_dim * self.heads) * 2 + (self.hidden + self.head_dim * self.kv_heads) * 2
-        return self.layers * rank * (attention + 3 * (self.hidden + self.intermediate))
+        # an adapter of a layer with weights [out, in] has rank * (in + out)
+        query_and_output = 2 * (self.hidden + self.head_dim * self.heads)
+        key_and_value = 2 * (self.hidden + self.head_dim * self.kv_heads)
+        mlp = 3 * (self.hidden + self.intermediate)
+        return self.layers * rank * (query_and_output + key_and_value + mlp)
 
-    def cache_bytes(self, tokens: int, width: int) -> int:
-        """Keys and values of `tokens` tokens."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * width * tokens
+    def cache_bytes(self, tokens: int, number_bytes: int) -> int:
+        """Keys and values of `tokens` tokens, in numbers of `number_bytes`."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * number_bytes * tokens
 
 
 def _shape(layers: int, hidden: int, intermediate: int, heads: int, kv_heads: int, tied: bool, vocabulary: int) -> ModelShape:
@@ -61,6 +64,9 @@ KNOWN = {
 }
 
 
+_NEEDED_KEYS = {"num_attention_heads", "num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size"}
+
+
 def model_shape(path: str) -> ModelShape | None:
     """Return the shape of a local or known model, or None."""
     file = Path(path) / "config.json"
@@ -70,7 +76,7 @@ def model_shape(path: str) -> ModelShape | None:
         data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise LabError(f"cannot read {file}: {error}") from None
-    if not {"num_attention_heads", "num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size"} <= data.keys():
+    if not data.keys() >= _NEEDED_KEYS:
         return None  # another kind of model, with other names
     heads = data["num_attention_heads"]
     return ModelShape(
@@ -85,69 +91,116 @@ def model_shape(path: str) -> ModelShape | None:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Numbers:
+    """How many numbers the run holds of each kind, over all ranks."""
+
+    all_weights: int  # adapters included
+    trained: int
+    reference: int  # weights of a reference policy of its own; adapters have theirs in the frozen base
+
+
+def _numbers(config: RunConfig, shape: ModelShape) -> _Numbers:
+    lora = config.model.lora
+    if lora is not None:
+        adapters = shape.lora_parameters(lora.r)
+        return _Numbers(all_weights=shape.parameters + adapters, trained=adapters, reference=0)
+    reference = shape.parameters if config.algorithm.kl_coef else 0
+    return _Numbers(all_weights=shape.parameters, trained=shape.parameters, reference=reference)
+
+
+_FP32_BYTES = 4
+_KEPT_WITH_CHECKPOINTING, _KEPT = 2, 17  # hidden-sized arrays that the backward pass needs, a layer and token
+
+
 def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> dict[str, float]:
     """Return GiB a rank by purpose; a rule of thumb to choose settings by, not a promise."""
-    width = 2 if config.model.dtype == "bf16" else 4
-    trained = shape.lora_parameters(config.model.lora.r) if config.model.lora else shape.parameters
-    whole = shape.parameters + (trained if config.model.lora else 0)
-    stage = config.deepspeed.stage
+    is_bf16 = config.model.dtype == "bf16"
+    number_bytes = 2 if is_bf16 else 4
+    adam_bytes = 12 if is_bf16 else 8  # two moments in fp32, and under bf16 the weights in fp32 too
+    numbers = _numbers(config, shape)
+
+    stage = config.deepspeed.stage  # ZeRO shards the optimizer from 1, gradients from 2, weights at 3
+    optimizer_ranks = world_size if stage >= 1 else 1
+    gradient_ranks = world_size if stage >= 2 else 1
+    weight_ranks = world_size if stage == 3 else 1
+    whole_copy = numbers.all_weights if stage == 3 else 0
+    copy_ahead = numbers.trained if config.train.one_step_off else 0
+
     tokens = config.train.micro_batch_tokens
-    kept_per_token = shape.layers * shape.hidden * width * (2 if config.model.gradient_checkpointing else 17)
-    waves = min(config.sampling.max_rows, config.algorithm.num_problems * config.algorithm.group_size // world_size)
-    reference = whole if config.algorithm.kl_coef and not config.model.lora else 0
-    return {
-        "weights": whole * width / (world_size if stage == 3 else 1) / GIB,
-        "whole copy for sampling (ZeRO 3)": (whole * width if stage == 3 else 0) / GIB,
-        "copy for sampling ahead (one_step_off)": (trained * width if config.train.one_step_off else 0) / GIB,
-        "reference policy": reference * width / GIB,
-        "gradients": trained * width / (world_size if stage >= 2 else 1) / GIB,
-        "optimizer": trained * (12 if width == 2 else 8) / (world_size if stage >= 1 else 1) / GIB,
-        "activations of a micro-batch": tokens * kept_per_token / GIB,
-        "logits of a buffer": 2 * min(LOGIT_BUFFER_ELEMENTS, tokens * shape.vocabulary) * 4 / GIB,
-        "KV cache while sampling, at full length": shape.cache_bytes(waves * config.sampling.max_completion_tokens, width)
-        / GIB,
+    kept_arrays = _KEPT_WITH_CHECKPOINTING if config.model.gradient_checkpointing else _KEPT
+    activations = tokens * shape.layers * shape.hidden * kept_arrays
+    logits = min(LOGIT_BUFFER_ELEMENTS, tokens * shape.vocabulary)
+    rollouts_a_rank = config.algorithm.num_problems * config.algorithm.group_size // world_size
+    rows = min(config.sampling.max_rows, rollouts_a_rank)
+    cached_tokens = rows * config.sampling.max_completion_tokens
+
+    num_bytes = {
+        "weights": numbers.all_weights * number_bytes / weight_ranks,
+        "whole copy for sampling (ZeRO 3)": whole_copy * number_bytes,
+        "copy for sampling ahead (one_step_off)": copy_ahead * number_bytes,
+        "reference policy": numbers.reference * number_bytes,
+        "gradients": numbers.trained * number_bytes / gradient_ranks,
+        "optimizer": numbers.trained * adam_bytes / optimizer_ranks,
+        "activations of a micro-batch": activations * number_bytes,
+        "logits of a buffer": 2 * logits * _FP32_BYTES,  # two, see LOGIT_BUFFER_ELEMENTS
+        "KV cache while sampling, at full length": shape.cache_bytes(cached_tokens, number_bytes),
     }
+    return {purpose: count / GIB for purpose, count in num_bytes.items()}
 
 
-def describe_plan(config: RunConfig) -> str:
-    """Return the plan as text; raises LabError where the ranks cannot share the work."""
+def describe_work(config: RunConfig) -> str:
+    """Return how the work is cut and the memory it needs; raises LabError where the ranks cannot share the work."""
+    ranks = _asked_ranks()
+    check_world(config, ranks)
+    lines = ["Plan", *_work_lines(config, ranks)]
+    shape = model_shape(config.model.path)
+    if shape is None:
+        lines.append(f"  memory: unknown, {config.model.path} has no config.json of a known shape here")
+        return "\n".join(lines)
+    lines += _memory_lines(config, shape, ranks)
+    lines.append("  to plan for N ranks: WORLD_SIZE=N reasonlab train --dry-run ...")
+    return "\n".join(lines)
+
+
+def _asked_ranks() -> int:
     ranks = os.environ.get("WORLD_SIZE", "1")
     if not ranks.isdecimal() or int(ranks) < 1:
         raise LabError(f"WORLD_SIZE must be a number of ranks, 1 or more; found {ranks!r}")
-    world = int(ranks)
-    check_world(config, world)
-    problems, group = config.algorithm.num_problems, config.algorithm.group_size
-    rounds = config.algorithm.max_sampling_rounds if config.algorithm.dynamic_sampling else 1
-    device = f"{world} rank{'s' if world > 1 else ''}"
-    lines = [
-        "Plan",
-        f"  a step: {problems} problems x {group} completions = {problems * group} rollouts over {device}"
-        f" ({problems // world} problems, {problems // world * group} rollouts each)",
-        f"  a run: {config.train.steps} steps, at least {config.train.steps * problems} problems,"
-        f" at most {config.train.steps * rounds * problems}",
-        f"  update: micro-batches of up to {config.train.micro_batch_tokens} tokens, one global denominator"
-        f" ({config.algorithm.loss}), ZeRO {config.deepspeed.stage}, {config.model.dtype}"
-        + (f", LoRA rank {config.model.lora.r}" if config.model.lora else ", all weights")
-        + (
-            f", {updates} optimizer steps a batch"
-            if (updates := config.algorithm.epochs * config.algorithm.minibatches) > 1
-            else ""
-        ),
+    return int(ranks)
+
+
+def _work_lines(config: RunConfig, ranks: int) -> list[str]:
+    algorithm, train = config.algorithm, config.train
+    problems = algorithm.num_problems
+    group_size = algorithm.group_size
+    problems_a_rank = problems // ranks
+    rounds = algorithm.max_sampling_rounds if algorithm.dynamic_sampling else 1
+    updates = algorithm.epochs * algorithm.minibatches
+
+    ranks_in_words = "1 rank" if ranks == 1 else f"{ranks} ranks"
+    trained = "all weights" if config.model.lora is None else f"LoRA rank {config.model.lora.r}"
+    repeated = f", {updates} optimizer steps a batch" if updates > 1 else ""
+    return [
+        f"  a step: {problems} problems x {group_size} completions = {problems * group_size} rollouts over {ranks_in_words}"
+        f" ({problems_a_rank} problems, {problems_a_rank * group_size} rollouts each)",
+        f"  a run: {train.steps} steps, at least {train.steps * problems} problems, at most {train.steps * rounds * problems}",
+        f"  update: micro-batches of up to {train.micro_batch_tokens} tokens, one global denominator ({algorithm.loss}),"
+        f" ZeRO {config.deepspeed.stage}, {config.model.dtype}, {trained}{repeated}",
     ]
-    shape = model_shape(config.model.path)
-    if shape is None:
-        return "\n".join([*lines, f"  memory: unknown, {config.model.path} has no config.json of a known shape here"])
-    parts = memory_estimate(config, shape, world)
-    lines.append(
-        f"  model: {shape.parameters / 1e9:.3g} B parameters"
-        if shape.parameters > 1e8
-        else f"  model: {shape.parameters:,} parameters"
-    )
-    lines.append("  memory a rank, estimated:")
-    lines += [f"    {value:9.3f} GiB  {name}" for name, value in parts.items() if value]
-    sampling = parts["KV cache while sampling, at full length"]
-    training = parts["gradients"] + parts["activations of a micro-batch"] + parts["logits of a buffer"]
-    steady = sum(parts.values()) - sampling - training
-    lines.append(f"    {steady + max(sampling, training):9.3f} GiB  at the peak (sampling and training do not overlap)")
-    lines.append("  to plan for N ranks: WORLD_SIZE=N reasonlab train --dry-run ...")
-    return "\n".join(lines)
+
+
+def _memory_lines(config: RunConfig, shape: ModelShape, ranks: int) -> list[str]:
+    gib = memory_estimate(config, shape, ranks)
+    sampling = gib["KV cache while sampling, at full length"]
+    training = gib["gradients"] + gib["activations of a micro-batch"] + gib["logits of a buffer"]
+    always = sum(gib.values()) - sampling - training
+    peak = always + max(sampling, training)
+    is_large = shape.parameters > 1e8
+    size = f"{shape.parameters / 1e9:.3g} B" if is_large else f"{shape.parameters:,}"
+    return [
+        f"  model: {size} parameters",
+        "  memory a rank, estimated:",
+        *(f"    {value:9.3f} GiB  {purpose}" for purpose, value in gib.items() if value),
+        f"    {peak:9.3f} GiB  at the peak (sampling and training do not overlap)",
+    ]

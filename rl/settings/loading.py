@@ -36,29 +36,32 @@ class _Yaml12Loader(yaml.SafeLoader):
     """Safe YAML that reads floats and booleans as YAML 1.2 does (`1e-6` is a number, `off` a text); no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if twice := [key for position, key in enumerate(keys) if key in keys[:position]]:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} is given twice", node.start_mark)
+        # PyYAML lets the last of two equal keys win without a word
+        keys: set[Any] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in keys:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} is given twice", node.start_mark)
+            keys.add(key.value)
         return super().construct_mapping(node, deep)
 
 
-_Yaml12Loader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in rules if tag not in ("tag:yaml.org,2002:float", "tag:yaml.org,2002:bool")]
-    for letter, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Yaml12Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+# A resolver is (tag, pattern); the first whose pattern matches a plain word says its type. They are filed by first letter.
+_BOOL, _FLOAT, _INT = (f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int"))
+_YAML12_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_YAML12_FLOAT = re.compile(
+    r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
 )
-_Yaml12Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"),
-    list("-+0123456789."),
-)
-# YAML 1.1 integers stay integers: their resolver is tried first only if it was added first.
 _Yaml12Loader.yaml_implicit_resolvers = {
-    letter: sorted(rules, key=lambda rule: rule[0] != "tag:yaml.org,2002:int")
-    for letter, rules in _Yaml12Loader.yaml_implicit_resolvers.items()
+    letter: [(tag, pattern) for tag, pattern in resolvers if tag not in (_FLOAT, _BOOL)]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Yaml12Loader.add_implicit_resolver(_BOOL, _YAML12_BOOL, list("tTfF"))
+_Yaml12Loader.add_implicit_resolver(_FLOAT, _YAML12_FLOAT, list("-+0123456789."))
+# the pattern of floats matches integers too, so that of integers must come first
+for _resolvers in _Yaml12Loader.yaml_implicit_resolvers.values():
+    _resolvers.sort(key=lambda resolver: resolver[0] != _INT)
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -73,9 +76,10 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        near = sorted(str(p) for p in Path("configs").glob("*.yaml"))
-        hint = difflib.get_close_matches(str(path), near, n=1, cutoff=0.3)
-        raise ConfigError(f"cannot read the config {path}: {error}" + (f"; did you mean {hint[0]}?" if hint else "")) from None
+        shipped = sorted(str(file) for file in Path("configs").glob("*.yaml"))
+        nearest = difflib.get_close_matches(str(path), shipped, n=1, cutoff=0.3)
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise ConfigError(f"cannot read the config {path}: {error}{hint}") from None
     data = parse_yaml(text, str(path))
     if not isinstance(data, dict):
         raise ConfigError(f"{path} must hold key: value pairs at the top, found {type(data).__name__}")
@@ -103,30 +107,36 @@ def split_overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _merge(base: Any, over: Any) -> Any:
-    if isinstance(base, dict) and isinstance(over, dict):
-        return {**base, **{key: _merge(base.get(key), value) for key, value in over.items()}}
-    return over
+    """Return `base` with what `over` says in its place; tables are merged, everything else is replaced whole."""
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = _merge(base.get(key), value)
+    return merged
 
 
 def _set_path(tree: Any, keys: list[str], value: Any, dotted: str) -> None:
-    for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
-        if isinstance(tree, list):
-            if not key.isdecimal() or int(key) >= len(tree):
-                raise ConfigError(
-                    f"{dotted}: {'.'.join(keys[:depth])} is a list of {len(tree)}; {key!r} is not one of its positions"
-                )
-            position: Any = int(key)
-        elif isinstance(tree, dict):
-            position = key
-            if not last and not isinstance(tree.get(key), dict | list):
-                tree[key] = {}
-        else:
-            raise ConfigError(f"{dotted}: {'.'.join(keys[:depth])} is a value, it has no key {key!r}")
-        if last:
-            tree[position] = value
-        else:
-            tree = tree[position]
+    """Put `value` into `tree` where `keys` lead, and make the tables on the way that are not there yet."""
+    *path, last = keys
+    for depth, key in enumerate(path):
+        position = _position(tree, key, keys[:depth], dotted)
+        if isinstance(tree, dict) and not isinstance(tree.get(key), dict | list):
+            tree[key] = {}
+        tree = tree[position]
+    tree[_position(tree, last, path, dotted)] = value
+
+
+def _position(tree: Any, key: str, above: Sequence[str], dotted: str) -> Any:
+    """Return what `tree`, to which the keys `above` led, is indexed with for `key`."""
+    where = ".".join(above)
+    if isinstance(tree, dict):
+        return key
+    if not isinstance(tree, list):
+        raise ConfigError(f"{dotted}: {where} is a value, it has no key {key!r}")
+    if not key.isdecimal() or int(key) >= len(tree):
+        raise ConfigError(f"{dotted}: {where} is a list of {len(tree)}; {key!r} is not one of its positions")
+    return int(key)
 
 
 def _join(prefix: str, key: object) -> str:
@@ -151,8 +161,9 @@ def _is_nested_list(value: Any) -> bool:
 
 def _forget(origin: dict[str, str], key: str) -> None:
     """Forget where `key` and all below it came from: it was replaced."""
-    for old in [name for name in origin if name == key or name.startswith(f"{key}.")]:
-        del origin[old]
+    replaced = [name for name in origin if name == key or name.startswith(f"{key}.")]
+    for name in replaced:
+        del origin[name]
 
 
 def _replaced(tree: Any, prefix: str = "") -> Iterator[str]:
@@ -166,7 +177,7 @@ def _replaced(tree: Any, prefix: str = "") -> Iterator[str]:
 
 def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
-        dotted = f"{prefix}.{name}" if prefix else name
+        dotted = _join(prefix, name)
         yield dotted
         for inner in _models_in(field.annotation):
             yield from _known_keys(inner, dotted)
@@ -180,53 +191,82 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _nearest(key: str, known: Sequence[str]) -> str:
-    pattern = re.sub(r"\.\d+(?=\.|$)", "", key)
-    last = pattern.rsplit(".", 1)[-1]
-    same_name = [name for name in known if name.rsplit(".", 1)[-1] == last]
-    close = difflib.get_close_matches(pattern, known, n=1, cutoff=0.6)
-    by_name = difflib.get_close_matches(last, [name.rsplit(".", 1)[-1] for name in known], n=1, cutoff=0.75)
-    found = same_name[:1] or close or [name for name in known if by_name and name.rsplit(".", 1)[-1] == by_name[0]][:1]
-    return f"; did you mean {found[0]!r}?" if found else ""
+    """Return a hint at the known key that was probably meant, or nothing."""
+    without_positions = re.sub(r"\.\d+(?=\.|$)", "", key)
+    name = _last(without_positions)
+    # in this order: the right name in the wrong place, a key that looks alike, a name that looks alike
+    candidates = [other for other in known if _last(other) == name]
+    if not candidates:
+        candidates = difflib.get_close_matches(without_positions, known, n=1, cutoff=0.6)
+    if not candidates:
+        near_names = difflib.get_close_matches(name, [_last(other) for other in known], n=1, cutoff=0.75)
+        candidates = [other for other in known if _last(other) in near_names]
+    return f"; did you mean {candidates[0]!r}?" if candidates else ""
+
+
+def _last(dotted: str) -> str:
+    return dotted.rsplit(".", 1)[-1]
 
 
 def _location(parts: Sequence[int | str], tree: Any) -> str:
     """Return the dotted key of a fault. pydantic puts the tag of a union into the path, which is no key of the user's."""
     keys: list[str] = []
     for part in parts:
-        if isinstance(tree, dict) and part not in tree and part in list(tree.values()):
+        is_tag = isinstance(tree, dict) and part not in tree and part in list(tree.values())
+        if is_tag:
             continue
         keys.append(str(part))
-        known = (isinstance(tree, dict) and part in tree) or (isinstance(tree, list) and part in range(len(tree)))
-        tree = tree[part] if known else None
+        is_key = isinstance(tree, dict) and part in tree
+        is_position = isinstance(tree, list) and part in range(len(tree))
+        tree = tree[part] if is_key or is_position else None
     return ".".join(keys)
 
 
 def _came_from(dotted: str, origin: Mapping[str, str]) -> str | None:
     """Return where `dotted`, or the value it is a part of, came from."""
     keys = dotted.split(".")
-    return next((came for n in range(len(keys), 0, -1) if (came := origin.get(".".join(keys[:n])))), None)
+    for depth in range(len(keys), 0, -1):
+        source = origin.get(".".join(keys[:depth]))
+        if source:
+            return source
+    return None
+
+
+def _inside_came_from(dotted: str, origin: Mapping[str, str]) -> str | None:
+    """Return where the first value below `dotted` came from."""
+    for key, source in origin.items():
+        if key.startswith(f"{dotted}."):
+            return source
+    return None
 
 
 def _explain(model: type[BaseModel], error: ValidationError, origin: Mapping[str, str], tree: Any) -> list[str]:
+    """Return one line a fault."""
     known = list(dict.fromkeys(_known_keys(model)))
     lines = []
     for fault in error.errors():
         if fault["type"] == "too_short" and fault["input"]:
             continue  # the items were given; what is wrong with them is a fault of its own
         dotted = _location(fault["loc"], tree)
-        came = _came_from(dotted, origin)
-        source = f" (from {came})" if came else ""
-        if fault["type"] == "extra_forbidden":
-            inner = next((where for key, where in origin.items() if key.startswith(f"{dotted}.")), None)
-            source = source or (f" (from {inner})" if inner else "")
-            lines.append(f"unknown key {dotted!r}{source}{_nearest(dotted, known)}")
-        elif fault["type"] == "missing":
+        if fault["type"] == "missing":
             lines.append(f"{dotted!r} is required and was not given")
-        else:
-            message = fault["msg"].removeprefix("Value error, ")
-            shown = "" if isinstance(fault["input"], dict | BaseModel) else f", found {fault['input']!r}"
-            lines.append((f"{dotted}: " if dotted else "") + message[0].lower() + message[1:] + shown + source)
+            continue
+        source = _came_from(dotted, origin)
+        if fault["type"] == "extra_forbidden":
+            source = source or _inside_came_from(dotted, origin)
+            lines.append(f"unknown key {dotted!r}{_in_parentheses(source)}{_nearest(dotted, known)}")
+            continue
+        where = f"{dotted}: " if dotted else ""
+        message = fault["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
+        has_value = not isinstance(fault["input"], dict | BaseModel)
+        value = f", found {fault['input']!r}" if has_value else ""
+        lines.append(f"{where}{message}{value}{_in_parentheses(source)}")
     return lines
+
+
+def _in_parentheses(source: str | None) -> str:
+    return f" (from {source})" if source else ""
 
 
 def load_config(model: type[C], files: Sequence[Path], overrides: Sequence[str]) -> Loaded[C]:
@@ -252,7 +292,8 @@ def load_config(model: type[C], files: Sequence[Path], overrides: Sequence[str])
     except ValidationError as error:
         lines = _explain(model, error, origin, tree)
         hint = "" if files else "\n(no --config FILE was given; see configs/)"
-        raise ConfigError(f"{len(lines)} fault(s) in the configuration:\n  " + "\n  ".join(lines) + hint) from None
+        listed = "\n  ".join(lines)
+        raise ConfigError(f"{len(lines)} fault(s) in the configuration:\n  {listed}{hint}") from None
 
 
 class _Dumper(yaml.SafeDumper):
@@ -264,31 +305,36 @@ _Dumper.yaml_implicit_resolvers = _Yaml12Loader.yaml_implicit_resolvers
 
 def _inline(value: Any) -> str:
     """Return a plain value, or a list of them, as YAML on one line."""
-    quoted = '"' if isinstance(value, str) and not value.isprintable() else None
-    text = yaml.dump(
-        value, Dumper=_Dumper, default_flow_style=True, default_style=quoted, width=sys.maxsize, allow_unicode=True
-    )
+    # a line break or a tab shows only between double quotes
+    is_hidden = isinstance(value, str) and not value.isprintable()
+    style = '"' if is_hidden else None
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, default_style=style, width=sys.maxsize, allow_unicode=True)
+    # PyYAML ends a plain value with the mark of a document's end
     return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _lines(tree: Any, origin: Mapping[str, str], prefix: str = "") -> Iterator[str]:
-    items = enumerate(tree) if isinstance(tree, list) else tree.items()
+    """Yield the lines of `tree`, without the indent of what it stands in."""
+    is_list = isinstance(tree, list)
+    items = enumerate(tree) if is_list else tree.items()
     for key, value in items:
         dotted = _join(prefix, key)
-        if (isinstance(value, dict) and value) or _is_nested_list(value):
-            inner = list(_lines(value, origin, dotted))
-            if isinstance(tree, list):
-                yield f"- {inner[0]}"
-                yield from (f"  {line}" for line in inner[1:])
-            else:
-                yield f"{key}:"
-                yield from (f"  {line}" for line in inner)
-            continue
-        came = origin.get(dotted)
-        start = "- " if isinstance(tree, list) else f"{key}: "
-        yield start + _inline(value) + (f"  # {came}" if came else "")
+        is_nested = (isinstance(value, dict) and value) or _is_nested_list(value)
+        if is_nested and is_list:
+            first, *rest = _lines(value, origin, dotted)
+            yield f"- {first}"
+            yield from (f"  {line}" for line in rest)
+        elif is_nested:
+            yield f"{key}:"
+            yield from (f"  {line}" for line in _lines(value, origin, dotted))
+        else:
+            start = "-" if is_list else f"{key}:"
+            source = origin.get(dotted)
+            comment = f"  # {source}" if source else ""
+            yield f"{start} {_inline(value)}{comment}"
 
 
 def describe(loaded: Loaded[Any]) -> str:
     """Return the resolved configuration as YAML; every value that was set says where it came from."""
-    return "\n".join(_lines(loaded.config.model_dump(mode="json"), loaded.origin)) + "\n"
+    plain_config = loaded.config.model_dump(mode="json")
+    return "\n".join(_lines(plain_config, loaded.origin)) + "\n"

@@ -1,20 +1,22 @@
 """Every setting of the three commands: `train` (RunConfig), `sft` (SftConfig) and `eval` (EvalConfig).
 
 Plain data and the arithmetic that must hold between the numbers; imports no torch, so that `--help` and validation are fast.
+The settings of the update are in algorithm.py, those of DeepSpeed in deepspeed.py.
 """
 
-import json
-import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from problems.catalog import SOURCE_MODELS, AnySource
 from problems.errors import LabError
 from problems.types import STYLES
 from rewards.code.settings import SandboxSettings
 from rewards.shaping import RewardConfig
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.base import Settings
+from rl.settings.deepspeed import DeepSpeedSettings
 
 Dtype = Literal["fp32", "bf16"]
 LOGIT_BUFFER_ELEMENTS = 2**24  # logits that exist at one time, in float32 64 MB; two such buffers are needed
@@ -24,12 +26,6 @@ Sources = Annotated[
     tuple[AnySource, ...],
     Field(min_length=1, description=f"a list of sources, each with a domain: {', '.join(SOURCE_MODELS)}"),
 ]
-
-
-class Settings(BaseModel):
-    """Frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
 class RunSettings(Settings):
@@ -85,7 +81,10 @@ class ModelSettings(Settings):
 
     @model_validator(mode="after")
     def _cold_start_makes_path(self) -> "ModelSettings":
-        if self.cold_start is not None and (Path(self.path).name != "model" or len(Path(self.path).parts) < 2):
+        if self.cold_start is None:
+            return self
+        path = Path(self.path)
+        if path.name != "model" or len(path.parts) < 2:
             raise ValueError(f"with cold_start, path is RUN_DIRECTORY/model, as `reasonlab sft` writes it; found {self.path!r}")
         return self
 
@@ -139,159 +138,15 @@ class SamplingSettings(Settings):
         faults = []
         if self.temperature == 0:
             faults.append("sampling.temperature must be above 0 for training: greedy completions of a group are all the same")
-        for name, whole in (("top_p", 1), ("top_k", 0), ("min_completion_tokens", 0)):
-            if getattr(self, name) != whole:
+        uncut = {"top_p": 1, "top_k": 0, "min_completion_tokens": 0}  # the values that leave the policy's distribution whole
+        for name, value in uncut.items():
+            if getattr(self, name) != value:
                 faults.append(
-                    f"sampling.{name} must be {whole} for training: a cut distribution makes every importance ratio wrong"
+                    f"sampling.{name} must be {value} for training: a cut distribution makes every importance ratio wrong"
                 )
         if self.thinking is not None:
             faults.append("sampling.thinking must be unset for training: forced tokens were not drawn from the policy")
         return faults
-
-
-class CorrectionSettings(Settings):
-    """Truncated importance sampling between the policy that sampled and the one the update starts from.
-
-    Each token's policy term is multiplied by exp(old - sampling log-probability), without a gradient through it.
-    """
-
-    token_cap: float | None = Field(default=2.0, ge=1, description="largest weight of a token")
-    sequence_mask: tuple[float, float] | None = Field(
-        default=None, description="completions whose geometric-mean ratio lies outside are left out, e.g. [0.99, 1.01]"
-    )
-
-    @model_validator(mode="after")
-    def _useful(self) -> "CorrectionSettings":
-        if self.token_cap is None and self.sequence_mask is None:
-            raise ValueError("correction needs token_cap or sequence_mask: weights without any bound ruin the update")
-        if self.sequence_mask is not None and not 0 <= self.sequence_mask[0] < 1 < self.sequence_mask[1]:
-            raise ValueError(f"sequence_mask must be [low, high] with 0 <= low < 1 < high, found {list(self.sequence_mask)}")
-        return self
-
-
-LossName = Literal["dapo", "grpo", "dr_grpo", "bnpo", "gspo", "cispo", "sapo", "reinforce"]
-RatioCentre = Literal["sampler", "recomputed", "policy"]
-CLIP_DEFAULTS: dict[LossName, tuple[float | None, float | None]] = {
-    "dapo": (0.2, 0.28),
-    "grpo": (0.2, 0.28),
-    "dr_grpo": (0.2, 0.28),
-    "bnpo": (0.2, 0.28),
-    "gspo": (3e-4, 4e-4),
-    "cispo": (None, 4.0),
-    "sapo": (None, None),
-    "reinforce": (None, None),
-}
-
-
-class AlgorithmSettings(Settings):
-    """Group-relative policy optimisation; docs/losses.md has the settings of each paper."""
-
-    num_problems: int = Field(default=32, ge=1, description="P, groups a step over all ranks")
-    group_size: int = Field(default=16, description="G, completions a problem")
-    loss: LossName = Field(default="dapo", description="objective and weight of a token, see rl/update/loss.py")
-    advantage: Literal["mean", "group_std", "batch_std", "rloo", "maxrl"] = Field(
-        default="mean", description="see rl/advantages.py"
-    )
-    clip_low: float | None = Field(
-        default=None, ge=0, lt=1, description="the ratio is clipped below 1 - this; default: by loss, 0.2 (gspo 3e-4)"
-    )
-    clip_high: float | None = Field(
-        default=None, ge=0, description="the ratio is clipped above 1 + this; default: by loss, 0.28 (gspo 4e-4, cispo 4)"
-    )
-    clip_two_sided: float | None = Field(default=None, gt=1, description="bound of the ratio where the advantage is negative")
-    kl: Literal["k1", "k2", "k3", "k3_corrected"] = Field(
-        default="k3", description="estimator of the KL to the reference policy: k1 in the reward, the others in the loss"
-    )
-    kl_coef: float = Field(default=0.0, ge=0, description="weight of that KL; 0 needs no reference")
-    reference_reset_steps: int = Field(
-        default=0, ge=0, description="the reference becomes the policy every so many steps (ProRL, arXiv 2505.24864); 0: never"
-    )
-    entropy_coef: float = Field(default=0.0, ge=0, description="weight of the mean entropy that is added to the objective")
-    top_entropy_quantile: float = Field(
-        default=1.0, gt=0, le=1, description="share of tokens, those of highest entropy, that the policy learns from"
-    )
-    correction: CorrectionSettings | None = Field(default=None, description="for samples of a slightly different policy")
-    mask_truncated: bool = Field(default=False, description="leave completions that hit the limit out of the loss")
-    dynamic_sampling: bool = Field(default=True, description="drop groups whose rewards are all equal and draw others")
-    max_sampling_rounds: int = Field(default=3, ge=1, description="cap on those draws a step")
-    epochs: int = Field(default=1, ge=1, description="passes of the update over the groups of a step (mu of GRPO)")
-    minibatches: int = Field(default=1, ge=1, description="optimizer steps a pass, each on its own groups and denominator")
-    old_logprobs: Literal["sampler", "recompute"] = Field(
-        default="sampler", description="denominator of the ratio: the sampler's, or one forward pass before the update"
-    )
-
-    @property
-    def ratio_bounds(self) -> tuple[float, float]:
-        """Where the importance ratio is clipped; infinite where it is not."""
-        low = -math.inf if self.clip_low is None else 1 - self.clip_low
-        high = math.inf if self.clip_high is None else 1 + self.clip_high
-        return low, high
-
-    @property
-    def ratio_centre(self) -> RatioCentre:
-        """Which policy the importance ratio compares with: the one that sampled, the one before the updates, or itself.
-
-        Under a correction the ratio starts at 1 and the correction alone accounts for the sampler (see CorrectionSettings).
-        """
-        if self.old_logprobs == "recompute":
-            return "recomputed"
-        return "sampler" if self.correction is None else "policy"
-
-    @property
-    def kl_in_loss(self) -> bool:
-        """Whether the loss has a KL term (k1 is part of the reward)."""
-        return self.kl_coef > 0 and self.kl != "k1"
-
-    @property
-    def kl_in_reward(self) -> bool:
-        """Whether the KL is taken from the reward."""
-        return self.kl_coef > 0 and self.kl == "k1"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _clip_of_the_loss(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        low, high = CLIP_DEFAULTS.get(data.get("loss", "dapo"), (None, None))
-        return {"clip_low": low, "clip_high": high} | {key: value for key, value in data.items() if value is not None}
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "AlgorithmSettings":
-        faults = []
-        if self.group_size < 2:
-            faults.append(
-                f"group_size must be at least 2, found {self.group_size}: a group of one has no contrast, every advantage "
-                "would be 0. Usual values are 8 to 32"
-            )
-        if self.minibatches > self.num_problems:
-            faults.append(
-                f"minibatches {self.minibatches} are cut from groups, and there are {self.num_problems} (num_problems)"
-            )
-        if self.correction is not None and self.epochs * self.minibatches > 1 and self.old_logprobs == "sampler":
-            faults.append(
-                "correction weighs the policy that the updates of a batch start from against the sampler; with several "
-                "updates (epochs, minibatches) that policy must be written down: set old_logprobs: recompute"
-            )
-        unclipped = CLIP_DEFAULTS[self.loss] == (None, None)
-        if unclipped and (self.clip_low is not None or self.clip_high is not None):
-            faults.append(f"loss {self.loss} clips nothing: remove clip_low and clip_high, or choose another loss")
-        if self.clip_two_sided is not None:
-            if CLIP_DEFAULTS[self.loss][0] is None:
-                faults.append(f"clip_two_sided bounds a clipped objective, and loss {self.loss} has none: remove it")
-            elif self.clip_two_sided < self.ratio_bounds[1]:
-                faults.append(
-                    f"clip_two_sided {self.clip_two_sided:g} is below 1 + clip_high = {self.ratio_bounds[1]:g}: it would "
-                    "cut good tokens before the clip does; usual is 4"
-                )
-        if self.kl != "k3" and not self.kl_coef:
-            faults.append(f"kl {self.kl} has no effect with kl_coef 0: set kl_coef, or remove kl")
-        if self.reference_reset_steps and not self.kl_coef:
-            faults.append("reference_reset_steps has no effect with kl_coef 0: set kl_coef, or remove it")
-        if self.advantage == "maxrl" and self.kl == "k1":
-            faults.append("advantage maxrl divides by the mean reward, which kl k1 can make zero or negative: use k2 or k3")
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
 
 
 class OptimizerSettings(Settings):
@@ -324,19 +179,6 @@ class TrainSettings(Settings):
     save_rollouts: bool = Field(default=True, description="keep every completion in rollouts/step-*.jsonl.gz")
     self_check: bool = Field(default=True, description="before the first step, compare gradient and sampler with plain torch")
     memory_probe: bool | None = Field(default=None, description="run the longest micro-batch first; default: on a GPU")
-
-
-class DeepSpeedSettings(Settings):
-    """ZeRO stage, or a whole DeepSpeed JSON file."""
-
-    stage: Literal[0, 1, 2, 3] = 0
-    config: Path | None = Field(default=None, description="JSON file with more DeepSpeed settings, e.g. offload")
-
-    @model_validator(mode="after")
-    def _readable(self) -> "DeepSpeedSettings":
-        if self.config is not None:
-            check_deepspeed_file(self.config)
-        return self
 
 
 class CheckpointSettings(Settings):
@@ -415,7 +257,7 @@ class StyleMix(Settings):
     checked: float = Field(default=0.0, ge=0, description="step by step, with a slip that is noticed and mended")
 
     @model_validator(mode="after")
-    def _some(self) -> "StyleMix":
+    def _has_a_share(self) -> "StyleMix":
         if not sum(self.shares()):
             raise ValueError("at least one style needs a share above 0")
         return self
@@ -452,7 +294,7 @@ class SftModelSettings(Settings):
     lora: LoraSettings | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> "SftModelSettings":
+    def _one_start(self) -> "SftModelSettings":
         if (self.path is None) == (self.tiny is None):
             raise ValueError("give exactly one of model.path (go on from a model) and model.tiny (make one)")
         return self
@@ -487,53 +329,16 @@ class EvalConfig(Settings):
     tracking: TrackingSettings = TrackingSettings()
 
 
-DEEPSPEED_KEYS = frozenset(
-    {
-        "zero_optimization", "zero_allow_untested_optimizer", "zero_force_ds_cpu_optimizer",
-        "communication_data_type", "gradient_predivide_factor",
-        "prescale_gradients", "sparse_gradients", "activation_checkpointing", "aio", "comms_logger", "flops_profiler",
-        "wall_clock_breakdown", "memory_breakdown", "steps_per_print", "dump_state", "data_types", "seed",
-    }
-)  # fmt: skip
-OWNED_KEYS = {
-    "train_batch_size": "algorithm.num_problems * algorithm.group_size",
-    "train_micro_batch_size_per_gpu": "train.micro_batch_tokens",
-    "gradient_accumulation_steps": "train.micro_batch_tokens",
-    "gradient_clipping": "optimizer.max_grad_norm",
-    "optimizer": "optimizer",
-    "scheduler": "optimizer.schedule",
-    "bf16": "model.dtype",
-    "fp16": "model.dtype",
-}
-
-
-def check_deepspeed_file(path: Path) -> dict[str, Any]:
-    """Read a DeepSpeed JSON file; raises ValueError for what DeepSpeed itself would let pass in silence."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"cannot read the DeepSpeed config {path}: {error}") from None
-    if not isinstance(data, dict):
-        raise ValueError(f"the DeepSpeed config {path} must hold one object")
-    faults = [f"{path} sets {key!r}, which follows from {OWNED_KEYS[key]}: remove it" for key in data if key in OWNED_KEYS]
-    unknown = [key for key in data if key not in OWNED_KEYS and key not in DEEPSPEED_KEYS]
-    if "stage" in data.get("zero_optimization", {}):
-        faults.append(f"{path} sets 'zero_optimization.stage', which is deepspeed.stage here: remove it")
-    faults += [f"{path} has the unknown key {key!r}; known: {', '.join(sorted(DEEPSPEED_KEYS))}" for key in unknown]
-    if '"auto"' in json.dumps(data):
-        faults.append(f'{path} uses "auto", which only the Hugging Face Trainer understands: write the value or leave it out')
-    if faults:
-        raise ValueError("; ".join(faults))
-    return data
-
-
 def check_world(config: RunConfig, world_size: int) -> None:
     """Raise LabError where `world_size` ranks cannot share the groups of a step evenly."""
-    problems, group = config.algorithm.num_problems, config.algorithm.group_size
-    if problems % world_size:
-        below, above = problems // world_size * world_size, (problems // world_size + 1) * world_size
-        choices = " or ".join(str(n) for n in (below, above) if n)
-        raise LabError(
-            f"algorithm.num_problems = {problems} groups of {group} completions ({problems * group} in all) cannot be split "
-            f"evenly over {world_size} ranks; use {choices} problems, or a number of ranks that divides {problems}"
-        )
+    problems = config.algorithm.num_problems
+    group_size = config.algorithm.group_size
+    if problems % world_size == 0:
+        return
+    below = problems // world_size * world_size
+    above = below + world_size
+    choices = f"{below} or {above}" if below else str(above)
+    raise LabError(
+        f"algorithm.num_problems = {problems} groups of {group_size} completions ({problems * group_size} in all) cannot be "
+        f"split evenly over {world_size} ranks; use {choices} problems, or a number of ranks that divides {problems}"
+    )

@@ -19,7 +19,7 @@ import torch
 
 from problems.errors import LabError
 from rl.runtime import rank, world_size
-from rl.tracking.run_directory import write_atomic
+from rl.tracking.run_directory import JsonDict, write_atomic
 from rl.types import TrainState
 from rl.update.engine import Engine
 
@@ -41,13 +41,15 @@ def _sha256(path: Path) -> str:
 
 
 def _files(directory: Path) -> list[Path]:
-    return sorted(p for p in directory.rglob("*") if p.is_file() and p.name != "manifest.json")
+    return sorted(path for path in directory.rglob("*") if path.is_file() and path.name != "manifest.json")
 
 
 def write_manifest(directory: Path, **about: Any) -> None:
     """Write the list of all files of `directory`, on disk before this returns."""
-    files = {str(p.relative_to(directory)): {"bytes": p.stat().st_size, "sha256": _sha256(p)} for p in _files(directory)}
+    files: JsonDict = {}
     for path in _files(directory):
+        name = str(path.relative_to(directory))
+        files[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
         with open(path, "rb") as file:
             os.fsync(file.fileno())
     write_atomic(directory / "manifest.json", json.dumps({**about, "files": files}, indent=1))
@@ -107,8 +109,9 @@ def list_checkpoints(root: Path) -> list[Path]:
 
 
 def _prune(root: Path, keep_last: int, best_step: int | None) -> None:
+    best = f"step-{best_step or 0:06d}"  # none is saved after step 0, so without a best step nothing has this name
     for path in list_checkpoints(root)[:-keep_last]:
-        if path.name != f"step-{best_step or 0:06d}":
+        if path.name != best:
             shutil.rmtree(path)
 
 
@@ -128,11 +131,13 @@ def load(path: Path, engine: Engine) -> TrainState:
     Raises CheckpointError where the run that wrote it was cut differently: DeepSpeed's shards fit one number of ranks.
     """
     manifest = json.loads((path / "manifest.json").read_text())
-    for name, now in (("world_size", world_size()), ("zero_stage", engine.stage)):
+    cut = {"world_size": world_size(), "zero_stage": engine.stage}
+    for name, now in cut.items():
         if manifest[name] != now:
             raise CheckpointError(
                 f"{path} was written with {name} {manifest[name]}, this run has {now}; resume with the same, or start a new "
                 f"run from its weights with model.path={path / 'policy'}"
             )
     engine.load(path, _ENGINE)
-    return TrainState(**json.loads((path / "state.json").read_text()))
+    state = json.loads((path / "state.json").read_text())
+    return TrainState(**state)

@@ -18,22 +18,29 @@ class ExportError(LabError):
 def policy_directory(source: Path, *, best: bool = False) -> Path:
     """Return the `policy/` of a checkpoint directory, or of a run directory's newest (or best) whole checkpoint."""
     if (source / "manifest.json").is_file():
-        if fault := find_fault(source):
+        fault = find_fault(source)
+        if fault is not None:
             raise ExportError(f"checkpoint {source} is not whole: {fault}")
         return source / "policy"
     if not (source / "checkpoints").is_dir():
         raise ExportError(f"{source} is neither a run directory with checkpoints nor a checkpoint")
-    found = latest(source / "checkpoints", lambda message: print(message, file=sys.stderr))
-    if found is None:
+    newest = latest(source / "checkpoints", lambda message: print(message, file=sys.stderr))
+    if newest is None:
         raise ExportError(f"{source} holds no whole checkpoint")
-    if best:
-        step = json.loads((found / "state.json").read_text())["best_step"]
-        if step is None:
-            raise ExportError(f"{source} was trained without held-out evaluation (evaluation.every_steps), so none is best")
-        found = source / "checkpoints" / f"step-{step:06d}"
-        if fault := find_fault(found):
-            raise ExportError(f"the best checkpoint, {found}, cannot be used: {fault}; export the newest without --best")
-    return found / "policy"
+    chosen = _best(source, newest) if best else newest
+    return chosen / "policy"
+
+
+def _best(run: Path, newest: Path) -> Path:
+    """Return the checkpoint that the newest one says is best."""
+    step = json.loads((newest / "state.json").read_text())["best_step"]
+    if step is None:
+        raise ExportError(f"{run} was trained without held-out evaluation (evaluation.every_steps), so none is best")
+    best = run / "checkpoints" / f"step-{step:06d}"
+    fault = find_fault(best)
+    if fault is not None:
+        raise ExportError(f"the best checkpoint, {best}, cannot be used: {fault}; export the newest without --best")
+    return best
 
 
 def export(source: Path, output: Path, *, adapter: bool = False, best: bool = False) -> Path:
@@ -45,16 +52,27 @@ def export(source: Path, output: Path, *, adapter: bool = False, best: bool = Fa
     if adapter and not is_adapter:
         raise ExportError(f"{policy} is a whole model, it has no adapter; leave --adapter out")
     output.parent.mkdir(parents=True, exist_ok=True)
-    if not is_adapter or adapter:
-        temporary = output.with_name(f".{output.name}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(policy, temporary)
-        temporary.rename(output)
-        return output
+    if is_adapter and not adapter:
+        _write_merged(policy, output)
+    else:
+        _copy(policy, output)
+    return output
+
+
+def _copy(policy: Path, output: Path) -> None:
+    """Copy the directory; `output` appears whole or not at all."""
+    temporary = output.with_name(f".{output.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(policy, temporary)
+    temporary.rename(output)
+
+
+def _write_merged(adapter: Path, output: Path) -> None:
+    """Write base and adapter as one model."""
     from peft import AutoPeftModelForCausalLM
     from transformers import AutoTokenizer
 
     quiet_libraries()
-    model = AutoPeftModelForCausalLM.from_pretrained(policy, dtype="auto")
-    save_policy(model, AutoTokenizer.from_pretrained(policy), output, merge=True)
-    return output
+    model = AutoPeftModelForCausalLM.from_pretrained(adapter, dtype="auto")
+    tokenizer = AutoTokenizer.from_pretrained(adapter)
+    save_policy(model, tokenizer, output, merge=True)

@@ -8,52 +8,94 @@ from typing import Any
 
 import numpy as np
 
-from rewards.code.judging.verifier import kind_of
 from rewards.types import STATUSES
+from rewards.verifiers import verifier_of
 from rl.stats import mean
 from rl.types import Drawn, Group, Rollout
 
-
-def _spread(name: str, values: Sequence[float]) -> dict[str, float | None]:
-    if not values:
-        return {f"{name}/{kind}": None for kind in ("mean", "min", "max")}
-    return {f"{name}/mean": float(np.mean(values)), f"{name}/min": float(min(values)), f"{name}/max": float(max(values))}
+Metrics = dict[str, Any]  # by name: numbers, None where there is nothing to measure
 
 
-def rollout_metrics(drawn: Drawn) -> dict[str, Any]:
+def rollout_metrics(drawn: Drawn) -> Metrics:
     """Return rewards, lengths and verdicts over everything that was sampled in a step."""
     rollouts = drawn.rollouts
-    totals = [total for r in rollouts if (total := r.reward.total) is not None]
-    group_stds = [float(np.std(group.totals, ddof=1)) for group in drawn.groups if len(group.totals) > 1]
-    metrics: dict[str, Any] = {
-        "reward": mean(totals),
+    metrics = {
+        **_reward_metrics(drawn.groups, rollouts),
+        **_length_metrics(rollouts),
+        **_verdict_metrics(rollouts),
+        **_reasoning_metrics(rollouts),
+        "groups/sampled": len(drawn.groups),
+        "groups/trained": len(drawn.trained),
+        "groups/rounds": drawn.rounds,
+        # updates between the weights that sampled and those that learn from it, the mean over rollouts
+        "sampling/staleness": mean([float(drawn.step - rollout.policy_step) for rollout in rollouts]),
+    }
+    kl = reference_kl(drawn.trained)
+    if kl is not None:
+        metrics["kl"] = kl
+    return metrics
+
+
+def _reward_metrics(groups: Sequence[Group], rollouts: Sequence[Rollout]) -> Metrics:
+    scored = [rollout for rollout in rollouts if rollout.reward.total is not None]
+    group_stds = [float(np.std(group.totals, ddof=1)) for group in groups if len(group.totals) > 1]
+    metrics: Metrics = {
+        "reward": mean([total for group in groups for total in group.totals]),
         "reward_std": mean(group_stds),
-        "frac_reward_zero_std": mean([float(not group.has_contrast) for group in drawn.groups]),
+        "frac_reward_zero_std": mean([float(not group.has_contrast) for group in groups]),
     }
     for part in rollouts[0].reward.parts:
-        values = [r.reward.parts[part] for r in rollouts if r.reward.total is not None]
+        values = [rollout.reward.parts[part] for rollout in scored]
         metrics[f"rewards/{part}/mean"] = mean(values)
         metrics[f"rewards/{part}/std"] = float(np.std(values)) if values else None
-    lengths = [float(r.completion.num_tokens) for r in rollouts]
-    ended = [float(r.completion.num_tokens) for r in rollouts if r.completion.finish_reason == "stop"]
-    for name, values in (("length", lengths), ("terminated_length", ended)):
-        spread = _spread("x", values)
-        metrics |= {f"completions/{kind}_{name}": spread[f"x/{kind}"] for kind in ("mean", "min", "max")}
-    metrics["completions/clipped_ratio"] = mean([float(r.completion.finish_reason == "length") for r in rollouts])
-    metrics |= {f"verdicts/{status}": verdict_rate(rollouts, status) for status in STATUSES}
-    programs = [kind_of(r.reward.verdict) for r in rollouts if r.problem.domain == "code"]
-    metrics |= {f"code/{kind.replace(' ', '_')}": programs.count(kind) / len(programs) for kind in sorted(set(programs))}
-    metrics["reasoning_tokens/mean"] = mean([r.reasoning_tokens for r in rollouts])
-    for name, chosen in (("correct", True), ("wrong", False)):
-        picked = [r.reasoning_tokens for r in rollouts if (r.reward.verdict.status == "correct") is chosen]
-        metrics[f"reasoning_tokens/{name}"] = mean(picked)
-    metrics["groups/sampled"] = len(drawn.groups)
-    metrics["groups/trained"] = len(drawn.trained)
-    metrics["groups/rounds"] = drawn.rounds
-    # updates between the weights that sampled and those that learn from it, the mean over rollouts
-    metrics["sampling/staleness"] = mean([float(drawn.step - rollout.policy_step) for rollout in rollouts])
-    kl = reference_kl(drawn.trained)
-    return metrics if kl is None else {**metrics, "kl": kl}
+    return metrics
+
+
+def _length_metrics(rollouts: Sequence[Rollout]) -> Metrics:
+    ended = [rollout for rollout in rollouts if rollout.completion.finish_reason == "stop"]
+    metrics: Metrics = {}
+    for name, members in (("length", rollouts), ("terminated_length", ended)):
+        lengths = [float(rollout.completion.num_tokens) for rollout in members]
+        metrics[f"completions/mean_{name}"] = float(np.mean(lengths)) if lengths else None
+        metrics[f"completions/min_{name}"] = min(lengths, default=None)
+        metrics[f"completions/max_{name}"] = max(lengths, default=None)
+    metrics["completions/clipped_ratio"] = truncated_rate(rollouts)
+    return metrics
+
+
+def _verdict_metrics(rollouts: Sequence[Rollout]) -> Metrics:
+    shares: Metrics = {f"verdicts/{status}": verdict_rate(rollouts, status) for status in STATUSES}
+    return {**shares, **kind_rates(rollouts)}
+
+
+def kind_rates(rollouts: Sequence[Rollout]) -> Metrics:
+    """Return the share of each kind of verdict, for the domains whose verifiers tell kinds apart: `code/wrong_answer`."""
+    shares: Metrics = {}
+    for domain in sorted({rollout.problem.domain for rollout in rollouts}):
+        entry = verifier_of(domain)
+        if entry is None or not entry.kinds:
+            continue
+        verdicts = [rollout.reward.verdict for rollout in rollouts if rollout.problem.domain == domain]
+        # a verdict that the verifier did not make (its process was killed) has no kind: its status stands in
+        kinds = [verdict.kind or verdict.status for verdict in verdicts]
+        for kind in sorted(set(kinds)):
+            shares[f"{domain}/{kind.replace(' ', '_')}"] = kinds.count(kind) / len(kinds)
+    return shares
+
+
+def _reasoning_metrics(rollouts: Sequence[Rollout]) -> Metrics:
+    right = [rollout for rollout in rollouts if rollout.reward.verdict.status == "correct"]
+    others = [rollout for rollout in rollouts if rollout.reward.verdict.status != "correct"]
+    return {
+        "reasoning_tokens/mean": mean([rollout.reasoning_tokens for rollout in rollouts]),
+        "reasoning_tokens/correct": mean([rollout.reasoning_tokens for rollout in right]),
+        "reasoning_tokens/wrong": mean([rollout.reasoning_tokens for rollout in others]),
+    }
+
+
+def truncated_rate(rollouts: Sequence[Rollout]) -> float | None:
+    """Return the share of completions that the limit cut off."""
+    return mean([float(rollout.completion.finish_reason == "length") for rollout in rollouts])
 
 
 def verdict_rate(rollouts: Sequence[Rollout], status: str) -> float | None:
@@ -63,30 +105,39 @@ def verdict_rate(rollouts: Sequence[Rollout], status: str) -> float | None:
 
 def reference_kl(groups: Sequence[Group]) -> float | None:
     """Return the KL to the reference in nats a token, None where it is not taken from the reward."""
-    kls = [[r.reference_kl for r in group.rollouts if r.reference_kl is not None] for group in groups]
-    tokens = sum(len(r.completion_ids) for group in groups for r in group.rollouts if r.reference_kl is not None)
-    return sum(map(sum, kls)) / tokens if tokens else None
+    total, tokens = 0.0, 0
+    for group in groups:
+        kls = {rollout: rollout.reference_kl for rollout in group.rollouts if rollout.reference_kl is not None}
+        total += sum(kls.values())
+        tokens += sum(len(rollout.completion_ids) for rollout in kls)
+    return total / tokens if tokens else None
 
 
-def over_updates(updates: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return one row for the optimizer steps of a batch: sums of what is counted, the mean of what is measured.
+_AS_THEY_STAND = ("skipped_steps", "learning_rate")  # counted since the start of the run, or set by the schedule
+
+
+def over_updates(updates: Sequence[Metrics]) -> Metrics:
+    """Return the metrics of all optimizer steps of a batch together: sums of what is counted, the mean of what is measured.
 
     What compares sampler and trainer is the first step's, the only one whose weights are those that sampled.
     """
     if not updates:
         return {}
-    merged: dict[str, Any] = {}
-    for key, first in updates[0].items():
-        values = [update[key] for update in updates if update[key] is not None]
-        if key.startswith("batch/"):
-            merged[key] = sum(values)
-        elif key.startswith("sampling/") or not values:
-            merged[key] = first
+    merged: Metrics = {}
+    for name, first in updates[0].items():
+        values = [update[name] for update in updates if update[name] is not None]
+        if name.startswith("batch/"):
+            merged[name] = sum(values)
+        elif name.startswith("sampling/") or not values:
+            merged[name] = first
+        elif name in _AS_THEY_STAND:
+            merged[name] = values[-1]
         else:
-            merged[key] = values[-1] if key in ("skipped_steps", "learning_rate") else float(np.mean(values))
-    return merged | {"batch/updates": len(updates)}
+            merged[name] = float(np.mean(values))
+    merged["batch/updates"] = len(updates)
+    return merged
 
 
 def num_tokens(rollouts: Sequence[Rollout]) -> int:
     """Return the tokens of prompts and completions."""
-    return sum(len(r.prompt_ids) + len(r.completion_ids) for r in rollouts)
+    return sum(len(rollout.prompt_ids) + len(rollout.completion_ids) for rollout in rollouts)

@@ -18,92 +18,110 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from problems.errors import LabError
-from rl.tracking.run_directory import read_rows, write_atomic
+from rl.tracking.run_directory import read_records, write_atomic
 
 BEFORE, AFTER = "#9aa5b1", "#1f6feb"
+RIGHT, WRONG = "#2da44e", "#cf222e"
 _SHOWN_PROBLEMS = 10
 _SHOWN_CHARACTERS = 600
-Row = Mapping[str, Any]
+Record = Mapping[str, Any]  # of metrics.jsonl or samples.jsonl, or the results of an evaluation
 
 
 class ReportError(LabError):
     """A run that has nothing to draw."""
 
 
-def _series(rows: Sequence[Row], key: str) -> tuple[list[int], list[float]]:
-    kept = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
-    return [step for step, _ in kept], [value for _, value in kept]
+def _series(metrics: Sequence[Record], key: str) -> tuple[list[int], list[float]]:
+    """Return the steps that have a value of `key`, and the values."""
+    measured = [record for record in metrics if record.get(key) is not None]
+    return [record["step"] for record in measured], [record[key] for record in measured]
 
 
-def _curve(axes: Axes, rows: Sequence[Row], key: str, label: str, colour: str, **style: Any) -> None:
-    steps, values = _series(rows, key)
+def _curve(axes: Axes, metrics: Sequence[Record], key: str, label: str, colour: str, **style: Any) -> None:
+    steps, values = _series(metrics, key)
     axes.plot(steps, values, color=colour, label=label, **style)
 
 
-def _smooth(rows: Sequence[Row], key: str, width: int = 9) -> list[Row]:
-    steps, values = _series(rows, key)
+def _smooth(metrics: Sequence[Record], key: str, width: int = 9) -> list[Record]:
+    """Return the moving mean of `key` over `width` steps, fewer at both ends."""
+    steps, values = _series(metrics, key)
     half = width // 2
-    windows = [values[max(0, i - half) : i + half + 1] for i in range(len(values))]
-    return [{"step": step, key: sum(window) / len(window)} for step, window in zip(steps, windows, strict=True)]
+    smoothed: list[Record] = []
+    for i, step in enumerate(steps):
+        window = values[max(0, i - half) : i + half + 1]
+        smoothed.append({"step": step, key: sum(window) / len(window)})
+    return smoothed
 
 
-def _noisy_curve(axes: Axes, rows: Sequence[Row], key: str, label: str, colour: str) -> None:
-    _curve(axes, rows, key, "", colour, alpha=0.25, linewidth=1)
-    _curve(axes, _smooth(rows, key), key, label, colour, linewidth=2)
+def _noisy_curve(axes: Axes, metrics: Sequence[Record], key: str, label: str, colour: str) -> None:
+    _curve(axes, metrics, key, "", colour, alpha=0.25, linewidth=1)
+    _curve(axes, _smooth(metrics, key), key, label, colour, linewidth=2)
 
 
-def _accuracy_curve(axes: Axes, rows: Sequence[Row]) -> None:
-    _noisy_curve(axes, rows, "reward", "reward while practising", BEFORE)
-    steps, values = _series(rows, "eval/accuracy")
+def _accuracy_curve(axes: Axes, metrics: Sequence[Record]) -> None:
+    _noisy_curve(axes, metrics, "reward", "reward while practising", BEFORE)
+    steps, values = _series(metrics, "eval/accuracy")
     if steps:
-        low, high = _series(rows, "eval/accuracy_low")[1], _series(rows, "eval/accuracy_high")[1]
+        _, low = _series(metrics, "eval/accuracy_low")
+        _, high = _series(metrics, "eval/accuracy_high")
         axes.fill_between(steps, low, high, color=AFTER, alpha=0.15, linewidth=0)
         axes.plot(steps, values, color=AFTER, marker="o", markersize=4, label="held-out accuracy, 95 %")
     axes.set_ylim(0, 1.02)
     axes.set_title("Reward and held-out accuracy")
 
 
-def _length_curve(axes: Axes, rows: Sequence[Row]) -> None:
-    _noisy_curve(axes, rows, "reasoning_tokens/mean", "all", AFTER)
-    _curve(axes, _smooth(rows, "reasoning_tokens/correct"), "reasoning_tokens/correct", "correct", "#2da44e", linestyle="--")
-    _curve(axes, _smooth(rows, "reasoning_tokens/wrong"), "reasoning_tokens/wrong", "wrong", "#cf222e", linestyle=":")
+def _length_curve(axes: Axes, metrics: Sequence[Record]) -> None:
+    _noisy_curve(axes, metrics, "reasoning_tokens/mean", "all", AFTER)
+    for name, colour, line in (("correct", RIGHT, "--"), ("wrong", WRONG, ":")):
+        key = f"reasoning_tokens/{name}"
+        _curve(axes, _smooth(metrics, key), key, name, colour, linestyle=line)
     axes.set_ylim(bottom=0)
     axes.set_title("Reasoning tokens before the answer")
 
 
-def _difficulty_bars(axes: Axes, before: Row | None, after: Row) -> None:
+def _difficulty_bars(axes: Axes, before: Record | None, after: Record) -> None:
     names = list(after["by_difficulty"])
-    for offset, results, colour, label in ((-0.2, before, BEFORE, "before"), (0.2, after, AFTER, "after")):
-        if results is None:
-            continue
-        found = [results["by_difficulty"].get(name) for name in names]
-        places = [i + offset for i, f in enumerate(found) if f]
-        values = [f["value"] for f in found if f]
-        errors = [[f["value"] - f["low"] for f in found if f], [f["high"] - f["value"] for f in found if f]]
-        axes.bar(places, values, 0.38, color=colour, label=label, yerr=errors, capsize=2, ecolor="#57606a")
+    if before is not None:
+        _bars(axes, -0.2, names, before, BEFORE, "before")
+    _bars(axes, 0.2, names, after, AFTER, "after")
+    # a name is `terms=5`: the number belongs to the bar, the word to the axis
     axes.set_xticks(range(len(names)), [name.split("=", 1)[1] for name in names])
     axes.set_xlabel(names[0].split("=", 1)[0] if names else "")
     axes.set_ylim(0, 1.02)
     axes.set_title("Accuracy by difficulty, 95 %")
 
 
-def _health_curve(axes: Axes, rows: Sequence[Row]) -> None:
-    _noisy_curve(axes, rows, "entropy", "entropy (nats)", "#8250df")
-    _noisy_curve(axes, rows, "frac_reward_zero_std", "groups without contrast", "#bf8700")
+def _bars(axes: Axes, offset: float, names: Sequence[str], results: Record, colour: str, label: str) -> None:
+    """Draw the accuracy of those difficulties that were asked for, each at its place plus `offset`."""
+    places, values, below, above = [], [], [], []
+    for i, name in enumerate(names):
+        estimate = results["by_difficulty"].get(name)
+        if estimate is None:
+            continue
+        places.append(i + offset)
+        values.append(estimate["value"])
+        below.append(estimate["value"] - estimate["low"])
+        above.append(estimate["high"] - estimate["value"])
+    axes.bar(places, values, 0.38, color=colour, label=label, yerr=[below, above], capsize=2, ecolor="#57606a")
+
+
+def _health_curve(axes: Axes, metrics: Sequence[Record]) -> None:
+    _noisy_curve(axes, metrics, "entropy", "entropy (nats)", "#8250df")
+    _noisy_curve(axes, metrics, "frac_reward_zero_std", "groups without contrast", "#bf8700")
     axes.set_ylim(bottom=0)
     axes.set_title("Entropy and dead groups")
 
 
-def draw(rows: Sequence[Row], before: Row | None, after: Row | None) -> bytes:
+def draw(metrics: Sequence[Record], before: Record | None, after: Record | None) -> bytes:
     """Return the figure as PNG."""
     figure, grid = plt.subplots(2, 2, figsize=(11, 7.2), constrained_layout=True)
-    _accuracy_curve(grid[0, 0], rows)
-    _length_curve(grid[0, 1], rows)
-    _health_curve(grid[1, 1], rows)
+    _accuracy_curve(grid[0, 0], metrics)
+    _length_curve(grid[0, 1], metrics)
+    _health_curve(grid[1, 1], metrics)
     if after is not None and after["by_difficulty"]:
         _difficulty_bars(grid[1, 0], before, after)
     else:
-        _noisy_curve(grid[1, 0], rows, "grad_norm", "gradient norm", AFTER)
+        _noisy_curve(grid[1, 0], metrics, "grad_norm", "gradient norm", AFTER)
         grid[1, 0].set_title("Gradient norm")
     for axes in grid.flat:
         axes.spines[["top", "right"]].set_visible(False)
@@ -129,61 +147,82 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.2rem 0;font-size:.85rem}
 """
 
 
-def _numbers_table(before: Row | None, after: Row) -> str:
-    columns = [("before", before), ("after", after)] if before else [("result", after)]
-    head = "".join(f"<th>{name}</th>" for name, _ in columns)
+def _numbers_table(before: Record | None, after: Record) -> str:
+    columns = {"before": before, "after": after} if before else {"result": after}
+    head = "".join(f"<th>{name}</th>" for name in columns)
+    sides = list(columns.values())
 
-    def row(label: str, cells: list[str]) -> str:
-        return f"<tr><td>{html.escape(label)}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-
-    def rate(found: Row | None) -> str:
-        return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})" if found else "-"
-
-    lines = [row(f"avg@{after['n']}", [rate(r["accuracy"]) for _, r in columns])]
+    lines = [_line(f"avg@{after['n']}", [_estimate(results["accuracy"]) for results in sides])]
     for kind, label in (("pass_at_k", "pass"), ("majority_at_k", "maj")):
-        lines += [row(f"{label}@{k}", [rate(r[kind].get(k)) for _, r in columns]) for k in after[kind] if k != "1"]
+        for k in after[kind]:
+            if k != "1":  # the same as avg@n
+                lines.append(_line(f"{label}@{k}", [_estimate(results[kind].get(k)) for results in sides]))
     for name in after["by_difficulty"]:
-        lines.append(row(name, [rate(r["by_difficulty"].get(name)) for _, r in columns]))
+        lines.append(_line(name, [_estimate(results["by_difficulty"].get(name)) for results in sides]))
     for kind in ("mean", "correct", "wrong"):
-        cells = [r["reasoning_tokens"][kind] for _, r in columns]
-        lines.append(row(f"reasoning tokens, {kind}", ["-" if c is None else f"{c:.1f}" for c in cells]))
-    for name in ("truncated", "unparsed", "timeout", "error"):
-        lines.append(row(f"{name} rate", [f"{r[f'{name}_rate']:.3f}" for _, r in columns]))
+        lines.append(_line(f"reasoning tokens, {kind}", [_tokens(results["reasoning_tokens"][kind]) for results in sides]))
+    for kind in ("truncated", "unparsed", "timeout", "error"):
+        lines.append(_line(f"{kind} rate", [f"{results[f'{kind}_rate']:.3f}" for results in sides]))
     return f"<table><tr><th></th>{head}</tr>{''.join(lines)}</table>"
 
 
-def _completion(row: Row) -> str:
-    text = row["completion"]
-    shown = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + f" ... ({len(text)} characters)"
-    kind = "correct" if row["status"] == "correct" else "wrong"
-    return f'<div class="{kind}"><pre>{html.escape(shown)}</pre><span class="note">{html.escape(row["status"])}</span></div>'
+def _line(label: str, cells: Sequence[str]) -> str:
+    return f"<tr><td>{html.escape(label)}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _pairs(before: Sequence[Row], after: Sequence[Row]) -> str:
+def _estimate(estimate: Record | None) -> str:
+    if not estimate:
+        return "-"
+    return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
+
+
+def _tokens(count: float | None) -> str:
+    return "-" if count is None else f"{count:.1f}"
+
+
+def _completion(sample: Record) -> str:
+    text = sample["completion"]
+    if len(text) > _SHOWN_CHARACTERS:
+        text = f"{text[:_SHOWN_CHARACTERS]} ... ({len(text)} characters)"
+    kind = "correct" if sample["status"] == "correct" else "wrong"
+    status = html.escape(sample["status"])
+    return f'<div class="{kind}"><pre>{html.escape(text)}</pre><span class="note">{status}</span></div>'
+
+
+def _pairs(before: Sequence[Record], after: Sequence[Record]) -> str:
     """Show the first problem of each difficulty before and after, two samples each: nothing is picked by its result."""
-    by_problem: dict[str, tuple[list[Row], list[Row]]] = {}
-    for side, rows in enumerate((before, after)):
-        for row in rows:
-            by_problem.setdefault(row["problem_id"], ([], []))[side].append(row)
-    first_of: dict[tuple[Any, ...], tuple[list[Row], list[Row]]] = {}
-    for pair in by_problem.values():
-        if pair[0] and pair[1]:
-            first_of.setdefault(tuple(pair[1][0]["difficulty"].values()), pair)
-    chosen = [first_of[key] for key in sorted(first_of, key=lambda values: [(str(type(v)), v) for v in values])]
-    blocks = []
-    for old, new in chosen[:_SHOWN_PROBLEMS]:
-        prompt, reference = html.escape(new[0]["prompt"]), html.escape(str(new[0]["reference"]))
-        cards = "".join(
-            f'<div class="card"><h3>{label}</h3>{"".join(_completion(row) for row in rows[:2])}</div>'
-            for label, rows in (("before", old), ("after", new))
-        )
-        blocks.append(
-            f'<p><code>{prompt}</code> <span class="note">answer {reference}</span></p><div class="pair">{cards}</div>'
-        )
-    return "".join(blocks)
+    old, new = _by_problem(before), _by_problem(after)
+    first_of: dict[tuple[Any, ...], str] = {}  # by difficulty, the first problem that was asked before and after
+    for problem_id in old:
+        if problem_id in new:
+            difficulty = tuple(new[problem_id][0]["difficulty"].values())
+            first_of.setdefault(difficulty, problem_id)
+    # difficulties of several domains are of several types, which do not compare
+    ordered = sorted(first_of, key=lambda difficulty: [(str(type(value)), value) for value in difficulty])
+    chosen = [first_of[difficulty] for difficulty in ordered[:_SHOWN_PROBLEMS]]
+    return "".join(_pair(old[problem_id], new[problem_id]) for problem_id in chosen)
 
 
-def page(title: str, picture: bytes, before: Row | None, after: Row | None, pairs: str, config: str) -> str:
+def _pair(before: Sequence[Record], after: Sequence[Record]) -> str:
+    prompt = html.escape(after[0]["prompt"])
+    reference = html.escape(str(after[0]["reference"]))
+    cards = _card("before", before) + _card("after", after)
+    return f'<p><code>{prompt}</code> <span class="note">answer {reference}</span></p><div class="pair">{cards}</div>'
+
+
+def _card(label: str, samples: Sequence[Record]) -> str:
+    completions = "".join(_completion(sample) for sample in samples[:2])
+    return f'<div class="card"><h3>{label}</h3>{completions}</div>'
+
+
+def _by_problem(samples: Sequence[Record]) -> dict[str, list[Record]]:
+    by_problem: dict[str, list[Record]] = {}
+    for sample in samples:
+        by_problem.setdefault(sample["problem_id"], []).append(sample)
+    return by_problem
+
+
+def page(title: str, picture: bytes, before: Record | None, after: Record | None, pairs: str, config: str) -> str:
     """Return the page; everything it shows is inside it."""
     image = base64.b64encode(picture).decode()
     note = "<p class=note>95 % intervals in parentheses; problems are the unit.</p>"
@@ -200,26 +239,30 @@ def page(title: str, picture: bytes, before: Row | None, after: Row | None, pair
     )
 
 
-def _evaluation(directory: Path | None) -> tuple[Row | None, list[Row]]:
+def _evaluation(directory: Path | None) -> tuple[Record | None, list[Record]]:
     if directory is None:
         return None, []
     file = directory / "results.json"
     if not file.is_file():
         raise ReportError(f"{directory} holds no results.json; give the run directory of a finished `reasonlab eval`")
-    return json.loads(file.read_text()), list(read_rows(directory / "samples.jsonl"))
+    return json.loads(file.read_text()), list(read_records(directory / "samples.jsonl"))
 
 
 def write_report(run: Path, before: Path | None, after: Path | None, output: Path) -> Path:
     """Write report.png and report.html to `output`; return the page's path."""
-    rows = list(read_rows(run / "metrics.jsonl"))
-    if not rows:
+    metrics = list(read_records(run / "metrics.jsonl"))
+    if not metrics:
         raise ReportError(f"{run} has no metrics.jsonl with rows; give the run directory of `reasonlab train`")
     old, old_samples = _evaluation(before)
     new, new_samples = _evaluation(after)
-    picture = draw(rows, old, new)
-    config = (run / "config.yaml").read_text() if (run / "config.yaml").is_file() else ""
+    settings = run / "config.yaml"
+    config = settings.read_text() if settings.is_file() else ""
+    whole_path = run.resolve()
+    title = f"{whole_path.parent.name}/{whole_path.name}: {metrics[-1]['step']} steps"
+
+    picture = draw(metrics, old, new)
+    text = page(title, picture, old, new, _pairs(old_samples, new_samples), config)
     output.mkdir(parents=True, exist_ok=True)
-    title = f"{run.resolve().parent.name}/{run.resolve().name}: {rows[-1]['step']} steps"
     write_atomic(output / "report.png", picture)
-    write_atomic(output / "report.html", page(title, picture, old, new, _pairs(old_samples, new_samples), config))
+    write_atomic(output / "report.html", text)
     return output / "report.html"

@@ -3,8 +3,8 @@
     config.yaml      resolved settings, each with where it came from
     provenance.json  command line, versions, git commit, machine
     status.json      running, finished, failed or preempted (an exit code alone proves nothing)
-    metrics.jsonl    one row a step; the same run gives the same rows, byte for byte, also across kill and resume
-    timing.jsonl     one row a step; seconds and speeds, which differ from run to run
+    metrics.jsonl    one record a step; the same run gives the same ones, byte for byte, also across kill and resume
+    timing.jsonl     one record a step; seconds and speeds, which differ from run to run
 
 Files appear whole or not at all.
 """
@@ -16,14 +16,16 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from problems.errors import LabError
+from rl.stopping import is_told_to_stop
 
+JsonDict = dict[str, Any]  # an object of JSON
 PACKAGES = ("torch", "transformers", "trl", "peft", "deepspeed", "datasets", "wandb", "sympy", "numpy")
 
 
@@ -35,8 +37,9 @@ def write_atomic(path: Path, data: str | bytes) -> None:
     """Write `path` whole or not at all, and have it on disk when this returns."""
     temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
     try:
+        content = data.encode() if isinstance(data, str) else data
         with open(temporary, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -56,31 +59,36 @@ def plain(value: Any) -> Any:
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a JSONL file; a torn last line (a killed writer) is left out."""
+def json_lines(records: Iterable[JsonDict]) -> str:
+    """Return the text of a JSONL file."""
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def read_records(path: Path) -> Iterator[JsonDict]:
+    """Yield the records of a JSONL file; a torn last line (a killed writer) is left out."""
     if not path.exists():
         return
+    # not splitlines(): a text in a record may hold U+2028 and its like, which end no line of JSONL
     lines = path.read_text(encoding="utf-8").split("\n")
+    may_be_torn = len(lines) - 2  # from here on: the last line, with or without its line break
     for number, line in enumerate(lines):
+        if not line:
+            continue
         try:
-            if line:
-                yield json.loads(line)
+            yield json.loads(line)
         except json.JSONDecodeError:
-            if number < len(lines) - 2:
+            if number < may_be_torn:
                 raise RunDirectoryError(f"{path} line {number + 1} is not JSON; the file was damaged") from None
 
 
-def provenance() -> dict[str, Any]:
+def provenance() -> JsonDict:
     """Return what is needed to repeat a run besides its settings."""
-    versions: dict[str, str | None] = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
+    versions = {name: _installed(name) for name in PACKAGES}
     return {
         "argv": sys.argv,
         "python": platform.python_version(),
@@ -88,8 +96,15 @@ def provenance() -> dict[str, Any]:
         "packages": versions,
         "git": _git(),
         "world_size": int(os.environ.get("WORLD_SIZE", "1")),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "started": _now(),
     }
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _never_began(path: Path) -> bool:
@@ -99,20 +114,30 @@ def _never_began(path: Path) -> bool:
     except (OSError, ValueError, KeyError):
         return False
     results = ("metrics.jsonl", "rollouts", "checkpoints", "model", "results.json")
-    return status == "failed" and not any((path / name).exists() for name in results)
+    has_results = any((path / name).exists() for name in results)
+    return status == "failed" and not has_results
 
 
-def _git() -> dict[str, Any] | None:
-    def ask(*arguments: str) -> str | None:
-        here = Path(__file__).resolve().parents[2]
-        try:
-            answer = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=5, check=True)
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return answer.stdout.strip()
+def _git() -> JsonDict | None:
+    commit = _ask_git("rev-parse", "HEAD")
+    if not commit:
+        return None
+    changes = _ask_git("status", "--porcelain")
+    return {"commit": commit, "dirty": bool(changes)}
 
-    commit = ask("rev-parse", "HEAD")
-    return {"commit": commit, "dirty": bool(ask("status", "--porcelain"))} if commit else None
+
+def _ask_git(*arguments: str) -> str | None:
+    """Return what git says of our own checkout, None where there is no git or no checkout."""
+    here = Path(__file__).resolve().parents[2]
+    try:
+        answer = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 @dataclass(frozen=True)
@@ -140,21 +165,36 @@ class RunDirectory:
 
     def set_status(self, status: str, **details: Any) -> None:
         """Record how the run stands."""
-        row = {"status": status, "pid": os.getpid(), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **details}
-        write_atomic(self.path / "status.json", json.dumps(plain(row), indent=1))
+        record = {"status": status, "pid": os.getpid(), "time": _now(), **details}
+        write_atomic(self.path / "status.json", json.dumps(plain(record), indent=1))
 
-    def append(self, name: str, row: Mapping[str, Any]) -> None:
-        """Append one row to a JSONL file and flush it."""
+    def set_failure(self, error: BaseException) -> None:
+        """Record that `error` ended the run. Any rank may say so, and the first is believed: it knows the cause.
+
+        What the other ranks find later (a peer that has gone, a signal from the launcher) only follows from it.
+        """
+        try:
+            standing = json.loads((self.path / "status.json").read_text(encoding="utf-8"))["status"]
+        except (OSError, ValueError, KeyError):
+            return  # not begun, or on a disk that this machine does not see
+        if standing == "running":
+            status = "preempted" if is_told_to_stop(error) else "failed"
+            rank = int(os.environ.get("RANK", "0"))
+            self.set_status(status, error=f"{type(error).__name__}: {error}", rank=rank)
+
+    def append(self, name: str, record: Mapping[str, Any]) -> None:
+        """Append one record to a JSONL file and flush it."""
         with open(self.path / name, "a", encoding="utf-8") as file:
-            file.write(json.dumps(plain(row)) + "\n")
+            file.write(json.dumps(plain(record)) + "\n")
 
     def cut_after(self, step: int) -> None:
-        """Remove rows and rollouts of steps after `step`, which a resumed run is going to write again."""
+        """Remove records and rollouts of steps after `step`, which a resumed run is going to write again."""
         for name in ("metrics.jsonl", "timing.jsonl"):
             path = self.path / name
             if path.exists():
-                kept = [row for row in read_rows(path) if row["step"] <= step]
-                write_atomic(path, "".join(json.dumps(row) + "\n" for row in kept))
+                records = [record for record in read_records(path) if record["step"] <= step]
+                write_atomic(path, json_lines(records))
         for file in (self.path / "rollouts").glob("step-*.jsonl.gz"):
-            if int(file.name.split("-")[1].split(".")[0]) > step:
+            of_step = file.name.removeprefix("step-").removesuffix(".jsonl.gz")
+            if int(of_step) > step:
                 file.unlink()

@@ -1,18 +1,17 @@
 """Metrics: always to files, mirrored to Weights & Biases. A dead or missing W&B never stops a run.
 
-W&B steps are our own (`define_metric`): its internal counter drops rows that are logged again after a resume. It flushes
-every second, because by default a killed offline run keeps nothing of its last 15 seconds.
+W&B steps are our own (`define_metric`): its internal counter drops records that are logged again after a resume.
 """
 
 import netrc
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rl.settings.schema import TrackingSettings
-from rl.tracking.run_directory import RunDirectory
+from rl.tracking.run_directory import JsonDict, RunDirectory
 
 STEP_KEY = "train/global_step"
 
@@ -21,11 +20,13 @@ def wandb_mode(settings: TrackingSettings) -> str:
     """Return online, offline or disabled: as configured, else as the environment says, else offline without a key."""
     if settings.wandb != "auto":
         return settings.wandb
-    if mode := os.environ.get("WANDB_MODE"):
+    mode = os.environ.get("WANDB_MODE")
+    if mode:
         return mode
     if os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true"):
         return "disabled"
-    return "online" if os.environ.get("WANDB_API_KEY") or _netrc_has_key() else "offline"
+    has_key = os.environ.get("WANDB_API_KEY") or _netrc_has_key()
+    return "online" if has_key else "offline"
 
 
 def _netrc_has_key() -> bool:
@@ -36,7 +37,7 @@ def _netrc_has_key() -> bool:
 
 
 class Tracker:
-    """Writes rows to the run directory and mirrors them. Only rank 0 makes one."""
+    """Writes records to the run directory and mirrors them. Only rank 0 makes one."""
 
     def __init__(
         self,
@@ -49,8 +50,8 @@ class Tracker:
     ):
         self.run = run
         self.settings = settings
-        self._wandb: Any = None
-        self._module: Any = None
+        self._wandb: Any = None  # the run in W&B, None without one
+        self._module: Any = None  # imported only where it is used: it takes a second
         mode = wandb_mode(settings)
         if mode != "disabled":
             self._try("start", lambda: self._start(mode, job_type, config, wandb_id))
@@ -60,6 +61,8 @@ class Tracker:
         import wandb
 
         self._module = wandb
+        # without the interval an offline run that is killed keeps nothing of its last 15 seconds; console output is no metric
+        settings = wandb.Settings(x_transaction_log_flush_interval=1.0, init_timeout=15, console="off")  # type: ignore[call-arg]
         self._wandb = wandb.init(
             project=self.settings.project,
             group=self.settings.group or self.run.path.name,
@@ -70,7 +73,7 @@ class Tracker:
             id=wandb_id,
             resume="allow",
             config=dict(config),
-            settings=wandb.Settings(x_transaction_log_flush_interval=1.0, init_timeout=15, console="off"),  # type: ignore[call-arg]
+            settings=settings,
         )
         self._wandb.define_metric(STEP_KEY)
         for prefix in ("train/*", "eval/*", "time/*", "perf/*"):
@@ -81,30 +84,36 @@ class Tracker:
         """The W&B run id, to be kept in checkpoints."""
         return self._wandb.id if self._wandb is not None else None
 
-    def _try(self, what: str, action: Any) -> None:
+    def _try(self, what: str, action: Callable[[], object]) -> None:
         """Do something with W&B; on any failure say so once and go on without it."""
         try:
             action()
         except Exception as error:  # a tracker of any fault must not cost the run
             self._wandb = None
-            reason = str(error).strip().split("\n")[0][:200]
-            print(f"W&B could not {what} ({type(error).__name__}: {reason}); going on with metrics.jsonl only", file=sys.stderr)
+            first_line = str(error).strip().split("\n")[0][:200]
+            reason = f"{type(error).__name__}: {first_line}"
+            print(f"W&B could not {what} ({reason}); going on with metrics.jsonl only", file=sys.stderr)
 
     def log(self, step: int, metrics: Mapping[str, Any], timing: Mapping[str, float] | None = None) -> None:
-        """Record one row: `metrics` must be what the run computes, `timing` what the machine took."""
+        """Record one step: `metrics` must be what the run computes, `timing` what the machine took."""
         self.run.append("metrics.jsonl", {"step": step, **metrics})
         if timing is not None:
             self.run.append("timing.jsonl", {"step": step, **timing})
-        if self._wandb is not None:
-            named = {key if "/" in key and key.split("/")[0] == "eval" else f"train/{key}": v for key, v in metrics.items()}
-            times = {key if "/" in key else f"time/{key}": value for key, value in (timing or {}).items()}
-            self._try("log", lambda: self._wandb.log({STEP_KEY: step, **named, **times}))
+        if self._wandb is None:
+            return
+        mirrored: JsonDict = {STEP_KEY: step}
+        for key, value in metrics.items():
+            mirrored[key if key.startswith("eval/") else f"train/{key}"] = value
+        for key, seconds in (timing or {}).items():
+            mirrored[key if "/" in key else f"time/{key}"] = seconds
+        self._try("log", lambda: self._wandb.log(mirrored))
 
-    def table(self, step: int, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Log a table of completions."""
-        if self._wandb is not None:
-            table = self._module.Table(columns=list(columns), data=[list(row) for row in rows])
-            self._try("log a table", lambda: self._wandb.log({STEP_KEY: step, name: table}))
+    def table(self, step: int, name: str, records: Sequence[JsonDict]) -> None:
+        """Log a table with a line for each record; all records must have the same keys."""
+        if self._wandb is None:
+            return
+        table = self._module.Table(columns=list(records[0]), data=[list(record.values()) for record in records])
+        self._try("log a table", lambda: self._wandb.log({STEP_KEY: step, name: table}))
 
     def summarise(self, results: Mapping[str, Any]) -> None:
         """Tell the mirror how the run came out, for its table of runs."""

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 _PLAIN_EVERY_SECONDS = 10.0
 
 
-def _number(value: Any, digits: int = 2) -> str:
-    return f"{value:.{digits}f}" if isinstance(value, float | int) else "-"
+def _number(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 class StepView:
@@ -40,11 +40,13 @@ class StepView:
 
     def show(self, step: int, metrics: Mapping[str, Any], timing: Mapping[str, float]) -> None:
         """Show one training step."""
-        line = f"reward {_number(metrics.get('reward'))}  tokens {_number(metrics.get('completions/mean_length'), 0)}"
-        if metrics.get("eval/accuracy") is not None:
-            line += f"  held-out {_number(metrics['eval/accuracy'])}"
-        spent = "/".join(_number(timing.get(name, 0.0), 1) for name in ("sample", "score", "train"))
-        self.update(step, f"{line}  sample/score/train {spent} s", urgent="eval/accuracy" in metrics)
+        reward = _number(metrics.get("reward"))
+        tokens = _number(metrics.get("completions/mean_length"), 0)
+        accuracy = metrics.get("eval/accuracy")
+        held_out = "" if accuracy is None else f"  held-out {_number(accuracy)}"
+        seconds = "/".join(_number(timing.get(name, 0.0), 1) for name in ("sample", "score", "train"))
+        line = f"reward {reward}  tokens {tokens}{held_out}  sample/score/train {seconds} s"
+        self.update(step, line, urgent="eval/accuracy" in metrics)
 
     def update(self, step: int, line: str, *, urgent: bool = False) -> None:
         """Show `line` for `step`; without a terminal at most one line in ten seconds unless `urgent` or the last."""
@@ -52,7 +54,9 @@ class StepView:
             self._progress.update(self._task, completed=step, line=line)
             return
         now = time.monotonic()
-        if urgent or step >= self.total or now - self._last_line >= _PLAIN_EVERY_SECONDS:
+        is_last = step >= self.total
+        is_due = now - self._last_line >= _PLAIN_EVERY_SECONDS
+        if urgent or is_last or is_due:
             self._last_line = now
             self.console.print(f"{self.name} {step}/{self.total}  {line}", highlight=False, soft_wrap=True)
 

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from problems.errors import LabError
-from rl.settings.schema import AlgorithmSettings, LayoutName
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import LayoutName
 from rl.types import Batch, FloatArray, Group, IntArray, Rollout, Row
 from rl.update.loss import LOSSES
 from rl.update.packing import TokenRows, by_prompt, pack, pad
@@ -22,8 +23,10 @@ def make_batch(groups: Sequence[Group], settings: AlgorithmSettings, max_complet
     """Return the rows of all `groups` with their share in the loss.
 
     The denominators count every scored completion (unless masked for truncation), also those whose gradient is exactly 0:
-    leaving those out of the forward pass saves time and must not change the gradient.
+    leaving those out of the forward pass saves time and must not change the gradient. Raises LabError for rollouts with
+    tokens that were not drawn from the policy.
     """
+    _refuse_forced(groups)
     counted: list[tuple[Rollout, np.float64]] = []
     for group in groups:
         for rollout, advantage in zip(group.rollouts, group.advantages, strict=True):
@@ -47,6 +50,16 @@ def make_batch(groups: Sequence[Group], settings: AlgorithmSettings, max_complet
         if has_gradient:
             rows.append(row)
     return Batch(rows=tuple(rows), num_loss_tokens=sum(lengths), num_skipped_rows=len(counted) - len(rows))
+
+
+def _refuse_forced(groups: Sequence[Group]) -> None:
+    """Raise LabError where budget forcing has put tokens in: they have no log-probability under the policy."""
+    counts = [int(rollout.forced.sum()) for group in groups for rollout in group.rollouts if rollout.forced is not None]
+    if any(counts):
+        raise LabError(
+            f"{sum(counts)} tokens of {sum(map(bool, counts))} completions were put in by budget forcing, and the policy can "
+            "learn only from what it drew itself; sample without sampling.thinking"
+        )
 
 
 def _counts(rollout: Rollout, settings: AlgorithmSettings) -> bool:

@@ -16,9 +16,11 @@ import torch
 from torch import nn
 
 from rl.policy.attention import can_plan
+from rl.policy.interfaces import CausalLM
 from rl.policy.opening import PolicyError
 from rl.runtime import device, world_size
-from rl.settings.schema import LayoutName, RunConfig, check_deepspeed_file
+from rl.settings.deepspeed import check_deepspeed_file
+from rl.settings.schema import LayoutName, RunConfig
 from rl.update.logprobs import TokenLogprobs
 from rl.update.packing import TokenRows
 
@@ -61,14 +63,14 @@ def learning_rate(config: RunConfig, step: int) -> float:
     return settings.learning_rate
 
 
-def _frozen_copy(model: nn.Module, policy: nn.Module) -> Any:
+def _frozen_copy(model: CausalLM, policy: CausalLM) -> CausalLM:
     """Return a copy of `model` that shares the weights which `policy` never trains."""
     pairs = zip(model.parameters(), policy.parameters(), strict=True)
     shared: dict[int, Any] = {id(mine): mine for mine, trained in pairs if not trained.requires_grad}
     return copy.deepcopy(model, shared).requires_grad_(False)
 
 
-def choose_layout(model: Any, wanted: LayoutName | None) -> LayoutName:
+def choose_layout(model: CausalLM, wanted: LayoutName | None) -> LayoutName:
     """Return how rows are laid out for `model`; raises PolicyError for a layout its attention cannot do."""
     planned = can_plan(model)
     if wanted in ("shared", "packed") and not planned:
@@ -82,7 +84,7 @@ def choose_layout(model: Any, wanted: LayoutName | None) -> LayoutName:
 class Engine:
     """The policy under DeepSpeed."""
 
-    def __init__(self, model: nn.Module, config: RunConfig):
+    def __init__(self, model: CausalLM, config: RunConfig):
         import deepspeed
 
         self.config = config
@@ -106,12 +108,12 @@ class Engine:
         return self.engine.module.model
 
     @property
-    def sampling_model(self) -> Any:
+    def sampling_model(self) -> CausalLM:
         """A causal LM with whole, current weights."""
         return self.policy if self._copy is None else self._copy
 
     @torch.no_grad()
-    def snapshot(self) -> Any:
+    def snapshot(self) -> CausalLM:
         """Return a causal LM with the weights of now, which updates leave alone; made anew by the next call."""
         assert self._before is not None, "train.one_step_off makes the copy"
         for current, copied in zip(self.sampling_model.parameters(), self._before.parameters(), strict=True):
@@ -267,7 +269,7 @@ class Engine:
 class Reference:
     """The policy the run started from or was last reset to, for the KL: adapters switched off, or a frozen copy."""
 
-    def __init__(self, engine: Engine, model: nn.Module | None):
+    def __init__(self, engine: Engine, model: CausalLM | None):
         self.engine = engine
         self.frozen = None
         if model is not None:

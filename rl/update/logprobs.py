@@ -10,13 +10,9 @@ import torch
 from torch import nn
 
 from rl.policy.attention import with_plan
+from rl.policy.interfaces import CausalLM, base_causal_lm
 from rl.settings.schema import LOGIT_BUFFER_ELEMENTS
 from rl.update.packing import TokenRows
-
-
-def base_causal_lm(model: nn.Module) -> Any:
-    """Return the causal LM below an adapter wrapper, or the model itself."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
 
 
 class _HeadLogprobs(torch.autograd.Function):
@@ -102,9 +98,9 @@ def _logits(
 class TokenLogprobs(nn.Module):
     """A causal LM seen as a function from rows and target tokens to log-probabilities. This is what DeepSpeed wraps."""
 
-    def __init__(self, model: nn.Module, temperature: float, buffer_elements: int = LOGIT_BUFFER_ELEMENTS):
+    def __init__(self, model: CausalLM, temperature: float, buffer_elements: int = LOGIT_BUFFER_ELEMENTS):
         super().__init__()
-        self.model = model
+        self.model: Any = model  # CausalLM and nn.Module at once: Python's types have no name for both
         self.temperature = temperature
         self.buffer_elements = buffer_elements
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rl.settings.schema import AlgorithmSettings, LossName
+from rl.settings.algorithm import AlgorithmSettings, LossName
 
 SAPO_TEMPERATURES = (1.0, 1.05)  # for positive advantages and for the others, the values of the paper
 

@@ -13,7 +13,8 @@ import torch
 
 from problems.errors import LabError
 from rl.runtime import device, rank, world_size
-from rl.settings.schema import AlgorithmSettings, RatioCentre, RunConfig
+from rl.settings.algorithm import AlgorithmSettings, RatioCentre
+from rl.settings.schema import RunConfig
 from rl.types import Batch, Row
 from rl.update.batch import MicroBatch, collate, cut_micro_batches
 from rl.update.engine import Engine, Reference, learning_rate

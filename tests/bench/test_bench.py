@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,8 +28,8 @@ from problems.errors import LabError
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import render
 from rl.rollout import group_up
-from rl.runtime import init_distributed
-from rl.settings.schema import AlgorithmSettings
+from rl.runtime import process_group
+from rl.settings.algorithm import AlgorithmSettings
 from rl.types import Group
 from rl.update.batch import collate, make_batch
 
@@ -110,7 +111,8 @@ def test_stop_token_has_about_the_aimed_probability_everywhere(tmp_path: Path) -
     work = toy(WORKS["b"])
     assert work.mean_tokens == 12
     config = run_config(work, make_model(work, tmp_path))
-    model, tokenizer = load_model(config.model), load_tokenizer(config.model)
+    model: Any = load_model(config.model)
+    tokenizer: Any = load_tokenizer(config.model)
     torch.manual_seed(0)
     with torch.no_grad():
         logits = model(torch.randint(8, len(tokenizer), (4, 40))).logits
@@ -140,7 +142,8 @@ def test_both_sides_update_on_the_same_tokens_and_advantages() -> None:
 def test_synthetic_rollouts_have_contrast_everywhere_and_the_models_own_logprobs(tmp_path: Path) -> None:
     work = toy(WORKS["c"])
     config = run_config(work, make_model(work, tmp_path))
-    model, tokenizer = load_model(config.model), load_tokenizer(config.model)
+    model: Any = load_model(config.model)
+    tokenizer: Any = load_tokenizer(config.model)
     made = synthetic_groups(work, model, tokenizer, config)
     assert all(abs(advantage) == 0.5 for group in made for advantage in group.advantages)
     one = made[1].rollouts[2]
@@ -188,9 +191,8 @@ def test_warm_up_rollouts_are_short_and_keep_their_advantages() -> None:
 
 @pytest.mark.parametrize("work", [toy(WORKS["c"]), toy(WORKS["d"])], ids=["qwen3", "qwen2"])
 def test_both_sides_sample_update_and_step(work: Work, tmp_path: Path) -> None:
-    init_distributed()
     model = make_model(work, tmp_path)
-    with pool_of(work, run_config(work, model)) as pool:
+    with process_group(), pool_of(work, run_config(work, model)) as pool:
         ours = OurSide(work, model, pool)
         ours.groups = synthetic_groups(work, ours.engine.policy, ours.tokenizer, ours.config)
         threads = torch.get_num_threads()

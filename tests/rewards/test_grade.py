@@ -11,7 +11,7 @@ import pytest
 from launch.cli import main
 from problems.errors import LabError
 from problems.types import Problem
-from rewards.grade import finished_rows, grade_file
+from rewards.grade import MAX_ROW_BYTES, finished_rows, grade_file
 from rewards.pool import VerifierPool
 from rewards.trl import math_reward
 from rewards.verifiers import verify
@@ -68,6 +68,28 @@ def test_a_run_that_was_cut_off_goes_on(tmp_path: Path) -> None:
         grade_file(source, output)
 
 
+def test_a_row_that_is_too_long_or_too_deep_is_an_error_and_the_next_ones_are_graded(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    long = _row(0, "4", "x" * (2 * MAX_ROW_BYTES + 7) + "\\boxed{4}")
+    source.write_text("\n".join([long, "", _row(1, "4", "\\boxed{4}"), "[" * 100_000, _row(3, "4", "\\boxed{5}")]))
+    counts = grade_file(source, output)
+    assert counts == {"error": 2, "correct": 1, "wrong": 1}
+    results = _read(output)
+    assert [result["status"] for result in results] == ["error", "correct", "error", "wrong"]
+    assert "it has more than 20,000,000 bytes" in results[0]["detail"]
+    assert "RecursionError" in results[2]["detail"]
+    output.write_text("".join(line + "\n" for line in output.read_text().splitlines()[:1]))
+    grade_file(source, output)  # goes on behind the long row, not in the middle of it
+    assert [result["status"] for result in _read(output)] == ["error", "correct", "error", "wrong"]
+
+
+def test_a_row_without_a_domain_is_math(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text(json.dumps({"id": 0, "problem": {"reference": "\\sqrt{2}"}, "completion": "\\boxed{2^{1/2}}"}) + "\n")
+    grade_file(source, output)
+    assert [result["status"] for result in _read(output)] == ["correct"]
+
+
 def test_the_command_explains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text(ROWS[0] + "\n")
@@ -92,6 +114,10 @@ def test_trl_reward_takes_text_and_conversations_and_knows_none() -> None:
         ("\\boxed{\\$18.00}", "correct"),
         ("The answer is 18.", "correct"),
         ("\\boxed{19 \\text{ dollars}}", "wrong"),
+        ("\\boxed{18} dollars", "correct"),
+        ("\\boxed{18} percent", "wrong"),
+        ("\\boxed{18} or \\boxed{19}", "wrong"),
+        ("#### 18 or 19", "wrong"),
         ("#### 17", "wrong"),
         ("no idea", "unparsed"),
     ],

@@ -11,7 +11,8 @@ from support_pure import countdown_problem, number_problem
 
 from problems.types import Problem
 from rewards import verifiers
-from rewards.answer import MAX_ANSWER_CHARACTERS, final_answer, last_box, reasoning_text
+from rewards.answer import MAX_EXTRACTED_CHARACTERS, final_answer, reasoning_text
+from rewards.boxes import box_answer
 from rewards.countdown import verify_countdown
 from rewards.numbers import parse_rational, verify_number
 from rewards.shaping import RewardConfig, overlong_fraction, shape
@@ -24,35 +25,68 @@ from rewards.verifiers import verify
     [
         ("", None),
         ("the answer is 8", None),  # no mark, no answer: numbers are never picked out of running text
+        ("8", None),
         (r"\boxed{8}", "8"),
         (r"\boxed{ 8 }", "8"),
-        (r"\fbox{8} \box{9}", "9"),
-        (r"\boxed {8}", "8"),
-        (r"\boxed{1} then \boxed{2}", "2"),  # the last one wins
         (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
-        (r"\boxed{a \boxed{b} c}", "b"),
-        (r"\boxed{1} \boxed{2", "1"),  # a box that never closes is no box
-        (r"\boxed{2", None),
+        # other names of a box
+        (r"\fbox{8}", "8"),
+        (r"\boxed {8}", "8"),
+        (r"\boxed 8", "8"),
+        ("boxed{8}", "8"),
+        ("\x08oxed{8}", "8"),  # "\b" of "\boxed" read as an escape
+        # braces
+        (r"\boxed{\fbox{8}}", "8"),
+        (r"\boxed{a \boxed{b} c}", r"a \boxed{b} c"),
         (r"\boxed{\{1,2\}}", r"\{1,2\}"),  # escaped braces do not count
         (r"\boxed{\}}", r"\}"),
         (r"\boxed{a\\}", r"a\\"),
         (r"}{ } \boxed{3}}", "3"),
+        # a box that commits to nothing
+        (r"\boxed{2", None),
         (r"\boxed{}", None),
-        (r"\boxed{1} \boxed{}", None),  # the last commitment is empty: an earlier one does not come back
+        (r"\boxed{1} \boxed{2", None),  # a cut-off answer: an earlier one does not come back
+        (r"\boxed{5} as asked, in \boxed{}.", "5"),  # an empty box says nothing
+        # a later box replaces an earlier one
+        (r"\boxed{1} then \boxed{2}", "2"),
+        (r"\boxed{1}. Wait, no: \boxed{2}", "2"),
+        (r"\boxed{1} or rather \boxed{2}? No. So \boxed{2}", "2"),
+        (r"\boxed{4/2} = \boxed{2}", "2"),
+        (r"\boxed{2}\boxed{2}", "2"),
+        # boxes that belong together are one answer
+        (r"\boxed{1}\boxed{2}", "1, 2"),
+        (r"$\boxed{1}$ and $\boxed{2}$", "1, 2"),
+        # a hedge is no commitment
+        (r"\boxed{1} or \boxed{2}", r"1 \text{ or } 2"),
+        (r"\boxed{1} \lor \boxed{2}", r"1 \text{ or } 2"),
+        (r"\boxed{1}, maybe \boxed{2}", r"1 \text{ or } 2"),
+        (r"\boxed{1} or 2", r"1 \text{ or } 2"),
+        (r"\boxed{1}+\boxed{2}", r"1 \text{ or } 2"),
+        (r"\boxed{1}. \boxed{2}. \boxed{3}.", r"1 \text{ or } 2 \text{ or } 3"),
+        # what stands right behind a box
+        (r"\boxed{20}\%", r"20\%"),
+        (r"\boxed{20} percent", r"20\%"),
+        (r"\boxed{20} apples", "20"),
+        # other marks
         ("<answer>5</answer>", "5"),
         ("<ANSWER>4</answer> <answer> 5\n</answer>", "5"),
         ("<answer>5", None),
+        ("<answer></answer> #### 5", None),  # no lesser mark stands in for one that commits to nothing
         ("#### 7", "7"),
         ("#### 7\n#### 9 \nbye", "9"),
+        ("####", None),
+        ("#### Answer\n7", None),  # a heading, and no mark below it
         (r"<answer>1</answer> \boxed{2} #### 3", "2"),  # by order of trust, not of place
         ("#### 3 <answer>1</answer>", "1"),
+        # thinking and turns
         (r"<think>\boxed{1}</think>\boxed{2}", "2"),
         (r"<think>\boxed{1}</think>", None),  # a thought is no answer
         (r"<think>\boxed{1}", None),  # still thinking
         (r"</think>\boxed{2}", "2"),  # the prompt may have opened it
         (r"<think>a</think>\boxed{1}<think>b", None),
         (r"<think>a</think>\boxed{1}<think>b</think>\boxed{2}", "2"),
-        ("\\boxed{" + "1" * (MAX_ANSWER_CHARACTERS + 1) + "}", None),
+        (r"\boxed{1}<|im_end|>\boxed{2}", "1"),
+        (r"\boxed{1}</s>\boxed{2}", "1"),
     ],
 )
 def test_the_final_answer(completion: str, answer: str | None) -> None:
@@ -62,16 +96,69 @@ def test_the_final_answer(completion: str, answer: str | None) -> None:
 @given(st.text(alphabet="a{} ", max_size=12))
 def test_a_box_is_read_back_when_its_braces_are_balanced(inner: str) -> None:
     depths = [inner[:i].count("{") - inner[:i].count("}") for i in range(len(inner) + 1)]
-    if min(depths) == 0 and depths[-1] == 0:
-        assert last_box(f"x \\boxed{{{inner}}} y") == inner
+    if not inner.strip():
+        assert box_answer(f"x \\boxed{{{inner}}} y") == ""
+    elif min(depths) == 0 and depths[-1] == 0:
+        assert box_answer(f"x \\boxed{{{inner}}} y") == inner.strip()
     elif min(depths) == 0:  # more opened than closed
-        assert last_box(f"x \\boxed{{{inner}}} y") is None
+        assert box_answer(f"x \\boxed{{{inner}}} y") == ""
 
 
-def test_reading_an_answer_takes_linear_time() -> None:
+@given(st.text(alphabet="8.,=+ $", max_size=8))
+def test_a_number_alone_is_read_as_it_is_in_a_sentence(inner: str) -> None:
+    # the first takes the short way, the second the long one
+    assert box_answer(f" \\boxed{{{inner}}}\n") == box_answer(f"So \\boxed{{{inner}}}\n")
+
+
+HEDGES = [
+    "\\boxed{{{}}} or \\boxed{{{}}}",
+    "\\boxed{{{}}} \\lor \\boxed{{{}}}",
+    "\\boxed{{{}}}, maybe \\boxed{{{}}}",
+    "\\boxed{{{}}} and \\boxed{{{}}}",
+    "\\boxed{{{}}}\\boxed{{{}}}",
+    "\\boxed{{{}}}\n\\boxed{{{}}}",
+    "\\boxed{{{}}} + \\boxed{{{}}}",
+    "\\boxed{{{} \\text{{ or }} {}}}",
+    "<answer>{} or {}</answer>",
+    "#### {} or {}",
+]
+
+
+@pytest.mark.parametrize("hedge", HEDGES)
+@pytest.mark.parametrize("domain", ["chain", "arithmetic", "gsm8k", "math", "countdown"])
+def test_a_hedge_pays_in_no_domain(domain: str, hedge: str) -> None:
+    right, wrong = ("2*6", "3*6") if domain == "countdown" else ("5", "3")
+    problem = countdown_problem([2, 6], 12) if domain == "countdown" else number_problem("5", domain)
+    assert verify(problem, f"\\boxed{{{right}}}").status == "correct"
+    for one, other in ((right, wrong), (wrong, right)):
+        assert verify(problem, f"<think>so</think>{hedge.format(one, other)}").status in ("wrong", "unparsed")
+
+
+@pytest.mark.parametrize("domain", ["chain", "gsm8k", "math"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"\boxed{3}. Wait, no. \boxed{5}",
+        r"\boxed{3} is wrong, so \boxed{5}",
+        r"\boxed{10/2}=\boxed{5}",
+        r"\boxed{5} or equivalently \boxed{5.0}",
+    ],
+)
+def test_a_correction_or_another_spelling_counts_in_every_domain(domain: str, text: str) -> None:
+    assert verify(number_problem("5", domain), text).status == "correct"
+
+
+@pytest.mark.parametrize("text", ["\\boxed{" * 40_000, "\\boxed{" * 200 + "{x" * 50_000, "<answer>" * 40_000, "#" * 200_000])
+def test_reading_an_answer_takes_linear_time(text: str) -> None:
     started = time.perf_counter()
-    assert final_answer("\\boxed{" * 40_000) is None  # quadratic: 40,000 x 280,000 / 2 steps, minutes
+    assert final_answer(text) is None  # quadratic: 40,000 x 280,000 / 2 steps, minutes
     assert time.perf_counter() - started < 2
+
+
+def test_an_endless_answer_is_no_number_and_the_verdict_stays_short() -> None:
+    verdict = verify(number_problem(), "\\boxed{" + "1" * (MAX_EXTRACTED_CHARACTERS + 1) + "}")
+    assert verdict.status == "unparsed"
+    assert verdict.extracted == "1" * MAX_EXTRACTED_CHARACTERS
 
 
 def test_reasoning_ends_where_the_answer_begins() -> None:
@@ -234,7 +321,7 @@ def test_a_bug_in_a_verifier_is_an_error_and_an_explosion_is_the_answers(
     def broken(problem: Problem, completion: str) -> Verdict:
         raise raised
 
-    monkeypatch.setitem(verifiers.VERIFIERS, "broken", broken)
+    monkeypatch.setitem(verifiers.VERIFIERS, "broken", verifiers.VerifierEntry(verify=broken))
     verdict = verify(number_problem(domain="broken"), r"\boxed{8}")
     assert verdict.status == status
     assert type(raised).__name__ in verdict.detail

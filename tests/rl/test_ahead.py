@@ -12,7 +12,7 @@ from problems.types import ProblemSource
 from rl.ahead import Ahead
 from rl.policy.opening import load_model, load_tokenizer
 from rl.rollout import RolloutWorker, Round, first_problems, open_pool, open_worker
-from rl.runtime import init_distributed
+from rl.runtime import process_group
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig
 from rl.types import Rollout
@@ -46,13 +46,13 @@ def parts(random_model: Path) -> Iterator[Parts]:
     settings += [f"train={{steps: {STEPS}, one_step_off: true, threads: 1}}", "sampling.max_completion_tokens=12"]
     settings += ["algorithm={num_problems: 4, group_size: 3}", "deepspeed.stage=0"]
     config = load_config(RunConfig, [], settings).config
-    init_distributed()
-    model, tokenizer = load_model(config.model), load_tokenizer(config.model)
-    engine = Engine(model, config)
-    with open_pool(config) as pool:
-        worker = open_worker(config, engine.sampling_model, tokenizer, pool)
-        yield Parts(config=config, engine=engine, worker=worker, source=chain_source())
-    engine.finish()
+    with process_group():
+        model, tokenizer = load_model(config.model), load_tokenizer(config.model)
+        engine = Engine(model, config)
+        with open_pool(config) as pool:
+            worker = open_worker(config, engine.sampling_model, tokenizer, pool)
+            yield Parts(config=config, engine=engine, worker=worker, source=chain_source())
+        engine.finish()
 
 
 def texts(rollouts: Sequence[Sequence[Rollout]]) -> list[list[str]]:

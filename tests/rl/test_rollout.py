@@ -16,9 +16,10 @@ from rl.evaluate import sample_all, summarise
 from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
 from rl.rollout import RolloutWorker, Round, draw_groups, first_problems, group_up, share
 from rl.sampling.sampler import Sampler
-from rl.settings.schema import AlgorithmSettings, ModelSettings, PromptSettings, SamplingSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import ModelSettings, PromptSettings, SamplingSettings, ThinkingSettings
 from rl.tracking.metrics import rollout_metrics
-from rl.tracking.rollouts import rollout_rows
+from rl.tracking.rollouts import rollout_records
 from rl.types import Drawn
 from rl.update.batch import make_batch
 
@@ -58,6 +59,19 @@ def test_rollouts_hold_what_was_sampled_and_the_right_verdict(worker):
             assert member.reward.total == float(member.reward.verdict.status == "correct")
             if text.startswith("\\boxed"):
                 assert member.reasoning_tokens == 0
+
+
+def test_forced_tokens_are_told_from_drawn_ones_in_a_rollout(worker):
+    forcing = replace(
+        worker, sampling=SamplingSettings(max_completion_tokens=24, thinking=ThinkingSettings(max_tokens=2, end="}"))
+    )
+    problems = [SOURCE.get("train", i) for i in range(3)]
+    forced = [member.forced for group in forcing.rollouts(problems, 2, ("t",), 7)[0] for member in group]
+    # the third token of a completion that has not come to its end before
+    assert all(np.flatnonzero(mask).tolist() in ([2], []) for mask in forced)
+    assert any(mask.any() for mask in forced)
+    drawn = [member.forced for group in worker.rollouts(problems, 2, ("t",), 7)[0] for member in group]
+    assert not any(mask.any() for mask in drawn)
 
 
 def test_dynamic_sampling_keeps_only_contrast_and_stops_at_the_cap(worker):
@@ -181,7 +195,7 @@ def test_what_is_written_down_is_what_the_update_uses():
     assert [group.is_trained for group in groups] == [False, True]
     learned = [row.advantages[0] for row in make_batch(drawn.trained, AlgorithmSettings(), 10).rows]
     assert learned == pytest.approx([0.75 / 0.5001, *[-0.25 / 0.5001] * 3], rel=1e-6)
-    assert [row["advantage"] for row in rollout_rows(drawn)] == [0] * 4 + learned
+    assert [row["advantage"] for row in rollout_records(drawn)] == [0] * 4 + learned
     everything = group_up([dropped, one], AlgorithmSettings(advantage="batch_std", dynamic_sampling=False))
     assert all(group.is_trained for group in everything)
     assert everything[1].advantages[0] == pytest.approx(0.75 / 0.51765, rel=1e-5)

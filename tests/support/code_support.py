@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from problems.types import Problem
-from rewards.code.judging.executor import Sandbox, SandboxUnavailable
+from rewards.code.judging.sandbox import Sandbox, SandboxUnavailable
 from rewards.code.settings import SandboxSettings
 
 NAMESPACES = ("user", "pid", "mount", "network", "ipc", "uts")

@@ -14,15 +14,20 @@ import torch
 from support import random_groups
 
 from rl.policy.opening import load_model, load_tokenizer
-from rl.runtime import init_distributed, rank
+from rl.runtime import process_group, rank
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig
 from rl.train import minibatches
 from rl.update.batch import make_batch
 from rl.update.engine import Engine
+from rl.update.loss import LOSSES
 from rl.update.step import accumulate_gradients
 
-OTHER_LOSSES = ("gspo", "cispo", "sapo", "reinforce")  # the rest share their objective with the default
+DEFAULT_LOSS = LOSSES["dapo"]
+# weights apart, the rest are the default
+OTHER_LOSSES = [
+    name for name, loss in LOSSES.items() if (loss.objective, loss.ratio) != (DEFAULT_LOSS.objective, DEFAULT_LOSS.ratio)
+]
 LOSS_SETTINGS: dict[str, Any] = {
     "top_entropy_quantile": 0.6,
     "correction": {"sequence_mask": [0.07, 2.0]},  # the ratios of these random tokens lie on both sides of 0.07
@@ -65,7 +70,6 @@ def accumulate(
 def main() -> None:
     output, model_path = [a for a in sys.argv[1:] if not a.startswith("--local_rank")]
     torch.set_num_threads(1)
-    init_distributed()
     for stage in range(4):
         for lora in (False, True):
             found = accumulate(model_path, stage, lora)
@@ -92,4 +96,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with process_group():
+        main()

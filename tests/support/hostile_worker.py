@@ -13,7 +13,7 @@ from pathlib import Path
 from problems.types import Problem
 from rewards import worker
 from rewards.types import Verdict
-from rewards.verifiers import VERIFIERS
+from rewards.verifiers import VERIFIERS, VerifierEntry
 
 
 def hostile(problem: Problem, completion: str) -> Verdict:
@@ -45,7 +45,7 @@ def hostile(problem: Problem, completion: str) -> Verdict:
     return Verdict(status="correct", detail=argument)
 
 
-VERIFIERS["hostile"] = hostile
+VERIFIERS["hostile"] = VerifierEntry(verify=hostile)
 
 if __name__ == "__main__":
     worker.main()

@@ -17,7 +17,7 @@ from support import REPOSITORY, random_groups
 from problems.errors import LabError
 from rl.memory import probe_memory
 from rl.policy.opening import load_model
-from rl.runtime import init_distributed, rank
+from rl.runtime import process_group, rank
 from rl.sampling.sampler import Sampler
 from rl.selfcheck import self_check
 from rl.settings.loading import load_config
@@ -113,7 +113,6 @@ def trained(path: str, stage: int, dtype: str, checked: bool) -> list[Any]:
 def main() -> None:
     output, path = [a for a in sys.argv[1:] if not a.startswith("--local_rank")]
     torch.set_num_threads(1)
-    init_distributed()
     found = {}
     for dtype in ("fp32", "bf16"):
         for stage in range(4):
@@ -136,4 +135,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with process_group():
+        main()

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from problems.catalog import SOURCE_MODELS, build_source
 from problems.types import Problem, ProblemSource
 from rewards.types import Reward, Verdict
-from rl.settings.schema import AlgorithmSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import ModelSettings
 from rl.types import Batch, Completion, Group, Rollout
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -140,6 +141,14 @@ def batch_loss(
 
         parts.append(micro_batch_loss(scorer, reference, micro, settings).loss)
     return parts
+
+
+def double_model(settings: ModelSettings) -> Any:
+    """Return a model with float64 weights."""
+    from rl.policy.opening import load_model
+
+    model: Any = load_model(settings)
+    return model.double()
 
 
 def truncated(member: Rollout) -> Rollout:

@@ -1,12 +1,23 @@
 """The layers of isolation, as a host enters them once and as each child adds its own. Standard library only.
 
-Host, once: user, pid, mount, network, ipc and uts namespaces where they can be had; a new root directory that holds the
-standard library, the shared libraries and one small private tmpfs; another uid (as root); no capabilities; no new
-privileges; not dumpable; the long seccomp filter. Child, every time: a session of its own, death with the host, limits,
-a Landlock domain (files, network, signals, ptrace), the short seccomp filter.
+Covered by the host, once:
 
-Each layer that cannot be had is recorded with the reason. Nothing here lowers the level silently: the judging side compares
-what was recorded with the stated minimum.
+- user, pid, mount, network, ipc and uts namespaces, where they can be had;
+- a new root directory that holds the standard library, the shared libraries and one small private tmpfs;
+- another uid (as root); no capabilities; no new privileges; not dumpable; the long seccomp filter.
+
+Covered by each child, every time:
+
+- a session of its own, death with the host, limits;
+- a Landlock domain (files, network, signals, ptrace); the short seccomp filter.
+
+Not covered:
+
+- bugs of the kernel;
+- without a mount namespace, a program can see by `stat` whether a file of the host exists, and disk use is watched instead of
+  bounded by the kernel;
+- a layer that this machine does not have. Each is recorded with the reason, and nothing here lowers the level silently: the
+  judge compares what was recorded with the stated minimum.
 """
 
 import contextlib
@@ -20,6 +31,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rewards.code.inside import kernel
+from rewards.code.inside.scratch import MAX_FILES, MAX_MEGABYTES
 
 NAMESPACES = {
     "mount": kernel.CLONE_NEWNS,
@@ -40,8 +52,6 @@ LAYERS = (
     "limits",
     "cgroup",
 )
-SCRATCH_MEGABYTES = 64
-SCRATCH_FILES = 4096
 _FIRST_UID = 231_000
 _FOREIGN_UIDS = (60_999, 65_534)  # for containers that map only 65,536 of them; the last is nobody
 _DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -79,12 +89,11 @@ class Layers:
 
 def library_paths() -> list[str]:
     """Return where the standard library lives, without the third-party packages beside it."""
-    found = []
+    paths = []
     for folder in dict.fromkeys([sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]):
-        found += [
-            os.path.join(folder, name) for name in os.listdir(folder) if name not in ("site-packages", "dist-packages", "test")
-        ]
-    return found
+        names = [name for name in os.listdir(folder) if name not in ("site-packages", "dist-packages", "test")]
+        paths += [os.path.join(folder, name) for name in names]
+    return paths
 
 
 def enter_first_namespaces(layers: Layers, off: list[str]) -> None:
@@ -126,37 +135,35 @@ def enter_other_namespaces(layers: Layers, off: list[str]) -> None:
         layers.attempt(name, off, functools.partial(kernel.unshare, flag))
 
 
-def build_root(scratch: str, packages: dict[str, str], layers: Layers, off: list[str]) -> str:
-    """Make a new root out of `scratch`: libraries read-only at their usual places, packages in /packages.
+def build_root(root: str, packages: dict[str, str], layers: Layers, off: list[str]) -> str:
+    """Make a new root out of the empty folder `root`: libraries read-only at their usual places, packages in /packages.
 
     Return the only writable folder: /tmp, or another where Python itself is installed beneath /tmp.
     """
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-    kernel.mount("tmpfs", scratch, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,nr_inodes=2048,mode=755")
+    kernel.mount("tmpfs", root, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,nr_inodes=2048,mode=755")
     for path in [*_LIBRARIES, *_SMALL_FILES, *library_paths()]:
-        _show(path, scratch)
-    os.mkdir(f"{scratch}/packages", 0o755)
+        _show(path, root)
+    os.mkdir(f"{root}/packages", 0o755)
     for name, path in packages.items():
-        _bind(path, f"{scratch}/packages/{name}", kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV)
+        _bind(path, f"{root}/packages/{name}", kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV)
     for name in _DEVICES:
-        _bind(f"/dev/{name}", f"{scratch}/dev/{name}", kernel.MS_NOSUID)
+        _bind(f"/dev/{name}", f"{root}/dev/{name}", kernel.MS_NOSUID)
     for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
-        os.symlink(f"/proc/self/fd/{number}", f"{scratch}/dev/{name}")
-    os.symlink("/proc/self/fd", f"{scratch}/dev/fd")
+        os.symlink(f"/proc/self/fd/{number}", f"{root}/dev/{name}")
+    os.symlink("/proc/self/fd", f"{root}/dev/fd")
     if layers.has("pid"):
-        os.mkdir(f"{scratch}/proc")
+        os.mkdir(f"{root}/proc")
         flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-        layers.attempt(
-            "proc", off, lambda: kernel.mount("proc", f"{scratch}/proc", "proc", flags, "hidepid=invisible,subset=pid")
-        )
+        layers.attempt("proc", off, lambda: kernel.mount("proc", f"{root}/proc", "proc", flags, "hidepid=invisible,subset=pid"))
     else:
         layers.missing["proc"] = "needs the pid namespace"
-    work = "/work" if os.path.lexists(f"{scratch}/tmp") else "/tmp"
-    os.mkdir(scratch + work, 0o755)
-    options = f"size={SCRATCH_MEGABYTES}m,nr_inodes={SCRATCH_FILES},mode=1777"
-    kernel.mount("tmpfs", scratch + work, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
-    kernel.mount(None, scratch, None, kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV)
-    kernel.change_root(scratch)
+    work = "/work" if os.path.lexists(f"{root}/tmp") else "/tmp"
+    os.mkdir(root + work, 0o755)
+    options = f"size={MAX_MEGABYTES}m,nr_inodes={MAX_FILES},mode=1777"
+    kernel.mount("tmpfs", root + work, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
+    kernel.mount(None, root, None, kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV)
+    kernel.change_root(root)
     return work
 
 
@@ -191,9 +198,11 @@ def _bind(path: str, target: str, flags: int) -> None:
     else:
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
     kernel.mount(path, target, None, kernel.MS_BIND)
-    kept = os.statvfs(path).f_flag & (os.ST_NOATIME | os.ST_NODIRATIME | os.ST_RELATIME)
-    noexec = kernel.MS_NOEXEC if os.statvfs(path).f_flag & os.ST_NOEXEC else 0
-    kernel.mount(None, target, None, kernel.MS_BIND | kernel.MS_REMOUNT | flags | kept | noexec)
+    # A remount inside a user namespace may not drop what the original mount forbids: repeat its flags.
+    own = os.statvfs(path).f_flag
+    times = own & (os.ST_NOATIME | os.ST_NODIRATIME | os.ST_RELATIME)
+    noexec = kernel.MS_NOEXEC if own & os.ST_NOEXEC else 0
+    kernel.mount(None, target, None, kernel.MS_BIND | kernel.MS_REMOUNT | flags | times | noexec)
 
 
 def foreign_uid(launcher: int, paths: list[str]) -> int | None:

@@ -1,8 +1,13 @@
-"""The fork server: enters the sandbox once, then forks one confined process for every program.
+"""The host: a fork server that enters the sandbox once, then forks one confined process for every candidate and examiner.
 
 Started as `python -I -S host.py CONFIG` with an empty environment. The first process (the launcher) stays outside, waits,
 and removes the scratch folder; the second (the host) goes inside, imports what programs commonly import, and serves requests
-on a socket until it closes. The host knows no tests and no expected outputs: a program that broke into it would learn nothing.
+on a socket until it closes.
+
+Covered: every child is confined for good before it runs a line that is not ours; it dies with the host; it is killed when it
+fills the disk or makes too many threads; what it leaves in the scratch folder is gone before the next one begins.
+Not covered: a program that broke into the host could start and end processes. It would learn nothing there: the host knows no
+tests and no expected outputs. Standard library only.
 """
 
 import gc
@@ -15,14 +20,15 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 sys.dont_write_bytecode = True
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # inside, code, rewards, the repository
 
-from rewards.code.inside import confine, guest, kernel, probe, seccomp, tester  # noqa: E402  found on the path set above
+from rewards.code import wire  # noqa: E402  found on the path set above
+from rewards.code.inside import candidate, confine, examined, examiner, kernel, probe, scratch, seccomp  # noqa: E402
 
 STACK_BYTES = 64 * 2**20
 FIRST_FREE = 12  # 0 to 9 are kept for children, 10 is the control socket, 11 the Landlock ruleset
@@ -35,61 +41,66 @@ _COMMON = (
     "decimal, enum, errno, fractions, functools, heapq, io, itertools, json, math, operator, os.path, random, re, string, "
     "struct, sys, threading, time, traceback, types, typing, warnings, weakref, _sitebuiltins"
 )
-ROLES = {
-    "program": guest.run_program,
-    "function": guest.serve_function,
-    "tested": guest.serve_tester,
-    "tester": tester.run_once,
-    "testers": tester.run_many,
-    "session": guest.serve_session,
+ROLES: dict[wire.Role, Callable[[], None]] = {
+    "script": candidate.run_script,
+    "function": candidate.serve_calls,
+    "examined": examined.serve_examiner,
+    "session": candidate.serve_session,
+    "examiner": examiner.serve_once,
+    "kept examiner": examiner.serve_many,
 }
 
 
 def main() -> None:
     """Launch the host and clean up after it."""
-    config = json.loads(sys.argv[1])
-    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
-    if not config.get("again") and soft != resource.RLIM_INFINITY and soft < STACK_BYTES:
-        # Read at exec: deep recursion through C needs more than the usual 8 MB.
-        ceiling = STACK_BYTES if hard == resource.RLIM_INFINITY else min(STACK_BYTES, hard)
-        resource.setrlimit(resource.RLIMIT_STACK, (ceiling, hard))
-        os.execve(sys.executable, [sys.executable, "-I", "-S", __file__, json.dumps({**config, "again": True})], {})
+    config: wire.HostConfig = json.loads(sys.argv[1])
+    _begin_again_with_a_large_stack(config)
     os.umask(0o022)
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
     layers, off = confine.Layers(), config["off"]
     memory = (config["memory_megabytes"] + 512) * 2**20
-    folder: list[str] = []
-    layers.attempt("cgroup", off, lambda: folder.append(confine.enter_cgroup(f"reasonlab-{os.getpid()}", memory, 1024)))
+    cgroups: list[str] = []
+    layers.attempt("cgroup", off, lambda: cgroups.append(confine.enter_cgroup(f"reasonlab-{os.getpid()}", memory, 1024)))
     confine.enter_first_namespaces(layers, off)
-    config["launcher"] = os.getpid()
+    launcher = os.getpid()
     pid = os.fork()
     if pid == 0:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-        _host(config, layers)
+        _host(config, layers, launcher)
     os.close(config["socket"])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     status = os.waitpid(pid, 0)[1]
-    empty_folder(config["scratch"])
+    scratch.empty(config["scratch"])
     os.rmdir(config["scratch"])
-    for path in folder:
+    for path in cgroups:
         with open(f"{os.path.dirname(path)}/cgroup.procs", "w") as file:  # leave it, or it cannot be removed
             file.write(str(os.getpid()))
         os.rmdir(path)
     os._exit(abs(os.waitstatus_to_exitcode(status)))
 
 
-def _host(config: dict[str, Any], layers: confine.Layers) -> None:
+def _begin_again_with_a_large_stack(config: wire.HostConfig) -> None:
+    """Execute this script anew with more stack, a limit that is read at exec: C code that recurses needs more than 8 MB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    if config.get("again") or soft == resource.RLIM_INFINITY or soft >= STACK_BYTES:
+        return
+    ceiling = STACK_BYTES if hard == resource.RLIM_INFINITY else min(STACK_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_STACK, (ceiling, hard))
+    os.execve(sys.executable, [sys.executable, "-I", "-S", __file__, json.dumps({**config, "again": True})], {})
+
+
+def _host(config: wire.HostConfig, layers: confine.Layers, launcher: int) -> None:
     """Enter the sandbox and serve; never returns."""
     control = socket.socket(fileno=config["socket"])
     sender = os.dup(config["socket"])
     try:
-        host = Host(config, layers, control)
-    except Exception as error:  # whatever it is, the judging side must hear of it
+        host = Host(config, layers, launcher, control)
+    except Exception as error:  # whatever it is, the judge must hear of it
         trace = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__}: {error} ({os.path.basename(trace.filename)}, line {trace.lineno})"
-        os.write(sender, json.dumps({"failed": text, "layers": layers.missing}).encode())
+        os.write(sender, json.dumps(wire.HostFailed(failed=text, layers=layers.missing)).encode())
         os._exit(1)
     host.serve()
     os._exit(0)
@@ -98,24 +109,40 @@ def _host(config: dict[str, Any], layers: confine.Layers) -> None:
 class Host:
     """The inside of the sandbox, as seen by the forks."""
 
-    def __init__(self, config: dict[str, Any], layers: confine.Layers, control: socket.socket):
-        self.layers, off, scratch = layers, config["off"], config["scratch"]
-        packages: dict[str, str] = config["packages"]
+    def __init__(self, config: wire.HostConfig, layers: confine.Layers, launcher: int, control: socket.socket):
+        self.layers, off = layers, config["off"]
+        packages = config["packages"]
         confine.enter_other_namespaces(layers, off)
-        self.inside = layers.has("mount")
+        self.inside = layers.has("mount")  # whether this process has a root directory of its own
         if self.inside:
-            self.work, folder = confine.build_root(scratch, packages, layers, off), "/packages"
+            self.work, folder = confine.build_root(config["scratch"], packages, layers, off), "/packages"
         else:
             layers.missing["proc"] = "needs the mount namespace"
-            self.work, folder = f"{scratch}/work", f"{scratch}/packages"
+            self.work, folder = f"{config['scratch']}/work", f"{config['scratch']}/packages"
             confine.link_packages(folder, packages)
             os.mkdir(self.work, 0o700)
         sys.path[:] = [path for path in sys.path[1:] if os.path.isdir(path)] + [folder]
-        self._change_user(config["launcher"], off)
+        self._change_user(launcher, off)
         confine.set_common_limits()
         os.chdir(self.work)
         self._preload(config["preload"])
-        readable, listable = confine.readable_paths([folder] if self.inside else list(packages.values()), folder)
+        self._take_rights_away([folder] if self.inside else list(packages.values()), folder, control, off)
+        counted = layers.has("other_uid") or layers.has("user")  # else the limit would count the user's other processes
+        self.processes = MAX_THREADS if counted else None
+        self.watched = not (self.inside and counted)
+        self.overruns: dict[int, wire.Overrun] = {}
+        self.children: set[int] = set()
+        candidate.open_streams()
+        _forget_ourselves()
+        gc.collect()
+        gc.freeze()
+        leaks = probe.run(self.become_child)
+        self.control.send(json.dumps(wire.Hello(layers=layers.missing, leaks=leaks)).encode())
+
+    def _take_rights_away(self, packages: list[str], folder: str, control: socket.socket, off: list[str]) -> None:
+        """Enter the layers that this process shares with its children, in the order in which each is still allowed."""
+        layers = self.layers
+        readable, listable = confine.readable_paths(packages, folder)
         self.ruleset: int | None = None
         layers.attempt("landlock", off, lambda: self._make_ruleset(readable, listable))
         self._settle_descriptors(control)
@@ -124,17 +151,6 @@ class Host:
         layers.attempt("no_new_privileges", off, lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
         layers.attempt("seccomp", off, self._enter_filter)
         layers.missing["limits"] = None
-        counted = layers.has("other_uid") or layers.has("user")  # else the limit would count the user's other processes
-        self.processes = MAX_THREADS if counted else None
-        self.watched = not (self.inside and counted)
-        self.over: dict[int, str] = {}
-        self.children: set[int] = set()
-        guest.open_streams()
-        _forget_ourselves()
-        gc.collect()
-        gc.freeze()
-        leaks = probe.run(self)
-        self.control.send(json.dumps({"layers": layers.missing, "leaks": leaks}).encode())
 
     def _change_user(self, launcher: int, off: list[str]) -> None:
         if os.geteuid() != 0:
@@ -172,9 +188,9 @@ class Host:
     def _settle_descriptors(self, control: socket.socket) -> None:
         """Bring our descriptors above those that children need, and fill the lower ones."""
         null = os.open("/dev/null", os.O_RDWR)
-        kept = [os.dup2(control.fileno(), 40)]
+        os.dup2(control.fileno(), 40)
         if self.ruleset is not None:
-            kept.append(os.dup2(self.ruleset, 41))
+            os.dup2(self.ruleset, 41)
         control.detach()
         os.dup2(null, 42)
         for number in range(CONTROL):
@@ -199,20 +215,26 @@ class Host:
             text, descriptors, _, _ = socket.recv_fds(self.control, 65536, 16)
             if not text:
                 break
-            request = json.loads(text)
-            reply = getattr(self, f"do_{request['op']}")(request, descriptors)
-            self.control.send(json.dumps(reply).encode())
+            self.control.send(json.dumps(self._carry_out(json.loads(text), descriptors)).encode())
         for pid in self.children:
             os.kill(pid, signal.SIGKILL)
 
-    def do_spawn(self, request: dict[str, Any], descriptors: list[int]) -> Any:
-        """Fork the children of one program; descriptor -1 stands for /dev/null."""
+    def _carry_out(self, request: wire.HostRequest, descriptors: list[int]) -> wire.Reaped | list[int] | float:
+        if request["op"] == "spawn":
+            return self.spawn(request, descriptors)
+        if request["op"] == "cpu":
+            return self.cpu_seconds(request)
+        return self.reap(request)
+
+    def spawn(self, request: wire.SpawnRequest, descriptors: list[int]) -> list[int]:
+        """Fork the children of one program and return their pids; descriptor -1 stands for /dev/null."""
         pids = []
         for child in request["children"]:
             taken = [CONTROL - 1 if number < 0 else descriptors[number] for number in child["descriptors"]]
             pid = os.fork()
             if pid == 0:
-                self.become_child(taken, request["cpu_seconds"], request["address_bytes"], child["role"] == "testers")
+                receives = child["role"] == "kept examiner"
+                self.become_child(taken, request["cpu_seconds"], request["address_bytes"], receives)
                 ROLES[child["role"]]()
                 os._exit(0)
             pids.append(pid)
@@ -221,39 +243,44 @@ class Host:
         self.children.update(pids)
         return pids
 
-    def do_cpu(self, request: dict[str, Any], _: list[int]) -> Any:
+    def cpu_seconds(self, request: wire.CpuRequest) -> float:
         """Return the CPU seconds of the children so far."""
         return sum(time.clock_gettime((~pid << 3) | 2) for pid in request["pids"])  # CPUCLOCK_SCHED of a process
 
-    def do_reap(self, request: dict[str, Any], _descriptors: list[int]) -> Any:
+    def reap(self, request: wire.ReapRequest) -> wire.Reaped:
         """End the children: wait `grace` seconds, kill, collect. Then empty the scratch folder."""
         end = time.monotonic() + request["grace"]
-        results = []
-        for pid in request["pids"]:
-            killed = not _wait_for_end(pid, end)
-            os.kill(pid, signal.SIGKILL)
-            _, status, usage = os.wait4(pid, 0)
-            self.children.discard(pid)
-            code = os.waitstatus_to_exitcode(status)
-            results.append([code, killed, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, self.over.pop(pid, None)])
+        reaped = wire.Reaped(ended=[self._end(pid, end) for pid in request["pids"]])
         try:
-            empty_folder(self.work)
+            scratch.empty(self.work)
         except OSError as error:
-            return {"ended": results, "unclean": str(error)}
-        return {"ended": results}
+            reaped["unclean"] = str(error)
+        return reaped
+
+    def _end(self, pid: int, end: float) -> wire.EndedChild:
+        """End one child, which may end by itself until `end`."""
+        killed = not _wait_for_end(pid, end)
+        os.kill(pid, signal.SIGKILL)
+        _, status, usage = os.wait4(pid, 0)
+        self.children.discard(pid)
+        return wire.EndedChild(
+            status=os.waitstatus_to_exitcode(status),
+            killed=killed,
+            cpu_seconds=usage.ru_utime + usage.ru_stime,
+            peak_kilobytes=usage.ru_maxrss,
+            overrun=self.overruns.pop(pid, None),
+        )
 
     def _watch(self) -> None:
         """Kill children that take too much of what no limit covers here: disk and threads."""
-        reason = None
-        used, count = folder_usage(self.work)
-        if used > confine.SCRATCH_MEGABYTES * 2**20 or count > confine.SCRATCH_FILES:
-            reason = "disk limit"
+        used, files = scratch.usage(self.work)
+        disk_is_full = used > scratch.MAX_MEGABYTES * 2**20 or files > scratch.MAX_FILES
         for pid in self.children:
-            over = reason
+            overrun: wire.Overrun | None = "disk limit" if disk_is_full else None
             if self.processes is None and _threads(pid) > MAX_THREADS:
-                over = "thread limit"
-            if over:
-                self.over.setdefault(pid, over)
+                overrun = "thread limit"
+            if overrun:
+                self.overruns.setdefault(pid, overrun)
                 os.kill(pid, signal.SIGKILL)
 
     def become_child(self, descriptors: list[int], cpu_seconds: int, address_bytes: int, receives: bool = False) -> None:
@@ -262,10 +289,9 @@ class Host:
         os.setsid()
         for target, number in enumerate(descriptors):
             os.dup2(number, target)
-        first_to_close = len(descriptors)
         if self.ruleset is not None:
             kernel.landlock_restrict(self.ruleset)
-        os.closerange(first_to_close, 4096)
+        os.closerange(len(descriptors), 4096)
         confine.set_limits(cpu_seconds, address_bytes, self.processes)
         if self.layers.has("seccomp"):
             kernel.install_filter(seccomp.child_filter_for(self.filters[receives], os.getpid()))
@@ -291,52 +317,6 @@ def _threads(pid: int) -> int:
             return next((int(line.split()[1]) for line in file if line.startswith("Threads:")), 0)
     except OSError:
         return 0
-
-
-def _unlocked(folder: str) -> list[os.DirEntry[str]]:
-    """Return the entries of `folder`, whatever mode the program made it with."""
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except PermissionError:
-        os.chmod(folder, 0o700)
-        with os.scandir(folder) as entries:
-            return list(entries)
-
-
-def folder_usage(folder: str) -> tuple[int, int]:
-    """Return bytes and entries under `folder`, counting no further than the limit on entries."""
-    used, count, waiting = 0, 0, [folder]
-    while waiting and count <= confine.SCRATCH_FILES:
-        try:
-            for entry in _unlocked(waiting.pop()):
-                count += 1
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                else:
-                    used += entry.stat(follow_symlinks=False).st_blocks * 512
-        except OSError:
-            continue  # gone meanwhile, or too deep to name: then it is many entries as well
-    return used, count
-
-
-def empty_folder(folder: str) -> None:
-    """Remove all that is in `folder`. Nested folders are first moved to the top: a tree may be deeper than a path is long."""
-    number = 0
-    while found := _unlocked(folder):
-        for entry in found:
-            if not entry.is_dir(follow_symlinks=False):
-                os.unlink(entry.path)
-                continue
-            os.chmod(entry.path, 0o700)
-            for item in _unlocked(entry.path):
-                if item.is_dir(follow_symlinks=False):
-                    number += 1
-                    os.chmod(item.path, 0o700)  # a folder is only moved by who may write to it
-                    os.rename(item.path, f"{folder}/.moved-{os.getpid()}-{time.monotonic_ns()}-{number}")
-                else:
-                    os.unlink(item.path)
-            os.rmdir(entry.path)
 
 
 def _forget_ourselves() -> None:

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any
 
 
 def _read_host_file() -> None:
@@ -64,12 +63,12 @@ ATTEMPTS: dict[str, Callable[[], None]] = {
 }
 
 
-def run(host: Any) -> list[str]:
-    """Return the attempts that succeeded in a child of `host`."""
+def run(become_child: Callable[[list[int], int, int], None]) -> list[str]:
+    """Return the attempts that succeeded in a child that `become_child` has confined."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        host.become_child([writer, writer, writer, writer], 5, 4 * 2**30)
+        become_child([writer, writer, writer, writer], 5, 4 * 2**30)
         for name, attempt in ATTEMPTS.items():
             try:
                 attempt()
@@ -85,6 +84,7 @@ def run(host: Any) -> list[str]:
     os.close(reader)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    *leaks, last = text.decode().split("\n")[:-1] or [""]
-    found = [str(json.loads(line)) for line in (leaks if last == "done" else [*leaks, last]) if line]
-    return found if last == "done" else [*found, "execute a program, or the probe was killed"]
+    lines = text.decode().split("\n")[:-1]
+    finished = bool(lines) and lines[-1] == "done"
+    leaks = [str(json.loads(line)) for line in (lines[:-1] if finished else lines)]
+    return leaks if finished else [*leaks, "execute a program, or the probe was killed"]

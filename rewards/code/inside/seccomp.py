@@ -1,8 +1,11 @@
 """The seccomp filters: which system calls a sandboxed process may make.
 
-Two filters, because building one costs time and the host forks a process for every program. The host enters the long one
-once: a list of what is allowed, everything else fails. Each child adds a short one that takes away what only the host needs
-and names the child's own pid: no process may be made (threads may), none signalled but oneself.
+Two filters, because building one costs time and the host forks a process for every program.
+
+Covered by the long one, which the host enters once: only listed calls are made, everything else fails.
+Covered by the short one, which each child adds: what only the host needs is taken away, and the child's own pid is named, so
+that no process is made (threads are), and none signalled but oneself.
+Not covered: what the listed calls reach (files, the network, memory); see `confine` for the layers that bound those.
 
 Numbers from Linux 6.1 (asm/unistd_64.h and asm-generic/unistd.h). Standard library only.
 """
@@ -118,8 +121,8 @@ _AF_UNIX = 1
 _PID_MARK = 0x7ABCDEF1  # larger than any pid
 
 
-class _Program:
-    """A BPF program under construction."""
+class _Filter:
+    """A filter under construction: a program of the kernel's packet filter (BPF)."""
 
     def __init__(self, machine: str):
         self.numbers = _TABLES[machine]
@@ -139,15 +142,15 @@ class _Program:
                 self.emit(_JEQ, self.numbers[name], 0, 1)
                 self.emit(_RETURN, action)
 
-    def argument(self, name: str, index: int, values: tuple[int, ...], found: int, other: int) -> None:
-        """Answer `name` with `found` when its argument (32 bits) is one of `values`, else with `other`."""
+    def argument(self, name: str, index: int, values: tuple[int, ...], listed: int, other: int) -> None:
+        """Answer `name` with `listed` when its argument (32 bits) is one of `values`, else with `other`."""
         if name not in self.numbers:
             return
         self.emit(_JEQ, self.numbers[name], 0, 2 + 2 * len(values))
         self.emit(_LOAD, _argument(index))
         for value in values:
             self.emit(_JEQ, value & 0xFFFFFFFF, 0, 1)
-            self.emit(_RETURN, found)
+            self.emit(_RETURN, listed)
         self.emit(_RETURN, other)
 
     def thread_only(self, other: int) -> None:
@@ -181,22 +184,22 @@ def supported() -> bool:
 def host_filter() -> bytes:
     """Return the filter that the host enters once: all that it and its children will ever need."""
     refuse = _ERRNO | errno.EPERM
-    program = _Program(os.uname().machine)
+    rules = _Filter(os.uname().machine)
     if os.uname().machine == "x86_64":
-        program.emit(_JGE, 0x40000000, 0, 1)  # the x32 numbers
-        program.emit(_RETURN, _KILL)
-    program.answer(_PLAIN, _ALLOW)
-    program.answer(_HOST, _ALLOW)
-    program.answer(("tgkill",), _ALLOW)
-    program.answer(_PRETENDED, _ERRNO)
-    program.answer(_UNKNOWN, _ERRNO | errno.ENOSYS)
-    program.argument("fcntl", 1, _DENIED_FCNTLS, refuse, _ALLOW)
-    program.argument("ioctl", 1, _ALLOWED_IOCTLS, _ALLOW, _ERRNO | errno.ENOTTY)
-    program.argument("socketpair", 0, (_AF_UNIX,), _ALLOW, refuse)
-    program.no_address("sendto", 4, refuse)
-    program.emit(_JGE, _LAST_KNOWN_CALL + 1, 0, 1)
-    program.emit(_RETURN, _ERRNO | errno.ENOSYS)
-    return program.finish(refuse)
+        rules.emit(_JGE, 0x40000000, 0, 1)  # the x32 numbers
+        rules.emit(_RETURN, _KILL)
+    rules.answer(_PLAIN, _ALLOW)
+    rules.answer(_HOST, _ALLOW)
+    rules.answer(("tgkill",), _ALLOW)
+    rules.answer(_PRETENDED, _ERRNO)
+    rules.answer(_UNKNOWN, _ERRNO | errno.ENOSYS)
+    rules.argument("fcntl", 1, _DENIED_FCNTLS, refuse, _ALLOW)
+    rules.argument("ioctl", 1, _ALLOWED_IOCTLS, _ALLOW, _ERRNO | errno.ENOTTY)
+    rules.argument("socketpair", 0, (_AF_UNIX,), _ALLOW, refuse)
+    rules.no_address("sendto", 4, refuse)
+    rules.emit(_JGE, _LAST_KNOWN_CALL + 1, 0, 1)
+    rules.emit(_RETURN, _ERRNO | errno.ENOSYS)
+    return rules.finish(refuse)
 
 
 def child_filter_template(receives: bool = False) -> tuple[bytes, tuple[int, ...]]:
@@ -212,26 +215,26 @@ def child_filter_template(receives: bool = False) -> tuple[bytes, tuple[int, ...
 
 def child_filter_for(template: tuple[bytes, tuple[int, ...]], pid: int) -> bytes:
     """Return the filter of the process `pid`."""
-    program = bytearray(template[0])
-    for place in template[1]:
-        struct.pack_into("=I", program, place, pid)
-    return bytes(program)
+    code, places = bytearray(template[0]), template[1]
+    for place in places:
+        struct.pack_into("=I", code, place, pid)
+    return bytes(code)
 
 
 def child_filter(pid: int, receives: bool = False) -> bytes:
     """Return what the process `pid` adds before it runs a program; `receives`: descriptors may be passed to it."""
     refuse = _ERRNO | errno.EPERM
-    program = _Program(os.uname().machine)
-    program.thread_only(refuse)
-    program.argument("kill", 0, (pid,), _ALLOW, refuse)
-    program.argument("tgkill", 0, (pid,), _ALLOW, refuse)
-    program.argument("prctl", 0, (_PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA), _ALLOW, refuse)
-    program.argument("prlimit64", 0, (0, pid), _ALLOW, refuse)
-    program.answer(_PRETENDED_TO_CHILDREN, _ERRNO)
-    kept = ("clone", "kill", "prctl", "prlimit64", *_PRETENDED_TO_CHILDREN, *(("recvmsg",) if receives else ()))
-    taken = [name for name in _HOST if name not in kept]
-    program.answer(taken, refuse)
-    return program.finish(_ALLOW)
+    rules = _Filter(os.uname().machine)
+    rules.thread_only(refuse)
+    rules.argument("kill", 0, (pid,), _ALLOW, refuse)
+    rules.argument("tgkill", 0, (pid,), _ALLOW, refuse)
+    rules.argument("prctl", 0, (_PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA), _ALLOW, refuse)
+    rules.argument("prlimit64", 0, (0, pid), _ALLOW, refuse)
+    rules.answer(_PRETENDED_TO_CHILDREN, _ERRNO)
+    decided = ("clone", "kill", "prctl", "prlimit64", *_PRETENDED_TO_CHILDREN)
+    left = (*decided, "recvmsg") if receives else decided
+    rules.answer([name for name in _HOST if name not in left], refuse)
+    return rules.finish(_ALLOW)
 
 
 def tables() -> Mapping[str, Mapping[str, int]]:

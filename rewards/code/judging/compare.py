@@ -1,4 +1,4 @@
-"""When an output or a value counts as the expected one. Runs in the judging process; the other side is only data.
+"""When an output or a value counts as the expected one. Runs in the judge; what comes from the candidate is only data.
 
 Text: line ends and white space at the end of lines and of the text do not count; the number of lines, and of tokens in a
 line, must agree; tokens are equal as text, or within the tolerance where the expected token is a decimal number.
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rewards.code import codec
+from rewards.code.wire import Data
 
 TOLERANCE = 1e-6
 _DECIMAL = re.compile(rb"[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d{1,4})?")
@@ -63,7 +64,7 @@ def close(expected: float, value: float, tolerance: float) -> bool:
     return abs(expected - value) <= tolerance * max(1.0, abs(expected))
 
 
-def same_value(expected: Any, node: Any, tolerance: float = TOLERANCE, unordered: bool | str = False) -> bool:
+def same_value(expected: Any, node: Data, tolerance: float = TOLERANCE, unordered: bool | str = False) -> bool:
     """Return whether `node` (JSON data of `codec`) is the expected value.
 
     `unordered`: True lets the items of the outermost list come in any order, "deep" those of every list.
@@ -72,24 +73,19 @@ def same_value(expected: Any, node: Any, tolerance: float = TOLERANCE, unordered
 
 
 class _Comparison:
+    """One comparison's rules; `node` is always the candidate's, and may be anything that JSON can say."""
+
     def __init__(self, tolerance: float, deep: bool):
         self.tolerance = tolerance
         self.deep = deep
 
-    def same(self, expected: Any, node: Any, unordered: bool = False) -> bool:
+    def same(self, expected: Any, node: Data, unordered: bool = False) -> bool:
         if expected is None or isinstance(expected, bool | str):
-            return type(node) is type(expected) and bool(node == expected)
+            return type(node) is type(expected) and node == expected
         if isinstance(expected, int | float):
             return self._number(expected, node)
         if isinstance(expected, list | tuple):
-            items = _items(node, "t")
-            if unordered and items is None:
-                items = _items(node, "s", "f")
-            if items is None or len(items) != len(expected):
-                return False
-            if unordered:
-                return self._any_order(expected, items)
-            return all(self.same(a, b, self.deep) for a, b in zip(expected, items, strict=True))
+            return self._sequence(expected, node, unordered)
         if isinstance(expected, Mapping):
             return self._mapping(expected, node)
         if isinstance(expected, set | frozenset):
@@ -103,7 +99,7 @@ class _Comparison:
             return self._number(expected.real, parts[0]) and self._number(expected.imag, parts[1])
         raise TypeError(f"an expected value of type {type(expected).__name__}")
 
-    def _number(self, expected: float, node: Any) -> bool:
+    def _number(self, expected: float, node: Data) -> bool:
         value = _as_number(node)
         if value is None:
             return False
@@ -111,32 +107,42 @@ class _Comparison:
             return value == expected
         try:
             return close(expected, float(value), self.tolerance)
-        except OverflowError:
+        except OverflowError:  # an integer that no float can hold
             return False
 
-    def _mapping(self, expected: Mapping[Any, Any], node: Any) -> bool:
+    def _sequence(self, expected: Sequence[Any], node: Data, unordered: bool) -> bool:
+        items = _items(node, "t")
+        if unordered and items is None:
+            items = _items(node, "s", "f")
+        if items is None or len(items) != len(expected):
+            return False
+        if unordered:
+            return self._any_order(expected, items)
+        return all(self.same(wanted, item, self.deep) for wanted, item in zip(expected, items, strict=True))
+
+    def _mapping(self, expected: Mapping[Any, Any], node: Data) -> bool:
         pairs = _body(node, "d")
         if not isinstance(pairs, list) or len(pairs) != len(expected):
             return False
-        found: set[Any] = set()
+        matched: set[Any] = set()
         for pair in pairs:
             key = _find_key(expected, pair[0])
-            if key is _NOTHING or key in found or not self.same(expected[key], pair[1], self.deep):
+            if key is _NOTHING or key in matched or not self.same(expected[key], pair[1], self.deep):
                 return False
-            found.add(key)
+            matched.add(key)
         return True
 
     def _any_order(self, expected: Sequence[Any], items: list[Any]) -> bool:
         """Match each expected item with one of `items`; the sizes are equal. Equal data first, then one by one."""
         spelled = Counter(_spelling(item) for item in items)
-        rest = []
+        unmatched = []
         for wanted in expected:
             text = _spelling(codec.encode(wanted))
             if spelled[text] > 0:
                 spelled[text] -= 1
             else:
-                rest.append(wanted)
-        if len(rest) > _MAX_SEARCHED:
+                unmatched.append(wanted)
+        if len(unmatched) > _MAX_SEARCHED:
             return False
         left = []
         for item in items:
@@ -144,24 +150,25 @@ class _Comparison:
             if spelled[text] > 0:
                 spelled[text] -= 1
                 left.append(item)
-        for wanted in rest:
-            for position, item in enumerate(left):
-                if self.same(wanted, item, self.deep):
-                    del left[position]
-                    break
-            else:
-                return False
-        return True
+        return all(self._take_out(wanted, left) for wanted in unmatched)
+
+    def _take_out(self, wanted: Any, items: list[Any]) -> bool:
+        """Remove the first of `items` that counts as `wanted`; return whether there was one."""
+        for position, item in enumerate(items):
+            if self.same(wanted, item, self.deep):
+                del items[position]
+                return True
+        return False
 
 
-def _spelling(node: Any) -> str:
+def _spelling(node: Data) -> str:
     return json.dumps(node, sort_keys=True)
 
 
 _NOTHING = object()
 
 
-def _find_key(expected: Mapping[Any, Any], node: Any) -> Any:
+def _find_key(expected: Mapping[Any, Any], node: Data) -> Any:
     """Return the key of `expected` that `node` stands for. JSON has only text as keys, so "1" stands for 1 as well."""
     if isinstance(node, str | bool) or node is None:
         key: Any = node
@@ -173,10 +180,10 @@ def _find_key(expected: Mapping[Any, Any], node: Any) -> Any:
         return next((key for key in expected if same_value(key, node, 0.0)), _NOTHING)
     else:
         return _NOTHING
-    return next((own for own in (key,) if own in expected), _NOTHING)
+    return key if key in expected else _NOTHING
 
 
-def _as_number(node: Any) -> int | float | None:
+def _as_number(node: Data) -> int | float | None:
     """Return the int or float that `node` is, a Fraction or Decimal as float, or None."""
     if type(node) is int or type(node) is float:
         return node
@@ -196,11 +203,11 @@ def _as_number(node: Any) -> int | float | None:
     return None
 
 
-def _body(node: Any, tag: str) -> Any:
+def _body(node: Data, tag: str) -> Any:
     return node.get(tag) if isinstance(node, dict) and len(node) == 1 else None
 
 
-def _items(node: Any, *tags: str, plain: bool = True) -> list[Any] | None:
+def _items(node: Data, *tags: str, plain: bool = True) -> list[Any] | None:
     if plain and isinstance(node, list):
         return node
     for tag in tags:

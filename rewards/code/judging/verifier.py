@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from problems.types import Problem
-from rewards.code.judging.executor import HostDied, Sandbox, SandboxUnavailable
-from rewards.code.judging.program import MAX_PROGRAM_CHARACTERS, Program, read_program
-from rewards.code.judging.styles import JUDGES, BadTests, Outcome
+from rewards.code.judging.outcome import BadTests, Kind, Outcome
+from rewards.code.judging.sandbox import HostDied, Sandbox, SandboxUnavailable
+from rewards.code.judging.source import MAX_CANDIDATE_CHARACTERS, Candidate, find_candidate
+from rewards.code.judging.styles import STYLES
 from rewards.code.settings import SandboxSettings, limits_of
 from rewards.types import Status, Verdict
 
 _HEAVY = ("numpy",)  # imported by a second host, so that the forks for all other programs stay cheap
-_STATUS: dict[str, Status] = {
+_STATUS: dict[Kind, Status] = {  # "wrong" for all others
     "correct": "correct",
     "time limit": "timeout",
     "no program": "unparsed",
@@ -54,54 +55,56 @@ class CodeVerifier:
         self._sandboxes = {}
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
-        """Return the verdict on `completion`."""
-        program = read_program(completion)
-        if program is None:
-            return Verdict(status="unparsed", detail="no program: no Python block and no plain text after the thinking")
-        if len(program.source) > MAX_PROGRAM_CHARACTERS:
-            return Verdict(status="wrong", detail=f"compile error: more than {MAX_PROGRAM_CHARACTERS} characters")
-        return verdict_of(self.judge(problem.checks, problem.prompt, program), program)
+        """Return the verdict on `completion`; its kind is one of `outcome.KINDS`."""
+        candidate = find_candidate(completion)
+        if candidate is None:
+            missing = "no Python block and no plain text after the thinking"
+            return Verdict(status="unparsed", kind="no program", detail=f"no program: {missing}")
+        if len(candidate.source) > MAX_CANDIDATE_CHARACTERS:
+            detail = f"compile error: more than {MAX_CANDIDATE_CHARACTERS} characters"
+            return Verdict(status="wrong", kind="compile error", detail=detail)
+        return verdict_of(self.judge(problem.checks, problem.prompt, candidate), candidate)
 
-    def judge(self, checks: Mapping[str, Any], prompt: str, program: Program) -> Outcome:
+    def judge(self, checks: Mapping[str, Any], prompt: str, candidate: Candidate) -> Outcome:
         """Return the outcome; a sandbox that fails is replaced once."""
         style = checks.get("style")
-        if style not in JUDGES:
-            return Outcome(kind="bad tests", detail=f"checks.style is {style!r}; expected one of {', '.join(JUDGES)}")
-        texts = program.source + (checks["tests"] if isinstance(checks.get("tests"), str) else "")
-        for attempt in (1, 2):
+        if style not in STYLES:
+            return Outcome(kind="bad tests", detail=f"checks.style is {style!r}; expected one of {', '.join(STYLES)}")
+        try:
             try:
-                sandbox = self.sandbox(texts)
-                outcome = JUDGES[style](sandbox, checks, prompt, program, limits_of(checks, self.settings))
-                if sandbox.unclean is not None:
-                    self.close()
-                return outcome
-            except BadTests as error:
-                return Outcome(kind="bad tests", detail=str(error)[:300])
-            except SandboxUnavailable as error:
-                return Outcome(kind="sandbox fault", detail=str(error))
-            except HostDied as error:
+                return self._run(style, checks, prompt, candidate)
+            except HostDied:
                 self.close()
-                if attempt == 2:
-                    return Outcome(kind="sandbox fault", detail=str(error))
-        raise AssertionError("unreachable")
+                return self._run(style, checks, prompt, candidate)
+        except BadTests as error:
+            return Outcome(kind="bad tests", detail=str(error)[:300])
+        except SandboxUnavailable as error:
+            return Outcome(kind="sandbox fault", detail=str(error))
+        except HostDied as error:
+            self.close()
+            return Outcome(kind="sandbox fault", detail=str(error))
+
+    def _run(self, style: str, checks: Mapping[str, Any], prompt: str, candidate: Candidate) -> Outcome:
+        tests = checks.get("tests")
+        sandbox = self.sandbox(candidate.source + (tests if isinstance(tests, str) else ""))
+        outcome = STYLES[style](sandbox, checks, prompt, candidate, limits_of(checks, self.settings))
+        if sandbox.unclean is not None:
+            self.close()
+        return outcome
 
 
-def verdict_of(outcome: Outcome, program: Program) -> Verdict:
-    """Return the outcome as a verdict; `detail` begins with the kind, which `kind_of` reads back."""
+def verdict_of(outcome: Outcome, candidate: Candidate) -> Verdict:
+    """Return the outcome as a verdict."""
     kind = outcome.kind
-    if kind == "compile error" and not program.fenced:
+    if kind == "compile error" and not candidate.fenced:
         kind = "no program"  # plain prose is no program that failed
     return Verdict(
         status=_STATUS.get(kind, "wrong"),
-        extracted=program.source,
+        kind=kind,
+        extracted=candidate.source,
         detail=f"{kind}: {outcome.detail}" if outcome.detail else kind,
         score=outcome.score if 0.0 < outcome.score < 1.0 else None,
     )
-
-
-def kind_of(verdict: Verdict) -> str:
-    """Return what became of a program, as counted in metrics: the detail up to its first colon."""
-    return verdict.detail.partition(":")[0]
 
 
 _verifiers: list[CodeVerifier] = []

@@ -10,8 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import permutations
 
-from rewards.math.equality.compare import assignment, equal, names_agree, spread, stripped
-from rewards.math.equality.expressions import Trail, equal_expressions, numeric_value
+from rewards.math.equality.compare import equal
+from rewards.math.equality.definitions import assignment, names_agree, without_names
+from rewards.math.equality.expressions import equal_expressions
+from rewards.math.equality.linear import difference
+from rewards.math.equality.normal import without_plus_minus
+from rewards.math.equality.numeric import numeric_value
+from rewards.math.equality.rules import Rule, Trail
 from rewards.math.tree import ZERO, Node, contains, number, substituted, symbols
 
 MAX_NAMES = 3  # compared in every order
@@ -19,7 +24,7 @@ MAX_PROGRESSIONS = 20
 MAX_SHIFT = 10**9
 
 
-def same(gold: Node, answer: Node, trail: Trail) -> bool:
+def same_up_to_names(gold: Node, answer: Node, trail: Trail) -> bool:
     """Tell whether `answer` is the object `gold`, up to the names of what is bound or arbitrary in it."""
     if gold.op == "bound" or answer.op == "bound":
         return _same_bound(gold, answer, trail)
@@ -42,13 +47,17 @@ def _renamings(node: Node, names: Iterable[str], targets: tuple[str, ...]) -> It
 
 def _same_bound(gold: Node, answer: Node, trail: Trail) -> bool:
     """Compare bodies after renaming; where only one side says what its names range over, they must be the same names."""
-    trail.rule = "bound names"
+    trail.decide(Rule.BOUND_NAMES)
     if gold.op != answer.op:
-        return same(gold.args[0], answer, trail) if gold.op == "bound" else same(gold, answer.args[0], trail)
+        return (
+            same_up_to_names(gold.args[0], answer, trail)
+            if gold.op == "bound"
+            else same_up_to_names(gold, answer.args[0], trail)
+        )
     (left,), (names, domain) = gold.args, gold.value
     (right,), (others, other_domain) = answer.args, answer.value
     if domain and other_domain and domain != other_domain:
-        trail.rule = f"bound names range over {domain} and {other_domain}"
+        trail.decide(Rule.BOUND_RANGES, domain, other_domain)
         return False
     if len(names) != len(others) or len(names) > MAX_NAMES or (symbols(right) - set(others)).intersection(names):
         return False
@@ -59,7 +68,7 @@ def _same_bound(gold: Node, answer: Node, trail: Trail) -> bool:
 
 def _same_progressions(gold: Node, answer: Node, trail: Trail) -> bool:
     """Tell whether both are the same progressions a + bk over all integers k, or the same collection of them."""
-    trail.rule = "progressions over the integers"
+    trail.decide(Rule.PROGRESSIONS)
     (left, values), (right, others) = _named_items(gold.args[0], False), _named_items(answer.args[0], True)
     if len(values) != len(others) or len(values) > MAX_PROGRESSIONS or (left and right and not names_agree(left, right)):
         return False
@@ -74,8 +83,8 @@ def _same_progressions(gold: Node, answer: Node, trail: Trail) -> bool:
 
 
 def _named_items(node: Node, answer: bool) -> tuple[Node | None, tuple[Node, ...]]:
-    node = stripped(spread(node))
-    name, value = assignment(node, answer) or (None, node)
+    node = without_names(without_plus_minus(node), equal)
+    name, value = assignment(node, answer, equal) or (None, node)
     return name, value.args if value.op in ("list", "set") else (value,)
 
 
@@ -84,7 +93,7 @@ def _progression(node: Node, name: str) -> tuple[Node, Node] | None:
     if contains(node, "rel", "list", "seq", "set", "mat", "unit"):
         return None
     start = substituted(node, name, ZERO)
-    step = _difference(substituted(node, name, number(1)), start)
+    step = difference(substituted(node, name, number(1)), start)
     line = Node("add", (start, Node("mul", (step, Node("sym", (), name)))))
     return (start, step) if equal_expressions(node, line, Trail()) else None
 
@@ -93,14 +102,10 @@ def _same_progression(one: tuple[Node, Node], other: tuple[Node, Node]) -> bool:
     (start, step), (other_start, other_step) = one, other
     if not equal_expressions(step, other_step, Trail()) and not equal_expressions(step, Node("neg", (other_step,)), Trail()):
         return False
-    gap = _difference(start, other_start)
+    gap = difference(start, other_start)
     steps = numeric_value(Node("div", (gap, step)))
     count = round(steps) if steps is not None and abs(steps) < MAX_SHIFT else 0
     return equal_expressions(gap, Node("mul", (number(count), step)), Trail())
-
-
-def _difference(one: Node, other: Node) -> Node:
-    return Node("add", (one, Node("neg", (other,))))
 
 
 # -- arbitrary constants
@@ -115,47 +120,54 @@ def _same_up_to_constants(gold: Node, answer: Node, trail: Trail) -> bool:
     names = symbols(gold)
     constants = {name for name in names if _CONSTANT.fullmatch(name)}
     rest = names - constants
-    if not constants or not rest or len(constants) > MAX_NAMES or len({name[0] for name in constants}) > 1:
-        return False
-    if any(name[0].isupper() for name in rest) or ("c" in constants and not rest <= _VARIABLES):
+    if not rest or not _are_arbitrary(constants, rest):
         return False
     others = symbols(answer) - rest
     spelling = _OTHER_NUMBERED if len(constants) > 1 else _OTHER_NAMES[min(constants)[0]]
     if not rest <= symbols(answer) or len(others) != len(constants) or not all(map(spelling.fullmatch, others)):
         return False
-    found = Trail()
-    linear = _linear(gold, constants) and _linear(answer, others)
-    if linear and any(equal(gold, renamed, found) for renamed in _renamings(answer, others, tuple(sorted(constants)))):
-        trail.rule = f"arbitrary constants, {found.rule}"
-        return True
+    if _is_linear_in(gold, constants) and _is_linear_in(answer, others):
+        inner = Trail()
+        if any(equal(gold, renamed, inner) for renamed in _renamings(answer, others, tuple(sorted(constants)))):
+            trail.decide(Rule.ARBITRARY_CONSTANTS, str(inner.decision))
+            return True
     if constants == {"C"} and rest & _VARIABLES and _differ_by_a_constant(gold, answer, "C", min(others), rest):
-        trail.rule = "antiderivatives that differ by a constant"
+        trail.decide(Rule.ANTIDERIVATIVES)
         return True
     return False
 
 
-def _linear(node: Node, names: Iterable[str]) -> bool:
+def _are_arbitrary(constants: set[str], rest: frozenset[str]) -> bool:
+    """Tell whether C, c, K or their like can only be arbitrary constants beside the names `rest`."""
+    if not constants or len(constants) > MAX_NAMES or len({name[0] for name in constants}) > 1:
+        return False
+    if any(name[0].isupper() for name in rest):  # beside A and B, C may be an angle or a point
+        return False
+    return "c" not in constants or rest <= _VARIABLES
+
+
+def _is_linear_in(node: Node, names: Iterable[str]) -> bool:
     """Tell whether `names` occur only in terms and as factors of terms."""
     inside = [part for part in node.args if symbols(part).intersection(names)]
     if not inside or node.op in ("add", "neg", "rel", "list"):
-        return all(_linear(part, names) for part in inside)
+        return all(_is_linear_in(part, names) for part in inside)
     if node.op == "call":
         return False
-    return (node.op == "mul" and len(inside) == 1 and _linear(inside[0], names)) or (
-        node.op == "div" and inside == [node.args[0]] and _linear(inside[0], names)
+    return (node.op == "mul" and len(inside) == 1 and _is_linear_in(inside[0], names)) or (
+        node.op == "div" and inside == [node.args[0]] and _is_linear_in(inside[0], names)
     )
 
 
 def _differ_by_a_constant(gold: Node, answer: Node, constant: str, other: str, variables: frozenset[str]) -> bool:
     """Tell whether both are a function plus a bare constant, and the functions differ by what depends on no variable."""
-    left, right = assignment(gold, False), assignment(answer, True)
+    left, right = assignment(gold, False, equal), assignment(answer, True, equal)
     if left and right and not names_agree(left[0], right[0]):
         return False
     function = _without_term(left[1] if left else gold, constant)
     candidate = _without_term(right[1] if right else answer, other)
     if function is None or candidate is None:
         return False
-    here = _difference(function, candidate)
+    here = difference(function, candidate)
     there = here
     for name in variables:
         there = substituted(there, name, Node("sym", (), name + "'"))
@@ -167,7 +179,7 @@ def _without_term(node: Node, name: str) -> Node | None:
     term = Node("sym", (), name)
     if node.op != "add" or contains(node, "pm", "mp"):
         return None
-    kept = tuple(part for part in node.args if part not in (term, Node("neg", (term,))))
-    if len(kept) != len(node.args) - 1 or name in symbols(Node("add", kept)):
+    rest = tuple(part for part in node.args if part not in (term, Node("neg", (term,))))
+    if len(rest) != len(node.args) - 1 or name in symbols(Node("add", rest)):
         return None
-    return Node("add", kept)
+    return Node("add", rest)

@@ -1,36 +1,56 @@
 """Arithmetic with small matrices, whose entries are expressions."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
-from rewards.math.equality.evaluate import rational
-from rewards.math.tree import OBJECTS, Node, contains
+from rewards.math.equality.exact import rational
+from rewards.math.tree import OBJECTS, Node, contains, number
 
 MAX_ENTRIES = 100
+MAX_EXPONENT = 32
+MAX_SQUARE = 16  # entries of a matrix that is raised to a power
 
 
 def matrix_value(node: Node) -> Node:
-    """Carry out sums, multiples and products of small matrices."""
+    """Carry out sums, multiples and products of small matrices; any other node stays as it is."""
     if node.op not in ("add", "neg", "mul", "div", "pow") or not any(contains(part, "mat") for part in node.args):
         return node
     args = [matrix_value(part) for part in node.args]
     if any((part.op in OBJECTS and part.op != "mat") or len(part.args) > MAX_ENTRIES for part in args):
         return node
+    return _carried_out(node, args) or node
+
+
+def _carried_out(node: Node, args: list[Node]) -> Node | None:
+    """Return what the operator of `node` makes of `args`, or None where it is no matrix."""
     first = args[0]
-    if node.op == "neg":
-        return first._replace(args=tuple(Node("neg", (cell,)) for cell in first.args)) if first.op == "mat" else node
     if node.op == "add":
-        if any(part.op != "mat" or (part.value, len(part.args)) != (first.value, len(first.args)) for part in args):
-            return node
-        cells = zip(*(part.args for part in args), strict=True)
-        return first._replace(args=tuple(Node("add", cell) for cell in cells))
+        return _sum(args)
+    if node.op == "neg":
+        return _with_entries(first, (Node("neg", (cell,)) for cell in first.args)) if first.op == "mat" else None
     other = args[1]
     if node.op == "pow":
-        return _power(first, other) or node
-    if first.op == "mat" and other.op == "mat" and node.op == "mul":
-        return _product(first, other) or node
+        return _power(first, other)
+    if node.op == "mul" and first.op == other.op == "mat":
+        return _product(first, other)
     if first.op == "mat":
-        return first._replace(args=tuple(Node(node.op, (cell, other)) for cell in first.args))
-    return other._replace(args=tuple(Node("mul", (first, cell)) for cell in other.args)) if node.op == "mul" else node
+        return _with_entries(first, (Node(node.op, (cell, other)) for cell in first.args))
+    if node.op == "mul":
+        return _with_entries(other, (Node("mul", (first, cell)) for cell in other.args))
+    return None
+
+
+def _with_entries(matrix: Node, entries: Iterable[Node]) -> Node:
+    return matrix._replace(args=tuple(entries))
+
+
+def _sum(matrices: list[Node]) -> Node | None:
+    first = matrices[0]
+    shape = (first.value, len(first.args))
+    if any(part.op != "mat" or (part.value, len(part.args)) != shape for part in matrices):
+        return None
+    cells = zip(*(part.args for part in matrices), strict=True)
+    return _with_entries(first, (Node("add", cell) for cell in cells))
 
 
 def _product(one: Node, other: Node) -> Node | None:
@@ -48,7 +68,9 @@ def _product(one: Node, other: Node) -> Node | None:
 @lru_cache(maxsize=256)
 def _power(matrix: Node, exponent: Node) -> Node | None:
     """Return a small positive power of a small square matrix of rationals."""
-    if matrix.op != "mat" or not matrix.value**2 == len(matrix.args) <= 16 or exponent.value not in range(1, 33):
+    if matrix.op != "mat" or not matrix.value**2 == len(matrix.args) <= MAX_SQUARE:
+        return None
+    if exponent.value not in range(1, MAX_EXPONENT + 1):
         return None
     power = matrix
     try:
@@ -56,7 +78,7 @@ def _power(matrix: Node, exponent: Node) -> Node | None:
             product = _product(power, matrix)
             if product is None:
                 return None
-            power = product._replace(args=tuple(Node("num", (), rational(cell)) for cell in product.args))
+            power = _with_entries(product, (number(rational(cell)) for cell in product.args))
     except ArithmeticError:
         return None
     return power
@@ -67,10 +89,8 @@ def as_matrix(node: Node) -> Node:
     if node.op == "seq" and len(node.args) == 1 and node.args[0].op == "mat":
         return node.args[0]
     rows = node.args if node.op == "seq" and node.value == "[]" else ()
-    if (
-        len(rows) > 1
-        and all(row.op == "seq" and row.value == "[]" for row in rows)
-        and len({len(row.args) for row in rows}) == 1
-    ):
-        return Node("mat", tuple(cell for row in rows for cell in row.args), len(rows[0].args))
-    return node
+    if len(rows) < 2 or any(row.op != "seq" or row.value != "[]" for row in rows):
+        return node
+    if len({len(row.args) for row in rows}) != 1:
+        return node
+    return Node("mat", tuple(cell for row in rows for cell in row.args), len(rows[0].args))

@@ -1,78 +1,187 @@
-"""Expressions with units: what is measured, in which unit, and whether two of them are the same."""
+"""Expressions with units: what is measured, in which unit, and whether two of them are the same.
+
+Units that conflict are wrong, units that convert are converted, and a unit on one side only is taken as understood. So is a
+degree sign outside of functions, and a percent sign where the question asks for a percentage.
+"""
 
 from fractions import Fraction
 
 from rewards.math import units
-from rewards.math.equality.expressions import Trail, equal_expressions, without_degrees
-from rewards.math.tree import Node, contains, replaced, symbols
+from rewards.math.equality.expressions import equal_expressions
+from rewards.math.equality.rules import Rule, Trail
+from rewards.math.tree import Node, contains, number, replaced, symbols
+
+_CURRENCIES = "$€£¥"  # written in front of the number
+Quantity = tuple[Node, str | None]
+"""A value and its unit phrase, or the whole expression and None."""
 
 
-def quantity(node: Node) -> tuple[Node, str | None]:
+def same_quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> bool:
+    """Tell whether two expressions are the same with their units; where only one side has one, it counts unless `strict`."""
+    (left, left_unit), (right, right_unit) = quantity(gold), quantity(answer)
+    if left_unit is None is right_unit and symbols(left) and symbols(right) and equal_expressions(left, right, trail):
+        return True
+    (left, left_unit), (right, right_unit) = _with_short_units((left, left_unit), (right, right_unit))
+    both_have_units = left_unit is not None and right_unit is not None
+    if strict and (left_unit is None) != (right_unit is None):
+        return False
+    if left_unit is not None and right_unit is not None:
+        in_one_unit = _in_one_unit(left, left_unit, right, right_unit)
+        if in_one_unit is None:
+            trail.decide(Rule.UNITS_CONFLICT, left_unit, right_unit)
+            return False
+        left, right = in_one_unit
+    left, right = _inner_units_as_names(left), _inner_units_as_names(right)
+    if _equal_with_names_apart(left, right, trail):
+        if both_have_units:
+            trail.units_agree()
+        return True
+    if strict:
+        return False
+    return _same_without_degrees(left, left_unit, right, right_unit, trail) or _same_without_percent(left, right, trail)
+
+
+def _in_one_unit(left: Node, left_unit: str, right: Node, right_unit: str) -> tuple[Node, Node] | None:
+    """Return both values in one unit, or None where the units conflict."""
+    left_scale, right_scale = units.temperature(left_unit), units.temperature(right_unit)
+    if left_scale and right_scale and left_scale != right_scale:
+        left, right, right_unit = _kelvin(left, left_scale), _kelvin(right, right_scale), left_unit
+    factor = units.ratio(left_unit, right_unit)
+    if factor is None:
+        return None
+    return left, right if factor == 1 else Node("mul", (number(factor), right))
+
+
+def _kelvin(value: Node, scale: tuple[Fraction, Fraction]) -> Node:
+    factor, offset = scale
+    return Node("add", (Node("mul", (number(factor), value)), number(offset)))
+
+
+def _same_without_degrees(left: Node, left_unit: str | None, right: Node, right_unit: str | None, trail: Trail) -> bool:
+    """Compare without degree signs where one side has one and the other side has no unit."""
+    bare_left, bare_right = _without_degrees(left), _without_degrees(right)
+    left_has, right_has = bare_left != left, bare_right != right
+    other_unit = right_unit if left_has else left_unit
+    if left_has == right_has or other_unit is not None or not equal_expressions(bare_left, bare_right, trail):
+        return False
+    trail.decide(Rule.DEGREE_SIGN)
+    return True
+
+
+def _without_degrees(node: Node) -> Node:
+    """Return `node` with degree signs dropped, except inside functions, where they change the value."""
+    return replaced(node, "deg", keep_inside=("fn", "call"))
+
+
+def _same_without_percent(left: Node, right: Node, trail: Trail) -> bool:
+    """Compare without percent signs where the question asks for a percentage and one side has a sign."""
+    if not trail.percent:
+        return False
+    plain_left, plain_right = replaced(left, "pct"), replaced(right, "pct")
+    left_has, right_has = plain_left != left, plain_right != right
+    if left_has == right_has or not equal_expressions(plain_left, plain_right, trail):
+        return False
+    trail.decide(Rule.PERCENTAGE)
+    return True
+
+
+# -- the unit of an expression
+
+
+def quantity(node: Node) -> Quantity:
     """Return (value, unit phrase or None); `5 ft 3 in` is turned into the first unit.
 
     A unit in front of a name stays where it is: in `10 cm x` it is no unit of the whole.
     """
     if node.op == "unit":
         inner, unit = quantity(node.args[0])
-        return inner, _side_by_side(unit, node.value) if unit and unit not in "$€£¥" else node.value
+        return inner, _side_by_side(unit, node.value) if unit and unit not in _CURRENCIES else node.value
     if node.op == "neg":
         inner, unit = quantity(node.args[0])
         return Node("neg", (inner,)), unit
     if node.op in ("mul", "div"):
-        (one, unit), (other, second) = (quantity(part) for part in node.args)
-        lost = unit and unit not in "$€£¥" and (symbols(other) or units.measure(unit) is None)
-        if (unit or second) is None or lost or (second and _quotient(second)):
-            return node, None
-        phrase = f"{unit or ''} / {second}" if second and node.op == "div" else _side_by_side(unit or "", second or "")
-        return node._replace(args=(one, other)), phrase.strip()
-    if node.op == "pow" and node.args[1].op == "num" and node.args[1].value in range(2, 7):
-        inner, unit = quantity(node.args[0])
-        if unit is None or _quotient(unit):
-            return node, None
-        return Node("pow", (inner, node.args[1])), " ".join([unit] * int(node.args[1].value))
+        return _product(node)
+    if node.op == "pow":
+        return _power(node)
     if node.op == "add":
-        parts = [quantity(part) for part in node.args]
-        first, last = parts[0][1], parts[-1][1]
-        if last is not None and all(unit is None for _, unit in parts[:-1]):  # 2 + 3 sqrt(3) cm
-            return node._replace(args=tuple(value for value, _ in parts)), last
-        if first is None or any(unit is None for _, unit in parts):
-            return node, None
-        terms = []
-        for value, unit in parts:
-            factor = units.ratio(first, unit or "")
-            if factor is None:
-                return node, None
-            terms.append(Node("mul", (Node("num", (), factor), value)))
-        return Node("add", tuple(terms)), first
+        return _sum(node)
     return node, None
 
 
-def _quotient(unit: str) -> bool:
+def _product(node: Node) -> Quantity:
+    (one, unit), (other, second) = (quantity(part) for part in node.args)
+    if (unit or second) is None:
+        return node, None
+    if unit and unit not in _CURRENCIES and (symbols(other) or units.measure(unit) is None):
+        return node, None
+    if second and _is_quotient(second):
+        return node, None
+    phrase = f"{unit or ''} / {second}" if second and node.op == "div" else _side_by_side(unit or "", second or "")
+    return node._replace(args=(one, other)), phrase.strip()
+
+
+def _power(node: Node) -> Quantity:
+    base, exponent = node.args
+    if exponent.op != "num" or exponent.value not in range(2, 7):
+        return node, None
+    inner, unit = quantity(base)
+    if unit is None or _is_quotient(unit):
+        return node, None
+    return Node("pow", (inner, exponent)), " ".join([unit] * int(exponent.value))
+
+
+def _sum(node: Node) -> Quantity:
+    parts = [quantity(part) for part in node.args]
+    first, last = parts[0][1], parts[-1][1]
+    if last is not None and all(unit is None for _, unit in parts[:-1]):  # 2 + 3 sqrt(3) cm
+        return node._replace(args=tuple(value for value, _ in parts)), last
+    if first is None or any(unit is None for _, unit in parts):
+        return node, None
+    terms = []
+    for value, unit in parts:
+        factor = units.ratio(first, unit or "")
+        if factor is None:
+            return node, None
+        terms.append(Node("mul", (number(factor), value)))
+    return Node("add", tuple(terms)), first
+
+
+def _is_quotient(unit: str) -> bool:
     return "/" in unit or " per " in unit
 
 
 def _side_by_side(one: str, other: str) -> str:
     """Return a product of units with the quotient last: everything behind a slash is divided by."""
-    return " ".join(sorted((one, other), key=_quotient)).strip()
+    return " ".join(sorted((one, other), key=_is_quotient)).strip()
 
 
-def _kept_units(node: Node) -> Node:
+def _inner_units_as_names(node: Node) -> Node:
     """Return `node` with the units that belong to a part of it as names, so that none is lost."""
-    args = tuple(_kept_units(part) for part in node.args)
+    args = tuple(_inner_units_as_names(part) for part in node.args)
     return Node("mul", (*args, Node("sym", (), f"unit {node.value}"))) if node.op == "unit" else node._replace(args=args)
+
+
+# -- units of one letter, which may be names
+
+
+def _with_short_units(left: Quantity, right: Quantity) -> tuple[Quantity, Quantity]:
+    """Read `10 m` on a side as a quantity where the other side is one too or has no names."""
+    short_left = _short_unit(left[0]) if left[1] is None else None
+    short_right = _short_unit(right[0]) if right[1] is None else None
+    if short_left and (short_right or not symbols(right[0])):
+        left = short_left
+    if short_right and (short_left or not symbols(left[0])):
+        right = short_right
+    return left, right
 
 
 def _short_unit(node: Node) -> tuple[Node, str] | None:
     """Read `10 m` or `3 m/s` as a quantity: a number times single letters that are units."""
     names = symbols(node)
-    if (
-        not names
-        or not names <= (units.SHORT | {"k"} if "\\Omega" in names else units.SHORT)
-        or node.op not in ("mul", "div")
-        or contains(node, "add", "fn", "call")
-    ):
+    letters = units.SHORT | {"k"} if "\\Omega" in names else units.SHORT
+    if not names or not names <= letters or contains(node, "add", "fn", "call"):
         return None
-    value: Node = node
+    value = node
     phrase: list[str] = []
     while value.op in ("mul", "div"):
         part = value.args[1]
@@ -88,7 +197,10 @@ def _short_unit(node: Node) -> tuple[Node, str] | None:
     return None
 
 
-def _equal_names(left: Node, right: Node, trail: Trail) -> bool:
+# -- names side by side
+
+
+def _equal_with_names_apart(left: Node, right: Node, trail: Trail) -> bool:
     """Compare expressions; capitals side by side (GM) are one name first, then a product, never where they are all there is."""
     if equal_expressions(left, right, trail):
         return True
@@ -105,51 +217,3 @@ def _split_capitals(node: Node) -> Node:
             whole = Node("mul", (whole, Node("sym", (), letter)))
         return whole
     return node._replace(args=tuple(_split_capitals(part) for part in node.args)) if node.args else node
-
-
-def _kelvin(value: Node, scale: tuple[Fraction, Fraction]) -> Node:
-    return Node("add", (Node("mul", (Node("num", (), scale[0]), value)), Node("num", (), scale[1])))
-
-
-def same_quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> bool:
-    """Tell whether two expressions are the same with their units; where only one side has one, it counts unless `strict`."""
-    (left, left_unit), (right, right_unit) = quantity(gold), quantity(answer)
-    if left_unit is None is right_unit and symbols(left) and symbols(right) and equal_expressions(left, right, trail):
-        return True
-    short_left = _short_unit(left) if left_unit is None else None
-    short_right = _short_unit(right) if right_unit is None else None
-    if short_left and (short_right or not symbols(right)):
-        left, left_unit = short_left
-    if short_right and (short_left or not symbols(left)):
-        right, right_unit = short_right
-    if strict and (left_unit is None) != (right_unit is None):
-        return False
-    if left_unit is not None and right_unit is not None:
-        scales = units.temperature(left_unit), units.temperature(right_unit)
-        if scales[0] and scales[1] and scales[0] != scales[1]:
-            left, right = (_kelvin(value, scale) for value, scale in ((left, scales[0]), (right, scales[1])))
-            right_unit = left_unit
-        factor = units.ratio(left_unit, right_unit)
-        if factor is None:
-            trail.rule = f"units conflict: {left_unit} and {right_unit}"
-            return False
-        if factor != 1:
-            right = Node("mul", (Node("num", (), factor), right))
-    left, right = _kept_units(left), _kept_units(right)
-    if _equal_names(left, right, trail):
-        if left_unit is not None and right_unit is not None:
-            trail.rule += ", units agree"
-        return True
-    if strict:
-        return False
-    bare_left, bare_right = without_degrees(left), without_degrees(right)
-    other_unit = right_unit if bare_left != left else left_unit
-    if (bare_left != left) != (bare_right != right) and other_unit is None and equal_expressions(bare_left, bare_right, trail):
-        trail.rule = "degree sign on one side only"
-        return True
-    if trail.percent:
-        plain_left, plain_right = replaced(left, "pct"), replaced(right, "pct")
-        if (plain_left != left) != (plain_right != right) and equal_expressions(plain_left, plain_right, trail):
-            trail.rule = "the question asks for a percentage"
-            return True
-    return False

@@ -3,10 +3,10 @@ r"""Where a value begins and ends: English words against names, the start of a f
 In `2x^2 apples, 3` the letter x begins a factor, `apples` is a word and ends the product, the comma separates two items.
 """
 
-from rewards.math import units
 from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import ACCENTS, ALIASES, FUNCTIONS, GREEK, NO_PRODUCT, PACKED, SETS
+from rewards.math.units import WORDS as UNIT_WORDS
 
 _MINUTES_OR_MINIMUM = frozenset(("min", "sec"))  # a unit behind a number, a function in front of its argument
 _CONSTANTS = frozenset(("pi", "infty", "oo", "inf", "infinity", "frac"))
@@ -24,7 +24,7 @@ def is_word(cursor: Cursor, token: Token) -> bool:
     current = cursor.now is token
     if text in _MINUTES_OR_MINIMUM and current and cursor.ahead().text not in ("(", "{", "\\{", "^", "_"):
         return cursor.index > 0 and cursor.tokens[cursor.index - 1].kind == "num"
-    if text in units.WORDS:
+    if text in UNIT_WORDS:
         return True
     if text.lower() in NO_PRODUCT or text in ("and", "or"):
         raised = len(text) == 2 and current and cursor.ahead().text == "^"

@@ -5,7 +5,6 @@ r"""What a run of letters stands for where a value is expected: functions, const
 
 import re
 
-from rewards.math import units
 from rewards.math.grammar.boundaries import is_word
 from rewards.math.grammar.commands import read_command
 from rewards.math.grammar.cursor import Cursor
@@ -16,6 +15,7 @@ from rewards.math.grammar.texts import read_words
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import ALIASES, CURRENCIES, GREEK, PACKED, is_function
 from rewards.math.tree import EULER, IMAGINARY, INFINITY, PI, Node
+from rewards.math.units import WORDS as UNIT_WORDS
 
 _CONSTANTS = {
     "pi": PI, "Pi": PI, "PI": PI,
@@ -48,7 +48,7 @@ def read_letters(cursor: Cursor) -> Node:
     if digits := _hexadecimal(cursor):
         return read_in_base(cursor, digits)
     if is_word(cursor, token):
-        if len(text) > 3 or text not in units.WORDS:
+        if len(text) > 3 or text not in UNIT_WORDS:
             return read_words(cursor)
         cursor.split_name()  # a short unit is one only behind a number: k is a name in mg/k
     elif len(text) > 2 and (packed := PACKED.match(text)):

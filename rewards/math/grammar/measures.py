@@ -5,12 +5,13 @@ r"""Units behind a value: `5 \text{ km}/h^2`, `12 apples`, `3 percent`.
 
 import re
 
-from rewards.math import units
 from rewards.math.grammar.boundaries import is_word
 from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import ROUGHLY, SCALES
 from rewards.math.tree import Node, number
+from rewards.math.units import NO_UNIT, measure, ratio
+from rewards.math.units import SHORT as SHORT_UNITS
 
 _NO_UNIT_TEXT = re.compile(r"\d{2}|[=<>]|\b(or|and)\b")
 _SMALL_POWER = re.compile(r"\{?(-?\d)\}?")
@@ -29,7 +30,7 @@ def read_unit_phrase(cursor: Cursor) -> str | None:
     if not pieces:
         return None
     phrase = " ".join(pieces)
-    if units.NO_UNIT.search(phrase):
+    if NO_UNIT.search(phrase):
         raise cursor.unreadable(f"words that are no unit ({phrase[:20]!r})")
     return phrase
 
@@ -68,7 +69,7 @@ def _is_unit_word(cursor: Cursor, token: Token, behind_unit: bool) -> bool:
         return spoken != "" and spoken not in _JOINING_WORDS and not _NO_UNIT_TEXT.search(word)
     if token.kind != "name" or word in _JOINING_WORDS:
         return False
-    return is_word(cursor, token) or (behind_unit and (len(word) > 1 or word in units.SHORT))
+    return is_word(cursor, token) or (behind_unit and (len(word) > 1 or word in SHORT_UNITS))
 
 
 def _read_power(cursor: Cursor, pieces: list[str]) -> bool:
@@ -100,6 +101,6 @@ def with_unit(node: Node, phrase: str) -> Node:
     first, _, rest = lower.partition(" ")
     if first in SCALES and rest:  # 3 million people
         return Node("unit", (Node("mul", (node, number(SCALES[first]))),), rest)
-    if node.op == "unit" and units.measure(node.value) and units.ratio(node.value, plain) is not None:
+    if node.op == "unit" and measure(node.value) and ratio(node.value, plain) is not None:
         return node  # "$5 dollars"
     return Node("unit", (node,), plain)

@@ -1,6 +1,6 @@
 r"""Powers: a value with its suffixes and its exponents.
 
-`x^{-2}!` is Node("fact", (Node("pow", (x, Node("neg", (2,)))),)).
+`x!^{-2}` is Node("pow", (Node("fact", (x,)), Node("neg", (2,)))); a suffix behind an exponent is the exponent's: 2^3! is 2^6.
 """
 
 from rewards.math.grammar.affixes import read_sign, read_suffixes, signed
@@ -17,7 +17,6 @@ def read_power(cursor: Cursor) -> Node:
     while cursor.at("^", "**") and not _raises_mark(cursor):
         cursor.advance()
         base = Node("pow", (base, _read_exponent(cursor)))
-        base = read_suffixes(cursor, base)
     return base
 
 

@@ -3,7 +3,6 @@ r"""Products, written with a sign or side by side, with their units.
 `2x/3` is Node("div", (Node("mul", (2, x)), 3)), `2 \frac{1}{2}` the number 5/2, and `5 ft 3 in` a sum of two quantities.
 """
 
-from rewards.math import units
 from rewards.math.grammar.affixes import read_sign, signed
 from rewards.math.grammar.boundaries import starts_factor
 from rewards.math.grammar.cursor import Cursor
@@ -12,6 +11,8 @@ from rewards.math.grammar.powers import read_power
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import is_function
 from rewards.math.tree import Node, UnreadableError, contains, number
+from rewards.math.units import SHORT as SHORT_UNITS
+from rewards.math.units import measure
 
 
 def read_product(cursor: Cursor) -> Node:
@@ -67,7 +68,7 @@ def _multiplies_by_x(cursor: Cursor, node: Node) -> bool:
 def _is_short_unit(cursor: Cursor, node: Node) -> bool:
     """Tell whether a letter is a unit because a number stands behind it: 3 h 20 min."""
     token = cursor.now
-    return node.op == "num" and token.text in units.SHORT and token.spaced and cursor.ahead().kind == "num"
+    return node.op == "num" and token.text in SHORT_UNITS and token.spaced and cursor.ahead().kind == "num"
 
 
 def _read_neighbour(cursor: Cursor, node: Node, has_unit: bool) -> Node:
@@ -119,8 +120,8 @@ def _read_compound(cursor: Cursor, first: Node) -> Node:
         cursor.advance()
     rest = read_product(cursor)
     second = rest.args[0] if rest.op == "add" else rest  # the next unit of three: 1 h 2 min 3 s
-    larger = units.measure(first.value) if first.op == "unit" else None
-    smaller = units.measure(second.value) if second.op == "unit" else None
+    larger = measure(first.value) if first.op == "unit" else None
+    smaller = measure(second.value) if second.op == "unit" else None
     if larger and smaller and larger[0] == smaller[0] and smaller[1] < larger[1]:
         return Node("add", (first, *(rest.args if rest.op == "add" else (rest,))))
     cursor.index = start

@@ -1,6 +1,7 @@
 r"""What ends a formula and says what its names range over: "for all x", "k \in Z", "where k is an integer", "(mod 7)".
 
-Only a tail at the very end is read, and only over a whole number set: "for x > 0" is a condition and no quantifier.
+`k\pi, k \in \integers` is Node("bound", (k * pi,), (("k",), "integer")). Only a tail at the very end is read, and only over
+a whole number set: "for x > 0" is a condition and no quantifier.
 """
 
 import re
@@ -22,6 +23,7 @@ _ALL = {"all", "any", "every", "each", "\\forall"}
 _KINDS = {word: word for word in ("integer", "natural", "real", "positive", "nonnegative", "constant")}
 _KINDS |= {"integers": "integer", "reals": "real", "naturals": "natural", "constants": "constant"}
 _KINDS |= {f"\\{word}s": word for word in ("integer", "natural", "real")}
+_NO_NAMES = _FILLERS | _ALL | _KINDS.keys() | {"some"}
 _MODULO = re.compile(
     r"\(?\s*(?:\\text\s*\{\s*\(?|\\)?[pb]?mod(?:ulo)?(?![A-Za-z])[\s}]*"
     r"(\{(?:[^{}]|\{[^{}]*\})*\}|[^\s,;(){}]+)\s*\)?\s*\}?"
@@ -33,27 +35,34 @@ class Tail(NamedTuple):
 
     names: tuple[str, ...]
     domain: str
-    some: bool
+    for_some: bool
 
 
 def split_tail(text: str) -> tuple[str, Tail] | None:
     """Return (formula, tail) of a text that ends with a quantifier, or None where none does."""
-    for key in _KEY.finditer(text) if len(text) <= MAX_CHARACTERS else ():
-        if len(text) - key.start() <= MAX_TAIL and (tail := _tail(text[key.start() :])):
-            body = text[: key.start()].rstrip(" ,;(").removesuffix("\\text{").rstrip(" ,;(")
-            return (body, tail) if body else None
+    if len(text) > MAX_CHARACTERS:
+        return None
+    for key in _KEY.finditer(text):
+        start = key.start()
+        tail = _tail(text[start:]) if len(text) - start <= MAX_TAIL else None
+        if tail:
+            formula = text[:start].rstrip(" ,;(").removesuffix("\\text{").rstrip(" ,;(")
+            return (formula, tail) if formula else None
     return None
 
 
 def _tail(text: str) -> Tail | None:
+    """Return what a text says that begins with the word of a quantifier, or None where anything else is in it."""
     words = _WORD.findall(_TEXT.sub(" ", text.replace("non-negative", "nonnegative")))
-    rest = [word for word in words if word not in _FILLERS and word not in _KINDS]
-    names = tuple(word for word in rest if word not in _ALL and word != "some")
     kinds = [_KINDS[word] for word in words if word in _KINDS]
-    if not names or not all(map(_NAME.fullmatch, names)) or not (kinds or _ALL.intersection(words)):
+    if not kinds and not _ALL.intersection(words):
+        return None
+    names = tuple(word for word in words if word not in _NO_NAMES)
+    if not names or not all(map(_NAME.fullmatch, names)):
         return None
     domain = " ".join(kind for kind in kinds if kind != "constant")
-    domain = "natural" if domain == "positive integer" else domain
+    if domain == "positive integer":
+        domain = "natural"
     return Tail(names, domain, "some" in words)
 
 
@@ -63,14 +72,15 @@ def bind(body: Node, tail: Tail) -> Node | None:
     None where the names are unknowns of an equation or an inequality, or do not occur: then the tail is a condition.
     """
     items = body.args if body.op == "list" else (body,)
-    if any(item.op == "rel" and set(item.value) != {"="} for item in items):
+    relations = [item for item in items if item.op == "rel"]
+    if any(set(relation.value) != {"="} for relation in relations):
         return None
-    heads = [item.args[0] for item in items if item.op == "rel"]
-    if heads and not tail.some and all(head.op == "call" and symbols(head).issuperset(tail.names) for head in heads):
-        return Node("bound", (body,), (tail.names, tail.domain))
-    if any(symbols(head).intersection(tail.names) for head in heads) or not symbols(body).issuperset(tail.names):
-        return None
-    return Node("bound", (body,), (tail.names, tail.domain))
+    bound = Node("bound", (body,), (tail.names, tail.domain))
+    heads = [relation.args[0] for relation in relations]
+    if heads and not tail.for_some and all(head.op == "call" and symbols(head).issuperset(tail.names) for head in heads):
+        return bound  # f(x) = 2x for all x
+    names_unknown = any(symbols(head).intersection(tail.names) for head in heads)
+    return bound if not names_unknown and symbols(body).issuperset(tail.names) else None
 
 
 def split_modulus(text: str) -> tuple[str, str] | None:

@@ -1,6 +1,7 @@
 r"""The top of the grammar: lists of statements, relations, operations on sets, proportions.
 
-`x=1, y \in [0,2] \cup [3,4]` is a Node("list", (relation, relation), ",") whose second relation has a union in it.
+`x=1, x \in [0,1] \cup [1,2]` is Node("list", (relation, relation), ","), and the second is
+Node("rel", (x, Node("union", (Node("seq", (0, 1), "[]"), Node("seq", (1, 2), "[]")))), ("in",)).
 """
 
 import re

@@ -8,7 +8,7 @@ import re
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from rewards.math.tree import MAX_CHARACTERS, MAX_DIGITS, MAX_TOKENS, Node, UnreadableError
+from rewards.math.tree import MAX_CHARACTERS, MAX_DIGITS, MAX_TOKENS, Node, UnreadableError, number
 
 Kind = Literal[
     "num",  # A number; `node` is its value.
@@ -38,14 +38,20 @@ class Token(NamedTuple):
 
 
 _REPEATING = re.compile(
-    r"(\d*)\.(\d*)(?:((?:\\(?:overline|bar|dot|overarc)\s*(?:\{\s*\d+\s*\}|\d)\d*)+)|\((\d+)\)|(?:\.\.\.+|\s*\\ldots)(\d*))",
+    r"(\d*)\.(\d*)(?:"
+    r"((?:\\(?:overline|bar|dot|overarc)\s*(?:\{\s*\d+\s*\}|\d)\d*)+)"  # 0.1\overline{6}
+    r"|\((\d+)\)"  # 0.1(6)
+    r"|(?:\.\.\.+|\s*\\ldots)(\d*))",  # 0.1666...
     re.ASCII,
 )
 _SCIENTIFIC = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)[eE][+-]?\d{1,6}(?![\d.A-Za-z])", re.ASCII)
 _RADIX = re.compile(r"0(?:x[0-9a-fA-F]+|b[01]+|o[0-7]+)(?![\w.])", re.ASCII)
 _GROUPED = re.compile(
-    r"(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?: \d{3})+|[1-9]\d{0,2}(?:'\d{3})+)(?:\.\d+)?(?![\d]|,\d)"
-    r"|[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?(?![\d,])|[1-9]\d{0,2}(?:\.\d{3}){2,}(?:,\d+)?(?!\d)|[1-9]\d{0,2}(?:\.\d{3})+,\d{1,2}(?![\d,])|0,\d{3,}(?![\d,])",
+    r"(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?: \d{3})+|[1-9]\d{0,2}(?:'\d{3})+)(?:\.\d+)?(?![\d]|,\d)"  # 1,234.5 1 234 1'234
+    r"|[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?(?![\d,])"  # 12,34,567 as in India
+    r"|[1-9]\d{0,2}(?:\.\d{3}){2,}(?:,\d+)?(?!\d)"  # 1.234.567,8
+    r"|[1-9]\d{0,2}(?:\.\d{3})+,\d{1,2}(?![\d,])"  # 1.234,56
+    r"|0,\d{3,}(?![\d,])",  # 0,125: what begins with a zero is no thousand
     re.ASCII,
 )
 _PLAIN = re.compile(r"\d+(?:\.(?!\.)\d*)?|\.\d+", re.ASCII)
@@ -57,61 +63,74 @@ _OPERATOR = re.compile(r"\*\*|<=|>=|=<|!=|<>|==|:=|->|=>|\.\.\.+|&&|\|\||[-+*/^_
 
 
 def _exact(text: str, place: int) -> Node:
-    """Return the node of a plain decimal or integer literal."""
-    digits = text.replace(".", "").lstrip("0")
+    """Return the node of a plain decimal or integer literal; a point at its end says nothing."""
     if len(text) > MAX_DIGITS:
         raise UnreadableError(f"a number of {len(text)} digits at {place}")
     if "." in text.rstrip("."):
-        return Node("dec", (), (Fraction(text), len(digits)))
-    return Node("num", (), Fraction(int(text.rstrip("."))))
+        significant = text.replace(".", "").lstrip("0")
+        return Node("dec", (), (Fraction(text), len(significant)))
+    return number(int(text.rstrip(".")))
 
 
 def _repeating(match: re.Match[str]) -> Node | None:
     """Return the exact value of a repeating decimal, or None where nothing repeats."""
-    whole, fixed = match[1] or "0", match[2]
-    period = re.sub(r"\D", "", match[3]) if match[3] else match[4]
-    if period is None:
-        if match[5] or not fixed:
+    whole, fixed, overlined, bracketed, behind_dots = match.groups()
+    if overlined:
+        period = re.sub(r"\D", "", overlined)
+    elif bracketed:
+        if not whole and not fixed:  # .(5) is no number
             return None
-        for size in range(1, len(fixed) // 2 + 1):
-            period = fixed[-size:]
-            if fixed.endswith(period * (3 if size == 1 else 2)):
-                break
-        else:
+        period = bracketed
+    else:
+        period = "" if behind_dots else _period(fixed)
+        if not period:
             return None
-    elif not match[1] and not fixed and match[4]:
-        return None
-    if len(whole + fixed + period) > MAX_DIGITS:
+    if len((whole or "0") + fixed + period) > MAX_DIGITS:
         raise UnreadableError("a repeating decimal that is too long")
-    repeated = Fraction(int(period), 10 ** len(period) - 1) / 10 ** len(fixed)
-    return Node("num", (), Fraction(f"{whole}.{fixed}0") + repeated)
+    written = Fraction(f"{whole or '0'}.{fixed}0")
+    return number(written + Fraction(int(period), 10 ** len(period) - 1) / 10 ** len(fixed))
+
+
+def _period(digits: str) -> str:
+    """Return what digits in front of an ellipsis repeat, "" for nothing: a single digit three times, more of them twice."""
+    for size in range(1, len(digits) // 2 + 1):
+        period = digits[-size:]
+        if digits.endswith(period * (3 if size == 1 else 2)):
+            return period
+    return ""
 
 
 def _ungrouped(text: str) -> str:
-    """Return a grouped number as a plain literal."""
+    """Return a grouped number as a plain literal: without what groups, with a point for a decimal comma."""
     if re.fullmatch(r"0,\d+", text):
         return text.replace(",", ".")
-    if text.count(".") > 1 or ("." in text and "," in text and text.index(".") < text.index(",")):
+    points_group = text.count(".") > 1 or ("." in text and "," in text and text.index(".") < text.index(","))
+    if points_group:
         return text.replace(".", "").replace(",", ".")
     return text.replace(",", "").replace(" ", "").replace("'", "")
 
 
-def _number(text: str, place: int, inside: bool) -> tuple[str, Node] | None:
-    """Return the literal at `place` and its value."""
+def _scientific(text: str, place: int) -> Node:
+    mantissa, _, exponent = text.lower().partition("e")
+    if abs(int(exponent)) > MAX_DIGITS:  # before the power is computed
+        raise UnreadableError(f"an exponent of {exponent} at {place}")
+    literal = _exact(mantissa, place)
+    scale = Fraction(10) ** int(exponent)
+    if literal.op == "dec":
+        value, digits = literal.value
+        return Node("dec", (), (value * scale, digits))
+    return number(literal.value * scale)
+
+
+def _number(text: str, place: int, in_brackets: bool) -> tuple[str, Node] | None:
+    """Return the literal at `place` as written and its value; the most special spelling first."""
     if match := _RADIX.match(text, place):
-        return match[0], Node("num", (), Fraction(int(match[0], 0)))
+        return match[0], number(int(match[0], 0))
     if match := _SCIENTIFIC.match(text, place):
-        mantissa, _, exponent = match[0].lower().partition("e")
-        if abs(int(exponent)) > MAX_DIGITS:
-            raise UnreadableError(f"an exponent of {exponent} at {place}")
-        literal = _exact(mantissa, place)
-        scale = Fraction(10) ** int(exponent)
-        if literal.op == "dec":
-            return match[0], Node("dec", (), (literal.value[0] * scale, literal.value[1]))
-        return match[0], Node("num", (), literal.value * scale)
+        return match[0], _scientific(match[0], place)
     if (match := _REPEATING.match(text, place)) and (node := _repeating(match)):
         return match[0], node
-    if not inside and (match := _GROUPED.match(text, place)):
+    if not in_brackets and (match := _GROUPED.match(text, place)):
         return match[0], _exact(_ungrouped(match[0]), place)
     if match := _PLAIN.match(text, place):
         return match[0], _exact(match[0], place)

@@ -12,15 +12,16 @@ from code_support import NAMESPACES, code_problem, fenced, needs_sandbox
 
 from launch.cli import main
 from problems.types import Problem
+from rewards.code import inside
 from rewards.code.inside import seccomp
 from rewards.code.judging.compare import same_text
-from rewards.code.judging.executor import Sandbox, SandboxUnavailable
-from rewards.code.judging.program import read_program
+from rewards.code.judging.sandbox import Sandbox, SandboxUnavailable
+from rewards.code.judging.source import find_candidate
 from rewards.code.judging.verifier import CodeVerifier
 from rewards.code.session import PythonSession
 from rewards.code.settings import SandboxSettings
-from rewards.code.trl_reward import code_reward
 from rewards.pool import VerifierPool
+from rewards.trl import code_reward
 
 ECHO = {"style": "stdin", "tests": [{"stdin": "x", "stdout": "x"}]}
 
@@ -77,15 +78,16 @@ def descriptors() -> int:
 
 
 def processes() -> set[str]:
-    """Return the host processes of all sandboxes on this machine that belong to this user."""
-    found = set()
+    """Return the host processes of this tree's sandboxes that belong to this user."""
+    script = str(Path(inside.__file__).with_name("host.py")).encode()
+    hosts = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"rewards/code/inside/host.py" in (folder / "cmdline").read_bytes() and folder.stat().st_uid == os.geteuid():
-                found.add(folder.name)
+            if script in (folder / "cmdline").read_bytes() and folder.stat().st_uid == os.geteuid():
+                hosts.add(folder.name)
         except OSError:
             continue
-    return found
+    return hosts
 
 
 def patient(problem: Problem, honest: bool) -> Problem:
@@ -182,6 +184,6 @@ def test_text_is_compared_by_lines_and_tokens() -> None:
     ],
 )
 def test_the_program_is_read_from_the_completion(completion: str, source: str) -> None:
-    program = read_program(completion)
-    assert program is not None
-    assert program.source == source
+    candidate = find_candidate(completion)
+    assert candidate is not None
+    assert candidate.source == source

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from code_support import code_problem, fenced, needs_sandbox
 
-from rewards.code.judging.verifier import CodeVerifier, kind_of
+from rewards.code.judging.verifier import CodeVerifier
 from rewards.code.settings import SandboxSettings
 from rewards.shaping import RewardConfig, shape
 from rewards.verifiers import verify
@@ -44,7 +44,7 @@ def verifier():
 def test_ends_are_told_apart(verifier: CodeVerifier, source: str, kind: str) -> None:
     # filling memory takes a busy machine longer than a second
     checks = {**ECHO, "timeout_seconds": 10} if kind == "memory limit" else ECHO
-    assert kind_of(verifier.verify(code_problem(checks), fenced(source))) == kind
+    assert verifier.verify(code_problem(checks), fenced(source)).kind == kind
 
 
 def test_what_is_no_program_is_unparsed(verifier: CodeVerifier) -> None:
@@ -169,7 +169,7 @@ ASSERTED = {
 
 
 @pytest.mark.parametrize("name", ASSERTED)
-def test_what_crosses_between_tests_and_program(verifier: CodeVerifier, name: str) -> None:
+def test_what_crosses_between_tests_and_candidate(verifier: CodeVerifier, name: str) -> None:
     tests, source = ASSERTED[name]
     checks = {"style": "assert", "tests": tests, "entry_point": "f"}
     verdict = verifier.verify(code_problem(checks), fenced(source))
@@ -186,7 +186,7 @@ def test_helpers_of_the_problem_come_from_its_text_not_from_the_program(verifier
     assert verifier.verify(code_problem(checks, prompt), fenced("def f(x): return x // 2")).status == "correct"
 
 
-def test_a_tester_that_is_kept_forgets_what_the_last_program_did(verifier: CodeVerifier) -> None:
+def test_an_examiner_that_is_kept_forgets_what_the_last_program_did(verifier: CodeVerifier) -> None:
     checks = {"style": "assert", "tests": "assert f([2, 1]) == [1, 2]", "entry_point": "f"}
     for _ in range(3):
         assert verifier.verify(code_problem(checks), fenced("def f(x): return sorted(x)")).status == "correct"

@@ -1,18 +1,15 @@
 """Samples follow the model's distribution, come with its log-probabilities, and depend on nothing but their names."""
 
-import shutil
-
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
 
-from rl.policy.attention import NAME
-from rl.policy.opening import add_adapters, load_model, load_tokenizer
-from rl.sampling.decoding import CachedDecoder, PlannedDecoder, build_decoder
-from rl.sampling.native import NativeDecoder, native_decoder
-from rl.sampling.sampler import Sample, Sampler, SampleRequest, SamplingError, ThinkingBudget, draw_uniforms, drawing, pick
-from rl.settings.schema import LoraSettings, ModelSettings, SamplingSettings
+from rl.policy.opening import load_model, load_tokenizer
+from rl.sampling.errors import SamplingError
+from rl.sampling.how_to_draw import HowToDraw, StopTexts
+from rl.sampling.sampler import Sample, Sampler, SampleRequest
+from rl.sampling.thinking import ThinkingBudget
+from rl.settings.schema import ModelSettings
 from rl.update.logprobs import TokenLogprobs
 from rl.update.packing import TokenRows
 
@@ -41,7 +38,7 @@ def draw(
     def keep(sample):
         found[prompts[sample.request], sample.number] = sample
 
-    stats = sampler.sample(requests, temperature=temperature, max_tokens=max_tokens, on_sample=keep, **settings)
+    stats = sampler.sample(requests, HowToDraw(temperature=temperature, max_tokens=max_tokens, **settings), keep)
     assert stats.peak_rows <= max_rows
     assert stats.peak_cache_tokens <= settings.get("cache_tokens", 10**9)
     assert len(found) == len(prompts) * group
@@ -92,9 +89,8 @@ def test_rows_that_leave_a_full_cache_start_again(policy):
     sampler = Sampler(model=model, pad_id=0, stop_ids=frozenset(), max_rows=8)
     requests = [SampleRequest(prompt_ids=np.asarray(tokenizer("1+1").input_ids), streams=tuple(("r", k) for k in range(8)))]
     lengths = []
-    stats = sampler.sample(
-        requests, temperature=1.0, max_tokens=80, cache_tokens=330, on_sample=lambda s: lengths.append(len(s.token_ids))
-    )
+    how = HowToDraw(temperature=1.0, max_tokens=80, cache_tokens=330)
+    stats = sampler.sample(requests, how, lambda sample: lengths.append(len(sample.token_ids)))
     # headroom of 64 tokens a row: 3 + 5 * 64 = 323 lets 5 rows in, which would grow to 3 + 5 * 79 = 398 tokens
     assert stats.restarted > 0
     assert stats.peak_rows == 5
@@ -104,100 +100,6 @@ def test_rows_that_leave_a_full_cache_start_again(policy):
 def test_a_cache_that_cannot_hold_one_row_is_refused(policy):
     with pytest.raises(SamplingError, match="needs 23: raise cache_tokens or lower max_completion_tokens"):
         draw(policy, cache_tokens=22)  # the longest prompt has 11 tokens, a completion up to 12
-
-
-DECODERS = {"native": native_decoder, "planned": PlannedDecoder, "cached": CachedDecoder}
-
-
-@pytest.fixture(scope="module", params=["qwen3", "llama", "qwen2", "lora"])
-def shape(request):
-    """A random model: grouped key-value heads, biases, adapters."""
-    torch.manual_seed(1)
-    sizes = {"vocab_size": 90, "hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 6}
-    config = AutoConfig.for_model(
-        "qwen3" if request.param == "lora" else request.param,
-        **sizes,
-        num_key_value_heads=2,
-        head_dim=24,
-        max_position_embeddings=128,
-        tie_word_embeddings=request.param != "llama",
-    )
-    model = AutoModelForCausalLM.from_config(config, attn_implementation=NAME).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    if request.param != "lora":
-        return model
-    model = add_adapters(model, LoraSettings(r=4))
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.2)
-    return model.eval()
-
-
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-def test_native_decoding_is_taken_where_it_fits(shape):
-    assert isinstance(build_decoder(shape), NativeDecoder)
-
-
-@pytest.mark.parametrize("wrapped", ["embed_tokens", "lm_head"])
-def test_adapters_outside_the_layers_are_left_to_the_model(random_model, wrapped):
-    model = load_model(ModelSettings(path=str(random_model)))
-    adapted = add_adapters(model, LoraSettings(r=2, target_modules=(wrapped, "q_proj")))
-    decoder = build_decoder(adapted.eval())
-    parameter = next(p for name, p in adapted.named_parameters() if wrapped in name and "_B" in name)
-    torch.nn.init.normal_(parameter)
-    decoder = build_decoder(adapted)
-    with torch.no_grad():
-        logits = decoder.logits(decoder.join([0], [np.array([3, 4, 5])]))
-        logits = decoder.logits(decoder.step(torch.tensor([6])))
-        assert torch.allclose(logits, adapted(torch.tensor([[3, 4, 5, 6]])).logits[:, -1], atol=2e-4)
-
-
-@pytest.mark.parametrize("kind", DECODERS)
-@torch.no_grad()
-def test_decoders_give_the_logits_of_a_full_forward_pass(shape, kind):
-    decoder = DECODERS[kind](shape)
-    if decoder is None:
-        pytest.skip("no C compiler")
-    rng = np.random.default_rng(0)
-    prompts = [
-        rng.integers(1, 90, size).astype(np.int32) for size in (5, 16, 33)
-    ]  # less than, exactly and more than whole pages
-    groups = [0, 1, 1, 2, 2, 2]
-    texts = [list(prompts[group]) for group in groups]
-    states = decoder.join(groups, prompts)
-    for step in range(40):
-        expected = torch.stack([shape(torch.tensor([text])).logits[0, -1] for text in texts])
-        assert torch.allclose(decoder.logits(states), expected, atol=2e-4, rtol=1e-4)
-        if step == 3:  # rows 1 and 4 leave: 5 takes the place of 1
-            decoder.move(np.array([5]), np.array([1]), 4)
-            texts = [texts[0], texts[5], *texts[2:4]]
-        if step == 20:  # group 0 leaves as a whole
-            decoder.move(np.array([3]), np.array([0]), 3)
-            decoder.close(0)
-            texts = [texts[3], *texts[1:3]]
-        ids = rng.integers(1, 90, len(texts))
-        texts = [[*text, token] for text, token in zip(texts, ids, strict=True)]
-        states = decoder.step(torch.from_numpy(ids))
-        if step == 10 and decoder.joins:
-            states = torch.cat([states, decoder.join([1], prompts)])
-            texts.append(list(prompts[1]))
-
-
-@torch.no_grad()
-def test_weights_that_changed_are_the_ones_that_decode(shape):
-    first = build_decoder(shape)
-    states = first.join([0], [np.array([3, 4, 5])])
-    before = first.logits(first.step(torch.tensor([6])))
-    with torch.no_grad():
-        parameter = next(p for name, p in shape.named_parameters() if "q_proj" in name and "lora_A" not in name)
-        parameter.mul_(1.5)
-    second = build_decoder(shape)
-    states = second.join([0], [np.array([3, 4, 5])])
-    after = second.logits(second.step(torch.tensor([6])))
-    assert len(states) == 1
-    assert not torch.allclose(before, after)
-    assert torch.allclose(after, shape(torch.tensor([[3, 4, 5, 6]])).logits[:, -1], atol=2e-4)
 
 
 def test_rows_that_stop_early_leave_and_change_nothing_for_the_others(policy):
@@ -232,55 +134,13 @@ def test_temperature_zero_is_greedy_decoding(policy):
         assert sample.token_ids.tolist() == expected.tolist()[: len(sample.token_ids)]
 
 
-def test_pick_follows_the_distribution():
-    logits = torch.log(torch.tensor([0.5, 0.3, 0.2, 0.0]))
-    uniforms = torch.from_numpy(draw_uniforms(("test",), 20_000))
-    ids, logprobs, _ = pick(logits.repeat(20_000, 1), uniforms, 1.0, 1.0)
-    shares = torch.bincount(ids, minlength=4) / 20_000
-    # standard error of a share is at most sqrt(0.25 / 20000) = 0.0035; four of them
-    assert torch.allclose(shares, torch.tensor([0.5, 0.3, 0.2, 0.0]), atol=0.014)
-    assert torch.allclose(logprobs, logits[ids])
-
-
-def test_pick_with_top_p_keeps_the_smallest_set_that_reaches_it():
-    logits = torch.log(torch.tensor([[0.5, 0.3, 0.2]]))
-    uniforms = torch.from_numpy(draw_uniforms(("nucleus",), 1000))
-    ids, logprobs, _ = pick(logits.repeat(1000, 1), uniforms, 1.0, 0.7)
-    assert set(ids.tolist()) == {0, 1}  # 0.5 < 0.7 <= 0.5 + 0.3
-    assert torch.allclose(logprobs[ids == 0], torch.log(torch.tensor(0.5 / 0.8)))
-
-
-def test_a_longer_stream_begins_with_the_shorter_one():
-    assert np.array_equal(draw_uniforms(("x", 1), 100)[:10], draw_uniforms(("x", 1), 10))
-    assert not np.array_equal(draw_uniforms(("x", 1), 10), draw_uniforms(("x", 2), 10))
-
-
-def test_pick_with_top_k_draws_from_the_k_most_likely():
-    logits = torch.log(torch.tensor([[0.5, 0.1, 0.3, 0.1]]))
-    uniforms = torch.from_numpy(draw_uniforms(("k",), 1000))
-    ids, logprobs, entropies = pick(logits.repeat(1000, 1), uniforms, 1.0, 1.0, 2)
-    assert set(ids.tolist()) == {0, 2}
-    assert torch.allclose(logprobs[ids == 2], torch.log(torch.tensor(0.3 / 0.8)))
-    # -(5/8 ln 5/8 + 3/8 ln 3/8) = 0.66156
-    assert torch.allclose(entropies, torch.tensor(0.66156), atol=1e-5)
-
-
-def test_pick_never_draws_the_impossible():
-    # the largest uniform below 1 times the sum of the weights rounds to the sum itself
-    uniforms = torch.tensor([1 - 2**-24, 0.0])
-    logits = torch.tensor([[-torch.inf, 0.0, 0.1, -torch.inf]]).repeat(2, 1)
-    ids, logprobs, _ = pick(logits, uniforms, 1.0)
-    assert ids.tolist() == [2, 1]
-    assert torch.isfinite(logprobs).all()
-
-
 def test_a_stop_text_ends_a_completion_where_it_first_appears(policy):
     _, tokenizer = policy
     free = draw(policy, group=8, max_tokens=30)
     texts = {key: tokenizer.decode(sample.token_ids) for key, sample in free.items()}
     stop = [text[10:12] for text in list(texts.values())[:6] if len(text) >= 12]  # two characters, mostly two tokens
     assert len(stop) > 2
-    for key, sample in draw(policy, group=8, max_tokens=30, stop=stop, tokenizer=tokenizer).items():
+    for key, sample in draw(policy, group=8, max_tokens=30, stop=StopTexts(texts=tuple(stop), tokenizer=tokenizer)).items():
         ends = [texts[key].find(text) + len(text) for text in stop if text in texts[key]]
         if ends:  # the last token holds the last character of the text
             assert len(tokenizer.decode(sample.token_ids)) >= min(ends) > len(tokenizer.decode(sample.token_ids[:-1]))
@@ -319,14 +179,3 @@ def test_an_early_end_of_thinking_becomes_wait(policy):
         else:
             assert forced == [20]
         assert end in sample.token_ids[: 20 + 1 + 1]
-
-
-def test_settings_become_arguments(policy):
-    _, tokenizer = policy
-    settings = SamplingSettings.model_validate(
-        {"thinking": {"max_tokens": 7, "waits": 2}, "stop": ["x"], "top_k": 3, "cache_tokens": 9}
-    )
-    arguments = drawing(settings, tokenizer)
-    assert arguments["thinking"].end_ids == tuple(tokenizer("</think>").input_ids)
-    assert arguments["thinking"].wait_ids == tuple(tokenizer("Wait").input_ids)
-    assert (arguments["stop"], arguments["top_k"], arguments["cache_tokens"]) == (("x",), 3, 9)

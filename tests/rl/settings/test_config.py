@@ -12,8 +12,9 @@ from support_pure import ROOT, run_python
 
 from launch.train import train_command
 from problems.errors import LabError
+from rl.settings.base import Settings
 from rl.settings.loading import describe, load_config
-from rl.settings.schema import EvalConfig, RunConfig, Settings, SftConfig, check_world
+from rl.settings.schema import EvalConfig, RunConfig, SftConfig, check_world
 
 MODELS: dict[str, type[Settings]] = {"sft": SftConfig, "eval": EvalConfig}  # by the last word of the file's name
 
@@ -183,7 +184,7 @@ DEMO = ("train", "--config", "configs/demo.yaml", "--dry-run")
     ],
     ids=" ".join,
 )
-def test_help_settings_and_plans_load_no_torch_and_come_at_once(arguments: tuple[str, ...]) -> None:
+def test_help_settings_and_dry_runs_load_no_torch_and_come_at_once(arguments: tuple[str, ...]) -> None:
     script = (
         "import sys\nfrom launch.cli import main\n"
         f"try: code = main({list(arguments)})\nexcept SystemExit as end: code = end.code\n"

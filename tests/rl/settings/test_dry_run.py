@@ -1,4 +1,4 @@
-"""The plan of `--dry-run`: shapes and memory by hand."""
+"""What `--dry-run` says of the work: shapes and memory by hand."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from problems.errors import LabError
-from rl.settings.dry_run import GIB, KNOWN, ModelShape, describe_plan, memory_estimate, model_shape
+from rl.settings.dry_run import GIB, KNOWN, ModelShape, describe_work, memory_estimate, model_shape
 from rl.settings.schema import RunConfig
 
 SMALL = ModelShape(layers=2, hidden=8, intermediate=16, vocabulary=32, heads=2, kv_heads=1, head_dim=4, tied=True)
@@ -73,29 +73,29 @@ def test_lora_trains_only_its_adapters_and_needs_no_second_model() -> None:
     assert parts["reference policy"] == 0
 
 
-def test_the_plan_says_how_the_work_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_says_how_the_work_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
     algorithm = {"num_problems": 8, "group_size": 4, "max_sampling_rounds": 3}
-    text = describe_plan(config(algorithm=algorithm, train={"steps": 10}, model={"path": "Qwen/Qwen2.5-0.5B"}))
+    text = describe_work(config(algorithm=algorithm, train={"steps": 10}, model={"path": "Qwen/Qwen2.5-0.5B"}))
     assert "a step: 8 problems x 4 completions = 32 rollouts over 4 ranks (2 problems, 8 rollouts each)" in text
     assert "a run: 10 steps, at least 80 problems, at most 240" in text
     assert "model: 0.494 B parameters" in text
-    once = describe_plan(config(algorithm={**algorithm, "dynamic_sampling": False}, train={"steps": 10}))
+    once = describe_work(config(algorithm={**algorithm, "dynamic_sampling": False}, train={"steps": 10}))
     assert "at least 80 problems, at most 80" in once
     assert "memory: unknown, m has no config.json" in once
 
 
-def test_a_plan_for_ranks_that_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_that_cannot_share_the_work_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(LabError, match="use 30 or 33 problems"):
-        describe_plan(config())
+        describe_work(config())
 
 
 @pytest.mark.parametrize("ranks", ["0", "-1", "two", ""])
 def test_a_number_of_ranks_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, ranks: str) -> None:
     monkeypatch.setenv("WORLD_SIZE", ranks)
     with pytest.raises(LabError, match="WORLD_SIZE must be a number of ranks"):
-        describe_plan(config())
+        describe_work(config())
 
 
 def test_the_shape_of_a_local_model_is_read_from_its_config(tmp_path: Path) -> None:

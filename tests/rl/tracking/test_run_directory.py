@@ -1,4 +1,4 @@
-"""The run directory: files whole or not at all, rows that survive a kill, and clear refusals."""
+"""The run directory: files whole or not at all, records that survive a kill, and clear refusals."""
 
 import json
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rl.tracking.run_directory import RunDirectory, RunDirectoryError, plain, provenance, read_rows, write_atomic
+from rl.tracking.run_directory import RunDirectory, RunDirectoryError, plain, provenance, read_records, write_atomic
 
 
 def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -32,11 +32,11 @@ def test_nan_and_infinity_become_null_at_any_depth() -> None:
     assert plain(row) == {"a": None, "b": [1.5, None, {"c": None}], "d": [1, "x", None], "e": True}
 
 
-def test_rows_are_read_back_as_strict_json(tmp_path: Path) -> None:
+def test_records_are_read_back_as_strict_json(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path / "run", "a: 1\n")
     run.append("metrics.jsonl", {"step": 1, "loss": float("nan")})
     run.append("metrics.jsonl", {"step": 2, "text": "\u2028\n"})
-    assert list(read_rows(run.path / "metrics.jsonl")) == [{"step": 1, "loss": None}, {"step": 2, "text": "\u2028\n"}]
+    assert list(read_records(run.path / "metrics.jsonl")) == [{"step": 1, "loss": None}, {"step": 2, "text": "\u2028\n"}]
     assert "NaN" not in (run.path / "metrics.jsonl").read_text()
 
 
@@ -44,18 +44,18 @@ def test_rows_are_read_back_as_strict_json(tmp_path: Path) -> None:
 def test_a_torn_last_line_is_left_out(tmp_path: Path, torn: str) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n' + torn)
-    assert [row["step"] for row in read_rows(path)] == [1, 2]
+    assert [row["step"] for row in read_records(path)] == [1, 2]
 
 
 def test_a_broken_line_further_up_is_damage_and_not_a_torn_end(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2, "lo\n{"step": 3}\n')
     with pytest.raises(RunDirectoryError, match=r"metrics\.jsonl line 2 is not JSON"):
-        list(read_rows(path))
+        list(read_records(path))
 
 
-def test_no_file_has_no_rows(tmp_path: Path) -> None:
-    assert list(read_rows(tmp_path / "none.jsonl")) == []
+def test_no_file_has_no_records(tmp_path: Path) -> None:
+    assert list(read_records(tmp_path / "none.jsonl")) == []
 
 
 def test_a_resumed_run_cuts_what_came_after_its_checkpoint(tmp_path: Path) -> None:
@@ -70,9 +70,9 @@ def test_a_resumed_run_cuts_what_came_after_its_checkpoint(tmp_path: Path) -> No
     before = (run.path / "metrics.jsonl").read_bytes().split(b"\n")
     run.cut_after(3)
     run.append("metrics.jsonl", {"step": 4})
-    assert [row["step"] for row in read_rows(run.path / "metrics.jsonl")] == [1, 2, 3, 4]
+    assert [row["step"] for row in read_records(run.path / "metrics.jsonl")] == [1, 2, 3, 4]
     assert (run.path / "metrics.jsonl").read_bytes().split(b"\n")[:3] == before[:3]  # byte for byte
-    assert [row["step"] for row in read_rows(run.path / "timing.jsonl")] == [1, 2, 3]
+    assert [row["step"] for row in read_records(run.path / "timing.jsonl")] == [1, 2, 3]
     assert sorted(file.name for file in (run.path / "rollouts").iterdir()) == [f"step-{n:06d}.jsonl.gz" for n in (1, 2, 3)]
 
 

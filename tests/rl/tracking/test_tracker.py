@@ -25,7 +25,7 @@ def test_without_a_mirror_every_row_is_in_the_files(tmp_path: Path) -> None:
     assert tracker.wandb_id is None
     tracker.log(0, {"eval/accuracy": 0.25})
     tracker.log(1, {"reward": 0.5, "loss": float("nan")}, {"step_time": 2.0})
-    tracker.table(1, "completions", ["text"], [["\\boxed{2}"]])
+    tracker.table(1, "completions", [{"text": "\\boxed{2}"}])
     tracker.summarise({"step": 1})
     tracker.finish()
     assert rows(run.path / "metrics.jsonl") == [{"step": 0, "eval/accuracy": 0.25}, {"step": 1, "reward": 0.5, "loss": None}]
@@ -74,7 +74,7 @@ def test_an_offline_run_holds_the_same_rows(tmp_path: Path) -> None:
     assert tracker.wandb_id == "kept1234"  # a resumed run goes on under the id of its checkpoint
     tracker.log(0, {"eval/accuracy": 0.25})
     tracker.log(1, {"reward": 0.5, "eval/accuracy": 0.75}, {"step_time": 2.0, "perf/peak_memory_gb": 1.5})
-    tracker.table(1, "completions", ["text"], [["\\boxed{2}"]])
+    tracker.table(1, "completions", [{"text": "\\boxed{2}"}])
     tracker.summarise({"best_accuracy": 0.75})
     tracker.finish()
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support import batch_loss, random_groups, rollout, truncated
+from support import batch_loss, double_model, random_groups, rollout, truncated
 
 from problems.errors import LabError
-from rl.policy.opening import load_model
-from rl.settings.schema import AlgorithmSettings, ModelSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import ModelSettings
 from rl.types import Batch, Group, Row
 from rl.update.batch import collate, cut_micro_batches, make_batch
 from rl.update.logprobs import TokenLogprobs
@@ -81,7 +81,7 @@ def gradient(
 
 @pytest.fixture(scope="module")
 def model(random_model):
-    return load_model(ModelSettings(path=str(random_model))).double()
+    return double_model(ModelSettings(path=str(random_model)))
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +163,16 @@ def test_rows_without_advantage_stay_where_the_entropy_bonus_acts_on_them(groups
     batch = make_batch(groups, AlgorithmSettings(entropy_coef=0.1), 20)
     assert batch.num_skipped_rows == 0
     assert sum(row.entropy_weights.sum() for row in batch.rows) == pytest.approx(1)
+
+
+def test_tokens_that_were_not_drawn_are_refused():
+    group = random_groups(20, count=1)[0]
+    first, *others = group.rollouts
+    drawn = replace(first, forced=np.zeros(len(first.completion_ids), dtype=np.bool_))
+    make_batch([replace(group, rollouts=(drawn, *others))], AlgorithmSettings(), 24)
+    forced = replace(drawn, forced=np.arange(len(first.completion_ids)) < 2)
+    with pytest.raises(LabError, match=r"2 tokens of 1 completions were put in by budget forcing.* without sampling.thinking"):
+        make_batch([replace(group, rollouts=(forced, *others))], AlgorithmSettings(), 24)
 
 
 def test_a_top_entropy_mask_without_entropies_is_refused(groups):

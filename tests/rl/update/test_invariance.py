@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from support import batch_loss, random_groups
+from support import batch_loss, double_model, random_groups
 
-from rl.policy.opening import load_model
-from rl.settings.schema import AlgorithmSettings, LoraSettings, ModelSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import LoraSettings, ModelSettings
 from rl.tracking.metrics import over_updates
 from rl.train import minibatches
 from rl.update.batch import make_batch
@@ -35,7 +35,7 @@ def test_gradient_checkpointing_changes_nothing(random_model, batch, lora):
     found = []
     for checkpointing in (False, True):
         torch.manual_seed(0)
-        model = load_model(ModelSettings(path=str(random_model), lora=lora, gradient_checkpointing=checkpointing)).double()
+        model = double_model(ModelSettings(path=str(random_model), lora=lora, gradient_checkpointing=checkpointing))
         model.train()
         assert any(getattr(module, "gradient_checkpointing", False) for module in model.modules()) is checkpointing
         found.append(gradients(model, batch))
@@ -48,7 +48,7 @@ def test_gradient_checkpointing_changes_nothing(random_model, batch, lora):
 def adapted(random_model):
     """A float64 model with adapters that do something."""
     torch.manual_seed(0)
-    model = load_model(ModelSettings(path=str(random_model), lora=LoraSettings(r=4, alpha=12))).double()
+    model = double_model(ModelSettings(path=str(random_model), lora=LoraSettings(r=4, alpha=12)))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.05)
@@ -89,7 +89,7 @@ def test_minibatches_hold_every_group_once_in_order():
 
 
 def test_a_minibatch_has_its_own_denominator_however_it_is_cut(random_model):
-    model = load_model(ModelSettings(path=str(random_model))).double()
+    model = double_model(ModelSettings(path=str(random_model)))
     groups = random_groups(vocabulary=100)
     parts = [make_batch(part, SETTINGS, 20) for part in minibatches(groups, 2)]
     assert [part.num_loss_tokens for part in parts] == [

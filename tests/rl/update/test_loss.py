@@ -11,13 +11,14 @@ import torch
 from support import batch_loss, random_groups
 
 from rl.policy.opening import load_model, load_tokenizer
-from rl.settings.schema import CLIP_DEFAULTS, AlgorithmSettings, CorrectionSettings, ModelSettings
+from rl.settings.algorithm import CLIP_DEFAULTS, AlgorithmSettings, CorrectionSettings
+from rl.settings.schema import ModelSettings
 from rl.update.batch import make_batch
 from rl.update.logprobs import TokenLogprobs
-from rl.update.loss import KL_IN_LOSS, LOSSES, Tokens, token_loss, total_loss
+from rl.update.loss import KL_IN_LOSS, LOSSES, Tokens, clipped, token_loss, total_loss
 
 MAX_TOKENS = 20
-CLIPPED = ("dapo", "grpo", "dr_grpo", "bnpo", "gspo")
+CLIPPED = [name for name, loss in LOSSES.items() if loss.objective is clipped]
 
 
 def tokens(ratios: list[float], advantages: list[float], rows: list[int] | None = None, **given: list[float]) -> Tokens:

@@ -46,7 +46,7 @@ def rows_of(seed: int, groups: int = 4, members: int = 5, longest: int = 14, voc
     return rows
 
 
-def gpt2() -> torch.nn.Module:
+def gpt2() -> Any:
     """A decoder that stays in float64 throughout: layer norm and learned positions, no float32 inside."""
     config = GPT2Config(
         vocab_size=60, n_positions=64, n_embd=32, n_layer=2, n_head=4, attn_pdrop=0, resid_pdrop=0, embd_pdrop=0
@@ -62,7 +62,7 @@ def qwen2() -> Any:
     return Qwen2ForCausalLM._from_config(config, attn_implementation=NAME)
 
 
-def evaluate(model: torch.nn.Module, rows: list[Row], layout: Any, **head: int) -> tuple[torch.Tensor, torch.Tensor]:
+def evaluate(model: Any, rows: list[Row], layout: Any, **head: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the log-probabilities, row after row, and the gradient of a sum that weighs each token and entropy differently."""
     model.zero_grad()
     micro = collate(rows, 0, CPU, layout)

@@ -8,7 +8,8 @@ from gradient_worker import LAYOUTS, LOSS_SETTINGS, OTHER_LOSSES
 from support import REPOSITORY, batch_loss, launch, random_groups
 
 from rl.policy.opening import load_model
-from rl.settings.schema import AlgorithmSettings, LoraSettings, ModelSettings
+from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.schema import LoraSettings, ModelSettings
 from rl.train import minibatches
 from rl.update.batch import make_batch
 from rl.update.logprobs import TokenLogprobs

@@ -12,7 +12,7 @@ from rl.rollout import group_up
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig
 from rl.tracking.metrics import rollout_metrics
-from rl.tracking.rollouts import rollout_rows
+from rl.tracking.rollouts import rollout_records
 from rl.types import Drawn
 from rl.update.batch import uniform_row
 from rl.update.recompute import completion_logprobs, reference_kls
@@ -51,7 +51,7 @@ def test_k1_in_the_reward_by_hand():
     assert charged[1].advantages.tolist() == [0, 0]
     drawn = Drawn(groups=tuple(charged), rounds=1, cursor=2, sample_seconds=0, score_seconds=0)
     assert rollout_metrics(drawn)["kl"] == pytest.approx(18 / 3)  # nats a token
-    assert [row["reference_kl"] for row in rollout_rows(drawn)] == [pytest.approx(11), pytest.approx(7), None, None]
+    assert [row["reference_kl"] for row in rollout_records(drawn)] == [pytest.approx(11), pytest.approx(7), None, None]
     without = replace(drawn, groups=tuple(plain))
     assert "kl" not in rollout_metrics(without)
-    assert "reference_kl" not in rollout_rows(without)[0]
+    assert "reference_kl" not in rollout_records(without)[0]

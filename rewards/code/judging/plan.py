@@ -1,0 +1,128 @@
+"""Style assert, before anything runs: the text of the tests becomes code to run and names to fetch.
+
+The tests are compiled here and never run here: they go to the examiner as marshalled code. They are the problem's, not the
+candidate's. What may leave something behind in its process gets an examiner of its own (`Plan.harmless`).
+"""
+
+import ast
+import builtins
+import functools
+import marshal
+import symtable
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rewards.code.judging.outcome import BadTests
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Test text, compiled once: the pieces to run, the names they take from elsewhere."""
+
+    pieces: tuple[tuple[str, bool], ...]  # marshalled code, whether it counts as a test of its own
+    names: tuple[str, ...]  # free names, the entry point first
+    context: str  # marshalled code that defines helpers of the problem, or ""
+    harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
+
+
+def _globals_used(text: str, name: str) -> tuple[set[str], set[str]]:
+    """Return the global names that `text` uses, and those that it defines at its top level."""
+    used: set[str] = set()
+    top = symtable.symtable(text, name, "exec")
+    waiting = [top]
+    while waiting:
+        table = waiting.pop()
+        waiting += table.get_children()
+        for symbol in table.get_symbols():
+            if symbol.is_referenced() and (table is top or symbol.is_global()):
+                used.add(symbol.get_name())
+    defined = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
+    return used, defined
+
+
+def _called_at_top(body: Sequence[ast.stmt]) -> set[str]:
+    """Return the names that top-level statements mention, outside of definitions."""
+    plain = [s for s in body if not isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+    return {node.id for statement in plain for node in ast.walk(statement) if isinstance(node, ast.Name)}
+
+
+def _marshalled(tree: ast.Module, name: str = "tests.py") -> str:
+    return marshal.dumps(compile(tree, name, "exec", dont_inherit=True)).hex()
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_PURE_MODULES = _names(
+    "math cmath random copy itertools functools collections string typing re operator datetime decimal fractions heapq bisect "
+    "statistics"
+)
+_PURE_BUILTINS = _names(
+    "abs all any ascii bin bool bytearray bytes callable chr complex dict divmod enumerate filter float format frozenset "
+    "getattr hasattr hash hex id int isinstance issubclass iter len list map max min next oct ord pow print range repr "
+    "reversed round set slice sorted str sum tuple type zip True False None Exception"
+)
+
+
+def _harmless(body: Sequence[ast.stmt]) -> bool:
+    """Return whether code does no more than compute and compare: no attribute is set, no unusual module or built-in is used."""
+    return all(_harmless_node(node) for statement in body for node in ast.walk(statement))
+
+
+def _harmless_node(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return isinstance(node.ctx, ast.Load) and not node.attr.startswith("__")
+    if isinstance(node, ast.Import):
+        return all(alias.name in _PURE_MODULES for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        return not node.level and node.module in _PURE_MODULES
+    if isinstance(node, ast.Name) and node.id in vars(builtins) and node.id not in _PURE_BUILTINS:
+        builtin = vars(builtins)[node.id]
+        return isinstance(builtin, type) and issubclass(builtin, Exception)
+    return True
+
+
+@functools.lru_cache(maxsize=512)
+def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
+    """Compile the tests; raises BadTests. `fraction`: each top-level statement is a piece of its own, so that passes count."""
+    try:
+        body = ast.parse(tests, "tests.py").body
+        used, defined = _globals_used(tests, "tests.py")
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise BadTests(f"the tests do not compile: {error}") from None
+    body += _calls_to_add(body, entry)
+    free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
+    helpers: set[str] = set()
+    if context and free:
+        helpers = _globals_used(context, "context.py")[1]
+    needs_context = bool(helpers & set(free))
+    others = [name for name in free if name not in helpers]
+    return Plan(
+        pieces=tuple((_marshalled(tree), counted) for tree, counted in _pieces(body, fraction)),
+        names=tuple(([entry] if entry else []) + others),
+        context=_marshalled(ast.parse(context), "context.py") if needs_context else "",
+        harmless=_harmless([*body, *(ast.parse(context).body if needs_context else ())]),
+    )
+
+
+def _calls_to_add(body: Sequence[ast.stmt], entry: str) -> list[ast.stmt]:
+    """Return calls of what nothing calls: a `check(candidate)`, with the entry point, and `test_*` functions."""
+    mentioned = _called_at_top(body)
+    calls: list[ast.stmt] = []
+    for node in body:
+        if not isinstance(node, ast.FunctionDef) or node.name in mentioned:
+            continue
+        needed = len(node.args.args) - len(node.args.defaults)
+        if node.name == "check" and needed == 1 and entry:
+            calls += ast.parse(f"check({entry})").body
+        elif node.name.startswith("test") and needed == 0 and not node.decorator_list:
+            calls += ast.parse(f"{node.name}()").body
+    return calls
+
+
+def _pieces(body: list[ast.stmt], fraction: bool) -> list[tuple[ast.Module, bool]]:
+    """Return the modules to run, and whether each counts as a test."""
+    if not fraction:
+        return [(ast.Module(body=body, type_ignores=[]), True)]
+    return [(ast.Module(body=[s], type_ignores=[]), isinstance(s, ast.Assert | ast.Expr)) for s in body]

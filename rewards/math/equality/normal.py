@@ -1,0 +1,70 @@
+"""The normal form in which two sides are compared: what one object may be written as, read in one way."""
+
+import re
+
+from rewards.math.equality.definitions import without_names
+from rewards.math.equality.matrices import matrix_value
+from rewards.math.equality.parts import Equal
+from rewards.math.tree import Node, contains
+from rewards.math.vectors import as_vectors
+
+_BY_PARTS = ("set", "list", "rel", "or", "and", "not")  # their parts become vectors when they are compared themselves
+_NAMED_POINT = re.compile(r"[A-Z](?:'+|_\w+)?")
+
+
+def normal_forms(gold: Node, answer: Node, equal: Equal) -> tuple[Node, Node]:
+    """Return both sides in normal form; with unit vectors on one side both are vectors by their components."""
+    gold, answer = _normal_form(gold, equal), _normal_form(answer, equal)
+    if gold.op in _BY_PARTS or answer.op in _BY_PARTS:
+        return gold, answer
+    return as_vectors(gold, answer)
+
+
+def _normal_form(node: Node, equal: Equal) -> Node:
+    """Return `node` with plus-minus as two values, lists without names, matrices worked out and points named."""
+    return _named_point(matrix_value(without_names(without_plus_minus(node), equal)))
+
+
+def without_plus_minus(node: Node) -> Node:
+    """Return `node` with every plus-minus written as the two values it stands for."""
+    if node.op in ("set", "list") and any(contains(part, "pm", "mp") for part in node.args):
+        items: list[Node] = []
+        for part in node.args:
+            both = without_plus_minus(part)
+            items += both.args if both.op == "list" else (both,)
+        return node._replace(args=tuple(items))
+    if node.op == "seq" and sum(contains(part, "pm", "mp") for part in node.args) == 1:
+        return _both_signs(node)
+    if node.op in ("seq", "mat") or not contains(node, "pm", "mp"):
+        return node
+    if node.op == "rel":
+        return node._replace(args=tuple(without_plus_minus(part) for part in node.args))
+    return _both_signs(node)
+
+
+def _both_signs(node: Node) -> Node:
+    return Node("list", (_with_sign(node, minus=False), _with_sign(node, minus=True)), ",")
+
+
+def _with_sign(node: Node, minus: bool) -> Node:
+    """Return `node` with the upper sign of every plus-minus, or with the lower one where `minus`."""
+    args = tuple(_with_sign(part, minus) for part in node.args)
+    if node.op not in ("pm", "mp"):
+        return node._replace(args=args)
+    negative = minus == (node.op == "pm")
+    last = Node("neg", (args[-1],)) if negative else args[-1]
+    return last if len(args) == 1 else Node("add", (args[0], last))
+
+
+def _named_point(node: Node) -> Node:
+    """Return `A(2, 3)` as `A = (2, 3)`: a capital letter in front of coordinates names the point."""
+    if node.op in ("list", "set"):
+        return node._replace(args=tuple(_named_point(part) for part in node.args))
+    if node.op == "call":
+        name, place = Node("sym", (), node.value), Node("seq", node.args, "()")
+    elif node.op == "mul" and node.args[0].op == "sym":
+        name, place = node.args
+    else:
+        return node
+    is_place = place.op == "seq" and place.value == "()" and len(place.args) > 1
+    return Node("rel", (name, place), ("=",)) if is_place and _NAMED_POINT.fullmatch(name.value) else node

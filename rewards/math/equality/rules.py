@@ -1,0 +1,106 @@
+"""What decided: the rules as a type, the decision with its facts, and the trail that a comparison leaves.
+
+Code asks which `Rule` it was; the text is for the eyes of whoever reads `Verdict.detail`, and nothing decides by it.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+DECIMAL_DIGITS = 6  # significant digits with which a decimal counts as an exact value
+
+
+class Rule(Enum):
+    """One way to decide, with its text; each `{}` is filled with a fact of the decision."""
+
+    # texts
+    SAME_TEXT = "same text"
+    SAME_CLEANED_TEXT = "same text after cleaning"
+    SAME_WORDS = "same words"
+    DIFFERENT_WORDS = "different words"
+    SAME_LETTERS = "same letters"
+    LETTER_OF_CHOICE = "the letter of the choice"
+    DECIMAL_COMMA = "decimal comma"
+    REPEATS_QUESTION = "repeats the question"
+    TOO_LONG = "an answer of {} characters"
+    UNREADABLE = "{}"  # the parser's reason
+    TOO_DEEP = "nested too deep to compare"
+
+    # expressions
+    SAME_STRUCTURE = "same structure"
+    EXACT_RATIONALS = "exact rationals"
+    RESIDUES = "residues modulo two primes"
+    DECIMAL = f"a decimal with at least {DECIMAL_DIGITS} correct digits"
+    MANY_DIGITS = "equal to {} digits at {} point(s)"
+    NUMBERS_DIFFER = "numbers differ"
+    TOO_FEW_POINTS = "not enough points where both sides are defined"
+    REFUSED = "refused: {}"
+    NOT_EVALUATED = "not evaluated: {}"
+    UNDEFINED = "undefined: {}"
+
+    # quantities
+    UNITS_CONFLICT = "units conflict: {} and {}"
+    DEGREE_SIGN = "degree sign on one side only"
+    PERCENTAGE = "the question asks for a percentage"
+    TIME_OF_DAY = "time of day"
+
+    # definitions, equations, inequalities
+    VALUES_BY_NAME = "values by name"
+    MEMBER_BY_MEMBER = "relations member by member"
+    MULTIPLE = "one relation is a multiple of the other"
+    WITHOUT_DENOMINATORS = "one equation is the other without its denominators"
+    RELATION_AGAINST_OTHER = "a relation against another kind"
+
+    # objects made of parts
+    DIFFERENT_KINDS = "different kinds"
+    KINDS = "{} against {}"
+    REAL_SETS = "sets of reals"
+    SETS = "sets without order"
+    COLLECTIONS = "collections without order"
+    IN_ORDER = "items in order"
+    ALTERNATIVES = "alternatives"
+    CASES = "case by case"
+    MATRICES = "matrices entry by entry"
+    RATIOS = "ratios"
+
+    # names that mean nothing by themselves
+    BOUND_NAMES = "bound names"
+    BOUND_RANGES = "bound names range over {} and {}"
+    PROGRESSIONS = "progressions over the integers"
+    ARBITRARY_CONSTANTS = "arbitrary constants, {}"
+    ANTIDERIVATIVES = "antiderivatives that differ by a constant"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A rule with the facts that its text mentions; `units_agree` tells that units on both sides were the same too."""
+
+    rule: Rule
+    facts: tuple[object, ...] = ()
+    units_agree: bool = False
+
+    def __str__(self) -> str:
+        return self.rule.value.format(*self.facts) + (", units agree" if self.units_agree else "")
+
+
+@dataclass
+class Trail:
+    """What decided last in one comparison, and what the question allows.
+
+    `percent` tells that the question asks for a percentage; `too_big` that a value was refused somewhere on the way.
+    """
+
+    decision: Decision = Decision(Rule.DIFFERENT_KINDS)
+    percent: bool = False
+    too_big: bool = False
+
+    def decide(self, rule: Rule, *facts: object) -> None:
+        """Note the rule at work; a later one takes its place."""
+        self.decision = Decision(rule, facts)
+
+    def units_agree(self) -> None:
+        """Add to the decision that the units are the same."""
+        self.decision = replace(self.decision, units_agree=True)
+
+    def apart(self) -> "Trail":
+        """Return a trail for parts whose decisions are not to be told."""
+        return Trail(percent=self.percent)

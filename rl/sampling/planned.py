@@ -1,0 +1,194 @@
+"""Decoding with the model's own forward pass, in which attention reads the prompt once a group and each row's own tokens.
+
+The queries of all rows of a group meet the prompt's keys in one product: rows are laid out by group on a grid of seats.
+
+Dimension letters: B rows, P groups that are present, G seats of a group (rows of the largest), h query heads, k key-value
+heads, r = h / k query heads of one key-value head, d components of a head, T own tokens, Tp prompt tokens, H hidden size.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+
+from rl.policy.attention import with_plan
+from rl.policy.interfaces import CausalLM, base_causal_lm
+from rl.sampling.prefill import KeyValues, prefill, prefill_batches
+from rl.types import Indices, IntArray
+
+_BLOCK = 64  # tokens by which the room for completions grows
+
+
+class PlannedDecoder:
+    """See Decoder in rl/sampling/decoding.py; an AttentionPlan for the steps."""
+
+    joins = True
+
+    def __init__(self, model: CausalLM):
+        self.model, self.causal_lm = model, base_causal_lm(model)
+        self.device = next(model.parameters()).device
+        self.prompts: dict[int, list[KeyValues]] = {}  # by group and layer, [k, T, d]
+        self.first_states: dict[int, torch.Tensor] = {}  # by group, [H]
+        self.groups = np.zeros(0, dtype=np.int64)  # [B]
+        self.own = np.zeros(0, dtype=np.int64)  # [B], tokens since the prompt
+        self.arena: list[KeyValues] = []  # own tokens by layer, [rows, k, T, d]; made by the first step
+        self.present: list[int] = []  # groups in `shared`, in its order
+        self.shared: list[KeyValues] = []  # prompts by layer, padded to one length, [P, k, Tp, d]
+        self.stale = True  # whether rows have come, gone or moved since the last step
+
+    def join(self, groups: Sequence[int], prompts: Sequence[IntArray]) -> torch.Tensor:
+        """Append one row for each entry of `groups`; return the last states [n, H] of their prompts."""
+        new = [group for group in dict.fromkeys(groups) if group not in self.prompts]
+        for batch in prefill_batches(new, prompts):
+            states, layers = prefill(self.model, [prompts[group] for group in batch])
+            for place, group in enumerate(batch):
+                size = len(prompts[group])
+                self.prompts[group] = [(key[place, :, :size], value[place, :, :size]) for key, value in layers]
+                self.first_states[group] = states[place]
+        self.groups = np.concatenate([self.groups, np.asarray(groups, dtype=np.int64)])
+        self.own = np.concatenate([self.own, np.zeros(len(groups), dtype=np.int64)])
+        self.stale = True
+        return torch.stack([self.first_states[group] for group in groups])
+
+    def step(self, ids: torch.Tensor) -> torch.Tensor:
+        """Give each row its next token, ids [B]; return the last states [B, H]."""
+        self.own = self.own + 1
+        if self.stale:
+            self._arrange()
+        self._grow()
+        prompt_sizes = np.asarray([self._prompt_size(group) for group in self.groups.tolist()])  # [B]
+        positions = torch.from_numpy(prompt_sizes + self.own - 1).to(self.device)[:, None]  # [B, 1]
+        self.place = torch.from_numpy(self.own - 1).to(self.device)  # [B], of the new token among the row's own
+        width = int(self.own.max())
+        self.own_mask = (torch.arange(width, device=self.device) > self.place[:, None])[:, None, None]  # [B, 1, 1, T]
+        output = self.causal_lm.get_decoder()(
+            input_ids=ids[:, None].to(self.device), position_ids=positions, **with_plan(self, self.device)
+        )
+        return output.last_hidden_state[:, 0]
+
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the logits [n, V] of states [n, H]."""
+        logits: torch.Tensor = self.causal_lm.get_output_embeddings()(states)
+        return logits
+
+    def _prompt_size(self, group: int) -> int:
+        """Return the tokens of a group's prompt."""
+        key, _ = self.prompts[group][0]
+        return key.shape[1]
+
+    def _arrange(self) -> None:
+        """Lay the rows out by group, [P, G]: `seats` says which row sits where (row 0 on empty seats), `seat` the reverse."""
+        present, group_of_row = np.unique(self.groups, return_inverse=True)  # [P], [B]
+        order = np.argsort(group_of_row, kind="stable")  # [B], rows group by group
+        counts = np.bincount(group_of_row)  # [P]
+        firsts = np.cumsum(counts) - counts  # [P], where each group begins in `order`
+        number = np.arange(len(order)) - np.repeat(firsts, counts)  # [B], of a row within its group
+        seats = np.zeros((len(present), counts.max()), dtype=np.int64)
+        seats[group_of_row[order], number] = order
+        seat = np.empty(len(order), dtype=np.int64)
+        seat[order] = group_of_row[order] * counts.max() + number
+        self.seats = torch.from_numpy(seats).to(self.device)  # [P, G]
+        self.seat = torch.from_numpy(seat).to(self.device)  # [B], in 0 .. P * G - 1
+
+        sizes = [self._prompt_size(group) for group in present.tolist()]
+        if present.tolist() != self.present:
+            self.present = present.tolist()
+            self._gather_prompts(max(sizes))
+        padding = torch.arange(max(sizes)) >= torch.tensor(sizes)[:, None]  # [P, Tp]
+        self.prompt_mask = padding[torch.from_numpy(group_of_row)].to(self.device)[:, None, None]  # [B, 1, 1, Tp]
+        self.stale = False
+
+    def _gather_prompts(self, size: int) -> None:
+        """Put the keys and values of all present prompts side by side, padded to `size` tokens."""
+        prompts = [self.prompts[group] for group in self.present]
+        self.shared = []
+        for layers in zip(*prompts, strict=True):  # one layer of every prompt
+            keys, values = zip(*layers, strict=True)
+            self.shared.append((_padded(keys, size), _padded(values, size)))
+
+    def _grow(self) -> None:
+        """Make room for every row and one more token."""
+        rows, tokens = len(self.own), int(self.own.max())
+        if self.arena and rows <= self._arena_rows and tokens <= self._arena_tokens:
+            return
+        if not self.arena:
+            layers = next(iter(self.prompts.values()))
+            nothing = [key.new_empty(0, key.shape[0], 0, key.shape[2]) for key, _ in layers]
+            self.arena = [(empty, empty) for empty in nothing]
+        more_rows = max(rows, self._arena_rows)
+        more_tokens = -(-max(tokens, self._arena_tokens) // _BLOCK) * _BLOCK
+        self.arena = [
+            (_enlarged(key, more_rows, more_tokens), _enlarged(value, more_rows, more_tokens)) for key, value in self.arena
+        ]
+
+    @property
+    def _arena_rows(self) -> int:
+        return self.arena[0][0].shape[0] if self.arena else 0
+
+    @property
+    def _arena_tokens(self) -> int:
+        return self.arena[0][0].shape[2] if self.arena else 0
+
+    def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
+        """Attention of one new token a row: query [B, h, 1, d], key and value [B, k, 1, d] -> [B, 1, h, d]."""
+        rows, heads, _, size = query.shape
+        kv_heads = key.shape[1]
+        repeats = heads // kv_heads
+        keys, values = self.arena[layer]
+        every = torch.arange(rows, device=query.device)
+        keys[every, :, self.place] = key[:, :, 0]
+        values[every, :, self.place] = value[:, :, 0]
+
+        query = query.view(rows, kv_heads, repeats, size) * scaling  # [B, k, r, d]
+        width = self.own_mask.shape[-1]
+        own_scores = query @ keys[:rows, :, :width].mT  # [B, k, r, T]
+        prompt_keys, prompt_values = self.shared[layer]
+        prompt_scores = self._by_row(self._by_group(query) @ prompt_keys.mT, repeats)  # [B, k, r, Tp]
+        scores = torch.cat(
+            [prompt_scores.masked_fill(self.prompt_mask, -torch.inf), own_scores.masked_fill(self.own_mask, -torch.inf)], -1
+        )
+        weights = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)  # [B, k, r, Tp + T]
+        prompt_weights, own_weights = weights.split([prompt_scores.shape[-1], width], -1)
+        output = own_weights @ values[:rows, :, :width]  # [B, k, r, d]
+        output += self._by_row(self._by_group(prompt_weights) @ prompt_values, repeats)
+        attended: torch.Tensor = output.reshape(rows, 1, heads, size)
+        return attended
+
+    def _by_group(self, rows: torch.Tensor) -> torch.Tensor:
+        """[B, k, r, n] -> [P, k, G * r, n]."""
+        return rows[self.seats].transpose(1, 2).flatten(2, 3)
+
+    def _by_row(self, groups: torch.Tensor, repeats: int) -> torch.Tensor:
+        """[P, k, G * r, n] -> [B, k, r, n]."""
+        seats = groups.unflatten(2, (-1, repeats)).transpose(1, 2).flatten(0, 1)  # [P * G, k, r, n]
+        by_row: torch.Tensor = seats[self.seat]
+        return by_row
+
+    def move(self, source: Indices, target: Indices, count: int) -> None:
+        """Put the rows `source` in the place of the rows `target`, then keep the first `count`."""
+        if len(source):
+            has_tokens = source < self._arena_rows  # a row that has joined since the last step has no place there yet
+            here = torch.from_numpy(source[has_tokens]).to(self.device)
+            there = torch.from_numpy(target[has_tokens]).to(self.device)
+            for layer in self.arena:
+                for tensor in layer:
+                    tensor[there] = tensor[here]
+            self.groups[target], self.own[target] = self.groups[source], self.own[source]
+        self.groups, self.own, self.stale = self.groups[:count], self.own[:count], True
+
+    def close(self, group: int) -> None:
+        """Forget the prompt of a group."""
+        del self.prompts[group], self.first_states[group]
+
+
+def _padded(parts: Sequence[torch.Tensor], size: int) -> torch.Tensor:
+    """Stack [k, T, d] with zeros behind the shorter ones."""
+    return torch.stack([pad(part, (0, 0, 0, size - part.shape[1])) for part in parts])
+
+
+def _enlarged(old: torch.Tensor, rows: int, tokens: int) -> torch.Tensor:
+    """Return [rows, k, tokens, d] that begins with `old`."""
+    larger = old.new_zeros(rows, old.shape[1], tokens, old.shape[3])
+    larger[: old.shape[0], :, : old.shape[2]] = old
+    return larger

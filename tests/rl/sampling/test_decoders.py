@@ -1,0 +1,130 @@
+"""Every decoder gives the logits of a full forward pass, whatever rows come and go, and of the weights of now."""
+
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from rl.policy.attention import NAME
+from rl.policy.opening import add_adapters, load_model
+from rl.sampling.cached import CachedDecoder
+from rl.sampling.decoding import build_decoder
+from rl.sampling.native import NativeDecoder, native_decoder
+from rl.sampling.planned import PlannedDecoder
+from rl.settings.schema import LoraSettings, ModelSettings
+
+DECODERS = {"native": native_decoder, "planned": PlannedDecoder, "cached": CachedDecoder}
+
+
+@pytest.fixture(scope="module", params=["qwen3", "llama", "qwen2", "lora"])
+def shape(request):
+    """A random model: grouped key-value heads, biases, adapters."""
+    torch.manual_seed(1)
+    sizes = {"vocab_size": 90, "hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 6}
+    config = AutoConfig.for_model(
+        "qwen3" if request.param == "lora" else request.param,
+        **sizes,
+        num_key_value_heads=2,
+        head_dim=24,
+        max_position_embeddings=128,
+        tie_word_embeddings=request.param != "llama",
+    )
+    model = AutoModelForCausalLM.from_config(config, attn_implementation=NAME).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    if request.param != "lora":
+        return model
+    model = add_adapters(model, LoraSettings(r=4))
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    return model.eval()
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_native_decoding_is_taken_where_it_fits(shape):
+    assert isinstance(build_decoder(shape), NativeDecoder)
+
+
+@pytest.mark.parametrize("wrapped", ["embed_tokens", "lm_head"])
+def test_adapters_outside_the_layers_are_left_to_the_model(random_model, wrapped):
+    model: Any = load_model(ModelSettings(path=str(random_model)))
+    adapted: Any = add_adapters(model, LoraSettings(r=2, target_modules=(wrapped, "q_proj")))
+    decoder = build_decoder(adapted.eval())
+    parameter = next(p for name, p in adapted.named_parameters() if wrapped in name and "_B" in name)
+    torch.nn.init.normal_(parameter)
+    decoder = build_decoder(adapted)
+    with torch.no_grad():
+        logits = decoder.logits(decoder.join([0], [np.array([3, 4, 5])]))
+        logits = decoder.logits(decoder.step(torch.tensor([6])))
+        assert torch.allclose(logits, adapted(torch.tensor([[3, 4, 5, 6]])).logits[:, -1], atol=2e-4)
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+@torch.no_grad()
+def test_decoders_give_the_logits_of_a_full_forward_pass(shape, kind):
+    decoder = DECODERS[kind](shape)
+    if decoder is None:
+        pytest.skip("no C compiler")
+    rng = np.random.default_rng(0)
+    prompts = [
+        rng.integers(1, 90, size, dtype=np.int32) for size in (5, 16, 33)
+    ]  # less than, exactly and more than whole pages
+    groups = [0, 1, 1, 2, 2, 2]
+    texts = [list(prompts[group]) for group in groups]
+    states = decoder.join(groups, prompts)
+    for step in range(40):
+        expected = torch.stack([shape(torch.tensor([text])).logits[0, -1] for text in texts])
+        assert torch.allclose(decoder.logits(states), expected, atol=2e-4, rtol=1e-4)
+        if step == 3:  # rows 1 and 4 leave: 5 takes the place of 1
+            decoder.move(np.array([5]), np.array([1]), 4)
+            texts = [texts[0], texts[5], *texts[2:4]]
+        if step == 20:  # group 0 leaves as a whole
+            decoder.move(np.array([3]), np.array([0]), 3)
+            decoder.close(0)
+            texts = [texts[3], *texts[1:3]]
+        ids = rng.integers(1, 90, len(texts))
+        texts = [[*text, token] for text, token in zip(texts, ids, strict=True)]
+        states = decoder.step(torch.from_numpy(ids))
+        if step == 10 and decoder.joins:
+            states = torch.cat([states, decoder.join([1], prompts)])
+            texts.append(list(prompts[1]))
+
+
+@pytest.mark.parametrize("kind", ["native", "planned"])
+@torch.no_grad()
+def test_a_row_that_has_just_joined_may_move_before_its_first_step(shape, kind):
+    decoder = DECODERS[kind](shape)
+    if decoder is None:
+        pytest.skip("no C compiler")
+    prompts = [np.array([3, 4, 5]), np.array([6, 7, 8, 9])]
+    decoder.join([0], prompts)
+    decoder.step(torch.tensor([10]))
+    states = decoder.join([1, 1], prompts)  # of the new rows 1 and 2
+    decoder.move(np.array([2]), np.array([0]), 2)  # row 0 has ended: 2 takes its place
+    decoder.close(0)
+    text = list(prompts[1])
+    assert torch.allclose(decoder.logits(states[:1]), shape(torch.tensor([text])).logits[:, -1], atol=2e-4)
+    for first, second in ((11, 12), (13, 14)):
+        states = decoder.step(torch.tensor([first, second]))
+    texts = torch.tensor([[*text, 11, 13], [*text, 12, 14]])
+    assert torch.allclose(decoder.logits(states), shape(texts).logits[:, -1], atol=2e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_weights_that_changed_are_the_ones_that_decode(shape):
+    first = build_decoder(shape)
+    states = first.join([0], [np.array([3, 4, 5])])
+    before = first.logits(first.step(torch.tensor([6])))
+    with torch.no_grad():
+        parameter = next(p for name, p in shape.named_parameters() if "q_proj" in name and "lora_A" not in name)
+        parameter.mul_(1.5)
+    second = build_decoder(shape)
+    states = second.join([0], [np.array([3, 4, 5])])
+    after = second.logits(second.step(torch.tensor([6])))
+    assert len(states) == 1
+    assert not torch.allclose(before, after)
+    assert torch.allclose(after, shape(torch.tensor([[3, 4, 5, 6]])).logits[:, -1], atol=2e-4)
