@@ -44,7 +44,7 @@ FLOORS = {
     "rewards": {"types", "boxes", "answer", "numbers", "shaping"},
     "rewards/math": {"tree", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},
-    "rl": {"types", "runtime", "stats"},
+    "rl": {"types", "runtime", "stopping", "stats"},
 }
 FILES = module_files(ROOT)
 GRAPH = import_graph(FILES)
