@@ -37,6 +37,7 @@ LAUNCHER_VARIABLES = frozenset(
         "MASTER_PORT",
     }
 )  # what tells a process which part of a run it is
+_ALONE = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_SIZE": "1"}  # what a launcher says of a single process
 
 if not torch.cuda.is_available():
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
@@ -130,7 +131,7 @@ def _join(timeout: timedelta) -> None:
     """Make DeepSpeed and torch know the ranks. One path for one rank and for many."""
     alone = "MASTER_ADDR" not in os.environ
     if alone:
-        os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", LOCAL_SIZE="1")  # DeepSpeed reads them
+        os.environ.update(_ALONE)  # DeepSpeed reads them
     # ninja and other tools of this environment must be found by whatever DeepSpeed decides to compile
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     import deepspeed
@@ -179,6 +180,9 @@ def _leave() -> None:
 
     gc.collect()
     deepspeed.comm.destroy_process_group()
+    if "MASTER_ADDR" not in os.environ:
+        for name in _ALONE:  # accelerate, used later in this process, would take them for a launcher's
+            os.environ.pop(name, None)
     resting = 0
     deadline = time.monotonic() + _REST_SECONDS
     # twice: a thread that waits for the GIL sleeps too while we look, but gets it while we sleep

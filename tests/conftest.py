@@ -1,7 +1,6 @@
 """Models made once a session."""
 
 import os
-import sys
 
 os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -14,15 +13,6 @@ from hypothesis import settings
 # property tests are the same on every machine: no clock decides, no chance, no memory of earlier runs
 settings.register_profile("lab", deadline=None, derandomize=True, database=None)
 settings.load_profile("lab")
-
-
-def pytest_sessionfinish() -> None:
-    """Leave the process group that tests of the engine have joined: its threads must not meet the interpreter's end."""
-    if "torch" in sys.modules:
-        import torch
-
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ FLOORS = {
     "rewards": {"types", "boxes", "answer", "numbers", "shaping"},
     "rewards/math": {"tree", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},
-    "rl": {"types", "runtime", "stats"},
+    "rl": {"types", "runtime", "stopping", "stats"},
 }
 FILES = module_files(ROOT)
 GRAPH = import_graph(FILES)
@@ -56,6 +57,11 @@ HEAVY = ("torch", "transformers", "trl", "deepspeed", "datasets", "wandb", "matp
 
 def modules(*layers: str) -> list[Path]:
     return [file for layer in layers for file in sorted((ROOT / layer).rglob("*.py"))]
+
+
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def name(file: Path) -> str:
@@ -75,7 +81,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
 @pytest.mark.parametrize("file", modules(*LAYERS), ids=name)
 def test_imports_never_point_back(file: Path) -> None:
     own = LAYERS.index(file.relative_to(ROOT).parts[0])
-    for module in imports(ast.parse(file.read_text(encoding="utf-8"))):
+    for module in imports(parsed(file)):
         package = module.split(".")[0]
         assert package not in LAYERS[own + 1 :], f"{name(file)} imports {module}"
         assert package != "tests"
@@ -172,7 +178,7 @@ def test_every_package_of_the_lab_is_among_the_layers() -> None:
 
 @pytest.mark.parametrize("file", modules("problems", "rewards"), ids=name)
 def test_problems_and_rewards_do_not_name_torch(file: Path) -> None:
-    found = {module.split(".")[0] for module in imports(ast.parse(file.read_text(encoding="utf-8")))}
+    found = {module.split(".")[0] for module in imports(parsed(file))}
     assert not found & (set(HEAVY) - {"datasets"})
 
 
@@ -188,7 +194,7 @@ def test_importing_all_of_problems_and_rewards_loads_nothing_heavy() -> None:
 def test_nothing_in_problems_or_rewards_evaluates_text(file: Path) -> None:
     if name(file) in SANDBOX_SIDE:
         return
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func).rpartition(".")[2]
             assert called not in FORBIDDEN_CALLS, f"{name(file)}:{node.lineno} calls {called}"
@@ -197,7 +203,7 @@ def test_nothing_in_problems_or_rewards_evaluates_text(file: Path) -> None:
 def test_behind_the_security_wall_there_is_only_the_standard_library() -> None:
     shared = [ROOT / "rewards/code/wire.py", ROOT / "rewards/code/codec.py"]
     for file in [*modules("rewards/code/inside"), *shared]:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.ImportFrom) and (node.module or "") == "rewards.code":
                 assert {alias.name for alias in node.names} <= {"codec", "wire"}, name(file)
                 continue
@@ -212,7 +218,7 @@ def test_behind_the_security_wall_there_is_only_the_standard_library() -> None:
 def test_no_time_out_relies_on_a_signal() -> None:
     # SIGALRM fails off the main thread and cannot stop C code
     for file in modules(*LAYERS):
-        names = {node.attr for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Attribute)}
+        names = {node.attr for node in ast.walk(parsed(file)) if isinstance(node, ast.Attribute)}
         assert not names & {"SIGALRM", "setitimer", "alarm"}, name(file)
 
 

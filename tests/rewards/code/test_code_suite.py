@@ -31,6 +31,7 @@ def test_no_quick_attack_is_paid_and_no_honest_program_refused() -> None:
     assert count > 500
 
 
+@pytest.mark.slow
 def test_nor_without_namespaces() -> None:
     chosen = [case for case in CASES if case.name not in SLOW and case.kind not in ("exit", "forged message", "patching")]
     assert judge_all(SandboxSettings.model_validate({"off": NAMESPACES}), chosen)[1] == []

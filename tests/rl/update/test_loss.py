@@ -170,7 +170,7 @@ def test_token_weights_by_hand():
 
 
 def test_every_loss_is_a_setting_with_a_clip_of_its_own():
-    assert set(LOSSES) == set(CLIP_DEFAULTS)
+    assert set(CLIP_DEFAULTS) == set(LOSSES) - {"sapo", "reinforce"}  # these two clip nothing
     assert all(AlgorithmSettings.model_validate({"loss": name}).loss == name for name in LOSSES)
 
 
