@@ -28,13 +28,14 @@ from rl.settings.arguments import clearly, evaluation_arguments
 from rl.settings.loading import Loaded, describe
 from rl.settings.schema import EvalConfig
 from rl.stats import Estimate, estimate, majority_at_k, mean, pass_at_k
-from rl.tracking.metrics import verdict_rate
-from rl.tracking.run_directory import RunDirectory, plain, write_atomic
+from rl.tracking.metrics import truncated_rate, verdict_rate
+from rl.tracking.run_directory import JsonDict, RunDirectory, json_lines, plain, write_atomic
 from rl.tracking.tracker import Tracker
 from rl.tracking.view import StepView
 from rl.types import Rollout
 
 _AT_ONCE = 64  # problems sampled together on one rank, so that progress can be shown
+_GENERATED_PROBLEMS = 256  # asked where a source has no end and the settings name no number
 
 
 def sample_all(
@@ -46,12 +47,14 @@ def sample_all(
 ) -> list[tuple[Rollout, ...]]:
     """Return `samples` rollouts for every problem, in order, on every rank."""
     mine = share(problems)
-    done: list[tuple[Rollout, ...]] = []
+    groups: list[tuple[Rollout, ...]] = []
     for start in range(0, len(mine), _AT_ONCE):
-        part, _, _ = worker.rollouts(mine[start : start + _AT_ONCE], samples, ("eval", seed), 0)
-        done += part
-        progress(len(done) * len(problems) // max(1, len(mine)))
-    return gather_shares(done)
+        part = mine[start : start + _AT_ONCE]
+        sampled, _, _ = worker.rollouts(part, samples, ("eval", seed), 0)
+        groups += sampled
+        # the other ranks are about as far, so what is done here stands for the whole
+        progress(len(groups) * len(problems) // len(mine))
+    return gather_shares(groups)
 
 
 def canonical_answer(rollout: Rollout) -> str | None:
@@ -64,84 +67,114 @@ def canonical_answer(rollout: Rollout) -> str | None:
 
 
 def _ks(samples: int) -> list[int]:
+    """Return the k of pass@k that are reported: powers of two up to the number of samples, and that number."""
     ks = [1]
     while ks[-1] * 2 <= samples:
         ks.append(ks[-1] * 2)
-    return ks if ks[-1] == samples else [*ks, samples]
+    if ks[-1] != samples:
+        ks.append(samples)
+    return ks
 
 
 def accuracy(groups: Sequence[Sequence[Rollout]]) -> Estimate:
     """Return avg@n over the problems that have a scored sample."""
-    return estimate([sum(correct) / len(correct) for group in groups if (correct := _correct(group))])
+    verdicts = [_correct(group) for group in groups]
+    return estimate([sum(correct) / len(correct) for correct in verdicts if correct])
+
+
+def _is_correct(rollout: Rollout) -> bool:
+    return rollout.reward.verdict.status == "correct"
+
+
+def _scored(group: Sequence[Rollout]) -> list[Rollout]:
+    return [rollout for rollout in group if rollout.reward.total is not None]
 
 
 def _correct(group: Sequence[Rollout]) -> list[bool]:
-    return [r.reward.verdict.status == "correct" for r in group if r.reward.total is not None]
+    """Return whether each sample that could be scored is correct."""
+    return [_is_correct(rollout) for rollout in _scored(group)]
 
 
-def summarise(groups: Sequence[Sequence[Rollout]]) -> dict[str, Any]:
+def summarise(groups: Sequence[Sequence[Rollout]]) -> JsonDict:
     """Return every aggregate of an evaluation as plain data."""
     rollouts = [rollout for group in groups for rollout in group]
-    scored = [[r for r in group if r.reward.total is not None] for group in groups]
+    scored = [_scored(group) for group in groups]
     scored = [group for group in scored if group]
-    smallest = min((len(group) for group in scored), default=0)
-    ks = _ks(smallest) if smallest else []
-    right = [r for r in rollouts if r.reward.verdict.status == "correct"]
-    wrong = [r for r in rollouts if r.reward.verdict.status not in ("correct", "error")]
+    # k is the same for all problems, so the one with the fewest scored samples sets its limit
+    fewest = min((len(group) for group in scored), default=0)
+    ks = _ks(fewest) if fewest else []
     return {
         "problems": len(groups),
         "samples": len(rollouts),
         "accuracy": accuracy(groups).as_dict(),
-        "pass_at_k": {str(k): estimate([pass_at_k(len(g), sum(_correct(g)), k) for g in scored]).as_dict() for k in ks},
-        "majority_at_k": {
-            str(k): estimate(
-                [majority_at_k([canonical_answer(r) for r in g], _correct(g), k, g[0].problem.id) for g in scored]
-            ).as_dict()
-            for k in ks
-        },
+        "pass_at_k": {str(k): _pass_at_k(scored, k).as_dict() for k in ks},
+        "majority_at_k": {str(k): _majority_at_k(scored, k).as_dict() for k in ks},
         "by_difficulty": by_difficulty(groups),
-        "reasoning_tokens": {
-            "mean": mean([r.reasoning_tokens for r in rollouts]),
-            "correct": mean([r.reasoning_tokens for r in right]),
-            "wrong": mean([r.reasoning_tokens for r in wrong]),
-        },
-        "completion_tokens": {
-            "mean": mean([r.completion.num_tokens for r in rollouts]),
-            "correct": mean([r.completion.num_tokens for r in right]),
-            "wrong": mean([r.completion.num_tokens for r in wrong]),
-        },
-        "truncated_rate": mean([float(r.completion.finish_reason == "length") for r in rollouts]),
-        **{f"{status}_rate": verdict_rate(rollouts, status) for status in ("unparsed", "timeout", "error")},
+        "reasoning_tokens": _mean_by_verdict(rollouts, lambda rollout: rollout.reasoning_tokens),
+        "completion_tokens": _mean_by_verdict(rollouts, lambda rollout: rollout.completion.num_tokens),
+        "truncated_rate": truncated_rate(rollouts),
+        "unparsed_rate": verdict_rate(rollouts, "unparsed"),
+        "timeout_rate": verdict_rate(rollouts, "timeout"),
+        "error_rate": verdict_rate(rollouts, "error"),
     }
 
 
-def by_difficulty(groups: Sequence[Sequence[Rollout]]) -> dict[str, dict[str, Any]]:
+def _pass_at_k(scored: Sequence[Sequence[Rollout]], k: int) -> Estimate:
+    return estimate([pass_at_k(len(group), sum(_correct(group)), k) for group in scored])
+
+
+def _majority_at_k(scored: Sequence[Sequence[Rollout]], k: int) -> Estimate:
+    chances = []
+    for group in scored:
+        votes = [canonical_answer(rollout) for rollout in group]
+        chances.append(majority_at_k(votes, _correct(group), k, group[0].problem.id))
+    return estimate(chances)
+
+
+def _mean_by_verdict(rollouts: Sequence[Rollout], tokens: Callable[[Rollout], int]) -> dict[str, float | None]:
+    """Return the mean of `tokens` over all samples, the correct and the wrong ones; ungraded ones are neither."""
+    right = [rollout for rollout in rollouts if _is_correct(rollout)]
+    wrong = [rollout for rollout in rollouts if rollout.reward.verdict.status not in ("correct", "error")]
+    return {
+        "mean": mean([tokens(rollout) for rollout in rollouts]),
+        "correct": mean([tokens(rollout) for rollout in right]),
+        "wrong": mean([tokens(rollout) for rollout in wrong]),
+    }
+
+
+def by_difficulty(groups: Sequence[Sequence[Rollout]]) -> dict[str, JsonDict]:
     """Return accuracy and mean reasoning tokens by each named difficulty, e.g. `terms=5`."""
-    named: dict[tuple[str, Any], list[Sequence[Rollout]]] = defaultdict(list)
+    members: dict[tuple[str, Any], list[Sequence[Rollout]]] = defaultdict(list)
     for group in groups:
         for name, value in group[0].problem.difficulty.items():
-            named[name, value].append(group)
+            members[name, value].append(group)
     result = {}
-    for (name, value), members in sorted(named.items(), key=lambda item: (item[0][0], str(type(item[0][1])), item[0][1])):
-        tokens = mean([r.reasoning_tokens for group in members for r in group])
-        result[f"{name}={value}"] = {**accuracy(members).as_dict(), "reasoning_tokens": tokens}
+    for name, value in sorted(members, key=_by_name_and_value):
+        asked = members[name, value]
+        tokens = mean([rollout.reasoning_tokens for group in asked for rollout in group])
+        result[f"{name}={value}"] = {**accuracy(asked).as_dict(), "reasoning_tokens": tokens}
     return result
 
 
-def sample_rows(groups: Sequence[Sequence[Rollout]]) -> Iterator[dict[str, Any]]:
-    """Yield one plain row a sample."""
+def _by_name_and_value(difficulty: tuple[str, Any]) -> tuple[str, str, Any]:
+    name, value = difficulty
+    return name, str(type(value)), value  # values of one name may be of several types, which do not compare
+
+
+def sample_records(groups: Sequence[Sequence[Rollout]]) -> Iterator[JsonDict]:
+    """Yield one record a sample, for samples.jsonl."""
     for group in groups:
         for number, rollout in enumerate(group):
-            verdict = rollout.reward.verdict
+            problem, completion, verdict = rollout.problem, rollout.completion, rollout.reward.verdict
             yield {
-                "problem_id": rollout.problem.id,
+                "problem_id": problem.id,
                 "sample": number,
-                "prompt": rollout.problem.prompt,
-                "reference": rollout.problem.reference,
-                "difficulty": dict(rollout.problem.difficulty),
-                "completion": rollout.completion.text,
-                "finish_reason": rollout.completion.finish_reason,
-                "num_tokens": rollout.completion.num_tokens,
+                "prompt": problem.prompt,
+                "reference": problem.reference,
+                "difficulty": dict(problem.difficulty),
+                "completion": completion.text,
+                "finish_reason": completion.finish_reason,
+                "num_tokens": completion.num_tokens,
                 "reasoning_tokens": rollout.reasoning_tokens,
                 "status": verdict.status,
                 "extracted": verdict.extracted,
@@ -153,12 +186,15 @@ def sample_rows(groups: Sequence[Sequence[Rollout]]) -> Iterator[dict[str, Any]]
 def evaluation_problems(config: EvalConfig) -> list[Problem]:
     """Return the problems to ask; generated ones depend on `problem_seed` alone, so that models can be compared."""
     source = build_source(config.problems, derive_seed("evaluation", config.problem_seed))
-    size = source.size(config.split) if isinstance(source, FiniteSource) else None
-    count = config.num_problems or size or 256
-    return [source.get(config.split, i) for i in range(count if size is None else min(count, size))]
+    if isinstance(source, FiniteSource):
+        size = source.size(config.split)
+        count = min(config.num_problems or size, size)
+    else:
+        count = config.num_problems or _GENERATED_PROBLEMS
+    return [source.get(config.split, i) for i in range(count)]
 
 
-def run_evaluation(loaded: Loaded[EvalConfig]) -> dict[str, Any]:
+def run_evaluation(loaded: Loaded[EvalConfig]) -> JsonDict:
     """Evaluate as configured; write results.json and samples.jsonl to the run directory and return the results."""
     config = loaded.config
     quiet_libraries()
@@ -191,16 +227,16 @@ def sample_with_view(
     return groups
 
 
-def write_results(run: RunDirectory, config: EvalConfig, groups: Sequence[Sequence[Rollout]], results: dict[str, Any]) -> None:
+def write_results(run: RunDirectory, config: EvalConfig, groups: Sequence[Sequence[Rollout]], results: JsonDict) -> None:
     """Write samples.jsonl and results.json, and tell the tracker."""
-    write_atomic(run.path / "samples.jsonl", "".join(json.dumps(row) + "\n" for row in sample_rows(groups)))
+    write_atomic(run.path / "samples.jsonl", json_lines(sample_records(groups)))
     write_atomic(run.path / "results.json", json.dumps(plain(results), indent=1))
     tracker = Tracker(run, config.tracking, job_type="eval", config=config.model_dump(mode="json"))
     tracker.log(0, {f"eval/{key}": value for key, value in headline(results).items()})
     tracker.finish()
 
 
-def about(config: EvalConfig, problems: Sequence[Problem], tokenizer: Tokenizer) -> dict[str, Any]:
+def about(config: EvalConfig, problems: Sequence[Problem], tokenizer: Tokenizer) -> JsonDict:
     """Return what another must know to get the same numbers."""
     return {
         "model": config.model.path,
@@ -215,37 +251,42 @@ def about(config: EvalConfig, problems: Sequence[Problem], tokenizer: Tokenizer)
     }
 
 
-def headline(results: dict[str, Any]) -> dict[str, float | None]:
+def headline(results: JsonDict) -> dict[str, float | None]:
     """Return the numbers a tracker should show."""
-    numbers = {"accuracy": results["accuracy"]["value"], "reasoning_tokens": results["reasoning_tokens"]["mean"]}
-    rates = ("truncated_rate", "unparsed_rate", "timeout_rate", "error_rate")
-    return {**numbers, **{rate: results[rate] for rate in rates}}
+    return {
+        "accuracy": results["accuracy"]["value"],
+        "reasoning_tokens": results["reasoning_tokens"]["mean"],
+        "truncated_rate": results["truncated_rate"],
+        "unparsed_rate": results["unparsed_rate"],
+        "timeout_rate": results["timeout_rate"],
+        "error_rate": results["error_rate"],
+    }
 
 
-def results_table(results: dict[str, Any]) -> Table:
+def results_table(results: JsonDict) -> Table:
     """Return the closing table of an evaluation."""
-    table = Table(
-        title=f"{results['model']}: {results['problems']} problems x {results['n']} samples, {results['split']} split"
-    )
-    for column in ("", "value", "95 % interval"):
-        table.add_column(column, justify="left" if not column else "right")
+    size = f"{results['problems']} problems x {results['n']} samples"
+    table = Table(title=f"{results['model']}: {size}, {results['split']} split")
+    table.add_column("", justify="left")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
 
-    def row(name: str, found: dict[str, Any]) -> None:
-        table.add_row(name, f"{found['value']:.3f}", f"{found['low']:.3f} to {found['high']:.3f}")
+    def add(label: str, estimate: JsonDict) -> None:
+        table.add_row(label, f"{estimate['value']:.3f}", f"{estimate['low']:.3f} to {estimate['high']:.3f}")
 
-    row(f"avg@{results['n']}", results["accuracy"])
+    add(f"avg@{results['n']}", results["accuracy"])
     for kind, label in (("pass_at_k", "pass"), ("majority_at_k", "maj")):
-        for k, found in results[kind].items():
-            if k != "1":
-                row(f"{label}@{k}", found)
-    for name, found in results["by_difficulty"].items():
-        row(name, found)
-    tokens = results["reasoning_tokens"]
+        for k, at_k in results[kind].items():
+            if k != "1":  # the same as avg@n
+                add(f"{label}@{k}", at_k)
+    for difficulty, of_difficulty in results["by_difficulty"].items():
+        add(difficulty, of_difficulty)
     for name in ("mean", "correct", "wrong"):
-        value = tokens[name]
-        table.add_row(f"reasoning tokens, {name}", "-" if value is None else f"{value:.1f}", "")
+        tokens = results["reasoning_tokens"][name]
+        table.add_row(f"reasoning tokens, {name}", "-" if tokens is None else f"{tokens:.1f}", "")
     for name in ("truncated", "unparsed", "timeout", "error"):
-        table.add_row(f"{name} rate", f"{results[f'{name}_rate']:.3f}", "")
+        rate = results[f"{name}_rate"]
+        table.add_row(f"{name} rate", f"{rate:.3f}", "")
     return table
 
 

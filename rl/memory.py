@@ -26,7 +26,7 @@ _SETTINGS = (
     "cache), set model.gradient_checkpointing=true, shard or offload more (deepspeed.stage, "
     "deepspeed.config=configs/deepspeed/zero2-offload.json), or lower sampling.max_completion_tokens"
 )
-_KIB_A_UNIT = 1 / 1024 if sys.platform == "darwin" else 1  # macOS counts bytes
+_RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024  # getrusage(2): Linux counts KiB, macOS bytes
 
 
 def peak_memory_gb() -> float:
@@ -37,7 +37,7 @@ def peak_memory_gb() -> float:
     if torch.cuda.is_available():
         peak = torch.cuda.max_memory_allocated() / 1e9
     else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB_A_UNIT * 1024 / 1e9
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT_BYTES / 1e9
     if world_size() == 1:
         return peak
     highest = torch.tensor(peak, dtype=torch.float64, device=device())
@@ -53,8 +53,9 @@ def naming_settings(doing: str) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        first = str(error).strip().split("\n")[0][:200]
-        raise LabError(f"out of memory while {doing} ({first or type(error).__name__}): {_SETTINGS}") from error
+        first_line = str(error).strip().split("\n")[0][:200]
+        reason = first_line or type(error).__name__
+        raise LabError(f"out of memory while {doing} ({reason}): {_SETTINGS}") from error
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -64,13 +65,19 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def longest_rows(config: RunConfig, prompt_tokens: int, vocabulary: int) -> tuple[Row, ...]:
     """Return as many rows of full length as one micro-batch of every rank may hold, of random tokens."""
-    completion = config.sampling.max_completion_tokens
-    count = max(1, config.train.micro_batch_tokens // (prompt_tokens + completion)) * world_size()
-    tokens = np.random.default_rng(derive_seed("memory probe")).integers(0, vocabulary, (count, prompt_tokens + completion))
-    prompts, completions = tokens[:, :prompt_tokens].astype(np.int32), tokens[:, prompt_tokens:].astype(np.int32)
-    logprobs = np.full(completion, -np.log(vocabulary), dtype=np.float32)
-    weight = 1 / (count * completion)
-    return tuple(uniform_row(*ids, logprobs, 1.0, weight) for ids in zip(prompts, completions, strict=True))
+    completion_tokens = config.sampling.max_completion_tokens
+    row_tokens = prompt_tokens + completion_tokens
+    rows_a_rank = max(1, config.train.micro_batch_tokens // row_tokens)  # one goes through even where it is over the limit
+    count = rows_a_rank * world_size()
+    rng = np.random.default_rng(derive_seed("memory probe"))
+    tokens = rng.integers(0, vocabulary, (count, row_tokens)).astype(np.int32)  # [B, T_prompt + T]
+    logprobs = np.full(completion_tokens, -np.log(vocabulary), dtype=np.float32)  # [T], those of a model that knows nothing
+    weight = 1 / (count * completion_tokens)
+    rows = []
+    for ids in tokens:
+        prompt, completion = ids[:prompt_tokens], ids[prompt_tokens:]
+        rows.append(uniform_row(prompt, completion, logprobs, advantage=1.0, weight=weight))
+    return tuple(rows)
 
 
 def probe_memory(

@@ -16,6 +16,7 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
+from torch import nn
 
 from problems.errors import LabError
 from problems.seeding import derive_seed
@@ -25,15 +26,15 @@ from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.schema import RunConfig
-from rl.types import Batch, IntArray, Row
+from rl.types import Batch, FloatArray, IntArray, Row
 from rl.update.batch import uniform_row
 from rl.update.engine import Engine
 from rl.update.recompute import completion_logprobs
 from rl.update.step import accumulate_gradients
 
 _ROWS_A_RANK = 4
-_LONGEST = 14
-_TOKENS = 8  # sampled for each completion
+_LONGEST_ROW_TOKENS = 14
+_SAMPLED_TOKENS = 8  # of each completion
 _NORM_TOLERANCE = {"fp32": 1e-3, "bf16": 0.05}  # relative; the faults that are looked for are factors
 _GRADIENT_TOLERANCE = {"fp32": 1e-2, "bf16": 0.2}  # |difference| / |plain gradient|
 _LOGPROB_TOLERANCE = {"fp32": 1e-2, "bf16": 0.15}  # mean difference in nats
@@ -52,19 +53,24 @@ def self_check(engine: Engine, sampler: Sampler, prompts: Sequence[IntArray], co
 
 def check_gradient(engine: Engine, config: RunConfig, pad_id: int) -> None:
     """Raise SelfCheckFailed unless the gradient, its reported norm and what reaches the optimizer are plain torch's."""
-    rows, expected = plain_gradient(engine, random_rows(engine.policy.config.get_text_config().vocab_size), config)
-    batch = Batch(rows=rows, num_loss_tokens=sum(len(row.completion_ids) for row in rows), num_skipped_rows=0)
-    train = config.train.model_copy(update={"micro_batch_tokens": _ROWS_A_RANK // 2 * _LONGEST})
+    vocabulary = engine.policy.config.get_text_config().vocab_size
+    rows, expected = plain_gradient(engine, random_rows(vocabulary), config)
+    num_tokens = sum(len(row.completion_ids) for row in rows)
+    batch = Batch(rows=rows, num_loss_tokens=num_tokens, num_skipped_rows=0)
+    # half of a rank's rows fit, so there are at least two micro-batches: a lost one would show
+    train = config.train.model_copy(update={"micro_batch_tokens": _ROWS_A_RANK // 2 * _LONGEST_ROW_TOKENS})
     # any loss has this gradient where policy and sampler agree; the default one has no reference and no bonus in it
     small = config.model_copy(update={"train": train, "algorithm": AlgorithmSettings()})
     norm = _norm(expected.values())
     limit = config.optimizer.max_grad_norm
     for _ in range(2):  # a second time, because a first gradient that is never cleared would be added to it
         accumulate_gradients(engine, None, batch, small, pad_id)
-        gap = _norm(expected[name] - gradient.to(expected[name].dtype) for name, gradient in engine.gradients())
+        differences = (expected[name] - gradient.to(expected[name].dtype) for name, gradient in engine.gradients())
+        gap = _norm(differences)
         reported, applied = engine.rehearse_step()
         _compare(config, "the gradient norm that DeepSpeed reports", reported, norm)
         _compare(config, "the norm of the clipped gradient that reaches the optimizer", applied, min(norm, limit))
+        # `not <=`, here and below, because a NaN must fail too
         if not gap <= _GRADIENT_TOLERANCE[config.model.dtype] * norm:
             raise SelfCheckFailed(
                 f"self-check: DeepSpeed's gradient has the right norm, {norm:.4g}, but is {gap / norm:.1%} away from plain "
@@ -72,11 +78,11 @@ def check_gradient(engine: Engine, config: RunConfig, pad_id: int) -> None:
             )
 
 
-def _compare(config: RunConfig, what: str, found: float, expected: float) -> None:
-    if not abs(found - expected) <= _NORM_TOLERANCE[config.model.dtype] * expected:
-        factor = found / expected if expected else float("inf")
+def _compare(config: RunConfig, what: str, engines: float, expected: float) -> None:
+    if not abs(engines - expected) <= _NORM_TOLERANCE[config.model.dtype] * expected:
+        factor = engines / expected if expected else float("inf")
         raise SelfCheckFailed(
-            f"self-check: {what} is {found:.6g}; plain torch on the same weights and rows gives {expected:.6g}, so every "
+            f"self-check: {what} is {engines:.6g}; plain torch on the same weights and rows gives {expected:.6g}, so every "
             f"update would be scaled by {factor:.4g}; {_remedy(config)}"
         )
 
@@ -96,12 +102,14 @@ def random_rows(vocabulary: int) -> list[Row]:
     rng = np.random.default_rng(derive_seed("self-check"))
     count = _ROWS_A_RANK * world_size()
     rows = []
-    for number in range(count):
-        if number % 2 == 0:
-            prompt = rng.integers(0, vocabulary, 3 + number % 4, dtype=np.int32)
-        tokens = rng.integers(0, vocabulary, rng.integers(5, _LONGEST - 5), dtype=np.int32)
-        nothing = np.zeros(len(tokens), np.float32)
-        rows.append(uniform_row(prompt, tokens, nothing, advantage=1.0 - 2 * (number % 2), weight=1 / (count * _LONGEST)))
+    weight = 1 / (count * _LONGEST_ROW_TOKENS)
+    for number in range(0, count, 2):
+        prompt = rng.integers(0, vocabulary, 3 + number % 4, dtype=np.int32)  # [T_prompt]
+        for advantage in (1.0, -1.0):
+            length = rng.integers(5, _LONGEST_ROW_TOKENS - 5)
+            completion = rng.integers(0, vocabulary, length, dtype=np.int32)  # [T]
+            unknown = np.zeros(length, np.float32)  # [T], until plain torch says them
+            rows.append(uniform_row(prompt, completion, unknown, advantage=advantage, weight=weight))
     return rows
 
 
@@ -114,10 +122,14 @@ class _Plain:
 
     def logprobs(self, row: Row) -> torch.Tensor:
         """Return the log-probabilities [T] of the row's completion, with gradient."""
-        ids = torch.as_tensor(np.concatenate([row.prompt_ids, row.completion_ids]), dtype=torch.long, device=device())
-        logits = self.model(input_ids=ids[None], use_cache=False).logits[0].float() / self.temperature  # [T, V]
-        prompt = len(row.prompt_ids)
-        return torch.log_softmax(logits[prompt - 1 : -1], -1).gather(-1, ids[prompt:, None])[:, 0]
+        both = np.concatenate([row.prompt_ids, row.completion_ids])
+        ids = torch.as_tensor(both, dtype=torch.long, device=device())  # [T_prompt + T]
+        logits = self.model(input_ids=ids[None], use_cache=False).logits[0]  # [T_prompt + T, V]
+        scaled = logits.float() / self.temperature
+        start = len(row.prompt_ids)
+        # the logits at a token are about the next one, so those of the completion begin at the prompt's last token
+        logprobs = torch.log_softmax(scaled[start - 1 : -1], -1)  # [T, V]
+        return logprobs.gather(-1, ids[start:, None])[:, 0]
 
 
 @contextmanager
@@ -138,25 +150,37 @@ def plain_gradient(engine: Engine, rows: Sequence[Row], config: RunConfig) -> tu
     At equal log-probabilities the ratio is 1, and the gradient of a token is -weight * advantage * that of its logprob.
     """
     pairs = zip(engine.policy.named_parameters(), engine.sampling_model.parameters(), strict=True)
-    whole = {name: theirs for (name, mine), theirs in pairs if mine.requires_grad}
-    needed = [parameter.requires_grad for parameter in whole.values()]
-    for parameter in whole.values():
-        parameter.requires_grad_(True)
-    with _plain(engine, config) as plain:
-        logprobs = [plain.logprobs(row) for row in rows[rank() :: world_size()]]
-        scales = [-row.weights[0] * row.advantages[0] for row in rows[rank() :: world_size()]]
-        loss = torch.stack([scale * found.sum() for scale, found in zip(scales, logprobs, strict=True)]).sum()
-        gradients = torch.autograd.grad(loss, list(whole.values()))
-    for parameter, before in zip(whole.values(), needed, strict=True):
-        parameter.requires_grad_(before)
+    whole = {name: theirs for (name, mine), theirs in pairs if mine.requires_grad}  # ZeRO 3 shards `mine`, `theirs` is whole
+    with _plain(engine, config) as plain, _requiring_grad(list(whole.values())):
+        mine = rows[rank() :: world_size()]
+        logprobs = [plain.logprobs(row) for row in mine]  # [T] each
+        losses = []
+        for row, of_row in zip(mine, logprobs, strict=True):
+            scale = -row.weights[0] * row.advantages[0]
+            losses.append(scale * of_row.sum())
+        gradients = torch.autograd.grad(torch.stack(losses).sum(), list(whole.values()))
     if world_size() > 1:
         for gradient in gradients:
             torch.distributed.all_reduce(gradient)
-    shares = all_gather([found.detach().cpu().numpy() for found in logprobs])
-    known = (shares[i % world_size()][i // world_size()] for i in range(len(rows)))
-    return tuple(replace(row, sampling_logprobs=found) for row, found in zip(rows, known, strict=True)), dict(
-        zip(whole, gradients, strict=True)
-    )
+    shares = all_gather([of_row.detach().cpu().numpy() for of_row in logprobs])
+    with_logprobs = []
+    for i, row in enumerate(rows):
+        share = shares[i % world_size()]
+        with_logprobs.append(replace(row, sampling_logprobs=share[i // world_size()]))
+    return tuple(with_logprobs), dict(zip(whole, gradients, strict=True))
+
+
+@contextmanager
+def _requiring_grad(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Let autograd see the parameters of a model that otherwise only samples."""
+    before = [parameter.requires_grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter, needed in zip(parameters, before, strict=True):
+            parameter.requires_grad_(needed)
 
 
 def _norm(tensors: Iterable[torch.Tensor]) -> float:
@@ -165,33 +189,41 @@ def _norm(tensors: Iterable[torch.Tensor]) -> float:
 
 def check_logprobs(engine: Engine, sampler: Sampler, prompts: Sequence[IntArray], config: RunConfig) -> None:
     """Raise SelfCheckFailed unless sampler, engine and plain torch give a few sampled tokens the same log-probabilities."""
-    rows = sample_rows(sampler, prompts, config)
+    rows = sampled_rows(sampler, prompts, config)
     engine.engine.eval()
-    tokens, layout = config.train.micro_batch_tokens, engine.layout
-    trained = completion_logprobs(engine.score, rows, tokens, layout, sampler.pad_id)
+    trained = completion_logprobs(engine.score, rows, config.train.micro_batch_tokens, engine.layout, sampler.pad_id)
     with torch.no_grad(), _plain(engine, config) as plain:
         expected = [plain.logprobs(row).cpu().numpy() for row in rows]
-    for what, found, remedy in (
-        ("the sampler's", [row.sampling_logprobs for row in rows], "model.attention=eager switches its attention off"),
-        ("the trainer's", trained, "train.layout=padded switches its attention off, model.attention=eager all of it"),
-    ):
-        gap = float(np.abs(np.concatenate(found) - np.concatenate(expected)).mean())
-        if not gap <= _LOGPROB_TOLERANCE[config.model.dtype]:
-            raise SelfCheckFailed(
-                f"self-check: {what} log-probabilities of {sum(map(len, found))} sampled tokens are {gap:.3g} nats away from "
-                f"plain torch's on the same weights (expected at most {_LOGPROB_TOLERANCE[config.model.dtype]:g} for "
-                f"{config.model.dtype}), on {device()} with model.attention={config.model.attention}; {remedy}, "
-                "train.self_check=false trains on regardless"
-            )
+    sampled = [row.sampling_logprobs for row in rows]
+    remedy = "model.attention=eager switches its attention off"
+    _compare_logprobs(config, "the sampler's", sampled, expected, remedy)
+    remedy = "train.layout=padded switches its attention off, model.attention=eager all of it"
+    _compare_logprobs(config, "the trainer's", trained, expected, remedy)
 
 
-def sample_rows(sampler: Sampler, prompts: Sequence[IntArray], config: RunConfig) -> list[Row]:
+def _compare_logprobs(
+    config: RunConfig, whose: str, ours: Sequence[FloatArray], expected: Sequence[FloatArray], remedy: str
+) -> None:
+    differences = np.abs(np.concatenate(ours) - np.concatenate(expected))  # [N], nats
+    gap = float(differences.mean())
+    limit = _LOGPROB_TOLERANCE[config.model.dtype]
+    if not gap <= limit:
+        raise SelfCheckFailed(
+            f"self-check: {whose} log-probabilities of {len(differences)} sampled tokens are {gap:.3g} nats away from "
+            f"plain torch's on the same weights (expected at most {limit:g} for {config.model.dtype}), on {device()} with "
+            f"model.attention={config.model.attention}; {remedy}, train.self_check=false trains on regardless"
+        )
+
+
+def sampled_rows(sampler: Sampler, prompts: Sequence[IntArray], config: RunConfig) -> list[Row]:
     """Return two short completions of each prompt, as rows."""
+    requests = []
+    for i, ids in enumerate(prompts):
+        streams = (("self-check", i, 0), ("self-check", i, 1))
+        requests.append(SampleRequest(prompt_ids=ids, streams=streams))
     samples: list[Sample] = []
-    requests = [
-        SampleRequest(prompt_ids=ids, streams=tuple(("self-check", i, k) for k in range(2))) for i, ids in enumerate(prompts)
-    ]
-    max_tokens = min(_TOKENS, config.sampling.max_completion_tokens)
+    max_tokens = min(_SAMPLED_TOKENS, config.sampling.max_completion_tokens)
     sampler.sample(requests, HowToDraw(temperature=config.sampling.temperature, max_tokens=max_tokens), samples.append)
+    # samples come in the order in which they end
     ordered = sorted(samples, key=lambda sample: (sample.request, sample.number))
     return [uniform_row(prompts[sample.request], sample.token_ids, sample.logprobs) for sample in ordered]

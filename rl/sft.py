@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, ProgressCallback
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from problems.catalog import build_source, solve
 from problems.seeding import derive_rng, derive_seed
@@ -25,12 +25,13 @@ from rl.runtime import process_group, quiet_libraries, rank, set_threads
 from rl.settings.arguments import clearly, imitation_arguments
 from rl.settings.loading import Loaded, describe
 from rl.settings.schema import ModelSettings, SftConfig
-from rl.tracking.run_directory import RunDirectory
+from rl.tracking.run_directory import JsonDict, RunDirectory
 from rl.tracking.tracker import Tracker
 from rl.tracking.view import StepView
 
 IGNORED = -100  # label of tokens outside the loss
 Example = tuple[list[int], list[int]]  # prompt ids, completion ids
+Show = Callable[[int, Mapping[str, float]], None]  # from a step and what was logged of it
 
 
 def examples(config: SftConfig, tokenizer: Tokenizer) -> Iterator[Example]:
@@ -39,10 +40,11 @@ def examples(config: SftConfig, tokenizer: Tokenizer) -> Iterator[Example]:
     index = 0
     while True:
         problem = source.get("train", index)
-        style = derive_rng("style", config.run.seed, index).choices(STYLES, config.styles.shares())[0]
-        text = solve(problem, style)
+        rng = derive_rng("style", config.run.seed, index)
+        style = rng.choices(STYLES, config.styles.shares())[0]
+        solution = tokenizer(solve(problem, style), add_special_tokens=False).input_ids
         prompt = render(problem, config.prompt, tokenizer).tolist()
-        yield prompt, [*tokenizer(text, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+        yield prompt, [*solution, tokenizer.eos_token_id]
         index += 1
 
 
@@ -59,7 +61,8 @@ def packed_rows(stream: Iterator[Example], row_tokens: int, packing: bool) -> It
             raise ProblemError(
                 f"a worked example has {length} tokens and sft.row_tokens is {row_tokens}: raise it, or leave such problems out"
             )
-        if row and (length > room or not packing):
+        is_full = length > room or not packing
+        if row and is_full:
             yield row
             row, room = [], row_tokens
         row.append((prompt, completion))
@@ -82,8 +85,14 @@ def row_columns(row: list[Example]) -> dict[str, list[int]]:
 def collate(rows: Sequence[dict[str, list[int]]], pad_id: int) -> dict[str, torch.Tensor]:
     """Right-pad rows to the longest; all results are [rows, T]. Padding is a sequence of its own that nothing sees."""
     width = max(len(row["input_ids"]) for row in rows)
-    fill = {"input_ids": lambda n: [pad_id] * n, "labels": lambda n: [IGNORED] * n, "position_ids": lambda n: list(range(n))}
-    return {name: torch.tensor([row[name] + padding(width - len(row[name])) for row in rows]) for name, padding in fill.items()}
+    padded: dict[str, list[list[int]]] = {"input_ids": [], "labels": [], "position_ids": []}
+    for row in rows:
+        missing = width - len(row["input_ids"])
+        padded["input_ids"].append(row["input_ids"] + [pad_id] * missing)
+        padded["labels"].append(row["labels"] + [IGNORED] * missing)
+        # positions from 0 make a new sequence, see row_columns
+        padded["position_ids"].append(row["position_ids"] + list(range(missing)))
+    return {name: torch.tensor(columns) for name, columns in padded.items()}  # [rows, T], int64
 
 
 def load_start(config: SftConfig) -> tuple[CausalLM, Tokenizer]:
@@ -94,74 +103,89 @@ def load_start(config: SftConfig) -> tuple[CausalLM, Tokenizer]:
     """
     model = config.model
     with tempfile.TemporaryDirectory() as scratch:
-        if model.tiny is not None:
+        if model.tiny is None:
+            path = str(model.path)
+        else:
             make_tiny_model(model.tiny, Path(scratch), derive_seed("tiny", config.run.seed) % 2**31)
-        path = scratch if model.tiny is not None else str(model.path)
+            path = scratch
         settings = ModelSettings(path=path, revision=model.revision, dtype=model.dtype, attention=model.attention)
         return load_model(settings), load_tokenizer(settings)
 
 
-def train_sft(
-    config: SftConfig,
-    run: RunDirectory,
-    model: CausalLM,
-    tokenizer: Tokenizer,
-    show: Callable[[int, Mapping[str, float]], None],
-) -> Path:
+def trl_config(config: SftConfig, output_dir: str) -> Any:
+    """Return our settings in the words of TRL; it writes, logs and prints nothing by itself."""
+    from trl import SFTConfig as TrlConfig
+
+    settings = config.sft
+    return TrlConfig(
+        output_dir=output_dir,
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.rows,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup_steps,
+        adam_beta1=settings.betas[0],
+        adam_beta2=settings.betas[1],
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        seed=config.run.seed,
+        bf16=config.model.dtype == "bf16",
+        use_cpu=not torch.cuda.is_available(),
+        # the rows come ready, with tokens, labels and positions: TRL may neither cut nor tokenise them, nor drop a column
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        gradient_checkpointing=False,
+        logging_steps=max(1, settings.steps // 100),
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+    )
+
+
+class _Report(TrainerCallback):  # type: ignore[misc]
+    """Hands on what the trainer logs of a step."""
+
+    def __init__(self, show: Show, tracker: Tracker):
+        self.show = show
+        self.tracker = tracker
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: JsonDict | None = None, **kwargs: Any) -> None:
+        if not logs or "loss" not in logs:
+            return  # the summary at the end of the training
+        metrics = {name: value for name, value in logs.items() if isinstance(value, float | int)}
+        self.tracker.log(state.global_step, metrics)
+        self.show(state.global_step, metrics)
+
+
+def train_sft(config: SftConfig, run: RunDirectory, model: CausalLM, tokenizer: Tokenizer, show: Show) -> Path:
     """Imitate worked solutions; return the directory of the finished model. `show` is called after each logged step."""
     from datasets import IterableDataset
-    from transformers import TrainerCallback
-    from trl import SFTConfig as TrlConfig
     from trl import SFTTrainer
 
-    settings, output = config.sft, run.path / "model"
-    tracker = Tracker(run, config.tracking, job_type="sft", config=config.model_dump(mode="json")) if rank() == 0 else None
+    tracker = None
+    if rank() == 0:
+        tracker = Tracker(run, config.tracking, job_type="sft", config=config.model_dump(mode="json"))
 
-    class Report(TrainerCallback):  # type: ignore[misc]
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            if tracker is not None and logs and "loss" in logs:
-                row = {key: value for key, value in logs.items() if isinstance(value, float | int)}
-                tracker.log(state.global_step, row)
-                show(state.global_step, row)
+    def columns() -> Iterator[dict[str, list[int]]]:
+        for row in packed_rows(examples(config, tokenizer), config.sft.row_tokens, config.sft.packing):
+            yield row_columns(row)
 
-    dataset = IterableDataset.from_generator(
-        lambda: map(row_columns, packed_rows(examples(config, tokenizer), settings.row_tokens, settings.packing))
-    )
     with tempfile.TemporaryDirectory() as scratch:
         trainer = SFTTrainer(
             model=model,
-            args=TrlConfig(
-                output_dir=scratch,
-                max_steps=settings.steps,
-                per_device_train_batch_size=settings.rows,
-                learning_rate=settings.learning_rate,
-                lr_scheduler_type=settings.schedule,
-                warmup_steps=settings.warmup_steps,
-                adam_beta1=settings.betas[0],
-                adam_beta2=settings.betas[1],
-                weight_decay=settings.weight_decay,
-                max_grad_norm=settings.max_grad_norm,
-                seed=config.run.seed,
-                bf16=config.model.dtype == "bf16",
-                use_cpu=not torch.cuda.is_available(),
-                max_length=None,
-                dataset_kwargs={"skip_prepare_dataset": True},
-                remove_unused_columns=False,
-                gradient_checkpointing=False,
-                logging_steps=max(1, settings.steps // 100),
-                save_strategy="no",
-                report_to=[],
-                disable_tqdm=True,
-            ),
+            args=trl_config(config, scratch),
             data_collator=partial(collate, pad_id=tokenizer.pad_token_id),
-            train_dataset=dataset,
+            train_dataset=IterableDataset.from_generator(columns),
             processing_class=tokenizer,
             peft_config=lora_config(config.model.lora) if config.model.lora else None,
-            callbacks=[Report()],
+            callbacks=[_Report(show, tracker)] if tracker is not None else [],
         )
+        # without a progress bar transformers prints every logged step instead; ours is shown by `show`
         for callback in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(callback)
         trainer.train()
+    output = run.path / "model"
     if rank() == 0:
         save_policy(trainer.model, tokenizer, output, merge=True)
     if tracker is not None:
@@ -181,12 +205,12 @@ def run_sft(loaded: Loaded[SftConfig]) -> Path:
     run = RunDirectory.create(config.run.path, describe(loaded)) if rank() == 0 else RunDirectory(config.run.path)
     view = StepView(total=config.sft.steps, name=config.run.name) if rank() == 0 else None
 
-    def show(step: int, row: Mapping[str, float]) -> None:
+    def show(step: int, metrics: Mapping[str, float]) -> None:
         if view is not None:
-            accuracy = row.get("mean_token_accuracy", 0.0)
-            view.update(
-                step, f"loss {row['loss']:.3f}  token accuracy {accuracy:.3f}  gradient {row.get('grad_norm', 0.0):.2f}"
-            )
+            loss = metrics["loss"]
+            accuracy = metrics.get("mean_token_accuracy", 0.0)
+            gradient_norm = metrics.get("grad_norm", 0.0)
+            view.update(step, f"loss {loss:.3f}  token accuracy {accuracy:.3f}  gradient {gradient_norm:.2f}")
 
     try:
         with process_group(even_alone=False, on_failure=run.set_failure):

@@ -35,13 +35,25 @@ def estimate(per_problem: Sequence[float]) -> Estimate:
     if count == 0:
         return Estimate(value=math.nan, low=0.0, high=1.0, problems=0)
     p = sum(per_problem) / count
-    differ = min(per_problem) < max(per_problem)  # rounding of the mean must not pass for a variance
-    variance = sum((x - p) ** 2 for x in per_problem) / (count - 1) / count if differ else 0.0
-    trials = max(count, p * (1 - p) / variance) if variance > 0 else count
+    trials = _independent_trials(per_problem, p)
     centre = (p + Z95**2 / (2 * trials)) / (1 + Z95**2 / trials)
     half = Z95 / (1 + Z95**2 / trials) * math.sqrt(p * (1 - p) / trials + Z95**2 / (4 * trials**2))
-    low, high = max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))  # rounding must not put p outside
+    # rounding must not put p outside of its interval, nor the interval outside of [0, 1]
+    low = max(0.0, min(p, centre - half))
+    high = min(1.0, max(p, centre + half))
     return Estimate(value=p, low=low, high=high, problems=count)
+
+
+def _independent_trials(per_problem: Sequence[float], p: float) -> float:
+    """Return how many independent trials with chance `p` would be as sure of their mean as these problems are."""
+    count = len(per_problem)
+    all_agree = min(per_problem) == max(per_problem)  # asked first: rounding of the mean must not pass for a variance
+    if all_agree:
+        return count
+    squared_error = sum((value - p) ** 2 for value in per_problem) / (count - 1) / count  # SE^2 of the mean
+    if squared_error == 0:
+        return count
+    return max(count, p * (1 - p) / squared_error)
 
 
 def pass_at_k(samples: int, correct: int, k: int) -> float:
@@ -68,10 +80,12 @@ def majority_at_k(answers: Sequence[Hashable | None], correct: Sequence[bool], k
         raise ValueError(f"maj@{k} needs at least {k} samples, there are {len(order)}")
     rng = derive_rng("majority", name, k)
     subsets = [order] if k == len(order) else [rng.sample(order, k) for _ in range(draws)]
-    return sum(_vote([answers[i] for i in s], [correct[i] for i in s]) for s in subsets) / len(subsets)
+    chances = [_vote([answers[i] for i in subset], [correct[i] for i in subset]) for subset in subsets]
+    return sum(chances) / len(subsets)
 
 
 def _vote(answers: Sequence[Hashable | None], correct: Sequence[bool]) -> float:
+    """Return the chance that the winner of one vote is correct."""
     votes = Counter(answer for answer in answers if answer is not None)
     if not votes:
         return 0.0

@@ -63,7 +63,7 @@ def status_of(run: Path) -> dict[str, object]:
 
 
 def test_two_ranks_start_and_end_well_over_every_zero_stage(tmp_path) -> None:
-    done = run_command([sys.executable, SUPPORT / "starts_and_ends.py", "--times", "8"], tmp_path)
+    done = run_command([sys.executable, str(SUPPORT / "starts_and_ends.py"), "--times", "8"], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "8 of 8 starts ended well" in done.stdout
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support import rollout
 
-from rl.evaluate import sample_rows, summarise
+from rl.evaluate import sample_records, summarise
 from rl.settings.schema import TrackingSettings
 from rl.tracking.report import ReportError, write_report
 from rl.tracking.run_directory import RunDirectory, plain, write_atomic
@@ -76,7 +76,7 @@ def evaluation(home: Path, name: str, right: tuple[bool, bool, bool]) -> Path:
     ]
     directory = home / name
     directory.mkdir()
-    write_atomic(directory / "samples.jsonl", "".join(json.dumps(row) + "\n" for row in sample_rows(groups)))
+    write_atomic(directory / "samples.jsonl", "".join(json.dumps(row) + "\n" for row in sample_records(groups)))
     write_atomic(directory / "results.json", json.dumps(plain({"n": 2, **summarise(groups)})))
     return directory
 
