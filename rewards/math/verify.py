@@ -1,7 +1,15 @@
-"""The verifier of the domain "math": reads both sides, compares them, and says in one line what decided.
+r"""The verifier of the domain "math": reads both sides, compares them, and says in one line what decided.
 
-Order: the same text, exact rationals read without a parser, then the trees. An answer that is not understood is
-`unparsed`; a refused (too large) one is `timeout` with 0 reward; a reference that cannot be read is `error`.
+    grade("1/2", "so it is \boxed{0.5}")
+        committed_answers   the answer is 0.5, read from a box
+        judge               -> _by_text: both are plain numbers, 1/2 == 0.5; no parser runs
+        Verdict             correct, "exact rationals; reference: 1/2; answer (box): 0.5"
+
+    grade("\frac{1}{2} cm", "\boxed{5 mm}")
+        judge               -> _by_meaning: both are parsed, and compared as trees (equality/families.py, compare.py)
+
+An answer that is not understood is `unparsed`; a refused (too large) one is `timeout` with 0 reward; an empty or overlong
+reference is `error`.
 """
 
 import re

@@ -31,11 +31,12 @@ def assignment(node: Node, answer: bool, equal: Equal) -> tuple[Node, Node] | No
         name = Node("seq", name.args, "()")
     if len(values) == 1 and _is_name(values[0]) and not symbols(name) and name.op not in ("seq", "set", "list"):
         name, values = values[0], [name]  # 2 = x
-    if not (_names_something(name, values[0]) or (answer and _says_what_it_computes(name, values[0]))):
+    named = _names_something(name, values[0]) or (answer and _says_what_it_computes(name, values[0]))
+    if not named:
         if symbols(node) or contains(node, "seq", "list", "set"):
             return None
         name, values, operators = NAMELESS, [name, *values], ("=", *operators)
-    if name.op == "sym" and name.value in symbols(values[0]) and len(name.value) == 1:
+    if name.op == "sym" and len(name.value) == 1 and name.value in symbols(values[0]):  # x = x^2 is an equation
         return None
     value = _value_of_chain(operators, values, equal)
     return None if value is None else (name, value)

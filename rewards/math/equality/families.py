@@ -48,18 +48,19 @@ def _renamings(node: Node, names: Iterable[str], targets: tuple[str, ...]) -> It
 def _same_bound(gold: Node, answer: Node, trail: Trail) -> bool:
     """Compare bodies after renaming; where only one side says what its names range over, they must be the same names."""
     trail.decide(Rule.BOUND_NAMES)
-    if gold.op != answer.op:
-        return (
-            same_up_to_names(gold.args[0], answer, trail)
-            if gold.op == "bound"
-            else same_up_to_names(gold, answer.args[0], trail)
-        )
+    if answer.op != "bound":
+        return same_up_to_names(gold.args[0], answer, trail)
+    if gold.op != "bound":
+        return same_up_to_names(gold, answer.args[0], trail)
     (left,), (names, domain) = gold.args, gold.value
     (right,), (others, other_domain) = answer.args, answer.value
     if domain and other_domain and domain != other_domain:
         trail.decide(Rule.BOUND_RANGES, domain, other_domain)
         return False
-    if len(names) != len(others) or len(names) > MAX_NAMES or (symbols(right) - set(others)).intersection(names):
+    if len(names) != len(others) or len(names) > MAX_NAMES:
+        return False
+    free = symbols(right) - set(others)
+    if free.intersection(names):  # the renaming would bind a name that is free in the answer
         return False
     if any(equal(left, renamed, trail) for renamed in _renamings(right, others, names)):
         return True
@@ -100,7 +101,8 @@ def _progression(node: Node, name: str) -> tuple[Node, Node] | None:
 
 def _same_progression(one: tuple[Node, Node], other: tuple[Node, Node]) -> bool:
     (start, step), (other_start, other_step) = one, other
-    if not equal_expressions(step, other_step, Trail()) and not equal_expressions(step, Node("neg", (other_step,)), Trail()):
+    backwards = Node("neg", (other_step,))
+    if not any(equal_expressions(step, either, Trail()) for either in (other_step, backwards)):
         return False
     gap = difference(start, other_start)
     steps = numeric_value(Node("div", (gap, step)))
@@ -151,11 +153,9 @@ def _is_linear_in(node: Node, names: Iterable[str]) -> bool:
     inside = [part for part in node.args if symbols(part).intersection(names)]
     if not inside or node.op in ("add", "neg", "rel", "list"):
         return all(_is_linear_in(part, names) for part in inside)
-    if node.op == "call":
-        return False
-    return (node.op == "mul" and len(inside) == 1 and _is_linear_in(inside[0], names)) or (
-        node.op == "div" and inside == [node.args[0]] and _is_linear_in(inside[0], names)
-    )
+    is_factor = node.op == "mul" and len(inside) == 1
+    is_numerator = node.op == "div" and inside == [node.args[0]]
+    return (is_factor or is_numerator) and _is_linear_in(inside[0], names)
 
 
 def _differ_by_a_constant(gold: Node, answer: Node, constant: str, other: str, variables: frozenset[str]) -> bool:
