@@ -8,11 +8,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo test test-fast check bench clean
+.PHONY: help setup demo test test-fast endings check bench clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
 	@echo "make test            all tests (make test-fast: only the fast ones, under two minutes)"
+	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
 	@echo "make check           format, lint and types"
 	@echo "make bench           update, sampling and whole step against TRL: speed and memory (under forty minutes)"
 	@echo "make setup           only the virtual environment in .venv"
@@ -39,6 +40,9 @@ test: $(READY)
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+endings: $(READY)
+	$(BIN)/python tests/support/starts_and_ends.py $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

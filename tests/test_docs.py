@@ -32,3 +32,38 @@ def test_every_choice_is_described_and_used_by_a_paper(field: str) -> None:
     assert not [choice for choice in choices if f"`{choice}`" not in TEXT]
     without_paper = {"bnpo", "k2"}  # a name of TRL's, an estimator of many
     assert not [choice for choice in choices if f"algorithm.{field}={choice}" not in used and choice not in without_paper]
+
+
+def files_of_the_tree(text: str) -> set[str]:
+    """Return the source files that README's tree names: folders by indentation, several files of a folder on a line."""
+    named: set[str] = set()
+    folders: list[tuple[int, str]] = []
+    for line in text.splitlines():
+        indent = len(line) - len(line.lstrip())
+        folders = [(depth, name) for depth, name in folders if depth < indent]
+        word = line.split()[0]
+        if word.endswith("/"):
+            folders.append((indent, word.rstrip("/")))
+        folder = "/".join(name for _, name in folders)
+        named |= {f"{folder}/{file}" for file in re.findall(r"\w+\.(?:py|c)\b", line)}
+    return named
+
+
+def test_the_tree_of_the_readme_names_every_file_and_no_other() -> None:
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").split("## The tree")[1].split("```")[1].strip("\n")
+    files: set[str] = set()
+    for layer in ("problems", "rewards", "rl", "bench", "launch"):
+        for file in [*(ROOT / layer).rglob("*.py"), *(ROOT / layer).rglob("*.c")]:
+            files.add(file.relative_to(ROOT).as_posix())
+    faces = {file for file in files if file.endswith("__init__.py")}
+    assert files_of_the_tree(tree) == files - faces
+
+
+def test_what_contributing_points_at_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    pointers = re.findall(r"`((?:problems|rewards|rl|bench|launch|tests)/[\w/]+\.\w+)(?::([\w.]+))?`", text)
+    assert len(pointers) > 20
+    for file, name in pointers:
+        source = (ROOT / file).read_text(encoding="utf-8")
+        last = name.rsplit(".", 1)[-1]
+        assert not name or re.search(rf"^\s*(?:def|class) {last}\b|^{last}\b", source, re.MULTILINE), f"{file}:{name}"

@@ -1,5 +1,4 @@
-"""Log-probabilities of whole completions, forward only: the old policy's before an update, the
-reference's before advantages.
+"""Log-probabilities of whole completions, forward only: the old policy's before an update, the reference's before advantages.
 
 Rows are shared out over the ranks as in the update, and every rank ends up with all of them.
 """
