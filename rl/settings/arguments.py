@@ -49,7 +49,11 @@ def make_parser(command: str, about: str) -> argparse.ArgumentParser:
         prog=command, usage=f"{command} [options] [key=value ...]", description=about, epilog=OVERRIDES, allow_abbrev=False
     )
     parser.add_argument("--config", type=Path, action="append", default=[], help="YAML file; may be repeated, later ones win")
-    parser.add_argument("--dry-run", action="store_true", help="print the resolved settings and the plan, then stop")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the resolved settings and, for train, the cut of the work and its memory, then stop",
+    )
     parser.add_argument("--settings", action="store_true", help="print every setting with its default, then stop")
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)  # the deepspeed launcher adds it
     return parser
@@ -124,7 +128,9 @@ def evaluation_arguments(argv: Sequence[str]) -> Loaded[EvalConfig] | None:
     """Return the evaluation that `argv` asks for, or None when it only asked to be told something, which was done."""
     parser = make_parser("reasonlab eval", "How good a model is on a problem set, with 95 % intervals.")
     parser.add_argument("--model", help="model directory or hub name (model.path)")
-    parser.add_argument("--problems", help="a domain (chain, arithmetic, countdown, gsm8k) or a JSONL file of problems")
+    parser.add_argument(
+        "--problems", help="a domain or set by name (chain, gsm8k, ...: see --settings) or a JSONL file of problems"
+    )
     parser.add_argument("--n", type=int, help="completions a problem (samples)")
     flags, loaded = parse(parser, argv, EvalConfig, _settings_of_short_flags)
     return None if loaded is None else _unless_dry_run(flags, loaded)
