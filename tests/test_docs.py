@@ -56,7 +56,11 @@ def test_the_tree_of_the_readme_names_every_file_and_no_other() -> None:
         for file in [*(ROOT / layer).rglob("*.py"), *(ROOT / layer).rglob("*.c")]:
             files.add(file.relative_to(ROOT).as_posix())
     faces = {file for file in files if file.endswith("__init__.py")}
-    assert files_of_the_tree(tree) == files - faces
+    named = files_of_the_tree(tree)
+    assert named <= files
+    # a domain or a set is one file and nothing else, so the README need not know it
+    found_by_being_there = {file for file in files if file.startswith(("problems/domains/", "problems/sets/"))}
+    assert files - faces - named <= found_by_being_there
 
 
 def test_what_contributing_points_at_is_there() -> None:
