@@ -5,6 +5,8 @@ cache runs full the youngest row goes back to the queue. The prompt of a group i
 completion has a random stream of its own, named by (seed, step, sampling round, problem, number in the group), so a sample
 does not depend on what else is in the batch, on these limits, on the number of ranks or on a resume (up to rounding of the
 logits, which may differ between batch shapes).
+
+A row is one completion while it is being drawn. Dimension letters: B running rows, T tokens of a completion, H hidden size.
 """
 
 from collections import Counter, deque
