@@ -1,6 +1,7 @@
 r"""Exact comparison of integers and rationals: `8`, `-1,234`, `0.50`, `3/4`, `\frac{3}{4}`. No floats, no tolerance.
 
-The final answer is read by the policy of rewards/answer.py, and it is one plain number or none at all: "3 or 5" is not.
+The final answer is read by the policy of rewards/answer.py, and it is one plain number or none at all: "3 or 5" is
+none, "0.5 or 1/2" is one, since both are the same value.
 """
 
 import re

@@ -1,7 +1,8 @@
 """Are two trees the same object? Each side is brought into its normal form, then the pair of kinds says who compares.
 
 Everything is symmetric, except where the kind of the gold decides: a one-valued gold is never met by a list, an interval or
-a plus-minus. The trail says which rule decided. `families.py` stands above this file and knows what may be renamed.
+a plus-minus (alternatives that are all equal to it are one value). The trail says which rule decided. `families.py` stands
+above this file and knows what may be renamed.
 """
 
 from rewards.math.equality.definitions import same_by_name
