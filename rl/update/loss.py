@@ -2,8 +2,11 @@
 
 The loss of a batch is the sum over its tokens of weight * objective, minus the entropy bonus. All weights are fixed from the
 whole batch before it is cut, so the gradient does not depend on micro-batches, ranks, ZeRO stage, packing or row order. A
-sequence is never cut: two losses need the whole of it. Advantages are in rl/advantages.py, settings by paper in
-docs/losses.md.
+sequence is never cut: two losses need the whole of it.
+
+Log-probabilities enter as the ratio in `token_loss`, advantages in the objective. An objective must be proportional to the
+advantage: rows and tokens of advantage 0 are left out before they get here. Advantages are in rl/advantages.py, settings by
+paper in docs/losses.md.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """One optimizer step: forward and backward over this rank's micro-batches, then the update, and what it looked like.
 
-`micro_batch_loss` is where an advantage meets a log-probability; rl/update/loss.py has the formulas.
+`micro_batch_loss` brings advantages and log-probabilities together; rl/update/loss.py multiplies them, by default in `clipped`.
 """
 
 import math

@@ -3,7 +3,7 @@
 import math
 import random
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ import torch
 from support import batch_loss, random_groups
 
 from rl.policy.opening import load_model, load_tokenizer
-from rl.settings.algorithm import CLIP_DEFAULTS, AlgorithmSettings, CorrectionSettings
+from rl.settings.algorithm import CLIP_DEFAULTS, AlgorithmSettings, CorrectionSettings, LossName
 from rl.settings.schema import ModelSettings
 from rl.update.batch import make_batch
 from rl.update.logprobs import TokenLogprobs
@@ -170,6 +170,7 @@ def test_token_weights_by_hand():
 
 
 def test_every_loss_is_a_setting_with_a_clip_of_its_own():
+    assert set(get_args(LossName)) == set(LOSSES)  # a name without a loss would end a run only after it has sampled
     assert set(CLIP_DEFAULTS) == set(LOSSES) - {"sapo", "reinforce"}  # these two clip nothing
     assert all(AlgorithmSettings.model_validate({"loss": name}).loss == name for name in LOSSES)
 
