@@ -55,9 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", metavar="A,B", help="works, by letter (default: all that run here; profile: b)")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="counted turns of each side (default: 5)")
     parser.add_argument("--model", type=Path, metavar="DIR", help="model for work a (default: a short cold start makes one)")
-    parser.add_argument(
-        "--out", type=Path, default=Path("bench/results"), metavar="DIR", help="results (default: bench/results)"
-    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="results (default: bench/results; with --toy: bench/toy)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of both sides (default: all cores)")
     parser.add_argument("--toy", action="store_true", help="toy sizes: checks that everything runs, measures nothing")
     return parser

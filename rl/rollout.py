@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.schema import EvalConfig, PromptSettings, RunConfig, SamplingSettings
 from rl.types import Completion, Drawn, Group, IntArray, Rollout, has_contrast
 
+T = TypeVar("T")
 ReferenceKls = Callable[[Sequence[Rollout]], list[float]]  # nats a completion, see Rollout.reference_kl; all ranks must call
 
 
@@ -74,8 +75,8 @@ class RolloutWorker:
         pending: dict[tuple[int, int], tuple[Sample, str, Future[Verdict]]] = {}
 
         def on_sample(sample: Sample) -> None:
-            kept = sample.token_ids[:-1] if sample.stopped else sample.token_ids
-            text = self.tokenizer.decode(kept, skip_special_tokens=False)
+            without_end = sample.token_ids[:-1] if sample.stopped else sample.token_ids
+            text = self.tokenizer.decode(without_end, skip_special_tokens=False)
             verdict = self.pool.submit(problems[sample.request], text)
             pending[sample.request, sample.number] = (sample, text, verdict)
 
@@ -86,11 +87,11 @@ class RolloutWorker:
         verdicts = collect([future for _, _, future in ordered], self.reward.batch_timeout_seconds)
         scored = time.perf_counter()
         reasoning = self._reasoning_tokens([text for _, text, _ in ordered])
-        made = [
-            self._rollout(problems[sample.request], prompts[sample.request], sample, text, verdict, tokens, policy_step)
-            for (sample, text, _), verdict, tokens in zip(ordered, verdicts, reasoning, strict=True)
-        ]
-        grouped = [tuple(made[i * samples : (i + 1) * samples]) for i in range(len(problems))]
+        rollouts = []
+        for (sample, text, _), verdict, tokens in zip(ordered, verdicts, reasoning, strict=True):
+            problem, prompt_ids = problems[sample.request], prompts[sample.request]
+            rollouts.append(self._rollout(problem, prompt_ids, sample, text, verdict, tokens, policy_step))
+        grouped = [tuple(rollouts[i * samples : (i + 1) * samples]) for i in range(len(problems))]
         return grouped, sampled - started, scored - sampled
 
     def _check_room(self, problem: Problem, prompt_tokens: int) -> None:
@@ -151,15 +152,16 @@ def open_worker(config: RunConfig | EvalConfig, model: CausalLM, tokenizer: Toke
     )
 
 
-def share(items: Sequence[Any]) -> Sequence[Any]:
+def share(items: Sequence[T]) -> Sequence[T]:
     """Return this rank's share of `items`, dealt one by one."""
     return items[rank() :: world_size()]
 
 
-def gather_shares(mine: list[Any]) -> list[Any]:
-    """Undo `share`: return all ranks' items in the order they were dealt."""
+def gather_shares(mine: list[T]) -> list[T]:
+    """Undo `share`: return all ranks' items in the order they were dealt. All ranks must call."""
     shares = all_gather(mine)
-    return [shares[i % len(shares)][i // len(shares)] for i in range(sum(map(len, shares)))]
+    total = sum(len(dealt) for dealt in shares)
+    return [shares[number % len(shares)][number // len(shares)] for number in range(total)]
 
 
 def first_problems(source: ProblemSource, settings: AlgorithmSettings, cursor: int) -> list[Problem]:
