@@ -19,6 +19,7 @@ import re
 from typing import NamedTuple
 
 from rewards.boxes import BOX, box_answer
+from rewards.types import STRICT, Reading
 
 MAX_EXTRACTED_CHARACTERS = 10_000  # of an answer that is none, in a verdict
 _ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
@@ -48,12 +49,15 @@ class Marked(NamedTuple):
     mark: str
 
 
-def after_thinking(completion: str) -> str | None:
-    """Return the part of `completion` that may hold the answer, or None while it is still thinking."""
+def after_thinking(completion: str, thinking_open: bool = False) -> str | None:
+    """Return the part of `completion` that may hold the answer, or None while it is still thinking.
+
+    `thinking_open`: the prompt ended inside of `<think>`, so that the completion begins there.
+    """
     _, mark, rest = completion.rpartition("</think>")
     if mark:
         return None if "<think>" in rest else rest
-    return None if "<think>" in completion else completion
+    return None if thinking_open or "<think>" in completion else completion
 
 
 def repair(text: str) -> str:
@@ -64,9 +68,9 @@ def repair(text: str) -> str:
     return text
 
 
-def answering_text(completion: str) -> str | None:
+def answering_text(completion: str, thinking_open: bool = False) -> str | None:
     """Return what the final answer is read from: after the thinking, repaired, the first turn that says anything."""
-    text = after_thinking(completion)
+    text = after_thinking(completion, thinking_open)
     if text is None:
         return None
     if _CONTROL.search(text):
@@ -92,9 +96,9 @@ def marked_answer(text: str) -> Marked | None:
     return None
 
 
-def final_answer(completion: str) -> str | None:
+def final_answer(completion: str, reading: Reading = STRICT) -> str | None:
     """Return the final answer that a mark commits to, or None."""
-    text = answering_text(completion)
+    text = answering_text(completion, reading.thinking_open)
     marked = None if text is None else marked_answer(text)
     return None if marked is None else marked.answer
 

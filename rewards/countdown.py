@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from problems.types import Problem
 from rewards.answer import final_answer
-from rewards.types import Status, Verdict
+from rewards.types import STRICT, Reading, Status, Verdict
 
 MAX_CHARACTERS = 400
 MAX_DEPTH = 40
@@ -93,14 +93,14 @@ class _Parser:
         return Fraction(int(token))
 
 
-def verify_countdown(problem: Problem, completion: str) -> Verdict:
+def verify_countdown(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
     """Accept any expression that uses every given number exactly once and equals the target (`= target` may follow)."""
     try:
         numbers = [int(n) for n in problem.checks["numbers"]]
         target = Fraction(problem.checks["target"])
     except (KeyError, TypeError, ValueError) as error:
         return Verdict(status="error", detail=f"checks need 'numbers' and 'target': {error!r}")
-    answer = final_answer(completion)
+    answer = final_answer(completion, reading)
     if answer is None:
         return Verdict(status="unparsed", detail="no final answer")
     expression, equals, right = answer.partition("=")

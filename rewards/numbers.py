@@ -10,7 +10,7 @@ from fractions import Fraction
 from problems.types import Problem
 from rewards.answer import MAX_EXTRACTED_CHARACTERS, final_answer
 from rewards.boxes import OR
-from rewards.types import Status, Verdict
+from rewards.types import STRICT, Reading, Status, Verdict
 
 MAX_DIGITS = 200
 _DECIMAL = r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|[+-]?\.\d+"
@@ -53,12 +53,12 @@ def _value(answer: str) -> Fraction | None:
     return values.pop() if len(values) == 1 else None
 
 
-def verify_number(problem: Problem, completion: str) -> Verdict:
+def verify_number(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
     """Compare the completion's final answer with the reference as exact rationals."""
     expected = parse_rational(problem.reference or "")
     if expected is None:
         return Verdict(status="error", detail=f"the reference {problem.reference!r} is not a number")
-    answer = final_answer(completion)
+    answer = final_answer(completion, reading)
     if answer is None:
         return Verdict(status="unparsed", detail="no final answer")
     value = _value(answer)

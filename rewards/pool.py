@@ -30,7 +30,7 @@ from types import TracebackType
 
 from problems.types import Problem
 from rewards.code.settings import SandboxSettings
-from rewards.types import Verdict
+from rewards.types import STRICT, Reading, Verdict
 from rewards.verifiers import verifier_of
 
 Item = tuple[Problem, str]
@@ -161,7 +161,7 @@ class VerifierPool:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, problem: Problem, completion: str) -> Future[Verdict]:
+    def submit(self, problem: Problem, completion: str, reading: Reading = STRICT) -> Future[Verdict]:
         """Queue one completion; the future always ends in a Verdict, never in an exception."""
         if self._closed:
             raise RuntimeError("the verifier pool is closed")
@@ -169,7 +169,7 @@ class VerifierPool:
         # asdict() would copy deeply; and no verifier needs the worked solution
         fields = {name: value for name, value in vars(problem).items() if name not in ("solution", "difficulty")}
         fields["checks"] = dict(problem.checks)
-        request = json.dumps({"problem": fields, "completion": completion}).encode() + b"\n"
+        request = json.dumps({"problem": fields, "completion": completion, "reading": vars(reading)}).encode() + b"\n"
         seconds, may_be_joined = self._needs(problem)
         self._queue.put(_Request(future=future, line=request, seconds=seconds, may_be_joined=may_be_joined))
         return future
@@ -183,9 +183,9 @@ class VerifierPool:
             return self.timeout_seconds, not entry.is_slow
         return entry.time_limit(problem.checks, self.sandbox), not entry.is_slow
 
-    def grade(self, items: Iterable[Item], deadline_seconds: float | None = None) -> list[Verdict]:
+    def grade(self, items: Iterable[Item], deadline_seconds: float | None = None, reading: Reading = STRICT) -> list[Verdict]:
         """Return one verdict an item, in order; what has not begun by the deadline is an `error` (unscorable)."""
-        return collect([self.submit(problem, completion) for problem, completion in items], deadline_seconds)
+        return collect([self.submit(problem, completion, reading) for problem, completion in items], deadline_seconds)
 
     def close(self) -> None:
         """End all workers; verdicts that are still queued are dropped."""

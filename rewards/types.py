@@ -37,6 +37,26 @@ class Verdict:
         return float(self.status == "correct") if self.score is None else self.score
 
 
+Policy = Literal["strict", "lenient"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How the final answer of a completion is looked for (rewards/answer.py).
+
+    `policy`: "strict" takes a marked answer only, which is what practice is paid by; "lenient" also takes what running text
+    concludes, for models that were never taught to mark their answers. `thinking_open` tells that the prompt itself ended
+    inside of `<think>`, so that the completion begins in the middle of a thought.
+    """
+
+    policy: Policy = "strict"
+    thinking_open: bool = False
+
+
+STRICT = Reading()
+LENIENT = Reading(policy="lenient")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reward:
     """A verdict turned into numbers: named parts in [0, 1] and their weights."""
@@ -56,6 +76,6 @@ class Reward:
 class Verifier(Protocol):
     """Decides one completion. Runs inside a worker process that may be killed; must not keep state."""
 
-    def __call__(self, problem: Problem, completion: str) -> Verdict:
-        """Return the verdict; `seconds` is filled in by the caller."""
+    def __call__(self, problem: Problem, completion: str, reading: Reading) -> Verdict:
+        """Return the verdict on the answer that `reading` finds; `seconds` is filled in by the caller."""
         ...

@@ -1,7 +1,7 @@
 """Every verifier by name, with what it needs, and the one way to call them.
 
-A new one is a function (Problem, completion) -> Verdict and a line in VERIFIERS. Which one serves a domain is that domain's own
-to say (`verifier` of its DOMAIN or SET).
+A new one is a function (Problem, completion, Reading) -> Verdict and a line in VERIFIERS. Which one serves a domain is that
+domain's own to say (`verifier` of its DOMAIN or SET).
 """
 
 import time
@@ -17,15 +17,15 @@ from rewards.code.settings import SandboxSettings
 from rewards.countdown import verify_countdown
 from rewards.math.verify import verify_math
 from rewards.numbers import verify_number
-from rewards.types import Verdict, Verifier
+from rewards.types import STRICT, Reading, Verdict, Verifier
 
 
-def verify_word_problem(problem: Problem, completion: str) -> Verdict:
+def verify_word_problem(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
     """Compare plain numbers as they are; an answer with units, words or no mark goes to the math verifier."""
-    verdict = verify_number(problem, completion)
+    verdict = verify_number(problem, completion, reading)
     if verdict.status != "unparsed":
         return verdict
-    read = verify_math(problem, completion)
+    read = verify_math(problem, completion, reading)
     return verdict if read.status == "unparsed" else read
 
 
@@ -59,7 +59,7 @@ def verifier_of(domain: str) -> VerifierEntry | None:
     return VERIFIERS.get(verifier_name(domain))
 
 
-def verify(problem: Problem, completion: str) -> Verdict:
+def verify(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
     """Return the verdict on `completion`, timed; anything that goes wrong inside the grader is an `error` verdict."""
     started = time.perf_counter()
     entry = verifier_of(problem.domain)
@@ -68,7 +68,7 @@ def verify(problem: Problem, completion: str) -> Verdict:
         known = ", ".join(sorted(VERIFIERS))
         return Verdict(status="error", detail=f"no verifier {name!r} for domain {problem.domain!r}; there are: {known}")
     try:
-        verdict = entry.verify(problem, completion)
+        verdict = entry.verify(problem, completion, reading)
         if verdict.kind is not None and verdict.kind not in entry.kinds:
             raise ValueError(f"kind {verdict.kind!r} is none of the verifier's: {', '.join(entry.kinds) or 'it has none'}")
     except (MemoryError, RecursionError) as error:  # the answer exploded the check: its own fault

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from problems.types import Problem
 from rewards.code.judging.verifier import configure
 from rewards.code.settings import SandboxSettings
+from rewards.types import Reading
 from rewards.verifiers import verify
 
 
@@ -32,7 +33,7 @@ def main() -> None:
     replies.flush()
     for line in sys.stdin:
         request = json.loads(line)
-        verdict = verify(Problem(**request["problem"]), request["completion"])
+        verdict = verify(Problem(**request["problem"]), request["completion"], Reading(**request["reading"]))
         replies.write(json.dumps(asdict(verdict)) + "\n")
         replies.flush()
 

@@ -12,6 +12,7 @@ A sentence that hedges ("or", "maybe", "not", a question mark) states no value. 
 import re
 
 from rewards.answer import answering_text, marked_answer
+from rewards.types import LENIENT, Reading
 
 BARE_ANSWER = "bare answer"  # the mark of a completion that is nothing but an answer
 MAX_BARE_CHARACTERS = 300
@@ -146,12 +147,12 @@ def _concluded(sentence: str) -> list[str]:
     return readings
 
 
-def committed_answers(completion: str) -> tuple[list[str], str]:
+def committed_answers(completion: str, reading: Reading = LENIENT) -> tuple[list[str], str]:
     """Return (what the final answer may be, best first, and the mark it was read from), or ([], why there is none).
 
     A later entry is only a narrower reading of the same place; it counts where the one before cannot be read.
     """
-    text = answering_text(completion)
+    text = answering_text(completion, reading.thinking_open)
     if text is None:
         return [], "the thinking does not end"
     marked = marked_answer(text)

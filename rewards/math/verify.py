@@ -26,7 +26,7 @@ from rewards.math.grammar.parser import parse
 from rewards.math.grammar.words import choice, plain_words, same_words
 from rewards.math.reading import BARE_ANSWER, committed_answers
 from rewards.math.tree import Node, UnreadableError
-from rewards.types import Status, Verdict
+from rewards.types import LENIENT, STRICT, Reading, Status, Verdict
 
 MAX_REFERENCE_CHARACTERS = 4000
 MAX_ANSWER_CHARACTERS = 4000
@@ -60,27 +60,27 @@ def _judged(is_right: bool, rule: Rule) -> Judgement:
 # -- a completion
 
 
-def verify_math(problem: Problem, completion: str) -> Verdict:
+def verify_math(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
     """The verifier of the domain "math"."""
-    return grade(problem.reference, completion, problem.prompt)
+    return grade(problem.reference, completion, problem.prompt, reading)
 
 
-def grade(reference: str | None, completion: str, prompt: str = "") -> Verdict:
-    """Grade a whole completion (or a bare answer) against a reference answer."""
+def grade(reference: str | None, completion: str, prompt: str = "", reading: Reading = LENIENT) -> Verdict:
+    """Grade a whole completion (or, in the lenient reading, a bare answer) against a reference answer."""
     if reference is None:
         return Verdict(status="error", detail="the reference is empty")
     if fault := unreadable_reference(reference):
         return Verdict(status="error", detail=fault)
-    readings, mark = committed_answers(completion)
+    readings, mark = committed_answers(completion, reading)
     if not readings:
         return Verdict(status="unparsed", detail=mark)
     answer = readings[0]
-    for reading in readings:
-        judgement = judge(reference, reading, prompt)
+    for candidate in readings:
+        judgement = judge(reference, candidate, prompt)
         # a bare sentence is no wrong answer to a reference in words while a narrower reading of it is left
         only_other_words = judgement.decision.rule is Rule.DIFFERENT_WORDS and mark == BARE_ANSWER
         if judgement.status != "unparsed" and not only_other_words:
-            answer = reading
+            answer = candidate
             break
     detail = f"{judgement.decision}; reference: {_shown(_gold(reference).text)}; answer ({mark}): {_shown(answer)}"
     return Verdict(status=judgement.status, extracted=answer[:MAX_ANSWER_CHARACTERS], detail=detail)

@@ -16,7 +16,7 @@ from rewards.boxes import box_answer
 from rewards.countdown import verify_countdown
 from rewards.numbers import parse_rational, verify_number
 from rewards.shaping import RewardConfig, overlong_fraction, shape
-from rewards.types import Status, Verdict
+from rewards.types import Reading, Status, Verdict
 from rewards.verifiers import verify
 
 
@@ -318,7 +318,7 @@ def test_a_domain_without_a_verifier_is_an_error_that_names_those_that_have_one(
 def test_a_bug_in_a_verifier_is_an_error_and_an_explosion_is_the_answers(
     raised: Exception, status: Status, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(problem: Problem, completion: str) -> Verdict:
+    def broken(problem: Problem, completion: str, reading: Reading) -> Verdict:
         raise raised
 
     monkeypatch.setitem(verifiers.VERIFIERS, "broken", verifiers.VerifierEntry(verify=broken))

@@ -11,7 +11,7 @@ from support import chain_source, rollout
 from problems.catalog import perturb, solve
 from rewards.pool import VerifierPool
 from rewards.shaping import RewardConfig
-from rewards.types import Reward, Verdict
+from rewards.types import STRICT, Reward, Verdict
 from rl.evaluate import sample_all, summarise
 from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
 from rl.rollout import RolloutWorker, Round, draw_groups, first_problems, group_up, share
@@ -112,8 +112,8 @@ class TimedPool(VerifierPool):
         super().__init__(*arguments, **named)
         self.ended: list[float] = []
 
-    def submit(self, problem, completion):
-        future = super().submit(problem, completion)
+    def submit(self, problem, completion, reading=STRICT):
+        future = super().submit(problem, completion, reading)
         future.add_done_callback(lambda _: self.ended.append(time.perf_counter()))
         return future
 

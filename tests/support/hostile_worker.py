@@ -12,11 +12,11 @@ from pathlib import Path
 
 from problems.types import Problem
 from rewards import worker
-from rewards.types import Verdict
+from rewards.types import Reading, Verdict
 from rewards.verifiers import VERIFIERS, VerifierEntry
 
 
-def hostile(problem: Problem, completion: str) -> Verdict:
+def hostile(problem: Problem, completion: str, reading: Reading) -> Verdict:
     action, _, argument = completion.partition(" ")
     if action == "sleep":
         time.sleep(float(argument))

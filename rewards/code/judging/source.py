@@ -26,9 +26,9 @@ class Candidate:
     fenced: bool
 
 
-def find_candidate(completion: str) -> Candidate | None:
+def find_candidate(completion: str, thinking_open: bool = False) -> Candidate | None:
     """Return the program of `completion`, or None where it is still thinking or has none."""
-    text = after_thinking(completion)
+    text = after_thinking(completion, thinking_open)
     if text is None:
         return None
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")

@@ -11,7 +11,7 @@ from rewards.code.judging.sandbox import HostDied, Sandbox, SandboxUnavailable
 from rewards.code.judging.source import MAX_CANDIDATE_CHARACTERS, Candidate, find_candidate
 from rewards.code.judging.styles import STYLES
 from rewards.code.settings import SandboxSettings, limits_of
-from rewards.types import Status, Verdict
+from rewards.types import STRICT, Reading, Status, Verdict
 
 _HEAVY = ("numpy",)  # imported by a second host, so that the forks for all other programs stay cheap
 _STATUS: dict[Kind, Status] = {  # "wrong" for all others
@@ -54,9 +54,9 @@ class CodeVerifier:
                 sandbox.close()
         self._sandboxes = {}
 
-    def verify(self, problem: Problem, completion: str) -> Verdict:
+    def verify(self, problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
         """Return the verdict on `completion`; its kind is one of `outcome.KINDS`."""
-        candidate = find_candidate(completion)
+        candidate = find_candidate(completion, reading.thinking_open)
         if candidate is None:
             missing = "no Python block and no plain text after the thinking"
             return Verdict(status="unparsed", kind="no program", detail=f"no program: {missing}")
@@ -110,11 +110,11 @@ def verdict_of(outcome: Outcome, candidate: Candidate) -> Verdict:
 _verifiers: list[CodeVerifier] = []
 
 
-def verify_code(problem: Problem, completion: str) -> Verdict:
+def verify_code(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
     """Judge one completion in this process's own sandbox; settings come from `configure` or the environment."""
     if not _verifiers:
         _verifiers.append(CodeVerifier())
-    return _verifiers[0].verify(problem, completion)
+    return _verifiers[0].verify(problem, completion, reading)
 
 
 def configure(settings: SandboxSettings) -> None:

@@ -59,7 +59,7 @@ def test_the_kind_survives_the_pipe_between_worker_and_pool() -> None:
 
 
 def test_a_kind_that_the_table_does_not_name_is_our_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = verifiers.VerifierEntry(verify=lambda problem, completion: Verdict(status="correct", kind="odd"), kinds=("even",))
+    entry = verifiers.VerifierEntry(verify=lambda *_: Verdict(status="correct", kind="odd"), kinds=("even",))
     monkeypatch.setitem(verifiers.VERIFIERS, "code", entry)
     verdict = verifiers.verify(code_problem(CALL), "x")
     assert (verdict.status, verdict.detail) == ("error", "ValueError: kind 'odd' is none of the verifier's: even")
