@@ -12,7 +12,7 @@ _MINUTES_OR_MINIMUM = frozenset(("min", "sec"))  # a unit behind a number, a fun
 _CONSTANTS = frozenset(("pi", "infty", "oo", "inf", "infinity", "frac"))
 _NEVER_WORDS = ((FUNCTIONS | ALIASES.keys()) - _MINUTES_OR_MINIMUM) | GREEK | _CONSTANTS
 _FACTOR_COMMANDS = ACCENTS | SETS.keys() | GREEK | FUNCTIONS | ALIASES.keys() | {
-    "frac", "pi", "infty", "lfloor", "lceil", "langle", "begin", "sum", "prod", "triangle", "angle", "partial",
+    "frac", "pi", "infty", "lfloor", "lceil", "langle", "begin", "sum", "prod", "triangle", "angle", "partial", "int", "lim",
 }  # fmt: skip
 
 

@@ -56,6 +56,8 @@ _SIGNS = {
     "‖": "|",
     "∑": r" \sum ",
     "∏": r" \prod ",
+    "∫": r" \int ",
+    "∂": r" \partial ",
     "→⟶": r" \to ",
     "⇒⟹": r" \Rightarrow ",
     "∧": r" \land ",
@@ -181,7 +183,7 @@ _TEXT_SIGN = re.compile(r"\\text\s*\{\s*([-+])\s*\}")
 # A function in upright type: \mathrm{lcm}. min and sec are units too, so they need an argument behind them.
 _FUNCTION = re.compile(
     r"\\(?:mathrm|mathbf|mathsf|operatorname\*?|text|rm)\s*\{\s*(sin|cos|tan|cot|csc|ln|log|exp|lcm|gcd|max|sgn|arcsin|"
-    r"arccos|arctan|arccot|arctg|arcctg|tg|ctg|cis|Re|Im|arg|sinh|cosh|tanh|det|lg|(?:sec|min|mod)(?=\s*\}\s*[({\\]))\s*\}"
+    r"arccos|arctan|arccot|arctg|arcctg|tg|ctg|cis|Re|Im|arg|sinh|cosh|tanh|det|lg|(?:sec|min|mod|tr|rank|trace)(?=\s*\}\s*[({\\]))\s*\}"
 )
 # Commands with another name for something, and those around something that stays. The longest alternative stands first.
 _REPLACE = re.compile(

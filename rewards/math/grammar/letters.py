@@ -6,6 +6,7 @@ r"""What a run of letters stands for where a value is expected: functions, const
 import re
 
 from rewards.math.grammar.boundaries import is_word
+from rewards.math.grammar.calculus import read_plain_derivative
 from rewards.math.grammar.commands import read_command
 from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.functions import read_function
@@ -42,7 +43,9 @@ def read_letters(cursor: Cursor) -> Node:
     if text in GREEK:
         cursor.advance()
         return read_subscripts(cursor, Node("sym", (), "\\" + text))
-    if text == "frac":  # a command whose backslash was lost
+    if text == "d" and (derived := read_plain_derivative(cursor)):
+        return derived
+    if text == "frac" or _is_lost_command(cursor):  # a command whose backslash was lost
         cursor.replace(token._replace(kind="cmd"))
         return read_command(cursor)
     if digits := _hexadecimal(cursor):
@@ -58,6 +61,14 @@ def read_letters(cursor: Cursor) -> Node:
     elif len(text) > 1 and not text.isupper():  # capitals side by side name one thing: the side AB
         cursor.split_name()
     return _read_name(cursor)
+
+
+def _is_lost_command(cursor: Cursor) -> bool:
+    """Tell whether it is sum_{...}, int_0^1 and the like, or `lim x->0`."""
+    text, following = cursor.now.text, cursor.ahead()
+    if text in ("sum", "prod", "int", "lim") and following.text == "_":
+        return True
+    return text == "lim" and following.kind == "name" and cursor.ahead(2).sign in ("->", "\\to")
 
 
 def _hexadecimal(cursor: Cursor) -> str | None:

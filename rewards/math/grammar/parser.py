@@ -96,10 +96,15 @@ def _read(text: str) -> Node:
     return read_whole(text, _RULES)
 
 
+def _is_remainder(text: str) -> bool:
+    r"""Tell whether `a \bmod b` is the number that is left over: no congruence, and no list of residues."""
+    return "\\bmod" in text and "," not in text and not _RELATION.search(text) and "\\equiv" not in text
+
+
 def _read_bound(text: str) -> Node | None:
     """Return a formula with a quantifier or a modulus behind it, or None where it has none or is to be read as a whole."""
     try:
-        if "mod" in text and (parts := split_modulus(text)):
+        if "mod" in text and not _is_remainder(text) and (parts := split_modulus(text)):
             return residue_class(_read(parts[0]), _read(parts[1]))
         if parted := split_tail(text):
             body, tail = parted

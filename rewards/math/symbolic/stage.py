@@ -1,0 +1,106 @@
+"""When sympy is asked about a pair, what for, and what its answer means for the verdict. Nothing here loads sympy.
+
+It is asked only where the fast stages left the pair undecided and both sides could be the same. An answer that only states the
+task again, an integral for its value or an equation for its solution, is not asked about where a question was put.
+"""
+
+from rewards.math.equality.points import integer_symbols
+from rewards.math.equality.rules import UNDECIDED, Rule, Trail
+from rewards.math.symbolic.assumptions import said
+from rewards.math.symbolic.client import SYMPY
+from rewards.math.symbolic.solving import could_have_same_solutions, is_solved
+from rewards.math.symbolic.wire import Reply, encode, fits
+from rewards.math.tree import INFINITY, Node, contains, symbols
+
+_TRANSPOSED = frozenset(("T", "\\top"))
+_ENDED = frozenset(("SYMPY_ENDED", "SYMPY_TIMED_OUT", "SYMPY_EXPLODED"))
+
+
+def has_operators(node: Node) -> bool:
+    """Tell whether there is anything to be worked out that the fast stages do not know: an integral, an endless sum, an inverse."""
+    if node.op in ("int", "anti", "lim", "diff"):
+        return True
+    if node.op in ("sum", "prod") and (contains_infinity(node.args[2]) or contains_infinity(node.args[1])):
+        return True
+    if node.op == "fn" and (node.value in ("det", "mod", "tr", "rank") or (node.value == "abs" and node.args[0].op == "mat")):
+        return True
+    if node.op == "pow" and contains(node.args[0], "mat") and node.args[1].op != "num":
+        return True
+    return any(map(has_operators, node.args))
+
+
+def contains_infinity(node: Node) -> bool:
+    """Tell whether infinity occurs."""
+    return node == INFINITY or any(map(contains_infinity, node.args))
+
+
+def rests_on_few_integers(gold: Node, answer: Node) -> bool:
+    """Tell whether equal numbers prove little: a gcd or lcm of names is the same at a few whole numbers by chance."""
+    return any(map(_divides_names, (gold, answer)))
+
+
+def _divides_names(node: Node) -> bool:
+    here = node.op == "fn" and node.value in ("gcd", "lcm") and bool(symbols(node))
+    return here or any(map(_divides_names, node.args))
+
+
+def settled(gold: Node, answer: Node, trail: Trail, prompt: str) -> bool:
+    """Tell whether sympy finds two trees to be the same that the fast stages left undecided; the trail says what decided."""
+    kind = _kind(gold, answer, trail)
+    if kind is None or not fits(gold, answer):
+        return False
+    if prompt and _states_the_task(gold, answer, kind):
+        trail.decide(Rule.STILL_TO_DO)
+        return False
+    reply = SYMPY.ask(_request(gold, answer, prompt, kind))
+    _note(reply, trail)
+    return reply.same is True
+
+
+def _kind(gold: Node, answer: Node, trail: Trail) -> str | None:
+    """Return what is to be found out, "values" or "solutions", or None where there is nothing to ask."""
+    if contains(gold, "unit", "time") or contains(answer, "unit", "time"):
+        return None
+    if could_have_same_solutions(gold, answer):
+        return "solutions"
+    if has_operators(gold) or has_operators(answer) or rests_on_few_integers(gold, answer):
+        return "values"
+    return "values" if trail.decision.rule in UNDECIDED else None
+
+
+def _states_the_task(gold: Node, answer: Node, kind: str) -> bool:
+    """Tell whether the answer leaves to be done what the gold has done."""
+    if has_operators(answer) and not has_operators(gold) and not _ends_in_value(answer):
+        return True
+    return kind == "solutions" and is_solved(gold) and not is_solved(answer)
+
+
+def _ends_in_value(answer: Node) -> bool:
+    """Tell whether it is `integral = value`: the value is what counts, and both must be equal."""
+    return answer.op == "rel" and set(answer.value) == {"="} and not has_operators(answer.args[-1])
+
+
+def _request(gold: Node, answer: Node, prompt: str, kind: str) -> dict[str, object]:
+    names = symbols(gold) | symbols(answer)
+    assumptions, bounds = said(prompt, names)
+    for name in integer_symbols(gold) | integer_symbols(answer):
+        assumptions.setdefault(name, {"integer": True, "positive": True})
+    return {
+        "kind": kind,
+        "gold": encode(gold),
+        "answer": encode(answer),
+        "assumptions": assumptions,
+        "bounds": {name: [_finite(low), _finite(high)] for name, (low, high) in bounds.items()},
+    }
+
+
+def _finite(number: float) -> float | str:
+    return number if abs(number) < float("inf") else str(number)  # JSON has no infinity
+
+
+def _note(reply: Reply, trail: Trail) -> None:
+    """Write what sympy found into the trail; where it ended or gave up, too large an answer is what it says."""
+    if reply.rule:
+        trail.decide(Rule[reply.rule], *reply.facts)
+    if reply.rule in _ENDED:
+        trail.too_big = True
