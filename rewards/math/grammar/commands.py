@@ -161,7 +161,9 @@ def _read_series(cursor: Cursor, op: Op) -> Node:
         left = len(cursor.tokens) - cursor.index
         read, rest = unread[: len(unread) - left], unread[len(unread) - left :]
         is_index = [token.kind == "name" and token.text == "i" for token in read]
-        cursor.tokens[start:] = [token._replace(text="j") if here else token for token, here in zip(read, is_index, strict=True)] + rest
+        cursor.tokens[start:] = [
+            token._replace(text="j") if here else token for token, here in zip(read, is_index, strict=True)
+        ] + rest
         cursor.index = start
         variable = Node("sym", (), "j")
         body = cursor.rules.product(cursor)

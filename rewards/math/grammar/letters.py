@@ -12,6 +12,7 @@ from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.functions import read_function
 from rewards.math.grammar.literals import read_in_base
 from rewards.math.grammar.names import read_call, read_subscripts
+from rewards.math.grammar.spoken import is_called, read_called
 from rewards.math.grammar.texts import read_words
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import ALIASES, CURRENCIES, GREEK, PACKED, is_function
@@ -30,6 +31,8 @@ def read_letters(cursor: Cursor) -> Node:
     """Read a run of letters, or as much of it as is one value."""
     token = cursor.now
     text = token.text
+    if is_called(cursor):
+        return read_called(cursor)
     if is_function(text):
         cursor.advance()
         return read_function(cursor, ALIASES.get(text, text))

@@ -26,6 +26,7 @@ from rewards.math.grammar.phrases import read_phrase
 from rewards.math.grammar.powers import read_power
 from rewards.math.grammar.products import read_product
 from rewards.math.grammar.quantifiers import bind, residue_class, split_modulus, split_tail
+from rewards.math.grammar.spoken import written_out
 from rewards.math.grammar.statements import read_answer, read_sets, read_statement
 from rewards.math.grammar.sums import read_sum
 from rewards.math.tree import Node, UnreadableError
@@ -61,7 +62,7 @@ def parse(text: str) -> Node:
     cleaned = clean(text)
     if not cleaned:
         raise UnreadableError("nothing to read")
-    cleaned = _with_brackets(_unwrapped(cleaned))
+    cleaned = written_out(_with_brackets(_unwrapped(cleaned)))
     if _RELATION.search(cleaned):  # "or" between statements, not between sets
         cleaned = cleaned.replace("\\lor ", " or ").replace("\\land ", " and ")
     if node := read_phrase(cleaned, _read):

@@ -1,9 +1,10 @@
 """Are two trees the same object? By kind: values, antiderivatives, collections, matrices; sets and curves have their own files.
 
-Numbers come first and can only refute: where they differ the sides do. Then sympy has to prove that the difference is zero; only
-where it cannot, and nothing else in the expressions steps or saturates, numbers from the whole domain decide, and say so.
+Numbers come first and can only refute: where they differ the sides do. Then sympy has to prove that the difference is zero;
+only where it cannot, and nothing else in the expressions steps or saturates, numbers from the whole domain decide, and say so.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -137,7 +138,7 @@ class Comparison:
         return self.same(left, right)
 
     def _named_value(self, node: Node) -> tuple[Node | None, Node | None]:
-        """Return (name, value) of `I = \\int ... = 1/3`, whose members must all be equal; (None, node) of what is no relation."""
+        """Return (name, value) of `I = \\int ... = 1/3`, whose members are all equal, or (None, node)."""
         if node.op != "rel":
             return None, node
         if set(node.value) != {"="}:
@@ -146,7 +147,7 @@ class Comparison:
         name = members.pop(0) if members[0].op in ("sym", "call") else None
         if name is None and symbols(node):
             return None, None
-        if any(not self._quiet(one, other) for one, other in zip(members, members[1:], strict=False)):
+        if any(not self._quiet(one, other) for one, other in itertools.pairwise(members)):
             return None, None
         return name, members[-1]
 

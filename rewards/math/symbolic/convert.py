@@ -104,9 +104,8 @@ class Converter:
 
     def _mul(self, node: Node) -> Expression:
         left, right = (self.of(part) for part in node.args)
-        if is_matrix(left) and is_matrix(right):
-            if left.cols != right.rows:
-                raise UnknownError("shapes that do not fit")
+        if is_matrix(left) and is_matrix(right) and left.cols != right.rows:
+            raise UnknownError("shapes that do not fit")
         return left * right
 
     def _div(self, node: Node) -> Expression:

@@ -3,6 +3,7 @@
 What sympy cannot work out, or what numbers speak against, stays unevaluated: then only its own numbers count.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -94,9 +95,9 @@ def _in_pieces(body: Expression, symbol: Expression, low: Expression, high: Expr
         if places is None or len(ends) + len(places) > MAX_PIECES:
             return None
         ends |= places
-    inner = sorted((end for end in ends if low <= end <= high), key=lambda end: float(end))
+    inner = sorted((end for end in ends if low <= end <= high), key=float)
     total = sympy.Integer(0)
-    for start, end in zip(inner, inner[1:], strict=False):
+    for start, end in itertools.pairwise(inner):
         middle = (start + end) / 2
         smooth = body
         for kink in sorted(kinks, key=lambda part: -sympy.count_ops(part)):
@@ -268,4 +269,3 @@ def derived(body: Expression, symbol: Expression, order: int) -> Expression:
     """Return a derivative."""
     exact = sympy.diff(body, symbol, order)
     return exact.doit() if exact.has(sympy.Derivative) else exact
-

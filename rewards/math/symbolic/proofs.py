@@ -29,7 +29,7 @@ _SLOW: Sequence[Way] = (
     sympy.simplify,
     lambda difference: sympy.simplify(difference.rewrite(sympy.exp)),
     lambda difference: sympy.simplify(sympy.expand_func(difference)),
-    lambda difference: fu(difference),
+    fu,
     lambda difference: sympy.simplify(sympy.piecewise_fold(difference)),
     sympy.sqrtdenest,
     lambda difference: sympy.simplify(difference.rewrite(sympy.Piecewise)),
@@ -39,8 +39,10 @@ _SLOW: Sequence[Way] = (
 def _without_signs(difference: Expression) -> Expression:
     """Return an expression with sign(u) as |u|/u, so that sign(u)/|u|, the slope of ln|u|, is 1/u."""
     simpler = difference.replace(sympy.sign, lambda inner: sympy.Abs(inner) / inner)
-    return simpler.replace(lambda part: part.is_Pow and isinstance(part.base, sympy.Abs) and part.exp.is_even and part.base.args[0].is_real,
-                           lambda part: part.base.args[0] ** part.exp)
+    return simpler.replace(
+        lambda part: part.is_Pow and isinstance(part.base, sympy.Abs) and part.exp.is_even and part.base.args[0].is_real,
+        lambda part: part.base.args[0] ** part.exp,
+    )
 
 
 def is_zero(difference: Expression) -> bool:
@@ -63,4 +65,4 @@ def _is_algebraic_zero(difference: Expression) -> bool:
     if difference.free_symbols or not difference.is_algebraic:
         return False
     unknown = sympy.Dummy("x")
-    return tried(lambda: sympy.minimal_polynomial(difference, unknown)) == unknown
+    return bool(tried(lambda: sympy.minimal_polynomial(difference, unknown)) == unknown)

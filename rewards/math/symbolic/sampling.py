@@ -19,8 +19,8 @@ MAX_DIGITS = 1500
 GUARD = 15
 ENOUGH = 6
 _REALS = [
-    "0.37", "1.83", "-0.62", "-2.41", "7.29", "-11.3", "0.081", "-0.0457", "0.913", "-0.938", "0.558", "103.7", "-254.1", "3.27",
-    "23.9", "-5.77", "0.0123", "4021.3", "-90017.6", "0.741",
+    "0.37", "1.83", "-0.62", "-2.41", "7.29", "-11.3", "0.081", "-0.0457", "0.913", "-0.938", "0.558", "103.7", "-254.1",
+    "3.27", "23.9", "-5.77", "0.0123", "4021.3", "-90017.6", "0.741",
 ]  # fmt: skip
 _INTEGERS = [2, 3, 5, 4, 7, 10, 13, 1, 8, 21, 34, 6, 55, 90]
 _POINTS = 20
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 
 def compared(left: Expression, right: Expression, said: Mapping[Expression, tuple[float, float]], known: int | None) -> Finding:
-    """Compare two expressions at points; `said` bounds names, as the problem does; `known` digits are all that may be trusted."""
+    """Compare two expressions at points; `said` bounds names, as the problem does; only `known` digits may be trusted."""
     names = sorted(left.free_symbols | right.free_symbols, key=str)
     digits = digits_needed(left, right)
     if digits > MAX_DIGITS or (known is not None and digits > DIGITS + GUARD):
@@ -66,7 +66,7 @@ def _same_at(left: Expression, right: Expression, point: Mapping[Expression, Num
 
 
 def _unless_numbers_fail(expression: Expression) -> bool | None:
-    """Return what it says that an expression has no value where the other has: nothing where only our numbers may have failed."""
+    """Return what a missing value says: that the sides differ, or nothing where only our numbers may have failed."""
     hard = (sympy.Integral, sympy.Sum, sympy.Product, sympy.Limit, sympy.Derivative, sympy.Subs)
     return None if expression.has(*hard) else False
 
@@ -143,9 +143,9 @@ def digits_needed(*expressions: Expression) -> int:
     extra = 0.0
     for expression in expressions:
         for part in sympy.preorder_traversal(expression):
-            if part.is_Rational and not part.is_Integer or part.is_Integer and abs(part) > 10**6:
+            if (part.is_Rational and not part.is_Integer) or (part.is_Integer and abs(part) > 10**6):
                 extra += math.log10(abs(int(part.p)) + 1) + math.log10(int(part.q))
-            elif part.is_Pow and part.is_number or part.is_Function and part.is_number:
+            elif (part.is_Pow and part.is_number) or (part.is_Function and part.is_number):
                 extra += _weight(part)
             if extra > MAX_DIGITS:
                 return MAX_DIGITS + 1

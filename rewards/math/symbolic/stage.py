@@ -4,20 +4,22 @@ It is asked only where the fast stages left the pair undecided and both sides co
 task again, an integral for its value or an equation for its solution, is not asked about where a question was put.
 """
 
+import re
+
 from rewards.math.equality.points import integer_symbols
 from rewards.math.equality.rules import UNDECIDED, Rule, Trail
 from rewards.math.symbolic.assumptions import said
 from rewards.math.symbolic.client import SYMPY
-from rewards.math.symbolic.solving import could_have_same_solutions, is_solved
+from rewards.math.symbolic.solving import could_have_same_solutions, is_equation_of_one, is_solved
 from rewards.math.symbolic.wire import Reply, encode, fits
 from rewards.math.tree import INFINITY, Node, contains, symbols
 
-_TRANSPOSED = frozenset(("T", "\\top"))
 _ENDED = frozenset(("SYMPY_ENDED", "SYMPY_TIMED_OUT", "SYMPY_EXPLODED"))
+_ASKS_FOR_EQUATION = re.compile(r"\bequation\b", re.IGNORECASE)
 
 
 def has_operators(node: Node) -> bool:
-    """Tell whether there is anything to be worked out that the fast stages do not know: an integral, an endless sum, an inverse."""
+    """Tell whether there is anything to be worked out that the fast stages do not know: an integral, an inverse."""
     if node.op in ("int", "anti", "lim", "diff"):
         return True
     if node.op in ("sum", "prod") and (contains_infinity(node.args[2]) or contains_infinity(node.args[1])):
@@ -49,7 +51,7 @@ def settled(gold: Node, answer: Node, trail: Trail, prompt: str) -> bool:
     kind = _kind(gold, answer, trail)
     if kind is None or not fits(gold, answer):
         return False
-    if prompt and _states_the_task(gold, answer, kind):
+    if prompt and _states_the_task(gold, answer, kind, prompt):
         trail.decide(Rule.STILL_TO_DO)
         return False
     reply = SYMPY.ask(_request(gold, answer, prompt, kind))
@@ -68,11 +70,15 @@ def _kind(gold: Node, answer: Node, trail: Trail) -> str | None:
     return "values" if trail.decision.rule in UNDECIDED else None
 
 
-def _states_the_task(gold: Node, answer: Node, kind: str) -> bool:
-    """Tell whether the answer leaves to be done what the gold has done."""
+def _states_the_task(gold: Node, answer: Node, kind: str, prompt: str) -> bool:
+    """Tell whether the answer leaves to be done what the gold has done, or does what was not asked for."""
     if has_operators(answer) and not has_operators(gold) and not _ends_in_value(answer):
         return True
-    return kind == "solutions" and is_solved(gold) and not is_solved(answer)
+    if kind != "solutions":
+        return False
+    if _ASKS_FOR_EQUATION.search(prompt) and is_equation_of_one(gold) and not is_solved(gold) and is_solved(answer):
+        return True  # whoever is asked for an equation does not give its roots
+    return is_solved(gold) and not is_solved(answer)
 
 
 def _ends_in_value(answer: Node) -> bool:

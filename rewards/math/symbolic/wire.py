@@ -1,6 +1,6 @@
 """Trees as JSON, for the pipe to the sympy process.
 
-    encode(Node("div", (ONE, TWO), "frac"))   # ["div", [["num", [], {"q": [1, 1]}], ["num", [], {"q": [2, 1]}]], "frac"]
+encode(Node("div", (ONE, TWO), "frac"))   # ["div", [["num", [], {"q": [1, 1]}], ["num", [], {"q": [2, 1]}]], "frac"]
 """
 
 from fractions import Fraction
