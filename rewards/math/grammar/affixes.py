@@ -4,6 +4,7 @@ r"""What stands around a value: signs in front; factorials, percents, degrees an
 """
 
 from rewards.math.grammar.cursor import Cursor
+from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.tree import Node, UnreadableError, number
 
 _SUFFIX_SIGNS = frozenset(("!", "%", "^", "'", "\\circ", "\\prime"))

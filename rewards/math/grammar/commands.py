@@ -5,9 +5,10 @@ r"""What a LaTeX command stands for where a value is expected: fractions, roots,
 
 from rewards.math.grammar.brackets import read_argument, read_bracketed, read_group
 from rewards.math.grammar.cursor import Cursor
+from rewards.math.grammar.derivatives import DOTS, dotted, read_differential_quotient
 from rewards.math.grammar.environments import read_environment
 from rewards.math.grammar.functions import read_function
-from rewards.math.grammar.names import read_subscripts
+from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.vocabulary import ACCENTS, ALIASES, ELLIPSIS, GREEK, SETS, is_function
 from rewards.math.tree import INFINITY, PI, TWO, Node, Op, UnreadableError
 from rewards.math.vectors import marked
@@ -21,6 +22,8 @@ _NAMED_SHAPES = frozenset(("triangle", "angle", "measuredangle", "square"))
 
 def read_command(cursor: Cursor) -> Node:
     """Read a command with what belongs to it."""
+    if cursor.now.text == "partial" and (derivative := read_differential_quotient(cursor)):
+        return derivative
     token = cursor.advance()
     name = token.text
     if is_function(name):
@@ -123,8 +126,12 @@ def _read_fenced(cursor: Cursor, name: str) -> Node:
 
 
 def _read_accented(cursor: Cursor, name: str) -> Node:
-    """Read what an accent stands above; a name stays itself, but for the unit vectors i, j, k."""
+    """Read what an accent stands above; a name stays itself, but for the unit vectors i, j, k and under dots."""
     inner = read_argument(cursor)
+    if inner.op == "sym":
+        inner = read_subscripts(cursor, inner)
+    if name in DOTS:
+        return dotted(inner, DOTS[name]) if inner.op == "sym" else Node("fn", (inner,), name)
     if name in _VECTOR_MARKS:
         inner = marked(inner)
     return inner if inner.op == "sym" else Node("fn", (inner,), name)

@@ -13,7 +13,7 @@ from rewards.math.tree import EULER, IMAGINARY, MAX_DEPTH, TWO, Node, Unreadable
 from rewards.math.vectors import AXES
 
 _MINUS_ONE = Node("neg", (number(1),))
-_HAVE_INVERSE = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh"))
+_HAVE_INVERSE = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch"))
 _OF_SETS = frozenset(("max", "min", "gcd", "lcm"))
 
 

@@ -8,9 +8,11 @@ import re
 from rewards.math.grammar.boundaries import is_word
 from rewards.math.grammar.commands import read_command
 from rewards.math.grammar.cursor import Cursor
+from rewards.math.grammar.derivatives import read_differential_quotient
 from rewards.math.grammar.functions import read_function
 from rewards.math.grammar.literals import read_in_base
-from rewards.math.grammar.names import read_call, read_subscripts
+from rewards.math.grammar.names import read_call
+from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.texts import read_words
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import ALIASES, CURRENCIES, GREEK, PACKED, is_function
@@ -29,6 +31,8 @@ def read_letters(cursor: Cursor) -> Node:
     """Read a run of letters, or as much of it as is one value."""
     token = cursor.now
     text = token.text
+    if text[0] == "d" and (derivative := read_differential_quotient(cursor)):
+        return derivative
     if is_function(text):
         cursor.advance()
         return read_function(cursor, ALIASES.get(text, text))

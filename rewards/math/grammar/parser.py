@@ -42,6 +42,7 @@ _RULES = Rules(
 )
 _ALL_TEXT = re.compile(r"\(?\s*\\text\s*\{([^{}\\]*)\}\s*\)?")
 _PLAIN_SET = re.compile(r"\{(?:\s*|[^{}]*[|:,][^{}]*)\}")
+_TOP_LEVEL_OVER = re.compile(r"(?:[^{}=,;<>&]|\{[^{}]*\})*\\over(?![A-Za-z])(?:[^{}=,;<>&]|\{[^{}]*\})*")
 _SYMPY_MATRIX = re.compile(r"Matrix\(\s*(\[.*\])\s*\)", re.DOTALL)
 _RELATION = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _TAIL = re.compile(r"\s+is the (?:final )?(?:answer|result|solution)$", re.IGNORECASE)
@@ -84,11 +85,13 @@ def _unwrapped(text: str) -> str:
 
 
 def _with_brackets(text: str) -> str:
-    """Return a set in plain braces and a vector in plain angles with the brackets of LaTeX."""
+    """Return a set in plain braces, a vector in plain angles and a quotient without any with the brackets of LaTeX."""
     if text[0] == "{" and text[-1] == "}" and _PLAIN_SET.fullmatch(text):
         return f"\\{{{text[1:-1]}\\}}"
     if text[0] == "<" and text[-1] == ">":
         return rf"\langle {text[1:-1]}\rangle"
+    if "\\over" in text and _TOP_LEVEL_OVER.fullmatch(text):  # 1 \over 2 without its braces
+        return f"{{{text}}}"
     return text
 
 

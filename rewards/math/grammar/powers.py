@@ -7,6 +7,7 @@ from rewards.math.grammar.affixes import read_sign, read_suffixes, signed
 from rewards.math.grammar.atoms import read_atom
 from rewards.math.grammar.brackets import read_group
 from rewards.math.grammar.cursor import Cursor
+from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.vocabulary import is_function
 from rewards.math.tree import Node
 
@@ -14,10 +15,28 @@ from rewards.math.tree import Node
 def read_power(cursor: Cursor) -> Node:
     """Read a value with suffixes and any number of exponents: x^2^3 is x^(2^3), but x^{2}^{3} is (x^2)^3."""
     base = read_suffixes(cursor, read_atom(cursor))
+    if base.op == "sym" and cursor.at("^") and not _raises_mark(cursor):
+        return _read_powers(cursor, _read_power_of_name(cursor, base))
+    return _read_powers(cursor, base)
+
+
+def _read_powers(cursor: Cursor, base: Node) -> Node:
     while cursor.at("^", "**") and not _raises_mark(cursor):
         cursor.advance()
         base = Node("pow", (base, _read_exponent(cursor)))
     return base
+
+
+def _read_power_of_name(cursor: Cursor, name: Node) -> Node:
+    """Read the first exponent of a name, behind which its subscript may stand: v^2_0."""
+    cursor.advance()
+    token = cursor.now
+    if token.kind == "num" and token.node is not None and cursor.ahead().text == "_":  # no digits with a base
+        cursor.advance()
+        exponent = token.node
+    else:
+        exponent = _read_exponent(cursor)
+    return Node("pow", (read_subscripts(cursor, name), exponent))
 
 
 def _raises_mark(cursor: Cursor) -> bool:
