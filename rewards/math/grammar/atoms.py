@@ -33,7 +33,7 @@ def _read_operator(cursor: Cursor) -> Node:
         return read_bracketed(cursor)
     if cursor.at("{"):
         return read_group(cursor)
-    if cursor.at("|") and not cursor.bars:
+    if cursor.at("|"):  # where a value is expected a bar opens, also inside of others: |1-|x||
         return _read_absolute(cursor)
     if cursor.take("..."):
         return ELLIPSIS

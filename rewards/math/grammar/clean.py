@@ -147,9 +147,12 @@ def fold_unicode(text: str) -> str:
     return "".join(character if character < "\x80" else _plain_character(character) for character in text)
 
 
+# Bars that say on which side they stand: \left| and \bigr\|.
+_LEFT_BAR = re.compile(r"\\(?:left|[bB]igg?l)\s*(?:\\?\||\\lvert(?![A-Za-z]))")
+_RIGHT_BAR = re.compile(r"\\(?:right|[bB]igg?r)\s*(?:\\?\||\\rvert(?![A-Za-z]))")
 # Styling that says nothing: \displaystyle, \left, \hspace{1cm}, \!, and ** that closes bold type. \left. is a bracket left out.
 _DROP = re.compile(
-    r"\\(?:displaystyle|textstyle|scriptstyle|left|right|[bB]igg?[lrm]?|limits|nolimits|nonumber|mathstrut|allowbreak|rm|bf|it"
+    r"\\(?:displaystyle|textstyle|scriptstyle|left|middle|right|[bB]igg?[lrm]?|limits|nolimits|nonumber|mathstrut|allowbreak|rm|bf|it"
     r"|small|large|Large|centering|boldmath)(?![A-Za-z])\.?"
     r"|\\(?:hspace|vspace|label|tag|hskip|phantom|hphantom|vphantom|color)\*?\s*\{[^{}]*\}|\\phantom\s*[-+]?|(?<!\\)\\!|(?<!\\)\\/"
     r"|\*\*(?=[^*]*$)(?!\s*[\w({\\+-])"
@@ -208,11 +211,10 @@ _NAMES = {
     "R": "reals", "Z": "integers", "N": "naturals", "dots": "ldots", "dotsc": "ldots", "dotsb": "ldots", "dotsm": "ldots",
     "cdots": "ldots", "wedge": "land", "vee": "lor", "lnot": "neg", "rightarrow": "to", "implies": "Rightarrow",
     "sim": "approx", "simeq": "approx", "thickapprox": "approx", "cong": "approx", "doteq": "approx",
-    "smallsetminus": "setminus", "backslash": "setminus", "textdollar": "$", "dollar": "$", "textpercent": "%",
+    "lVert": "lvert ", "rVert": "rvert ", "lvert": "lvert ", "rvert": "rvert ", "smallsetminus": "setminus", "backslash": "setminus", "textdollar": "$", "dollar": "$", "textpercent": "%",
 }  # fmt: skip
 _CHARACTERS = {
-    "lt": "<", "gt": ">", "lparen": "(", "rparen": ")", "top": "T", "intercal": "T", "lbrack": "[", "rbrack": "]", "vert": "|", "lvert": "|", "rvert": "|", "mid": "|", "Vert": "|",
-    "lVert": "|", "rVert": "|", "colon": ":", "lbrace": r"\{", "rbrace": r"\}", "degree": r"^\circ ",
+    "lt": "<", "gt": ">", "lparen": "(", "rparen": ")", "top": "T", "intercal": "T", "lbrack": "[", "rbrack": "]", "vert": "|", "mid": "|", "Vert": "|", "colon": ":", "lbrace": r"\{", "rbrace": r"\}", "degree": r"^\circ ",
     "textdegree": r"^\circ ", "ast": "*", "star": "*", "times": "*", "bullet": "*", "And": " and ", "pounds": "£", "euro": "€",
 }  # fmt: skip
 _BLACKBOARD = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes"}
@@ -266,6 +268,8 @@ def fold_latex(text: str) -> str:
     text = _TEXT_SIGN.sub(r"\1", text)
     text = _ROMAN.sub(_upright, text)
     text = _FONT.sub("", text)
+    if "|" in text or "vert" in text:
+        text = _RIGHT_BAR.sub(r"\\rvert ", _LEFT_BAR.sub(r"\\lvert ", text))
     text = _DROP.sub("", text)
     return _SPACE.sub(" ", text)
 

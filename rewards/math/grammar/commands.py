@@ -17,6 +17,7 @@ _CONSTANTS = {"pi": PI, "infty": INFINITY, "ldots": ELLIPSIS, **SETS}
 _PREFIXES: dict[str, Op] = {"pm": "pm", "mp": "mp", "neg": "not"}
 _SERIES: dict[str, Op] = {"sum": "sum", "prod": "prod"}
 _VECTOR_MARKS = frozenset(("hat", "widehat", "vec", "overrightarrow"))
+_FENCES = {"lfloor": ("\\rfloor", "floor"), "lceil": ("\\rceil", "ceil"), "lvert": ("\\rvert", "abs")}
 _NAMED_SHAPES = frozenset(("triangle", "angle", "measuredangle", "square"))
 
 
@@ -36,7 +37,7 @@ def read_command(cursor: Cursor) -> Node:
         return Node("fn", (read_bracketed(cursor),), name.lower())
     if name in GREEK or name == "partial":
         return read_subscripts(cursor, Node("sym", (), "\\" + name))
-    if name in ("lfloor", "lceil", "langle"):
+    if name in _FENCES or name == "langle":
         return _read_fenced(cursor, name)
     if name == "begin":
         return read_environment(cursor)
@@ -109,8 +110,8 @@ def _read_root(cursor: Cursor) -> Node:
 
 
 def _read_fenced(cursor: Cursor, name: str) -> Node:
-    """Read a floor, a ceiling or a vector in angle brackets."""
-    argument, cursor.argument = cursor.argument, 0
+    """Read a floor, a ceiling, an absolute value or a vector in angle brackets."""
+    outer = cursor.enter()
     if name == "langle":
         items = [cursor.rules.statement(cursor)]
         while cursor.take(",", ";"):
@@ -118,10 +119,10 @@ def _read_fenced(cursor: Cursor, name: str) -> Node:
         cursor.expect("\\rangle")
         node = Node("seq", tuple(items), "<>")
     else:
-        inner = cursor.rules.sum(cursor)
-        cursor.expect("\\rfloor" if name == "lfloor" else "\\rceil")
-        node = Node("fn", (inner,), "floor" if name == "lfloor" else "ceil")
-    cursor.argument = argument
+        closing, function = _FENCES[name]
+        node = Node("fn", (cursor.rules.sum(cursor),), function)
+        cursor.expect(closing)
+    cursor.leave(outer)
     return node
 
 

@@ -22,6 +22,7 @@ from functools import lru_cache
 from rewards.math.grammar.atoms import read_atom
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.cursor import Rules, read_whole
+from rewards.math.grammar.grouping import ungrouped
 from rewards.math.grammar.phrases import read_phrase
 from rewards.math.grammar.powers import read_power
 from rewards.math.grammar.products import read_product
@@ -70,7 +71,8 @@ def parse(text: str) -> Node:
     if (match := _ALL_TEXT.fullmatch(cleaned)) and re.search(r"\d", match[1]):
         cleaned = match[1]
     try:
-        return _read_bound(cleaned) or _read(cleaned)
+        node = _read_bound(cleaned) or _read(cleaned)
+        return ungrouped(node) if "[" in cleaned or "\\{" in cleaned else node
     except RecursionError:
         raise UnreadableError("nested too deep") from None
 

@@ -7,6 +7,7 @@ from rewards.math.grammar.affixes import read_sign, read_suffixes, signed
 from rewards.math.grammar.atoms import read_atom
 from rewards.math.grammar.brackets import read_group
 from rewards.math.grammar.cursor import Cursor
+from rewards.math.grammar.rows import transposed
 from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.vocabulary import is_function
 from rewards.math.tree import Node
@@ -22,9 +23,22 @@ def read_power(cursor: Cursor) -> Node:
 
 def _read_powers(cursor: Cursor, base: Node) -> Node:
     while cursor.at("^", "**") and not _raises_mark(cursor):
+        if base.op in ("seq", "mat") and (other := _read_transposed(cursor, base)):
+            base = other
+            continue
         cursor.advance()
         base = Node("pow", (base, _read_exponent(cursor)))
     return base
+
+
+def _read_transposed(cursor: Cursor, base: Node) -> Node | None:
+    """Take a power T behind a matrix or a vector and return what it transposes to; None where there is none."""
+    texts = cursor.texts_ahead(3)
+    length = 1 if texts[:1] == ["T"] else 3 if texts == ["{", "T", "}"] else 0
+    node = transposed(base) if length else None
+    if node is not None:
+        cursor.index += 1 + length
+    return node
 
 
 def _read_power_of_name(cursor: Cursor, name: Node) -> Node:

@@ -25,7 +25,7 @@ def read_subscripts(cursor: Cursor, name: Node) -> Node:
             subscript = cursor.advance().text
             if not subscript:
                 raise cursor.unreadable("an empty subscript")
-        bare = name.value.rstrip("'")
+        bare = name.value.rstrip("'*")
         name = name._replace(value=f"{bare}_{subscript}{name.value[len(bare) :]}")
     return name
 

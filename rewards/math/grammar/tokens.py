@@ -209,4 +209,26 @@ def tokenize(text: str) -> list[Token]:
         if token.text != " ":  # an escaped underscore and \text{ } are white space
             tokens.append(token)
     tokens.append(Token("end", "", len(text), True))
-    return tokens
+    return _with_bars(tokens) if "|" in text or "vert" in text else tokens
+
+
+def _with_bars(tokens: list[Token]) -> list[Token]:
+    r"""Return `tokens` with the bars of absolute values one by one; \lvert and \rvert stay where they stand in pairs.
+
+    Two bars side by side end one value and begin another, |a||b|, but with space around them they say "or".
+    """
+    depth, lowest = 0, 0
+    for token in tokens:
+        depth += (token.sign == "\\lvert") - (token.sign == "\\rvert")
+        lowest = min(lowest, depth)
+    paired = depth == lowest == 0
+    lone_or = sum("|" in token.sign for token in tokens) == 1
+    separate: list[Token] = []
+    for index, token in enumerate(tokens):
+        if token.sign in ("\\lvert", "\\rvert") and not paired:
+            token = token._replace(kind="op", text="|")
+        if token.sign == "||" and not lone_or and not (token.spaced and tokens[index + 1].spaced):
+            separate += (token._replace(text="|"), token._replace(text="|", place=token.place + 1, spaced=False))
+        else:
+            separate.append(token)
+    return separate
