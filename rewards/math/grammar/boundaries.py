@@ -11,6 +11,7 @@ from rewards.math.units import WORDS as UNIT_WORDS
 _MINUTES_OR_MINIMUM = frozenset(("min", "sec"))  # a unit behind a number, a function in front of its argument
 _CONSTANTS = frozenset(("pi", "infty", "oo", "inf", "infinity", "frac"))
 _NEVER_WORDS = ((FUNCTIONS | ALIASES.keys()) - _MINUTES_OR_MINIMUM) | GREEK | _CONSTANTS
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"  # abcd is a product, no word
 _FACTOR_COMMANDS = ACCENTS | SETS.keys() | GREEK | FUNCTIONS | ALIASES.keys() | {
     "frac", "pi", "infty", "lfloor", "lceil", "langle", "lvert", "begin", "sum", "prod", "triangle", "angle", "partial",
 }  # fmt: skip
@@ -29,7 +30,7 @@ def is_word(cursor: Cursor, token: Token) -> bool:
     if text.lower() in NO_PRODUCT or text in ("and", "or"):
         raised = len(text) == 2 and current and cursor.ahead().text == "^"
         return not raised  # Be^x is B times e^x
-    return len(text) > 3 and not text.isupper() and not PACKED.match(text)
+    return len(text) > 3 and not text.isupper() and not PACKED.match(text) and text not in _ALPHABET
 
 
 def starts_factor(cursor: Cursor) -> bool:
