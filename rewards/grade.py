@@ -1,9 +1,9 @@
 """`reasonlab grade IN.jsonl OUT.jsonl`: a verdict for every row, in input order, however broken the row.
 
 A row is {"id", "problem": {"domain", "reference", "prompt", "checks"}, "completion"}, and "thinking_open": true where its
-prompt ended inside of `<think>` (a "prompt" that ends so says it by itself). Its answer is {"id", "status", "reward", "extracted",
-"detail", "seconds"}. A row that cannot be read gets the status `error`, with the reason. Rows stream
-through the pool of killable workers; a run that was cut off goes on after its last whole output row.
+prompt ended inside of `<think>` (a "prompt" that ends so says it by itself). Its answer is {"id", "status", "reward",
+"extracted", "detail", "seconds"}. A row that cannot be read gets the status `error`, with the reason. Rows stream through the
+pool of killable workers; a run that was cut off goes on after its last whole output row.
 """
 
 import argparse
