@@ -21,6 +21,7 @@ from problems.types import Problem
 from rewards.boxes import box_answer
 from rewards.math.equality.families import same_up_to_names
 from rewards.math.equality.rules import Decision, Rule, Trail
+from rewards.math.grammar.bases import same_digits
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.parser import parse
 from rewards.math.grammar.words import choice, plain_words, same_words
@@ -141,6 +142,8 @@ def judge(reference: str, answer: str, prompt: str = "", is_text: bool = False) 
     judgement = _by_text(gold, answer)
     if judgement is not None:
         return judgement
+    if "_" in gold.text + answer and same_digits(clean(gold.text), clean(answer[:MAX_ANSWER_CHARACTERS]), prompt):
+        return _judged(True, Rule.DIGITS_OF_BASE)
     if lettered := _LETTERED.fullmatch(plain_words(gold.text)):  # "(B) 12": the letter or the value
         letter = choice(answer)
         if letter is not None:

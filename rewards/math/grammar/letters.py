@@ -3,14 +3,12 @@ r"""What a run of letters stands for where a value is expected: functions, const
 `xy` is a product of two names, `sinx` is the sine of x, `FF` in front of `_{16}` a number, `twelve` one too.
 """
 
-import re
-
+from rewards.math.grammar.bases import read_digits
 from rewards.math.grammar.boundaries import is_word
 from rewards.math.grammar.commands import read_command
 from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.derivatives import read_differential_quotient
 from rewards.math.grammar.functions import read_function
-from rewards.math.grammar.literals import read_in_base
 from rewards.math.grammar.names import read_call
 from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.texts import read_words
@@ -23,8 +21,6 @@ _CONSTANTS = {
     "pi": PI, "Pi": PI, "PI": PI,
     "oo": INFINITY, "inf": INFINITY, "infty": INFINITY, "infinity": INFINITY, "Infinity": INFINITY,
 }  # fmt: skip
-_LETTERS_BEFORE_DIGITS = re.compile(r"[A-F]{1,4}")
-_LETTERS_AS_DIGITS = re.compile(r"[A-F]+")
 
 
 def read_letters(cursor: Cursor) -> Node:
@@ -49,8 +45,8 @@ def read_letters(cursor: Cursor) -> Node:
     if text == "frac":  # a command whose backslash was lost
         cursor.replace(token._replace(kind="cmd"))
         return read_command(cursor)
-    if digits := _hexadecimal(cursor):
-        return read_in_base(cursor, digits)
+    if text.isupper() and (digits := read_digits(cursor)):
+        return digits
     if is_word(cursor, token):
         if len(text) > 3 or text not in UNIT_WORDS:
             return read_words(cursor)
@@ -62,19 +58,6 @@ def read_letters(cursor: Cursor) -> Node:
     elif len(text) > 1 and not text.isupper():  # capitals side by side name one thing: the side AB
         cursor.split_name()
     return _read_name(cursor)
-
-
-def _hexadecimal(cursor: Cursor) -> str | None:
-    """Step over digits that begin with a letter, up to the base behind them; return them, None where there are none."""
-    text = cursor.now.text
-    digits = cursor.ahead()
-    if digits.kind == "num" and cursor.ahead(2).text == "_" and _LETTERS_BEFORE_DIGITS.fullmatch(text):  # A1_{16}
-        cursor.index += 2
-        return text + digits.text
-    if cursor.texts_ahead(3) == ["_", "{", "16"] and _LETTERS_AS_DIGITS.fullmatch(text):
-        cursor.advance()
-        return text
-    return None
 
 
 def _read_name(cursor: Cursor) -> Node:

@@ -17,6 +17,8 @@ _GROUPED_SIGN = re.compile(r"(?<![\^_A-Za-z}\]])\{\s*([-+])\s*\}")
 _ATOM_CLASS = re.compile(r"\\math(?:open|close|inner|punct)\s*(?:\{\s*\})?")
 # A function in a group of its own: {\sin}^2 x.
 _GROUPED_FUNCTION = re.compile(r"\{\s*\\((?:arc)?(?:sin|cos|tan|cot|sec|csc)h?|ln|log|exp)\s*\}")
+# Digits in a group of their own in front of their base: {2201}_3.
+_GROUPED_DIGITS = re.compile(r"(?<![\w}\]^_])\{([0-9][0-9A-Za-z]{0,99})\}(?=\s*_)", re.ASCII)
 # Plain TeX: \root 3 \of 2.
 _ROOT_OF = re.compile(r"\\root\s*(?:\{([^{}]{1,100})\}|(\w))\s*\\of(?![A-Za-z])")
 # A fraction of raised and lowered digits: ^1/_2, which is also what the signs of Unicode are folded to.
@@ -25,6 +27,10 @@ _RAISED_QUOTIENT = re.compile(r"\^\s*(?:\{(\d{1,9})\}|(\d))\s*/\s*_\s*(?:\{(\d{1
 _UPRIGHT_E = re.compile(r"(?<=\d)(?:\\,|\s)?\\(?:mathrm|text|rm)\s*\{\s*[eE]\s*\}\s*\{?([-+]?\d{1,6})\}?", re.ASCII)
 # One capital in text type with a subscript or a power: \text{C}_5^2.
 _CAPITAL = re.compile(r"\\text\s*\{\s*([A-Z])\s*\}(?=\s*[_^])")
+# The base of a number in words: 2201 base 3, 1A3 (base 16).
+_IN_BASE = re.compile(
+    r"(?=[A-Za-z]*\d)([0-9A-Za-z]{1,100})\s*(?:\\text\s*\{\s*)?\(?(?:in\s+)?base(?:\s*\}\s*|[\s-]+|(?=\d))(\d{1,2}|[a-z]{3,7})\s*\)?\s*\}?"
+)
 
 _INDEX = r"(?:\{([^{}]{1,40})\}|(\w))"
 # What is chosen from, in front of the letter: {}_nC_k, ^5C_2, {}^nP_k.
@@ -62,12 +68,15 @@ def without_empty_groups(text: str) -> str:
     """Return `text`, whose fonts are gone, without groups that hold nothing, a sign or the name of a function."""
     if "\\root" in text:
         text = _ROOT_OF.sub(lambda match: rf"\sqrt[{match[1] or match[2]}]", text)
+    if "base" in text and (match := _IN_BASE.fullmatch(text)):
+        return f"{match[1]}_{{{match[2]}}}"
     if "{" not in text:
         return text
     text = _NOTHING_BEHIND_NAME.sub("", text)
     if len(text) > 2:  # "{}" alone is the empty set
         text = _NOTHING_IN_FRONT.sub("", text)
     text = _GROUPED_SIGN.sub(r"\1", text)
+    text = _GROUPED_DIGITS.sub(r"\1", text)
     if "\\" in text:
         text = _CAPITAL.sub(r"\1", _GROUPED_FUNCTION.sub(r"\\\1 ", text))
     return text
