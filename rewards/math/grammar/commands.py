@@ -57,8 +57,8 @@ def read_command(cursor: Cursor) -> Node:
 def _read_function_command(cursor: Cursor, name: str) -> Node:
     if name == "sqrt":
         return _read_root(cursor)
-    if name == "binom":
-        return Node("fn", (read_argument(cursor), read_argument(cursor)), "binom")
+    if name in ("binom", "permutations"):
+        return Node("fn", (read_argument(cursor), read_argument(cursor)), name)
     return read_function(cursor, ALIASES.get(name, name))
 
 

@@ -55,6 +55,7 @@ class Cursor:
         self.depth = 0
         self.bars = 0
         self.argument = 0
+        self.choosing: dict[str, bool] = {}  # whether C, A and P count choices in this formula; see choosing.py
 
     @property
     def now(self) -> Token:

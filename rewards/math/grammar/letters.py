@@ -5,6 +5,7 @@ r"""What a run of letters stands for where a value is expected: functions, const
 
 from rewards.math.grammar.bases import read_digits
 from rewards.math.grammar.boundaries import is_word
+from rewards.math.grammar.choosing import read_choice
 from rewards.math.grammar.commands import read_command
 from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.derivatives import read_differential_quotient
@@ -22,6 +23,8 @@ _CONSTANTS = {
     "oo": INFINITY, "inf": INFINITY, "infty": INFINITY, "infinity": INFINITY, "Infinity": INFINITY,
 }  # fmt: skip
 
+_CHOICES_OF_NAMES = {"nCr": "binom", "nCk": "binom", "nPr": "permutations", "nPk": "permutations"}
+
 
 def read_letters(cursor: Cursor) -> Node:
     """Read a run of letters, or as much of it as is one value."""
@@ -29,9 +32,12 @@ def read_letters(cursor: Cursor) -> Node:
     text = token.text
     if text[0] == "d" and (derivative := read_differential_quotient(cursor)):
         return derivative
-    if is_function(text):
+    if is_function(text) and not (text in _CHOICES_OF_NAMES and cursor.ahead().sign != "("):
         cursor.advance()
         return read_function(cursor, ALIASES.get(text, text))
+    if text in _CHOICES_OF_NAMES:
+        cursor.advance()
+        return Node("fn", (Node("sym", (), text[0]), Node("sym", (), text[2])), _CHOICES_OF_NAMES[text])
     if text in _CONSTANTS:
         cursor.advance()
         return _CONSTANTS[text]
@@ -62,6 +68,8 @@ def read_letters(cursor: Cursor) -> Node:
 
 def _read_name(cursor: Cursor) -> Node:
     """Read one name, which is a constant for e and i without a subscript."""
+    if cursor.now.text in ("C", "A", "P") and (choice := read_choice(cursor)):
+        return choice
     text = cursor.advance().text
     if text == "e":
         return read_subscripts(cursor, Node("sym", (), text)) if cursor.at("_") else EULER

@@ -8,6 +8,8 @@ from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.vocabulary import SCALES
 from rewards.math.tree import Node, number
 
+_CHOICES = {"C": "binom", "P": "permutations"}
+
 
 def read_literal(cursor: Cursor) -> Node:
     """Read a number with what makes it another one: a base as subscript, a fraction or a power of ten behind it."""
@@ -20,12 +22,25 @@ def read_literal(cursor: Cursor) -> Node:
     if cursor.at("_"):
         return read_in_base(cursor, token.text)
     following = cursor.now
+    if following.text in _CHOICES and (chosen := _chosen(cursor, token.node)):
+        return chosen
     if following.kind == "num":
         return _read_mixed(cursor, token.node)
     if following.kind in ("name", "text") and following.text.strip() in SCALES:
         cursor.advance()
         return Node("mul", (token.node, number(SCALES[following.text.strip()])))
     return token.node
+
+
+def _chosen(cursor: Cursor, n: Node) -> Node | None:
+    """Read 5C2 behind the five; None, with the cursor where it was, for anything else."""
+    letter, k = cursor.now, cursor.ahead()
+    if letter.spaced or k.spaced or k.node is None or cursor.ahead(2).sign == "_" or n.op != "num":
+        return None
+    if k.node.op != "num" or not k.node.value <= n.value:
+        return None
+    cursor.index += 2
+    return Node("fn", (n, k.node), _CHOICES[letter.text])
 
 
 def _read_mixed(cursor: Cursor, whole: Node) -> Node:

@@ -20,6 +20,7 @@ import re
 from functools import lru_cache
 
 from rewards.math.grammar.atoms import read_atom
+from rewards.math.grammar.choosing import counted
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.cursor import Rules, read_whole
 from rewards.math.grammar.grouping import ungrouped
@@ -72,6 +73,8 @@ def parse(text: str) -> Node:
         cleaned = match[1]
     try:
         node = _read_bound(cleaned) or _read(cleaned)
+        if "C(" in cleaned or "P(" in cleaned:
+            node = counted(node)
         return ungrouped(node) if "[" in cleaned or "\\{" in cleaned else node
     except RecursionError:
         raise UnreadableError("nested too deep") from None

@@ -26,7 +26,7 @@ _RAISED_QUOTIENT = re.compile(r"\^\s*(?:\{(\d{1,9})\}|(\d))\s*/\s*_\s*(?:\{(\d{1
 # A power of ten with an upright e: 1.2\mathrm{e}5.
 _UPRIGHT_E = re.compile(r"(?<=\d)(?:\\,|\s)?\\(?:mathrm|text|rm)\s*\{\s*[eE]\s*\}\s*\{?([-+]?\d{1,6})\}?", re.ASCII)
 # One capital in text type with a subscript or a power: \text{C}_5^2.
-_CAPITAL = re.compile(r"\\text\s*\{\s*([A-Z])\s*\}(?=\s*[_^])")
+_CAPITAL = re.compile(r"(?:\\text\s*|(?<![\w}\]^_]))\{\s*([A-Z])\s*\}(?=\s*[_^])")
 # The base of a number in words: 2201 base 3, 1A3 (base 16).
 _IN_BASE = re.compile(
     r"(?=[A-Za-z]*\d)([0-9A-Za-z]{1,100})\s*(?:\\text\s*\{\s*)?\(?(?:in\s+)?base(?:\s*\}\s*|[\s-]+|(?=\d))(\d{1,2}|[a-z]{3,7})\s*\)?\s*\}?"

@@ -22,12 +22,21 @@ def read_subscripts(cursor: Cursor, name: Node) -> Node:
         if cursor.at("{"):
             subscript = _read_grouped_subscript(cursor)
         else:
+            if _has_script_of_its_own(cursor):
+                cursor.split_name()
             subscript = cursor.advance().text
             if not subscript:
                 raise cursor.unreadable("an empty subscript")
         bare = name.value.rstrip("'*")
         name = name._replace(value=f"{bare}_{subscript}{name.value[len(bare) :]}")
     return name
+
+
+def _has_script_of_its_own(cursor: Cursor) -> bool:
+    """Tell whether the second of two letters is no subscript but the next name: a_nb_n, a_nx^n; x_max is a name."""
+    text = cursor.now.text
+    is_index = cursor.now.kind == "name" and len(text) == 2 and text[0] in "ijklmnpqr"
+    return is_index and cursor.ahead().sign in ("_", "^")
 
 
 def _read_grouped_subscript(cursor: Cursor) -> str:
