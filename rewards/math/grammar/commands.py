@@ -9,6 +9,7 @@ from rewards.math.grammar.derivatives import DOTS, dotted, read_differential_quo
 from rewards.math.grammar.environments import read_environment
 from rewards.math.grammar.functions import read_function
 from rewards.math.grammar.subscripts import read_subscripts
+from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import ACCENTS, ALIASES, ELLIPSIS, GREEK, SETS, is_function
 from rewards.math.tree import INFINITY, PI, TWO, Node, Op, UnreadableError
 from rewards.math.vectors import marked
@@ -18,6 +19,9 @@ _PREFIXES: dict[str, Op] = {"pm": "pm", "mp": "mp", "neg": "not"}
 _SERIES: dict[str, Op] = {"sum": "sum", "prod": "prod"}
 _VECTOR_MARKS = frozenset(("hat", "widehat", "vec", "overrightarrow"))
 _FENCES = {"lfloor": ("\\rfloor", "floor"), "lceil": ("\\rceil", "ceil"), "lvert": ("\\rvert", "abs")}
+_KEPT_BESIDE_NAME = {
+    "bar": "bar", "overline": "bar", "hat": "hat", "widehat": "hat", "tilde": "tilde", "widetilde": "tilde",
+}  # fmt: skip
 _NAMED_SHAPES = frozenset(("triangle", "angle", "measuredangle", "square"))
 
 
@@ -133,9 +137,30 @@ def _read_accented(cursor: Cursor, name: str) -> Node:
         inner = read_subscripts(cursor, inner)
     if name in DOTS:
         return dotted(inner, DOTS[name]) if inner.op == "sym" else Node("fn", (inner,), name)
+    if name in _KEPT_BESIDE_NAME and inner.op == "sym" and _is_bare_too(cursor, inner.value):
+        return inner._replace(value=f"\\{_KEPT_BESIDE_NAME[name]} {inner.value}")
     if name in _VECTOR_MARKS:
         inner = marked(inner)
     return inner if inner.op == "sym" else Node("fn", (inner,), name)
+
+
+def _is_bare_too(cursor: Cursor, name: str) -> bool:
+    r"""Tell whether a name under an accent stands in the same formula without one: z \bar z is no square."""
+    if cursor.bare is None:
+        cursor.bare = frozenset().union(*(_bare_names(cursor.tokens, index) for index in range(len(cursor.tokens))))
+    return name.partition("_")[0] in cursor.bare
+
+
+def _bare_names(tokens: list[Token], index: int) -> set[str]:
+    """Return the name at `index`, and its letters as names side by side, where no accent stands in front of it."""
+    token = tokens[index]
+    if token.kind == "cmd" and token.text not in GREEK or token.kind not in ("cmd", "name"):
+        return set()
+    before = tokens[index - 1] if index else token
+    opening = tokens[index - 2] if index > 1 and before.sign == "{" else before
+    if opening.kind == "cmd" and opening.text in ACCENTS:
+        return set(token.text[1:]) if opening is before and token.kind == "name" else set()
+    return {"\\" + token.text} if token.kind == "cmd" else {token.text, *token.text}
 
 
 def _read_series(cursor: Cursor, op: Op) -> Node:

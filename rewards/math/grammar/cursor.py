@@ -56,6 +56,7 @@ class Cursor:
         self.bars = 0
         self.argument = 0
         self.choosing: dict[str, bool] = {}  # whether C, A and P count choices in this formula; see choosing.py
+        self.bare: frozenset[str] | None = None  # names without an accent, once somebody asked for them
 
     @property
     def now(self) -> Token:

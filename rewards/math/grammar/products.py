@@ -61,7 +61,8 @@ def _read_signed_power(cursor: Cursor) -> Node:
 
 def _multiplies_by_x(cursor: Cursor, node: Node) -> bool:
     """Tell whether the letter x is a sign of multiplication: 3 x 10^8."""
-    if cursor.now.text != "x" or node.op not in ("num", "dec") or cursor.ahead().kind != "num":
+    is_letter = cursor.now.text == "x" or (cursor.now.text == "X" and cursor.ahead().text == "10")
+    if not is_letter or node.op not in ("num", "dec") or cursor.ahead().kind != "num":
         return False
     spaced = cursor.now.spaced and cursor.ahead().spaced
     return spaced or cursor.ahead(2).text == "^"

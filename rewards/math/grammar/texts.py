@@ -14,7 +14,7 @@ from rewards.math.tree import INFINITY, Node, number
 
 _INFINITE = re.compile(r"(?:(positive|plus|negative|minus)\s+)?infinity")
 _DIGITS = re.compile(r"(?=[A-Za-z]*\d|[A-F]+$)[0-9A-Z]+|(?=[a-z]*\d)[0-9a-z]+")
-_NUMBER_OR_LETTER = re.compile(r"[-+]?[\d.,/]+|[A-Za-z]")
+_NUMBER_OR_LETTER = re.compile(r"[-+]?[\d.,/]+|[A-Za-z]|(?!NO)[A-Z]{2}'?")  # or two points
 _FORMULA = re.compile(r"[\\^=+]")
 
 
