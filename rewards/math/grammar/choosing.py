@@ -1,8 +1,8 @@
 r"""Numbers of choices: `C_n^k` and C(n,k) are binomials, `A_n^k` and P(n,k) the numbers of arrangements.
 
-The letters are names too: `C_1^2 + C_2^2` are squares of constants, and C(2,3) is a point. So in one formula each C with scripts
-has to have a lower one and an upper one that can be chosen from it, and C(n,k) is a call, which is a number of choices inside of
-a calculation; alone, `equality/normal.py` looks at the other side.
+The letters are names too: `C_1^2 + C_2^2` are squares of constants, and C(2,3) is a point. So in one formula each C with
+scripts has to have a lower one and an upper one that can be chosen from it, and C(n,k) is a call, which is a number of choices
+inside of a calculation; alone, `equality/normal.py` looks at the other side.
 """
 
 from rewards.math.grammar.brackets import read_bracketed

@@ -195,13 +195,15 @@ _FUNCTION = re.compile(
 # Names of the hyperbolic functions in other countries, which only a command tells from letters: \operatorname{sh} x.
 _SHORT_HYPERBOLIC = re.compile(r"\\(?:(?:operatorname\*?|mathrm)\s*\{\s*(sh|ch|th|cth)\s*\}|(sh|ch|th|cth)(?![A-Za-z]))")
 _HYPERBOLIC = {"sh": "sinh", "ch": "cosh", "th": "tanh", "cth": "coth"}
+# A set of numbers in bold: k \in \mathbf Z.
+_BOLD_SET = re.compile(r"(\\in\s*)\\(?:mathbf|bf|mathrm|rm)\s*(?:\{\s*([RZNQC])\s*\}|([RZNQC])(?![A-Za-z]))")
 # Commands with another name for something, and those around something that stays. The longest alternative stands first.
 _REPLACE = re.compile(
-    r"\\(?:[dtc]frac|nicefrac|sfrac|[dt]binom|choose|surd|lparen|rparen|top|intercal|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
-    r"mathbb\s*\{?\s*[RZNQC]\s*\}?|R|Z|N|lbrace|rbrace|lbrack|rbrack|vert|lvert|rvert|mid|Vert|lVert|rVert|varnothing|"
+    r"\\(?:mathbb\s*\{\s*[RZNQC]\s*\}|(?:[dtc]frac|nicefrac|sfrac|surd|[dt]binom|choose|lparen|rparen|top|intercal|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
+    r"mathbb\s*[RZNQC]|R|Z|N|lbrace|rbrace|lbrack|rbrack|vert|lvert|rvert|mid|Vert|lVert|rVert|varnothing|"
     r"backslash|colon|dots[cbm]?|cdots|textdegree|textdollar|textpercent|land|wedge|vee|lnot|overrightarrow|rightarrow|implies|"
     r"iff|sim|simeq|thickapprox|cong|doteq|And|smallsetminus|langle|rangle|text(?:bf|it|rm|normal|sf|tt|sc|md|up)|mbox|hbox|"
-    r"fbox|boxed|dollar|ast|star|bullet|times|div|pounds|euro|pmb|lor|dot\s*\{|bar\s*\{|ge|le|ne)(?![A-Za-z])"
+    r"fbox|boxed|dollar|ast|star|bullet|times|div|pounds|euro|pmb|lor|dot\s*\{|bar\s*\{|ge|le|ne)(?![A-Za-z]))"
 )
 _NAMES = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac", "surd": "sqrt",
@@ -211,11 +213,14 @@ _NAMES = {
     "R": "reals", "Z": "integers", "N": "naturals", "dots": "ldots", "dotsc": "ldots", "dotsb": "ldots", "dotsm": "ldots",
     "cdots": "ldots", "wedge": "land", "vee": "lor", "lnot": "neg", "rightarrow": "to", "implies": "Rightarrow",
     "sim": "approx", "simeq": "approx", "thickapprox": "approx", "cong": "approx", "doteq": "approx",
-    "lVert": "lvert ", "rVert": "rvert ", "lvert": "lvert ", "rvert": "rvert ", "smallsetminus": "setminus", "backslash": "setminus", "textdollar": "$", "dollar": "$", "textpercent": "%",
+    "smallsetminus": "setminus", "backslash": "setminus", "textdollar": "$", "dollar": "$", "textpercent": "%",
+    "lVert": "lvert ", "rVert": "rvert ", "lvert": "lvert ", "rvert": "rvert ",
 }  # fmt: skip
 _CHARACTERS = {
-    "lt": "<", "gt": ">", "lparen": "(", "rparen": ")", "top": "T", "intercal": "T", "lbrack": "[", "rbrack": "]", "vert": "|", "mid": "|", "Vert": "|", "colon": ":", "lbrace": r"\{", "rbrace": r"\}", "degree": r"^\circ ",
-    "textdegree": r"^\circ ", "ast": "*", "star": "*", "times": "*", "bullet": "*", "And": " and ", "pounds": "£", "euro": "€",
+    "lt": "<", "gt": ">", "lparen": "(", "rparen": ")", "lbrack": "[", "rbrack": "]", "lbrace": r"\{", "rbrace": r"\}",
+    "vert": "|", "mid": "|", "Vert": "|", "colon": ":", "top": "T", "intercal": "T", "degree": r"^\circ ",
+    "textdegree": r"^\circ ",
+    "ast": "*", "star": "*", "times": "*", "bullet": "*", "And": " and ", "pounds": "£", "euro": "€",
 }  # fmt: skip
 _BLACKBOARD = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes"}
 
@@ -258,6 +263,7 @@ def fold_latex(text: str) -> str:
     if "\\" not in text:
         return text.replace("~", " ")
     text = _UNIT_VECTOR.sub(r"\\hat{\1\2}", text)
+    text = _BOLD_SET.sub(lambda match: rf"{match[1]}\mathbb{{{match[2] or match[3]}}}", text)
     text = _DOTLESS.sub(r"\1 ", text)
     text = _REPLACE.sub(_replace_command, text)
     text = _FUNCTION.sub(r"\\\1 ", text)

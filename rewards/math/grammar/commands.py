@@ -154,7 +154,7 @@ def _is_bare_too(cursor: Cursor, name: str) -> bool:
 def _bare_names(tokens: list[Token], index: int) -> set[str]:
     """Return the name at `index`, and its letters as names side by side, where no accent stands in front of it."""
     token = tokens[index]
-    if token.kind == "cmd" and token.text not in GREEK or token.kind not in ("cmd", "name"):
+    if (token.kind == "cmd" and token.text not in GREEK) or token.kind not in ("cmd", "name"):
         return set()
     before = tokens[index - 1] if index else token
     opening = tokens[index - 2] if index > 1 and before.sign == "{" else before

@@ -11,7 +11,9 @@ from rewards.math.units import WORDS as UNIT_WORDS
 _WORDS = frozenset(word for word in NO_PRODUCT if len(word) == 2)
 _ALSO_UNITS = frozenset(word for word in UNIT_WORDS if len(word) == 2 and word.islower()) | {"or"}
 _OPENING, _CLOSING = frozenset(("(", "[", "{", "\\{")), frozenset((")", "]", "}", "\\}"))
-_ARITHMETIC = frozenset(("+", "-", "*", "/", "^", "_", "=", "<", ">", "<=", ">=", "|", "\\cdot", "\\times", "\\pm", "\\le", "\\ge"))
+_ARITHMETIC = frozenset(
+    ("+", "-", "*", "/", "^", "_", "=", "<", ">", "<=", ">=", "|", "\\cdot", "\\times", "\\pm", "\\le", "\\ge")
+)
 _AROUND = _ARITHMETIC | _OPENING | _CLOSING | {","}
 _CALCULATES = frozenset(("exponent", "argument", "root"))
 
@@ -30,7 +32,8 @@ def with_letters(tokens: list[Token]) -> list[Token]:
             groups.pop()
         if token.kind == "name" and _is_product(before, token, tokens[index + 1], groups[-1] if groups else ""):
             cut += [
-                Token("name", letter, token.place + place, place == 0 and token.spaced) for place, letter in enumerate(token.text)
+                Token("name", letter, token.place + place, place == 0 and token.spaced)
+                for place, letter in enumerate(token.text)
             ]
         else:
             cut.append(token)

@@ -7,6 +7,7 @@ from rewards.math.grammar.bases import read_digits
 from rewards.math.grammar.boundaries import is_word
 from rewards.math.grammar.choosing import read_choice
 from rewards.math.grammar.commands import read_command
+from rewards.math.grammar.constructors import read_constructor
 from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.derivatives import read_differential_quotient
 from rewards.math.grammar.functions import read_function
@@ -35,6 +36,8 @@ def read_letters(cursor: Cursor) -> Node:
     if is_function(text) and not (text in _CHOICES_OF_NAMES and cursor.ahead().sign != "("):
         cursor.advance()
         return read_function(cursor, ALIASES.get(text, text))
+    if (constructed := read_constructor(cursor)) is not None:
+        return constructed
     if text in _CHOICES_OF_NAMES:
         cursor.advance()
         return Node("fn", (Node("sym", (), text[0]), Node("sym", (), text[2])), _CHOICES_OF_NAMES[text])
@@ -71,6 +74,8 @@ def _read_name(cursor: Cursor) -> Node:
     if cursor.now.text in ("C", "A", "P") and (choice := read_choice(cursor)):
         return choice
     text = cursor.advance().text
+    if text == "E" and cursor.at("**"):  # as sympy prints e
+        return EULER
     if text == "e":
         return read_subscripts(cursor, Node("sym", (), text)) if cursor.at("_") else EULER
     if text in ("i", "I") and not cursor.at("_"):

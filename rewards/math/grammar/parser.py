@@ -30,6 +30,7 @@ from rewards.math.grammar.products import read_product
 from rewards.math.grammar.quantifiers import bind, residue_class, split_modulus, split_tail
 from rewards.math.grammar.statements import read_answer, read_sets, read_statement
 from rewards.math.grammar.sums import read_sum
+from rewards.math.grammar.unions import split_union
 from rewards.math.tree import Node, UnreadableError
 
 MAX_WRITTEN_CHARACTERS = 10_000  # before cleaning; `tree.MAX_CHARACTERS` bounds what is left after it
@@ -107,6 +108,8 @@ def _read(text: str) -> Node:
 def _read_bound(text: str) -> Node | None:
     """Return a formula with a quantifier or a modulus behind it, or None where it has none or is to be read as a whole."""
     try:
+        if "cup" in text and (union := split_union(text)):
+            return Node("bound", (_read(union.body),), ((union.name,), union.domain))
         if "mod" in text and (parts := split_modulus(text)):
             return residue_class(_read(parts[0]), _read(parts[1]))
         if parted := split_tail(text):

@@ -6,9 +6,11 @@ r"""Powers: a value with its suffixes and its exponents.
 from rewards.math.grammar.affixes import read_sign, read_suffixes, signed
 from rewards.math.grammar.atoms import read_atom
 from rewards.math.grammar.brackets import read_group
+from rewards.math.grammar.constructors import is_constructor
 from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.rows import transposed
 from rewards.math.grammar.subscripts import read_subscripts
+from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import is_function
 from rewards.math.tree import Node
 
@@ -63,11 +65,15 @@ def _raises_mark(cursor: Cursor) -> bool:
     return raised.kind == "cmd" and raised.text in ("circ", "prime")
 
 
+def _is_called(token: Token) -> bool:
+    return is_function(token.text) or is_constructor(token.text)
+
+
 def _read_exponent(cursor: Cursor) -> Node:
     cursor.deeper()
     sign = read_sign(cursor)
     token = cursor.now
-    if token.kind == "name" and len(token.text) > 1 and not is_function(token.text):  # x^ab is x^a b
+    if token.kind == "name" and len(token.text) > 1 and not _is_called(token):  # x^ab is x^a b
         cursor.split_name()
     node = read_suffixes(cursor, read_group(cursor)) if token.text == "{" else read_power(cursor)
     cursor.depth -= 1

@@ -1,6 +1,7 @@
 r"""Rows with semicolons between them: `1,2;3,4`, `[1 2; 3 4]`; and continued fractions, `[1;2,3,4]`.
 
-In square brackets rows are a matrix, and a power T transposes them; without brackets a list of points whose value ";" says that it may be a matrix too.
+In square brackets rows are a matrix, and a power T transposes them; without brackets they are a list of points whose value ";"
+says that it may be a matrix too.
 """
 
 from rewards.math.grammar.cursor import Cursor

@@ -1,7 +1,7 @@
 r"""Short and old spellings of LaTeX, each in the one spelling that the grammar reads.
 
-`x^{\prime}` becomes `x'`, `v_0{}^2` becomes `v_0^2`, `{-}3` becomes `-3`, `{}_nC_k` becomes `\binom{n}{k}`. No meaning is decided
-but that of the marks themselves. The patterns run over hostile text: no pattern has two ways to match one stretch of it.
+`x^{\prime}` becomes `x'`, `v_0{}^2` becomes `v_0^2`, `{-}3` becomes `-3`, `{}_nC_k` becomes `\binom{n}{k}`. No meaning is
+decided but that of the marks themselves. The patterns run over hostile text: none has two ways to match one stretch of it.
 """
 
 import re
@@ -38,9 +38,7 @@ _CHOOSE = re.compile(
     rf"(?<![\w}}\)\]])(?:\{{\s*\}})?[_^]\s*{_INDEX}\s*(?:\\(?:mathrm|text|rm)\s*)?\{{?([CP])\}}?\s*_\s*{_INDEX}", re.ASCII
 )
 # In words: 5 choose 2.
-_CHOOSE_IN_WORDS = re.compile(
-    r"(?<![\w.}])(\w{1,4})\s+(?:\\text\s*\{\s*)?choose(?:\s*\}\s*|\s+)(\w{1,4})(?![\w.{])", re.ASCII
-)
+_CHOOSE_IN_WORDS = re.compile(r"(?<![\w.}])(\w{1,4})\s+(?:\\text\s*\{\s*)?choose(?:\s*\}\s*|\s+)(\w{1,4})(?![\w.{])", re.ASCII)
 
 
 def _chosen(match: re.Match[str]) -> str:

@@ -1,6 +1,6 @@
 r"""Subscripts as part of a name. What is written as a sum of numbers and letters has one spelling: `b_{1+i}` is `b_{i+1}`.
 
-`x_{k+k}` is the name "x_2k", `T_{\frac12}` is "T_1/2" and `v_{AB}` stays "v_AB": a run of letters is one label, in its own order.
+`x_{k+k}` is the name "x_2k", `T_{\frac12}` is "T_1/2" and `v_{AB}` stays "v_AB": letters side by side are one label.
 """
 
 from fractions import Fraction

@@ -17,8 +17,9 @@ ALIASES = {
     "asin": "arcsin", "acos": "arccos", "atan": "arctan", "Abs": "abs", "ceiling": "ceil", "binomial": "binom", "Max": "max",
     "Min": "min", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "tg": "tan", "arctg": "arctan",
     "arcctg": "arccot", "ctg": "cot", "cosec": "csc",
-    "arsinh": "arcsinh", "arcosh": "arccosh", "artanh": "arctanh", "arcoth": "arccoth", "arsech": "arcsech", "arcsch": "arccsch",
-    "acoth": "arccoth", "asech": "arcsech", "acsch": "arccsch", "acot": "arccot", "asec": "arcsec", "acsc": "arccsc",
+    "arsinh": "arcsinh", "arcosh": "arccosh", "artanh": "arctanh", "arcoth": "arccoth", "arsech": "arcsech",
+    "arcsch": "arccsch", "acoth": "arccoth", "asech": "arcsech", "acsch": "arccsch",
+    "acot": "arccot", "asec": "arcsec", "acsc": "arccsc",
     "argsinh": "arcsinh", "argcosh": "arccosh", "argtanh": "arctanh", "arsh": "arcsinh", "arth": "arctanh",
     "Arcsin": "arcsin", "Arccos": "arccos", "Arctan": "arctan", "Arcsinh": "arcsinh", "Arccosh": "arccosh",
     "Arctanh": "arctanh", "Arsinh": "arcsinh", "Arcosh": "arccosh", "Artanh": "arctanh", "cotan": "cot", "cosech": "csch",
@@ -49,8 +50,8 @@ SET_OPERATORS: dict[str, Op] = {
     "cup": "union", "cap": "inter", "bigcup": "union", "bigcap": "inter", "setminus": "minus", "lor": "or", "land": "and",
 }  # fmt: skip
 ACCENTS = frozenset([
-    "overline", "vec", "hat", "bar", "tilde", "overrightarrow", "widehat", "widetilde", "dot", "ddot", "dddot", "overleftrightarrow",
-    "check",
+    "overline", "vec", "hat", "bar", "tilde", "overrightarrow", "widehat", "widetilde", "dot", "ddot", "dddot",
+    "overleftrightarrow", "check",
 ])  # fmt: skip
 CALLS = frozenset("fghFGHP")  # letters that name functions: f(2) is a call, a(2) a product
 CURRENCIES = frozenset(("USD", "EUR", "GBP", "INR", "Rs"))
