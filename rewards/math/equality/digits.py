@@ -7,11 +7,12 @@ The other way round a small difference of large terms, and a steep function, pus
 Estimates for honest comparisons and a wall against terms that are written to vanish, no proof.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from rewards.math.equality.exact import rational
-from rewards.math.equality.numeric import TRIGONOMETRIC, Number, Numeric
+from rewards.math.equality.numeric import TRIGONOMETRIC, Complex, Number, Numeric
 from rewards.math.tree import Node
 
 NAME = 6.0  # digits of the value at which a name is put in
@@ -148,7 +149,7 @@ class Measured(Numeric):
             return need
         x = facts.value
         if name in TRIGONOMETRIC:
-            flat = self._below_one(self._condition(name, x, value))
+            flat = max(0.0, -self._condition(name, facts, value))
             return max(flat, need) if flat > UNSEEN / 2 else flat  # at a turning point the distance counts twice
         if name in ("Re", "Im"):
             return self._below_one(value / abs(x)) if value and x else 0.0
@@ -160,14 +161,19 @@ class Measured(Numeric):
             return float(x) * _BITS
         return 0.0
 
-    def _condition(self, name: str, x: Number, value: Number) -> Number:
-        """Return |x f'(x) / f(x)|; where the slope is infinite nothing is flattened."""
+    def _condition(self, name: str, argument: Facts, value: Number) -> float:
+        """Return the decimal exponent of |x f'(x) / f(x)|; where the slope is infinite nothing is flattened."""
         if not value:
-            return self.ctx.one
+            return 0.0
+        x = argument.value
+        if name in ("sin", "cos") and not isinstance(value, Complex):
+            short = float(value)
+            if 0.01 < abs(short) < 0.999:  # then the slope is seen in the value
+                return argument.size + math.log10(math.sqrt(1 - short * short) / abs(short))
         try:
-            return abs(x * _SLOPES[name](self.ctx, x, value) / value)
+            return self._exponent(x * _SLOPES[name](self.ctx, x, value) / value)
         except (ZeroDivisionError, ValueError):
-            return self.ctx.one
+            return 0.0
 
     # -- what is rounding
 
@@ -214,7 +220,7 @@ class Measured(Numeric):
         if name == "arg":
             return first.noise - first.size
         if name in TRIGONOMETRIC and first.value and value and not self._is_unseen(first):
-            slope = self._exponent(self._condition(name, first.value, value)) + size - first.size
+            slope = self._condition(name, first, value) + size - first.size
             return first.noise + slope
         return max(first.noise, self._relative(parts, size)) + max(0.0, first.size)
 

@@ -11,6 +11,7 @@ import math
 import secrets
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from rewards.math.tree import Node, TooBigError, symbols
@@ -39,6 +40,7 @@ def pseudo_random(name: str, salt: int) -> int:
     return int.from_bytes(hashlib.blake2b(f"{salt}:{name}".encode(), digest_size=8).digest(), "big") >> 4
 
 
+@lru_cache(maxsize=256)
 def secret_random(name: str, salt: int) -> int:
     """Return an integer below 2^60 that depends on a name and that no text can foretell: each process has its own."""
     digest = hashlib.blake2b(f"{salt}:{name}".encode(), digest_size=8, key=_SECRET).digest()
@@ -158,6 +160,8 @@ class Exact:
 
     def _integer(self, node: Node) -> int:
         """Return an exact integer that does not depend on symbols, but for the index of a sum around it."""
+        if node.op == "num" and node.value.denominator == 1:
+            return int(node.value)
         small = {name: Fraction(value) for name, value in self.env.items() if abs(value) <= MAX_TERMS}
         value = Exact(None, env=small).value(node)
         if value.denominator != 1:

@@ -24,8 +24,9 @@ LOW, HIGH = 40, 110  # digits at the first look, and where it has to be sure
 MAX_DIGITS = 6000
 MAX_WORK = 150_000  # digits times steps of one evaluation
 GUARD = 20  # digits at the end that may be rounding
-POINTS = 8  # of positive values, and as many of mixed signs
-ENOUGH = 4  # points where both sides are defined, and points that are looked at to many digits
+POINTS = 6  # of positive values, and as many of mixed signs
+ENOUGH = 4  # points where both sides are defined
+CLOSELY = 2  # points that are looked at to many digits in any case
 
 
 def equal_expressions(gold: Node, answer: Node, trail: Trail) -> bool:
@@ -189,7 +190,7 @@ class _Comparison:
 
     def _needs_another_look(self, seen: Values) -> bool:
         """Tell whether 40 digits are not enough: they are where a decimal is rounded, and at a point behind the first ones."""
-        return self.agreed == 0 or (not self.rounded and (self.agreed < ENOUGH or seen.need + seen.lost > LOW / 2))
+        return self.agreed == 0 or (not self.rounded and (self.agreed < CLOSELY or seen.need + seen.lost > LOW / 2))
 
     def _agree_in_full(self, values: Place, seen: Values) -> bool:
         at = Point(values, self._digits(seen), self.log_base_ten)
