@@ -22,6 +22,10 @@ _BITS = 0.30103  # digits a bit
 _ZERO = -(10.0**9)  # the decimal exponent of zero
 
 
+_SMALL = 8.0  # the decimal exponent from which a size counts as extreme
+_PICKED = ("abs", "sgn", "max", "min", "binom", "permutations")
+
+
 class Facts(NamedTuple):
     """Of one part: its value, the digits it needs, and decimal exponents: of its rounding (in units of the last digit at
     one), of its value, and of the smallest and the largest value it had, as the body of a sum has many."""
@@ -32,6 +36,11 @@ class Facts(NamedTuple):
     size: float
     smallest: float
     largest: float
+
+
+def _bent(need: float) -> float:
+    """Return what a curve needs whose argument needs so much: its tangent and the next power agree for twice as long."""
+    return 3 * need if need > UNSEEN else need
 
 
 class Measured(Numeric):
@@ -90,13 +99,14 @@ class Measured(Numeric):
         need = max(self.of(part).need for part in args)
         if op == "add":
             return need + self._span(args)
-        if op in ("mul", "div"):
-            unseen = [self.of(part).need for part in args if self._is_unseen(self.of(part))]
-            return max(need, sum(unseen))
+        if op == "mul":
+            return max(need, sum(each.need for each in map(self.of, args) if each.need > UNSEEN or self._is_unseen(each)))
+        if op == "div":
+            return max(need, self.of(args[0]).need + _bent(self.of(args[1]).need))
         if op == "fn":
             return need + self._flattened(node, value, need)
         if op == "fact":
-            return need + self._below_one(self.of(args[0]).value)
+            return need + 2 * self._below_one(self.of(args[0]).value)
         return need
 
     def _span(self, terms: tuple[Node, ...]) -> float:
@@ -123,11 +133,11 @@ class Measured(Numeric):
             return self._need_of_variable_power(facts, exponent)
         if node.op == "root":
             power = 1 / power if power else power
-        if self._is_unseen(facts):
+        if self._is_unseen(facts) or (facts.need > UNSEEN and power.denominator == 1 and power > 0):
             return facts.need * max(1.0, float(abs(power)))
         bits = float(power.denominator.bit_length())
         flat = max(0.0, bits - abs(power.numerator).bit_length())
-        return max(facts.need + flat * _BITS, bits * _BITS)
+        return max(_bent(facts.need) + flat * _BITS, bits * _BITS)
 
     def _need_of_variable_power(self, base: Facts, exponent: Node) -> float:
         """Return the same where the exponent is an expression: it counts as much as its product with the logarithm."""
@@ -135,31 +145,40 @@ class Measured(Numeric):
             return base.need + NAME
         power = self.of(exponent)
         logarithm = self.ctx.log(abs(base.value)) if base.value else self.ctx.one
-        of_base = base.need + self._below_one(power.value)
-        return max(of_base, power.need + self._below_one(power.value * logarithm))
+        of_base = _bent(base.need) + self._below_one(power.value)
+        return max(of_base, _bent(power.need) + self._below_one(power.value * logarithm))
 
     def _below_one(self, value: Number) -> float:
         """Return how many zeros follow the point before the first digit of a value."""
         return max(0.0, -float(self.ctx.mag(value)) * _BITS) if value else self.digits
 
     def _flattened(self, node: Node, value: Number, need: float) -> float:
-        """Return how many digits of its argument a function pushes behind its own."""
+        """Return how many digits of its argument a function pushes behind its own.
+
+        `\\sin(h)` is nearly h and `\\cosh(1/h)` nearly half an exponential: what tells them apart is a few powers of h behind.
+        """
         name, facts = node.value, self.of(node.args[0])
-        if self._is_unseen(facts):
-            return need
+        if name in _PICKED or self._is_unseen(facts):
+            return need if self._is_unseen(facts) else 0.0
+        if name in ("floor", "ceil", "gcd", "lcm"):
+            return abs(facts.size) if facts.value else 0.0  # down to the units, and from zero up to what there is
+        flat = 2 * need if need > UNSEEN else 0.0
+        if abs(facts.size) > _SMALL and facts.value:
+            flat = max(flat, 2 * abs(facts.size))
+        return max(flat, self._flattened_by_name(name, facts, value, need))
+
+    def _flattened_by_name(self, name: str, facts: Facts, value: Number, need: float) -> float:
         x = facts.value
         if name in TRIGONOMETRIC:
             flat = max(0.0, -self._condition(name, facts, value))
+            if name in ("sinh", "cosh", "sech", "csch"):
+                return float(abs(x)) * 2 / math.log(10)
             return max(flat, need) if flat > UNSEEN / 2 else flat  # at a turning point the distance counts twice
         if name in ("Re", "Im"):
             return self._below_one(value / abs(x)) if value and x else 0.0
         if name in ("ln", "log", "logb"):
             return self._below_one(1 / value) if value else 0.0
-        if name == "gamma":
-            return self._below_one(x)
-        if name == "zeta":
-            return float(x) * _BITS
-        return 0.0
+        return float(x) * _BITS if name == "zeta" else 0.0
 
     def _condition(self, name: str, argument: Facts, value: Number) -> float:
         """Return the decimal exponent of |x f'(x) / f(x)|; where the slope is infinite nothing is flattened."""

@@ -15,7 +15,17 @@ from rewards.math.equality.decimals import as_decimal, only_one_has_decimals, ro
 from rewards.math.equality.exact import NotRationalError, UndefinedError, rational
 from rewards.math.equality.formal import formal_agreement
 from rewards.math.equality.numeric import Numeric
-from rewards.math.equality.points import Place, Point, Values, far_places, integer_symbols, places, secret_places
+from rewards.math.equality.points import (
+    Place,
+    Point,
+    Values,
+    far_places,
+    integer_symbols,
+    literal_places,
+    literals,
+    places,
+    secret_places,
+)
 from rewards.math.equality.rules import Rule, Trail
 from rewards.math.equality.steps import step_places
 from rewards.math.tree import IMAGINARY, Node, TooBigError, contains, symbols
@@ -143,6 +153,8 @@ class _Comparison:
             if self._tried(values, must_agree=index < POINTS or self.imaginary) is False:
                 return self._decided(False)
         others = [*secret_places(self.free, self.integers), *far_places(self.free, self.integers)]
+        sizes = sorted({*literals(self.gold), *literals(self.answer)}, reverse=True)
+        others += literal_places(sizes, self.free, self.integers)
         others += step_places(self.gold, self.answer, [ordinary[0], ordinary[-1]], self.integers)
         for values in others:
             if self._tried(values, must_agree=False, far=True) is False:
@@ -198,7 +210,8 @@ class _Comparison:
 
     def _digits(self, seen: Values) -> int:
         """Return to how many digits both sides have to be compared; raises TooBigError where they are too many."""
-        digits = int(seen.need + seen.lost) + 2 * GUARD
+        need = seen.need if seen.need < LOW else 2 * seen.need  # a series may be broken off one term later
+        digits = int(need + seen.lost) + 2 * GUARD
         if digits <= HIGH:
             return HIGH
         if digits > MAX_DIGITS or digits * seen.steps > MAX_WORK:

@@ -291,6 +291,8 @@ class Numeric:
         if name in ("max", "min"):
             return max(values) if name == "max" else min(values)
         if name == "sgn":
+            if self._vanishes(values[0], self.arguments[0]):
+                return self.ctx.mpf(0)
             return self.ctx.mpf((values[0] > 0) - (values[0] < 0))
         if len(values) < 2:
             raise NotRationalError(name)

@@ -4,12 +4,13 @@ Three kinds: the same ordinary ones on every machine; a few that no text can for
 known points differs there; and far ones, near zero and of great size, for what looks alike only in the middle.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
 from rewards.math.equality.digits import MARGIN, Measured
-from rewards.math.equality.exact import pseudo_random, secret_random
+from rewards.math.equality.exact import pseudo_random, rational, secret_random
 from rewards.math.equality.numeric import CONTEXT, TRIGONOMETRIC, Number
 from rewards.math.tree import Node, contains, symbols
 
@@ -19,7 +20,8 @@ _SMALL = [Fraction(a, b) for a, b in ((7, 5), (13, 9), (19, 12), (5, 3), (23, 14
 _COUNTERS = ("n", "k", "m")  # letters that count where there is a floor or a period
 _FAR = [Fraction(23), Fraction(-23), Fraction(1, 90), Fraction(-1, 90), Fraction(1100), Fraction(-1100)]
 _FAR_INTEGERS = (12, 13, 17, 24, 31, 36)
-SECRET_PLACES = 3
+_SECRET_INTEGERS = (range(3, 43), range(43, 200), range(200, 400))
+MAX_LITERALS = 5  # whose size says where to look
 
 
 class Values(NamedTuple):
@@ -85,15 +87,37 @@ def _coordinate(name: str, integer: bool, index: int, count: int, num_names: int
 
 
 def secret_places(names: frozenset[str], integers: frozenset[str]) -> list[Place]:
-    """Return values between 1/3 and 3 that differ from process to process; names in `integers` get 3 to 42."""
+    """Return values between 1/3 and 3 that differ from process to process; names in `integers` get ever larger ones."""
     return [
-        {name: _secret_coordinate(secret_random(name, index), name in integers) for name in sorted(names)}
-        for index in range(1, SECRET_PLACES + 1)
+        {name: _secret_coordinate(secret_random(name, 1 + index), name in integers, whole) for name in names}
+        for index, whole in enumerate(_SECRET_INTEGERS)
     ]
 
 
-def _secret_coordinate(seed: int, integer: bool) -> Fraction:
-    return Fraction(3 + seed % 40) if integer else Fraction(1, 3) + Fraction(seed % 2**20, 2**20) * Fraction(8, 3)
+def _secret_coordinate(seed: int, integer: bool, whole: range) -> Fraction:
+    return Fraction(whole[seed % len(whole)]) if integer else Fraction(1, 3) + Fraction(seed % 2**20, 2**20) * Fraction(8, 3)
+
+
+def literal_places(sizes: list[Fraction], names: frozenset[str], integers: frozenset[str]) -> list[Place]:
+    """Return values on both sides of the numbers that are written: at twice such a number and at about its root."""
+    found: list[Place] = []
+    for size in sizes[:MAX_LITERALS]:
+        root = Fraction(3 * math.isqrt(int(size)), 2) if size > 1 else Fraction(0)
+        for value in (2 * size, -2 * size, size + 1, size, root, -root):
+            found.append({name: Fraction(abs(round(value))) if name in integers else value for name in names})
+    return found
+
+
+def literals(node: Node) -> Iterator[Fraction]:
+    """Yield the sizes of the largest rational parts of `node` that are far from one."""
+    try:
+        size = abs(rational(node))
+    except (ArithmeticError, ValueError):
+        for part in node.args:
+            yield from literals(part)
+        return
+    if size > 40 and size.numerator.bit_length() < 400:
+        yield size
 
 
 def far_places(names: frozenset[str], integers: frozenset[str]) -> list[Place]:

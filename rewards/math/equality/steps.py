@@ -6,7 +6,7 @@ function is brought to its step, from below, exactly and from above, by each of 
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from rewards.math.equality.exact import rational
 from rewards.math.equality.numeric import Complex, Number, Numeric
@@ -17,11 +17,15 @@ MAX_ARGUMENTS = 8
 MAX_PLACES = 160
 _STEPPED = ("abs", "sgn", "floor", "ceil", "max", "min")
 _LEVELS = (0, 1, -1, 2, 7, -6)  # at which a floor is looked at
-_ASIDE = (Fraction(0), Fraction(-1, 1000), Fraction(1, 1000), Fraction(1, 2), Fraction(-40), Fraction(40))
-_GRID = (-10000, -300, -30, -5, -2, -1, 0, 1, 2, 5, 30, 300, 10000)
+_ASIDE = [Fraction(aside) for aside in ("0", "-1e-9", "1e-9", "-1e-3", "1e-3", "1/2", "-40", "40")]
+_APART = (Fraction(9, 10), Fraction(11, 10))
+_GRID = [sign * size for sign in (-1, 1) for size in (1, 2, 5, 30, 300, 10**4, 10**6, 10**9, 10**15, 10**30)]
+_GRID = sorted((0, *_GRID))
 _WHOLE = [Fraction(n) for n in (0, 1, -1, 2, -2)]
 _DIGITS = 20
-_HALVINGS = 30
+_HALVINGS = 60
+MAX_LEVELS = 3  # that are looked for in a grid
+MAX_ROOTS = 4
 
 
 def step_places(gold: Node, answer: Node, bases: list[Place], integers: frozenset[str]) -> list[Place]:
@@ -30,7 +34,7 @@ def step_places(gold: Node, answer: Node, bases: list[Place], integers: frozense
     found: dict[tuple[tuple[str, Fraction], ...], Place] = {}
     if not arguments:
         return []
-    for base in bases:
+    for base in bases if len(bases[0]) > 1 else bases[:1]:
         for name in sorted(base):
             for value in _WHOLE:
                 place = {**base, name: value}
@@ -69,57 +73,54 @@ def _around_steps(argument: Node, levels: tuple[int, ...], name: str, base: Plac
     for other, value in base.items():
         if other != name:
             argument = substituted(argument, other, number(value))
-    for level in levels:
-        for value in _solutions(argument, level, name):
-            for aside in _ASIDE:
-                near = value + aside
-                yield Fraction(round(near)) if integer else near
+    for value in _solutions(argument, levels, name):
+        for near in (*(value + aside for aside in _ASIDE), *(value * factor for factor in _APART)):
+            yield Fraction(round(near)) if integer else near
 
 
-def _solutions(argument: Node, level: int, name: str) -> list[Fraction]:
-    """Return where `argument` is at `level`: exactly where it is linear, else what lies between the points of a grid."""
+def _solutions(argument: Node, levels: tuple[int, ...], name: str) -> list[Fraction]:
+    """Return where `argument` is at a level: exactly where it is linear, else what lies between the points of a grid."""
     try:
         at_zero, at_one, far = (rational(substituted(argument, name, number(x))) for x in (0, 1, -7))
     except ArithmeticError:
-        return _roots_in_grid(argument, level, name)
+        return _roots_in_grid(argument, levels, name)
     slope = at_one - at_zero
     if far != at_zero - 7 * slope:
-        return _roots_in_grid(argument, level, name)
-    return [(level - at_zero) / slope] if slope else []
+        return _roots_in_grid(argument, levels, name)
+    return [(level - at_zero) / slope for level in levels] if slope else []
 
 
-def _roots_in_grid(argument: Node, level: int, name: str) -> list[Fraction]:
+def _roots_in_grid(argument: Node, levels: tuple[int, ...], name: str) -> list[Fraction]:
+    sizes = [_value_at(argument, name, Fraction(x)) for x in _GRID]
     roots: list[Fraction] = []
-    before: tuple[Fraction, Number] | None = None
-    for x in map(Fraction, _GRID):
-        size = _above(argument, level, name, x)
-        if size is None:
-            before = None
-            continue
-        if before is not None and (before[1] < 0) != (size < 0):
-            roots.append(_halved(argument, level, name, before[0], x, bool(size < 0)))
-        before = x, size
-    return roots[:4]
+    for level in levels[:MAX_LEVELS]:
+        for (low, one), (high, other) in pairwise(zip(_GRID, sizes, strict=True)):
+            if one is None or other is None or len(roots) == MAX_ROOTS:
+                continue
+            if (one < level) != (other < level):
+                roots.append(_halved(argument, level, name, (Fraction(low), Fraction(high)), bool(other < level)))
+    return roots
 
 
-def _halved(argument: Node, level: int, name: str, low: Fraction, high: Fraction, high_is_below: bool) -> Fraction:
-    """Return where `argument` crosses `level` between `low` and `high`."""
+def _halved(argument: Node, level: int, name: str, between: tuple[Fraction, Fraction], high_is_below: bool) -> Fraction:
+    """Return where `argument` crosses `level` between two numbers."""
+    low, high = between
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        size = _above(argument, level, name, middle)
-        if size is None or bool(size < 0) == high_is_below:
+        size = _value_at(argument, name, middle)
+        if size is None or bool(size < level) == high_is_below:
             high = middle
         else:
             low = middle
-    return low.limit_denominator(10**6)
+    return low.limit_denominator(10**12)
 
 
-def _above(argument: Node, level: int, name: str, x: Fraction) -> Number | None:
-    """Return how far `argument` is above `level`, or None where it has no real value."""
+def _value_at(argument: Node, name: str, x: Fraction) -> Number | None:
+    """Return the real value of `argument`, or None where it has none."""
     numeric = Numeric(_DIGITS, {})
     numeric.env[name] = numeric.ctx.mpf(x.numerator) / x.denominator
     try:
         value = numeric.value(argument)
     except (ArithmeticError, ValueError):
         return None
-    return None if isinstance(value, Complex) else value - level
+    return None if isinstance(value, Complex) else value
