@@ -141,8 +141,11 @@ def names_agree(left: Node, right: Node) -> bool:
         return bool(left.value == right.value)
     if left.op == right.op == "mul":
         return symbols(left) == symbols(right)
-    one, other = (left, right) if left.op == "call" else (right, left)
-    return other.op != "sym" or other.value in ("y", one.value)
+    if "call" in (left.op, right.op):
+        one, other = (left, right) if left.op == "call" else (right, left)
+        return other.op != "sym" or other.value in ("y", one.value)
+    names = [side for side in (left, right) if side.op == "sym"]  # `y = 4` and `x + y = 4` are two statements
+    return not names or _is_lower_word(names[0].value)
 
 
 def _is_lower_word(name: str) -> bool:
