@@ -263,11 +263,13 @@ def fold_latex(text: str) -> str:
     if "\\" not in text:
         return text.replace("~", " ")
     text = _UNIT_VECTOR.sub(r"\\hat{\1\2}", text)
-    text = _BOLD_SET.sub(lambda match: rf"{match[1]}\mathbb{{{match[2] or match[3]}}}", text)
+    if "\\in" in text:
+        text = _BOLD_SET.sub(lambda match: rf"{match[1]}\mathbb{{{match[2] or match[3]}}}", text)
     text = _DOTLESS.sub(r"\1 ", text)
     text = _REPLACE.sub(_replace_command, text)
     text = _FUNCTION.sub(r"\\\1 ", text)
-    text = _SHORT_HYPERBOLIC.sub(lambda match: f"\\{_HYPERBOLIC[match[1] or match[2]]} ", text)
+    if "h" in text:
+        text = _SHORT_HYPERBOLIC.sub(lambda match: f"\\{_HYPERBOLIC[match[1] or match[2]]} ", text)
     if any(sign in text for sign in ("\\frac", "/", "^", "\\cdot", "\\Omega")):
         text = _UNIT_QUOTIENT.sub(_unit_text, text)
         text = _WRITTEN_UNIT.sub(_unit_text, text)

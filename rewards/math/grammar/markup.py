@@ -19,4 +19,5 @@ def without_markup(text: str) -> str:
     if "</" in text:
         text = _FONT.sub(r"\2", text)
         text = _RAISED.sub(lambda match: f"{'^' if match[1] == 'sup' else '_'}{{{match[2]}}}", text)
-    return _MODULE.sub("", text) if "." in text else text
+    has_module = "h." in text or "p." in text or "y." in text  # the last letters of their names; most texts have none
+    return _MODULE.sub("", text) if has_module else text

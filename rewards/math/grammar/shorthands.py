@@ -57,9 +57,9 @@ def without_shorthands(text: str) -> str:
         text = _CHOOSE_IN_WORDS.sub(r"\\binom{\1}{\2}", text)
     if "/" in text and "^" in text:
         text = _RAISED_QUOTIENT.sub(lambda match: rf"\frac{{{match[1] or match[2]}}}{{{match[3] or match[4]}}}", text)
-    if "\\" in text and "{" in text:
-        text = _UPRIGHT_E.sub(r"e\1", _ATOM_CLASS.sub("", text))
-    return text
+    if "\\math" in text:
+        text = _ATOM_CLASS.sub("", text)
+    return _UPRIGHT_E.sub(r"e\1", text) if "e}" in text or "E}" in text else text
 
 
 def without_empty_groups(text: str) -> str:
@@ -68,13 +68,12 @@ def without_empty_groups(text: str) -> str:
         text = _ROOT_OF.sub(lambda match: rf"\sqrt[{match[1] or match[2]}]", text)
     if "base" in text and (match := _IN_BASE.fullmatch(text)):
         return f"{match[1]}_{{{match[2]}}}"
-    if "{" not in text:
-        return text
-    text = _NOTHING_BEHIND_NAME.sub("", text)
-    if len(text) > 2:  # "{}" alone is the empty set
-        text = _NOTHING_IN_FRONT.sub("", text)
-    text = _GROUPED_SIGN.sub(r"\1", text)
-    text = _GROUPED_DIGITS.sub(r"\1", text)
-    if "\\" in text:
-        text = _CAPITAL.sub(r"\1", _GROUPED_FUNCTION.sub(r"\\\1 ", text))
-    return text
+    if "{}" in text or "{ " in text:
+        text = _NOTHING_BEHIND_NAME.sub("", text)
+        if len(text) > 2:  # "{}" alone is the empty set
+            text = _NOTHING_IN_FRONT.sub("", text)
+    if "{-" in text or "{+" in text or "{ " in text:
+        text = _GROUPED_SIGN.sub(r"\1", text)
+    if "}_" in text or "}^" in text or "} " in text:
+        text = _CAPITAL.sub(r"\1", _GROUPED_DIGITS.sub(r"\1", text))
+    return _GROUPED_FUNCTION.sub(r"\\\1 ", text) if "{\\" in text or "{ " in text else text

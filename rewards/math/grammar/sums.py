@@ -20,7 +20,7 @@ def read_sum(cursor: Cursor) -> Node:
     else:
         terms = [read_product(cursor)]
     while True:
-        if _has_space_around(cursor) and (sign := _take_written_out(cursor)):
+        if cursor.at("+", "-") and _has_space_around(cursor) and (sign := _take_written_out(cursor)):
             terms = [Node(sign, (_added(terms), read_product(cursor)))]
         elif cursor.take("+"):
             terms.append(read_product(cursor))
@@ -40,6 +40,8 @@ def _take_plus_minus(cursor: Cursor) -> Op | None:
 
 def _take_written_out(cursor: Cursor) -> Op | None:
     """Take +-, +/-, -/+ or "+ or -" as one sign; None for any other signs."""
+    if cursor.now.text not in ("+", "-"):
+        return None
     for spelling, op in _WRITTEN_OUT:
         if [cursor.now.text, *cursor.texts_ahead(len(spelling) - 1)] == spelling and not _apart(cursor, spelling):
             cursor.index += len(spelling)
