@@ -139,13 +139,13 @@ def names_agree(left: Node, right: Node) -> bool:
         return _is_lower_word(left.value) or _is_lower_word(right.value)
     if left.op == "call" and right.op == "call":
         return bool(left.value == right.value)
-    if left.op == right.op == "mul":
-        return symbols(left) == symbols(right)
     if "call" in (left.op, right.op):
         one, other = (left, right) if left.op == "call" else (right, left)
         return other.op != "sym" or other.value in ("y", one.value)
     names = [side for side in (left, right) if side.op == "sym"]  # `y = 4` and `x + y = 4` are two statements
-    return not names or _is_lower_word(names[0].value)
+    if not names:  # `pq = 6` and `p + q = 6` are two statements too
+        return left.op == right.op and symbols(left) == symbols(right)
+    return _is_lower_word(names[0].value)
 
 
 def _is_lower_word(name: str) -> bool:
