@@ -12,6 +12,8 @@ import unicodedata
 from functools import lru_cache
 
 from rewards.answer import repair
+from rewards.math.grammar.numerals import fold_number_words, fold_ordinals
+from rewards.math.grammar.unit_runs import fold_units
 from rewards.math.units import measure
 
 _SIGNS = {
@@ -113,7 +115,7 @@ def _plain_character(character: str) -> str:
 
 _CHINESE_UNITS = {
     "毫米": "mm", "厘米": "cm", "分米": "dm", "千米": "km", "公里": "km", "米": "m", "毫升": "mL", "升": "L", "千克": "kg",
-    "公斤": "kg", "克": "g", "小时": "h", "分钟": "min", "秒": "s",
+    "公斤": "kg", "克": "g", "小时": "h", "分钟": "min", "秒": "s", "元": "yuan",
 }  # fmt: skip
 _CHINESE_UNIT = re.compile(
     rf"(?<=[\d}})$])\s*(?:\\text\s*\{{\s*)?(平方|立方)?({'|'.join(_CHINESE_UNITS)})(?:\s*\}})?(?![\u4e00-\u9fff])"
@@ -284,11 +286,11 @@ def clean(text: str) -> str:
     if "C" in text:
         text = _CHOOSE.sub(lambda match: rf"\binom{{{match[1] or match[2]}}}{{{match[3] or match[4]}}}", text)
     text = _SIGN_BEHIND.sub(r"\2\1", text)  # 5 € is €5
-    text = _without_delimiters(text)
+    text = fold_units(_without_delimiters(text))
     text = _DONE.sub("", fold_latex(text)).rstrip("\\ \n").strip()
     while text and _ends_sentence(text):
         text = text[:-1].rstrip()
-    return text
+    return fold_number_words(fold_ordinals(text))
 
 
 def _with_single_backslashes(text: str) -> str:
