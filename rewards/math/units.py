@@ -15,18 +15,21 @@ from rewards.math.unit_table import KELVIN, OTHERWISE, UNITS, Unit
 MAX_PHRASE_CHARACTERS = 120
 LETTERS = frozenset(name for name in UNITS if len(name) == 1) | {"\\Omega"}  # units where the other side has one too
 SHORT = LETTERS - frozenset("tBSFHT")  # and those that are units beside a bare number
-_NAMES_FIRST = frozenset((  # two letters that are rather a product of names, and words of English
-    "as", "am", "au", "cd", "cc", "kn", "fm", "fs", "fg", "pm", "ps", "pg", "hm", "hl", "hL", "dg", "cg", "cl", "dl", "nl", "pt", "qt",
-    "PJ", "EJ", "GJ", "TJ", "MJ", "mJ", "nJ", "pJ", "fJ", "GN", "MN", "mN", "nN", "pN", "MW", "GW", "TW", "PW", "nW", "pW", "fW",
-    "GV", "MV", "nV", "pV", "MA", "nA", "pA", "fA", "kC", "mC", "nC", "pC", "fC", "mF", "nF", "pF", "fF", "mH", "nH", "pH",
-    "kT", "mT", "nT", "pT", "kK", "MK", "mK", "nK", "kS", "mS", "nS", "mM", "nM", "pM", "Mg", "Mm", "Gm", "kB", "MB", "GB", "TB",
-    "Gy", "ML", "Ml", "nL", "ly", "pc", "lm", "lx", "Wb", "Ah", "AU", "Sv", "Bq",
+# Two letters that are rather a product of names, and words of English: units only behind a number, with nothing behind.
+_NAMES_FIRST = frozenset((
+    "as", "am", "au", "cd", "cc", "kn", "fm", "fs", "fg", "pm", "ps", "pg", "hm", "hl", "hL", "dg", "cg", "cl", "dl",
+    "nl", "nL", "pt", "qt", "ly", "pc", "lm", "lx", "Gy", "Wb", "Ah", "AU", "Sv", "Bq", "ML", "Ml", "Mg", "Mm", "Gm",
+    "kB", "MB", "GB", "TB", "PJ", "EJ", "GJ", "TJ", "MJ", "mJ", "nJ", "pJ", "fJ", "GN", "MN", "mN", "nN", "pN", "MW",
+    "GW", "TW", "PW", "nW", "pW", "fW", "GV", "MV", "nV", "pV", "MA", "nA", "pA", "fA", "kC", "mC", "nC", "pC", "fC",
+    "mF", "nF", "pF", "fF", "mH", "nH", "pH", "kT", "mT", "nT", "pT", "kK", "MK", "mK", "nK", "kS", "mS", "nS", "mM",
+    "nM", "pM",
 ))  # fmt: skip
 WORDS = frozenset(name for name in UNITS if len(name) > 1 and name not in _NAMES_FIRST) | {
     "mod", "percent", "percentage", "pct", "degree", "degrees", "sq", "deg",
 }  # fmt: skip
 _POWERS_IN_FRONT = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _POWERS_BEHIND = {"squared": 2, "cubed": 3}
+_PER_WHAT = "second|minute|hour|day|week|month|year|piece|person|pound|head|dozen|share|gallon"
 _SEVERAL_WORDS = (
     (re.compile(r"\bfl(?:uid)?\.?\s*(?:oz|ounces?)\b\.?", re.IGNORECASE), "floz"),
     (re.compile(r"\b(light|kilowatt|watt|ampere|amp|megawatt)[- ]?(year|hour)(s?)\b", re.IGNORECASE), r"\1\2\3"),
@@ -38,8 +41,8 @@ _SEVERAL_WORDS = (
     (re.compile(r"\bpercentage points?\b", re.IGNORECASE), "percentagepoint"),
     (re.compile(r"\bto\s*the\s*power\s*of\b"), "^"),
     (re.compile(r"^\s*in (?=(?:total|all|the|each|every|this|that|any)\b)"), ""),
-    (re.compile(r"(?<=\w) an? (?=(?:second|minute|hour|day|week|month|year|piece|person|pound|head|dozen|share|gallon)\b)"), " per "),
-    (re.compile(r"^an? (?=(?:second|minute|hour|day|week|month|year|person)$)"), "per "),
+    (re.compile(rf"(?<=\w) an? (?=(?:{_PER_WHAT})\b)"), " per "),
+    (re.compile(rf"^an? (?=(?:{_PER_WHAT})$)"), "per "),
 )  # fmt: skip
 _PIECE = re.compile(
     r"([A-Za-zμΩÅ$€£¥¢₹₽Åö]+\d?\d?[A-Za-z0-9]*)(?:\s*\^\s*\{?\s*([-+]?\d)\s*\}?)?|(/)|(\()|(\))|[-\s.*,]", re.ASCII
@@ -81,7 +84,15 @@ _SAME_SIZE = Fraction(1)
 
 def _pieces(phrase: str) -> list[tuple[str, ...]] | None:
     """Return the pieces of a phrase as (word, power, slash, opening, closing), or None where other signs are in it."""
-    for sign, plain in (("\u03bc", "μ"), ("\u00b5", "μ"), ("\\mu", "μ"), ("\\Omega", "Ω"), ("\\cdot", " "), ("·", " "), ("\u212b", "Å")):
+    for sign, plain in (
+        ("\u03bc", "μ"),
+        ("\u00b5", "μ"),
+        ("\\mu", "μ"),
+        ("\\Omega", "Ω"),
+        ("\\cdot", " "),
+        ("·", " "),
+        ("\u212b", "Å"),
+    ):
         phrase = phrase.replace(sign, plain)
     phrase = re.sub(r"\b([kMm]|μ)\s+Ω", r"\1Ω", phrase)
     for pattern, words in _SEVERAL_WORDS:
@@ -245,9 +256,17 @@ def _dimensions_agree(left: Amount, right: Amount) -> bool:
         return True
     one, other = dict(left.dimensions), dict(right.dimensions)
     for angle in ("turn", "radian"):
-        if (angle in one) != (angle in other) and len(one) != len(other) and {"turn", "radian"} & one.keys() & other.keys() == set():
+        if (
+            (angle in one) != (angle in other)
+            and len(one) != len(other)
+            and {"turn", "radian"} & one.keys() & other.keys() == set()
+        ):
             longer, shorter = (one, other) if angle in one else (other, one)
-            if not {"turn", "radian"} & shorter.keys() and {n: p for n, p in longer.items() if n != angle} == shorter and shorter:
+            if (
+                not {"turn", "radian"} & shorter.keys()
+                and {n: p for n, p in longer.items() if n != angle} == shorter
+                and shorter
+            ):
                 return True
     return False
 

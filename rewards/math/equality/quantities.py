@@ -197,7 +197,11 @@ def _may_leave_out_unit(other: Quantity, short: tuple[Node, str]) -> bool:
     value, unit = other
     if symbols(value):
         return False
-    return unit is not None or contains(short[0], "dec") or set(re.findall(r"\\?[A-Za-z]+|[^\W\d_]", short[1])) <= units.SHORT | {"k"}
+    return (
+        unit is not None
+        or contains(short[0], "dec")
+        or set(re.findall(r"\\?[A-Za-z]+|[^\W\d_]", short[1])) <= units.SHORT | {"k"}
+    )
 
 
 def _short_unit(node: Node) -> tuple[Node, str] | None:
@@ -240,7 +244,9 @@ def _same_as_names(left: Quantity, right: Quantity, trail: Trail) -> bool:
     one, other = as_names[0] or left[0], as_names[1] or right[0]
     if as_names == (None, None) or (left[1] and not as_names[0]) or (right[1] and not as_names[1]):
         return False
-    return bool(symbols(one)) and bool(symbols(other)) and symbols(one) == symbols(other) and equal_expressions(one, other, trail)
+    return (
+        bool(symbols(one)) and bool(symbols(other)) and symbols(one) == symbols(other) and equal_expressions(one, other, trail)
+    )
 
 
 def _letters_of_unit(quantity: Quantity) -> Node | None:

@@ -122,6 +122,8 @@ _CHINESE_UNIT = re.compile(
 )
 _CHINESE_SCALES = {"万": r"\cdot 10^{4}", "亿": r"\cdot 10^{8}"}
 _CHINESE_SCALE = re.compile(r"(?<=\d)[万亿]")
+_CIRCLED = re.compile(r"[\u2460-\u2473](?:\s*[\u2460-\u2473])*")  # \u2460\u2462 is 1, 3 and no 13
+_TEXTCIRCLED = re.compile(r"\\textcircled\s*\{?\s*(?:\\(?:text|small|scriptsize)\s*)?\{?([1-9]|1\d|20)\}{0,2}", re.ASCII)
 _CHINESE_WORD = re.compile(r"(?<=[\d})$])\s*(?![百千])([\u4e00-\u9fff]{1,4})(?=[\s.。]*$)")  # what is counted
 
 
@@ -133,8 +135,13 @@ def _chinese_unit(match: re.Match[str]) -> str:
 def fold_unicode(text: str) -> str:
     """Return `text` with Unicode notation written as LaTeX or ASCII."""
     text = repair(text)
+    if "\\textcircled" in text:
+        text = _TEXTCIRCLED.sub(lambda match: chr(0x2460 + int(match[1]) - 1), text)
     if text.isascii():
         return text
+    text = _CIRCLED.sub(
+        lambda match: ", ".join(unicodedata.normalize("NFKC", sign) for sign in match[0] if not sign.isspace()), text
+    )
     text = _CHINESE_SCALE.sub(lambda match: _CHINESE_SCALES[match[0]], text)
     text = _CHINESE_UNIT.sub(_chinese_unit, text)
     text = _CHINESE_WORD.sub(r"\\text{\1}", text)

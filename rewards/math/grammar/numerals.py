@@ -7,20 +7,24 @@ An ordinal is read as a number of ORDINAL ("th"), which a bare number meets and 
 import re
 from fractions import Fraction
 
-from rewards.math.units import ORDINAL
+from rewards.math.units import ORDINAL, measure
 
 MAX_WORDS = 24
 _ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = (
+    "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
+)  # fmt: skip
 _VALUES = {word: value for value, word in enumerate(_ONES)} | {word: 10 * (place + 2) for place, word in enumerate(_TENS)}
 _VALUES["fourty"] = 40
 _LARGE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _ORDINALS = {
-    "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
-    "eleventh": 11, "twelfth": 12, "thirteenth": 13, "fourteenth": 14, "fifteenth": 15, "sixteenth": 16, "seventeenth": 17,
-    "eighteenth": 18, "nineteenth": 19, "twentieth": 20, "thirtieth": 30, "fortieth": 40, "fiftieth": 50, "sixtieth": 60,
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+    "tenth": 10, "eleventh": 11, "twelfth": 12, "thirteenth": 13, "fourteenth": 14, "fifteenth": 15, "sixteenth": 16,
+    "seventeenth": 17, "eighteenth": 18, "nineteenth": 19, "twentieth": 20, "thirtieth": 30, "fortieth": 40, "fiftieth": 50,
+    "sixtieth": 60,
     "seventieth": 70, "eightieth": 80, "ninetieth": 90, "hundredth": 100, "thousandth": 1000,
 }  # fmt: skip
 _PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4} | {word: value for word, value in _ORDINALS.items() if value > 2}
@@ -45,6 +49,8 @@ def number_in_words(words: list[str]) -> tuple[Fraction, bool, int] | None:
         return Fraction(1, 2), False, 1
     if len(words) > 1 and words[0] in ("a", "an") and words[1] in _PARTS:
         return Fraction(1, _PARTS[words[1]]), False, 2
+    if len(words) > 1 and words[0] in ("a", "an") and measure(words[1]) is not None:  # a week
+        return Fraction(1), False, 1
     return (Fraction(value), False, taken) if taken else None
 
 
@@ -83,7 +89,7 @@ _NUMBER_FIRST = frozenset((*_VALUES, *_ORDINALS, "half", "a", "an"))
 
 
 def fold_number_words(text: str) -> str:
-    r"""Return `text` with the number it begins with in digits: `forty-two apples` is `42\text{apples}`, `seventh` is `7\text{th}`."""
+    r"""Return `text` with the number it begins with in digits: `forty-two apples` is `42\text{apples}`."""
     if not text[:1].isalpha() or not _WORDS.fullmatch(text):
         return text
     words = [word.lower() for word in re.findall(r"[A-Za-z]+", text)]

@@ -11,8 +11,8 @@ from rewards.math.grammar.powers import read_power
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import is_function
 from rewards.math.tree import Node, UnreadableError, contains, number
+from rewards.math.units import ORDINAL, measure
 from rewards.math.units import SHORT as SHORT_UNITS
-from rewards.math.units import measure
 
 
 def read_product(cursor: Cursor) -> Node:
@@ -102,7 +102,7 @@ def _side_by_side(node: Node, factor: Node, first: Token) -> Node:
 
 def _measured(cursor: Cursor, node: Node, phrase: str) -> Node:
     """Return `node` with a unit behind it; a word behind nothing but names is no unit."""
-    one_word = phrase.islower() and " " not in phrase
+    one_word = phrase.islower() and " " not in phrase and phrase != ORDINAL
     if one_word and not contains(node, "num", "dec", "const", "unit"):
         raise cursor.unreadable("words behind a name")
     return with_unit(node, phrase)

@@ -6,25 +6,17 @@ unit only where nothing follows that could be a factor. The macros of siunitx ar
 """
 
 import re
+from itertools import pairwise
 from typing import NamedTuple
 
+from rewards.math.grammar.si_macros import spelled_out
+from rewards.math.grammar.substances import substance_behind
 from rewards.math.unit_table import UNITS
 from rewards.math.units import WORDS, measure
 
 MAX_ELEMENTS = 60  # of one run
-_BASES = (
-    "meter metre gram second ampere kelvin mole candela newton pascal joule watt volt ohm siemens coulomb farad henry tesla weber "
-    "hertz becquerel gray sievert liter litre minute hour day bar electronvolt radian lumen lux gauss degreeCelsius celsius angstrom "
-    "astronomicalunit tonne hectare degree percent"
-).split()
-_PREFIXES = "kilo mega giga tera peta hecto deca deci centi milli micro nano pico femto".split()
-_ALIASES = {"degreeCelsius": "celsius", "gray": "grays"}
-_SI_MACRO = re.compile(r"\\(" + "|".join(sorted((*_BASES, *_PREFIXES, "per", "squared", "cubed", "square", "cubic"), key=len, reverse=True))
-                       + r")(?![A-Za-z])")  # fmt: skip
-_SI_NUMBER = re.compile(
-    r"\\(?:SI|qty)\s*(?:\[[^\[\]]{0,80}\]\s*)?\{([^{}]{0,80})\}\s*(?:\[[^\[\]]{0,20}\]\s*)?\{((?:[^{}]|\{[^{}]{0,20}\}){0,200})\}"
-)
-_SI_UNIT = re.compile(r"\\(?:si|unit)\s*(?:\[[^\[\]]{0,80}\]\s*)?\{((?:[^{}]|\{[^{}]{0,20}\}){0,200})\}")
+MAX_RUNS = 200  # in one text
+MAX_COMPOUND_CHARACTERS = 80
 _ELEMENT = re.compile(
     r"(?P<space>[\s~]|\\[,;:! ]|\\(?:quad|thinspace|cdot|times)(?![A-Za-z])|\*|\.(?=[\s})]|$))"
     r"|(?P<upright>\\(?:mathrm|mathsf|mathit|operatorname|mbox|hbox|rm|text(?:rm|up|normal|sf|it|bf)?)(?![A-Za-z])\*?)"
@@ -36,24 +28,21 @@ _ELEMENT = re.compile(
     r"|(?P<word>[A-Za-zμÅ]+(?:-?[1-4](?![\d.]))?)"
 )
 _START = re.compile(r"(?<=[\d}).i])(?=\s*[A-Za-zμÅ\\~{^])")
-_FIRST_WORD = re.compile(r"(?:[\s~{}]|\\[,;:! ])*(?:\\([A-Za-z]+)|\^|([A-Za-zμÅ]+))")
-_OPENERS = frozenset(
-    "mathrm mathsf mathit operatorname mbox hbox rm text textrm textup textnormal textsf textit textbf frac dfrac tfrac mu Omega AA ohm "
-    "micro angstrom degree quad thinspace cdot".split()
-)
+_FIRST_WORD = re.compile(r"(?:[\s~{}]|\\[,;:! ]){0,8}(?:\\([A-Za-z]+)|\^|([A-Za-zμÅ]+))")
+_OPENERS = frozenset((
+    "mathrm", "mathsf", "mathit", "operatorname", "mbox", "hbox", "rm", "text", "textrm", "textup", "textnormal",
+    "textsf", "textit", "textbf", "frac", "dfrac", "tfrac", "mu", "Omega", "AA", "ohm", "micro", "angstrom", "degree",
+    "quad", "thinspace", "cdot",
+))  # fmt: skip
 _SIGNS = {"mu": "μ", "micro": "μ", "Omega": "Ω", "ohm": "Ω", "AA": "Å", "angstrom": "Å"}
 _SCALES = {"C": "celsius", "F": "fahrenheit", "K": "kelvin", "Celsius": "celsius", "Fahrenheit": "fahrenheit"}
-_NO_VALUE = re.compile(r"(?:\\(?:mathrm|mathbf|mathbb|mathcal|text[a-z]*|operatorname|overline|vec|hat|begin|end|[dt]?frac)\s*|_)$")
+_NO_VALUE = re.compile(
+    r"(?:\\(?:mathrm|mathbf|mathbb|mathcal|text[a-z]*|operatorname|overline|vec|hat|begin|end|[dt]?frac)\s*|_)$"
+)
 _SUBSCRIPT = re.compile(r"_\s*\d$")
 _HOUR = re.compile(r"(?:^|[^\d.])\d{1,2}$")  # in front of pm
-_FOLLOWS_AS_FACTOR = re.compile(r"\s*(?:[A-Za-z0-9(\[{^_]|\\(?!(?:approx|le|ge|ne|pm|text|quad|cup|cap|in)(?![A-Za-z])|[,;: )\]}]))")
-_FORMULA = re.compile(
-    r"(?:[\s~{}]|\\[,; ])*(?:of\s+)?(?:\\(?:mathrm|text|ce)\s*)?\{?((?:[A-Z][a-z]?(?:_?\{?\d{1,2}\}?)?|\([A-Z][A-Za-z0-9_{}]{0,8}\)_?\{?\d\}?){1,12})"
-    r"(?:\\?[}\s.]|\((?:aq|s|l|g)\))*$"
-)
-_ELEMENTS = frozenset(
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Mo Ag Cd In Sn Sb Te "
-    "I Xe Cs Ba W Pt Au Hg Tl Pb Bi Rn Ra Th U".split()
+_FOLLOWS_AS_FACTOR = re.compile(
+    r"\s*(?:[A-Za-z0-9(\[{^_]|\\(?!(?:approx|le|ge|ne|pm|text|quad|cup|cap|in)(?![A-Za-z])|[,;: )\]}]))"
 )
 _RATE = re.compile(
     r"(?:\b(?:US|AU?|CA?|HK|NZ)\s?)?\\?([$€£¥])\s*(\d[\d,]{0,20}(?:\.\d{1,10})?)\s*(?:/|\bper\b|\ban?\b)\s*(?:\\text\s*\{\s*)?([A-Za-z]{1,20})\b\s*\}?"
@@ -61,30 +50,26 @@ _RATE = re.compile(
 _NATIONAL_DOLLAR = re.compile(r"\b(?:US|AU?|CA?|HK|NZ)\s?\\?\$(?=\s*\d)")
 _RUPEES = re.compile(r"₹\s*(?=\d)")
 _CENTS = re.compile(r"(?<=\d)\s*¢")
-_SI_PAIR = re.compile(rf"(?<=[\d\s}}])\\({'|'.join(_PREFIXES)})\s*\\({'|'.join(_BASES)})(?![A-Za-z])")
 _SEVERAL_WORDS = re.compile(
     r"(?<=\d)\s*((?:fl\.?|fluid|metric|nautical|light|astronomical|newton|kilowatt|watt|foot|pound|man|person)[-\s]"
     r"(?:oz\.?|ounces?|tons?|miles?|years?|units?|met(?:er|re)s?|hours?|pounds?))(?![A-Za-z])",
     re.IGNORECASE,
 )
 _CURRENCY_TEXT = re.compile(r"\\text\s*\{\s*(Rs\.?|USD|EUR|GBP|INR)\s*\}\s*(?=\d)")
-_COMPOUND = re.compile(r"\d{1,6}(?:\.\d{1,6})?\s*[A-Za-z]{1,7}\.?(?:\s*(?:,|and)?\s*\d{1,6}(?:\.\d{1,6})?\s*[A-Za-z]{1,7}\.?){1,3}")
+_COMPOUND = re.compile(
+    r"\d{1,6}(?:\.\d{1,6})?\s*[A-Za-z]{1,7}\.?(?:\s*(?:,|and)?\s*\d{1,6}(?:\.\d{1,6})?\s*[A-Za-z]{1,7}\.?){1,3}"
+)
 _NUMBER_AND_LETTERS = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s*([A-Za-z]{1,7})")
 
 
 def fold_units(text: str) -> str:
     r"""Return `text` with every unit behind a value as one \text{...}."""
-    if "\\SI" in text or "\\qty" in text:
-        text = _SI_NUMBER.sub(lambda match: rf"{match[1]}\text{{{_spelled(match[2])}}}", text)
-    if "\\si" in text or "\\unit" in text:
-        text = _SI_UNIT.sub(lambda match: rf"\text{{{_spelled(match[1])}}}", text)
+    text = spelled_out(text) if "\\" in text else text
     if "$" in text or "€" in text or "£" in text or "¥" in text:
         text = _RATE.sub(r"\2\\text{\1 / \3}", text)
         text = _NATIONAL_DOLLAR.sub(r"\\$", text)
     if not text.isascii():
         text = _CENTS.sub(r"\\text{¢}", _RUPEES.sub("Rs ", text))
-    if "\\" in text:
-        text = _SI_PAIR.sub(r"\\text{\1\2}", text)
     text = _SEVERAL_WORDS.sub(r"\\text{\1}", text)
     if "\\text" in text:
         text = _CURRENCY_TEXT.sub(r"\1 ", text)
@@ -93,47 +78,13 @@ def fold_units(text: str) -> str:
     return _with_runs_folded(text)
 
 
-def _spelled(macros: str) -> str:
-    r"""Return the unit that macros of siunitx say, in words: \kilo\meter\per\second is `kilometer second^-1`."""
-    words: list[str] = []
-    below = in_front = ""
-    rest = macros.replace("~", " ")
-    for match in _SI_MACRO.finditer(rest):
-        name = match[1]
-        if name == "per":
-            below = "-"
-        elif name in ("square", "cubic"):
-            in_front = "2" if name == "square" else "3"
-        elif name in ("squared", "cubed"):
-            power = "2" if name == "squared" else "3"
-            if words:
-                words[-1] = words[-1].removesuffix("^-1") + ("^-" if words[-1].endswith("^-1") else "^") + power
-        elif words and words[-1] in _PREFIXES:
-            words[-1] += _ALIASES.get(name, name) + _written_power(below, in_front)
-            below = in_front = ""
-        elif name in _PREFIXES:
-            words.append(name)
-        else:
-            words.append(_ALIASES.get(name, name) + _written_power(below, in_front))
-            below = in_front = ""
-    if words:
-        return " ".join(words)
-    return rest.replace("{", "").replace("}", "").replace(".", " ")
-
-
-def _written_power(below: str, in_front: str) -> str:
-    return f"^{below}{in_front or '1'}" if below or in_front else ""
-
-
 def _folded_compound(text: str) -> str | None:
     """Return `3 h 20 min` or `6ft2in` with each unit as a text, where it is all there is and the units get smaller."""
-    if not _COMPOUND.fullmatch(text):
+    if len(text) > MAX_COMPOUND_CHARACTERS or not _COMPOUND.fullmatch(text):
         return None
     pieces = [(number, measure(word)) for number, word in _NUMBER_AND_LETTERS.findall(text) if word != "and"]
     words = [word for _, word in _NUMBER_AND_LETTERS.findall(text)]
-    if len(words) == 2 and words == ["h", "m"]:
-        words[1] = "min"
-    elif words == ["h", "m", "s"]:
+    if (len(words) == 2 and words == ["h", "m"]) or words == ["h", "m", "s"]:
         words[1] = "min"
     elif words == ["m", "s"]:
         words[0] = "min"
@@ -141,7 +92,7 @@ def _folded_compound(text: str) -> str | None:
     known = [meaning for meaning in meanings if meaning is not None]
     if len(known) < 2 or len(known) != len(pieces) or len({dimensions for dimensions, _ in known}) != 1:
         return None
-    if any(one[1] <= other[1] for one, other in zip(known, known[1:], strict=False)):
+    if any(one[1] <= other[1] for one, other in pairwise(known)):
         return None
     return " ".join(rf"{number}\text{{{word}}}" for (number, _), word in zip(pieces, words, strict=True))
 
@@ -161,17 +112,17 @@ class _Run(NamedTuple):
 
 def _with_runs_folded(text: str) -> str:
     parts: list[str] = []
-    done = 0
+    done = runs = 0
     for start in _START.finditer(text):
         place = start.start()
         if place < done or not _may_be_unit(text, place) or not _is_value_end(text, place):
             continue
-        run = _read_run(text, place)
+        runs += 1
+        run = _read_run(text, place) if runs <= MAX_RUNS else None
         if run is None:
             continue
-        substance = _FORMULA.match(text, run.end, run.end + 80) if len(text) - run.end < 80 else None
-        if substance and _is_chemical(substance[1]):
-            parts += [text[done:place], rf"\text{{{run.phrase} {_letters_and_digits(substance[1])}}}"]
+        if formula := substance_behind(text, run.end):
+            parts += [text[done:place], rf"\text{{{run.phrase} {formula}}}"]
             done = len(text)
             break
         if not run.is_worth:
@@ -193,7 +144,13 @@ def _may_be_unit(text: str, place: int) -> bool:
     word = match[2]
     if word == "pm" and _HOUR.search(text[max(0, place - 4) : place]):
         return False
-    return word is None or word in UNITS or word in ("per", "square", "sq", "cubic", "cu") or word[-1:] == "μ" or word.lower() in UNITS
+    return (
+        word is None
+        or word in UNITS
+        or word in ("per", "square", "sq", "cubic", "cu")
+        or word[-1:] == "μ"
+        or word.lower() in UNITS
+    )
 
 
 def _is_value_end(text: str, place: int) -> bool:
@@ -331,14 +288,6 @@ class _Writer:
         phrase, words = self.phrase(), self.words()
         if not self.sure and len(words) > 1:
             return False
-        return (phrase not in WORDS or not phrase.isascii()) and (self.has_digit or any(len(word) > 1 or word == "Å" for word in words))
-
-
-def _is_chemical(formula: str) -> bool:
-    """Tell whether letters are a chemical formula of more than one letter: NaCl, CO_2."""
-    symbols = re.findall(r"[A-Z][a-z]?", formula)
-    return all(symbol in _ELEMENTS for symbol in symbols) and len(_letters_and_digits(formula)) > 1
-
-
-def _letters_and_digits(formula: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]", "", formula)
+        return (phrase not in WORDS or not phrase.isascii()) and (
+            self.has_digit or any(len(word) > 1 or word == "Å" for word in words)
+        )
