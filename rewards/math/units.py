@@ -36,6 +36,8 @@ _SEVERAL_WORDS = (
     (re.compile(r"\bmetric tons?\b", re.IGNORECASE), "tonne"),
     (re.compile(r"\bnautical miles?\b", re.IGNORECASE), "nmi"),
     (re.compile(r"\bastronomical units?\b", re.IGNORECASE), "AU"),
+    (re.compile(r"\bdeg(?:rees?)?\.? (?:celsius|C)\b"), "celsius"),
+    (re.compile(r"\bdeg(?:rees?)?\.? (?:fahrenheit|F)\b"), "fahrenheit"),
     (re.compile(r"\b(?:degrees? )?(celsius|fahrenheit)\b", re.IGNORECASE), r"\1"),
     (re.compile(r"\bpounds? sterling\b", re.IGNORECASE), "GBP"),
     (re.compile(r"\bpercentage points?\b", re.IGNORECASE), "percentagepoint"),
@@ -45,12 +47,12 @@ _SEVERAL_WORDS = (
     (re.compile(rf"^an? (?=(?:{_PER_WHAT})$)"), "per "),
 )  # fmt: skip
 _PIECE = re.compile(
-    r"([A-Za-zμΩÅ$€£¥¢₹₽Åö]+\d?\d?[A-Za-z0-9]*)(?:\s*\^\s*\{?\s*([-+]?\d)\s*\}?)?|(/)|(\()|(\))|[-\s.*,]", re.ASCII
+    r"([A-Za-zμΩÅ$€£¥¢₹₽₦₱₩₺₫Åö]+\d?\d?[A-Za-z0-9]*)(?:\s*\^\s*\{?\s*([-+]?\d)\s*\}?)?|(/)|(\()|(\))|[-\s.*,]", re.ASCII
 )
 _WORD_AND_POWER = re.compile(r"([A-Za-zμ]+)([23])", re.ASCII)
 _FILLER = frozenset((
     "of", "the", "a", "an", "in", "about", "exactly", "total", "distinct", "different", "possible", "such", "all", "altogether",
-    "more", "overall", "whole", "full", "unique", "separate",
+    "more", "overall", "each", "altogether", "just", "whole", "full", "unique", "separate",
 ))  # fmt: skip
 _IRREGULAR = {"children": "child", "people": "person", "men": "man", "women": "woman", "mice": "mouse", "geese": "goose",
               "teeth": "tooth", "dice": "die", "vertices": "vertex", "matrices": "matrix", "indices": "index"}  # fmt: skip
@@ -106,6 +108,34 @@ def _known(word: str) -> Unit | None:
     return UNITS.get(word) or UNITS.get(word.lower() if len(word) > 3 else "")
 
 
+# Symbols that are written side by side: Nm, Jkg^{-1}, and ms^{-1}, which is hardly ever "per millisecond".
+_COMPACT = (
+    "mol", "rad", "kJ", "kW", "kN", "kg", "km", "cm", "dm", "mg", "mL", "eV", "Pa", "Hz", "N", "J", "W", "V", "A", "K", "C", "T",
+    "L", "m", "s", "g", "h",
+)  # fmt: skip
+COMPACT_WORDS = frozenset(("Nm", "Ns", "Js", "Vs", "As", "Ws", "Jkg"))  # without a power: others may be products of names
+
+
+def _side_by_side(word: str, power: str) -> tuple[str, ...]:
+    """Return the symbols of `Nm` or of `kgms` with a negative power; () where the word is a unit itself or none at all."""
+    below = power.startswith("-")
+    if (word in UNITS and not (below and word in ("ms", "kms"))) or len(word) > 8 or word.isupper() or not word.isascii():
+        return ()
+    if not below and (word.islower() or (word not in COMPACT_WORDS and len(word) < 3)):
+        return ()
+    return _symbols(word, 3)
+
+
+def _symbols(word: str, most: int) -> tuple[str, ...]:
+    if not word:
+        return ()
+    for symbol in _COMPACT if most else ():
+        rest = word[len(symbol) :]
+        if word.startswith(symbol) and (not rest or _symbols(rest, most - 1)):
+            return symbol, *_symbols(rest, most - 1)
+    return ()
+
+
 class _Reader:
     """Adds up the pieces of a phrase; all that follows a slash is below it, up to the bracket that closes around."""
 
@@ -143,6 +173,10 @@ class _Reader:
         if word in _POWERS_BEHIND and self.last is not None:
             self._count(self.last, _POWERS_BEHIND[word] - 1)  # the unit itself has been counted once
             return
+        if parts := _side_by_side(word, written_power):
+            for part in parts[:-1]:
+                self._count(UNITS[part], 1)
+            word = parts[-1]
         known = _known(word)
         if known is None and (match := _WORD_AND_POWER.fullmatch(word)) and not written_power:  # cm2, but not H2
             base = _known(match[1])

@@ -42,7 +42,7 @@ def same_quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> boo
         return True
     if strict:
         return False
-    if left_unit is None is right_unit and _same_without_percent(left, right, trail):
+    if _only_counts(left_unit) and right_unit is None and _same_without_percent(left, right, trail):
         return True
     return _same_without_degrees(left, left_unit, right, right_unit, trail)
 
@@ -97,6 +97,12 @@ def _same_without_percent(left: Node, right: Node, trail: Trail) -> bool:
     return True
 
 
+def _only_counts(unit: str | None) -> bool:
+    """Tell whether there is no unit of measure but at most words: a 35 % increase."""
+    meaning = units.amount(unit) if unit else None
+    return unit is None or (meaning is not None and not meaning.dimensions and meaning.factor == 1)
+
+
 def _is_percentage(node: Node) -> bool:
     """Tell whether it is one number in hundredths, and no expression with such a number in it."""
     return node.op == "pct" or (node.op in ("neg", "pm") and all(map(_is_percentage, node.args)))
@@ -112,7 +118,7 @@ def quantity(node: Node) -> Quantity:
     """
     if node.op == "unit":
         inner, unit = quantity(node.args[0])
-        return inner, _side_by_side(unit, node.value) if unit and unit not in _CURRENCIES else node.value
+        return inner, _side_by_side(unit, node.value) if unit else node.value
     if node.op == "neg":
         inner, unit = quantity(node.args[0])
         return Node("neg", (inner,)), unit

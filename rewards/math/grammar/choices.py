@@ -91,7 +91,9 @@ def lettered(text: str) -> Lettered | None:
 
 _LETTERS_SIDE_BY_SIDE = re.compile(r"A?B?C?D?E?F?G?H?I?J?")
 _LETTER_OR_ROMAN = re.compile(r"[A-Za-z]|[IVX]{1,4}")
-_AROUND_LETTERS = re.compile(r"^\W*(?:both\s+)?(?:options?|choices?|statements?)\s+|\s+only\W*$", re.IGNORECASE)
+_AROUND_LETTERS = re.compile(
+    r"^\W*(?:(?:both|only|all of)\s+)?(?:(?:options?|choices?|statements?)\s+)?(?=[(\w])|\s+only\W*$", re.IGNORECASE
+)
 _BETWEEN_LETTERS = re.compile(r",|;|\band\b|&|、|，")
 _SPACED_LETTERS = re.compile(r"[A-J](?: [A-J]){1,9}")
 

@@ -36,6 +36,8 @@ def read_unit_phrase(cursor: Cursor) -> str | None:
     phrase = " ".join(pieces)
     if phrase == "times" and cursor.now.kind == "end":  # 3 times
         return phrase
+    if phrase.startswith("more ") and "than" not in phrase:
+        phrase = phrase.removeprefix("more ")
     if NO_UNIT.search(phrase):
         raise cursor.unreadable(f"words that are no unit ({phrase[:20]!r})")
     return phrase

@@ -29,6 +29,7 @@ _ORDINALS = {
 }  # fmt: skip
 _PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4} | {word: value for word, value in _ORDINALS.items() if value > 2}
 _PARTS |= {f"{word}s": value for word, value in _ORDINALS.items() if value > 2}
+_TIMES = {"once": 1, "twice": 2, "thrice": 3}
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 # -- numbers in words
@@ -36,7 +37,14 @@ _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 def number_in_words(words: list[str]) -> tuple[Fraction, bool, int] | None:
     """Return (value, whether it is an ordinal, how many words it takes) of the number that `words` begin with, or None."""
+    if words[:1] and words[0] in _TIMES and len(words) == 1:
+        return Fraction(_TIMES[words[0]]), False, 1
     value, taken = _cardinal(words)
+    if taken and words[taken : taken + 2] == ["and", "a"] and words[taken + 2 : taken + 3] in (["half"], ["quarter"]):
+        return value + Fraction(1, _PARTS[words[taken + 2]]), False, taken + 3
+    if taken and words[taken - 1] in _LARGE and words[taken : taken + 1] == ["and"] and words[taken + 1 : taken + 2]:
+        ordinal = _ORDINALS.get(words[taken + 1])  # one hundred and first
+        return None if ordinal is None else (Fraction(value + ordinal), True, taken + 2)
     if taken and taken < len(words) and words[taken] in _PARTS and value:
         below = _PARTS[words[taken]]
         if not (words[taken - 1] in _TENS and below < 10 and words[taken] in _ORDINALS):  # twenty-third is no fraction
@@ -83,19 +91,27 @@ def _cardinal(words: list[str]) -> tuple[int, int]:
     return total + group, taken
 
 
+_TWICE_WRITTEN = re.compile(r"(\d{1,9})\s?\(([A-Za-z -]{3,60})\)|([A-Za-z -]{3,60})\((\d{1,9})\)")
+_AND_A_HALF = re.compile(r"(?:(an?|one)\s+)([A-Za-z]+)\s+and\s+a\s+half", re.IGNORECASE)
 _WORDS = re.compile(r"(?:the\s+)?[A-Za-z]+(?:[\s-]+[A-Za-z]+){0,11}\.?")
 _FRACTION_OF_UNIT = re.compile(r"(?:of\s+)?an?\s+")
-_NUMBER_FIRST = frozenset((*_VALUES, *_ORDINALS, "half", "a", "an"))
+_NUMBER_FIRST = frozenset((*_VALUES, *_ORDINALS, *_TIMES, "half", "a", "an"))
 
 
 def fold_number_words(text: str) -> str:
     r"""Return `text` with the number it begins with in digits: `forty-two apples` is `42\text{apples}`."""
+    if match := _TWICE_WRITTEN.fullmatch(text):
+        digits, words_of_it = match[1] or match[4], (match[2] or match[3]).lower()
+        said = number_in_words(re.findall(r"[a-z]+", words_of_it))
+        return digits if said and said[0] == int(digits) else text
     if not text[:1].isalpha() or not _WORDS.fullmatch(text):
         return text
+    if match := _AND_A_HALF.fullmatch(text):  # an hour and a half
+        return rf"\frac{{3}}{{2}}\text{{{match[2]}}}"
     words = [word.lower() for word in re.findall(r"[A-Za-z]+", text)]
     if words[0] == "the":
         words = words[1:]
-    if not words or words[0] not in _NUMBER_FIRST:
+    if not words or words[0] not in _NUMBER_FIRST or words[1:2] in (["past"], ["to"], ["after"]):  # half past three
         return text
     found = number_in_words(words)
     if found is None:
@@ -121,8 +137,8 @@ _RAISED_ORDINAL = re.compile(
 _TEXT_ORDINAL = re.compile(r"(?<=[\d)}A-Za-z])\s*\\(?:text(?:superscript|rm)?|mathrm)\s*\{\s*-?(?:st|nd|rd|th)(?![A-Za-z])\s*")
 _ARTICLE = re.compile(r"(?:on\s+|in\s+)?the\s+(?=\d+\s?-?(?:st|nd|rd|th)\b|\$?\d+\^|\d+\\text)", re.IGNORECASE)
 _LABEL_AND_NUMBER = re.compile(
-    r"(?:(?:the\s+)?(number|no\.?|nr\.?|№|\\?#)|(day|week|year|page|row|column|floor|step|question|problem|term|position|case|round|room|box|"
-    r"figure|level|grade|chapter|lesson|house|seat|door|card|player|team|train|bus|line|group|class|lap|turn|game|stage))\s*(\d{1,9})",
+    r"(?:(?:the\s+)?(number|option|choice|no\.?|nr\.?|№|\\?#)|(day|week|year|page|row|column|floor|step|question|problem|term|position|case|round|room|box|"
+    r"figure|level|grade|chapter|lesson|house|seat|door|card|player|team|train|bus|line|group|class|lap|turn|game|stage))\s*\(?(\d{1,9})\)?",
     re.IGNORECASE,
 )
 

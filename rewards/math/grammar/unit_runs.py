@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from rewards.math.grammar.si_macros import spelled_out
 from rewards.math.grammar.substances import substance_behind
-from rewards.math.unit_table import UNITS
 from rewards.math.units import WORDS, measure
 
 MAX_ELEMENTS = 60  # of one run
@@ -27,8 +26,10 @@ _ELEMENT = re.compile(
     r"|(?P<other>[{}()/])"
     r"|(?P<word>[A-Za-zμÅ]+(?:-?[1-4](?![\d.]))?)"
 )
-_START = re.compile(r"(?<=[\d}).i])(?=\s*[A-Za-zμÅ\\~{^])")
-_FIRST_WORD = re.compile(r"(?:[\s~{}]|\\[,;:! ]){0,8}(?:\\([A-Za-z]+)|\^|([A-Za-zμÅ]+))")
+_START = re.compile(r"(?<=[\d}).i])(?=\s*[A-Za-zμÅ\\~{^(\[])")
+_OPENING = re.compile(r"(?:[\s~]|\\[,;: ]){0,8}(?:\\left\s*)?[(\[]")
+_CLOSING = re.compile(r"\s*(?:\\right\s*)?[)\]](?=\s*(?:$|[,;.=}]|and\b|or\b))")
+_FIRST_WORD = re.compile(r"(?:[\s~{}(\[]|\\left|\\[,;:! ]){0,8}(?:\\([A-Za-z]+)|\^|([A-Za-zμÅ]+))")
 _OPENERS = frozenset((
     "mathrm", "mathsf", "mathit", "operatorname", "mbox", "hbox", "rm", "text", "textrm", "textup", "textnormal",
     "textsf", "textit", "textbf", "frac", "dfrac", "tfrac", "mu", "Omega", "AA", "ohm", "micro", "angstrom", "degree",
@@ -40,6 +41,7 @@ _NO_VALUE = re.compile(
     r"(?:\\(?:mathrm|mathbf|mathbb|mathcal|text[a-z]*|operatorname|overline|vec|hat|begin|end|[dt]?frac)\s*|_)$"
 )
 _SUBSCRIPT = re.compile(r"_\s*\d$")
+_POWERS_IN_FRONT = frozenset(("per", "square", "sq", "cubic", "cu"))
 _HOUR = re.compile(r"(?:^|[^\d.])\d{1,2}$")  # in front of pm
 _FOLLOWS_AS_FACTOR = re.compile(
     r"\s*(?:[A-Za-z0-9(\[{^_]|\\(?!(?:approx|le|ge|ne|pm|text|quad|cup|cap|in)(?![A-Za-z])|[,;: )\]}]))"
@@ -49,6 +51,8 @@ _RATE = re.compile(
 )
 _NATIONAL_DOLLAR = re.compile(r"\b(?:US|AU?|CA?|HK|NZ)\s?\\?\$(?=\s*\d)")
 _RUPEES = re.compile(r"₹\s*(?=\d)")
+_SIGN_IN_FRONT = re.compile(r"([₦₱₩₽₺₫])\s*(\d[\d,]{0,20}(?:\.\d{1,10})?)")
+_DIRECTION = re.compile(r"\bto(?:wards?)? (?:the|its) (right|left|north|south|east|west)\b")
 _CENTS = re.compile(r"(?<=\d)\s*¢")
 _SEVERAL_WORDS = re.compile(
     r"(?<=\d)\s*((?:fl\.?|fluid|metric|nautical|light|astronomical|newton|kilowatt|watt|foot|pound|man|person)[-\s]"
@@ -57,7 +61,7 @@ _SEVERAL_WORDS = re.compile(
 )
 _CURRENCY_TEXT = re.compile(r"\\text\s*\{\s*(Rs\.?|USD|EUR|GBP|INR)\s*\}\s*(?=\d)")
 _COMPOUND = re.compile(
-    r"\d{1,6}(?:\.\d{1,6})?\s*[A-Za-z]{1,7}\.?(?:\s*(?:,|and)?\s*\d{1,6}(?:\.\d{1,6})?\s*[A-Za-z]{1,7}\.?){1,3}"
+    r"\d{1,6}(?:\.\d{1,6})?\s*[A-Za-z]{1,7}\.?(?:\s*,?\s*(?:and)?\s*\d{1,6}(?:\.\d{1,6})?\s*[A-Za-z]{1,7}\.?){1,3}"
 )
 _NUMBER_AND_LETTERS = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s*([A-Za-z]{1,7})")
 
@@ -70,6 +74,8 @@ def fold_units(text: str) -> str:
         text = _NATIONAL_DOLLAR.sub(r"\\$", text)
     if not text.isascii():
         text = _CENTS.sub(r"\\text{¢}", _RUPEES.sub("Rs ", text))
+        text = _SIGN_IN_FRONT.sub(r"\2\\text{\1}", text)
+    text = _DIRECTION.sub(r"\\text{\1}", text) if " to" in text else text
     text = _SEVERAL_WORDS.sub(r"\\text{\1}", text)
     if "\\text" in text:
         text = _CURRENCY_TEXT.sub(r"\1 ", text)
@@ -118,7 +124,7 @@ def _with_runs_folded(text: str) -> str:
         if place < done or not _may_be_unit(text, place) or not _is_value_end(text, place):
             continue
         runs += 1
-        run = _read_run(text, place) if runs <= MAX_RUNS else None
+        run = (_read_bracketed(text, place) or _read_run(text, place)) if runs <= MAX_RUNS else None
         if run is None:
             continue
         if formula := substance_behind(text, run.end):
@@ -142,15 +148,11 @@ def _may_be_unit(text: str, place: int) -> bool:
     if match[1]:
         return match[1] in _OPENERS
     word = match[2]
+    if word is None:
+        return True
     if word == "pm" and _HOUR.search(text[max(0, place - 4) : place]):
         return False
-    return (
-        word is None
-        or word in UNITS
-        or word in ("per", "square", "sq", "cubic", "cu")
-        or word[-1:] == "μ"
-        or word.lower() in UNITS
-    )
+    return word in _POWERS_IN_FRONT or word[-1] == "μ" or measure(word) is not None or measure(f"{word}^-1") is not None
 
 
 def _is_value_end(text: str, place: int) -> bool:
@@ -180,8 +182,19 @@ def _read_run(text: str, place: int) -> _Run | None:
         if writer.complete and (phrase := writer.phrase()) and measure(phrase) is not None:
             if text.startswith(("_", "^"), place) and not _ELEMENT.match(text, place):
                 return best
-            best = _Run(phrase, place, writer.sure, writer.worth_folding)
+            is_worth = writer.worth_folding
+            best = _Run(phrase, place, writer.sure, is_worth)
     return best
+
+
+def _read_bracketed(text: str, place: int) -> _Run | None:
+    """Return a unit in brackets of its own, as in `5 (cm)` and `5 [m/s]`, or None."""
+    opening = _OPENING.match(text, place)
+    run = _read_run(text, opening.end()) if opening else None
+    if opening is None or run is None or not (run.sure or (opening[0].endswith("[") and "/" in run.phrase)):
+        return None
+    closing = _CLOSING.match(text, run.end)
+    return run._replace(end=closing.end(), is_worth=True) if closing else None
 
 
 class _Writer:
@@ -231,7 +244,8 @@ class _Writer:
         previous = "".join(self.pieces).rstrip(" ")
         joined = previous.endswith("μ") or (word == "Ω" and re.search(r"(?:^|[\s(/])[kMGm]$", previous) is not None)
         self.pieces = [previous, word] if joined else [*self.pieces, word]
-        self.complete = word not in ("per", "square", "sq", "cubic", "cu", "a", "an", "of", "the")
+        self.complete = word not in _POWERS_IN_FRONT and word not in ("a", "an", "of", "the")
+        self.sure |= "^-" in word and measure(word) is not None
         is_greek_name = previous.endswith("μ") and len(word) == 1  # \mu N may be friction
         self.sure |= (word in WORDS or len(word.partition("^")[0]) > 2) and not is_greek_name
         return True
@@ -241,6 +255,7 @@ class _Writer:
             return False
         self.pieces = ["".join(self.pieces).rstrip(" "), "^" + re.sub(r"[\s{}^*]", "", text)]
         self.complete = True
+        self.sure |= text.count("-") > 0 and len(self.words()[-1]) > 1
         return not self.pieces[0].endswith(")")
 
     def _take_bracket(self, sign: str) -> bool:

@@ -17,7 +17,10 @@ _TRUTHS = {"yes": True, "true": True, "correct": True, "no": False, "false": Fal
 _LETTERS_OF_TRUTH = {"y": True, "t": True, "n": False, "f": False}
 _BEFORE_TRUTH = re.compile(r"^(?:statement|claim|assertion|proposition|it) (?:is|that is) ")
 _GIVES_REASON = re.compile(r"(?:, )?(?:because|since|as|for|it|this|that|they|there|we|there's|because of)\b|,")
-_LEAVES_OPEN = re.compile(r"\b(?:or|maybe|perhaps|possibly|probably|neither|nor|unsure|not sure|depends|unknown)\b")
+_LEAVES_OPEN = re.compile(
+    r"\b(?:or|maybe|perhaps|possibly|probably|neither|nor|unsure|not sure|depends|unknown)\b"
+    r"|^(?:(?!because|since).){0,200}?\b(?:but|unless|except|if|although)\b"
+)
 _BOTH_TRUTHS = re.compile(r"\b(?:yes|no|true|false)\b")
 _NONE_OF_THEM = re.compile(
     r"^none of (?:these|those|them|above|these (?:options|choices|answers)|above (?:options|choices|answers))$"
@@ -81,7 +84,7 @@ def _key(text: str) -> str:
         if word and (word not in _ARTICLES or len(after) < 2):
             words.append(_NUMBERS.get(word, word))
     key = " ".join(words)
-    key = key.removesuffix(" only") if key.count(" ") else key
+    key = key.removesuffix(" only").removeprefix("only ")
     return "none of above" if _NONE_OF_THEM.fullmatch(key) else key
 
 
