@@ -110,8 +110,8 @@ def _known(word: str) -> Unit | None:
 
 # Symbols that are written side by side: Nm, Jkg^{-1}, and ms^{-1}, which is hardly ever "per millisecond".
 _COMPACT = (
-    "mol", "rad", "kJ", "kW", "kN", "kg", "km", "cm", "dm", "mg", "mL", "eV", "Pa", "Hz", "N", "J", "W", "V", "A", "K", "C", "T",
-    "L", "m", "s", "g", "h",
+    "mol", "rad", "kJ", "kW", "kN", "kg", "km", "cm", "dm", "mg", "mL", "eV", "Pa", "Hz", "N", "J", "W", "V", "A", "K", "C",
+    "T", "L", "m", "s", "g", "h",
 )  # fmt: skip
 COMPACT_WORDS = frozenset(("Nm", "Ns", "Js", "Vs", "As", "Ws", "Jkg"))  # without a power: others may be products of names
 

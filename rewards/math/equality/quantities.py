@@ -212,6 +212,9 @@ def _may_leave_out_unit(other: Quantity, short: tuple[Node, str]) -> bool:
 
 def _short_unit(node: Node) -> tuple[Node, str] | None:
     """Read `10 m` or `3 m/s` as a quantity: a number times single letters that are units."""
+    if node.op == "neg":
+        inner = _short_unit(node.args[0])
+        return None if inner is None else (Node("neg", (inner[0],)), inner[1])
     names = symbols(node)
     letters = units.LETTERS | {"k"} if "\\Omega" in names else units.LETTERS
     if not names or not names <= letters or contains(node, "add", "fn", "call"):
@@ -250,9 +253,10 @@ def _same_as_names(left: Quantity, right: Quantity, trail: Trail) -> bool:
     one, other = as_names[0] or left[0], as_names[1] or right[0]
     if as_names == (None, None) or (left[1] and not as_names[0]) or (right[1] and not as_names[1]):
         return False
-    return (
-        bool(symbols(one)) and bool(symbols(other)) and symbols(one) == symbols(other) and equal_expressions(one, other, trail)
-    )
+    names = symbols(one)
+    if not names or names != symbols(other) or (names <= units.LETTERS and names != {"m", "g"}):  # 5 mN is not 5 N m
+        return False
+    return equal_expressions(one, other, trail)
 
 
 def _letters_of_unit(quantity: Quantity) -> Node | None:

@@ -30,7 +30,7 @@ def same_times(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
 def _same_as_other(time: Node, other: Node, other_is_gold: bool, trail: Trail, equal: Equal) -> bool:
     """Compare a time with what is none: a full hour with a number, digits without am or pm with a ratio or a duration."""
     hour, minute, second, half = time.value
-    if not minute and not second and other.op in ("num", "unit"):
+    if not minute and not second and other.op == "num":
         return equal(*_in_order(number(hour), other, other_is_gold), trail)
     if half is not None:
         return False

@@ -10,7 +10,7 @@ from typing import NamedTuple
 _WRAPPER = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf|textit|mathit|textrm|textsf|mathsf|textnormal|operatorname|emph|"
                       r"boxed|fbox|hbox|bf|rm|it)\s*(?=[{\s])")  # fmt: skip
 _MARKUP = re.compile(r"\\[!,;: ]|[${}`*\"]|\\\(|\\\)|\\\[|\\\]|~")
-_LEAD = r"(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:(?:answer|option|choice|letter)(?:\s+is)?\s*:?\s*)"
+_LEAD = r"(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:(?:answer|ans\.?|option|choice|letter)(?:\s+is)?\s*:?\s*)"
 _CHOICE = re.compile(rf"\(?\s*(?:{_LEAD})?[(\[]?\s*([a-z])\s*[)\]]?\s*[).:]?", re.IGNORECASE)
 _GOLD = re.compile(r"([A-J])[).]?|[(\[]\s*([A-Ja-j])\s*[)\]]\.?|(?:option|choice)\s+[(\[]?([A-Ja-j])[)\]]?\.?", re.IGNORECASE)
 _SAID = re.compile(

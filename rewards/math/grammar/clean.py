@@ -115,21 +115,26 @@ def _plain_character(character: str) -> str:
 
 _CHINESE_UNITS = {
     "毫米": "mm", "厘米": "cm", "分米": "dm", "千米": "km", "公里": "km", "米": "m", "毫升": "mL", "升": "L", "千克": "kg",
-    "公斤": "kg", "克": "g", "小时": "h", "分钟": "min", "秒": "s", "元": "yuan",
+    "公斤": "kg", "克": "g", "小时": "h", "分钟": "min", "秒": "s", "时": "h", "分": "min", "元": "yuan",
 }  # fmt: skip
 _CHINESE_UNIT = re.compile(
-    rf"(?<=[\d}})$])\s*(?:\\text\s*\{{\s*)?(平方|立方)?({'|'.join(_CHINESE_UNITS)})(?:\s*\}})?(?![\u4e00-\u9fff])"
+    rf"(?<=[\d}})$])\s*(?:\\text\s*\{{\s*)?(平方|立方)?({'|'.join(_CHINESE_UNITS)})(?:\s*[/每]\s*({'|'.join(_CHINESE_UNITS)}))?"
+    r"(?:\s*\})?(?![\u4e00-\u9fff])"
 )
 _CHINESE_SCALES = {"万": r"\cdot 10^{4}", "亿": r"\cdot 10^{8}"}
 _CHINESE_SCALE = re.compile(r"(?<=\d)[万亿]")
 _CIRCLED = re.compile(r"[\u2460-\u2473](?:\s*[\u2460-\u2473])*")  # \u2460\u2462 is 1, 3 and no 13
 _TEXTCIRCLED = re.compile(r"\\textcircled\s*\{?\s*(?:\\(?:text|small|scriptsize)\s*)?\{?([1-9]|1\d|20)\}{0,2}", re.ASCII)
+_CHINESE_DEGREE = re.compile(r"(?<=\d)度(?![\u4e00-\u9fff])")
 _CHINESE_WORD = re.compile(r"(?<=[\d})$])\s*(?![百千])([\u4e00-\u9fff]{1,4})(?=[\s.。]*$)")  # what is counted
 
 
 def _chinese_unit(match: re.Match[str]) -> str:
+    if match[2] in ("时", "分"):  # alone 8 o'clock, or a score
+        return match[0]
     power = {"平方": "^2", "立方": "^3"}.get(match[1], "")
-    return rf"\text{{ {_CHINESE_UNITS[match[2]]}}}{power}"
+    below = f" / {_CHINESE_UNITS[match[3]]}" if match[3] else ""
+    return rf"\text{{ {_CHINESE_UNITS[match[2]]}{power}{below}}}"
 
 
 def fold_unicode(text: str) -> str:
@@ -144,6 +149,7 @@ def fold_unicode(text: str) -> str:
     )
     text = _CHINESE_SCALE.sub(lambda match: _CHINESE_SCALES[match[0]], text)
     text = _CHINESE_UNIT.sub(_chinese_unit, text)
+    text = _CHINESE_DEGREE.sub(r"^\\circ ", text)
     text = _CHINESE_WORD.sub(r"\\text{\1}", text)
     text = _SUPERS.sub(lambda match: "^{" + "".join(_SUPER[c] for c in match[0]) + "}", text)
     text = _SUBS.sub(lambda match: "_{" + "".join(_SUB[c] for c in match[0]) + "}", text)

@@ -100,7 +100,7 @@ _NUMBER_FIRST = frozenset((*_VALUES, *_ORDINALS, *_TIMES, "half", "a", "an"))
 
 def fold_number_words(text: str) -> str:
     r"""Return `text` with the number it begins with in digits: `forty-two apples` is `42\text{apples}`."""
-    if match := _TWICE_WRITTEN.fullmatch(text):
+    if text[-1:] == ")" and (match := _TWICE_WRITTEN.fullmatch(text)):
         digits, words_of_it = match[1] or match[4], (match[2] or match[3]).lower()
         said = number_in_words(re.findall(r"[a-z]+", words_of_it))
         return digits if said and said[0] == int(digits) else text
@@ -145,9 +145,9 @@ _LABEL_AND_NUMBER = re.compile(
 
 def fold_ordinals(text: str) -> str:
     r"""Return `text` with ordinals as numbers of "th": `the 7^{\text{th}} floor` is `7\text{th} floor`."""
-    if match := _LABEL_AND_NUMBER.fullmatch(text):
+    if (text[:1].isalpha() or text[:1] in "#№\\") and (match := _LABEL_AND_NUMBER.fullmatch(text)):
         return rf"{match[3]}\text{{{ORDINAL} {(match[2] or '').lower()}}}"
-    if not any(ending in text for ending in ("th", "st", "nd", "rd")):
+    if "th" not in text and "st" not in text and "nd" not in text and "rd" not in text:
         return text
     text = _ARTICLE.sub("", text) if text[:1] in "tToOiI" else text
     text = _RAISED_ORDINAL.sub(rf"\\text{{{ORDINAL}}}", text)

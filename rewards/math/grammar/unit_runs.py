@@ -26,6 +26,12 @@ _ELEMENT = re.compile(
     r"|(?P<other>[{}()/])"
     r"|(?P<word>[A-Za-zμÅ]+(?:-?[1-4](?![\d.]))?)"
 )
+# No unit is worth folding without this: two letters, upright type, a sign of a unit or of money.
+_HINT = re.compile(
+    r"(?<![\\A-Za-z])[A-Za-z]{2}|\\(?:math|text|[mh]box|oper|rm|SI|si|qty|unit|AA|circ|deg|mu|mi[cl]|kilo|centi|nano|Om|ohm|ang|num)"
+    r"|[$\x7f-\uffff]|m[23]|\d\s?h|\[[A-Za-z]|\d,\d"
+)
+_DECIMAL_COMMA = re.compile(r"([-+]?0|[-+]?\d{1,3}(?=,\d{1,2}\\text)),(\d{1,9})(\s?[A-Za-z]|\\text\{(?!th|and|or)[^{}]*\})")
 _START = re.compile(r"(?<=[\d}).i])(?=\s*[A-Za-zμÅ\\~{^(\[])")
 _OPENING = re.compile(r"(?:[\s~]|\\[,;: ]){0,8}(?:\\left\s*)?[(\[]")
 _CLOSING = re.compile(r"\s*(?:\\right\s*)?[)\]](?=\s*(?:$|[,;.=}]|and\b|or\b))")
@@ -55,7 +61,7 @@ _SIGN_IN_FRONT = re.compile(r"([₦₱₩₽₺₫])\s*(\d[\d,]{0,20}(?:\.\d{1,1
 _DIRECTION = re.compile(r"\bto(?:wards?)? (?:the|its) (right|left|north|south|east|west)\b")
 _CENTS = re.compile(r"(?<=\d)\s*¢")
 _SEVERAL_WORDS = re.compile(
-    r"(?<=\d)\s*((?:fl\.?|fluid|metric|nautical|light|astronomical|newton|kilowatt|watt|foot|pound|man|person)[-\s]"
+    r"(\d)\s*((?:fl\.?|fluid|metric|nautical|light|astronomical|newton|kilowatt|watt|foot|pound|man|person)[-\s]"
     r"(?:oz\.?|ounces?|tons?|miles?|years?|units?|met(?:er|re)s?|hours?|pounds?))(?![A-Za-z])",
     re.IGNORECASE,
 )
@@ -68,6 +74,8 @@ _NUMBER_AND_LETTERS = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s*([A-Za-z]{1,7})")
 
 def fold_units(text: str) -> str:
     r"""Return `text` with every unit behind a value as one \text{...}."""
+    if not _HINT.search(text):
+        return text
     text = spelled_out(text) if "\\" in text else text
     if "$" in text or "€" in text or "£" in text or "¥" in text:
         text = _RATE.sub(r"\2\\text{\1 / \3}", text)
@@ -76,12 +84,15 @@ def fold_units(text: str) -> str:
         text = _CENTS.sub(r"\\text{¢}", _RUPEES.sub("Rs ", text))
         text = _SIGN_IN_FRONT.sub(r"\2\\text{\1}", text)
     text = _DIRECTION.sub(r"\\text{\1}", text) if " to" in text else text
-    text = _SEVERAL_WORDS.sub(r"\\text{\1}", text)
+    text = _SEVERAL_WORDS.sub(r"\1\\text{\2}", text)
     if "\\text" in text:
         text = _CURRENCY_TEXT.sub(r"\1 ", text)
     if folded := _folded_compound(text):
         return folded
-    return _with_runs_folded(text)
+    text = _with_runs_folded(text)
+    if (comma := _DECIMAL_COMMA.match(text)) and comma.end() == len(text):  # 0,5 m
+        return f"{comma[1]}.{comma[2]}{comma[3]}"
+    return text
 
 
 def _folded_compound(text: str) -> str | None:
