@@ -137,8 +137,11 @@ def names_agree(left: Node, right: Node) -> bool:
         return _is_lower_word(left.value) or _is_lower_word(right.value)
     if left.op == "call" and right.op == "call":
         return bool(left.value == right.value)
-    other = right if left.op == "call" else left
-    return other.op != "sym" or other.value == "y"
+    if "call" in (left.op, right.op):
+        other = right if left.op == "call" else left
+        return other.op != "sym" or other.value == "y"
+    names = [side for side in (left, right) if side.op == "sym"]  # `y = 4` and `x + y = 4` are two statements
+    return not names or _is_lower_word(names[0].value)
 
 
 def _is_lower_word(name: str) -> bool:

@@ -30,6 +30,7 @@ DECIDED = [
     (Rule.EXACT_RATIONALS, "5 cm", "50 mm", "", "correct", "exact rationals, units agree"),
     (Rule.SAME_STRUCTURE, "5 cm", "5", "", "correct", "same structure"),
     (Rule.RESIDUES, "xy", "yx", "", "correct", "residues modulo two primes"),
+    (Rule.ALGEBRAIC, "\\sqrt8", "2\\sqrt2", "", "correct", "algebraic numbers, by a bound for their difference"),
     (Rule.DECIMAL, "1/3", "0.333333", "", "correct", "a decimal with at least 6 correct digits"),
     (Rule.DECIMAL, "e", "2.71828", "", "correct", "a decimal with at least 6 correct digits"),
     (Rule.EXACT_RATIONALS, "1/3", "0.33333", "", "wrong", "exact rationals"),  # five digits
@@ -46,7 +47,8 @@ DECIDED = [
     (Rule.TIME_OF_DAY, "6 AM", "6 PM", "", "wrong", "time of day"),
     (Rule.VALUES_BY_NAME, "2", "x=2,y=3", "", "wrong", "values by name"),
     (Rule.MEMBER_BY_MEMBER, "y=x", "x=y", "", "correct", "relations member by member"),
-    (Rule.MULTIPLE, "x=-1", "x+1=0", "", "correct", "one relation is a multiple of the other"),
+    (Rule.MULTIPLE, "x^2=4", "2x^2-8=0", "", "correct", "one relation is a multiple of the other"),
+    (Rule.STILL_TO_BE_SOLVED, "x=-1", "x+1=0", "", "wrong", "an equation that is still to be solved"),
     (Rule.WITHOUT_DENOMINATORS, "xy=1", "y=1/x", "", "correct", "one equation is the other without its denominators"),
     (Rule.RELATION_AGAINST_OTHER, "4", "x+1=5", "", "wrong", "a relation against another kind"),
     (Rule.KINDS, "1,-2", "1", "", "wrong", "list against num"),
