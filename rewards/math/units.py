@@ -47,7 +47,7 @@ _SEVERAL_WORDS = (
     (re.compile(rf"^an? (?=(?:{_PER_WHAT})$)"), "per "),
 )  # fmt: skip
 _PIECE = re.compile(
-    r"([A-Za-zμΩÅ$€£¥¢₹₽₦₱₩₺₫Åö]+\d?\d?[A-Za-z0-9]*)(?:\s*\^\s*\{?\s*([-+]?\d)\s*\}?)?|(/)|(\()|(\))|[-\s.*,]", re.ASCII
+    r"([A-Za-zμΩÅ$€£¥¢₹₽₦₱₩₺₫Ååö]+\d?\d?[A-Za-z0-9]*)(?:\s*\^\s*\{?\s*([-+]?\d)\s*\}?)?|(/)|(\()|(\))|[-\s.*,]", re.ASCII
 )
 _WORD_AND_POWER = re.compile(r"([A-Za-zμ]+)([23])", re.ASCII)
 _FILLER = frozenset((

@@ -150,8 +150,8 @@ def fold_ordinals(text: str) -> str:
     if "th" not in text and "st" not in text and "nd" not in text and "rd" not in text:
         return text
     text = _ARTICLE.sub("", text) if text[:1] in "tToOiI" else text
-    text = _RAISED_ORDINAL.sub(rf"\\text{{{ORDINAL}}}", text)
     text = _TEXT_ORDINAL.sub(rf"\\text{{{ORDINAL} ", text)
+    text = _RAISED_ORDINAL.sub(rf"\\text{{{ORDINAL}}}", text)
     return _PLAIN_ORDINAL.sub(_plain_ordinal, text)
 
 
