@@ -10,7 +10,7 @@ import re
 from rewards.math.grammar.boundaries import starts_factor
 from rewards.math.grammar.brackets import read_argument
 from rewards.math.grammar.cursor import Cursor
-from rewards.math.grammar.names import read_subscripts
+from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import GREEK, RELATIONS, is_function
 from rewards.math.tree import OBJECTS, ONE, Node, UnreadableError, contains, number, substituted, symbols

@@ -24,8 +24,8 @@ def answer(request: dict[str, Any], report: Callable[[dict[str, Any]], None]) ->
             reply = values if values.same is not None or not reply.rule else reply
     except UnknownError as error:
         reply = Reply(None, "SYMPY_UNKNOWN", (str(error)[:80],))
-    except TooBigError:
-        raise
+    except TooBigError as error:
+        reply = Reply(None, "SYMPY_UNKNOWN", (str(error)[:80],))
     except (ArithmeticError, ValueError, TypeError, NotImplementedError, AttributeError, KeyError, IndexError) as error:
         reply = Reply(None, "SYMPY_FAILED", (type(error).__name__,))
     return _as_json(reply)

@@ -89,7 +89,7 @@ def _never_vanishes(factor: Expression) -> bool:
     """Tell whether a polynomial is a sum of even powers and a constant of one sign, so that it has no real zero."""
     coefficients = [coefficient for _, coefficient in factor.terms()]
     even = all(power % 2 == 0 for powers, _ in factor.terms() for power in powers)
-    constant = factor.eval(dict.fromkeys(factor.gens, 0)) if factor.gens else factor
+    constant = factor.coeff_monomial(1)
     one_sign = all(c > 0 for c in coefficients) or all(c < 0 for c in coefficients)
     return even and one_sign and constant != 0
 

@@ -9,11 +9,11 @@ _ORDERS = frozenset(("<", ">", "<=", ">=", "!=", "="))
 def could_have_same_solutions(gold: Node, answer: Node) -> bool:
     """Tell whether it is a condition against its solutions, two conditions, or families over the integers.
 
-    Where the gold is solved, an equation that is still to be solved is no answer to it.
+    Where the gold is solved, what is still to be solved is no answer to it, but for curves: those are not solved for a name.
     """
     if not (_is_statement(gold) and _is_statement(answer)) or "unit" in (gold.op, answer.op):
         return False
-    if is_solved(gold) and is_equation_of_one(answer) and not is_solved(answer):
+    if is_solved(gold) and not is_solved(answer) and not (_is_curve(gold) and _is_curve(answer)):
         return False
     if contains(gold, "call") or contains(answer, "call"):
         return False
@@ -27,6 +27,10 @@ def could_have_same_solutions(gold: Node, answer: Node) -> bool:
     if is_solved(gold) and is_solved(answer):
         return len(names) > 1 and _solved_for(gold) != _solved_for(answer)  # x = ln y and y = e^x
     return True
+
+
+def _is_curve(node: Node) -> bool:
+    return node.op == "rel" and node.value == ("=",) and len(symbols(node)) > 1
 
 
 def _solved_for(node: Node) -> str | None:

@@ -105,8 +105,10 @@ def _finite(number: float) -> float | str:
 
 
 def _note(reply: Reply, trail: Trail) -> None:
-    """Write what sympy found into the trail; where it ended or gave up, too large an answer is what it says."""
-    if reply.rule:
+    """Write what sympy found into the trail; where it found nothing, what the fast stages said stands."""
+    if reply.rule and (reply.same is not None or reply.rule in _ENDED):
         trail.decide(Rule[reply.rule], *reply.facts)
-    if reply.rule in _ENDED:
+    if reply.same is not None:
+        trail.too_big = False
+    elif reply.rule in _ENDED:
         trail.too_big = True
