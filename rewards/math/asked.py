@@ -8,9 +8,8 @@ import re
 
 from rewards.answer import BARE_ANSWER, Committed
 from rewards.boxes import Boxes
-from rewards.math.grammar.words import choice, plain_words
+from rewards.math.grammar.choices import choice, wanted_choice
 
-_LETTER = re.compile(r"\(?[A-J]\)?")
 _DIVIDES = re.compile(r"[,;]|\\text\s*\{\s*,?\s*and\s*\}|(?<![a-zA-Z\\])and(?![a-zA-Z])|\\\\|\n")
 _WORD = re.compile(r"(?<!\\)\b[^\W\d_]{3,}")
 _HAS_WORDS = re.compile(r"\\text|\\mathrm|(?<![\\a-zA-Z])[^\W\d_]{2,}")
@@ -70,7 +69,7 @@ def _ends_in(chain: str, value: str) -> bool:
 
 
 def _of_boxes(reference: str, boxes: Boxes, readings: list[str]) -> list[str]:
-    if boxes.letter is not None and _LETTER.fullmatch(plain_words(reference)) and choice(boxes.answer) is None:
+    if boxes.letter is not None and wanted_choice(reference) is not None and choice(boxes.answer) is None:
         return [boxes.letter]
     if len(boxes.parts) > 1 and _number_of_items(reference) == len(boxes.parts):
         return [", ".join(boxes.named if "=" in reference else boxes.parts)]

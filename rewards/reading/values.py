@@ -39,6 +39,8 @@ _CIRCUMSTANCE = re.compile(
     r"|los\s+|les\s+|den\s+)?$",
     re.IGNORECASE,
 )
+_MAY_FOLLOW = re.compile(r"\W*$|\s?[^\W\d_]|/[a-zA-Z]{2}|[,.]\s|\*\*|\s*[（(，。、]")
+_CODE = re.compile(r"__|\w\(\)|\w\.\w+\(|[{};]|==|\b(?:import|lambda|return|print|def)\b")
 _GOES_ON = re.compile(r"[\w)}\s][-+*/^×÷·–]\s?$")  # a number that is the rest of an expression
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b")
 # words behind a value, of which other numbers belong to the circumstances: "8 rows of 5 stars", "$6 for 2 tubs"
@@ -100,7 +102,7 @@ def with_unit(sentence: str, number: Found) -> list[str]:
     """Return a number with the unit behind it, and the number alone where no word changes it."""
     behind = sentence[number.end :]
     unit = _UNIT_WORD.match(behind)
-    if _CHANGES_VALUE.match(behind):
+    if _CHANGES_VALUE.match(behind) or not _MAY_FOLLOW.match(behind):
         return []
     if unit and unit[1].lower() not in _NO_UNIT and not _ORDINAL.match(behind):
         return [number.text + unit[0], number.text]
@@ -116,7 +118,7 @@ def leading_value(text: str) -> list[str]:
             return [formula_text(text, spans[0])]
         plain = not behind or (behind[0] not in "+-*/^=<>" and not _CHANGES_VALUE.match(" " + behind.lstrip(",.")))
         return [formula_text(text, spans[0])] if plain and len(spans) == 1 else []
-    found = numbers(text)
+    found = [] if _CODE.search(text) else numbers(text)
     if found and not text[: found[0].start].strip() and (len(found) == 1 or _ENOUGH.match(text, found[0].end)):
         return with_unit(text, found[0])
     return []

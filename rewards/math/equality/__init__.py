@@ -11,8 +11,10 @@ from files behind it on its line:
     relations, cases, listed, quantities                equations and inequalities, cases, {n in Z | ...}, units
     realsets, inequalities, intervals                   sets of real numbers
     normal, definitions, parts, linear, proportional    what the files above share
+    derivatives                                         x' and dx/dt in one notation
     expressions                                         equal values of expressions: exactly, then by numbers
-    matrices, decimals, points, numeric, exact          how values are found
+    matrices, decimals, steps, points, digits           values at points, to how many digits
+    algebraic, balls, turns, numeric, formal, exact     how values are found
     rules                                               what decided
 
 An object is compared by its parts with `compare.equal`, which comes as the argument `equal` (`parts.Equal`), because

@@ -36,5 +36,5 @@ def _rows(node: Node) -> list[tuple[Node, Node]]:
 def _same_condition(one: Node, other: Node, equal: Equal) -> bool:
     left, right = real_set(one, True), real_set(other, True)
     if left is not None and right is not None:
-        return same_real_sets(left, right)
+        return same_real_sets(left, right, as_answer=False)
     return strictly(equal, one, other)
