@@ -62,24 +62,33 @@ def _chooses(cursor: Cursor, letter: str) -> bool:
     known = cursor.choosing.get(letter)
     if known is None:
         places = [index for index, token in enumerate(cursor.tokens) if token.kind == "name" and token.text == letter]
-        known = all(_can_choose(cursor.tokens, index + 1) for index in places)
+        known = all(_can_choose(cursor.tokens, index + 1) is not None for index in places) and _is_sure(cursor.tokens)
         cursor.choosing[letter] = known
     return known
 
 
-def _can_choose(tokens: list[Token], index: int) -> bool:
+def _is_sure(tokens: list[Token]) -> bool:
+    """Tell whether one of the letters can mean nothing else: A_2^2 alone is the square of an amplitude."""
+    places = [index for index, token in enumerate(tokens) if token.kind == "name" and token.text in _FUNCTIONS]
+    return any(_can_choose(tokens, index + 1) for index in places)
+
+
+def _can_choose(tokens: list[Token], index: int) -> bool | None:
+    """Tell whether scripts at `index` are those of a choice (True), may be (False), or cannot be (None)."""
     scripts: dict[str, str] = {}
     for _ in range(2):
         sign = tokens[index].sign
         if sign not in ("_", "^"):
-            return False
+            return None
         text, index = _script_text(tokens, index + 1)
         scripts[sign] = text
     below, above = scripts.get("_", ""), scripts.get("^", "")
     if below.isdigit() and above.isdigit():
-        return int(below[:9]) > int(above[:9]) or below == above not in ("0", "1", "2")
+        if below == above:
+            return below not in ("0", "1", "2")
+        return True if int(below[:9]) > int(above[:9]) else None
     is_written = below[:1].isalnum() and above[:1].isalnum()
-    return is_written and _letters(below) <= _CHOSEN_FROM and _letters(above) <= _COUNTERS
+    return True if is_written and _letters(below) <= _CHOSEN_FROM and _letters(above) <= _COUNTERS else None
 
 
 def _letters(text: str) -> set[str]:

@@ -225,11 +225,14 @@ def _with_bars(tokens: list[Token]) -> list[Token]:
     paired = depth == lowest == 0
     lone_or = sum("|" in token.sign for token in tokens) == 1
     separate: list[Token] = []
+    joins = lone_or and "{" not in "".join(token.text for token in tokens)  # (x < 1) | (x > 2), as programs print it
     for index, token in enumerate(tokens):
         if token.sign in ("\\lvert", "\\rvert") and not paired:
             separate.append(token._replace(kind="op", text="|"))
         elif token.sign == "||" and not lone_or and not (token.spaced and tokens[index + 1].spaced):
             separate += (token._replace(text="|"), token._replace(text="|", place=token.place + 1, spaced=False))
+        elif joins and token.sign == "|" and index and tokens[index - 1].sign == ")" and tokens[index + 1].sign == "(":
+            separate.append(token._replace(text="||"))
         else:
             separate.append(token)
     return separate
