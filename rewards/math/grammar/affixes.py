@@ -7,7 +7,7 @@ from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.tree import Node, UnreadableError, number
 
-_SUFFIX_SIGNS = frozenset(("!", "%", "^", "'", "\\circ", "\\prime"))
+_SUFFIX_SIGNS = frozenset(("!", "%", "^", "'", '"', "\\circ", "\\prime"))
 _TEMPERATURES = {
     "C": "celsius", "Celsius": "celsius", "F": "fahrenheit", "Fahrenheit": "fahrenheit", "K": "kelvin",
 }  # fmt: skip
@@ -48,7 +48,7 @@ def read_suffixes(cursor: Cursor, node: Node) -> Node:
         elif cursor.at("^") and following.kind == "cmd" and following.text == "prime":
             cursor.index += 2
             node = _primed(node)
-        elif cursor.at("'") and node.op in ("num", "dec"):
+        elif cursor.at("'", '"') and node.op in ("num", "dec"):
             node = _with_marks(cursor, node)
         elif cursor.take("'", "\\prime"):
             node = read_subscripts(cursor, _primed(node))
@@ -86,14 +86,17 @@ def _marks_behind(cursor: Cursor, offset: int) -> str:
 
 
 def _with_marks(cursor: Cursor, node: Node) -> Node:
-    """Return a number with marks behind it: 30' is half a degree, but 5' 11" are feet and inches."""
+    """Return a number with marks behind it as feet and inches, 5' 11"; only behind degrees they are parts of an angle."""
     marks = _marks_behind(cursor, 0)
     cursor.index += len(marks)
-    smaller = cursor.now.node
-    if marks == "'" and smaller is not None and _marks_behind(cursor, 1) in ("''", '"'):
+    if cursor.now.kind == "name" and not cursor.now.spaced:  # the 70's
+        raise cursor.unreadable("letters behind a mark")
+    length = Node("unit", (node,), "ft" if marks == "'" else "in")
+    inches = cursor.now.node
+    if marks == "'" and inches is not None and _marks_behind(cursor, 1) in ("''", '"'):
         cursor.index += 1 + len(_marks_behind(cursor, 1))
-        return Node("add", (Node("unit", (node,), "ft"), Node("unit", (smaller,), "in")))
-    return Node("deg", (Node("div", (node, number(60 if marks == "'" else 3600))),))
+        return Node("add", (length, Node("unit", (inches,), "in")))
+    return length
 
 
 def _star_length(cursor: Cursor) -> int:

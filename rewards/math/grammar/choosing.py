@@ -61,16 +61,18 @@ def _chooses(cursor: Cursor, letter: str) -> bool:
     """Tell whether every such letter of the formula has two scripts of which the upper one can be chosen from the lower one."""
     known = cursor.choosing.get(letter)
     if known is None:
-        places = [index for index, token in enumerate(cursor.tokens) if token.kind == "name" and token.text == letter]
-        known = all(_can_choose(cursor.tokens, index + 1) is not None for index in places) and _is_sure(cursor.tokens)
+        places = [index for index, token in enumerate(cursor.tokens) if _may_choose(token, cursor.tokens, index, letter)]
+        answers = [_can_choose(cursor.tokens, index + 1) for index in places]
+        known = None not in answers and True in answers  # A_2^2 alone is the square of an amplitude
         cursor.choosing[letter] = known
     return known
 
 
-def _is_sure(tokens: list[Token]) -> bool:
-    """Tell whether one of the letters can mean nothing else: A_2^2 alone is the square of an amplitude."""
-    places = [index for index, token in enumerate(tokens) if token.kind == "name" and token.text in _FUNCTIONS]
-    return any(_can_choose(tokens, index + 1) for index in places)
+def _may_choose(token: Token, tokens: list[Token], index: int, letter: str) -> bool:
+    """Tell whether a token is the letter asked for, or another one of them with scripts."""
+    if token.kind != "name" or token.text not in _FUNCTIONS:
+        return False
+    return token.text == letter or tokens[index + 1].sign in ("_", "^")
 
 
 def _can_choose(tokens: list[Token], index: int) -> bool | None:

@@ -29,7 +29,8 @@ def read_subscripts(cursor: Cursor, name: Node) -> Node:
             if not subscript:
                 raise cursor.unreadable("an empty subscript")
         bare = name.value.rstrip("'*")
-        name = name._replace(value=f"{bare}_{subscript}{name.value[len(bare) :]}")
+        if subscript:  # y_{} has none
+            name = name._replace(value=f"{bare}_{subscript}{name.value[len(bare) :]}")
     return name
 
 
