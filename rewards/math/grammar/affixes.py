@@ -86,17 +86,21 @@ def _marks_behind(cursor: Cursor, offset: int) -> str:
 
 
 def _with_marks(cursor: Cursor, node: Node) -> Node:
-    """Return a number with marks behind it as feet and inches, 5' 11"; only behind degrees they are parts of an angle."""
+    """Return a number with marks behind it as inches, or feet and inches: 5' 11". Only behind degrees they are an angle.
+
+    One prime alone is no unit: 2' is more often a name that lost its letter than two feet.
+    """
     marks = _marks_behind(cursor, 0)
     cursor.index += len(marks)
     if cursor.now.kind == "name" and not cursor.now.spaced:  # the 70's
         raise cursor.unreadable("letters behind a mark")
-    length = Node("unit", (node,), "ft" if marks == "'" else "in")
+    if marks != "'":
+        return Node("unit", (node,), "in")
     inches = cursor.now.node
-    if marks == "'" and inches is not None and _marks_behind(cursor, 1) in ("''", '"'):
-        cursor.index += 1 + len(_marks_behind(cursor, 1))
-        return Node("add", (length, Node("unit", (inches,), "in")))
-    return length
+    if inches is None or _marks_behind(cursor, 1) not in ("''", '"'):
+        raise cursor.unreadable("a prime on what is no name")
+    cursor.index += 1 + len(_marks_behind(cursor, 1))
+    return Node("add", (Node("unit", (node,), "ft"), Node("unit", (inches,), "in")))
 
 
 def _star_length(cursor: Cursor) -> int:
