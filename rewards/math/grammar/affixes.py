@@ -31,8 +31,7 @@ def read_suffixes(cursor: Cursor, node: Node) -> Node:
     """Return `node` with what follows it: !, %, degrees, primes."""
     while cursor.now.sign in _SUFFIX_SIGNS:
         following = cursor.ahead()
-        if cursor.at("!") and following.text != "=":  # x != 5 is a relation
-            cursor.advance()
+        if cursor.take("!"):
             node = Node("fact2", (node,)) if cursor.take("!") else Node("fact", (node,))
         elif cursor.take("%"):
             node = Node("pct", (node,))

@@ -27,6 +27,8 @@ def is_word(cursor: Cursor, token: Token) -> bool:
         return cursor.index > 0 and cursor.tokens[cursor.index - 1].kind == "num"
     if text in UNIT_WORDS:
         return True
+    if len(text) == 2 and text.isupper() and text != "NO":  # the side AT
+        return False
     if text.lower() in NO_PRODUCT or text in ("and", "or"):
         raised = len(text) == 2 and current and cursor.ahead().text == "^"
         return not raised  # Be^x is B times e^x

@@ -170,7 +170,7 @@ _SPACE = re.compile(
 )
 # Fonts in front of a group, which stays: \mathbf{x}.
 _FONT = re.compile(
-    r"\\(?:math(?:rm|bf|it|sf|tt|cal|frak|scr|ord|normal|bin|rel)|boldsymbol|bm|operatorname\*?|emph|underline|"
+    r"\\(?:math(?:rm|bf|it|sf|tt|cal|frak|scr|ord|normal|bin|rel|op)|boldsymbol|bold|bm|operatorname\*?|emph|underline|"
     r"ensuremath|textcolor\s*\{[^{}]*\})(?:\s*(?=\{)|\s+(?=[A-Za-z]))"
 )
 # Bold i, j, k are unit vectors, and only in bold: so this is read before fonts are dropped.

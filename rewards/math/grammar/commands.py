@@ -57,9 +57,7 @@ def read_command(cursor: Cursor) -> Node:
     if name in ACCENTS:
         return _read_accented(cursor, name)
     if name in _NAMED_SHAPES:
-        if cursor.now.kind != "name":
-            raise cursor.unreadable("expected a name")
-        return Node("sym", (), f"\\{name} {cursor.advance().text}")
+        return Node("sym", (), f"\\{name} {_read_points(cursor)}")
     if name in _PREFIXES:
         return Node(_PREFIXES[name], (cursor.rules.power(cursor),))
     raise UnreadableError(f"an unknown command \\{name} at {token.place}")
@@ -199,6 +197,22 @@ def _read_quotient_command(cursor: Cursor, mark: str) -> Node:
     if function.op != "sym" or variable.op != "sym":
         raise cursor.unreadable("a derivative of what is no name")
     return Node("sym", (), leibniz(mark, function.value, variable.value, order))
+
+
+def _read_points(cursor: Cursor) -> str:
+    r"""Read what names a triangle or an angle: ABC, {ABC}, A_1OA_2, a Greek letter or a number."""
+    grouped = cursor.take("{")
+    names: list[str] = []
+    while (token := cursor.now).kind == "name" and not (names and token.spaced):
+        cursor.advance()
+        names.append(str(read_subscripts(cursor, Node("sym", (), token.text)).value))
+    if not names:
+        if cursor.now.kind not in ("num", "cmd") or cursor.now.text == "end":
+            raise cursor.unreadable("expected a name")
+        names.append(cursor.advance().text)
+    if grouped:
+        cursor.expect("}")
+    return "".join(names)
 
 
 def _read_series(cursor: Cursor, op: Op) -> Node:

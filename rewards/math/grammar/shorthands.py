@@ -10,6 +10,7 @@ import re
 _PRIMES = re.compile(r"\^\s*(?:\{\s*((?:\\prime\s*|')+)\}|\\prime(?![A-Za-z]))")
 # A group of nothing between a name and its power, or where a value begins: v_0{}^2, {}-3.
 _NOTHING_BEHIND_NAME = re.compile(r"(?<=[\w)}\]])\{\s*\}(?=\s*[\^_'])")
+_EMPTY_SCRIPT = re.compile(r"(?<=[A-Za-z}])[\^_]\s*\{\s*\}")
 _NOTHING_IN_FRONT = re.compile(r"(?:(?<=[-+*/=,(\s])|^)\{\s*\}(?=[-+\w(\\])")
 # A sign in a group of its own: {-}3.
 _GROUPED_SIGN = re.compile(r"(?<![\^_A-Za-z}\]])\{\s*([-+])\s*\}")
@@ -17,7 +18,9 @@ _GROUPED_SIGN = re.compile(r"(?<![\^_A-Za-z}\]])\{\s*([-+])\s*\}")
 _ATOM = re.compile(r"\\math(?:bin|rel|op|ord)\s*\{([^{},]{1,40})\}")
 _ATOM_CLASS = re.compile(r"\\math(?:open|close|inner|punct)\s*(?:\{\s*\})?")
 # A function in a group of its own: {\sin}^2 x.
-_GROUPED_FUNCTION = re.compile(r"\{\s*\\((?:arc)?(?:sin|cos|tan|cot|sec|csc)h?|ln|log|exp)\s*\}")
+_GROUPED_FUNCTION = re.compile(
+    r"(?<![\^_A-Za-z}\]])\{\s*\\?((?:arc)?(?:sin|cos|tan|cot|sec|csc)h?|ln|log|exp|cis|lcm|gcd|max|min)\s*\}"
+)
 # Digits in a group of their own in front of their base: {2201}_3.
 _GROUPED_DIGITS = re.compile(r"(?<![\w}\]^_])\{([0-9][0-9A-Za-z]{0,99})\}(?=\s*_)", re.ASCII)
 # Plain TeX: \root 3 \of 2.
@@ -84,7 +87,7 @@ def without_empty_groups(text: str) -> str:
     if "base" in text and (match := _IN_BASE.fullmatch(text)):
         return f"{match[1]}_{{{match[2]}}}"
     if "{}" in text or "{ " in text:
-        text = _NOTHING_BEHIND_NAME.sub("", text)
+        text = _NOTHING_BEHIND_NAME.sub("", _EMPTY_SCRIPT.sub("", text))
         if len(text) > 2:  # "{}" alone is the empty set
             text = _NOTHING_IN_FRONT.sub("", text)
     if "{-" in text or "{+" in text or "{ " in text:
@@ -93,4 +96,4 @@ def without_empty_groups(text: str) -> str:
         text = _GROUPED_PERIOD.sub(r"\1", text)
     if "}_" in text or "}^" in text or "} " in text:
         text = _CAPITAL.sub(r"\1", _GROUPED_DIGITS.sub(r"\1", text))
-    return _GROUPED_FUNCTION.sub(r"\\\1 ", text) if "{\\" in text or "{ " in text else text
+    return _GROUPED_FUNCTION.sub(r"\\\1 ", text) if "{" in text else text

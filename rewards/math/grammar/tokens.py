@@ -207,6 +207,9 @@ def tokenize(text: str) -> list[Token]:
         elif token.kind == "text" and (match := _TRAILING_AND.fullmatch(token.text)):  # \text{cm and } 3
             tokens.append(token._replace(text=match[1]))
             token = token._replace(text="and")
+        if token.text == "!=" and not token.spaced and tokens and tokens[-1].kind == "num":  # 5!=120, where x!=5 is a relation
+            tokens.append(token._replace(text="!"))
+            token = token._replace(text="=", place=token.place + 1)
         if token.text != " ":  # an escaped underscore and \text{ } are white space
             tokens.append(token)
     tokens.append(Token("end", "", len(text), True))
