@@ -25,8 +25,9 @@ def is_word(cursor: Cursor, token: Token) -> bool:
     current = cursor.now is token
     if text in _MINUTES_OR_MINIMUM and current and cursor.ahead().text not in ("(", "{", "\\{", "^", "_"):
         return cursor.index > 0 and cursor.tokens[cursor.index - 1].kind == "num"
-    if text in UNIT_WORDS:
-        return True
+    if text in UNIT_WORDS:  # 2mg \sin x is a product
+        following = cursor.ahead()
+        return not (current and len(text) == 2 and following.kind == "cmd" and following.text in FUNCTIONS | GREEK)
     if len(text) == 2 and text.isupper() and text != "NO":  # the side AT
         return False
     if text.lower() in NO_PRODUCT or text in ("and", "or"):

@@ -13,7 +13,9 @@ from functools import lru_cache
 
 from rewards.answer import repair
 from rewards.math.grammar.markup import without_markup
+from rewards.math.grammar.numerals import fold_number_words, fold_ordinals
 from rewards.math.grammar.shorthands import without_empty_groups, without_shorthands
+from rewards.math.grammar.unit_runs import fold_units
 from rewards.math.grammar.vocabulary import ALIASES, FUNCTIONS
 from rewards.math.units import measure
 
@@ -125,30 +127,43 @@ def _plain_character(character: str) -> str:
 
 _CHINESE_UNITS = {
     "毫米": "mm", "厘米": "cm", "分米": "dm", "千米": "km", "公里": "km", "米": "m", "毫升": "mL", "升": "L", "千克": "kg",
-    "公斤": "kg", "克": "g", "小时": "h", "分钟": "min", "秒": "s",
+    "公斤": "kg", "克": "g", "小时": "h", "分钟": "min", "秒": "s", "时": "h", "分": "min", "元": "yuan",
 }  # fmt: skip
 _CHINESE_UNIT = re.compile(
-    rf"(?<=[\d}})$])\s*(?:\\text\s*\{{\s*)?(平方|立方)?({'|'.join(_CHINESE_UNITS)})(?:\s*\}})?(?![\u4e00-\u9fff])"
+    rf"(?<=[\d}})$])\s*(?:\\text\s*\{{\s*)?(平方|立方)?({'|'.join(_CHINESE_UNITS)})(?:\s*[/每]\s*({'|'.join(_CHINESE_UNITS)}))?"
+    r"(?:\s*\})?(?![\u4e00-\u9fff])"
 )
 _CHINESE_SCALES = {"万": r"\cdot 10^{4}", "亿": r"\cdot 10^{8}"}
 _CHINESE_SCALE = re.compile(r"(?<=\d)[万亿]")
+_CIRCLED = re.compile(r"[\u2460-\u2473](?:\s*[\u2460-\u2473])*")  # \u2460\u2462 is 1, 3 and no 13
+_TEXTCIRCLED = re.compile(r"\\textcircled\s*\{?\s*(?:\\(?:text|small|scriptsize)\s*)?\{?([1-9]|1\d|20)\}{0,2}", re.ASCII)
+_CHINESE_DEGREE = re.compile(r"(?<=\d)度(?![\u4e00-\u9fff])")
 _CHINESE_WORD = re.compile(r"(?<=[\d})$])\s*(?![百千])([\u4e00-\u9fff]{1,4})(?=[\s.。]*$)")  # what is counted
 
 
 def _chinese_unit(match: re.Match[str]) -> str:
+    if match[2] in ("时", "分"):  # alone 8 o'clock, or a score
+        return match[0]
     power = {"平方": "^2", "立方": "^3"}.get(match[1], "")
-    return rf"\text{{ {_CHINESE_UNITS[match[2]]}}}{power}"
+    below = f" / {_CHINESE_UNITS[match[3]]}" if match[3] else ""
+    return rf"\text{{ {_CHINESE_UNITS[match[2]]}{power}{below}}}"
 
 
 def fold_unicode(text: str) -> str:
     """Return `text` with Unicode notation written as LaTeX or ASCII."""
     text = repair(text)
+    if "\\textcircled" in text:
+        text = _TEXTCIRCLED.sub(lambda match: chr(0x2460 + int(match[1]) - 1), text)
     if text.isascii():
         return text
     text = _DOTTED.sub(lambda match: rf"\{'dot' if match[2] else 'ddot'}{{{match[1] or match[3]}}}", text)
     text = _OVERLINED.sub(lambda match: rf"\overline{{{match[0].replace(chr(0x305), '')}}}", text)
+    text = _CIRCLED.sub(
+        lambda match: ", ".join(unicodedata.normalize("NFKC", sign) for sign in match[0] if not sign.isspace()), text
+    )
     text = _CHINESE_SCALE.sub(lambda match: _CHINESE_SCALES[match[0]], text)
     text = _CHINESE_UNIT.sub(_chinese_unit, text)
+    text = _CHINESE_DEGREE.sub(r"^\\circ ", text)
     text = _CHINESE_WORD.sub(r"\\text{\1}", text)
     text = _SUPERS.sub(lambda match: "^{" + "".join(_SUPER[c] for c in match[0]) + "}", text)
     text = _SUBS.sub(lambda match: "_{" + "".join(_SUB[c] for c in match[0]) + "}", text)
@@ -200,8 +215,11 @@ _FUNCTION = re.compile(
     r"\\(?:mathrm|mathbf|mathsf|operatorname\*?|text|rm)\s*\{\s*"
     rf"({'|'.join(_NEVER_WORDS)}|(?:{'|'.join(_ALSO_WORDS)})(?=\s*\}}\s*[({{\\]))\s*\}}"
 )
-# Names of the hyperbolic functions in other countries, which only a command tells from letters: \operatorname{sh} x.
-_SHORT_HYPERBOLIC = re.compile(r"\\(?:(?:operatorname\*?|mathrm)\s*\{\s*(sh|ch|th|cth)\s*\}|(sh|ch|th|cth)(?![A-Za-z]))")
+# Names of the hyperbolic functions in other countries, which only a command tells from letters: \operatorname{sh} x. Not the
+# end of an ordinal: 7^{\mathrm{th}}.
+_SHORT_HYPERBOLIC = re.compile(
+    r"(?<!\d\^\{)(?<!\d\^)\\(?:(?:operatorname\*?|mathrm)\s*\{\s*(sh|ch|th|cth)\s*\}|(sh|ch|th|cth)(?![A-Za-z]))"
+)
 _HYPERBOLIC = {"sh": "sinh", "ch": "cosh", "th": "tanh", "cth": "coth"}
 # A set of numbers in bold: k \in \mathbf Z.
 _BOLD_SET = re.compile(r"(\\in\s*)\\(?:mathbf|bf|mathrm|rm)\s*(?:\{\s*([RZNQC])\s*\}|([RZNQC])(?![A-Za-z]))")
@@ -318,11 +336,11 @@ def clean(text: str) -> str:
     text = text.replace(",\\!", ",\\! ") if ",\\!" in text else text
     text = _THOUSANDS.sub("", text)
     text = _SIGN_BEHIND.sub(r"\2\1", text)  # 5 € is €5
-    text = _without_delimiters(text)
+    text = fold_units(_without_delimiters(text))
     text = without_empty_groups(_DONE.sub("", fold_latex(text)).rstrip("\\ \n").strip())
     while text and _ends_sentence(text):
         text = text[:-1].rstrip()
-    return text
+    return fold_number_words(fold_ordinals(text))
 
 
 def _with_single_backslashes(text: str) -> str:

@@ -50,9 +50,10 @@ _SYMPY_MATRIX = re.compile(r"Matrix\(\s*(\[.*\])\s*\)", re.DOTALL)
 _RELATION = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _TAIL = re.compile(r"\s+is the (?:final )?(?:answer|result|solution)$", re.IGNORECASE)
 _LEAD = re.compile(
-    r"(?:(?:therefore|thus|so|hence|finally|approximately|about|roughly|approx\.?|exactly|equals?|answer\s*[:=]|"
-    r"final answer\s*[:=]|(?:\\text\s*\{\s*)?the (?:final )?answer (?:is|equals)\s*:?\s*\}?|it is|we get|"
-    r"we have|\\approx|=|\\therefore)\s*[:,]?\s*)+",
+    r"(?:(?:therefore|thus|so|hence|finally|approximately|about|around|roughly|only|just|approx\.?|exactly|equals?|answer\s*[:=]|"
+    r"final answer\s*[:=]|(?:\\text\s*\{\s*)?the (?:final )?answer (?:is|equals)\s*:?\s*\}?|it is|we get|there (?:are|is)|"
+    r"(?:a )?total of|"
+    r"we have|\\approx|~|=|\\therefore)\s*[:,]?\s*)+",
     re.IGNORECASE,
 )
 

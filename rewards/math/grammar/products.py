@@ -10,9 +10,12 @@ from rewards.math.grammar.measures import read_unit_phrase, with_unit
 from rewards.math.grammar.powers import read_power
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import is_function
-from rewards.math.tree import Node, UnreadableError, contains, number
+from rewards.math.tree import Node, Op, UnreadableError, contains, number
+from rewards.math.units import ORDINAL, measure
 from rewards.math.units import SHORT as SHORT_UNITS
-from rewards.math.units import measure
+from rewards.math.units import WORDS as UNIT_WORDS
+
+_NUMBERS: tuple[Op, ...] = ("num", "dec", "const", "unit")
 
 _SHARES = {"minute": 60, "minutes": 60, "min": 60, "second": 3600, "seconds": 3600, "sec": 3600}  # of a degree
 
@@ -39,6 +42,9 @@ def read_product(cursor: Cursor) -> Node:
         elif starts_factor(cursor):
             if cursor.argument and cursor.now.kind in ("cmd", "name") and is_function(cursor.now.text):
                 break  # \sin x \cos y is a product of two functions
+            node = _read_neighbour(cursor, node, has_unit)
+        elif _is_product_of_names(cursor, node):
+            cursor.split_name()
             node = _read_neighbour(cursor, node, has_unit)
         elif phrase := read_unit_phrase(cursor):
             quantity = _measured(cursor, node, phrase)
@@ -74,6 +80,12 @@ def _is_short_unit(cursor: Cursor, node: Node) -> bool:
     return node.op == "num" and token.text in SHORT_UNITS and token.spaced and cursor.ahead().kind == "num"
 
 
+def _is_product_of_names(cursor: Cursor, node: Node) -> bool:
+    r"""Tell whether a short unit stands behind nothing but names: \mu mg."""
+    token = cursor.now
+    return token.kind == "name" and len(token.text) == 2 and token.text in UNIT_WORDS and not contains(node, *_NUMBERS)
+
+
 def _read_neighbour(cursor: Cursor, node: Node, has_unit: bool) -> Node:
     """Read a factor that stands beside `node` without a sign and return both."""
     token = cursor.now
@@ -105,8 +117,8 @@ def _side_by_side(node: Node, factor: Node, first: Token) -> Node:
 
 def _measured(cursor: Cursor, node: Node, phrase: str) -> Node:
     """Return `node` with a unit behind it; a word behind nothing but names is no unit."""
-    one_word = phrase.islower() and " " not in phrase
-    if one_word and not contains(node, "num", "dec", "const", "unit"):
+    one_word = phrase.islower() and " " not in phrase and phrase != ORDINAL
+    if one_word and not contains(node, *_NUMBERS):
         raise cursor.unreadable("words behind a name")
     return with_unit(node, phrase)
 

@@ -54,7 +54,9 @@ ACCENTS = frozenset([
     "overleftrightarrow", "check",
 ])  # fmt: skip
 CALLS = frozenset("fghFGHP")  # letters that name functions: f(2) is a call, a(2) a product
-CURRENCIES = frozenset(("USD", "EUR", "GBP", "INR", "Rs"))
+CURRENCIES = frozenset(
+    ("USD", "EUR", "GBP", "INR", "Rs", "CHF", "JPY", "CNY", "RMB", "RM", "KRW", "RUB", "NGN", "AED", "SAR", "VND")
+)
 _SMALL_NUMBERS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
     "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",

@@ -14,7 +14,8 @@ from rewards.math.verify import judge
 DECIDED = [
     (Rule.SAME_TEXT, "x^2", " x^2 ", "", "correct", "same text"),
     (Rule.SAME_CLEANED_TEXT, "5", "𝟓", "", "correct", "same text after cleaning"),
-    (Rule.SAME_WORDS, "A", "A)", "", "correct", "same words"),
+    (Rule.SAME_WORDS, "\\text{Monday}", "on Monday", "", "correct", "same words"),
+    (Rule.LETTER_OF_CHOICE, "A", "A)", "", "correct", "the letter of the choice"),
     (Rule.DIFFERENT_WORDS, "甲", "乙", "", "wrong", "different words"),
     (Rule.SAME_LETTERS, "A", "a", "", "correct", "same letters"),
     (Rule.LETTER_OF_CHOICE, "(B) 12", "B", "", "correct", "the letter of the choice"),
