@@ -312,7 +312,8 @@ def _only_counts(plain: Amount, full: Amount) -> bool:
         return (units == 1 and "unit" not in dict(full.dimensions)) or full.dimensions == (("length", units),)
     above = {name: power for name, power in full.dimensions if power > 0}
     is_price_or_count = not above.keys() - {"dollar", "euro", "rupee"}
-    is_rate = len(full.dimensions) > len(above) or bool(full.per)
+    below = {name for name, power in full.dimensions if power < 0}
+    is_rate = bool(below or full.per) and (bool(above) or below <= {"time", "month"})
     return is_rate and is_price_or_count and not plain.per and dict(plain.dimensions) == above and plain.factor == _SAME_SIZE
 
 

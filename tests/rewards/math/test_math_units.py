@@ -46,8 +46,8 @@ def test_units_convert_exactly(one: str, other: str, factor: Fraction) -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("m", "m^2"), ("N m", "N / m"), ("J / (mol K)", "J K / mol"), ("km", "km / h"), ("rad / s", "Hz"), ("apples", "oranges"),
-        ("g NaCl", "g KCl"), ("kg", "apples"), ("th", "days"), ("units", "square units"), ("$", "€"), ("per hour", "hours"),
+        ("m", "m^2"), ("N m", "N / m"), ("J / (mol K)", "J K / mol"), ("km", "km / h"), ("rad / s", "Hz"),
+        ("apples", "oranges"), ("g NaCl", "g KCl"), ("kg", "apples"), ("th", "days"), ("units", "square units"), ("$", "€"), ("per hour", "hours"),
         ("pages per day", "pages per person"), ("V", "A"),
     ],
 )  # fmt: skip
