@@ -21,6 +21,7 @@ from problems.types import Problem
 from rewards.boxes import box_answer
 from rewards.math.equality.families import same_up_to_names
 from rewards.math.equality.rules import Decision, Rule, Trail
+from rewards.math.grammar.bases import same_digits
 from rewards.math.grammar.choices import asks_for_several, choice, lettered, said_choice, wanted_choice
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.parser import parse
@@ -144,6 +145,8 @@ def judge(reference: str, answer: str, prompt: str = "", is_text: bool = False) 
     judgement = _by_text(gold, answer)
     if judgement is not None:
         return judgement
+    if "_" in gold.text + answer and same_digits(clean(gold.text), clean(answer[:MAX_ANSWER_CHARACTERS]), prompt):
+        return _judged(True, Rule.DIGITS_OF_BASE)
     if len(answer) <= MAX_CHOICE_CHARACTERS and (judgement := _by_choice(gold.text, answer, prompt)) is not None:
         return judgement
     return _by_meaning(gold.text, answer, prompt, is_text)

@@ -17,6 +17,8 @@ from rewards.math.units import WORDS as UNIT_WORDS
 
 _NUMBERS: tuple[Op, ...] = ("num", "dec", "const", "unit")
 
+_SHARES = {"minute": 60, "minutes": 60, "min": 60, "second": 3600, "seconds": 3600, "sec": 3600}  # of a degree
+
 
 def read_product(cursor: Cursor) -> Node:
     """Read factors, divisors and units; they group from the left, however they are written: 1/2x is x/2."""
@@ -65,7 +67,8 @@ def _read_signed_power(cursor: Cursor) -> Node:
 
 def _multiplies_by_x(cursor: Cursor, node: Node) -> bool:
     """Tell whether the letter x is a sign of multiplication: 3 x 10^8."""
-    if cursor.now.text != "x" or node.op not in ("num", "dec") or cursor.ahead().kind != "num":
+    is_letter = cursor.now.text == "x" or (cursor.now.text == "X" and cursor.ahead().text == "10")
+    if not is_letter or node.op not in ("num", "dec") or cursor.ahead().kind != "num":
         return False
     spaced = cursor.now.spaced and cursor.ahead().spaced
     return spaced or cursor.ahead(2).text == "^"
@@ -132,9 +135,22 @@ def _read_compound(cursor: Cursor, first: Node) -> Node:
         cursor.advance()
     rest = read_product(cursor)
     second = rest.args[0] if rest.op == "add" else rest  # the next unit of three: 1 h 2 min 3 s
+    if first.op == "deg" and (angle := _with_minutes(first, rest)):
+        return angle
     larger = measure(first.value) if first.op == "unit" else None
     smaller = measure(second.value) if second.op == "unit" else None
     if larger and smaller and larger[0] == smaller[0] and smaller[1] < larger[1]:
         return Node("add", (first, *(rest.args if rest.op == "add" else (rest,))))
     cursor.index = start
     return first
+
+
+def _with_minutes(degrees: Node, rest: Node) -> Node | None:
+    """Return 30 degrees and 15 minutes (and 20 seconds) as one angle, or None where `rest` is something else."""
+    parts = [degrees.args[0]]
+    for part in rest.args if rest.op == "add" else (rest,):
+        share = _SHARES.get(str(part.value)) if part.op == "unit" else None
+        if share is None:
+            return None
+        parts.append(Node("div", (part.args[0], number(share))))
+    return Node("deg", (Node("add", tuple(parts)),))

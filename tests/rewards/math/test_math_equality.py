@@ -21,6 +21,7 @@ DECIDED = [
     (Rule.LETTER_OF_CHOICE, "(B) 12", "B", "", "correct", "the letter of the choice"),
     (Rule.LETTER_OF_CHOICE, "(B) 12", "C", "", "wrong", "the letter of the choice"),
     (Rule.DECIMAL_COMMA, "1.5", "1,5", "", "correct", "decimal comma"),
+    (Rule.DIGITS_OF_BASE, "2201_3", "2201", "", "correct", "the digits, in the base that was asked for"),
     (Rule.REPEATS_QUESTION, "7", "3+4", "Compute 3+4.", "wrong", "repeats the question"),
     (Rule.TOO_LONG, "x", "2" * 4001, "", "unparsed", "an answer of 4001 characters"),
     (Rule.UNREADABLE, "0", "", "", "unparsed", "nothing to read"),
