@@ -109,7 +109,8 @@ def _read(text: str) -> Node:
 
 def _is_remainder(text: str) -> bool:
     r"""Tell whether `a \bmod b` is the number that is left over: no congruence, and no list of residues."""
-    return "\\bmod" in text and "," not in text and not _RELATION.search(text) and "\\equiv" not in text
+    outside = re.sub(r"\([^()]*\)|\{[^{}]*\}", "", text)
+    return "\\bmod" in text and "," not in outside and not _RELATION.search(text) and "\\equiv" not in text
 
 
 def _read_bound(text: str) -> Node | None:

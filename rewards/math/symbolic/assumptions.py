@@ -6,7 +6,11 @@ each. Bounds are where numbers are drawn from, assumptions are also what sympy m
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+from rewards.math.equality.points import Point
+from rewards.math.tree import Node, symbols
 
 Assumptions = dict[str, dict[str, bool]]
 Bounds = dict[str, tuple[float, float]]
@@ -16,7 +20,8 @@ _NUMBER = r"-?(?:\d{1,9}(?:\.\d{1,9})?(?:/\d{1,9})?|\\infty|\\frac\{\d{1,9}\}\{\
 _BELOW = r"(?:<=?|\\leq?(?:slant)?(?![A-Za-z])|\\lt(?![A-Za-z])|≤)"
 _ABOVE = r"(?:>=?|\\geq?(?:slant)?(?![A-Za-z])|\\gt(?![A-Za-z])|≥)"
 _SIGNS = {"positive": {"positive": True}, "nonnegative": {"nonnegative": True}, "negative": {"negative": True}}
-_KIND = r"(positive|non-?\s?negative|negative|)\s*(real|integer|natural|whole|number|constant|complex)s?"
+_NOUN = r"(?:real|integer|natural|whole|number|constant|complex)"
+_KIND = rf"(positive|non-?\s?negative|negative|(?={_NOUN}))\s*({_NOUN}|)s?"
 _MARKUP = re.compile(r"\\mathbb\s*\{?\s*([RZNC])\s*\}?|\\(?:left|right|,|;|!|quad)(?![A-Za-z])|[$]|\\[()\[\]]")
 _BLACKBOARD = {"R": "\\reals", "Z": "\\integers", "N": "\\naturals", "C": "\\complexes"}
 
@@ -34,7 +39,7 @@ def said(prompt: str, names: Iterable[str]) -> tuple[Assumptions, Bounds]:
             assumptions[name] = facts
         if not by_cases and (ends := _ends(text, name)) is not None:
             bounds[name] = ends
-            assumptions[name] = {**assumptions.get(name, {"real": True}), **_sign(ends)}
+            assumptions[name] = {**assumptions.get(name, {}), **_sign(ends)}
     return {name: _consistent(facts) for name, facts in assumptions.items()}, bounds
 
 
@@ -49,7 +54,7 @@ def _sign(ends: tuple[float, float]) -> dict[str, bool]:
     low, high = ends
     if low >= 0:
         return {"positive": True}
-    return {"negative": True} if high <= 0 else {}
+    return {"negative": True} if high <= 0 else {"real": True}
 
 
 def _facts(text: str, name: str) -> dict[str, bool]:
@@ -105,3 +110,46 @@ def _value(text: str) -> float:
         return sign * math.inf
     numbers = [float(part) for part in re.findall(r"[\d.]+", text)]
     return sign * (numbers[0] / numbers[1] if len(numbers) > 1 and numbers[1] else numbers[0])
+
+
+# -- a quick look at places that the question allows
+
+_LOOKS = (Fraction(7, 5), Fraction(13, 4), Fraction(2, 9))
+_LOOK_DIGITS = 30
+
+
+def agree_where_said(gold: Node, answer: Node, prompt: str) -> bool:
+    """Tell whether two expressions that differ somewhere agree at the places that the question allows: |x| and x for x > 0."""
+    names = symbols(gold) | symbols(answer)
+    assumptions, bounds = said(prompt, names)
+    restricting = ("positive", "nonnegative", "negative", "integer")
+    if not bounds and not any(word in facts for facts in assumptions.values() for word in restricting):
+        return False
+    try:
+        return all(_agree_at(gold, answer, _place(names, assumptions, bounds, number)) for number in range(len(_LOOKS)))
+    except (ArithmeticError, ValueError):
+        return False
+
+
+def _agree_at(gold: Node, answer: Node, place: Mapping[str, Fraction]) -> bool:
+    left, right, *_ = Point(place, _LOOK_DIGITS).both(gold, answer)
+    return bool(abs(left - right) <= (abs(left) + abs(right)) * Fraction(1, 10**15))
+
+
+def _place(names: Iterable[str], assumptions: Assumptions, bounds: Bounds, number: int) -> dict[str, Fraction]:
+    """Return the `number`th place that the question allows."""
+    place: dict[str, Fraction] = {}
+    for shift, name in enumerate(sorted(names)):
+        facts = assumptions.get(name, {})
+        value = _LOOKS[(number + shift) % len(_LOOKS)]
+        low, high = bounds.get(name, (-math.inf, math.inf))
+        if math.isfinite(low) and math.isfinite(high):
+            value = Fraction(low) + (Fraction(high) - Fraction(low)) * value / 4
+        elif math.isfinite(low):
+            value += Fraction(low)
+        elif math.isfinite(high):
+            value = Fraction(high) - value
+        elif "negative" in facts or (not facts and number % 2):
+            value = -value
+        place[name] = Fraction(2 + (5 * number + shift) % 7) if "integer" in facts else value
+    return place

@@ -18,7 +18,7 @@ from rewards.math.symbolic.convert import Converter, UnknownError, is_matrix
 from rewards.math.symbolic.divisors import same_divisors
 from rewards.math.symbolic.quadrature import numeric_integral, numeric_series
 from rewards.math.symbolic.wire import Reply
-from rewards.math.tree import Node, contains, symbols
+from rewards.math.tree import IMAGINARY, Node, contains, symbols
 
 Expression = Any
 Progress = Callable[[Reply], None]
@@ -27,6 +27,7 @@ _STEPS = (sympy.floor, sympy.ceiling, sympy.Max, sympy.Min, sympy.sign, sympy.Mo
 _UNDONE = (sympy.Integral, sympy.Sum, sympy.Product, sympy.Limit, sympy.Derivative)
 Bounds = Mapping[str, tuple[float, float]]
 UNDECIDED = Reply(None)
+ENOUGH_DIGITS = 15  # that numbers without a proof must agree in
 
 
 class Comparison:
@@ -55,6 +56,8 @@ class Comparison:
     # -- values
 
     def _values(self, gold: Node, answer: Node) -> Reply:
+        if self._numbers_differ(gold, answer):
+            return Reply(False, "SYMPY_NUMBERS_DIFFER")
         plain_log = _mentions(gold, "log") or _mentions(answer, "log")
         reply = UNDECIDED
         for base_ten in (False, True) if plain_log else (False,):
@@ -72,6 +75,31 @@ class Comparison:
                 return reply
         return reply
 
+    def _numbers_differ(self, gold: Node, answer: Node) -> bool:
+        """Compare constants with integrals or endless series by their numbers, before sympy is put to work on them.
+
+        Numbers that agree are reported, for the case that sympy does not come to an end.
+        """
+        if any(symbols(side) or contains(side, "lim", "diff", "mat", "dec") for side in (gold, answer)):
+            return False
+        convert = Converter(self.assumptions, undone=True)
+        try:
+            left, right = convert.of(gold), convert.of(answer)
+            if not any(side.has(sympy.Integral, sympy.Sum, sympy.Product) for side in (left, right)):
+                return False
+            found = self._sampled(left, right, convert)
+        except UnknownError:
+            return False
+        if found.agree and found.digits >= ENOUGH_DIGITS:
+            self.report(Reply(True, "SYMPY_NUMBERS", (str(found.digits), "1")))
+        return found.agree is False and not (left.has(sympy.log) and _mentions(gold, "log"))
+
+    def _sampled(self, left: Expression, right: Expression, convert: Converter) -> sampling.Finding:
+        """Compare numbers, those of integrals and series that sympy left undone too."""
+        (one, known), (other, also_known) = with_numbers(left), with_numbers(right)
+        limit = min((digits for digits in (known, also_known) if digits is not None), default=None)
+        return sampling.compared(one, other, self._bounds_of(convert), limit)
+
     def _rounds(self, decimal: tuple[Any, int], exact: Expression) -> bool:
         number = _constant_value(exact)
         return number is not None and rounds(decimal, number)
@@ -81,15 +109,17 @@ class Comparison:
         if any(side.has(sympy.nan, sympy.zoo) for side in (left, right)):
             return Reply(None, "SYMPY_NO_VALUE")
         if left.is_infinite or right.is_infinite:
+            if any(side.has(*_UNDONE) for side in (left, right)):
+                return UNDECIDED
             return Reply(bool(left == right), "SYMPY_INFINITE")
         if left == right and not left.has(*_UNDONE):
             return Reply(True, "SYMPY_SAME")
-        (one, known), (other, also_known) = with_numbers(left), with_numbers(right)
-        limit = min((digits for digits in (known, also_known) if digits is not None), default=None)
-        found = sampling.compared(one, other, self._bounds_of(convert), limit)
+        left, right = proofs.without_signs(left), proofs.without_signs(right)
+        found = self._sampled(left, right, convert)
         if found.agree is False:
             return Reply(False, "SYMPY_NUMBERS_DIFFER")
-        enough = found.agree is True and not any(side.has(*_STEPS) for side in (left, right))
+        exact_enough = found.digits >= ENOUGH_DIGITS
+        enough = found.agree is True and exact_enough and not any(side.has(*_STEPS) for side in (left, right))
         by_numbers = Reply(True, "SYMPY_NUMBERS", (str(found.digits), str(found.points))) if enough else UNDECIDED
         if enough:
             self.report(by_numbers)
@@ -105,8 +135,9 @@ class Comparison:
     def _matrices(self, left: Expression, right: Expression, convert: Converter) -> Reply:
         if not (is_matrix(left) and is_matrix(right)) or left.shape != right.shape:
             return Reply(False, "SYMPY_MATRICES")
+        quiet = Comparison(self.assumptions, self.bounds, lambda reply: None)  # one entry is not the whole
         for one, other in zip(left, right, strict=True):
-            reply = self.decide(one, other, convert)
+            reply = quiet.decide(one, other, convert)
             if reply.same is not True:
                 return reply
         return Reply(True, "SYMPY_MATRICES")
@@ -144,7 +175,8 @@ class Comparison:
         if set(node.value) != {"="}:
             return None, None
         members = list(node.args)
-        name = members.pop(0) if members[0].op in ("sym", "call") else None
+        # I names an integral as often as the imaginary unit, which equals no integral
+        name = members.pop(0) if members[0].op in ("sym", "call") or members[0] == IMAGINARY else None
         if name is None and symbols(node):
             return None, None
         if any(not self._quiet(one, other) for one, other in itertools.pairwise(members)):

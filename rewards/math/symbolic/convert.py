@@ -37,14 +37,16 @@ _FUNCTIONS: Mapping[str, Callable[..., Expression]] = {
     "permutations": sympy.ff,
 }  # fmt: skip
 _CONSTANTS = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "inf": sympy.oo}
+_COUNTERS = frozenset("nmkN")  # what goes to infinity under these names goes through the whole numbers
 _MAY_BE_COMPLEX = frozenset(("z", "w"))
 
 
 class Converter:
     """Makes sympy objects of trees; one converter for both sides, so that a name is one symbol."""
 
-    def __init__(self, assumptions: Mapping[str, Mapping[str, bool]], log_base_ten: bool = False):
+    def __init__(self, assumptions: Mapping[str, Mapping[str, bool]], log_base_ten: bool = False, undone: bool = False):
         self.assumptions = assumptions
+        self.undone = undone  # integrals and endless series stay as they are, for numbers
         self.log_base_ten = log_base_ten
         self.names: dict[str, Expression] = {}
         self.bound: list[tuple[str, Expression]] = []
@@ -178,10 +180,12 @@ class Converter:
 
     def _call(self, node: Node) -> Expression:
         values = [self.of(part) for part in node.args]
-        if any(map(is_matrix, values)):
+        name = node.value.rstrip("'")
+        primes = len(node.value) - len(name)
+        if any(map(is_matrix, values)) or (primes and (len(values) != 1 or not values[0].is_Symbol or primes > MAX_ORDER)):
             raise UnknownError("call")
-        function = self.calls.setdefault(f"{node.value}/{len(values)}", sympy.Function(f"f{len(self.calls)}", real=True))
-        return function(*values)
+        function = self.calls.setdefault(f"{name}/{len(values)}", sympy.Function(f"f{len(self.calls)}", real=True))
+        return sympy.diff(function(*values), values[0], primes) if primes else function(*values)
 
     def _remainder(self, value: Node, modulus: Node) -> Expression:
         divisor = self.of(modulus)
@@ -197,15 +201,21 @@ class Converter:
 
     def _series(self, node: Node) -> Expression:
         variable, low, high, body = node.args
-        index = sympy.Dummy(variable.value, integer=True)
-        return series(node.op, self._under(variable.value, index, body), index, self.of(low), self.of(high))
+        index = sympy.Dummy("index", integer=True)
+        term, lower, upper = self._under(variable.value, index, body), self.of(low), self.of(high)
+        if self.undone and upper.is_infinite:
+            return (sympy.Sum if node.op == "sum" else sympy.Product)(term, (index, lower, upper))
+        return series(node.op, term, index, lower, upper)
 
     def _int(self, node: Node) -> Expression:
         variable, low, high, body = node.args
         lower, upper = self.of(low), self.of(high)
         inside = {"positive": True} if lower.is_nonnegative and upper.is_nonnegative else {"real": True}
-        symbol = sympy.Dummy(variable.value, **inside)
-        return integrated(self._under(variable.value, symbol, body), symbol, lower, upper)
+        symbol = sympy.Dummy("inside", **inside)
+        integrand = self._under(variable.value, symbol, body)
+        if self.undone:
+            return sympy.Integral(integrand, (symbol, lower, upper))
+        return integrated(integrand, symbol, lower, upper)
 
     def _anti(self, node: Node) -> Expression:
         variable, body = node.args
@@ -213,7 +223,8 @@ class Converter:
 
     def _lim(self, node: Node) -> Expression:
         variable, point, body = node.args
-        symbol = sympy.Dummy(variable.value, real=True)
+        counts = variable.value in _COUNTERS and self.of(point) == sympy.oo
+        symbol = sympy.Dummy("limit", **({"integer": True} if counts else {"real": True}))
         return limit_of(self._under(variable.value, symbol, body), symbol, self.of(point), node.value)
 
     def _diff(self, node: Node) -> Expression:

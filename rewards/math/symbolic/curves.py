@@ -24,6 +24,7 @@ def same_points(one: Expression, other: Expression, names: list[Expression]) -> 
 
 def _factors(difference: Expression, names: list[Expression]) -> frozenset[Expression] | None:
     """Return the irreducible factors of the polynomial whose zeros are those of `difference`."""
+    difference = _squared(difference)
     for radical in sorted(difference.atoms(sympy.Pow), key=sympy.count_ops, reverse=True):
         if radical.exp == sympy.Rational(1, 2) and radical.free_symbols:
             squared = _without_root(difference, radical)
@@ -64,6 +65,23 @@ def _vanishes_at(factor: Expression) -> set[Expression] | None:
     alone = {factor.gens[place] for powers, _ in terms for place, power in enumerate(powers) if power and sum(powers) == power}
     covered = all(any(power and factor.gens[place] in alone for place, power in enumerate(powers)) for powers, _ in terms)
     return alone if alone and covered else None
+
+
+def _squared(difference: Expression) -> Expression:
+    """Return u^2 - v^2 for |u| = |v|, u^2 - c^2 for |u| = c > 0, u - e^c for ln u = c; anything else as it is."""
+    if isinstance(difference, sympy.log):
+        return difference.args[0] - 1
+    sizes = sorted(difference.atoms(sympy.Abs), key=str)
+    if difference.is_Add and len(difference.args) == 2:
+        one, other = difference.args
+        if len(sizes) == 2 and sympy.expand(difference**2 - (sizes[0] - sizes[1]) ** 2) == 0:
+            return sizes[0].args[0] ** 2 - sizes[1].args[0] ** 2
+        constant, size = (one, other) if one.is_number else (other, one)
+        if isinstance(size, sympy.Abs) and constant.is_negative:
+            return size.args[0] ** 2 - constant**2
+        if isinstance(size, sympy.log) and constant.is_number:
+            return size.args[0] - sympy.exp(-constant)
+    return difference
 
 
 def _without_root(difference: Expression, radical: Expression) -> Expression | None:

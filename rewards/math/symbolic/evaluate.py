@@ -21,16 +21,15 @@ _PARAMETERS = ("0.37", "1.83", "-0.62")  # of what is checked with names in it
 _WHOLE = (4, 7, 5)
 MAX_PIECES = 60
 NO_VALUE = sympy.nan
-_FAILURES = (ArithmeticError, ValueError, TypeError, NotImplementedError, AttributeError, KeyError, IndexError, AssertionError)
 
 
 def tried(work: Callable[[], Expression]) -> Expression | None:
     """Return what sympy makes of something, None where it fails: it raises almost anything."""
     try:
         return work()
-    except _FAILURES:
-        return None
-    except (RecursionError, sympy.PolynomialError):
+    except MemoryError:
+        raise
+    except Exception:  # of its own kinds and of anybody else's: a fault of sympy's is no finding
         return None
 
 
@@ -61,8 +60,13 @@ def integrated(body: Expression, symbol: Expression, low: Expression, high: Expr
     exact = tried(lambda: sympy.integrate(body, (symbol, low, high)))
     if exact is None or exact.has(sympy.Integral) or exact.has(sympy.nan, sympy.zoo, sympy.AccumBounds):
         return left
-    exact = _main_branch(exact)
+    exact = _main_branch(exact).replace(_is_power_of_zero, lambda part: sympy.Integer(0))
     return exact if _integral_is_right(exact, left) else left
+
+
+def _is_power_of_zero(part: Expression) -> bool:
+    """Tell whether it is 0^(n+1), the lower end of an integral of x^n: zero wherever the integral converges."""
+    return bool(part.is_Pow and part.base == 0 and part.exp.free_symbols)
 
 
 def _integral_is_right(exact: Expression, integral: Expression) -> bool:
@@ -143,8 +147,9 @@ def _main_branch(exact: Expression) -> Expression:
     """Return a result by cases as its first case where the others are only what sympy left undone, or none."""
     for piecewise in exact.atoms(sympy.Piecewise):
         pairs = piecewise.args
-        undone = [pair for pair in pairs[1:] if pair[0].has(sympy.Integral, sympy.Sum, sympy.Product) or pair[0] is sympy.nan]
-        if len(undone) == len(pairs) - 1:
+        undone = [pair for pair in pairs[1:] if pair[0].has(sympy.Integral, sympy.Sum, sympy.Product, sympy.nan, sympy.oo)]
+        everywhere_else = isinstance(pairs[0][1], sympy.Ne)  # the other case is a single point
+        if everywhere_else or len(undone) == len(pairs) - 1:
             exact = exact.subs(piecewise, pairs[0][0])
     return exact
 

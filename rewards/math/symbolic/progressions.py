@@ -88,6 +88,9 @@ def solutions_of(difference: Expression, name: Expression) -> list[Progression]:
     found = tried(lambda: sympy.solveset(difference, name, sympy.S.Reals))
     if found is None:
         raise UnknownError("zeros that are not found")
+    if found == sympy.S.EmptySet:
+        _check(difference, name, [Progression(sympy.Integer(0), 2 * sympy.pi)], no_zeros=True)
+        return []
     parts = found.args if isinstance(found, sympy.Union) else (found,)
     progressions: list[Progression] = []
     for part in parts:
@@ -105,10 +108,13 @@ def solutions_of(difference: Expression, name: Expression) -> list[Progression]:
     return progressions
 
 
-def _check(difference: Expression, name: Expression, progressions: Sequence[Progression]) -> None:
-    """Raise UnknownError unless the progressions are zeros, and no other change of sign shows in a period."""
+def _check(difference: Expression, name: Expression, progressions: Sequence[Progression], no_zeros: bool = False) -> None:
+    """Raise UnknownError unless the progressions are zeros, and no other change of sign shows in a period.
+
+    With `no_zeros` they only tell the period.
+    """
     period = _common_period(progressions)
-    residues = _residues(progressions, period)
+    residues = [] if no_zeros else _residues(progressions, period)
     for zero in residues:
         height = sampling.value(difference.subs(name, zero), {}, 40)
         if height is None or abs(height) > 1e-25:

@@ -20,7 +20,6 @@ _CHEAP: Sequence[Way] = (
     sympy.trigsimp,
     lambda difference: sympy.expand(sympy.expand_log(sympy.expand_trig(difference))),
     sympy.logcombine,
-    lambda difference: sympy.cancel(sympy.together(sympy.expand(_without_signs(difference)))),
 )
 _SLOW: Sequence[Way] = (
     sympy.gammasimp,
@@ -36,8 +35,10 @@ _SLOW: Sequence[Way] = (
 )
 
 
-def _without_signs(difference: Expression) -> Expression:
+def without_signs(difference: Expression) -> Expression:
     """Return an expression with sign(u) as |u|/u, so that sign(u)/|u|, the slope of ln|u|, is 1/u."""
+    if not difference.has(sympy.sign):
+        return difference
     simpler = difference.replace(sympy.sign, lambda inner: sympy.Abs(inner) / inner)
     return simpler.replace(
         lambda part: part.is_Pow and isinstance(part.base, sympy.Abs) and part.exp.is_even and part.base.args[0].is_real,
@@ -47,7 +48,8 @@ def _without_signs(difference: Expression) -> Expression:
 
 def is_zero(difference: Expression) -> bool:
     """Tell whether sympy proves that an expression is zero; False says nothing."""
-    if difference.is_zero or difference == 0:
+    difference = without_signs(difference)
+    if difference.is_zero or difference == 0 or sympy.expand(difference) == 0:
         return True
     undone = (sympy.Integral, sympy.Sum, sympy.Product, sympy.Limit, sympy.Derivative, sympy.Subs)
     if difference.has(*undone):

@@ -16,7 +16,7 @@ from rewards.math.symbolic.convert import UnknownError
 
 Expression = Any
 DIGITS = 60
-MAX_POINTS = 60
+MAX_POINTS = 120
 
 
 class RealLine(NamedTuple):

@@ -52,12 +52,18 @@ def _sign(expression: Expression, name: Expression, place: Expression) -> int | 
     number = sampling.value(expression, {name: place}, DIGITS)
     if number is None or not sampling.is_real(number, DIGITS):
         return None
-    if abs(number) < mpmath.mpf(10) ** (20 - DIGITS):
+    if abs(number) < mpmath.mpf(10) ** (20 - DIGITS) and not _is_surely_small(expression, name, place, number):
         there = tried(lambda: expression.subs(name, place))
         if there is None or not is_zero(there):
             raise UnknownError("a value too near to zero")
         return 0
     return 1 if number.real > 0 else -1
+
+
+def _is_surely_small(expression: Expression, name: Expression, place: Expression, number: Any) -> bool:
+    """Tell whether a tiny value is no rounding: with twice the digits it is the same."""
+    again = sampling.value(expression, {name: place}, 2 * DIGITS)
+    return again is not None and bool(abs(number - again) < abs(number) * mpmath.mpf(10) ** -20)
 
 
 def _edges(part: Expression) -> list[Expression]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Expression = Any
 _PERIODIC = ("sin", "cos", "tan", "cot", "sec", "csc")
 _INTEGERS = ("\\integers", "\\naturals")
-MAX_WHOLE = 4000
+MAX_WHOLE = 50
 
 
 def same_solutions(gold: Node, answer: Node, comparison: "Comparison") -> Reply:
@@ -35,6 +35,8 @@ def same_solutions(gold: Node, answer: Node, comparison: "Comparison") -> Reply:
     name = next(iter(names), "x")
     if is_family(gold) or is_family(answer) or (_is_periodic(gold, name) or _is_periodic(answer, name)):
         ours, theirs = _family(gold, name), _family(answer, name)
+        if not ours or not theirs:
+            return Reply(ours == theirs, "SYMPY_FAMILIES")
         same = progressions.same_progressions(ours, theirs)
         return Reply(same, "SYMPY_FAMILIES")
     same = _same_sets(gold, answer, name)
@@ -77,9 +79,9 @@ def _whole(node: Node, line: RealLine, least: int | None) -> tuple[Any, ...]:
         raise UnknownError("reals against whole numbers")
     points = [realline.size(point) for point in line.points]
     low, high = (int(min(points)) - 2, int(max(points)) + 2) if points else (0, 0)
-    if high - low > MAX_WHOLE:
-        raise UnknownError("too many whole numbers")
-    wanted = realline.ordered([sympy.Integer(number) for number in range(low, high + 1)]) if high - low < 50 else []
+    if least is not None:
+        low = min(low, least)
+    wanted = realline.ordered([sympy.Integer(number) for number in range(low, high + 1)]) if high - low <= MAX_WHOLE else []
     if not wanted:
         raise UnknownError("too many whole numbers")
     members = realline.combined(line, realline.of_points(wanted), lambda inside, whole: inside and whole)
@@ -186,7 +188,11 @@ def _is_periodic(node: Node, name: str) -> bool:
 
 
 def _family(node: Node, name: str) -> list[progressions.Progression]:
-    """Return the progressions of a family, or of the solutions of a periodic equation."""
+    """Return the progressions of a family, or of the solutions of a periodic equation, none for nothing."""
+    if node == EMPTY:
+        return []
+    if node.op == "build" and node.args[0].op == "sym" and node.value is None:
+        return _family(node.args[1], node.args[0].value)
     if node.op in ("or", "union") or (node.op == "list" and node.value != "and"):
         return [term for part in node.args for term in _family(part, name)]
     if node.op == "bound" and node.value[1] == "integer" and len(node.value[0]) == 1:

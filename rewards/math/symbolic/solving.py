@@ -25,6 +25,8 @@ def could_have_same_solutions(gold: Node, answer: Node) -> bool:
     if is_family(gold) or is_family(answer):
         return True
     if is_solved(gold) and is_solved(answer):
+        if any(node.op == "build" and node.value in _NUMBER_SETS for node in (gold, answer)):
+            return True
         return len(names) > 1 and _solved_for(gold) != _solved_for(answer)  # x = ln y and y = e^x
     return True
 

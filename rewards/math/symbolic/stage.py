@@ -8,7 +8,7 @@ import re
 
 from rewards.math.equality.points import integer_symbols
 from rewards.math.equality.rules import UNDECIDED, Rule, Trail
-from rewards.math.symbolic.assumptions import said
+from rewards.math.symbolic.assumptions import agree_where_said, said
 from rewards.math.symbolic.client import SYMPY
 from rewards.math.symbolic.solving import could_have_same_solutions, is_equation_of_one, is_solved
 from rewards.math.symbolic.wire import Reply, encode, fits
@@ -36,8 +36,28 @@ def contains_infinity(node: Node) -> bool:
     return node == INFINITY or any(map(contains_infinity, node.args))
 
 
+def refuted(gold: Node, answer: Node, trail: Trail, prompt: str) -> bool:
+    """Tell whether sympy refutes what the fast stages took for the same on grounds that prove little.
+
+    A gcd of names is the same at a few whole numbers by chance, and a multiple of a relation may lose a pole.
+    """
+    by_numbers = trail.decision.rule is Rule.MANY_DIGITS and rests_on_few_integers(gold, answer)
+    one_name = len(symbols(gold) | symbols(answer)) == 1
+    by_multiple = trail.decision.rule is Rule.MULTIPLE and one_name and any(map(_divides_by_names, (gold, answer)))
+    if not (by_numbers or by_multiple) or not fits(gold, answer):
+        return False
+    reply = SYMPY.ask(_request(gold, answer, prompt, "values" if by_numbers else "solutions"))
+    if reply.same is False:
+        _note(reply, trail)
+    return reply.same is False
+
+
+def _divides_by_names(node: Node) -> bool:
+    return (node.op == "div" and bool(symbols(node.args[1]))) or any(map(_divides_by_names, node.args))
+
+
 def rests_on_few_integers(gold: Node, answer: Node) -> bool:
-    """Tell whether equal numbers prove little: a gcd or lcm of names is the same at a few whole numbers by chance."""
+    """Tell whether a gcd or lcm of names occurs."""
     return any(map(_divides_names, (gold, answer)))
 
 
@@ -48,7 +68,7 @@ def _divides_names(node: Node) -> bool:
 
 def settled(gold: Node, answer: Node, trail: Trail, prompt: str) -> bool:
     """Tell whether sympy finds two trees to be the same that the fast stages left undecided; the trail says what decided."""
-    kind = _kind(gold, answer, trail)
+    kind = _kind(gold, answer, trail, prompt)
     if kind is None or not fits(gold, answer):
         return False
     if prompt and _states_the_task(gold, answer, kind, prompt):
@@ -59,7 +79,7 @@ def settled(gold: Node, answer: Node, trail: Trail, prompt: str) -> bool:
     return reply.same is True
 
 
-def _kind(gold: Node, answer: Node, trail: Trail) -> str | None:
+def _kind(gold: Node, answer: Node, trail: Trail, prompt: str) -> str | None:
     """Return what is to be found out, "values" or "solutions", or None where there is nothing to ask."""
     if contains(gold, "unit", "time") or contains(answer, "unit", "time"):
         return None
@@ -67,7 +87,10 @@ def _kind(gold: Node, answer: Node, trail: Trail) -> str | None:
         return "solutions"
     if has_operators(gold) or has_operators(answer) or rests_on_few_integers(gold, answer):
         return "values"
-    return "values" if trail.decision.rule in UNDECIDED else None
+    if trail.decision.rule in UNDECIDED:
+        return "values"
+    differ = trail.decision.rule is Rule.NUMBERS_DIFFER
+    return "values" if differ and prompt and agree_where_said(gold, answer, prompt) else None
 
 
 def _states_the_task(gold: Node, answer: Node, kind: str, prompt: str) -> bool:
