@@ -141,7 +141,7 @@ def names_agree(left: Node, right: Node) -> bool:
         return bool(left.value == right.value)
     if "call" in (left.op, right.op):
         one, other = (left, right) if left.op == "call" else (right, left)
-        return other.op != "sym" or other.value in ("y", one.value)
+        return other.value in ("y", one.value) if other.op == "sym" else other.op != "add"  # f(0) = 1 is not x + y = 1
     names = [side for side in (left, right) if side.op == "sym"]  # `y = 4` and `x + y = 4` are two statements
     if not names:  # `pq = 6` and `p + q = 6` are two statements too
         return left.op == right.op and symbols(left) == symbols(right)

@@ -72,8 +72,8 @@ def _same_sequence_as_list(gold: Node, answer: Node, trail: Trail, equal: Equal)
         trail.decide(Rule.REAL_SETS)
         return same_real_sets(left, right)
     trail.decide(Rule.IN_ORDER)
-    sequence = gold if gold.op == "seq" else answer
-    return sequence.value in ("()", "<>") and in_order(gold, answer, trail, equal)
+    sequence, items = (gold, answer) if gold.op == "seq" else (answer, gold)
+    return sequence.value in ("()", "<>") and items.value != "or" and in_order(gold, answer, trail, equal)
 
 
 def _same_matrices(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
