@@ -161,8 +161,12 @@ def same_definitions(gold: tuple[Node, Node], answer: tuple[Node, Node], trail: 
         return False
     if name.op == other_name.op == "call" and len(name.args) == len(other_name.args):
         for one, other in zip(name.args, other_name.args, strict=True):
+            if one != other and one.op != "sym" and other.op != "sym" and not equal(one, other, trail.apart()):  # f(2), f(3)
+                return False
+            if (one.op == "sym") != (other.op == "sym"):
+                return False
             if one.op == other.op == "sym" and one.value != other.value:
-                if one.value in symbols(other_value):
+                if one.value in symbols(other_value) or (one.value.isupper() and other.value.isupper()):  # P(A) is not P(B)
                     return False
                 other_value = substituted(other_value, other.value, one)
     return equal(value, other_value, trail)

@@ -226,7 +226,7 @@ _HYPERBOLIC = {"sh": "sinh", "ch": "cosh", "th": "tanh", "cth": "coth"}
 _BOLD_SET = re.compile(r"(\\in\s*)\\(?:mathbf|bf|mathrm|rm)\s*(?:\{\s*([RZNQC])\s*\}|([RZNQC])(?![A-Za-z]))")
 # Commands with another name for something, and those around something that stays. The longest alternative stands first.
 _REPLACE = re.compile(
-    r"\\(?:mathbb\s*\{\s*[RZNQC]\s*\}|(?:[dtc]frac|nicefrac|sfrac|surd|norm|[dt]binom|choose|lparen|rparen|top|intercal|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
+    r"\\(?:mathbb\s*\{\s*[A-Z]\s*\}|(?:[dtc]frac|nicefrac|sfrac|surd|norm|[dt]binom|choose|lparen|rparen|top|intercal|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
     r"mathbb\s*[RZNQC]|R|Z|N|lbrace|rbrace|lbrack|rbrack|vert|lvert|rvert|mid|Vert|lVert|rVert|varnothing|"
     r"backslash|colon|dots[cbm]?|cdots|textdegree|textdollar|textpercent|land|wedge|vee|lnot|overrightarrow|rightarrow|implies|"
     r"iff|sim|simeq|thickapprox|cong|doteq|And|smallsetminus|langle|rangle|text(?:bf|it|rm|normal|sf|tt|sc|md|up)|mbox|hbox|"
@@ -255,7 +255,8 @@ _BLACKBOARD = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals",
 def _replace_command(match: re.Match[str]) -> str:
     name = match[0][1:]
     if name.startswith("mathbb"):
-        return f"\\{_BLACKBOARD[name.strip('{} ')[-1]]} "
+        letter = name.strip("{} ")[-1]
+        return f"\\{_BLACKBOARD[letter]} " if letter in _BLACKBOARD else letter
     if name in _CHARACTERS:
         return _CHARACTERS[name]
     if name in ("mbox", "hbox") or name.startswith("text"):

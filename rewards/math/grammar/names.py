@@ -9,6 +9,7 @@ from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.vocabulary import CALLS
 from rewards.math.tree import Node
 
+MAX_CONDITIONAL = 20  # tokens
 _DERIVED = frozenset("fghuvwxyz")
 _ORDERS = frozenset("123456789nkm")
 
@@ -19,6 +20,11 @@ def read_call(cursor: Cursor, name: Node) -> Node:
         name = name._replace(value=name.value + "'")
     name = _with_order(cursor, read_subscripts(cursor, name))
     letter = name.value[0]
+    if letter == "P" and cursor.at("(") and (condition := _read_conditional(cursor)):
+        return condition._replace(value=f"{name.value}({condition.value})")
+    if name.value == "E" and cursor.at("[") and not cursor.now.spaced:  # an expectation
+        group = read_bracketed(cursor)
+        return Node("call", group.args, name.value)
     if cursor.at("(") and not cursor.now.spaced and (letter in CALLS or _is_derivative_at(cursor, name)):
         group = read_bracketed(cursor)
         return Node("call", group.args if group.op == "seq" else (group,), name.value)
@@ -26,6 +32,19 @@ def read_call(cursor: Cursor, name: Node) -> Node:
         cursor.index += 5
         return Node("call", (read_bracketed(cursor),), name.value + "^-1")
     return name
+
+
+def _read_conditional(cursor: Cursor) -> Node | None:
+    """Read (A|B) behind the P of a probability as one name; None, with the cursor where it was, for anything else."""
+    texts = cursor.texts_ahead(MAX_CONDITIONAL)
+    depth, end = 1, 0
+    while end < len(texts) and depth:
+        depth += (texts[end] in ("(", "{")) - (texts[end] in (")", "}"))
+        end += 1
+    if depth or texts[:end].count("|") != 1:
+        return None
+    cursor.index += end + 1
+    return Node("sym", (), "".join(texts[: end - 1]))
 
 
 def _with_order(cursor: Cursor, name: Node) -> Node:
