@@ -50,6 +50,7 @@ _NO_VALUE = re.compile(
 _SUBSCRIPT = re.compile(r"_\s*\d$")
 _POWERS_IN_FRONT = frozenset(("per", "square", "sq", "cubic", "cu"))
 _SPACED_POWERS = re.compile(r"[A-Za-z^0-9 ]+ [A-Za-z]+\^-\d")
+_RATHER_NAMES = frozenset(("mg", "nm", "ms", "ns", "mA", "mV", "nV"))  # with no space in front, or behind a fraction
 _HOUR = re.compile(r"(?:^|[^\d.])\d{1,2}(?:\.[0-5]\d)?$")  # in front of pm
 _FOLLOWS_AS_FACTOR = re.compile(
     r"\s*(?:[A-Za-z0-9(\[{^_]|\\(?!(?:approx|le|ge|ne|pm|text|quad|cup|cap|in)(?![A-Za-z])|[,;: )\]}]))"
@@ -153,7 +154,7 @@ def _with_runs_folded(text: str) -> str:
             continue
         before = text[max(0, place - 8) : place]
         is_quotient = before.endswith("}") or "/" in before or "frac" in before
-        if run.phrase == "mg" and not run.is_worth and (text[place] == "m" or is_quotient):  # 2mg may be a weight
+        if run.phrase in _RATHER_NAMES and not run.is_worth and (text[place].isalpha() or is_quotient):  # 2mg may be a weight
             run = run._replace(sure=False, is_worth=True)
         if run.end == len(text) and _SPACED_POWERS.fullmatch(run.phrase) and " " in text[place : run.end].strip():
             run = run._replace(sure=True, is_worth=True)  # m s-1
