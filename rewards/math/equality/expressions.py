@@ -152,7 +152,10 @@ class _Comparison:
         for index, values in enumerate(ordinary):
             if self._tried(values, must_agree=index < POINTS or self.imaginary) is False:
                 return self._decided(False)
-        others = [*secret_places(self.free, self.integers), *far_places(self.free, self.integers)]
+        for values in secret_places(self.free, self.integers):
+            if self._tried(values, must_agree=False, far=True, closely=True) is False:
+                return self._decided(False)
+        others = far_places(self.free, self.integers)
         sizes = sorted({*literals(self.gold), *literals(self.answer)}, reverse=True)
         others += literal_places(sizes, self.free, self.integers)
         others += step_places(self.gold, self.answer, [ordinary[0], ordinary[-1]], self.integers)
@@ -172,10 +175,10 @@ class _Comparison:
             self.trail.decide(Rule.MANY_DIGITS, HIGH - GUARD, self.agreed)
         return True
 
-    def _tried(self, values: Place, must_agree: bool, far: bool = False) -> bool | None:
+    def _tried(self, values: Place, must_agree: bool, far: bool = False, closely: bool = False) -> bool | None:
         """Compare at one point; None where it says nothing, as far points do whose values are too large."""
         try:
-            return self._at(values, must_agree)
+            return self._at(values, must_agree, closely)
         except TooBigError:
             if not far:
                 raise
@@ -185,11 +188,15 @@ class _Comparison:
             pass
         return None
 
-    def _at(self, values: Place, must_agree: bool) -> bool | None:
+    def _at(self, values: Place, must_agree: bool, closely: bool = False) -> bool | None:
+        """Compare at one point, the first ones and those where it is asked for to all digits that there are to see."""
         low = Point(values, LOW, self.log_base_ten)
         seen = low.both(self.gold, self.answer)
         if self._values_agree(seen, low):
-            if self._needs_another_look(seen) and not self._agree_in_full(values, seen):
+            closely = self.agreed == 0 or (not self.rounded and (closely or self.agreed < CLOSELY))
+            if closely and not self._agree_to(self._digits(seen), values):
+                return False
+            if not closely and not self.rounded and seen.need + seen.lost > LOW / 2 and not self._agree_to(HIGH, values):
                 return False
             self.agreed += 1
             return True
@@ -200,12 +207,8 @@ class _Comparison:
         self.agreed += 1
         return True
 
-    def _needs_another_look(self, seen: Values) -> bool:
-        """Tell whether 40 digits are not enough: they are where a decimal is rounded, and at a point behind the first ones."""
-        return self.agreed == 0 or (not self.rounded and (self.agreed < CLOSELY or seen.need + seen.lost > LOW / 2))
-
-    def _agree_in_full(self, values: Place, seen: Values) -> bool:
-        at = Point(values, self._digits(seen), self.log_base_ten)
+    def _agree_to(self, digits: int, values: Place) -> bool:
+        at = Point(values, digits, self.log_base_ten)
         return self._values_agree(at.both(self.gold, self.answer), at)
 
     def _digits(self, seen: Values) -> int:

@@ -19,6 +19,7 @@ Number = Any  # a real (mpf) or complex (mpc) number of mpmath, which has no typ
 CONTEXT = MPContext()  # one for all: making one takes longer than most comparisons
 Complex = CONTEXT.mpc
 _HUGE_ARGUMENT = 10**6
+_STEPS_OF_GAMMA = 100  # what it costs next to a sine
 TRIGONOMETRIC = {
     "sin": "sin", "cos": "cos", "tan": "tan", "cot": "cot", "sec": "sec", "csc": "csc", "arcsin": "asin", "arccos": "acos",
     "arctan": "atan", "arccot": "acot", "arcsec": "asec", "arccsc": "acsc", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh",
@@ -181,7 +182,12 @@ class Numeric:
         value = self.value(node.args[0])
         if isinstance(value, Complex) or value < 0 or value > 1000:
             raise TooBigError("a factorial outside of 0..1000") if abs(value) > 1000 else UndefinedError("factorial")
-        return self.ctx.gamma(value + 1)
+        return self._gamma(value + 1)
+
+    def _gamma(self, x: Number) -> Number:
+        if x != self.ctx.floor(x):
+            self.steps += _STEPS_OF_GAMMA
+        return self.ctx.gamma(x)
 
     def _fact2(self, node: Node) -> Number:
         value = self.value(node.args[0])
@@ -280,7 +286,7 @@ class Numeric:
         if isinstance(x, Complex) or not 0 < x <= 1000:
             raise UndefinedError(name)
         if name == "gamma":
-            return self.ctx.gamma(x)
+            return self._gamma(x)
         if x < 2 or x != self.ctx.floor(x):
             raise UndefinedError(name)
         return self.ctx.zeta(x)

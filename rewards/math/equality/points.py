@@ -67,7 +67,9 @@ class Point(NamedTuple):
         noise = max(one.noise, other.noise)
         lost = max(0.0, noise - max(one.size, other.size))
         tolerance = CONTEXT.mpf(10) ** int(noise - self.digits + MARGIN) if left or right else CONTEXT.zero
-        return Values(left, right, left_reals, max(one.need, other.need), lost, tolerance, first.steps + second.steps)
+        return Values(
+            left, right, left_reals, max(one.need.total(), other.need.total()), lost, tolerance, first.steps + second.steps
+        )
 
 
 def places(names: frozenset[str], integers: frozenset[str], count: int) -> list[Place]:
