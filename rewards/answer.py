@@ -110,3 +110,8 @@ def reasoning_text(completion: str) -> str:
         return before + mark
     marks = [match.start() for pattern in (BOX, _ANSWER_TAG, _HASHES) if (match := pattern.search(completion))]
     return completion[: min(marks)] if marks else completion
+
+
+def opens_thinking(prompt: str) -> bool:
+    """Tell whether a prompt, as the model gets it, ends inside of `<think>`, so that the completion begins in a thought."""
+    return prompt.rstrip().endswith("<think>")

@@ -93,13 +93,24 @@ class _Parser:
         return Fraction(int(token))
 
 
+def countdown_fault(problem: Problem) -> str | None:
+    """Return what the checks of a problem lack, or None."""
+    try:
+        _numbers_and_target(problem)
+    except (KeyError, TypeError, ValueError) as error:
+        return f"checks need 'numbers' and 'target': {error!r}"
+    return None
+
+
+def _numbers_and_target(problem: Problem) -> tuple[list[int], Fraction]:
+    return [int(n) for n in problem.checks["numbers"]], Fraction(problem.checks["target"])
+
+
 def verify_countdown(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
     """Accept any expression that uses every given number exactly once and equals the target (`= target` may follow)."""
-    try:
-        numbers = [int(n) for n in problem.checks["numbers"]]
-        target = Fraction(problem.checks["target"])
-    except (KeyError, TypeError, ValueError) as error:
-        return Verdict(status="error", detail=f"checks need 'numbers' and 'target': {error!r}")
+    if fault := countdown_fault(problem):
+        return Verdict(status="error", detail=fault)
+    numbers, target = _numbers_and_target(problem)
     answer = final_answer(completion, reading)
     if answer is None:
         return Verdict(status="unparsed", detail="no final answer")

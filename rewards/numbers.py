@@ -53,11 +53,17 @@ def _value(answer: str) -> Fraction | None:
     return values.pop() if len(values) == 1 else None
 
 
+def number_fault(problem: Problem) -> str | None:
+    """Return why the reference of a problem is no plain number, or None where it is one."""
+    is_number = parse_rational(problem.reference or "") is not None
+    return None if is_number else f"the reference {problem.reference!r:.80} is not a number"
+
+
 def verify_number(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
     """Compare the completion's final answer with the reference as exact rationals."""
     expected = parse_rational(problem.reference or "")
     if expected is None:
-        return Verdict(status="error", detail=f"the reference {problem.reference!r} is not a number")
+        return Verdict(status="error", detail=number_fault(problem) or "")
     answer = final_answer(completion, reading)
     if answer is None:
         return Verdict(status="unparsed", detail="no final answer")

@@ -8,8 +8,8 @@ r"""The verifier of the domain "math": reads both sides, compares them, and says
     grade("\frac{1}{2} cm", "\boxed{5 mm}")
         judge               -> _by_meaning: both are parsed, and compared as trees (equality/families.py, compare.py)
 
-An answer that is not understood is `unparsed`; a refused (too large) one is `timeout` with 0 reward; an empty or overlong
-reference is `error`.
+An answer that is not understood is `unparsed`; a refused (too large) one is `timeout` with 0 reward; a reference that cannot
+be read (references.py) is `error`, whatever the answer, unless the answer is the same text.
 """
 
 import re
@@ -25,6 +25,7 @@ from rewards.math.grammar.clean import clean
 from rewards.math.grammar.parser import parse
 from rewards.math.grammar.words import choice, plain_words, same_words
 from rewards.math.reading import BARE_ANSWER, committed_answers
+from rewards.math.references import is_label, is_text_answer
 from rewards.math.tree import Node, UnreadableError
 from rewards.types import LENIENT, STRICT, Reading, Status, Verdict
 
@@ -62,21 +63,26 @@ def _judged(is_right: bool, rule: Rule) -> Judgement:
 
 def verify_math(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
     """The verifier of the domain "math"."""
-    return grade(problem.reference, completion, problem.prompt, reading)
+    return grade(problem.reference, completion, problem.prompt, reading, is_text=is_text_answer(problem.checks))
 
 
-def grade(reference: str | None, completion: str, prompt: str = "", reading: Reading = LENIENT) -> Verdict:
-    """Grade a whole completion (or, in the lenient reading, a bare answer) against a reference answer."""
+def grade(
+    reference: str | None, completion: str, prompt: str = "", reading: Reading = LENIENT, *, is_text: bool = False
+) -> Verdict:
+    """Grade a whole completion (or, in the lenient reading, a bare answer) against a reference answer.
+
+    `is_text`: the reference is a text, which an answer has to say in the same words.
+    """
     if reference is None:
         return Verdict(status="error", detail="the reference is empty")
-    if fault := unreadable_reference(reference):
+    if fault := _missing_reference(reference):
         return Verdict(status="error", detail=fault)
     readings, mark = committed_answers(completion, reading)
     if not readings:
         return Verdict(status="unparsed", detail=mark)
     answer = readings[0]
     for candidate in readings:
-        judgement = judge(reference, candidate, prompt)
+        judgement = judge(reference, candidate, prompt, is_text)
         # a bare sentence is no wrong answer to a reference in words while a narrower reading of it is left
         only_other_words = judgement.decision.rule is Rule.DIFFERENT_WORDS and mark == BARE_ANSWER
         if judgement.status != "unparsed" and not only_other_words:
@@ -86,8 +92,26 @@ def grade(reference: str | None, completion: str, prompt: str = "", reading: Rea
     return Verdict(status=judgement.status, extracted=answer[:MAX_ANSWER_CHARACTERS], detail=detail)
 
 
-def unreadable_reference(reference: str) -> str | None:
-    """Return why a reference cannot be graded against, or None where it can."""
+def reference_fault(problem: Problem) -> str | None:
+    """Return why the reference of a problem cannot be graded against, or None where it can."""
+    reference = problem.reference or ""
+    if fault := _missing_reference(reference):
+        return fault
+    gold, tree = _gold(reference), _tree(_gold(reference).text)
+    if gold.value is not None or not isinstance(tree, UnreadableError):
+        return None
+    return _unreadable(gold.text, tree, is_text_answer(problem.checks))
+
+
+def _unreadable(gold: str, reason: UnreadableError, is_text: bool) -> str | None:
+    """Return why a reference without a tree cannot be graded against; None where it is a label, a choice or said to be text."""
+    words = plain_words(gold)
+    if is_text or is_label(gold) or _CHOICES.fullmatch(words) or _LETTERED.fullmatch(words):
+        return None
+    return f"the reference cannot be read: {reason}"
+
+
+def _missing_reference(reference: str) -> str | None:
     if not reference.strip():
         return "the reference is empty"
     if len(reference) > MAX_REFERENCE_CHARACTERS and "boxed" not in reference and "####" not in reference:
@@ -111,7 +135,7 @@ def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status
     return status, str(decision)
 
 
-def judge(reference: str, answer: str, prompt: str = "") -> Judgement:
+def judge(reference: str, answer: str, prompt: str = "", is_text: bool = False) -> Judgement:
     """Judge one bare answer: by its text alone, by the letter of a choice, then by what both sides mean."""
     gold, answer = _gold(reference), answer.strip()
     judgement = _by_text(gold, answer)
@@ -121,8 +145,8 @@ def judge(reference: str, answer: str, prompt: str = "") -> Judgement:
         letter = choice(answer)
         if letter is not None:
             return _judged(letter == lettered[1], Rule.LETTER_OF_CHOICE)
-        return _by_meaning(lettered[2].strip(), answer, prompt)
-    return _by_meaning(gold.text, answer, prompt)
+        return _by_meaning(lettered[2].strip(), answer, prompt, is_text=True)
+    return _by_meaning(gold.text, answer, prompt, is_text)
 
 
 class _Gold(NamedTuple):
@@ -199,9 +223,11 @@ def _is_same_decimal(with_point: str, with_comma: str) -> bool:
 # -- by meaning: trees, and words where there is none
 
 
-def _by_meaning(gold: str, answer: str, prompt: str) -> Judgement:
+def _by_meaning(gold: str, answer: str, prompt: str, is_text: bool) -> Judgement:
     left, right = _tree(gold), _tree(answer)
     if isinstance(left, UnreadableError):  # a reference in words
+        if fault := _unreadable(gold, left, is_text):
+            return Judgement("error", Decision(Rule.UNREADABLE, (fault,)))
         return _judged(True, Rule.SAME_WORDS) if same_words(gold, answer) else _judged(False, Rule.DIFFERENT_WORDS)
     if isinstance(right, UnreadableError):
         if _says_the_words(gold, answer):
