@@ -21,7 +21,8 @@ _ASIDE = [Fraction(aside) for aside in ("0", "-1e-9", "1e-9", "-1e-3", "1e-3", "
 _APART = (Fraction(9, 10), Fraction(11, 10))
 _GRID = [sign * size for sign in (-1, 1) for size in (1, 2, 5, 30, 300, 10**4, 10**6, 10**9, 10**15, 10**30)]
 _GRID = sorted((0, *_GRID))
-_WHOLE = [Fraction(n) for n in (0, 1, -1, 2, -2)]
+_WHOLE = [Fraction(n) for n in sorted(range(-12, 13), key=abs)]
+_NEAR = [Fraction(n, 8) for n in range(-56, 57, 3)]  # where the largest and the smallest value is looked for
 _DIGITS = 20
 _HALVINGS = 60
 MAX_LEVELS = 3  # that are looked for in a grid
@@ -83,11 +84,35 @@ def _solutions(argument: Node, levels: tuple[int, ...], name: str) -> list[Fract
     try:
         at_zero, at_one, far = (rational(substituted(argument, name, number(x))) for x in (0, 1, -7))
     except ArithmeticError:
-        return _roots_in_grid(argument, levels, name)
+        return _curved(argument, levels, name)
     slope = at_one - at_zero
     if far != at_zero - 7 * slope:
-        return _roots_in_grid(argument, levels, name)
+        return _curved(argument, levels, name)
     return [(level - at_zero) / slope for level in levels] if slope else []
+
+
+def _curved(argument: Node, levels: tuple[int, ...], name: str) -> list[Fraction]:
+    return [*_roots_in_grid(argument, levels, name), *_extremes(argument, name)]
+
+
+def _extremes(argument: Node, name: str) -> list[Fraction]:
+    """Return where `argument` is largest and smallest near zero: there a peak may be the only place that steps."""
+    values = [(value, x) for x in _NEAR if (value := _value_at(argument, name, x)) is not None]
+    if not values:
+        return []
+    return [_climbed(argument, name, max(values)[1], 1), _climbed(argument, name, min(values)[1], -1)]
+
+
+def _climbed(argument: Node, name: str, start: Fraction, sign: int) -> Fraction:
+    """Return the peak near `start` of `argument` times `sign`, by steps that are halved."""
+    here, step = start, Fraction(3, 16)
+    for _ in range(_HALVINGS // 2):
+        beside = [
+            (sign * value, x) for x in (here - step, here, here + step) if (value := _value_at(argument, name, x)) is not None
+        ]
+        here = max(beside, default=(0, here))[1]
+        step /= 2
+    return here
 
 
 def _roots_in_grid(argument: Node, levels: tuple[int, ...], name: str) -> list[Fraction]:
