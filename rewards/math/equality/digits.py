@@ -99,7 +99,8 @@ class Measured(Numeric):
         smallest = largest = size
         before = self.facts.get(id(node))
         if before is not None:
-            need, smallest, largest = _most((need, before.need)), min(size, before.smallest), max(size, before.largest)
+            need, largest = _most((need, before.need)), max(size, before.largest)
+            smallest = min((each for each in (size, before.smallest) if each > _ZERO), default=_ZERO)
         self.facts[id(node)] = Facts(value, need, noise, size, smallest, largest)
         return value
 
@@ -153,7 +154,7 @@ class Measured(Numeric):
 
     def _span(self, terms: tuple[Node, ...]) -> float:
         """Return how far the smallest of several terms lies below the largest one; what is exactly zero is no term."""
-        facts = [each for each in map(self.of, terms) if each.size > _ZERO]
+        facts = [each for each in map(self.of, terms) if each.smallest > _ZERO]
         if not facts:
             return 0.0
         return max(0.0, max(each.largest for each in facts) - min(each.smallest for each in facts))

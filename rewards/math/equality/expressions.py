@@ -14,7 +14,7 @@ from rewards.math.equality.algebraic import is_zero
 from rewards.math.equality.decimals import as_decimal, only_one_has_decimals, rounds, rounds_at
 from rewards.math.equality.exact import NotRationalError, UndefinedError, rational
 from rewards.math.equality.formal import formal_agreement
-from rewards.math.equality.numeric import Numeric
+from rewards.math.equality.numeric import Complex, Number, Numeric
 from rewards.math.equality.points import (
     Place,
     Point,
@@ -134,12 +134,16 @@ def _mentions_i(node: Node) -> bool:
     return node == IMAGINARY or any(_mentions_i(part) for part in node.args)
 
 
+def _is_not_real(value: Number) -> bool:
+    return isinstance(value, Complex) and value.imag != 0
+
+
 class _Comparison:
     """Two expressions that are compared at points."""
 
     def __init__(self, gold: Node, answer: Node, free: frozenset[str], trail: Trail, log_base_ten: bool):
         self.gold, self.answer, self.free, self.trail, self.log_base_ten = gold, answer, free, trail, log_base_ten
-        self.imaginary = _mentions_i(gold) or _mentions_i(answer)
+        self.imaginary = not free or _mentions_i(gold) or _mentions_i(answer)
         self.integers = integer_symbols(gold) | integer_symbols(answer)
         self.rounded = only_one_has_decimals(gold, answer)
         self.agreed = 0
@@ -155,14 +159,18 @@ class _Comparison:
         for values in secret_places(self.free, self.integers):
             if self._tried(values, must_agree=False, far=True, closely=True) is False:
                 return self._decided(False)
-        others = far_places(self.free, self.integers)
-        sizes = sorted({*literals(self.gold), *literals(self.answer)}, reverse=True)
-        others += literal_places(sizes, self.free, self.integers)
-        others += step_places(self.gold, self.answer, [ordinary[0], ordinary[-1]], self.integers)
-        for values in others:
+        for values in self._other_places([ordinary[0], ordinary[-1]]):
             if self._tried(values, must_agree=False, far=True) is False:
                 return self._decided(False)
         return self._decided(True)
+
+    def _other_places(self, bases: list[Place]) -> list[Place]:
+        """Return far points and those around steps; far away a rounded number is off by more than its last digit."""
+        others = step_places(self.gold, self.answer, bases, self.integers)
+        if not self.rounded:
+            sizes = sorted({*literals(self.gold), *literals(self.answer)}, reverse=True)
+            others += [*far_places(self.free, self.integers), *literal_places(sizes, self.free, self.integers)]
+        return others
 
     def _decided(self, is_same: bool) -> bool:
         if not is_same:
@@ -200,7 +208,9 @@ class _Comparison:
                 return False
             self.agreed += 1
             return True
-        if seen.left_reals and not must_agree:
+        if seen.left_reals and (
+            not must_agree or (not self.imaginary and _is_not_real(seen.left) and _is_not_real(seen.right))
+        ):
             return None
         if not Point(values, self._digits(seen), self.log_base_ten).both(self.gold, self.answer).agree():
             return False
