@@ -259,6 +259,8 @@ class Measured(Numeric):
             return max(body.noise, body.largest, size) + 3.0 if op == "sum" else self._relative(parts[-1:], size) + 3.0
         if op == "fn":
             return self._noise_of_function(node.value, parts, value, size)
+        if op == "call":  # a secret number, whatever its arguments
+            return size
         return self._relative(parts, size)
 
     def _relative(self, parts: list[Facts], size: float) -> float:
@@ -268,25 +270,28 @@ class Measured(Numeric):
         return size + max(part.noise - part.size for part in parts)
 
     def _noise_of_power(self, node: Node, parts: list[Facts], size: float) -> float:
-        steep = 0.0
-        if len(parts) == 2 and parts[1].value:
-            steep = max(0.0, parts[1].size + 1.0)
-        elif node.args[1].op == "num" and node.args[1].value:
-            steep = max(0.0, float(abs(node.args[1].value)).__trunc__().bit_length() * _BITS)
-        logarithm = max(1.0, abs(parts[0].size) * 2.4)
-        return self._relative(parts, size) + steep + (float(self.ctx.mag(logarithm)) * _BITS if len(parts) == 2 else 0.0)
+        """Return the rounding of a power: in proportion that of its base times the exponent, and what the exponent is off."""
+        relative = self._relative(parts[:1], size)
+        if len(parts) == 2 and size > _ZERO:
+            base, exponent = parts
+            logarithm = math.log10(max(1.0, abs(base.size) * 2.4))
+            return max(relative + max(0.0, exponent.size + 1.0), size + exponent.noise + logarithm)
+        fixed = node.args[1].value if node.args[1].op == "num" else 1
+        return relative + max(0.0, int(abs(fixed)).bit_length() * _BITS)
 
     def _noise_of_function(self, name: str, parts: list[Facts], value: Number, size: float) -> float:
         first = parts[0]
         if name in ("floor", "ceil", "sgn"):
             return size
+        if self._is_unseen(first):  # near zero, where a function is no steeper than there
+            return max(size, first.noise) + 1.0
         if name in ("abs", "max", "min", "Re", "Im"):
             return max(part.noise for part in parts)
         if name in ("ln", "log", "logb"):
             return max(size, 0.0) + max(part.noise - part.size for part in parts)
         if name == "arg":
             return first.noise - first.size
-        if name in TRIGONOMETRIC and first.value and value and not self._is_unseen(first):
+        if name in TRIGONOMETRIC and first.value and value:
             slope = self._condition(name, first, value) + size - first.size
             return first.noise + slope
         return max(first.noise, self._relative(parts, size)) + max(0.0, first.size)

@@ -33,6 +33,7 @@ from rewards.math.tree import IMAGINARY, Node, TooBigError, contains, symbols
 LOW, HIGH = 40, 110  # digits at the first look, and where it has to be sure
 MAX_DIGITS = 6000
 MAX_WORK = 150_000  # digits times steps of one evaluation
+MAX_SPENT = 6_000_000  # the same, of all together
 GUARD = 20  # digits at the end that may be rounding
 POINTS = 6  # of positive values, and as many of mixed signs
 ENOUGH = 4  # points where both sides are defined
@@ -147,6 +148,7 @@ class _Comparison:
         self.integers = integer_symbols(gold) | integer_symbols(answer)
         self.rounded = only_one_has_decimals(gold, answer)
         self.agreed = 0
+        self.spent = 0  # steps times digits
 
     def agree(self) -> bool:
         """Tell whether they agree at enough points, and differ at none."""
@@ -188,7 +190,7 @@ class _Comparison:
         try:
             return self._at(values, must_agree, closely)
         except TooBigError:
-            if not far:
+            if not far or self.spent > MAX_SPENT:
                 raise
         except NotRationalError:
             raise
@@ -199,27 +201,40 @@ class _Comparison:
     def _at(self, values: Place, must_agree: bool, closely: bool = False) -> bool | None:
         """Compare at one point, the first ones and those where it is asked for to all digits that there are to see."""
         low = Point(values, LOW, self.log_base_ten)
-        seen = low.both(self.gold, self.answer)
+        seen = self._evaluated(low)
         if self._values_agree(seen, low):
-            closely = self.agreed == 0 or (not self.rounded and (closely or self.agreed < CLOSELY))
-            if closely and not self._agree_to(self._digits(seen), values):
-                return False
-            if not closely and not self.rounded and seen.need + seen.lost > LOW / 2 and not self._agree_to(HIGH, values):
-                return False
-            self.agreed += 1
-            return True
+            return self._confirmed(values, seen, closely)
         if seen.left_reals and (
             not must_agree or (not self.imaginary and _is_not_real(seen.left) and _is_not_real(seen.right))
         ):
             return None
-        if not Point(values, self._digits(seen), self.log_base_ten).both(self.gold, self.answer).agree():
-            return False
-        self.agreed += 1
-        return True
+        again = self._evaluated(Point(values, self._digits(seen), self.log_base_ten))
+        return self._counted(again.agree() and again.tells(seen.size))
 
-    def _agree_to(self, digits: int, values: Place) -> bool:
-        at = Point(values, digits, self.log_base_ten)
-        return self._values_agree(at.both(self.gold, self.answer), at)
+    def _confirmed(self, values: Place, seen: Values, closely: bool) -> bool | None:
+        """Look at values that agree at first more closely, where that may tell more."""
+        if self.agreed == 0 or (not self.rounded and (closely or self.agreed < CLOSELY)):
+            at = Point(values, self._digits(seen), self.log_base_ten)
+        elif not self.rounded and seen.need + seen.lost > LOW / 2:
+            at = Point(values, HIGH, self.log_base_ten)
+        else:
+            return self._counted(True)
+        again = self._evaluated(at)
+        if not again.tells(seen.size):
+            return None
+        return self._counted(self._values_agree(again, at))
+
+    def _counted(self, agrees: bool) -> bool:
+        self.agreed += agrees
+        return agrees
+
+    def _evaluated(self, at: Point) -> Values:
+        """Evaluate both sides at a point; raises TooBigError where all points together have cost too much."""
+        seen = at.both(self.gold, self.answer)
+        self.spent += seen.steps * at.digits
+        if self.spent > MAX_SPENT:
+            raise TooBigError("too many steps at all points together")
+        return seen
 
     def _digits(self, seen: Values) -> int:
         """Return to how many digits both sides have to be compared; raises TooBigError where they are too many."""

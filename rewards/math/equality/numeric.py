@@ -310,7 +310,12 @@ class Numeric:
         if any(abs(value) > 5000 for value in values):
             raise TooBigError(name)
         n, k = values
-        return self.ctx.binomial(n, k) if name == "binom" else self.ctx.ff(n, k)
+        if all(value == self.ctx.floor(value) for value in values) and 0 <= k <= n:
+            return self.ctx.mpf(math.comb(int(n), int(k)) if name == "binom" else math.perm(int(n), int(k)))
+        if name == "permutations":
+            raise UndefinedError(name)
+        self.steps += 3 * _STEPS_OF_GAMMA
+        return self.ctx.binomial(n, k)
 
 
 _BY_OPERATOR: Mapping[str, Callable[[Numeric, Node], Number]] = {

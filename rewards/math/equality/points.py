@@ -28,8 +28,8 @@ class Values(NamedTuple):
     """The values of two expressions at one point, and what evaluating them showed.
 
     `left_reals` tells that one of them left the reals on its way; `need` is the number of digits in which all that was put
-    in can be seen, `lost` how many of them are rounding, `tolerance` what the values may differ by from rounding alone;
-    `steps` counts the parts that were evaluated.
+    in can be seen, `lost` how many of them are rounding, `tolerance` what the values may differ by from rounding alone, and
+    `size` the decimal exponent of the larger one; `steps` counts the parts that were evaluated.
     """
 
     left: Number
@@ -38,11 +38,16 @@ class Values(NamedTuple):
     need: float
     lost: float
     tolerance: Number
+    size: float
     steps: int
 
     def agree(self) -> bool:
         """Tell whether the values are the same but for rounding."""
         return bool(abs(self.left - self.right) <= self.tolerance)
+
+    def tells(self, size: float) -> bool:
+        """Tell whether rounding is small next to 10^size: else any two values agree."""
+        return bool(self.tolerance <= CONTEXT.mpf(10) ** int(size - MARGIN))
 
 
 class Point(NamedTuple):
@@ -65,10 +70,18 @@ class Point(NamedTuple):
         left_reals = first.complex_seen or second.complex_seen
         one, other = first.of(gold), second.of(answer)
         noise = max(one.noise, other.noise)
-        lost = max(0.0, noise - max(one.size, other.size))
+        size = max(one.size, other.size)
+        lost = max(0.0, noise - size)
         tolerance = CONTEXT.mpf(10) ** int(noise - self.digits + MARGIN) if left or right else CONTEXT.zero
         return Values(
-            left, right, left_reals, max(one.need.total(), other.need.total()), lost, tolerance, first.steps + second.steps
+            left,
+            right,
+            left_reals,
+            max(one.need.total(), other.need.total()),
+            lost,
+            tolerance,
+            size,
+            first.steps + second.steps,
         )
 
 
