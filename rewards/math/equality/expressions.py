@@ -37,6 +37,7 @@ MAX_SPENT = 6_000_000  # the same, of all together
 GUARD = 20  # digits at the end that may be rounding
 POINTS = 6  # of positive values, and as many of mixed signs
 ENOUGH = 4  # points where both sides are defined
+MANY_NAMES = 3  # up to which points count only where no two names have one value
 CLOSELY = 2  # points that are looked at to many digits in any case
 
 
@@ -187,8 +188,12 @@ class _Comparison:
 
     def _tried(self, values: Place, must_agree: bool, far: bool = False, closely: bool = False) -> bool | None:
         """Compare at one point; None where it says nothing, as far points do whose values are too large."""
+        before = self.agreed
         try:
-            return self._at(values, must_agree, closely)
+            agrees = self._at(values, must_agree, closely)
+            if len(values) <= MANY_NAMES and len(set(values.values())) < len(values):
+                self.agreed = before  # where n is k much agrees
+            return agrees
         except TooBigError:
             if not far or self.spent > MAX_SPENT:
                 raise

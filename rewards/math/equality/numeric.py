@@ -311,7 +311,7 @@ class Numeric:
         if any(abs(value) > 5000 for value in values):
             raise TooBigError(name)
         n, k = values
-        if all(value == self.ctx.floor(value) for value in values) and 0 <= k <= n:
+        if all(value >= 0 and value == self.ctx.floor(value) for value in values):
             return self.ctx.mpf(math.comb(int(n), int(k)) if name == "binom" else math.perm(int(n), int(k)))
         if name == "permutations":
             raise UndefinedError(name)
