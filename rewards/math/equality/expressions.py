@@ -33,7 +33,7 @@ from rewards.math.tree import IMAGINARY, Node, TooBigError, contains, symbols
 LOW, HIGH = 40, 110  # digits at the first look, and where it has to be sure
 MAX_DIGITS = 6000
 MAX_WORK = 150_000  # digits times steps of one evaluation
-MAX_SPENT = 6_000_000  # the same, of all together
+MAX_SPENT = 4_000_000  # the same, of all together
 GUARD = 20  # digits at the end that may be rounding
 POINTS = 6  # of positive values, and as many of mixed signs
 ENOUGH = 4  # points where both sides are defined

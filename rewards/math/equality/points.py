@@ -21,7 +21,7 @@ _COUNTERS = ("n", "k", "m")  # letters that count where there is a floor or a pe
 _FAR = [Fraction(23), Fraction(-23), Fraction(1, 90), Fraction(-1, 90), Fraction(1100), Fraction(-1100)]
 _FAR_INTEGERS = (12, 13, 17, 24, 31, 36)
 _SECRET_INTEGERS = (range(3, 43), range(43, 200), range(200, 320))
-MAX_LITERALS = 5  # whose size says where to look
+MAX_LITERALS = 8  # whose size says where to look
 
 
 class Values(NamedTuple):

@@ -11,10 +11,11 @@ from itertools import combinations, pairwise
 from rewards.math.equality.exact import rational
 from rewards.math.equality.numeric import Complex, Number, Numeric
 from rewards.math.equality.points import Place
-from rewards.math.tree import Node, number, substituted, symbols
+from rewards.math.tree import Node, TooBigError, number, substituted, symbols
 
-MAX_ARGUMENTS = 8
-MAX_PLACES = 160
+MAX_ARGUMENTS = 24
+MAX_PLACES = 1000
+FEW_NAMES = 4
 _STEPPED = ("abs", "sgn", "floor", "ceil", "max", "min")
 _LEVELS = (0, 1, -1, 2, 7, -6)  # at which a floor is looked at
 _ASIDE = [Fraction(aside) for aside in ("0", "-1e-9", "1e-9", "-1e-3", "1e-3", "1/2", "-40", "40")]
@@ -30,14 +31,20 @@ MAX_ROOTS = 4
 
 
 def step_places(gold: Node, answer: Node, bases: list[Place], integers: frozenset[str]) -> list[Place]:
-    """Return places around the steps of both sides; `bases` say where the names are that do not move."""
-    arguments = list(dict.fromkeys((*_arguments(gold), *_arguments(answer))))[:MAX_ARGUMENTS]
+    """Return places around the steps of both sides; `bases` say where the names are that do not move.
+
+    Raises TooBigError where there are too many of them: one that is not looked at could be the one that matters.
+    """
+    arguments = list(dict.fromkeys((*_arguments(gold), *_arguments(answer))))
+    if len(arguments) > MAX_ARGUMENTS:
+        raise TooBigError("too many steps to look at")
     found: dict[tuple[tuple[str, Fraction], ...], Place] = {}
     if not arguments:
         return []
+    counts = any(len(levels) > 1 for _, levels in arguments) and len(bases[0]) < FEW_NAMES
     for base in bases if len(bases[0]) > 1 else bases[:1]:
         for name in sorted(base):
-            for value in _WHOLE:
+            for value in _WHOLE if counts else _WHOLE[:5]:
                 place = {**base, name: value}
                 found.setdefault(tuple(sorted(place.items())), place)
         for argument, levels in arguments:
@@ -45,8 +52,8 @@ def step_places(gold: Node, answer: Node, bases: list[Place], integers: frozense
                 for value in _around_steps(argument, levels, name, base, name in integers):
                     place = {**base, name: value}
                     found.setdefault(tuple(sorted(place.items())), place)
-                    if len(found) >= MAX_PLACES:
-                        return list(found.values())
+                    if len(found) > MAX_PLACES:
+                        raise TooBigError("too many steps to look at")
     return list(found.values())
 
 
@@ -63,7 +70,7 @@ def _arguments(node: Node) -> Iterator[tuple[Node, tuple[int, ...]]]:
     if node.op != "fn" or node.value not in _STEPPED:
         return
     if node.value in ("max", "min"):
-        for one, other in combinations(node.args[:MAX_ARGUMENTS], 2):
+        for one, other in combinations(node.args, 2):
             yield Node("add", (one, Node("neg", (other,)))), (0,)
     else:
         yield node.args[0], (_LEVELS if node.value in ("floor", "ceil") else (0,))
