@@ -5,8 +5,8 @@ a plus-minus (alternatives that are all equal to it are one value). The trail sa
 above this file and knows what may be renamed.
 """
 
-from rewards.math.equality.definitions import same_by_name
 from rewards.math.equality.items import same_objects
+from rewards.math.equality.named import names_conflict, same_by_name
 from rewards.math.equality.normal import normal_forms
 from rewards.math.equality.quantities import same_quantities
 from rewards.math.equality.relations import same_relations
@@ -23,6 +23,9 @@ def equal(gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
         return True
     if gold.op == answer.op == "num":
         trail.decide(Rule.EXACT_RATIONALS)
+        return False
+    if names_conflict(gold, answer, equal):
+        trail.decide(Rule.VALUES_BY_NAME)
         return False
     gold, answer = normal_forms(gold, answer, equal)
     if gold == answer:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from itertools import permutations
 
 from rewards.math.equality.compare import equal
-from rewards.math.equality.definitions import assignment, names_agree, without_names
+from rewards.math.equality.definitions import assignment, without_names
 from rewards.math.equality.expressions import equal_expressions
+from rewards.math.equality.labels import labels_agree
 from rewards.math.equality.linear import difference
 from rewards.math.equality.normal import without_plus_minus
 from rewards.math.equality.numeric import numeric_value
@@ -71,7 +72,7 @@ def _same_progressions(gold: Node, answer: Node, trail: Trail) -> bool:
     """Tell whether both are the same progressions a + bk over all integers k, or the same collection of them."""
     trail.decide(Rule.PROGRESSIONS)
     (left, values), (right, others) = _named_items(gold.args[0], False), _named_items(answer.args[0], True)
-    if len(values) != len(others) or len(values) > MAX_PROGRESSIONS or (left and right and not names_agree(left, right)):
+    if len(values) != len(others) or len(values) > MAX_PROGRESSIONS or (left and right and not labels_agree(left, right)):
         return False
     ours = [_progression(value, gold.value[0][0]) for value in values]
     theirs = [_progression(value, answer.value[0][0]) for value in others]
@@ -161,7 +162,7 @@ def _is_linear_in(node: Node, names: Iterable[str]) -> bool:
 def _differ_by_a_constant(gold: Node, answer: Node, constant: str, other: str, variables: frozenset[str]) -> bool:
     """Tell whether both are a function plus a bare constant, and the functions differ by what depends on no variable."""
     left, right = assignment(gold, False, equal), assignment(answer, True, equal)
-    if left and right and not names_agree(left[0], right[0]):
+    if left and right and not labels_agree(left[0], right[0]):
         return False
     function = _without_term(left[1] if left else gold, constant)
     candidate = _without_term(right[1] if right else answer, other)

@@ -2,7 +2,7 @@
 
 import re
 
-from rewards.math.equality.definitions import without_names
+from rewards.math.equality.definitions import with_arguments_of, without_names
 from rewards.math.equality.matrices import matrix_value
 from rewards.math.equality.parts import Equal
 from rewards.math.tree import Node, contains
@@ -14,7 +14,7 @@ _NAMED_POINT = re.compile(r"[A-Z](?:'+|_\w+)?")
 
 def normal_forms(gold: Node, answer: Node, equal: Equal) -> tuple[Node, Node]:
     """Return both sides in normal form; with unit vectors on one side both are vectors by their components."""
-    gold, answer = _normal_form(gold, equal), _normal_form(answer, equal)
+    gold, answer = _normal_form(gold, equal), _normal_form(with_arguments_of(gold, answer), equal)
     if gold.op in _BY_PARTS or answer.op in _BY_PARTS:
         return gold, answer
     return as_vectors(gold, answer)

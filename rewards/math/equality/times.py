@@ -12,9 +12,13 @@ def same_times(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
     if gold.op != answer.op:
         time, other = (gold, answer) if gold.op == "time" else (answer, gold)
         hour, minute, second, half = time.value
-        if half is not None or second or other.op == "rel":
+        if half is not None or second:
             return False
-        return same_objects(Node("ratio", (number(hour), number(minute))), other, trail, equal)
+        ratio = Node("ratio", (number(hour), number(minute)))
+        if other.op == "rel":  # A : B = 3 : 25
+            is_proportion = other.args[-1].op == "ratio"
+            return is_proportion and (equal(ratio, other, trail) if gold is time else equal(other, ratio, trail))
+        return same_objects(ratio, other, trail, equal)
     (hour, minute, second, half), (other_hour, other_minute, other_second, other_half) = gold.value, answer.value
     if (minute, second) != (other_minute, other_second):
         return False
