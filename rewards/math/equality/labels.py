@@ -9,7 +9,7 @@ import re
 
 from rewards.math.equality.expressions import equal_expressions
 from rewards.math.equality.rules import Trail
-from rewards.math.tree import REALS, ZERO, Node, contains, symbols
+from rewards.math.tree import REALS, ZERO, Node, Op, contains, symbols
 
 NAMELESS = Node("sym", (), "")
 _WORD = re.compile(r"[a-z]{2,}")
@@ -18,7 +18,7 @@ _SIDE = re.compile(r"[A-Z]{2,3}'*")
 _COORDINATES = re.compile(r"(?:[r-z]|\\(?:rho|theta|phi))(?:_\w+)?'*")
 _MEASURES = frozenset(("abs", "sin", "cos", "tan", "cot", "sec", "csc", "det", "max", "min", "gcd", "lcm", "arg", "Re", "Im"))
 _SPELLINGS = {"max": "maximum", "min": "minimum", "maximum value": "maximum", "minimum value": "minimum"}
-_NOT_IN_LABELS = ("rel", "list", "set", "union", "inter", "minus", "build", "unit", "pm", "mp")
+_NOT_IN_LABELS: tuple[Op, ...] = ("rel", "list", "set", "union", "inter", "minus", "build", "unit", "pm", "mp")
 
 
 def is_name(node: Node) -> bool:

@@ -5,6 +5,7 @@ import re
 from rewards.math.equality.definitions import with_arguments_of, without_names
 from rewards.math.equality.matrices import matrix_value
 from rewards.math.equality.parts import Equal
+from rewards.math.equality.progressions import written_out
 from rewards.math.tree import Node, contains
 from rewards.math.vectors import as_vectors
 
@@ -21,8 +22,8 @@ def normal_forms(gold: Node, answer: Node, equal: Equal) -> tuple[Node, Node]:
 
 
 def _normal_form(node: Node, equal: Equal) -> Node:
-    """Return `node` with plus-minus as two values, lists without names, matrices worked out and points named."""
-    return _named_point(matrix_value(without_names(without_plus_minus(node), equal)))
+    """Return `node` with plus-minus as two values, no ellipsis, lists without names, matrices worked out and points named."""
+    return _named_point(matrix_value(written_out(without_names(without_plus_minus(node), equal))))
 
 
 def without_plus_minus(node: Node) -> Node:

@@ -205,6 +205,8 @@ _CHARACTERS = {
     "lVert": "|", "rVert": "|", "colon": ":", "lbrace": r"\{", "rbrace": r"\}", "degree": r"^\circ ",
     "textdegree": r"^\circ ", "ast": "*", "star": "*", "times": "*", "bullet": "*", "And": " and ", "pounds": "£", "euro": "€",
 }  # fmt: skip
+# A set of numbers in bold or plain type, which is one only behind "in": k \in \mathbf{Z}, k \in Z.
+_SET_BEHIND_IN = re.compile(r"\\in\s*(?:\\(?:mathbf|mathrm|bf|text|textbf)\s*)?\{?\s*([RZNQ])\s*\}?(?![A-Za-z'_(])")
 _BLACKBOARD = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes"}
 
 
@@ -246,6 +248,8 @@ def fold_latex(text: str) -> str:
     if "\\" not in text:
         return text.replace("~", " ")
     text = _UNIT_VECTOR.sub(r"\\hat{\1\2}", text)
+    if "\\in" in text:
+        text = _SET_BEHIND_IN.sub(lambda match: f"\\in \\{_BLACKBOARD[match[1]]} ", text)
     text = _DOTLESS.sub(r"\1 ", text)
     text = _REPLACE.sub(_replace_command, text)
     text = _FUNCTION.sub(r"\\\1 ", text)

@@ -21,11 +21,13 @@ from functools import lru_cache
 
 from rewards.math.grammar.atoms import read_atom
 from rewards.math.grammar.clean import clean
+from rewards.math.grammar.conditions import read_conditional, under_its_condition
 from rewards.math.grammar.cursor import Rules, read_whole
+from rewards.math.grammar.integers import read_integers, with_sign
 from rewards.math.grammar.phrases import read_phrase
 from rewards.math.grammar.powers import read_power
 from rewards.math.grammar.products import read_product
-from rewards.math.grammar.quantifiers import bind, residue_class, split_modulus, split_tail
+from rewards.math.grammar.quantifiers import bind, residue_class, split_modulus, split_tail, without_repeated_tails, without_union_sign
 from rewards.math.grammar.statements import read_answer, read_sets, read_statement
 from rewards.math.grammar.sums import read_sum
 from rewards.math.tree import Node, UnreadableError
@@ -69,7 +71,7 @@ def parse(text: str) -> Node:
     if (match := _ALL_TEXT.fullmatch(cleaned)) and re.search(r"\d", match[1]):
         cleaned = match[1]
     try:
-        return _read_bound(cleaned) or _read(cleaned)
+        return _read_bound(cleaned) or read_integers(cleaned, _read) or read_conditional(cleaned, _read) or _read(cleaned)
     except RecursionError:
         raise UnreadableError("nested too deep") from None
 
@@ -93,7 +95,7 @@ def _with_brackets(text: str) -> str:
 
 
 def _read(text: str) -> Node:
-    return read_whole(text, _RULES)
+    return under_its_condition(read_whole(with_sign(text), _RULES))
 
 
 def _read_bound(text: str) -> Node | None:
@@ -101,7 +103,7 @@ def _read_bound(text: str) -> Node | None:
     try:
         if "mod" in text and (parts := split_modulus(text)):
             return residue_class(_read(parts[0]), _read(parts[1]))
-        if parted := split_tail(text):
+        if parted := split_tail(without_repeated_tails(without_union_sign(text))):
             body, tail = parted
             return bind(_read(body), tail)
     except UnreadableError:

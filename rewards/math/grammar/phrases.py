@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from rewards.math.tree import EMPTY, INFINITY, REALS, ZERO, Node
 
+MAX_WORDS = 100  # characters
 _TIME = re.compile(
     r"(\d{1,2})\s*:\s*([0-5]\d)(?:\s*:\s*([0-5]\d))?\s*(?:\\?text\s*\{)?\s*(?:([AaPp])\.?\s*[Mm]\b\.?)?\s*\}?", re.ASCII
 )
@@ -22,9 +23,19 @@ _REALS_EXCEPT = re.compile(
     re.IGNORECASE,
 )
 _NOTHING = re.compile(
-    r"(?:there (?:is|are) )?no (?:real )?(?:solutions?|such \w+|roots?)|empty set|the empty set|\\\{\s*\\\}|none",
+    r"(?:there (?:is|are|exists?) |(?:the |this )?(?:equation|system|inequality|problem) has |it has |has )?"
+    r"(?:no|not any) (?:real |integer |positive |such )*(?:(?:solutions?|roots?|zeros|values?|numbers?|integers?|functions?|pairs?)"
+    r"(?: [a-zA-Z])?|[a-zA-Z]|(?<=such )\w+)(?: exists?)?|"
+    r"(?:the )?empty set|(?:x\s*\\in\s*)?\\\{\s*\\\}|none(?: exists?)?",
     re.IGNORECASE,
 )
+_UNDEFINED = re.compile(r"(?:the )?(?:limit |value |integral |derivative |slope |it )?(?:does not exist|doesn't exist|dne|(?:is )?undefined)", re.IGNORECASE)
+_INFINITELY_MANY = re.compile(
+    r"(?:there (?:is|are) |(?:the |this )?(?:equation|system|inequality) has |has )?(?:infinitely many|an infinite number(?: of)?)"
+    r"(?:\s+(?:real |such )*(?:solutions?|roots?|values?|numbers?|points?|integers?|primes?|triangles?|[a-z]))?",
+    re.IGNORECASE,
+)
+UNDEFINED = Node("sym", (), "\\undefined")
 
 
 def read_phrase(text: str, read: Callable[[str], Node]) -> Node | None:
@@ -36,7 +47,7 @@ def read_phrase(text: str, read: Callable[[str], Node]) -> Node | None:
         return time
     if _POSITIVE_REALS.fullmatch(text):
         return Node("seq", (ZERO, INFINITY), "()" if "+" in text else "[)")
-    words = _TEXT.sub(r"\1", text).strip()
+    words = " ".join(_TEXT.sub(r" \1 ", text).split())
     if not words:
         return None
     if _REALS.fullmatch(words):
@@ -46,6 +57,12 @@ def read_phrase(text: str, read: Callable[[str], Node]) -> Node | None:
     if match := _REALS_EXCEPT.fullmatch(words):
         excluded = read(match[1])
         return Node("minus", (REALS, Node("set", excluded.args if excluded.op == "list" else (excluded,))))
+    if len(words) > MAX_WORDS:
+        return None
+    if _UNDEFINED.fullmatch(words):
+        return UNDEFINED
+    if _INFINITELY_MANY.fullmatch(words):
+        return INFINITY
     return EMPTY if _NOTHING.fullmatch(words) else None
 
 
