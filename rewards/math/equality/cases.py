@@ -15,7 +15,7 @@ from rewards.math.equality.parts import Equal, strictly
 from rewards.math.equality.points import Point
 from rewards.math.equality.realsets import real_set, same_real_sets
 from rewards.math.equality.rules import Rule, Trail
-from rewards.math.tree import OTHERWISE, REALS, ZERO, Node, contains, symbols
+from rewards.math.tree import OTHERWISE, REALS, ZERO, Node, contains, substituted, symbols
 
 MAX_ROWS = 20
 DIGITS = 30
@@ -26,7 +26,7 @@ def same_cases(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
     trail.decide(Rule.CASES)
     if len(gold.args) > MAX_ROWS or len(answer.args) > MAX_ROWS:
         return False
-    rest = _rows(answer)
+    rest = _rows(_with_parameter_of(gold, answer))
     for value, condition in _rows(gold):
         for index, (other, other_condition) in enumerate(rest):
             if _same_condition(condition, other_condition, equal) and equal(value, other, trail.apart()):
@@ -35,6 +35,16 @@ def same_cases(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
         else:
             return False
     return not rest
+
+
+def _with_parameter_of(gold: Node, answer: Node) -> Node:
+    """Return the one row `k t^2, k > 0` with its parameter named as in the gold: `c t^2, c > 0`."""
+    if not _is_row(gold) or not _is_row(answer):
+        return answer
+    wanted, written = symbols(gold.args[0].args[1]), symbols(answer.args[0].args[1])
+    if len(wanted) != 1 or len(written) != 1 or wanted <= symbols(answer) or written <= symbols(gold):
+        return answer
+    return substituted(answer, next(iter(written)), Node("sym", (), next(iter(wanted))))
 
 
 def _rows(node: Node) -> list[tuple[Node, Node]]:
@@ -93,7 +103,9 @@ def _is_harmless(value: Node, condition: Node, as_written: bool) -> bool:
     head = value.args[0] if value.op == "rel" and value.value == ("=",) else None
     if as_written and head is not None and head.op == "call" and Node("sym", (), name) in head.args:  # f(x) = ... for x > 0
         return True
-    if as_written and head is not None and head.op == "sym" and _SEQUENCE.fullmatch(head.value) and name in head.value:  # a_n for n >= 1
+    if (
+        as_written and head is not None and head.op == "sym" and _SEQUENCE.fullmatch(head.value) and name in head.value
+    ):  # a_n for n >= 1
         return True
     if _says_the_domain(value.args[1] if head is not None else value, name, condition):
         return True

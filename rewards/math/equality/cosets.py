@@ -28,7 +28,7 @@ _OPEN_OR_CLOSED = {"<": ("(", ")"), "<=": ("[", "]")}
 
 
 class Coset(NamedTuple):
-    """All start + step * k; `kind` tells what the coordinates are: "" a number, "()" a point or an open interval, "!=" no value."""
+    """All start + step * k; `kind` is "" for numbers, "!=" for what is no value, else the brackets of a point or interval."""
 
     kind: str
     start: tuple[Node, ...]
@@ -44,7 +44,9 @@ def same_cosets(gold: Node, answer: Node) -> bool:
     if split is None or other_split is None:
         return False
     factor = lcm(split[0], other_split[0])
-    one, other = (_split(cosets, ratios, factor, ours[0].step) for cosets, (_, ratios) in ((ours, split), (theirs, other_split)))
+    one, other = (
+        _split(cosets, ratios, factor, ours[0].step) for cosets, (_, ratios) in ((ours, split), (theirs, other_split))
+    )
     if max(len(one), len(other)) > MAX_SPLIT:
         return False
     return all(any(_same(a, b) for b in other) for a in one) and all(any(_same(a, b) for b in one) for a in other)
@@ -60,7 +62,10 @@ def _cosets(node: Node, answer: bool) -> tuple[Node | None, list[Coset]]:
     values = named_values(body, equal)
     if values is not None and len(values) > 1:  # x = 3 + 5t, y = 2 - 7t
         ordered = sorted(values.values(), key=lambda pair: str(pair[0].value))
-        name, body = Node("seq", tuple(pair[0] for pair in ordered), "()"), Node("seq", tuple(pair[1] for pair in ordered), "()")
+        name, body = (
+            Node("seq", tuple(pair[0] for pair in ordered), "()"),
+            Node("seq", tuple(pair[1] for pair in ordered), "()"),
+        )
         coset = _coset(body, names)
         return name, [coset] if coset else []
     body = without_names(body, equal)
@@ -156,7 +161,8 @@ def _split(cosets: list[Coset], ratios: list[Fraction], factor: int, unit: tuple
         count = int(factor / ratio)
         for index in range(min(count, MAX_SPLIT + 1)):
             moved = (
-                Node("add", (start, Node("mul", (number(index), own)))) for start, own in zip(coset.start, coset.step, strict=True)
+                Node("add", (start, Node("mul", (number(index), own))))
+                for start, own in zip(coset.start, coset.step, strict=True)
             )
             split.append(Coset(coset.kind, tuple(moved), step))
         if len(split) > MAX_SPLIT:

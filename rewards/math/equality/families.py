@@ -1,9 +1,10 @@
 """Objects with names that mean nothing by themselves: bound parameters and arbitrary constants.
 
 Accepted: other names for what is bound ("k in Z"), progressions a + bk with the same values, other names for the arbitrary
-constants of the reference, and antiderivatives that differ by a constant. An index that may be left unsaid is an integer. Only C, c, K, C_1, c_1 and their like in the
-reference are arbitrary constants, only where they are coefficients or terms and something else varies, and never beside
-A, B (there C may be an angle or a point). All other names keep their meaning.
+constants of the reference, and antiderivatives that differ by a constant. Where a reference leaves out that its index is an
+integer, the answer may say it. Only C, c, K, C_1, c_1 and their like in the reference are arbitrary constants, only where they
+are coefficients or terms and something else varies, and never beside A, B (there C may be an angle or a point). All other
+names keep their meaning.
 """
 
 import re
@@ -100,8 +101,8 @@ def _bound_like(family: Node, other: Node, same_name: bool) -> Node:
     """Return the side without a quantifier with its one index bound as in the family of the other side."""
     names, domain = family.value
     free = symbols(other) - (symbols(family.args[0]) - set(names))
-    heads = {part.args[0] for part in (other, *other.args) if part.op == "rel"}
-    indices = {name for name in free if Node("sym", (), name) not in heads}
+    heads: frozenset[str] = frozenset().union(*(symbols(part.args[0]) for part in (other, *other.args) if part.op == "rel"))
+    indices = free - heads
     if domain == "integer" and len(indices) == 1 and indices <= (set(names) if same_name else _INDICES):
         return Node("bound", (other,), (tuple(indices), "integer"))
     if domain in ("real", "") and len(indices) == len(names) and indices.isdisjoint(symbols(family.args[0]) - set(names)):

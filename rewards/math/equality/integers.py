@@ -1,35 +1,35 @@
-r"""Sets of integers by membership: progressions, congruences, inequalities, properties, ellipses, and what is built of them.
+r"""Which set of integers a tree writes: progressions, congruences, inequalities, properties, ellipses, and what joins them.
 
-A set is a test with the bounds beyond which it repeats itself: `6k + 1` repeats with period 6 everywhere, `{2, 4, ..., 12}`
-with period 1 outside of 2 to 12. Two sets are the same when no integer between all bounds, and one common period beyond
-them, tells them apart: an exact decision by finitely many tests. What is larger than the limits is no set here.
+`n \equiv 1 \pmod 6`, `6k + 1, k \in Z` and `{..., -5, 1, 7, ...}` are one set. Only a side that speaks of integers, or of one
+of the letters that count, is taken for one; what is larger than the limits of `integer_sets.py` is none.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import lcm
-from typing import NamedTuple
 
 from rewards.math.equality.exact import rational
+from rewards.math.equality.integer_sets import (
+    ALL,
+    MAX_SIZE,
+    MAX_TESTS,
+    IntegerSet,
+    complement,
+    half_line,
+    image,
+    joined,
+    multiples,
+    only,
+    progression,
+    same_members,
+)
 from rewards.math.equality.normal import without_plus_minus
 from rewards.math.equality.progressions import ELLIPSIS, elided
 from rewards.math.tree import REALS, Node, binds, contains, number, substituted, symbols
 
-MAX_TESTS = 5000
+MAX_NODES = 300
 MAX_PARTS = 40
-MAX_SIZE = 10**6
 _INTEGERS, _NATURALS = Node("sym", (), "\\integers"), Node("sym", (), "\\naturals")
 _COUNTERS = frozenset(("n", "k", "m", "l", "j", "N"))  # an inequality between these and numbers may be one of integers
-
-
-class IntegerSet(NamedTuple):
-    """A test of membership that repeats with `period` below `low` and above `high`; `variable` is its name where one is free."""
-
-    has: Callable[[int], bool]
-    period: int
-    low: int
-    high: int
-    variable: str | None = None
 
 
 def speaks_of_integers(node: Node) -> bool:
@@ -48,10 +48,10 @@ def speaks_of_integers(node: Node) -> bool:
 
 def same_integer_sets(gold: Node, answer: Node) -> bool:
     """Tell whether two nodes, one of which speaks of integers, are surely the same set of them; zero may be natural or not."""
+    if not (speaks_of_integers(gold) or speaks_of_integers(answer)) or _size(gold) + _size(answer) > MAX_NODES:
+        return False
     gold, answer = _indexed(gold, answer), _indexed(answer, gold)
     speaking = [speaks_of_integers(side) for side in (gold, answer)]
-    if not any(speaking):
-        return False
     if not all(speaks or symbols(side) <= _COUNTERS for speaks, side in zip(speaking, (gold, answer), strict=True)):
         return False  # x > 0 is no set of integers
     for first_natural in (1, 0):
@@ -63,11 +63,15 @@ def same_integer_sets(gold: Node, answer: Node) -> bool:
             return False
         if left.variable and right.variable and left.variable != right.variable:
             return False
-        if _same(left, right):
+        if same_members(left, right):
             return True
         if not _mentions_naturals(gold) and not _mentions_naturals(answer):
             return False
     return False
+
+
+def _size(node: Node) -> int:
+    return 1 + sum(map(_size, node.args))
 
 
 def _indexed(node: Node, other: Node) -> Node:
@@ -88,7 +92,7 @@ def same_integer_conditions(one: Node, other: Node) -> bool:
     left, right = _set(one, 1), _set(other, 1)
     if left is None or right is None or (left.variable and right.variable and left.variable != right.variable):
         return False
-    return _same(left, right)
+    return same_members(left, right)
 
 
 def _mentions_naturals(node: Node) -> bool:
@@ -98,23 +102,15 @@ def _mentions_naturals(node: Node) -> bool:
     return is_set or any(map(_mentions_naturals, node.args))
 
 
-def _same(one: IntegerSet, other: IntegerSet) -> bool:
-    period = lcm(one.period, other.period)
-    low, high = min(one.low, other.low) - period, max(one.high, other.high) + period
-    if high - low > MAX_TESTS:
-        return False
-    return all(one.has(value) == other.has(value) for value in range(low, high + 1))
-
-
 # -- what a node is a set of
 
 
 def _set(node: Node, first_natural: int) -> IntegerSet | None:
     """Return the integers that a node describes; None where it describes something else."""
     if node == _INTEGERS:
-        return IntegerSet(lambda _: True, 1, 0, 0)
+        return ALL
     if node == _NATURALS:
-        return _half_line(first_natural, upwards=True)
+        return half_line(first_natural, upwards=True)
     if node.op in ("add", "mul", "neg"):
         return _of_integers(node)
     if node.op in ("set", "list"):
@@ -123,17 +119,11 @@ def _set(node: Node, first_natural: int) -> IntegerSet | None:
     return rule(node, first_natural) if rule else None
 
 
-def _half_line(end: int, upwards: bool) -> IntegerSet:
-    if upwards:
-        return IntegerSet(lambda value: value >= end, 1, end - 1, end)
-    return IntegerSet(lambda value: value <= end, 1, end, end + 1)
-
-
 def _of_integers(node: Node) -> IntegerSet | None:
     """Return 5Z or 2Z + 1."""
     name = "\\index"
     renamed = _with_index(node, name)
-    return None if renamed == node else _image(renamed, name, IntegerSet(lambda _: True, 1, 0, 0))
+    return None if renamed == node else _image(renamed, name, ALL)
 
 
 def _with_index(node: Node, name: str) -> Node:
@@ -165,16 +155,7 @@ def _image(node: Node, name: str, of: IntegerSet) -> IntegerSet | None:
     if symbols(node) != {name}:
         return _single(node) if not symbols(node) else None
     line = _line(node, name)
-    if line is None:
-        return None
-    start, step = line
-    ends = (start + step * of.low, start + step * of.high)
-
-    def has(value: int) -> bool:
-        index, rest = divmod(value - start, step)
-        return rest == 0 and of.has(index)
-
-    return IntegerSet(has, abs(step) * of.period, min(ends) - abs(step), max(ends) + abs(step))
+    return None if line is None else image(*line, of)
 
 
 def _single(node: Node) -> IntegerSet | None:
@@ -183,8 +164,7 @@ def _single(node: Node) -> IntegerSet | None:
     value = rational(node)
     if value.denominator != 1 or abs(value) > MAX_SIZE:
         return None
-    only = int(value)
-    return IntegerSet(lambda other: other == only, 1, only - 1, only + 1)
+    return only(int(value))
 
 
 def _listed(node: Node, first_natural: int) -> IntegerSet | None:
@@ -192,14 +172,20 @@ def _listed(node: Node, first_natural: int) -> IntegerSet | None:
     if not node.args or len(node.args) > MAX_PARTS:
         return None
     first, *others = node.args
-    if others and first.op == "rel" and first.value == ("=",) and first.args[0].op == "sym" and "rel" not in {part.op for part in others}:
+    if (
+        others
+        and first.op == "rel"
+        and first.value == ("=",)
+        and first.args[0].op == "sym"
+        and "rel" not in {part.op for part in others}
+    ):
         values = _listed(node._replace(args=(first.args[1], *others)), first_natural)  # k = 3, 4, 5, ...
         return None if values is None else values._replace(variable=first.args[0].value)
-    if (progression := elided(node.args)) is not None:
-        return _of_ellipsis(*progression)
+    if (written := elided(node.args)) is not None:
+        return progression(written)
     if node.op == "list" and any(part.op in ("rel", "is", "not") for part in node.args):
         return _of_statements(node, first_natural)
-    return _joined([_set(part, first_natural) or _single(part) for part in node.args], any)
+    return joined([_set(part, first_natural) or _single(part) for part in node.args], any)
 
 
 def _of_statements(node: Node, first_natural: int) -> IntegerSet | None:
@@ -207,41 +193,8 @@ def _of_statements(node: Node, first_natural: int) -> IntegerSet | None:
     parts = [_set(part, first_natural) for part in node.args]
     are_values = all(part.op == "rel" and part.value == ("=",) for part in node.args)
     if node.value == "or" or are_values:
-        return _joined(parts, any)
-    return _joined(parts, all)
-
-
-def _of_ellipsis(start: int | None, step: int, end: int | None, anchor: int) -> IntegerSet | None:
-    """Return a progression between two ends, either of which may be missing."""
-    low, high = (start, end) if step > 0 else (end, start)
-    size = abs(step)
-    if max(abs(anchor), abs(low or 0), abs(high or 0)) > MAX_SIZE:
-        return None
-
-    def has(value: int) -> bool:
-        inside = (low is None or value >= low) and (high is None or value <= high)
-        return inside and (value - anchor) % size == 0
-
-    ends = [place for place in (low, high, anchor) if place is not None]
-    return IntegerSet(has, size, min(ends) - 1, max(ends) + 1)
-
-
-def _joined(parts: list[IntegerSet | None], how: Callable[[list[bool]], bool]) -> IntegerSet | None:
-    """Return the union (`any`) or the intersection (`all`) of sets in one variable."""
-    sets = [part for part in parts if part is not None]
-    if len(sets) < len(parts) or not sets:
-        return None
-    names = {part.variable for part in sets if part.variable}
-    if len(names) > 1:
-        return None
-    period = lcm(*(part.period for part in sets))
-    if period > MAX_TESTS:
-        return None
-
-    def has(value: int) -> bool:
-        return how([part.has(value) for part in sets])
-
-    return IntegerSet(has, period, min(part.low for part in sets), max(part.high for part in sets), next(iter(names), None))
+        return joined(parts, any)
+    return joined(parts, all)
 
 
 # -- by operator
@@ -264,7 +217,7 @@ def _of_indices(body: Node, names: tuple[str, ...], indices: IntegerSet | None) 
     """Return the values of an expression, or of several, at the members of `indices`."""
     if body.op in ("list", "set") and len(body.args) <= MAX_PARTS:
         parts = [_of_indices(part, names, indices) for part in body.args]
-        return _joined(parts, any)
+        return joined(parts, any)
     variable = None
     if body.op == "rel" and body.value == ("=",) and body.args[0].op == "sym":
         variable, body = body.args[0].value, body.args[1]
@@ -290,7 +243,7 @@ def _built(node: Node, first_natural: int) -> IntegerSet | None:
         return None
     indices = inside._replace(variable=None)
     if node.value == _NATURALS.value:
-        indices_or_none = _joined([indices, _half_line(first_natural, upwards=True)], all)
+        indices_or_none = joined([indices, half_line(first_natural, upwards=True)], all)
         if indices_or_none is None:
             return None
         indices = indices_or_none
@@ -317,8 +270,8 @@ def _related(node: Node, first_natural: int) -> IntegerSet | None:
         _compared(left, operator, right, name)
         for left, operator, right in zip(node.args[:-1], node.value, node.args[1:], strict=True)
     ]
-    joined = _joined(parts, all)
-    return None if joined is None else joined._replace(variable=name)
+    inside = joined(parts, all)
+    return None if inside is None else inside._replace(variable=name)
 
 
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
@@ -330,8 +283,8 @@ def _compared(left: Node, operator: str, right: Node, name: str) -> IntegerSet |
     if left != Node("sym", (), name) or symbols(right):
         return None
     if operator in ("=", "!="):
-        only = _single(right)
-        return only if only is None or operator == "=" else _complement(only)
+        single = _single(right)
+        return single if single is None or operator == "=" else complement(single)
     if operator not in _FLIPPED:
         return None
     bound = rational(right)
@@ -339,13 +292,8 @@ def _compared(left: Node, operator: str, right: Node, name: str) -> IntegerSet |
         return None
     floor, ceiling = bound.numerator // bound.denominator, -(-bound.numerator // bound.denominator)
     if operator in (">", ">="):
-        return _half_line(floor + 1 if operator == ">" else ceiling, upwards=True)
-    return _half_line(ceiling - 1 if operator == "<" else floor, upwards=False)
-
-
-def _complement(part: IntegerSet) -> IntegerSet:
-    has = part.has
-    return part._replace(has=lambda value: not has(value))
+        return half_line(floor + 1 if operator == ">" else ceiling, upwards=True)
+    return half_line(ceiling - 1 if operator == "<" else floor, upwards=False)
 
 
 def _said(node: Node, _: int) -> IntegerSet | None:
@@ -357,31 +305,30 @@ def _said(node: Node, _: int) -> IntegerSet | None:
         divisor = int(node.args[1].value)
         if not 0 < divisor <= MAX_TESTS:
             return None
-        return IntegerSet(lambda value: value % divisor == 0, divisor, 0, 0, name.value)
+        return multiples(divisor)._replace(variable=name.value)
     if node.value not in ("even", "odd"):
         return None
-    rest = 0 if node.value == "even" else 1
-    return IntegerSet(lambda value: value % 2 == rest, 2, 0, 0, name.value)
+    return multiples(2, 0 if node.value == "even" else 1)._replace(variable=name.value)
 
 
 def _negated(node: Node, first_natural: int) -> IntegerSet | None:
     inside = _set(node.args[0], first_natural)
-    return None if inside is None else _complement(inside)
+    return None if inside is None else complement(inside)
 
 
 def _without(node: Node, first_natural: int) -> IntegerSet | None:
     everything, excluded = node.args  # "otherwise" is the reals without the other conditions
     left = _set(_INTEGERS if everything == REALS else everything, first_natural)
     right = _set(excluded, first_natural)
-    return None if right is None else _joined([left, _complement(right)], all)
+    return None if right is None else joined([left, complement(right)], all)
 
 
 def _united(node: Node, first_natural: int) -> IntegerSet | None:
-    return _joined([_set(part, first_natural) for part in node.args], any)
+    return joined([_set(part, first_natural) for part in node.args], any)
 
 
 def _intersected(node: Node, first_natural: int) -> IntegerSet | None:
-    return _joined([_set(part, first_natural) for part in node.args], all)
+    return joined([_set(part, first_natural) for part in node.args], all)
 
 
 def _under_condition(node: Node, first_natural: int) -> IntegerSet | None:

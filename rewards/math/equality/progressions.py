@@ -6,6 +6,7 @@ last one too; a single term in front of an ellipsis counts on by one, `1, \ldots
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
 
 from rewards.math.tree import Node, number
@@ -54,7 +55,7 @@ def elided(items: Sequence[Node]) -> Progression | None:
 
 
 def _common_step(terms: list[int]) -> int | None:
-    steps = {after - before for before, after in zip(terms[:-1], terms[1:], strict=True)}
+    steps = {after - before for before, after in pairwise(terms)}
     return next(iter(steps)) if len(steps) == 1 and 0 not in steps else None
 
 

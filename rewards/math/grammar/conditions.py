@@ -218,7 +218,13 @@ def _told(text: str) -> Node | None:
         names, negated, kinds = match[1], match[2] or "", f"{match[3]} {match[4] or ''}"
     elif match := _DESCRIPTION.fullmatch(text):
         names, kinds = match[3], f"{match[1]} {match[2] or ''}"
-    words = {word.replace("-", "").rstrip("s") for word in kinds.split()} - {"real", "constant", "arbitrary", "number", "natural"}
+    words = {word.replace("-", "").rstrip("s") for word in kinds.split()} - {
+        "real",
+        "constant",
+        "arbitrary",
+        "number",
+        "natural",
+    }
     if re.search(r",|and", names) or len(words - {"integer"}) != 1:
         return None
     return _said_of(Node("sym", (), names.strip()), next(iter(words - {"integer"})), "integer" in words, bool(negated))

@@ -22,12 +22,13 @@ def read_environment(cursor: Cursor) -> Node:
     if name == "array" and cursor.at("{"):
         _read_name(cursor)  # the alignment of its columns
     outer = cursor.enter()
-    if name == "cases":
+    by_cases = name == "cases" or (name == "array" and _has_case_words(cursor))
+    if by_cases:
         _split_words(cursor)
-    rows = _read_rows(cursor, by_cases=name == "cases")
+    rows = _read_rows(cursor, by_cases)
     _read_name(cursor)
     cursor.leave(outer)
-    if name == "cases":
+    if by_cases:
         return _cases(rows)
     if not rows or len({len(row) for row in rows}) != 1:
         raise cursor.unreadable("rows of different lengths")
@@ -81,6 +82,17 @@ def _cases(rows: list[list[Node]]) -> Node:
     if all(len(row) == 2 and row[0].op != "rel" for row in rows):
         return Node("cases", tuple(Node("seq", tuple(row), "()") for row in rows))
     return Node("list", tuple(row[0] if len(row) == 1 else Node("seq", tuple(row), "()") for row in rows), ",")
+
+
+def _has_case_words(cursor: Cursor) -> bool:
+    """Tell whether "if" or "otherwise" stands in an array, which is then a definition by cases."""
+    words = CASE_WORDS | OTHERWISE_WORDS
+    for token in cursor.tokens[cursor.index :]:
+        if (token.kind, token.text) == ("cmd", "end"):
+            return False
+        if token.kind in ("text", "name") and words.intersection(token.text.lower().split()):
+            return True
+    return False
 
 
 def _split_words(cursor: Cursor) -> None:

@@ -149,9 +149,7 @@ def _described(words: str, read: Callable[[str], Node]) -> Node | None:
     return everything if excluded is None else Node("minus", (everything, excluded))
 
 
-def _behind(
-    rest: str, name: Node, variable: str | None, read: Callable[[str], Node]
-) -> tuple[list[Node], Node | None] | None:
+def _behind(rest: str, name: Node, variable: str | None, read: Callable[[str], Node]) -> tuple[list[Node], Node | None] | None:
     """Return the conditions and the exceptions that follow the noun, None where it is something else."""
     if not rest:
         return [], None
@@ -195,5 +193,3 @@ def _set(name: Node, conditions: list[Node]) -> Node:
         return Node("sym", (), "\\integers")
     condition = conditions[0] if len(conditions) == 1 else Node("list", tuple(conditions), "and")
     return Node("build", (name, condition), "\\integers")
-
-

@@ -8,6 +8,8 @@ from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.vocabulary import CALLS
 from rewards.math.tree import Node
 
+MAX_EVENTS = 20  # tokens of a conditional probability
+
 
 def read_subscripts(cursor: Cursor, name: Node) -> Node:
     """Return `name` with its subscripts as part of it; spaces and braces do not matter."""
@@ -35,11 +37,28 @@ def _read_grouped_subscript(cursor: Cursor) -> str:
             return "".join(inner.text for inner in cursor.tokens[start : cursor.index - 1])
 
 
+def _conditional_events(cursor: Cursor) -> tuple[Node, Node] | None:
+    """Read the two events of a conditional probability behind its P: (A | B); None where it has no bar."""
+    texts = cursor.texts_ahead(MAX_EVENTS)
+    if texts[: texts.index(")")].count("|") != 1 if ")" in texts else True:
+        return None
+    cursor.advance()
+    cursor.bars += 1  # so that the bar opens no absolute value
+    left = cursor.rules.sets(cursor)
+    cursor.expect("|")
+    right = cursor.rules.sets(cursor)
+    cursor.bars -= 1
+    cursor.expect(")")
+    return left, right
+
+
 def read_call(cursor: Cursor, name: Node) -> Node:
     """Return `name` with its primes and as a call where arguments follow; only f(x) and its like: x(x+1) is a product."""
     while cursor.take("'"):
         name = name._replace(value=name.value + "'")
     letter = name.value[0]
+    if letter == "P" and cursor.at("(") and (events := _conditional_events(cursor)):
+        return Node("call", events, name.value + "|")
     if cursor.at("(") and letter in CALLS and not cursor.now.spaced:
         group = read_bracketed(cursor)
         return Node("call", group.args if group.op == "seq" else (group,), name.value)

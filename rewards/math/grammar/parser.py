@@ -27,9 +27,17 @@ from rewards.math.grammar.integers import read_integers, with_sign
 from rewards.math.grammar.phrases import read_phrase
 from rewards.math.grammar.powers import read_power
 from rewards.math.grammar.products import read_product
-from rewards.math.grammar.quantifiers import bind, residue_class, split_modulus, split_tail, without_repeated_tails, without_union_sign
+from rewards.math.grammar.quantifiers import (
+    bind,
+    residue_class,
+    split_modulus,
+    split_tail,
+    without_repeated_tails,
+    without_union_sign,
+)
 from rewards.math.grammar.statements import read_answer, read_sets, read_statement
 from rewards.math.grammar.sums import read_sum
+from rewards.math.grammar.systems import rewritten
 from rewards.math.tree import Node, UnreadableError
 
 MAX_WRITTEN_CHARACTERS = 10_000  # before cleaning; `tree.MAX_CHARACTERS` bounds what is left after it
@@ -63,7 +71,7 @@ def parse(text: str) -> Node:
     cleaned = clean(text)
     if not cleaned:
         raise UnreadableError("nothing to read")
-    cleaned = _with_brackets(_unwrapped(cleaned))
+    cleaned = rewritten(_with_brackets(_unwrapped(cleaned)))
     if _RELATION.search(cleaned):  # "or" between statements, not between sets
         cleaned = cleaned.replace("\\lor ", " or ").replace("\\land ", " and ")
     if node := read_phrase(cleaned, _read):

@@ -22,16 +22,20 @@ _REALS_EXCEPT = re.compile(
     r"(?:x\s*=\s*)?(.{1,60})",
     re.IGNORECASE,
 )
+_HAS = r"(?:there (?:is|are|exists?) |(?:the |this )?(?:equation|system|inequality|problem) has |it has |has )?"
 _NOTHING = re.compile(
-    r"(?:there (?:is|are|exists?) |(?:the |this )?(?:equation|system|inequality|problem) has |it has |has )?"
-    r"(?:no|not any) (?:real |integer |positive |such )*(?:(?:solutions?|roots?|zeros|values?|numbers?|integers?|functions?|pairs?)"
-    r"(?: [a-zA-Z])?|[a-zA-Z]|(?<=such )\w+)(?: exists?)?|"
-    r"(?:the )?empty set|(?:x\s*\\in\s*)?\\\{\s*\\\}|none(?: exists?)?",
+    rf"{_HAS}(?:no|not any) (?:real |integer |positive |such )*"
+    r"(?:(?:solutions?|roots?|zeros|values?|numbers?|integers?|functions?|pairs?)(?: [a-zA-Z])?|[a-zA-Z]|(?<=such )\w+)"
+    r"(?: exists?)?"
+    r"|(?:the )?empty set|(?:x\s*\\in\s*)?\\\{\s*\\\}|none(?: exists?)?",
     re.IGNORECASE,
 )
-_UNDEFINED = re.compile(r"(?:the )?(?:limit |value |integral |derivative |slope |it )?(?:does not exist|doesn't exist|dne|(?:is )?undefined)", re.IGNORECASE)
+_UNDEFINED = re.compile(
+    r"(?:the )?(?:limit |value |integral |derivative |slope |it )?(?:does not exist|doesn't exist|dne|(?:is )?undefined)",
+    re.IGNORECASE,
+)
 _INFINITELY_MANY = re.compile(
-    r"(?:there (?:is|are) |(?:the |this )?(?:equation|system|inequality) has |has )?(?:infinitely many|an infinite number(?: of)?)"
+    rf"{_HAS}(?:infinitely many|an infinite number(?: of)?)"
     r"(?:\s+(?:real |such )*(?:solutions?|roots?|values?|numbers?|points?|integers?|primes?|triangles?|[a-z]))?",
     re.IGNORECASE,
 )
