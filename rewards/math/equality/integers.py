@@ -27,6 +27,7 @@ from rewards.math.equality.progressions import ELLIPSIS, elided
 from rewards.math.tree import REALS, Node, binds, contains, number, substituted, symbols
 
 MAX_NODES = 300
+_MADE_OF_SETS = frozenset(("set", "list", "rel", "build", "union", "inter", "minus", "or", "and", "not", "add", "mul", "neg"))
 MAX_PARTS = 40
 _INTEGERS, _NATURALS = Node("sym", (), "\\integers"), Node("sym", (), "\\naturals")
 _COUNTERS = frozenset(("n", "k", "m", "l", "j", "N"))  # an inequality between these and numbers may be one of integers
@@ -43,7 +44,7 @@ def speaks_of_integers(node: Node) -> bool:
         return symbols(condition) <= _COUNTERS and value.args[0].op == "sym" and value.args[0].value not in symbols(condition)
     if node.op in ("set", "list") and ELLIPSIS in node.args:
         return True
-    return any(speaks_of_integers(part) for part in node.args)
+    return node.op in _MADE_OF_SETS and any(speaks_of_integers(part) for part in node.args)
 
 
 def same_integer_sets(gold: Node, answer: Node) -> bool:

@@ -23,8 +23,8 @@ _NOT_IN_LABELS: tuple[Op, ...] = ("rel", "list", "set", "union", "inter", "minus
 
 def is_name(node: Node) -> bool:
     """Tell whether it is a name, a call such as f(2), or names side by side."""
-    if node.op in ("ratio", "mul"):  # dy : dx, and p(x) where it is read as a product of two names
-        return all(part.op == "sym" for part in node.args)
+    if node.op in ("ratio", "mul"):  # dy : dx, and p(x) where it is read as a product of two names; xy = 1 is a curve
+        return all(part.op == "sym" for part in node.args) and not all(part.value in ("x", "y", "z") for part in node.args)
     return node.op == "call" or (node.op == "sym" and node != REALS)
 
 
@@ -72,7 +72,9 @@ def label_key(node: Node) -> Node:
 
 
 def _has_bound_arguments(call: Node) -> bool:
-    return all(part.op == "sym" for part in call.args) and len(set(call.args)) == len(call.args)
+    """Tell whether a call is of variables, as f(x) is; P(A) is of an event."""
+    are_variables = all(part.op == "sym" and not part.value[:1].isupper() for part in call.args)
+    return are_variables and len(set(call.args)) == len(call.args)
 
 
 def labels_agree(left: Node, right: Node) -> bool:

@@ -128,4 +128,5 @@ def _same_without_names(
         return in_order(Node("list", tuple(ordered)), other, trail, equal)
     if len(set(ordered)) == 1 and named.op == "rel" and other.op not in ("seq", "list", "set"):  # x = y = 3
         return None
-    return None if named.op == other.op == "list" else False
+    has_names = any(part.op == "rel" for part in other.args)
+    return None if named.op == other.op == "list" and has_names else False

@@ -36,7 +36,8 @@ _SIGNS = {"positive": ">", "negative": "<", "nonnegative": ">=", "nonzero": "!="
 
 def read_conditional(text: str, read: Read) -> Node | None:
     """Return values with their conditions, None where the text has none; `read` is the grammar."""
-    if len(text) > MAX_CHARACTERS:
+    is_plain = not (_KEY.search(text) or _PROPERTY.search(text)) and not (text.endswith(")") and " (" in text)
+    if is_plain or len(text) > MAX_CHARACTERS:
         return None
     text = " ".join(_TEXT.sub(_opened, text).split())
     try:

@@ -10,6 +10,7 @@ from rewards.math.tree import REALS, Node, UnreadableError, number
 
 MAX_WORDS = 200  # characters
 _N = Node("sym", (), "n")
+_SAYS_INTEGERS = re.compile(r"odd|even|integer|multiple|divisible|number|real|natural|all |\\nmid|\||values of")
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _VARIABLE = r"[a-z](?![A-Za-z_(])"
 _RELATION = r"(?:<=|>=|[<>]|\\(?:le|ge|ne)(?![A-Za-z]))"
@@ -47,6 +48,8 @@ _OPERATOR_OF_SIGN = {"+": ">", "-": "<", "*": "!=", ">0": ">", "\\ge0": ">=", ">
 
 def read_integers(text: str, read: Callable[[str], Node]) -> Node | None:
     """Return the set of numbers that a whole text describes, None where it is for the grammar; `read` is the grammar."""
+    if len(text) > 2 * MAX_WORDS or not _SAYS_INTEGERS.search(text):
+        return None
     words = " ".join(_TEXT.sub(r" \1 ", text).split())
     if not words or len(words) > MAX_WORDS:
         return None

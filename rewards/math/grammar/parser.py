@@ -71,6 +71,8 @@ def parse(text: str) -> Node:
     cleaned = clean(text)
     if not cleaned:
         raise UnreadableError("nothing to read")
+    if "  " in cleaned or "\n" in cleaned:  # long white space would cost the patterns below their linear time
+        cleaned = "\n".join(" ".join(line.split()) for line in cleaned.splitlines() if line.strip())
     cleaned = rewritten(_with_brackets(_unwrapped(cleaned)))
     if _RELATION.search(cleaned):  # "or" between statements, not between sets
         cleaned = cleaned.replace("\\lor ", " or ").replace("\\land ", " and ")

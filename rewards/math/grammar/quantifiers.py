@@ -37,7 +37,7 @@ _UNION = re.compile(
     r"(?:([a-z])\s*\\in\s*\\integers\s*\}?|([a-z])\s*=\s*-\s*\\infty\s*\}?\s*\^\s*\{?\s*\+?\s*\\infty\s*\}?)\s*(.*)",
     re.DOTALL,
 )
-_MEMBERSHIP = re.compile(r"[,;]?\s*\(?\s*([a-z]\s*\\in\s*\\(?:integers|naturals))(?![A-Za-z])\s*\)?")
+_MEMBERSHIP = re.compile(r"[,;]?\s*(?:\(\s*)?([a-z])\s*\\in\s*\\(integers|naturals)(?![A-Za-z])\s*\)?")
 
 
 class Tail(NamedTuple):
@@ -92,9 +92,12 @@ def without_union_sign(text: str) -> str:
 def without_repeated_tails(text: str) -> str:
     """Return `x = k\\pi, k \\in Z or x = 1 + k\\pi, k \\in Z` with the tail at its end alone."""
     tails = list(_MEMBERSHIP.finditer(text))
-    if len(tails) < 2 or len({tail[1] for tail in tails}) > 1 or text[tails[-1].end() :].strip(" ."):
+    if len(tails) < 2 or text[tails[-1].end() :].strip(" ."):
         return text
-    return _MEMBERSHIP.sub(" ", text[: tails[-1].start()]) + tails[-1][0]
+    names = sorted({tail[1] for tail in tails})
+    if len(names) > 2 or len({tail[2] for tail in tails}) > 1:
+        return text
+    return f"{_MEMBERSHIP.sub(' ', text)}, {', '.join(names)} \\in \\{tails[0][2]}"
 
 
 def bind(body: Node, tail: Tail) -> Node | None:
