@@ -129,6 +129,8 @@ def _has_value(formula: Node, name: str, value: Fraction) -> bool:
     evaluator = Point({name: value}, DIGITS).evaluator()
     try:
         result = evaluator.value(formula)
-    except (ArithmeticError, ValueError, UndefinedError):
+    except (UndefinedError, ZeroDivisionError):
         return False
+    except (ArithmeticError, ValueError):  # refused, so nothing is known
+        return True
     return not isinstance(result, Complex) and not evaluator.complex_seen

@@ -307,6 +307,9 @@ def _said(node: Node, _: int) -> IntegerSet | None:
         if not 0 < divisor <= MAX_TESTS:
             return None
         return multiples(divisor)._replace(variable=name.value)
+    if node.value == "congruent":
+        modulus, rest = (int(part.value) for part in node.args[1:])
+        return multiples(modulus, rest)._replace(variable=name.value)
     if node.value not in ("even", "odd"):
         return None
     return multiples(2, 0 if node.value == "even" else 1)._replace(variable=name.value)

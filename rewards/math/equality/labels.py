@@ -105,9 +105,7 @@ def labels_agree(left: Node, right: Node) -> bool:
 
 
 def _same_arguments(left: Node, right: Node) -> bool:
-    """Tell whether two calls of one function are of the same values, or one of them is of a variable."""
-    if any(_has_bound_arguments(call) for call in (left, right)):
-        return all(not symbols(call) or _has_bound_arguments(call) for call in (left, right)) or left == right
+    """Tell whether two calls of one function are of the same values; f(2) is not f(x)."""
     return all(equal_expressions(one, other, Trail()) for one, other in zip(left.args, right.args, strict=True))
 
 

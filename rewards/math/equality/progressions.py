@@ -34,6 +34,8 @@ class Progression(NamedTuple):
 
 def elided(items: Sequence[Node]) -> Progression | None:
     """Return the arithmetic progression of integers that items with an ellipsis stand for, None for anything else."""
+    if any(item.op == "pm" for item in items):
+        return _both_ways(items)
     written = [_integer(item) for item in items if item != ELLIPSIS]
     terms = [term for term in written if term is not None]
     if len(terms) == len(items) or len(terms) < len(written) or len(terms) < 2:
@@ -52,6 +54,21 @@ def elided(items: Sequence[Node]) -> Progression | None:
         step = _common_step(terms)
         return None if step is None or (len(terms) < 3 and step != 1) else Progression(terms[0], step, None, terms[0])
     return _between(terms[:place], terms[place:])
+
+
+def _both_ways(items: Sequence[Node]) -> Progression | None:
+    r"""Return 0, \\pm 1, \\pm 2, ... and \\pm 1, \\pm 3, ..., which have no ends."""
+    *front, last = items
+    if last != ELLIPSIS or not front:
+        return None
+    terms = [_integer(item.args[0]) if item.op == "pm" and len(item.args) == 1 else _integer(item) for item in front]
+    values = [term for term in terms if term is not None]
+    if len(values) < len(terms) or any((item.op == "pm") == (value == 0) for item, value in zip(front, values, strict=True)):
+        return None
+    step = _common_step(values)
+    if step is None or len(values) < 3 - (values[0] != 0) or (values[0] and step != 2 * values[0]):
+        return None
+    return Progression(None, step, None, values[0])
 
 
 def _common_step(terms: list[int]) -> int | None:

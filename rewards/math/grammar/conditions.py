@@ -14,7 +14,8 @@ Read = Callable[[str], Node]
 MAX_CONDITIONS = 20
 MAX_WORDS = 100  # characters of what is said of a name
 _KEY = re.compile(
-    r"(?<![A-Za-z\\])(?:provided(?: that)?|whenever|where|when|such that|with|if|for|otherwise|elsewhere|else)(?![A-Za-z])"
+    r"(?:\\forall|(?<![A-Za-z\\])"
+    r"(?:provided(?: that)?|whenever|where|when|such that|with|if|for|otherwise|elsewhere|else))(?![A-Za-z])"
 )
 _OTHERWISE = ("otherwise", "elsewhere", "else")
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")

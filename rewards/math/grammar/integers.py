@@ -10,7 +10,7 @@ from rewards.math.tree import REALS, Node, UnreadableError, number
 
 MAX_WORDS = 200  # characters
 _N = Node("sym", (), "n")
-_SAYS_INTEGERS = re.compile(r"odd|even|integer|multiple|divisible|number|real|natural|all |\\nmid|\||values of")
+_SAYS_INTEGERS = re.compile(r"[Aa]ll |\\not|odd|even|integer|multiple|divisible|number|real|natural|\\nmid|\||values of")
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _VARIABLE = r"[a-z](?![A-Za-z_(])"
 _RELATION = r"(?:<=|>=|[<>]|\\(?:le|ge|ne)(?![A-Za-z]))"
@@ -39,6 +39,9 @@ _OPERATORS = {
     "greater than or equal to": ">=", "less than or equal to": "<=",
 }  # fmt: skip
 _SIGNS = {"positive": ">", "negative": "<", "nonnegative": ">=", "nonzero": "!="}
+_INCONGRUENT = re.compile(
+    rf"({_VARIABLE})\s*\\not\s*\\equiv\s*(-?\d{{1,6}})\s*\(?\s*\\?[pb]?mod\s*\{{?\s*(\d{{1,4}})\s*\}}?\s*\)?", re.ASCII
+)
 _DIVIDES = re.compile(rf"(\d{{1,6}})\s*(\||\\nmid\s)\s*({_VARIABLE})", re.ASCII)
 _OF_SIGN = re.compile(
     r"\\(integers|naturals|rationals|reals)\s*(?:\^|_)\s*\{?\s*(\+|-|\*|>\s*0|\\ge\s*0|>=\s*0|<\s*0|\\ne\s*0)\s*\}?"
@@ -53,7 +56,9 @@ def read_integers(text: str, read: Callable[[str], Node]) -> Node | None:
     words = " ".join(_TEXT.sub(r" \1 ", text).split())
     if not words or len(words) > MAX_WORDS:
         return None
-    for rule in (_divides, _multiples, _property, _bounded):
+    if words[0].isupper() and words[1:2].islower():
+        words = words[0].lower() + words[1:]
+    for rule in (_divides, _incongruent, _multiples, _property, _bounded):
         if node := rule(words):
             return node
     try:
@@ -85,6 +90,16 @@ def _divides(words: str) -> Node | None:
     name = Node("sym", (), match[3])
     said = _divisible(name, int(match[1]))
     return _set(name, [said if match[2] == "|" else Node("not", (said,))])
+
+
+def _incongruent(words: str) -> Node | None:
+    r"""`n \not\equiv 0 \pmod 3`."""
+    match = _INCONGRUENT.fullmatch(words)
+    if match is None or not int(match[3]):
+        return None
+    name, modulus = Node("sym", (), match[1]), int(match[3])
+    said = Node("is", (name, number(modulus), number(int(match[2]) % modulus)), "congruent")
+    return _set(name, [Node("not", (said,))])
 
 
 def _multiples(words: str) -> Node | None:

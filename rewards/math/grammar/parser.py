@@ -37,7 +37,7 @@ from rewards.math.grammar.quantifiers import (
 )
 from rewards.math.grammar.statements import read_answer, read_sets, read_statement
 from rewards.math.grammar.sums import read_sum
-from rewards.math.grammar.systems import rewritten
+from rewards.math.grammar.systems import multiplicities, rewritten
 from rewards.math.tree import Node, UnreadableError
 
 MAX_WRITTEN_CHARACTERS = 10_000  # before cleaning; `tree.MAX_CHARACTERS` bounds what is left after it
@@ -73,7 +73,14 @@ def parse(text: str) -> Node:
         raise UnreadableError("nothing to read")
     if "  " in cleaned or "\n" in cleaned:  # long white space would cost the patterns below their linear time
         cleaned = "\n".join(" ".join(line.split()) for line in cleaned.splitlines() if line.strip())
-    cleaned = rewritten(_with_brackets(_unwrapped(cleaned)))
+    cleaned = _with_brackets(_unwrapped(cleaned))
+    if counts := multiplicities(cleaned):
+        return Node("bound", (_tree(rewritten(cleaned)),), ((), f"roots that count {counts} times"))
+    return _tree(rewritten(cleaned))
+
+
+def _tree(cleaned: str) -> Node:
+    """Return the tree of cleaned text."""
     if _RELATION.search(cleaned):  # "or" between statements, not between sets
         cleaned = cleaned.replace("\\lor ", " or ").replace("\\land ", " and ")
     if node := read_phrase(cleaned, _read):

@@ -60,7 +60,8 @@ def read_phrase(text: str, read: Callable[[str], Node]) -> Node | None:
         return _half_line(match[2].lower() == "positive", zero_excluded=not match[1])
     if match := _REALS_EXCEPT.fullmatch(words):
         excluded = read(match[1])
-        return Node("minus", (REALS, Node("set", excluded.args if excluded.op == "list" else (excluded,))))
+        items = excluded.args if excluded.op == "list" else (excluded,)
+        return Node("minus", (REALS, Node("set", tuple(map(_unnamed, items)))))
     if len(words) > MAX_WORDS:
         return None
     if _UNDEFINED.fullmatch(words):
@@ -68,6 +69,11 @@ def read_phrase(text: str, read: Callable[[str], Node]) -> Node | None:
     if _INFINITELY_MANY.fullmatch(words):
         return INFINITY
     return EMPTY if _NOTHING.fullmatch(words) else None
+
+
+def _unnamed(node: Node) -> Node:
+    """Return the 2 of `x = 2`."""
+    return node.args[1] if node.op == "rel" and node.value == ("=",) and node.args[0].op == "sym" else node
 
 
 def _time(text: str) -> Node | None:

@@ -37,6 +37,10 @@ _UNION = re.compile(
     r"(?:([a-z])\s*\\in\s*\\integers\s*\}?|([a-z])\s*=\s*-\s*\\infty\s*\}?\s*\^\s*\{?\s*\+?\s*\\infty\s*\}?)\s*(.*)",
     re.DOTALL,
 )
+_LISTED_INDEX = re.compile(
+    r"[,;]\s*(?:\(\s*)?([a-z])\s*=\s*(0\s*,\s*\\pm\s*1|0\s*,\s*1|1\s*,\s*2)\s*,"
+    r"(?:\s*(?:\\pm\s*)?[23]\s*,){0,2}\s*(?:\\ldots|\.\.\.)\s*\)?$"
+)
 _MEMBERSHIP = re.compile(r"[,;]?\s*(?:\(\s*)?([a-z])\s*\\in\s*\\(integers|naturals)(?![A-Za-z])\s*\)?")
 
 
@@ -89,8 +93,16 @@ def without_union_sign(text: str) -> str:
     return rf"{match[3]}, {match[1] or match[2]} \in \integers" if match else text
 
 
+def _domain_of_listed(match: re.Match[str]) -> str:
+    r"""Return `k = 0, \pm 1, ...` and `k = 1, 2, ...` behind a formula as `k \in` the integers or some of them."""
+    kinds = {"0,\\pm1": "", "0,1": "_{\\ge 0}", "1,2": "^+"}
+    return rf", {match[1]} \in \integers{kinds[''.join(match[2].split())]}"
+
+
 def without_repeated_tails(text: str) -> str:
     """Return `x = k\\pi, k \\in Z or x = 1 + k\\pi, k \\in Z` with the tail at its end alone."""
+    if "\\ldots" in text or "..." in text:
+        text = _LISTED_INDEX.sub(_domain_of_listed, text)
     tails = list(_MEMBERSHIP.finditer(text))
     if len(tails) < 2 or text[tails[-1].end() :].strip(" ."):
         return text

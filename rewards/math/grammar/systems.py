@@ -6,9 +6,11 @@ r"""What stands behind one brace or line by line: systems and cases in an array,
 
 import re
 
+MAX_SYSTEMS = 10
 _ARRAY = re.compile(r"\\\{\s*\\begin\s*\{(array|matrix|gathered)\}(?:\s*\{[^{}]*\})?")
 _BRACE = re.compile(r"\\[{}]")
 _ALIGNED = re.compile(r"&\s*(?=[=<>]|\\(?:le|ge|ne|in)(?![A-Za-z]))|(?<==)\s*&")
+_ROW_START = re.compile(r"(^|\\\\)\s*&")
 _BETWEEN_POINTS = re.compile(r"\)[ \t]*,?[ \t]*\n\s*(?=\()")
 _MULTIPLICITY = re.compile(
     r"\s*(?:\\text\s*\{\s*)?\(?\s*(?:\\text\s*\{\s*)?\(?(?:with |of )?"
@@ -16,7 +18,18 @@ _MULTIPLICITY = re.compile(
     r"|(?:a )?(?:double|triple|repeated) (?:root|solution)|double|twice)"
     r"\)?\s*\}?\s*\)?\s*\}?(?=\s*(?:[,;]|and\b|or\b|\\text|$))"
 )
+_SAYS_MULTIPLICITY = ("multiplicity", "root", "double", "twice", "solution")
+_COUNT = re.compile(r"\d|one|two|three|four|double|triple|repeated|twice")
+_COUNTS = {"one": "1", "two": "2", "three": "3", "four": "4", "double": "2", "triple": "3", "repeated": "2", "twice": "2"}
 _STATED = re.compile(r"(?:\bthe )?\b([a-z]{3,12})(?: value| number)? is (?=[-\d\\(+])")
+
+
+def multiplicities(text: str) -> str:
+    """Return how often the roots in a text are said to count, "" where nothing is said."""
+    if not any(word in text for word in _SAYS_MULTIPLICITY):
+        return ""
+    found = (_COUNT.search(match[0]) for match in _MULTIPLICITY.finditer(text))
+    return " ".join(sorted(_COUNTS.get(match[0], match[0]) for match in found if match))
 
 
 def rewritten(text: str) -> str:
@@ -25,7 +38,7 @@ def rewritten(text: str) -> str:
         text = _BETWEEN_POINTS.sub("), ", text)
     if "\\{" in text:
         text = _with_cases(text)
-    if "multiplicity" in text or "root" in text or "double" in text or "twice" in text:
+    if any(word in text for word in _SAYS_MULTIPLICITY):
         text = _MULTIPLICITY.sub(" ", text).strip()
     if text.count(" is ") > 1:
         text = _STATED.sub(r"\1 = ", text)
@@ -34,16 +47,23 @@ def rewritten(text: str) -> str:
 
 def _with_cases(text: str) -> str:
     """Return rows behind a brace that does not close as the environment cases."""
-    if match := _ARRAY.search(text):
+    for _ in range(MAX_SYSTEMS):
+        match = _ARRAY.search(text)
+        if match is None:
+            break
         end = text.find(rf"\end{{{match[1]}}}", match.end())
         behind = end + len(rf"\end{{{match[1]}}}")
         if end < 0 or text[behind:].lstrip().startswith("\\}"):
             return text
-        rows = _ALIGNED.sub("", text[match.end() : end])
-        return rf"{text[: match.start()]}\begin{{cases}}{rows}\end{{cases}}{text[behind:]}"
+        text = f"{text[: match.start()]}{_as_cases(text[match.end() : end])}{text[behind:]}"
     braces = [match[0] for match in _BRACE.finditer(text)]
     if braces.count("\\{") != braces.count("\\}") + 1 or "\\\\" not in text or "\\begin" in text:
         return text
     opening = text.index("\\{")
-    rows = _ALIGNED.sub("", text[opening + 2 :])
-    return rf"{text[:opening]}\begin{{cases}}{rows}\end{{cases}}"
+    return text[:opening] + _as_cases(text[opening + 2 :])
+
+
+def _as_cases(rows: str) -> str:
+    """Return rows as the environment cases, without what only aligns them."""
+    rows = _ROW_START.sub(r"\1", _ALIGNED.sub("", rows.replace("&&", "&")))
+    return rf"\begin{{cases}}{rows}\end{{cases}}"
