@@ -43,7 +43,7 @@ ROOMS: dict[str, set[str]] = {
 FLOORS = {
     "problems": {"types", "errors", "seeding", "procedural", "rows", "finite"},
     "rewards": {"types", "boxes", "answer", "numbers", "shaping"},
-    "rewards/math": {"tree", "units", "vectors"},
+    "rewards/math": {"tree", "unit_table", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},
     "rl": {"types", "runtime", "stopping", "stats"},
 }

@@ -55,8 +55,8 @@ Op = Literal[
     "or",  # (left) or (right).
     "and",  # (left) and (right).
     "not",  # The opposite of (statement).
-    "is",  # What words say of (name) of (name, number) or more; value: the words, "odd" or "divisible".
-    "bound",  # (formula) with a quantifier behind it; value: its names and what they range over, or () and how often roots count.
+    "is",  # What words say of (name) or of (name, numbers); value: the words, "odd" or "divisible".
+    "bound",  # (formula) with a quantifier; value: its names and what they range over, or () and how often roots count.
 ]
 SETS: tuple[Op, ...] = ("union", "inter", "minus", "build")
 # What is no expression and has no value as a number.

@@ -14,8 +14,10 @@ from files behind it on its line:
     realsets, inequalities, intervals                   sets of real numbers
     normal, definitions, labels, parts                  what the files above share
     linear, proportional, integer_sets, progressions    lines; a constant factor; integers by membership; ellipses
+    derivatives                                         x' and dx/dt in one notation
     expressions                                         equal values of expressions: exactly, then by numbers
-    matrices, decimals, points, numeric, exact          how values are found
+    matrices, decimals, steps, points, digits           values at points, to how many digits
+    algebraic, balls, turns, numeric, formal, exact     how values are found
     rules                                               what decided
 
 An object is compared by its parts with `compare.equal`, which comes as the argument `equal` (`parts.Equal`), because

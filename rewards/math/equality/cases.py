@@ -59,7 +59,7 @@ def _rows(node: Node) -> list[tuple[Node, Node]]:
 def _same_condition(one: Node, other: Node, equal: Equal) -> bool:
     left, right = real_set(one, True), real_set(other, True)
     if left is not None and right is not None:
-        return same_real_sets(left, right)
+        return same_real_sets(left, right, as_answer=False)
     if (contains(one, "is") or contains(other, "is")) and same_integer_conditions(one, other):
         return True
     return strictly(equal, one, other)

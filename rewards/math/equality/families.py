@@ -14,6 +14,7 @@ from itertools import permutations
 from rewards.math.equality.compare import equal
 from rewards.math.equality.cosets import same_cosets
 from rewards.math.equality.definitions import assignment
+from rewards.math.equality.derivatives import in_one_notation
 from rewards.math.equality.expressions import equal_expressions
 from rewards.math.equality.integers import same_integer_sets
 from rewards.math.equality.labels import labels_agree
@@ -39,6 +40,7 @@ def same_up_to_names(gold: Node, answer: Node, trail: Trail) -> bool:
 
 
 def _same_unbound(gold: Node, answer: Node, trail: Trail) -> bool:
+    gold, answer = in_one_notation(gold, answer)
     return equal(gold, answer, trail) or _same_up_to_constants(gold, answer, trail)
 
 

@@ -13,7 +13,7 @@ from rewards.math.tree import REALS, ZERO, Node, Op, contains, symbols
 
 NAMELESS = Node("sym", (), "")
 _WORD = re.compile(r"[a-z]{2,}")
-_LEIBNIZ = re.compile(r"d(?:\^(\d))?\w/d\w(?:\^\d)?")  # dy/dx agrees with y' and with a word
+_LEIBNIZ = re.compile(r"d(?:\^(\d))?(\w)/d\w(?:\^\d)?")  # dy/dx agrees with y' and with a word
 _SIDE = re.compile(r"[A-Z]{2,3}'*")
 _COORDINATES = re.compile(r"(?:[r-z]|\\(?:rho|theta|phi))(?:_\w+)?'*")
 _MEASURES = frozenset(("abs", "sin", "cos", "tan", "cot", "sec", "csc", "det", "max", "min", "gcd", "lcm", "arg", "Re", "Im"))
@@ -88,7 +88,9 @@ def labels_agree(left: Node, right: Node) -> bool:
         if one.op == "ratio" and other.op == "sym":
             return _WORD.fullmatch(other.value) is not None
         if one.op == "sym" and (leibniz := _LEIBNIZ.fullmatch(one.value)) and other.op in ("sym", "call"):
-            return other.value.count("'") == int(leibniz[1] or 1) or _WORD.fullmatch(other.value) is not None
+            is_function = other.value[:1] == leibniz[2] or (leibniz[2] == "y" and other.value[:1] == "f")
+            primes = other.value.count("'") if is_function else 0
+            return primes == int(leibniz[1] or 1) or _WORD.fullmatch(other.value) is not None
     left, right = label_key(left), label_key(right)
     if left == right:
         return True
@@ -114,7 +116,7 @@ def _may_be_called(name: str, other: Node) -> bool:
     if _is_lower_word(name):
         return True
     if other.op == "call":
-        return name == "y"
+        return name in ("y", other.value)
     if other.op == "fn" and other.value == "abs":
         return other.args[0].value == name and _SIDE.fullmatch(name) is not None  # |CD| and CD
     if other.op == "seq":

@@ -5,9 +5,11 @@ r"""What a LaTeX command stands for where a value is expected: fractions, roots,
 
 from rewards.math.grammar.brackets import read_argument, read_bracketed, read_group
 from rewards.math.grammar.cursor import Cursor
+from rewards.math.grammar.derivatives import DOTS, dotted, read_differential_quotient
 from rewards.math.grammar.environments import read_environment
 from rewards.math.grammar.functions import read_function
-from rewards.math.grammar.names import read_subscripts
+from rewards.math.grammar.subscripts import read_subscripts
+from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import ACCENTS, ALIASES, ELLIPSIS, GREEK, SETS, is_function
 from rewards.math.tree import INFINITY, PI, TWO, Node, Op, UnreadableError
 from rewards.math.vectors import marked
@@ -16,11 +18,17 @@ _CONSTANTS = {"pi": PI, "infty": INFINITY, "ldots": ELLIPSIS, **SETS}
 _PREFIXES: dict[str, Op] = {"pm": "pm", "mp": "mp", "neg": "not"}
 _SERIES: dict[str, Op] = {"sum": "sum", "prod": "prod"}
 _VECTOR_MARKS = frozenset(("hat", "widehat", "vec", "overrightarrow"))
+_FENCES = {"lfloor": ("\\rfloor", "floor"), "lceil": ("\\rceil", "ceil"), "lvert": ("\\rvert", "abs")}
+_KEPT_BESIDE_NAME = {
+    "bar": "bar", "overline": "bar", "hat": "hat", "widehat": "hat", "tilde": "tilde", "widetilde": "tilde",
+}  # fmt: skip
 _NAMED_SHAPES = frozenset(("triangle", "angle", "measuredangle", "square"))
 
 
 def read_command(cursor: Cursor) -> Node:
     """Read a command with what belongs to it."""
+    if cursor.now.text == "partial" and (derivative := read_differential_quotient(cursor)):
+        return derivative
     token = cursor.advance()
     name = token.text
     if is_function(name):
@@ -33,7 +41,7 @@ def read_command(cursor: Cursor) -> Node:
         return Node("fn", (read_bracketed(cursor),), name.lower())
     if name in GREEK or name == "partial":
         return read_subscripts(cursor, Node("sym", (), "\\" + name))
-    if name in ("lfloor", "lceil", "langle"):
+    if name in _FENCES or name == "langle":
         return _read_fenced(cursor, name)
     if name == "begin":
         return read_environment(cursor)
@@ -53,8 +61,8 @@ def read_command(cursor: Cursor) -> Node:
 def _read_function_command(cursor: Cursor, name: str) -> Node:
     if name == "sqrt":
         return _read_root(cursor)
-    if name == "binom":
-        return Node("fn", (read_argument(cursor), read_argument(cursor)), "binom")
+    if name in ("binom", "permutations"):
+        return Node("fn", (read_argument(cursor), read_argument(cursor)), name)
     return read_function(cursor, ALIASES.get(name, name))
 
 
@@ -106,8 +114,8 @@ def _read_root(cursor: Cursor) -> Node:
 
 
 def _read_fenced(cursor: Cursor, name: str) -> Node:
-    """Read a floor, a ceiling or a vector in angle brackets."""
-    argument, cursor.argument = cursor.argument, 0
+    """Read a floor, a ceiling, an absolute value or a vector in angle brackets."""
+    outer = cursor.enter()
     if name == "langle":
         items = [cursor.rules.statement(cursor)]
         while cursor.take(",", ";"):
@@ -115,19 +123,44 @@ def _read_fenced(cursor: Cursor, name: str) -> Node:
         cursor.expect("\\rangle")
         node = Node("seq", tuple(items), "<>")
     else:
-        inner = cursor.rules.sum(cursor)
-        cursor.expect("\\rfloor" if name == "lfloor" else "\\rceil")
-        node = Node("fn", (inner,), "floor" if name == "lfloor" else "ceil")
-    cursor.argument = argument
+        closing, function = _FENCES[name]
+        node = Node("fn", (cursor.rules.sum(cursor),), function)
+        cursor.expect(closing)
+    cursor.leave(outer)
     return node
 
 
 def _read_accented(cursor: Cursor, name: str) -> Node:
-    """Read what an accent stands above; a name stays itself, but for the unit vectors i, j, k."""
+    """Read what an accent stands above; a name stays itself, but for the unit vectors i, j, k and under dots."""
     inner = read_argument(cursor)
+    if inner.op == "sym":
+        inner = read_subscripts(cursor, inner)
+    if name in DOTS:
+        return dotted(inner, DOTS[name]) if inner.op == "sym" else Node("fn", (inner,), name)
+    if name in _KEPT_BESIDE_NAME and inner.op == "sym" and _is_bare_too(cursor, inner.value):
+        return inner._replace(value=f"\\{_KEPT_BESIDE_NAME[name]} {inner.value}")
     if name in _VECTOR_MARKS:
         inner = marked(inner)
     return inner if inner.op == "sym" else Node("fn", (inner,), name)
+
+
+def _is_bare_too(cursor: Cursor, name: str) -> bool:
+    r"""Tell whether a name under an accent stands in the same formula without one: z \bar z is no square."""
+    if cursor.bare is None:
+        cursor.bare = frozenset().union(*(_bare_names(cursor.tokens, index) for index in range(len(cursor.tokens))))
+    return name.partition("_")[0] in cursor.bare
+
+
+def _bare_names(tokens: list[Token], index: int) -> set[str]:
+    """Return the name at `index`, and its letters as names side by side, where no accent stands in front of it."""
+    token = tokens[index]
+    if (token.kind == "cmd" and token.text not in GREEK) or token.kind not in ("cmd", "name"):
+        return set()
+    before = tokens[index - 1] if index else token
+    opening = tokens[index - 2] if index > 1 and before.sign == "{" else before
+    if opening.kind == "cmd" and opening.text in ACCENTS:
+        return set(token.text[1:]) if opening is before and token.kind == "name" else set()
+    return {"\\" + token.text} if token.kind == "cmd" else {token.text, *token.text}
 
 
 def _read_series(cursor: Cursor, op: Op) -> Node:

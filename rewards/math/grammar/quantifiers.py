@@ -32,11 +32,6 @@ _MODULO = re.compile(
 )
 
 
-_UNION = re.compile(
-    r"(?:[a-z]\s*\\in\s*)?\\(?:bigcup|cup)\s*_\s*\{?\s*"
-    r"(?:([a-z])\s*\\in\s*\\integers\s*\}?|([a-z])\s*=\s*-\s*\\infty\s*\}?\s*\^\s*\{?\s*\+?\s*\\infty\s*\}?)\s*(.*)",
-    re.DOTALL,
-)
 _LISTED_INDEX = re.compile(
     r"[,;]\s*(?:\(\s*)?([a-z])\s*=\s*(0\s*,\s*\\pm\s*1|0\s*,\s*1|1\s*,\s*2)\s*,"
     r"(?:\s*(?:\\pm\s*)?[23]\s*,){0,2}\s*(?:\\ldots|\.\.\.)\s*\)?$"
@@ -85,12 +80,6 @@ def _with_sign(match: re.Match[str]) -> str:
     """Return the integers of one sign in words."""
     with_zero = match[1] == "integers" and re.fullmatch(r"(?:>=|\\ge)\s*0", match[2])
     return " nonnegative integer" if with_zero else " natural"
-
-
-def without_union_sign(text: str) -> str:
-    r"""Return `\bigcup_{k \in Z} (k, k+1)` as `(k, k+1), k \in Z`."""
-    match = _UNION.fullmatch(text)
-    return rf"{match[3]}, {match[1] or match[2]} \in \integers" if match else text
 
 
 def _domain_of_listed(match: re.Match[str]) -> str:
