@@ -9,7 +9,7 @@ import re
 
 from rewards.math.equality.expressions import equal_expressions
 from rewards.math.equality.rules import Trail
-from rewards.math.tree import REALS, ZERO, Node, Op, contains, symbols
+from rewards.math.tree import OBJECTS, REALS, ZERO, Node, Op, contains, symbols
 
 NAMELESS = Node("sym", (), "")
 _WORD = re.compile(r"[a-z]{2,}")
@@ -17,6 +17,8 @@ _LEIBNIZ = re.compile(r"d(?:\^(\d))?(\w)/d\w(?:\^\d)?")  # dy/dx agrees with y' 
 _SIDE = re.compile(r"[A-Z]{2,3}'*")
 _COORDINATES = re.compile(r"(?:[r-z]|\\(?:rho|theta|phi))(?:_\w+)?'*")
 _MEASURES = frozenset(("abs", "sin", "cos", "tan", "cot", "sec", "csc", "det", "max", "min", "gcd", "lcm", "arg", "Re", "Im"))
+_TRIGONOMETRIC = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
+_OBJECTS_OF_SETS = frozenset(("set", "seq", "union", "inter", "minus", "build"))
 _SPELLINGS = {"max": "maximum", "min": "minimum", "maximum value": "maximum", "minimum value": "minimum"}
 _NOT_IN_LABELS: tuple[Op, ...] = ("rel", "list", "set", "union", "inter", "minus", "build", "unit", "pm", "mp")
 
@@ -34,8 +36,12 @@ def is_label(left: Node, value: Node) -> bool:
         return False
     if left.op == "seq" and left.value == "[]" and len(left.args) == 1 and left.args[0].op == "sym":  # the area [ABC]
         return value.op not in ("seq", "mat", "set")
+    if left.op in ("union", "inter", "minus") and all(part.op == "sym" and part.value.isupper() for part in left.args):
+        return value.op in _OBJECTS_OF_SETS
     if contains(left, *_NOT_IN_LABELS, "seq", "mat"):
         return False
+    if left.op == "fn" and left.value in _TRIGONOMETRIC and value.op not in OBJECTS:  # \tan 2x = 3/4
+        return True
     if value.op in ("mat", "seq"):
         return left.op in ("add", "neg", "mul", "pow", "div")
     if value.op in ("set", "list", "rel") or has_coefficients(left):

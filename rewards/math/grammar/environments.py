@@ -121,11 +121,33 @@ def _read_condition(cursor: Cursor) -> Node:
         return OTHERWISE
     if cursor.now.kind == cursor.ahead().kind == "name" and is_word(cursor, cursor.ahead()):
         return _read_property(cursor)
+    if (congruence := _read_congruence(cursor)) is not None:
+        return congruence
     node = cursor.rules.statement(cursor)
     while cursor.now.kind == "name" and cursor.now.text == "or":
         cursor.advance()
         node = Node("or", (node, cursor.rules.statement(cursor)))
     return node
+
+
+def _read_congruence(cursor: Cursor) -> Node | None:
+    r"""Read `n \equiv 1 \pmod 2` of plain numbers; None where it is something else."""
+    name, sign, rest = cursor.now, cursor.ahead(), cursor.ahead(2)
+    if name.kind != "name" or len(name.text) != 1 or sign.text != "equiv" or rest.node is None:
+        return None
+    index = cursor.index + 3
+    texts = [token.text for token in cursor.tokens[index : index + 4]]
+    while texts and texts[0] in ("pmod", "bmod", "mod", "(", "{"):
+        texts.pop(0)
+        index += 1
+    modulus = cursor.tokens[min(index, len(cursor.tokens) - 1)].node
+    if modulus is None or index == cursor.index + 3 or modulus.op != "num" or rest.node.op != "num" or modulus.value < 1:
+        return None
+    cursor.index = index + 1
+    while cursor.take("}", ")"):
+        pass
+    residue = Node("num", (), rest.node.value % modulus.value)
+    return Node("is", (Node("sym", (), name.text), modulus, residue), "congruent")
 
 
 def _read_property(cursor: Cursor) -> Node:

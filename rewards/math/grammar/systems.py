@@ -5,8 +5,10 @@ r"""What stands behind one brace or line by line: systems and cases in an array,
 """
 
 import re
+from itertools import permutations
 
 MAX_SYSTEMS = 10
+MAX_PERMUTED = 4  # coordinates of a point that stands for all of its permutations
 _ARRAY = re.compile(r"\\\{\s*\\begin\s*\{(array|matrix|gathered)\}(?:\s*\{[^{}]*\})?")
 _BRACE = re.compile(r"\\[{}]")
 _ALIGNED = re.compile(r"&\s*(?=[=<>]|\\(?:le|ge|ne|in)(?![A-Za-z]))|(?<==)\s*&")
@@ -21,6 +23,10 @@ _MULTIPLICITY = re.compile(
 _SAYS_MULTIPLICITY = ("multiplicity", "root", "double", "twice", "solution")
 _COUNT = re.compile(r"\d|one|two|three|four|double|triple|repeated|twice")
 _COUNTS = {"one": "1", "two": "2", "three": "3", "four": "4", "double": "2", "triple": "3", "repeated": "2", "twice": "2"}
+_PERMUTATIONS = re.compile(
+    r"\(([^()]{1,80})\),?\s*(?:\\text\s*\{\s*)?"
+    r"(?:(?:and|with|along|together|or|up|to|all|any|other|of|its|their|the|distinct) )*(cyclic )?permutations?(?: of (?:it|them|this|these))?(?: thereof)?\s*\}?"
+)
 _STATED = re.compile(r"(?:\bthe )?\b([a-z]{3,12})(?: value| number)? is (?=[-\d\\(+])")
 
 
@@ -32,6 +38,16 @@ def multiplicities(text: str) -> str:
     return " ".join(sorted(_COUNTS.get(match[0], match[0]) for match in found if match))
 
 
+def _permuted(match: re.Match[str]) -> str:
+    """Return a point and all of its permutations, or the cyclic ones, side by side."""
+    items = [item.strip() for item in match[1].split(",")]
+    if not 2 <= len(items) <= MAX_PERMUTED:
+        return match[0]
+    turned = [items[turn:] + items[:turn] for turn in range(len(items))]
+    orders = turned if match[2] else [list(order) for order in permutations(items)]
+    return ", ".join(dict.fromkeys(f"({', '.join(order)})" for order in orders))
+
+
 def rewritten(text: str) -> str:
     """Return cleaned text with systems as cases, points side by side, and no multiplicities."""
     if "\n" in text:
@@ -40,6 +56,8 @@ def rewritten(text: str) -> str:
         text = _with_cases(text)
     if any(word in text for word in _SAYS_MULTIPLICITY):
         text = _MULTIPLICITY.sub(" ", text).strip()
+    if "permutation" in text:
+        text = _PERMUTATIONS.sub(_permuted, text, count=MAX_SYSTEMS)
     if text.count(" is ") > 1:
         text = _STATED.sub(r"\1 = ", text)
     return text
