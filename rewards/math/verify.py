@@ -18,7 +18,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from problems.types import Problem
+from rewards.answer import BARE_ANSWER, committed_answers
 from rewards.boxes import box_answer
+from rewards.math.asked import readings_for
 from rewards.math.equality.families import same_up_to_names
 from rewards.math.equality.rules import Decision, Rule, Trail
 from rewards.math.grammar.bases import same_digits
@@ -26,7 +28,6 @@ from rewards.math.grammar.choices import asks_for_several, choice, lettered, sai
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.parser import parse
 from rewards.math.grammar.words import plain_words, same_words
-from rewards.math.reading import BARE_ANSWER, committed_answers
 from rewards.math.references import is_label, is_text_answer
 from rewards.math.tree import Node, UnreadableError
 from rewards.types import LENIENT, STRICT, Reading, Status, Verdict
@@ -44,7 +45,8 @@ _DECIMAL_POINT = re.compile(r"-?\d{1,100}\.\d{1,100}", re.ASCII)
 _CHOICES = re.compile(r"[\s$({]*[A-J](?:[\s$,(){}]|and|[A-J])*", re.ASCII)
 _OR = re.compile(r"\bor\b")
 _WORDY = re.compile(r"(?=.*[A-Za-z]{2})[\w\s.,'()-]+", re.ASCII)
-_PERCENT = re.compile(r"percent|%|per cent", re.IGNORECASE)
+# A question asks for a percentage where it says the word or the sign without a number in front: not "a 20 % solution".
+_PERCENT = re.compile(r"(?<![\d}])(?<![\d}]\s)(?<![\d}]-)per\s?cent|\b(?:in|as|of)\s+\\?%|[(_]\s*\\?%", re.IGNORECASE)
 _HEDGED_WORDS = re.compile(r"\b(?:not|maybe|perhaps|possibly|unknown|undefined|probably|unsure|guess)\b", re.IGNORECASE)
 _ASKS_FOR_A_VALUE = re.compile(r"\b(?:compute|evaluate|calculate|simplify|what is|find the value)\b", re.IGNORECASE)
 _HAS_OPERATION = re.compile(r"[+*/^!\\]|.-")
@@ -80,7 +82,8 @@ def grade(
         return Verdict(status="error", detail="the reference is empty")
     if fault := _missing_reference(reference):
         return Verdict(status="error", detail=fault)
-    readings, mark = committed_answers(completion, reading)
+    committed = committed_answers(completion, reading)
+    readings, mark = readings_for(_gold(reference).text, committed, prompt), committed.mark
     if not readings:
         return Verdict(status="unparsed", detail=mark)
     answer = readings[0]

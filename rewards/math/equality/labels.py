@@ -50,6 +50,8 @@ def is_label(left: Node, value: Node) -> bool:
         return True
     if left.op == "fn" and left.value in _MEASURES:
         return True
+    if contains(left, "fact", "fact2", "root", "fn"):
+        return False
     names = symbols(left)
     return not any(map(_COORDINATES.fullmatch, names)) or (left.op == "div" and all(map(_is_measured, names)))
 

@@ -25,7 +25,8 @@ _COUNT = re.compile(r"\d|one|two|three|four|double|triple|repeated|twice")
 _COUNTS = {"one": "1", "two": "2", "three": "3", "four": "4", "double": "2", "triple": "3", "repeated": "2", "twice": "2"}
 _PERMUTATIONS = re.compile(
     r"\(([^()]{1,80})\),?\s*(?:\\text\s*\{\s*)?"
-    r"(?:(?:and|with|along|together|or|up|to|all|any|other|of|its|their|the|distinct) )*(cyclic )?permutations?(?: of (?:it|them|this|these))?(?: thereof)?\s*\}?"
+    r"(?:(?:and|with|along|together|or|up|to|all|any|other|of|its|their|the|distinct) )*"
+    r"(cyclic )?permutations?(?: of (?:it|them|this|these))?(?: thereof)?\s*\}?"
 )
 _STATED = re.compile(r"(?:\bthe )?\b([a-z]{3,12})(?: value| number)? is (?=[-\d\\(+])")
 
