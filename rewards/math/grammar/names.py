@@ -9,9 +9,24 @@ from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.vocabulary import CALLS
 from rewards.math.tree import Node
 
-MAX_CONDITIONAL = 20  # tokens
+MAX_EVENTS = 20  # tokens of a conditional probability
 _DERIVED = frozenset("fghuvwxyz")
 _ORDERS = frozenset("123456789nkm")
+
+
+def _conditional_events(cursor: Cursor) -> tuple[Node, Node] | None:
+    """Read the two events of a conditional probability behind its P: (A | B); None where it has no bar."""
+    texts = cursor.texts_ahead(MAX_EVENTS)
+    if texts[: texts.index(")")].count("|") != 1 if ")" in texts else True:
+        return None
+    cursor.advance()
+    cursor.bars += 1  # so that the bar opens no absolute value
+    left = cursor.rules.sets(cursor)
+    cursor.expect("|")
+    right = cursor.rules.sets(cursor)
+    cursor.bars -= 1
+    cursor.expect(")")
+    return left, right
 
 
 def read_call(cursor: Cursor, name: Node) -> Node:
@@ -20,8 +35,8 @@ def read_call(cursor: Cursor, name: Node) -> Node:
         name = name._replace(value=name.value + "'")
     name = _with_order(cursor, read_subscripts(cursor, name))
     letter = name.value[0]
-    if letter == "P" and cursor.at("(") and (condition := _read_conditional(cursor)):
-        return condition._replace(value=f"{name.value}({condition.value})")
+    if letter == "P" and cursor.at("(") and (events := _conditional_events(cursor)):
+        return Node("call", events, name.value + "|")
     if name.value == "E" and cursor.at("[") and not cursor.now.spaced:  # an expectation
         group = read_bracketed(cursor)
         return Node("call", group.args, name.value)
@@ -32,19 +47,6 @@ def read_call(cursor: Cursor, name: Node) -> Node:
         cursor.index += 5
         return Node("call", (read_bracketed(cursor),), name.value + "^-1")
     return name
-
-
-def _read_conditional(cursor: Cursor) -> Node | None:
-    """Read (A|B) behind the P of a probability as one name; None, with the cursor where it was, for anything else."""
-    texts = cursor.texts_ahead(MAX_CONDITIONAL)
-    depth, end = 1, 0
-    while end < len(texts) and depth:
-        depth += (texts[end] in ("(", "{")) - (texts[end] in (")", "}"))
-        end += 1
-    if depth or texts[:end].count("|") != 1:
-        return None
-    cursor.index += end + 1
-    return Node("sym", (), "".join(texts[: end - 1]))
 
 
 def _with_order(cursor: Cursor, name: Node) -> Node:
