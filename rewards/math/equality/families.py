@@ -44,6 +44,10 @@ def _same_unbound(gold: Node, answer: Node, trail: Trail) -> bool:
     return equal(gold, answer, trail) or _same_up_to_constants(gold, answer, trail)
 
 
+def _right_side(node: Node) -> Node:
+    return node.args[-1] if node.op == "rel" and set(node.value) == {"="} else node
+
+
 def _restricts(gold: Node, answer: Node) -> bool:
     """Tell whether an answer has only the naturals for the index of angles, which are all integers."""
     return answer.value[1] != "integer" and "natural" in answer.value[1] and _is_family_of_angles(gold)
@@ -149,7 +153,7 @@ def _same_bound(gold: Node, answer: Node, trail: Trail) -> bool:
     if answer.op != "bound":
         return _same_unbound(gold.args[0], answer, trail)
     if gold.op != "bound":
-        if not symbols(gold) and symbols(answer.args[0]).intersection(answer.value[0]):
+        if not symbols(_right_side(gold)) and symbols(_right_side(answer.args[0])).intersection(answer.value[0]):
             return False  # (3, 4) is no family (3s, 4s)
         return not _restricts(gold, answer) and _same_unbound(gold, answer.args[0], trail)
     (left,), (names, domain) = gold.args, gold.value
