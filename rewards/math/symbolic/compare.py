@@ -120,6 +120,7 @@ class Comparison:
             return Reply(False, "SYMPY_NUMBERS_DIFFER")
         exact_enough = found.digits >= ENOUGH_DIGITS
         enough = found.agree is True and exact_enough and not any(side.has(*_STEPS) for side in (left, right))
+        enough = enough and sampling.tell_enough(left, right, self._bounds_of(convert), found.digits + sampling.GUARD)
         by_numbers = Reply(True, "SYMPY_NUMBERS", (str(found.digits), str(found.points))) if enough else UNDECIDED
         if enough:
             self.report(by_numbers)
