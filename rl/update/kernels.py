@@ -8,6 +8,7 @@ All tensors are [b, h, T, d], normalisers [b, h, T]; keys and values may have fe
 import torch
 
 _aten = torch.ops.aten
+_BLOCK = 32  # the CUDA kernel reads log-sum-exps in blocks of so many (transformers/cuda/mem_eff_attention/kernel_backward.h)
 Three = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
@@ -77,8 +78,10 @@ def _cuda_backward(
     causal: bool,
     scaling: float,
 ) -> Three:
-    width = -(-query.shape[2] // 32) * 32  # the kernel reads log-sum-exps in blocks of 32
+    width = -(-query.shape[2] // _BLOCK) * _BLOCK
     padded = torch.nn.functional.pad(normaliser, (0, width - query.shape[2]), value=torch.inf)
+    # the trap: a pad by nothing keeps the strides of a transposed [b, T, h], and the kernel wants rows of a multiple of 8
+    padded = padded.contiguous()
     no_dropout = torch.zeros((), dtype=torch.long, device=query.device)
     d_query, d_key, d_value, _ = _aten._scaled_dot_product_efficient_attention_backward(
         gradient, query, key, value, None, output, padded, no_dropout, no_dropout, 0.0, (True, True, True, False), causal,
