@@ -25,7 +25,7 @@ from rl.policy.interfaces import Tokenizer
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import render
 from rl.rollout import ReferenceKls, RolloutWorker, open_pool, open_worker
-from rl.runtime import LAUNCHER_VARIABLES, process_group, quiet_libraries, rank, set_threads, world_size
+from rl.runtime import LAUNCHER_VARIABLES, describe_device, process_group, quiet_libraries, rank, set_threads, world_size
 from rl.selfcheck import self_check
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import RunConfig, check_world
@@ -84,6 +84,7 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
     check_world(config, world_size())
     quiet_libraries()
     set_threads(config.train.threads)
+    say(f"on {describe_device()}" + (f", {world_size()} ranks" if world_size() > 1 else ""))
     with ExitStack() as closing:
         if not has_model(config):
             closing.enter_context(process_group())  # the others wait for rank 0

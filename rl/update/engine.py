@@ -196,6 +196,18 @@ class Engine:
             for name, value in counters.items():
                 setattr(self.engine, name, value)
 
+    @contextmanager
+    def head_in_parts(self, tokens: int | None) -> Iterator[None]:
+        """Have the LM head work on `tokens` tokens at a time inside; None: on as many as usual."""
+        module = self.engine.module
+        before = module.buffer_elements
+        if tokens is not None:
+            module.buffer_elements = tokens * self.policy.config.get_text_config().vocab_size
+        try:
+            yield
+        finally:
+            module.buffer_elements = before
+
     @property
     def _is_plain(self) -> bool:
         return self.stage == 0 and self.config.model.dtype == "fp32"
