@@ -94,8 +94,8 @@ def describe_device() -> str:
     found = sorted(path.name for path in _NVIDIA_DEVICES.glob("nvidia[0-9]*"))
     if found and hidden not in ("", "-1"):
         raise LabError(
-            f"this machine has NVIDIA devices ({', '.join(found)}) and torch {torch.__version__} sees none of them: its build is "
-            f"for {'CUDA ' + torch.version.cuda if torch.version.cuda else 'CPUs'}, and CUDA_VISIBLE_DEVICES is {hidden!r}. "
+            f"this machine has NVIDIA devices ({', '.join(found)}) and torch {torch.__version__} sees none of them: its build "
+            f"is for {'CUDA ' + torch.version.cuda if torch.version.cuda else 'CPUs'}, CUDA_VISIBLE_DEVICES is {hidden!r}. "
             "Install a torch built for this driver (`nvidia-smi` shows it), or set CUDA_VISIBLE_DEVICES= (empty) to use the CPU"
         )
     return f"the CPU, {torch.get_num_threads()} threads, torch {torch.__version__}"
