@@ -73,9 +73,7 @@ def error_of(case: Case) -> dict[str, float]:
     expected, exact = _in_float64(query, key, value, gradient, case.causal, scaling)
     # as packing gathers it: [b, T, h] seen from the side
     gathered = normaliser.transpose(1, 2).contiguous().transpose(1, 2)
-    gradients = kernels.backward(
-        gradient, query, key, value, output, gathered, causal=case.causal, scaling=scaling
-    )
+    gradients = kernels.backward(gradient, query, key, value, output, gathered, causal=case.causal, scaling=scaling)
     found = (output, normaliser, *gradients)
     names = ("output", "log-sum-exp", "d query", "d key", "d value")
     # an only key takes all the weight, whatever the query: those gradients are 0, and held against that of the values

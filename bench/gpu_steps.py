@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from bench.gpu_kernels import check_kernels
-from bench.material import NoiseSource, make_model, run_config, synthetic_groups, tokenizer_of_size
+from bench.material import make_model, run_config, synthetic_groups
 from bench.ours import OurSide
 from bench.profile import bandwidth_gigabytes, floor, matmul_gflops
 from bench.sides import clock
@@ -279,7 +279,7 @@ def _profiled(doing: Callable[[], object]) -> tuple[Found, str]:
     averages = profiler.key_averages()
     names = ("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchKernelExC", "cudaMemcpyAsync", "cudaStreamSynchronize")
     found: Found = {event.key: event.count for event in averages if event.key in names}
-    on_device = [event for event in averages if event.device_type == torch.autograd.DeviceType.CUDA]
+    on_device = [event for event in averages if event.device_type.name == "CUDA"]
     found["device_seconds"] = sum(event.self_device_time_total for event in on_device) * 1e-6
     found["seconds_while_profiled"] = clock() - started
     sort = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"

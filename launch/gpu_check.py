@@ -21,6 +21,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def say(line: str) -> None:
+    """Tell how far it is."""
+    print(line, flush=True)
+
+
 @clearly
 def gpu_check_command(argv: Sequence[str]) -> int:
     """Checks and measurements on a GPU."""
@@ -35,6 +40,6 @@ def gpu_check_command(argv: Sequence[str]) -> int:
     only = flags.only.split(",") if flags.only else []
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
         scratch = (flags.scratch or Path(folder)).resolve()
-        failed = check(flags.out, scratch, toy=flags.toy, only=only, seconds=flags.seconds, say=lambda line: print(line, flush=True))
+        failed = check(flags.out, scratch, toy=flags.toy, only=only, seconds=flags.seconds, say=say)
     print(f"written: {flags.out}/gpu-check.md, gpu-check.json and logs.txt")
     return 1 if failed else 0

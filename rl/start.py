@@ -107,6 +107,11 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
             run.cut_after(state.step or -1)  # a run that starts over writes its step 0 again
             tracker = closing.enter_context(open_tracker(run, config, state))
             view = closing.enter_context(StepView(total=config.train.steps, done=state.step, name=config.run.name))
+        if config.train.one_step_off and torch.cuda.is_available():
+            say(
+                "train.one_step_off on a GPU: sampling and update each keep one Python thread busy and share its lock; "
+                "compare step_time without it"
+            )
         parts = Parts(
             config=config,
             run=run,

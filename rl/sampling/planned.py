@@ -140,11 +140,11 @@ class PlannedDecoder:
         keys[every, :, self.place] = key[:, :, 0]
         values[every, :, self.place] = value[:, :, 0]
 
-        query = query.view(rows, kv_heads, repeats, size) * scaling  # [B, k, r, d]
+        query = query.view(rows, kv_heads, repeats, size)  # [B, k, r, d]
         width = self.own_mask.shape[-1]
-        own_scores = query @ keys[:rows, :, :width].mT  # [B, k, r, T]
+        own_scores = _scores(query, keys[:rows, :, :width], scaling)  # [B, k, r, T]
         prompt_keys, prompt_values = self.shared[layer]
-        prompt_scores = self._by_row(self._by_group(query) @ prompt_keys.mT, repeats)  # [B, k, r, Tp]
+        prompt_scores = self._by_row(_scores(self._by_group(query), prompt_keys, scaling), repeats)  # [B, k, r, Tp]
         scores = torch.cat(
             [prompt_scores.masked_fill(self.prompt_mask, -torch.inf), own_scores.masked_fill(self.own_mask, -torch.inf)], -1
         )
@@ -180,6 +180,20 @@ class PlannedDecoder:
     def close(self, group: int) -> None:
         """Forget the prompt of a group."""
         del self.prompts[group], self.first_states[group]
+
+
+def _scores(query: torch.Tensor, key: torch.Tensor, scaling: float) -> torch.Tensor:
+    """Return scaling Q K^T [b, k, m, n] of query [b, k, m, d] and key [b, k, n, d], in float32 at least.
+
+    The trap: a product in bf16 keeps 8 bits of a score, and Qwen2's scores are in the hundreds (transformers#33317).
+    """
+    if query.dtype.itemsize >= 4:
+        return (query * scaling) @ key.mT
+    if query.device.type == "cpu":
+        return (query.float() @ key.float().mT).mul_(scaling)
+    flat = torch.bmm(query.flatten(0, 1), key.flatten(0, 1).mT, out_dtype=torch.float32)
+    scores: torch.Tensor = flat.unflatten(0, query.shape[:2]).mul_(scaling)
+    return scores
 
 
 def _padded(parts: Sequence[torch.Tensor], size: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What a GPU would be given, without one: the CUDA branches on meta tensors, which have shapes, strides and types but no numbers."""
+"""What a GPU would be given, without one: the CUDA branches on meta tensors, which have shapes, strides and types."""
 
 from typing import Any
 
