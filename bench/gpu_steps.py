@@ -30,6 +30,7 @@ from rl.policy.interfaces import CausalLM
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.tiny import make_tiny_model
 from rl.runtime import describe_device, device, process_group, quiet_libraries, set_threads
+from rl.sampling.decoding import build_decoder
 from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.settings.dry_run import memory_estimate, model_shape
@@ -119,36 +120,47 @@ def requests(rows: int, vocabulary: int, prompt_tokens: int) -> list[SampleReque
     return asked
 
 
-def draw(model: CausalLM, rows: int, prompt_tokens: int, tokens: int) -> tuple[float, list[Sample]]:
+def draw(
+    model: CausalLM, rows: int, prompt_tokens: int, tokens: int, *, cuda_graphs: bool = True
+) -> tuple[float, list[Sample]]:
     """Draw `rows` completions of exactly `tokens` tokens; return the seconds and the samples."""
     sampler = Sampler(model=model, pad_id=0, stop_ids=frozenset(), max_rows=rows)
     asked = requests(rows, model.config.get_text_config().vocab_size, prompt_tokens)
     samples: list[Sample] = []
     started = clock()
-    sampler.sample(asked, HowToDraw(temperature=1.0, max_tokens=tokens), samples.append)
+    how = HowToDraw(temperature=1.0, max_tokens=tokens, cuda_graphs=cuda_graphs)
+    sampler.sample(asked, how, samples.append)
     return clock() - started, samples
 
 
 def decode(work: Work, scratch: Path, out: Path) -> Found:
-    """Tokens a second of decoding at several numbers of rows, and of prefill."""
+    """Tokens a second of decoding at several numbers of rows, recorded and launched one by one, and of prefill."""
     is_toy = work.max_tokens < 100
     _, model = opened(work, scratch)
     model = model.to(device())
-    prompt_tokens, tokens = (16, 12) if is_toy else (_PROMPT_TOKENS, 128)
-    found: Found = {"prompt_tokens": prompt_tokens, "tokens": tokens}
+    prompt_tokens, tokens = (16, 12) if is_toy else (_PROMPT_TOKENS, 256)
+    found: Found = {"prompt_tokens": prompt_tokens}
     for rows in (8, 16) if is_toy else (64, 256, 512):
-        draw(model, rows, prompt_tokens, 4)
-        prefill, _ = draw(model, rows, prompt_tokens, 1)
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
-        seconds, _ = draw(model, rows, prompt_tokens, tokens)
-        found[f"{rows} rows"] = {
-            "tokens_a_second": rows * tokens / seconds,
-            "milliseconds_a_step": 1e3 * (seconds - prefill) / (tokens - 1),
-            "prefill_seconds": prefill,
-            "peak_memory_gb": peak_memory_gb(),
-        }
+        found[f"{rows} rows"] = _rate(model, rows, prompt_tokens, tokens, cuda_graphs=True)
+    rows = 16 if is_toy else 256
+    found[f"{rows} rows, not recorded"] = _rate(model, rows, prompt_tokens, tokens // 4, cuda_graphs=False)
     return found
+
+
+def _rate(model: CausalLM, rows: int, prompt_tokens: int, tokens: int, *, cuda_graphs: bool) -> Found:
+    draw(model, rows, prompt_tokens, 4, cuda_graphs=cuda_graphs)
+    first, _ = draw(model, rows, prompt_tokens, 2, cuda_graphs=cuda_graphs)  # prefill, and recording a step
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    seconds, _ = draw(model, rows, prompt_tokens, tokens, cuda_graphs=cuda_graphs)
+    return {
+        "tokens": tokens,
+        "tokens_a_second": rows * tokens / seconds,
+        "milliseconds_a_step": 1e3 * (seconds - first) / (tokens - 2),
+        "prefill_and_recording_seconds": first,
+        "decoder": type(build_decoder(model, rows, prompt_tokens + tokens, recorded=cuda_graphs)).__name__,
+        "peak_memory_gb": peak_memory_gb(),
+    }
 
 
 def update(work: Work, scratch: Path, out: Path) -> Found:

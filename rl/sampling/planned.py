@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import pad
 
 from rl.policy.attention import with_plan
 from rl.policy.interfaces import CausalLM, base_causal_lm
+from rl.sampling.fused import logits_of
 from rl.sampling.prefill import KeyValues, prefill, prefill_batches
 from rl.types import Indices, IntArray
 
@@ -69,7 +71,10 @@ class PlannedDecoder:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return the logits [n, V] of states [n, H]."""
-        logits: torch.Tensor = self.causal_lm.get_output_embeddings()(states)
+        head = self.causal_lm.get_output_embeddings()
+        if type(head) is nn.Linear:  # not isinstance: an adapter on it computes something else
+            return logits_of(states, head.weight, head.bias)
+        logits: torch.Tensor = head(states)
         return logits
 
     def _prompt_size(self, group: int) -> int:

@@ -124,6 +124,7 @@ class SamplingSettings(Settings):
     thinking: ThinkingSettings | None = Field(default=None, description="budget forcing; evaluation only")
     max_rows: int = Field(default=512, ge=1, description="completions decoded together on one rank")
     cache_tokens: int | None = Field(default=None, ge=1, description="keys and values kept on one rank; default: no limit")
+    cuda_graphs: bool = Field(default=True, description="record decoding steps on a GPU; false: launch each operation anew")
 
     @model_validator(mode="after")
     def _least_below_most(self) -> "SamplingSettings":
