@@ -1,6 +1,6 @@
 """`reasonlab gpu-check`: does the lab do on this GPU what it does on a CPU, how fast, and in how much memory?
 
-Every step is a process of its own with a time limit, so that one that crashes or hangs does not end the others. What they
+Steps are processes with time limits, so that one that crashes or hangs does not end the others. What they
 found becomes one page and one JSON file to send to someone; logs.txt holds what the steps said, profile.txt their tables.
 """
 
@@ -27,18 +27,18 @@ _METRICS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One process: what is run, for how long at most, and which run directory says how it went."""
+    """One process: what is run, for how long at most, and where it leaves what it found."""
 
-    name: str
+    names: tuple[str, ...]  # several: steps of bench/gpu_steps.py, one after the other, to load the libraries once
     arguments: tuple[str, ...]  # of python
     limit_seconds: float
-    run: Path | None = None
+    run: Path | None = None  # run directory
 
 
-def measuring(name: str, limit: float, scratch: Path, toy: bool) -> Step:
-    """Return a step of bench/gpu_steps.py."""
-    arguments = ("-m", "bench.gpu_steps", name, str(scratch), str(scratch), *(("toy",) if toy else ()))
-    return Step(name=name, arguments=arguments, limit_seconds=limit)
+def measuring(names: Sequence[str], limit: float, scratch: Path, toy: bool) -> Step:
+    """Return a step that is some of bench/gpu_steps.py."""
+    arguments = ("-m", "bench.gpu_steps", ",".join(names), str(scratch), *(("toy",) if toy else ()))
+    return Step(names=tuple(names), arguments=arguments, limit_seconds=limit)
 
 
 def training(name: str, model: str, limit: float, scratch: Path, toy: bool, *settings: str) -> Step:
@@ -55,31 +55,24 @@ def training(name: str, model: str, limit: float, scratch: Path, toy: bool, *set
         f"sampling.max_completion_tokens={tokens}", f"reward.overlong_buffer_tokens={tokens}", "reward.overlong_weight=1",
     ]  # fmt: skip
     arguments = ("-m", "launch.cli", "train", "--config", str(ROOT / "configs" / "demo.yaml"), *common, *settings)
-    return Step(name=name, arguments=arguments, limit_seconds=limit, run=scratch / "runs" / name)
+    return Step(names=(name,), arguments=arguments, limit_seconds=limit, run=scratch / "runs" / name)
 
 
 def plan(scratch: Path, toy: bool) -> list[Step]:
     """Return the steps in their order: what everything else stands on comes first."""
     bf16 = ("model.dtype=bf16", "deepspeed.stage=1")
-    steps = [
-        measuring("machine", 90, scratch, toy),
-        measuring("group", 60, scratch, toy),
-        measuring("models", 90, scratch, toy),
+    return [
+        measuring(("machine", "group", "models", "kernels"), 150, scratch, toy),
+        training("train-half-billion", "d", 150, scratch, toy, *bf16),
+        measuring(("decode", "update", "profile", "gap"), 240, scratch, toy),
         training("train-tiny", "tiny", 90, scratch, toy, "model.dtype=fp32"),
-        measuring("kernels", 60, scratch, toy),
-        training("train-half-billion", "d", 120, scratch, toy, *bf16),
-        measuring("decode", 70, scratch, toy),
-        measuring("update", 70, scratch, toy),
-        measuring("gap", 60, scratch, toy),
-        measuring("profile", 70, scratch, toy),
-        training("train-half-billion-lora", "d", 90, scratch, toy, *bf16, "model.lora.r=32"),
-        training("train-tiny-bf16", "tiny", 60, scratch, toy, *bf16, "deepspeed.stage=2"),
+        training("train-half-billion-lora", "d", 120, scratch, toy, *bf16, "model.lora.r=32"),
+        training("train-tiny-bf16", "tiny", 90, scratch, toy, *bf16, "deepspeed.stage=2"),
     ]
-    return steps
 
 
-def run_step(step: Step, scratch: Path) -> tuple[dict[str, Any], str]:
-    """Run one step; return what it found and the end of what it said."""
+def run_step(step: Step, scratch: Path) -> tuple[dict[str, dict[str, Any]], str]:
+    """Run one process; return what each of its steps found and the end of what it said."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     started = time.perf_counter()
     try:
@@ -91,14 +84,19 @@ def run_step(step: Step, scratch: Path) -> tuple[dict[str, Any], str]:
     except subprocess.TimeoutExpired as error:
         output = error.stdout or b""
         status, said = "timeout", output.decode(errors="replace") if isinstance(output, bytes) else output
-    found: dict[str, Any] = {"status": status, "wall_seconds": round(time.perf_counter() - started, 1)}
-    result = scratch / f"{step.name}.json"
-    if result.exists():
-        found |= json.loads(result.read_text())
+    seconds = round(time.perf_counter() - started, 1)
     if step.run is not None:
         numbers = [_lines(step.run / file) for file in ("timing.jsonl", "metrics.jsonl")]
-        found |= {"steps": [{**a, **b} for a, b in zip(*numbers, strict=True)]}
-    return found, said[-_LOG_CHARACTERS:]
+        steps = [{**a, **b} for a, b in zip(*numbers, strict=False)]
+        return {step.names[0]: {"status": status, "wall_seconds": seconds, "steps": steps}}, said[-_LOG_CHARACTERS:]
+    return {name: _measured(scratch / f"{name}.json", status, seconds) for name in step.names}, said[-_LOG_CHARACTERS:]
+
+
+def _measured(result: Path, status: str, seconds: float) -> dict[str, Any]:
+    if not result.exists():
+        return {"status": status, "wall_seconds": seconds}
+    found: dict[str, Any] = json.loads(result.read_text())
+    return {"status": "ok", "wall_seconds": round(found["step_seconds"], 1), **found}
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
@@ -146,15 +144,23 @@ def check(out: Path, scratch: Path, *, toy: bool, only: Sequence[str], seconds: 
     found: dict[str, dict[str, Any]] = {}
     logs = []
     ends = time.perf_counter() + seconds
-    for step in plan(scratch, toy):
-        if only and step.name not in only:
-            continue
+    waiting = [step for step in plan(scratch, toy) if not only or set(only) & set(step.names)]
+    while waiting:
+        step = waiting.pop(0)
         if time.perf_counter() > ends:
-            found[step.name] = {"status": "not begun: no time was left", "wall_seconds": 0}
+            found |= {name: {"status": "not begun: no time was left", "wall_seconds": 0} for name in step.names}
             continue
-        found[step.name], said = run_step(step, scratch)
-        logs.append(f"===== {step.name}\n{said}")
-        say(f"{step.name}: {found[step.name]['status']}, {found[step.name]['wall_seconds']} s")
+        results, said = run_step(step, scratch)
+        found |= results
+        failed = [name for name in step.names if results[name]["status"] != "ok"]
+        if len(failed) > 1:  # those after the first that failed have not been tried
+            waiting.insert(0, measuring(failed[1:], step.limit_seconds, scratch, toy))
+            for name in failed[1:]:
+                del found[name]
+        logs.append(f"===== {', '.join(step.names)}\n{said}")
+        for name in step.names:
+            if name in found:
+                say(f"{name}: {found[name]['status']}, {found[name]['wall_seconds']} s")
         # after every step, so that what was found survives whatever ends this process
         write_atomic(out / "gpu-check.json", json.dumps(found, indent=1))
         write_atomic(out / "gpu-check.md", page(found))

@@ -1,11 +1,13 @@
-"""The steps of `reasonlab gpu-check` that measure: each runs in a process of its own and returns what it found.
+"""The steps of `reasonlab gpu-check` that measure; each returns what it found.
 
-    python -m bench.gpu_steps STEP SCRATCH OUT [toy]
+    python -m bench.gpu_steps STEP[,STEP ...] SCRATCH [toy]
 
-A step reads and writes models below SCRATCH and writes OUT/STEP.json, and OUT/STEP.txt where it has a table to show. On a
-machine without a GPU everything runs at toy size: that checks the steps, and its numbers mean nothing.
+A step reads and writes models below SCRATCH and writes SCRATCH/STEP.json, and SCRATCH/STEP.txt where it has a table to show.
+The first that fails ends the process: after a fault of the GPU nothing else would be true. On a machine without a GPU
+everything runs at toy size: that checks the steps, and its numbers mean nothing.
 """
 
+import gc
 import json
 import sys
 import time
@@ -35,6 +37,7 @@ from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.settings.dry_run import memory_estimate, model_shape
 from rl.settings.schema import RunConfig, TinyModelConfig
+from rl.tracking.run_directory import write_atomic
 from rl.types import Row
 from rl.update.batch import uniform_row
 from rl.update.engine import Engine
@@ -59,7 +62,7 @@ def model_of(work: Work, scratch: Path) -> Path:
     return scratch / work.name / "model"
 
 
-def machine(work: Work, scratch: Path, out: Path) -> Found:
+def machine(work: Work, scratch: Path) -> Found:
     """Versions, and what this device can do: two matrix products and a copy."""
     versions = {}
     for name in _PACKAGES:
@@ -77,7 +80,7 @@ def machine(work: Work, scratch: Path, out: Path) -> Found:
     }
 
 
-def group(work: Work, scratch: Path, out: Path) -> Found:
+def group(work: Work, scratch: Path) -> Found:
     """A process group of one rank, as every run makes it, and one collective in it."""
     with process_group():
         ones = torch.ones(4, device=device())
@@ -85,12 +88,12 @@ def group(work: Work, scratch: Path, out: Path) -> Found:
         return {"backend": torch.distributed.get_backend(), "sum": float(ones.sum())}
 
 
-def kernels(work: Work, scratch: Path, out: Path) -> Found:
+def kernels(work: Work, scratch: Path) -> Found:
     """Attention with its log-sum-exp, and its backward, against float64."""
     return check_kernels(toy=work.max_tokens < 100)
 
 
-def models(work: Work, scratch: Path, out: Path) -> Found:
+def models(work: Work, scratch: Path) -> Found:
     """Write the models that the later steps open: the demo's shape and that of `work`, random weights."""
     started = clock()
     make_tiny_model(TinyModelConfig(), scratch / "tiny" / "model", 0)
@@ -133,7 +136,7 @@ def draw(
     return clock() - started, samples
 
 
-def decode(work: Work, scratch: Path, out: Path) -> Found:
+def decode(work: Work, scratch: Path) -> Found:
     """Tokens a second of decoding at several numbers of rows, recorded and launched one by one, and of prefill."""
     is_toy = work.max_tokens < 100
     _, model = opened(work, scratch)
@@ -163,7 +166,7 @@ def _rate(model: CausalLM, rows: int, prompt_tokens: int, tokens: int, *, cuda_g
     }
 
 
-def update(work: Work, scratch: Path, out: Path) -> Found:
+def update(work: Work, scratch: Path) -> Found:
     """Seconds of an optimizer step on given rollouts, its share of the device's matrix rate, peak memory and its plan."""
     with process_group():
         config, side, groups = _side(work, scratch)
@@ -200,7 +203,7 @@ def _side(work: Work, scratch: Path) -> tuple[RunConfig, OurSide, Sequence[Any]]
     return config, side, groups
 
 
-def gap(work: Work, scratch: Path, out: Path) -> Found:
+def gap(work: Work, scratch: Path) -> Found:
     """How far the log-probabilities of sampler, trainer and transformers' own pass are from float32, in nats."""
     return {"as drawn": _gaps(work, scratch, 0.0), "large scores": _gaps(work, scratch, _SHARP_BIAS)}
 
@@ -260,7 +263,7 @@ def _apart(ours: Sequence[Any], theirs: Sequence[Any]) -> Found:
     return {"mean": float(differences.mean()), "max": float(differences.max()), "tokens": len(differences)}
 
 
-def profile(work: Work, scratch: Path, out: Path) -> Found:
+def profile(work: Work, scratch: Path) -> Found:
     """Kernels and launches of a few decoded tokens and of one update."""
     is_toy = work.max_tokens < 100
     with process_group():
@@ -277,7 +280,7 @@ def profile(work: Work, scratch: Path, out: Path) -> Found:
         for name, doing in works.items():
             found[name], table = _profiled(doing)
             tables.append(f"{name}\n{table}")
-    (out / "profile.txt").write_text("\n\n".join(tables))
+    (scratch / "profile.txt").write_text("\n\n".join(tables))
     return found
 
 
@@ -298,22 +301,27 @@ def _profiled(doing: Callable[[], object]) -> tuple[Found, str]:
     return found, str(averages.table(sort_by=sort, row_limit=28, max_name_column_width=70))
 
 
-STEPS: dict[str, Callable[[Work, Path, Path], Found]] = {
+STEPS: dict[str, Callable[[Work, Path], Found]] = {
     step.__name__: step for step in (machine, group, kernels, models, decode, update, gap, profile)
 }
 
 
-def main(step: str, scratch: Path, out: Path, is_toy: bool) -> None:
-    """Do one step and write what it found."""
-    started = time.perf_counter()
+def main(steps: Sequence[str], scratch: Path, is_toy: bool) -> None:
+    """Do the steps and write what each found."""
     quiet_libraries()
     set_threads(None)
-    found = STEPS[step](the_work("d", is_toy), scratch, out)
-    found["step_seconds"] = time.perf_counter() - started
-    (out / f"{step}.json").write_text(json.dumps(found, indent=1))
-    print(json.dumps(found))
+    for step in steps:
+        started = time.perf_counter()
+        print(f"----- {step}", flush=True)
+        found = STEPS[step](the_work("d", is_toy), scratch)
+        found["step_seconds"] = time.perf_counter() - started
+        write_atomic(scratch / f"{step}.json", json.dumps(found, indent=1))
+        gc.collect()  # DeepSpeed's engines are cycles
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
 
 
 if __name__ == "__main__":
-    _step, _scratch, _out, *_toy = sys.argv[1:]
-    main(_step, Path(_scratch), Path(_out), bool(_toy))
+    _steps, _scratch, *_toy = sys.argv[1:]
+    main(_steps.split(","), Path(_scratch), bool(_toy))
