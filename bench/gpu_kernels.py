@@ -126,7 +126,7 @@ def error_of_stretches(heads: int, kv_heads: int, size: int, lengths: Sequence[i
     expected = (output, *torch.autograd.grad(output, exact, gradient.double()))
     names = ("output", "d query", "d key", "d value")
     return {
-        name: float((mine.double() - theirs).norm() / theirs.norm())
+        name: float((mine.double() - theirs.detach()).norm() / theirs.detach().norm())
         for name, mine, theirs in zip(names, found, expected, strict=True)
     }
 
