@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 from bench.gpu_kernels import check_kernels
-from bench.material import make_model, run_config, synthetic_groups
+from bench.material import make_model, pool_of, run_config, synthetic_groups
 from bench.ours import OurSide
 from bench.profile import bandwidth_gigabytes, floor, matmul_gflops
-from bench.sides import clock
+from bench.sides import Timed, clock
 from bench.work import WORKS, Work, toy
 from rewards.pool import VerifierPool
 from rl.memory import peak_memory_gb
@@ -301,8 +301,32 @@ def _profiled(doing: Callable[[], object]) -> tuple[Found, str]:
     return found, str(averages.table(sort_by=sort, row_limit=28, max_name_column_width=70))
 
 
+def trl(work: Work, scratch: Path) -> Found:
+    """A whole step, sampling, scoring and update, of ours (thrice) and of TRL's trainer (once, its start-up apart)."""
+    from bench.theirs import TrlSide, fastest  # loads TRL, which only this step needs
+
+    found: Found = {}
+    with process_group():
+        config, _ = opened(work, scratch)
+        with pool_of(work, config) as pool:
+            side = OurSide(work, model_of(work, scratch), pool, (), config)
+            found["ours"] = [_told(side.step()) for _ in range(3)]
+            side.close()
+        del side
+        theirs = TrlSide(work, model_of(work, scratch), (), fastest("step", work))
+        found["trl"] = [_told(theirs.step())]
+        theirs.close()
+    found["ratio"] = found["trl"][0]["seconds"] / found["ours"][-1]["seconds"]
+    return found
+
+
+def _told(timed: Timed) -> Found:
+    tokens = {"tokens": sum(timed.lengths), "longest": max(timed.lengths)}
+    return {"seconds": timed.seconds, "sample": timed.sample, "update": timed.update, **tokens}
+
+
 STEPS: dict[str, Callable[[Work, Path], Found]] = {
-    step.__name__: step for step in (machine, group, kernels, models, decode, update, gap, profile)
+    step.__name__: step for step in (machine, group, kernels, models, decode, update, gap, profile, trl)
 }
 
 

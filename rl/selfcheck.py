@@ -39,10 +39,12 @@ _LONGEST_ROW_TOKENS = 14
 _WIDE_GROUPS = ((32, (32, 33, 34, 65)), (33, (301, 97)))
 _MICRO_BATCH_TOKENS = 340  # takes the longest row, and cuts what a rank has into at least two micro-batches
 _HEAD_PART_TOKENS = 100  # the second time the head works in parts of so many
-_SAMPLED_TOKENS = 8  # of each completion
+_SAMPLED_TOKENS = 32  # of each completion, at most
 _NORM_TOLERANCE = {"fp32": 1e-3, "bf16": 0.05}  # relative; the faults that are looked for are factors
 _GRADIENT_TOLERANCE = {"fp32": 1e-2, "bf16": 0.2}  # |difference| / |plain gradient|
-_LOGPROB_TOLERANCE = {"fp32": 1e-2, "bf16": 0.15}  # mean difference in nats
+# mean difference in nats. Sound decoders in bf16 were 0.008 apart, 0.05 with scores in the dozens before the softmax (LOG.md,
+# the first run on a GPU); scores that are rounded to bf16 make 0.11 of Qwen2-7B (transformers#33317)
+_LOGPROB_TOLERANCE = {"fp32": 1e-2, "bf16": 0.08}
 
 
 class SelfCheckFailed(LabError):

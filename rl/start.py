@@ -109,8 +109,8 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
             view = closing.enter_context(StepView(total=config.train.steps, done=state.step, name=config.run.name))
         if config.train.one_step_off and torch.cuda.is_available():
             say(
-                "train.one_step_off on a GPU: sampling and update each keep one Python thread busy and share its lock; "
-                "compare step_time without it"
+                "train.one_step_off on a GPU: sampling and update each keep a Python thread busy, and the threads share one "
+                "lock: compare step_time without it"
             )
         parts = Parts(
             config=config,

@@ -65,7 +65,9 @@ class _HeadLogprobs(torch.autograd.Function):
                 d_logits *= p
             if d_logprobs is not None:
                 d_logits.scatter_add_(-1, targets[part, None], d_logprobs[part, None])
-            d_logits = d_logits.div_(ctx.temperature).to(weight.dtype)
+            if ctx.temperature != 1:
+                d_logits.div_(ctx.temperature)
+            d_logits = d_logits.to(weight.dtype)
             if d_hidden is not None:
                 d_hidden[part] = d_logits @ weight
             if d_weight is not None:
