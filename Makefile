@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo test test-fast endings check bench clean
+.PHONY: help setup demo test test-fast endings check bench bench-math clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
@@ -16,6 +16,7 @@ help:
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
 	@echo "make check           format, lint and types"
 	@echo "make bench           update, sampling and whole step against TRL: speed and memory (under forty minutes)"
+	@echo "make bench-math      the math verifier against math-verify, inspect_ai and MathRuler (in an environment of their own)"
 	@echo "make setup           only the virtual environment in .venv"
 	@echo "make clean           remove .venv, runs/ and caches"
 
@@ -52,6 +53,17 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/reasonlab bench $(ARGS)
 
+GRADERS := .venv-graders
+
+$(GRADERS)/.ready: Makefile
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer with venv was found; install one, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(GRADERS)/bin/python || $(PYTHON) -m venv $(GRADERS)
+	@$(GRADERS)/bin/python -m pip install --quiet --disable-pip-version-check 'math-verify[antlr4_13_2]==0.9.0' 'inspect_ai==0.3.285' 'mathruler==0.1.0' tqdm pylatexenc pydantic pyyaml 'sympy==1.14.0'
+	@touch $@
+
+bench-math: $(GRADERS)/.ready
+	PYTHONPATH=. $(GRADERS)/bin/python -m bench.formulas $(ARGS)
+
 clean:
-	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache *.egg-info build
+	rm -rf .venv $(GRADERS) runs .pytest_cache .mypy_cache .ruff_cache *.egg-info build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,6 +9,7 @@ from launch.eval import eval_command
 from launch.export import export_command
 from launch.gpu_check import gpu_check_command
 from launch.grade import grade_command
+from launch.problems import problems_command
 from launch.report import report_command
 from launch.sft import sft_command
 from launch.train import train_command
@@ -21,6 +22,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code an
     "train": (train_command, "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
     "eval": (eval_command, "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
     "grade": (grade_command, "verdicts for a JSONL file of completions, whoever wrote them"),
+    "problems": (problems_command, "`problems check`: which references of a problem set cannot be graded against"),
     "export": (export_command, "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
     "bench": (bench_command, "speed and memory of update, sampling and whole step as ratios to TRL's GRPOTrainer"),
     "gpu-check": (gpu_check_command, "checks and measures the lab on this machine's GPU: one page and one JSON file"),

@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 
-from rewards.grade import grade_file, make_grade_parser
+from rewards.grade import check_references, grade_file, make_grade_parser
 from rl.settings.arguments import clearly
 
 
 @clearly
 def grade_command(argv: Sequence[str]) -> int:
     """Verdicts for a JSONL file of completions."""
-    flags = make_grade_parser().parse_args(list(argv))
+    parser = make_grade_parser()
+    flags = parser.parse_args(list(argv))
+    if flags.check_references:
+        return 0 if check_references(flags.input) else 1
+    if flags.output is None:
+        parser.error("say where the verdicts go: reasonlab grade INPUT OUTPUT")
     grade_file(
         flags.input,
         flags.output,
@@ -17,5 +22,6 @@ def grade_command(argv: Sequence[str]) -> int:
         timeout_seconds=flags.timeout_seconds,
         memory_megabytes=flags.memory_megabytes,
         explain=flags.explain,
+        policy=flags.reading,
     )
     return 0

@@ -8,7 +8,7 @@ from collections import Counter
 from fractions import Fraction
 
 from problems.types import Problem
-from rewards.answer import final_answer
+from rewards.answer import committed_answers
 from rewards.types import STRICT, Reading, Status, Verdict
 
 MAX_CHARACTERS = 400
@@ -93,16 +93,37 @@ class _Parser:
         return Fraction(int(token))
 
 
+def countdown_fault(problem: Problem) -> str | None:
+    """Return what the checks of a problem lack, or None."""
+    try:
+        _numbers_and_target(problem)
+    except (KeyError, TypeError, ValueError) as error:
+        return f"checks need 'numbers' and 'target': {error!r}"
+    return None
+
+
+def _numbers_and_target(problem: Problem) -> tuple[list[int], Fraction]:
+    return [int(n) for n in problem.checks["numbers"]], Fraction(problem.checks["target"])
+
+
+def _is_expression(answer: str) -> bool:
+    """Tell whether an answer, or what stands in front of its "=", is an expression."""
+    try:
+        _Parser(answer.partition("=")[0]).whole()
+    except NotAnExpression:
+        return False
+    return True
+
+
 def verify_countdown(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
     """Accept any expression that uses every given number exactly once and equals the target (`= target` may follow)."""
-    try:
-        numbers = [int(n) for n in problem.checks["numbers"]]
-        target = Fraction(problem.checks["target"])
-    except (KeyError, TypeError, ValueError) as error:
-        return Verdict(status="error", detail=f"checks need 'numbers' and 'target': {error!r}")
-    answer = final_answer(completion, reading)
-    if answer is None:
-        return Verdict(status="unparsed", detail="no final answer")
+    if fault := countdown_fault(problem):
+        return Verdict(status="error", detail=fault)
+    numbers, target = _numbers_and_target(problem)
+    readings, mark, _ = committed_answers(completion, reading)
+    if not readings:
+        return Verdict(status="unparsed", detail=f"no final answer: {mark}")
+    answer = next((one for one in readings if _is_expression(one)), readings[0])
     expression, equals, right = answer.partition("=")
     try:
         parser = _Parser(expression)

@@ -1,8 +1,9 @@
 """`reasonlab grade IN.jsonl OUT.jsonl`: a verdict for every row, in input order, however broken the row.
 
-A row is {"id", "problem": {"domain", "reference", "prompt", "checks"}, "completion"}; its answer is {"id", "status",
-"reward", "extracted", "detail", "seconds"}. A row that cannot be read gets the status `error`, with the reason. Rows stream
-through the pool of killable workers; a run that was cut off goes on after its last whole output row.
+A row is {"id", "problem": {"domain", "reference", "prompt", "checks"}, "completion"}, and "thinking_open": true where its
+prompt ended inside of `<think>` (a "prompt" that ends so says it by itself). Its answer is {"id", "status", "reward",
+"extracted", "detail", "seconds"}. A row that cannot be read gets the status `error`, with the reason. Rows stream through the
+pool of killable workers; a run that was cut off goes on after its last whole output row.
 """
 
 import argparse
@@ -11,16 +12,18 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
 from problems.errors import LabError
 from problems.types import Problem
+from rewards.answer import opens_thinking
 from rewards.pool import VerifierPool
-from rewards.types import Verdict
+from rewards.references import ReferenceFault, faults_of, report
+from rewards.types import Policy, Reading, Verdict
 
 WINDOW_PER_WORKER = 64  # rows in flight: enough to keep workers busy, few enough to stream
 MAX_ROW_BYTES = 20_000_000  # of a longer one only so much is ever held in memory
@@ -30,7 +33,18 @@ def make_grade_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="reasonlab grade", description="Verdicts for a JSONL file of completions.")
     parser.add_argument("input", type=Path, help='rows {"id", "problem": {"domain", "reference", ...}, "completion"}')
-    parser.add_argument("output", type=Path, help="rows of verdicts; an existing file is continued")
+    parser.add_argument("output", type=Path, nargs="?", help="rows of verdicts; an existing file is continued")
+    parser.add_argument(
+        "--reading",
+        choices=get_args(Policy),
+        default="lenient",
+        help="what counts as a final answer: strict takes a marked one, lenient (default) also what running text concludes",
+    )
+    parser.add_argument(
+        "--check-references",
+        action="store_true",
+        help="list the references of INPUT that cannot be graded against, by reason, and grade nothing; status 1 if any",
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="verifier processes (default: all cores)")
     parser.add_argument("--timeout-seconds", type=float, default=5.0, help="wall time of one verdict")
     parser.add_argument("--memory-megabytes", type=int, default=2048, help="address space of a verifier process")
@@ -48,18 +62,42 @@ def rows_of(file: BinaryIO) -> Iterator[bytes]:
             yield line
 
 
-def read_row(line: bytes) -> tuple[Any, Problem, str]:
-    """Return (id, problem, completion) of one row; raises ValueError that says what is missing."""
-    if len(line) > MAX_ROW_BYTES:
-        raise ValueError(f"it has more than {MAX_ROW_BYTES:,} bytes; split it, or leave out what grading does not need")
-    row = json.loads(line.decode("utf-8", "replace"))
-    if not isinstance(row, dict):
-        raise ValueError("a row must be an object")
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row to grade; `thinking_open` says that its prompt ended inside of a thought."""
+
+    id: Any
+    problem: Problem
+    completion: str
+    thinking_open: bool
+
+
+def read_row(line: bytes) -> Row:
+    """Return what one line holds; raises ValueError that says what is missing."""
+    row = _object(line)
     problem, completion = row.get("problem"), row.get("completion")
     if not isinstance(problem, dict):
         raise ValueError("no object 'problem'")
     if not isinstance(completion, str):
         raise ValueError("no text 'completion'")
+    built = _problem(row, problem)
+    is_open = row.get("thinking_open", opens_thinking(built.prompt))
+    if not isinstance(is_open, bool):
+        raise ValueError("'thinking_open' must be true or false")
+    return Row(id=row.get("id"), problem=built, completion=completion, thinking_open=is_open)
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    if len(line) > MAX_ROW_BYTES:
+        raise ValueError(f"it has more than {MAX_ROW_BYTES:,} bytes; split it, or leave out what grading does not need")
+    row = json.loads(line.decode("utf-8", "replace"))
+    if not isinstance(row, dict):
+        raise ValueError("a row must be an object")
+    return row
+
+
+def _problem(row: Mapping[str, Any], problem: Mapping[str, Any]) -> Problem:
+    """Return the problem of a row; raises ValueError."""
     reference, checks = problem.get("reference"), problem.get("checks") or {}
     if isinstance(reference, int | float) and not isinstance(reference, bool):
         reference = str(reference)
@@ -67,7 +105,7 @@ def read_row(line: bytes) -> tuple[Any, Problem, str]:
         raise ValueError("'problem.reference' must be text")
     if not isinstance(checks, dict):
         raise ValueError("'problem.checks' must be an object")
-    built = Problem(
+    return Problem(
         id=str(row.get("id")),
         domain=str(problem.get("domain", "math")),
         split=str(problem.get("split", "test")),
@@ -76,7 +114,6 @@ def read_row(line: bytes) -> tuple[Any, Problem, str]:
         checks=checks,
         source=str(problem.get("source", "file")),
     )
-    return row.get("id"), built, completion
 
 
 def _row_id(line: bytes) -> Any:
@@ -110,13 +147,14 @@ def _result(row_id: Any, verdict: Verdict) -> dict[str, Any]:
     return {"id": row_id, "reward": verdict.worth, **fields}
 
 
-def verdicts(lines: Iterable[bytes], pool: VerifierPool, window: int) -> Iterator[dict[str, Any]]:
+def verdicts(lines: Iterable[bytes], pool: VerifierPool, window: int, policy: Policy = "lenient") -> Iterator[dict[str, Any]]:
     """Yield one result a line, in order, with at most `window` rows in flight."""
     waiting: deque[tuple[Any, Future[Verdict] | Verdict]] = deque()
     for line in lines:
         try:
-            row_id, problem, completion = read_row(line)
-            waiting.append((row_id, pool.submit(problem, completion)))
+            row = read_row(line)
+            reading = Reading(policy=policy, thinking_open=row.thinking_open)
+            waiting.append((row.id, pool.submit(row.problem, row.completion, reading)))
         except (ValueError, RecursionError) as error:
             detail = f"the row cannot be read: {type(error).__name__}: {error}"[:200]
             waiting.append((_row_id(line), Verdict(status="error", detail=detail)))
@@ -141,6 +179,7 @@ def grade_file(
     timeout_seconds: float = 5.0,
     memory_megabytes: int = 2048,
     explain: bool = False,
+    policy: Policy = "lenient",
 ) -> dict[str, int]:
     """Grade `source` into `output` and return the number of rows by status; prints a summary."""
     if not source.is_file():
@@ -162,7 +201,7 @@ def grade_file(
     ):
         task = progress.add_task("grading", total=total, completed=done)
         rows = itertools.islice(rows_of(file), done, None)
-        for result in verdicts(rows, pool, WINDOW_PER_WORKER * max(1, workers)):
+        for result in verdicts(rows, pool, WINDOW_PER_WORKER * max(1, workers), policy):
             sink.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n")
             sink.flush()
             counts[result["status"]] = counts.get(result["status"], 0) + 1
@@ -170,5 +209,26 @@ def grade_file(
             if explain:
                 print(f"{result['id']}: {result['status']}: {result['detail']}")
     summary = ", ".join(f"{status} {count}" for status, count in sorted(counts.items())) or "nothing to do"
-    print(f"{output}: {total} rows ({done} were there): {summary}")
+    print(f"{output}: {total} rows ({done} were there), {policy} reading: {summary}")
     return counts
+
+
+def check_references(source: Path) -> bool:
+    """Print which references of a file of rows cannot be graded against; return whether all can."""
+    if not source.is_file():
+        raise LabError(f"no file {source}")
+    with source.open("rb") as file:
+        lines = list(rows_of(file))
+    problems, faults = [], []
+    for number, line in enumerate(lines, start=1):
+        place = f"{source}:{number}"
+        try:
+            row = _object(line)
+            asked = row.get("problem", row)  # a file of problems has no completions
+            problems.append(replace(_problem(row, asked), source=place))
+        except (ValueError, RecursionError, AttributeError) as error:
+            reason = f"the row cannot be read: {type(error).__name__}: {error}"[:200]
+            faults.append(ReferenceFault(source=place, reference=None, reason=reason))
+    faults += faults_of(problems)
+    print(report(faults, len(lines)))
+    return not faults

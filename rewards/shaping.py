@@ -4,15 +4,19 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rewards.types import Reward, Verdict
+from rewards.types import Policy, Reward, Verdict
 
 _WELL_FORMED = re.compile(r"\s*<think>(?:(?!</?think>).)+</think>(?:(?!</?think>).)+", re.DOTALL)
+_WELL_FORMED_BEHIND_TAG = re.compile(r"(?:(?!</?think>).)+</think>(?:(?!</?think>).)+", re.DOTALL)
 
 
 class RewardConfig(BaseModel):
     """How verdicts are made and what they pay."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    reading: Policy = Field(
+        default="strict", description="what counts as a final answer: strict (marked) or lenient (also what prose concludes)"
+    )
     format_weight: float = Field(
         default=0.0, ge=0, description="paid on top of a correct answer that thinks inside <think>...</think> first"
     )
@@ -34,12 +38,23 @@ def overlong_fraction(num_tokens: int, max_tokens: int, buffer_tokens: int) -> f
     return min(1.0, max(0.0, (num_tokens - (max_tokens - buffer_tokens)) / buffer_tokens))
 
 
-def shape(config: RewardConfig, verdict: Verdict, text: str, num_tokens: int, max_tokens: int) -> Reward:
-    """Return the reward of one completion of `num_tokens` tokens under a limit of `max_tokens`."""
+def is_well_formed(text: str, thinking_open: bool) -> bool:
+    """Tell whether a completion thinks, ends its thinking and goes on; the prompt may have opened the thinking."""
+    pattern = _WELL_FORMED_BEHIND_TAG if thinking_open else _WELL_FORMED
+    return pattern.fullmatch(text) is not None
+
+
+def shape(
+    config: RewardConfig, verdict: Verdict, text: str, num_tokens: int, max_tokens: int, thinking_open: bool = False
+) -> Reward:
+    """Return the reward of one completion of `num_tokens` tokens under a limit of `max_tokens`.
+
+    `thinking_open` tells that the prompt ended inside of `<think>`.
+    """
     correct = float(verdict.status == "correct")
     parts, weights = {"correct": correct if verdict.score is None else verdict.score}, {"correct": 1.0}
     if config.format_weight:
-        parts["format"] = correct * float(_WELL_FORMED.fullmatch(text) is not None)
+        parts["format"] = correct * float(is_well_formed(text, thinking_open))
         weights["format"] = config.format_weight
     if config.overlong_weight:
         parts["overlong"] = overlong_fraction(num_tokens, max_tokens, config.overlong_buffer_tokens)

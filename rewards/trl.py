@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from problems.types import Problem
+from rewards.answer import opens_thinking
 from rewards.pool import VerifierPool
+from rewards.types import Policy, Reading
 from rewards.verifiers import verify
 
 Completion = str | Sequence[Mapping[str, Any]]  # text, or the messages of a conversation
@@ -36,17 +38,22 @@ def _prompt_text(prompt: Any) -> str:
     return " ".join(message["content"] for message in prompt if isinstance(message.get("content"), str))
 
 
-def math_reward(completions: Sequence[Completion], solution: Sequence[str | None], **kwargs: Any) -> list[float | None]:
+def math_reward(
+    completions: Sequence[Completion], solution: Sequence[str | None], policy: Policy = "strict", **kwargs: Any
+) -> list[float | None]:
     """Return 1.0 for a right final answer, 0.0 for another, and None (no signal) where the reference cannot be read.
 
-    `solution` is the column of reference answers or worked solutions, one a completion. `prompts`, which TRL passes too,
-    only decides whether the question asks for a percentage. Works from any thread: no signals are used.
+    `solution` is the column of reference answers or worked solutions, one a completion. `policy` is the reading: strict pays
+    marked answers only. `prompts`, which TRL passes too, decide whether the question asks for a percentage and whether the
+    prompt has opened the thinking. Works from any thread: no signals are used.
     """
     prompts = kwargs.get("prompts") or [""] * len(completions)
     rewards: list[float | None] = []
     for completion, reference, prompt in zip(completions, solution, prompts, strict=True):
-        problem = Problem(id="", domain="math", split="train", prompt=_prompt_text(prompt), reference=reference, source="trl")
-        rewards.append(verify(problem, completion_text(completion)).worth)
+        text = _prompt_text(prompt)
+        reading = Reading(policy=policy, thinking_open=opens_thinking(text))
+        problem = Problem(id="", domain="math", split="train", prompt=text, reference=reference, source="trl")
+        rewards.append(verify(problem, completion_text(completion), reading).worth)
     return rewards
 
 

@@ -14,9 +14,9 @@ from problems.types import Problem
 from rewards.code.judging.outcome import KINDS
 from rewards.code.judging.verifier import time_limit, verify_code
 from rewards.code.settings import SandboxSettings
-from rewards.countdown import verify_countdown
-from rewards.math.verify import verify_math
-from rewards.numbers import verify_number
+from rewards.countdown import countdown_fault, verify_countdown
+from rewards.math.verify import reference_fault, verify_math
+from rewards.numbers import number_fault, verify_number
 from rewards.types import STRICT, Reading, Verdict, Verifier
 
 
@@ -33,22 +33,25 @@ def verify_word_problem(problem: Problem, completion: str, reading: Reading = ST
 class VerifierEntry:
     """A verifier, and what those who run it and count its verdicts need to know of it.
 
+    `fault` returns why a problem cannot be graded (its reference cannot be read, a check is missing), None where it can.
+
     `kinds` are the values that `Verdict.kind` may have, for metrics. `time_limit` returns the wall time in seconds after which
     its process is taken for stuck, from the problem's checks and the settings of the sandbox; None: the pool's own limit.
     `is_slow`: a verdict may take long, so no other completion is handed to a process behind it.
     """
 
     verify: Verifier
+    fault: Callable[[Problem], str | None] = lambda problem: None
     kinds: tuple[str, ...] = ()
     time_limit: Callable[[Mapping[str, Any], SandboxSettings], float] | None = None
     is_slow: bool = False
 
 
 VERIFIERS: dict[str, VerifierEntry] = {
-    "number": VerifierEntry(verify=verify_number),
-    "word_problem": VerifierEntry(verify=verify_word_problem),
-    "countdown": VerifierEntry(verify=verify_countdown),
-    "math": VerifierEntry(verify=verify_math),
+    "number": VerifierEntry(verify=verify_number, fault=number_fault),
+    "word_problem": VerifierEntry(verify=verify_word_problem, fault=number_fault),
+    "countdown": VerifierEntry(verify=verify_countdown, fault=countdown_fault),
+    "math": VerifierEntry(verify=verify_math, fault=reference_fault),
     # a program has limits of its own, which the sandbox keeps; this one is for the worker that watches over the sandbox
     "code": VerifierEntry(verify=verify_code, kinds=KINDS, time_limit=time_limit, is_slow=True),
 }

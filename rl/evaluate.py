@@ -242,6 +242,7 @@ def about(config: EvalConfig, problems: Sequence[Problem], tokenizer: Tokenizer)
     return {
         "model": config.model.path,
         "split": config.split,
+        "reading": config.reward.reading,
         "n": config.samples,
         "temperature": config.sampling.temperature,
         "top_p": config.sampling.top_p,
@@ -267,7 +268,7 @@ def headline(results: JsonDict) -> dict[str, float | None]:
 def results_table(results: JsonDict) -> Table:
     """Return the closing table of an evaluation."""
     size = f"{results['problems']} problems x {results['n']} samples"
-    table = Table(title=f"{results['model']}: {size}, {results['split']} split")
+    table = Table(title=f"{results['model']}: {size}, {results['split']} split, {results['reading']} reading")
     table.add_column("", justify="left")
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")

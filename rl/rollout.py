@@ -17,11 +17,11 @@ from problems.types import Problem, ProblemSource
 from rewards.answer import reasoning_text
 from rewards.pool import VerifierPool, collect
 from rewards.shaping import RewardConfig, shape
-from rewards.types import Verdict
+from rewards.types import Reading, Reward, Verdict
 from rl.advantages import ADVANTAGES, minus_kl
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import stop_token_ids
-from rl.policy.prompts import render
+from rl.policy.prompts import leaves_thinking_open, render
 from rl.runtime import all_gather, rank, world_size
 from rl.sampling.how_to_draw import how_to_draw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
@@ -68,6 +68,7 @@ class RolloutWorker:
         prompts = [render(problem, self.prompt, self.tokenizer) for problem in problems]
         for problem, ids in zip(problems, prompts, strict=True):
             self._check_room(problem, len(ids))
+        readings = [self._reading(ids) for ids in prompts]
         requests = [
             SampleRequest(prompt_ids=ids, streams=tuple((*stream, problem.id, k) for k in range(samples)))
             for problem, ids in zip(problems, prompts, strict=True)
@@ -77,7 +78,7 @@ class RolloutWorker:
         def on_sample(sample: Sample) -> None:
             without_end = sample.token_ids[:-1] if sample.stopped else sample.token_ids
             text = self.tokenizer.decode(without_end, skip_special_tokens=False)
-            verdict = self.pool.submit(problems[sample.request], text)
+            verdict = self.pool.submit(problems[sample.request], text, readings[sample.request])
             pending[sample.request, sample.number] = (sample, text, verdict)
 
         started = time.perf_counter()
@@ -90,7 +91,8 @@ class RolloutWorker:
         rollouts = []
         for (sample, text, _), verdict, tokens in zip(ordered, verdicts, reasoning, strict=True):
             problem, prompt_ids = problems[sample.request], prompts[sample.request]
-            rollouts.append(self._rollout(problem, prompt_ids, sample, text, verdict, tokens, policy_step))
+            reward = self._reward(verdict, text, sample, readings[sample.request])
+            rollouts.append(self._rollout(problem, prompt_ids, sample, text, reward, tokens, policy_step))
         grouped = [tuple(rollouts[i * samples : (i + 1) * samples]) for i in range(len(problems))]
         return grouped, sampled - started, scored - sampled
 
@@ -109,8 +111,16 @@ class RolloutWorker:
         encoded = self.tokenizer([reasoning_text(text) for text in texts], add_special_tokens=False).input_ids
         return [len(ids) for ids in encoded]
 
+    def _reading(self, prompt_ids: IntArray) -> Reading:
+        """Return how the answers to a prompt are read."""
+        return Reading(policy=self.reward.reading, thinking_open=leaves_thinking_open(prompt_ids, self.tokenizer))
+
+    def _reward(self, verdict: Verdict, text: str, sample: Sample, reading: Reading) -> Reward:
+        limit = self.sampling.max_completion_tokens
+        return shape(self.reward, verdict, text, len(sample.token_ids), limit, reading.thinking_open)
+
     def _rollout(
-        self, problem: Problem, prompt_ids: IntArray, sample: Sample, text: str, verdict: Verdict, reasoning: int, step: int
+        self, problem: Problem, prompt_ids: IntArray, sample: Sample, text: str, reward: Reward, reasoning: int, step: int
     ) -> Rollout:
         tokens = len(sample.token_ids)
         return Rollout(
@@ -121,7 +131,7 @@ class RolloutWorker:
             sampling_entropies=sample.entropies,
             forced=sample.forced,
             completion=Completion(text=text, finish_reason=sample.finish_reason, num_tokens=tokens),
-            reward=shape(self.reward, verdict, text, tokens, self.sampling.max_completion_tokens),
+            reward=reward,
             reasoning_tokens=reasoning,
             policy_step=step,
         )

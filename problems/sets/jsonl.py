@@ -4,7 +4,9 @@ A row may also say its `domain` (default: "math", whose verifier reads numbers a
 `solution` (what the cold start imitates) and `id`.
 """
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -20,6 +22,9 @@ class JsonlConfig(SourceConfig):
     """Settings of `jsonl`."""
 
     path: str = Field(description="JSONL file, or folder with train.jsonl, validation.jsonl, test.jsonl")
+    answers: Literal["math", "text"] = Field(
+        default="math", description="math: a reference in prose is an error; text: it has only to be said in the same words"
+    )
 
 
 def plain_problem(row: Row, split: str, where: str) -> Problem:
@@ -46,12 +51,19 @@ def plain_problem(row: Row, split: str, where: str) -> Problem:
     )
 
 
+def _text_problem(row: Row, split: str, where: str) -> Problem:
+    """Turn a row of a set whose answers are texts into a problem that says so."""
+    problem = plain_problem(row, split, where)
+    return replace(problem, checks={"answers": "text", **problem.checks})
+
+
 def load_jsonl(config: JsonlConfig, seed: int) -> FiniteSource:
     """Load problems of our own shape."""
     path = Path(config.path)
     if not path.exists():
         raise ProblemError(f"no problem file or folder at {path}")
-    return finite_source(f"jsonl {path}", local_splits(path), plain_problem, seed)
+    convert = plain_problem if config.answers == "math" else _text_problem
+    return finite_source(f"jsonl {path}", local_splits(path), convert, seed)
 
 
 SET = ProblemSet(name="jsonl", config=JsonlConfig, load=load_jsonl, verifier=None)

@@ -8,8 +8,8 @@ r"""The verifier of the domain "math": reads both sides, compares them, and says
     grade("\frac{1}{2} cm", "\boxed{5 mm}")
         judge               -> _by_meaning: both are parsed, and compared as trees (equality/families.py, compare.py)
 
-An answer that is not understood is `unparsed`; a refused (too large) one is `timeout` with 0 reward; an empty or overlong
-reference is `error`.
+An answer that is not understood is `unparsed`; a refused (too large) one is `timeout` with 0 reward; a reference that cannot
+be read (references.py) is `error`, whatever the answer, unless the answer is the same text.
 """
 
 import re
@@ -18,18 +18,23 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from problems.types import Problem
+from rewards.answer import BARE_ANSWER, committed_answers
 from rewards.boxes import box_answer
+from rewards.math.asked import readings_for
 from rewards.math.equality.families import same_up_to_names
 from rewards.math.equality.rules import Decision, Rule, Trail
+from rewards.math.grammar.bases import same_digits
+from rewards.math.grammar.choices import asks_for_several, choice, lettered, said_choice, wanted_choice
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.parser import parse
-from rewards.math.grammar.words import choice, plain_words, same_words
-from rewards.math.reading import BARE_ANSWER, committed_answers
+from rewards.math.grammar.words import plain_words, same_words
+from rewards.math.references import is_label, is_text_answer
 from rewards.math.tree import Node, UnreadableError
 from rewards.types import LENIENT, STRICT, Reading, Status, Verdict
 
 MAX_REFERENCE_CHARACTERS = 4000
 MAX_ANSWER_CHARACTERS = 4000
+MAX_CHOICE_CHARACTERS = 1000  # of an answer that is a letter and an explanation
 SHOWN = 80
 _INTEGER = re.compile(r"-?(?:\d{1,30}|[1-9]\d{0,2}(?:,\d{3}){1,9})", re.ASCII)
 _RATIO = re.compile(r"(-?)(?:\\[dt]?frac\{(-?\d{1,30})\}\{(\d{1,30})\}|(-?\d{1,30})\s?/\s?(\d{1,30}))", re.ASCII)
@@ -37,10 +42,11 @@ _DECIMAL = re.compile(r"-?\d{0,30}\.\d{1,5}", re.ASCII)
 _LOOSE = re.compile(r"\s+(?![\w.])|(?<![\w.])\s+", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"(-?\d{1,100}),(\d{1,2}|\d{4,100})", re.ASCII)
 _DECIMAL_POINT = re.compile(r"-?\d{1,100}\.\d{1,100}", re.ASCII)
-_CHOICES = re.compile(r"[\s$({]*[A-H](?:[\s$,(){}]|and|[A-H])*", re.ASCII)
+_CHOICES = re.compile(r"[\s$({]*[A-J](?:[\s$,(){}]|and|[A-J])*", re.ASCII)
+_OR = re.compile(r"\bor\b")
 _WORDY = re.compile(r"(?=.*[A-Za-z]{2})[\w\s.,'()-]+", re.ASCII)
-_LETTERED = re.compile(r"\(([A-H])\)\s*(?!and\b|or\b|&)([^\s(^_+*/=,].*)", re.DOTALL)
-_PERCENT = re.compile(r"percent|%|per cent", re.IGNORECASE)
+# A question asks for a percentage where it says the word or the sign without a number in front: not "a 20 % solution".
+_PERCENT = re.compile(r"(?<![\d}])(?<![\d}]\s)(?<![\d}]-)per\s?cent|\b(?:in|as|of)\s+\\?%|[(_]\s*\\?%", re.IGNORECASE)
 _HEDGED_WORDS = re.compile(r"\b(?:not|maybe|perhaps|possibly|unknown|undefined|probably|unsure|guess)\b", re.IGNORECASE)
 _ASKS_FOR_A_VALUE = re.compile(r"\b(?:compute|evaluate|calculate|simplify|what is|find the value)\b", re.IGNORECASE)
 _HAS_OPERATION = re.compile(r"[+*/^!\\]|.-")
@@ -62,21 +68,27 @@ def _judged(is_right: bool, rule: Rule) -> Judgement:
 
 def verify_math(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
     """The verifier of the domain "math"."""
-    return grade(problem.reference, completion, problem.prompt, reading)
+    return grade(problem.reference, completion, problem.prompt, reading, is_text=is_text_answer(problem.checks))
 
 
-def grade(reference: str | None, completion: str, prompt: str = "", reading: Reading = LENIENT) -> Verdict:
-    """Grade a whole completion (or, in the lenient reading, a bare answer) against a reference answer."""
+def grade(
+    reference: str | None, completion: str, prompt: str = "", reading: Reading = LENIENT, *, is_text: bool = False
+) -> Verdict:
+    """Grade a whole completion (or, in the lenient reading, a bare answer) against a reference answer.
+
+    `is_text`: the reference is a text, which an answer has to say in the same words.
+    """
     if reference is None:
         return Verdict(status="error", detail="the reference is empty")
-    if fault := unreadable_reference(reference):
+    if fault := _missing_reference(reference):
         return Verdict(status="error", detail=fault)
-    readings, mark = committed_answers(completion, reading)
+    committed = committed_answers(completion, reading)
+    readings, mark = readings_for(_gold(reference).text, committed, prompt), committed.mark
     if not readings:
         return Verdict(status="unparsed", detail=mark)
     answer = readings[0]
     for candidate in readings:
-        judgement = judge(reference, candidate, prompt)
+        judgement = judge(reference, candidate, prompt, is_text)
         # a bare sentence is no wrong answer to a reference in words while a narrower reading of it is left
         only_other_words = judgement.decision.rule is Rule.DIFFERENT_WORDS and mark == BARE_ANSWER
         if judgement.status != "unparsed" and not only_other_words:
@@ -86,8 +98,26 @@ def grade(reference: str | None, completion: str, prompt: str = "", reading: Rea
     return Verdict(status=judgement.status, extracted=answer[:MAX_ANSWER_CHARACTERS], detail=detail)
 
 
-def unreadable_reference(reference: str) -> str | None:
-    """Return why a reference cannot be graded against, or None where it can."""
+def reference_fault(problem: Problem) -> str | None:
+    """Return why the reference of a problem cannot be graded against, or None where it can."""
+    reference = problem.reference or ""
+    if fault := _missing_reference(reference):
+        return fault
+    gold, tree = _gold(reference), _tree(_gold(reference).text)
+    if gold.value is not None or not isinstance(tree, UnreadableError):
+        return None
+    return _unreadable(gold.text, tree, is_text_answer(problem.checks))
+
+
+def _unreadable(gold: str, reason: UnreadableError, is_text: bool) -> str | None:
+    """Return why a reference without a tree cannot be graded against; None where it is a label, a choice or said to be text."""
+    words = plain_words(gold)
+    if is_text or is_label(gold) or _CHOICES.fullmatch(words) or lettered(gold):
+        return None
+    return f"the reference cannot be read: {reason}"
+
+
+def _missing_reference(reference: str) -> str | None:
     if not reference.strip():
         return "the reference is empty"
     if len(reference) > MAX_REFERENCE_CHARACTERS and "boxed" not in reference and "####" not in reference:
@@ -111,18 +141,39 @@ def compare_texts(reference: str, answer: str, prompt: str = "") -> tuple[Status
     return status, str(decision)
 
 
-def judge(reference: str, answer: str, prompt: str = "") -> Judgement:
+def judge(reference: str, answer: str, prompt: str = "", is_text: bool = False) -> Judgement:
     """Judge one bare answer: by its text alone, by the letter of a choice, then by what both sides mean."""
     gold, answer = _gold(reference), answer.strip()
     judgement = _by_text(gold, answer)
     if judgement is not None:
         return judgement
-    if lettered := _LETTERED.fullmatch(plain_words(gold.text)):  # "(B) 12": the letter or the value
-        letter = choice(answer)
-        if letter is not None:
-            return _judged(letter == lettered[1], Rule.LETTER_OF_CHOICE)
-        return _by_meaning(lettered[2].strip(), answer, prompt)
-    return _by_meaning(gold.text, answer, prompt)
+    if "_" in gold.text + answer and same_digits(clean(gold.text), clean(answer[:MAX_ANSWER_CHARACTERS]), prompt):
+        return _judged(True, Rule.DIGITS_OF_BASE)
+    if len(answer) <= MAX_CHOICE_CHARACTERS and (judgement := _by_choice(gold.text, answer, prompt)) is not None:
+        return judgement
+    return _by_meaning(gold.text, answer, prompt, is_text)
+
+
+def _by_choice(gold: str, answer: str, prompt: str) -> Judgement | None:
+    """Judge by the letters of choices; None where the reference asks for no letter, or the answer says none."""
+    if wanted := wanted_choice(gold):
+        said = said_choice(answer)
+        return None if said is None else _judged(said == wanted, Rule.LETTER_OF_CHOICE)
+    if "or" in answer and asks_for_several(gold) and _OR.search(answer):
+        return _judged(False, Rule.ALTERNATIVES)
+    asked = lettered(gold)  # "(B) 12": the letter or the value, and where both are there the value too
+    if asked is None:
+        return None
+    given = lettered(answer)
+    if given is not None and given.letter != asked.letter:
+        return _judged(False, Rule.LETTER_OF_CHOICE)
+    if given is not None:
+        judgement = _by_meaning(asked.text, given.text, prompt, is_text=True)
+        return judgement if judgement.decision.rule is not Rule.UNREADABLE else _judged(True, Rule.LETTER_OF_CHOICE)
+    said = said_choice(answer) or choice(answer)
+    if said is not None:
+        return _judged(said == asked.letter, Rule.LETTER_OF_CHOICE)
+    return _by_meaning(asked.text, answer, prompt, is_text=True)
 
 
 class _Gold(NamedTuple):
@@ -199,9 +250,11 @@ def _is_same_decimal(with_point: str, with_comma: str) -> bool:
 # -- by meaning: trees, and words where there is none
 
 
-def _by_meaning(gold: str, answer: str, prompt: str) -> Judgement:
+def _by_meaning(gold: str, answer: str, prompt: str, is_text: bool) -> Judgement:
     left, right = _tree(gold), _tree(answer)
     if isinstance(left, UnreadableError):  # a reference in words
+        if fault := _unreadable(gold, left, is_text):
+            return Judgement("error", Decision(Rule.UNREADABLE, (fault,)))
         return _judged(True, Rule.SAME_WORDS) if same_words(gold, answer) else _judged(False, Rule.DIFFERENT_WORDS)
     if isinstance(right, UnreadableError):
         if _says_the_words(gold, answer):

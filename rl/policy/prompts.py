@@ -14,9 +14,12 @@ import hashlib
 import numpy as np
 
 from problems.types import Problem
+from rewards.answer import opens_thinking
 from rl.policy.interfaces import Tokenizer
 from rl.settings.schema import PromptSettings
 from rl.types import IntArray
+
+_ENDING_TOKENS = 32  # of a prompt: enough for an opening tag and white space behind it, a character a token
 
 
 def messages(problem: Problem, settings: PromptSettings) -> list[dict[str, str]]:
@@ -40,6 +43,11 @@ def render(problem: Problem, settings: PromptSettings, tokenizer: Tokenizer) -> 
     else:
         ids = tokenizer("\n\n".join(message["content"] for message in chat)).input_ids
     return np.asarray(ids, dtype=np.int32)
+
+
+def leaves_thinking_open(prompt_ids: IntArray, tokenizer: Tokenizer) -> bool:
+    """Tell whether a prompt, as the model gets it, ends inside of a thought, so that the completion begins there."""
+    return opens_thinking(tokenizer.decode(prompt_ids[-_ENDING_TOKENS:], skip_special_tokens=False))
 
 
 def template_hash(settings: PromptSettings, tokenizer: Tokenizer) -> str:

@@ -121,7 +121,7 @@ def imitation_arguments(argv: Sequence[str]) -> Loaded[SftConfig] | None:
     """Return the cold start that `argv` asks for, or None when it only asked to be told something, which was done."""
     parser = make_parser("reasonlab sft", "Cold start: imitation of worked solutions.")
     flags, loaded = parse(parser, argv, SftConfig)
-    return None if loaded is None else _unless_dry_run(flags, loaded)
+    return None if loaded is None else unless_dry_run(flags, loaded)
 
 
 def evaluation_arguments(argv: Sequence[str]) -> Loaded[EvalConfig] | None:
@@ -133,7 +133,7 @@ def evaluation_arguments(argv: Sequence[str]) -> Loaded[EvalConfig] | None:
     )
     parser.add_argument("--n", type=int, help="completions a problem (samples)")
     flags, loaded = parse(parser, argv, EvalConfig, _settings_of_short_flags)
-    return None if loaded is None else _unless_dry_run(flags, loaded)
+    return None if loaded is None else unless_dry_run(flags, loaded)
 
 
 def _settings_of_short_flags(flags: argparse.Namespace) -> list[str]:
@@ -142,7 +142,7 @@ def _settings_of_short_flags(flags: argparse.Namespace) -> list[str]:
     if flags.model is not None:
         settings.append(f"model.path={json.dumps(flags.model)}")
     if flags.problems is not None:
-        settings.append(f"problems=[{_source(flags.problems)}]")
+        settings.append(f"problems=[{source_setting(flags.problems)}]")
     if flags.n is not None:
         settings.append(f"samples={flags.n}")
     if flags.model is not None and not flags.config:
@@ -153,14 +153,14 @@ def _settings_of_short_flags(flags: argparse.Namespace) -> list[str]:
     return settings
 
 
-def _source(problems: str) -> str:
+def source_setting(problems: str) -> str:
     """Return what `--problems` names as an entry of the setting `problems`."""
     quoted = json.dumps(problems)
     is_file = problems.endswith(".jsonl") or Path(problems).is_dir()
     return f"{{domain: jsonl, path: {quoted}}}" if is_file else f"{{domain: {quoted}}}"
 
 
-def _unless_dry_run(flags: argparse.Namespace, loaded: Loaded[C]) -> Loaded[C] | None:
+def unless_dry_run(flags: argparse.Namespace, loaded: Loaded[C]) -> Loaded[C] | None:
     """Print the resolved settings and return None if `--dry-run` asks for that."""
     if not flags.dry_run:
         return loaded

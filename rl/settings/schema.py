@@ -14,6 +14,7 @@ from problems.errors import LabError
 from problems.types import STYLES
 from rewards.code.settings import SandboxSettings
 from rewards.shaping import RewardConfig
+from rewards.types import Policy
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.base import Settings
 from rl.settings.deepspeed import DeepSpeedSettings
@@ -320,6 +321,14 @@ class SftConfig(Settings):
     tracking: TrackingSettings = TrackingSettings()
 
 
+class EvalRewardConfig(RewardConfig):
+    """How verdicts are made in an evaluation: models that were never taught to mark their answers are read all the same."""
+
+    reading: Policy = Field(
+        default="lenient", description="what counts as a final answer: strict (marked) or lenient (also what prose concludes)"
+    )
+
+
 class EvalConfig(Settings):
     """`reasonlab eval`: how good a model is on a problem set, with error bars."""
 
@@ -332,7 +341,7 @@ class EvalConfig(Settings):
     problem_seed: int = Field(default=0, ge=0, description="which generated problems; keep it to compare models")
     prompt: PromptSettings = PromptSettings()
     sampling: SamplingSettings = SamplingSettings()
-    reward: RewardConfig = RewardConfig()
+    reward: EvalRewardConfig = EvalRewardConfig()
     sandbox: SandboxSettings = SandboxSettings()
     tracking: TrackingSettings = TrackingSettings()
 

@@ -222,3 +222,15 @@ def test_the_extremes_of_an_evaluation(worker):
         found = summarise(groups)["accuracy"]
         assert found["value"] == value
         assert found["high"] - found["low"] > 0.3  # four problems: all right or all wrong says little
+
+
+def test_a_prompt_that_opens_the_thinking_is_told_to_the_verifier(worker):
+    opened = replace(worker, prompt=PromptSettings(template="{prompt}<think>"))
+    opened.tokenizer.chat_template, kept = None, opened.tokenizer.chat_template  # the template's own end would close it
+    try:
+        groups, _, _ = opened.rollouts([SOURCE.get("train", i) for i in range(4)], 2, ("t",), 0)
+    finally:
+        opened.tokenizer.chat_template = kept
+    unclosed = [member for group in groups for member in group if "</think>" not in member.completion.text]
+    assert unclosed
+    assert {member.reward.verdict.status for member in unclosed} == {"unparsed"}

@@ -33,7 +33,18 @@ def as_decimal(node: Node) -> tuple[Fraction, int] | None:
         return (-value if node.op == "neg" else value / 100), digits
     if node.op == "mul" and node.args[1].op == "pow" and node.args[1].args[0] == _TEN:
         return _scientific(*node.args)
+    if (
+        node.op == "mul"
+        and node.args[0].op == "num"
+        and (inner := as_decimal(node.args[1]))
+        and _is_power_of_ten(node.args[0].value)
+    ):
+        return inner[0] * node.args[0].value, inner[1]  # in another unit
     return None
+
+
+def _is_power_of_ten(value: Fraction) -> bool:
+    return value > 0 and value == Fraction(10) ** _exponent(value)
 
 
 def _scientific(mantissa: Node, power: Node) -> tuple[Fraction, int] | None:

@@ -2,13 +2,16 @@
 
 The evaluator refuses before it computes: a power, factorial or sum whose size estimate is above the limit raises
 TooBigError. A symbol modulo a prime has a pseudo-random value, so that two different rational functions agree by accident
-with a probability below degree / 2^60 for each prime.
+with a probability below degree / 2^60 for each prime. The primes and the values are secrets of the process: with known ones
+`x + p` would be `x`, and `x + (x - a)` too where `a` is the value of `x`.
 """
 
 import hashlib
 import math
+import secrets
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from rewards.math.tree import Node, TooBigError, symbols
@@ -19,7 +22,9 @@ MAX_BITS = 12_000  # about 3,600 digits: larger integers are never formed
 MAX_TERMS = 2000
 MAX_FACTORIAL = 20_000
 MAX_STEPS = 60_000
-PRIMES = ((2305843009213693921, 583529827753931384), (4611686018427387817, 120863620846201794))  # p = 1 mod 4 and sqrt(-1)
+_SECRET = secrets.token_bytes(32)
+_WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)  # enough for the test of Miller and Rabin below 3 * 10^24
+_SMALL_PRIMES = math.prod(n for n in range(3, 200) if all(n % d for d in range(2, n)))
 
 
 class NotRationalError(ArithmeticError):
@@ -33,6 +38,43 @@ class UndefinedError(ArithmeticError):
 def pseudo_random(name: str, salt: int) -> int:
     """Return an integer below 2^60 that depends on a name; the same on every machine."""
     return int.from_bytes(hashlib.blake2b(f"{salt}:{name}".encode(), digest_size=8).digest(), "big") >> 4
+
+
+@lru_cache(maxsize=256)
+def secret_random(name: str, salt: int) -> int:
+    """Return an integer below 2^60 that depends on a name and that no text can foretell: each process has its own."""
+    digest = hashlib.blake2b(f"{salt}:{name}".encode(), digest_size=8, key=_SECRET).digest()
+    return int.from_bytes(digest, "big") >> 4
+
+
+def _is_prime(n: int) -> bool:
+    """Tell whether an odd `n` without small factors is a prime."""
+    odd, twos = n - 1, 0
+    while odd % 2 == 0:
+        odd, twos = odd // 2, twos + 1
+    for witness in _WITNESSES:
+        power = pow(witness, odd, n)
+        if power not in (1, n - 1) and not any((power := power * power % n) == n - 1 for _ in range(twos - 1)):
+            return False
+    return True
+
+
+def _secret_prime() -> tuple[int, int]:
+    """Return a prime p = 4q + 1 with q prime, and a square root of -1 modulo p.
+
+    By Fermat x^(p-1) is 1, so a power whose exponent has the factor p - 1 would be 1: none can be written that has q.
+    """
+    while True:
+        q = secrets.randbits(59) | 1 << 58 | 1
+        p = 4 * q + 1
+        if math.gcd(p * q, _SMALL_PRIMES) == 1 and _is_prime(q) and _is_prime(p):
+            break
+    root = next(root for base in _WITNESSES if (root := pow(base, q, p)) ** 2 % p == p - 1)
+    return p, root
+
+
+PRIMES = (_secret_prime(), _secret_prime())
+"""Two primes of 61 bits, each with a square root of -1."""
 
 
 class Exact:
@@ -78,7 +120,11 @@ class Exact:
             return self._function(node)
         if op in ("sum", "prod"):
             return self._series(node)
-        raise NotRationalError(op)
+        return self._other(node)
+
+    def _other(self, node: Node) -> Exactly:
+        """Return the value of what is no rational function: here there is none."""
+        raise NotRationalError(node.op)
 
     # -- the field
 
@@ -110,10 +156,12 @@ class Exact:
             return self.env[name]
         if self.prime is None:
             raise NotRationalError(name)
-        return pseudo_random(name, self.salt) % self.prime
+        return secret_random(name, self.salt) % self.prime
 
     def _integer(self, node: Node) -> int:
         """Return an exact integer that does not depend on symbols, but for the index of a sum around it."""
+        if node.op == "num" and node.value.denominator == 1:
+            return int(node.value)
         small = {name: Fraction(value) for name, value in self.env.items() if abs(value) <= MAX_TERMS}
         value = Exact(None, env=small).value(node)
         if value.denominator != 1:
@@ -183,6 +231,8 @@ class Exact:
     def _binomial(self, n: int, k: int) -> Exactly:
         if k < 0 or k > n >= 0:
             return self._lift(Fraction(0))
+        if n < 0:  # (-1)^k times the binomial of k - n - 1 over k
+            return self._reduce((-1) ** (k % 2) * self._binomial(k - n - 1, k))
         if min(k, n - k) > (300 if self.prime is None else MAX_FACTORIAL) or abs(n) > 10**9:
             raise TooBigError("a huge binomial")
         if self.prime is None:

@@ -1,21 +1,47 @@
-"""Are two expressions equal? Exact rationals, then residues modulo primes, then numbers to a hundred digits at several points.
+"""Are two expressions equal? Exactly where that can be decided, else by numbers to as many digits as there is to see.
 
-Rational functions are decided by residues (`exact.py` says how sure that is). Everything else is compared at 40 and then at
-110 digits, where an accident would have to agree in 90 digits at every point; a point where one side leaves the reals on its
-way says nothing. A side written with decimals may be the other one rounded (`decimals.py`).
+1. Rational constants exactly, then residues modulo primes (`formal.py`), which decide for rational functions and say yes to
+   whatever follows from the laws of fields.
+2. Constants of roots and of sines of fractions of pi by a proven bound for their difference (`algebraic.py`).
+3. The rest by numbers, at 40 digits and then at so many that everything in both sides is seen (`digits.py`), at least 110;
+   with symbols at many points: ordinary, secret and far ones, and around every step (`points.py`, `steps.py`). A point
+   where one side leaves the reals on its way says nothing.
+
+A side written with decimals may be the other one rounded (`decimals.py`).
 """
 
+from fractions import Fraction
+
+from rewards.math.equality.algebraic import is_zero
 from rewards.math.equality.decimals import as_decimal, only_one_has_decimals, rounds, rounds_at
-from rewards.math.equality.exact import PRIMES, NotRationalError, UndefinedError, rational, residue
-from rewards.math.equality.numeric import Number
-from rewards.math.equality.points import Point, integer_symbols, places
+from rewards.math.equality.exact import NotRationalError, UndefinedError, rational
+from rewards.math.equality.formal import formal_agreement
+from rewards.math.equality.numeric import Complex, Number, Numeric
+from rewards.math.equality.points import (
+    Place,
+    Point,
+    Values,
+    far_places,
+    integer_symbols,
+    literal_places,
+    literals,
+    places,
+    secret_places,
+    whole_places,
+)
 from rewards.math.equality.rules import Rule, Trail
+from rewards.math.equality.steps import step_places
 from rewards.math.tree import IMAGINARY, Node, TooBigError, contains, symbols
 
 LOW, HIGH = 40, 110  # digits at the first look, and where it has to be sure
+MAX_DIGITS = 6000
+MAX_WORK = 150_000  # digits times steps of one evaluation
+MAX_SPENT = 4_000_000  # the same, of all together
 GUARD = 20  # digits at the end that may be rounding
-POINTS = 8  # of positive values, and as many of mixed signs
+POINTS = 6  # of positive values, and as many of mixed signs
 ENOUGH = 4  # points where both sides are defined
+MANY_NAMES = 3  # up to which points count only where no two names have one value
+CLOSELY = 2  # points that are looked at to many digits in any case
 
 
 def equal_expressions(gold: Node, answer: Node, trail: Trail) -> bool:
@@ -28,11 +54,9 @@ def equal_expressions(gold: Node, answer: Node, trail: Trail) -> bool:
         verdict = _rational_constants(gold, answer, trail)
         if verdict is not None:
             return verdict
-    verdict = _residues(gold, answer, trail)
-    if verdict:
-        return True
-    if verdict is False and not only_one_has_decimals(gold, answer):
-        return False
+    verdict = _exactly(gold, answer, free, trail)
+    if verdict or (verdict is False and not only_one_has_decimals(gold, answer)):
+        return verdict
     try:
         return _numbers(gold, answer, free, trail)
     except TooBigError as error:
@@ -43,6 +67,9 @@ def equal_expressions(gold: Node, answer: Node, trail: Trail) -> bool:
     except (UndefinedError, ValueError, ZeroDivisionError, OverflowError) as error:
         trail.decide(Rule.UNDEFINED, str(error))
     return False
+
+
+# -- exactly
 
 
 def _rational_constants(gold: Node, answer: Node, trail: Trail) -> bool | None:
@@ -65,22 +92,31 @@ def _rational_constants(gold: Node, answer: Node, trail: Trail) -> bool | None:
     return False
 
 
-def _residues(gold: Node, answer: Node, trail: Trail) -> bool | None:
-    """Compare rational functions modulo two primes; None where an expression is none."""
-    for prime, root in PRIMES:
-        for salt in range(2):  # a second point where the first one is a pole
-            try:
-                left, right = residue(gold, prime, root, salt), residue(answer, prime, root, salt)
-            except UndefinedError:
-                continue
-            except (NotRationalError, TooBigError, ValueError):
-                return None
-            trail.decide(Rule.RESIDUES)
-            if left != right:
-                return False
-            break
-        else:
-            return None
+def _exactly(gold: Node, answer: Node, free: frozenset[str], trail: Trail) -> bool | None:
+    """Compare by residues, and algebraic constants by a bound; None where neither decides."""
+    agreement = formal_agreement(gold, answer)
+    if agreement is not None and agreement.proven:
+        trail.decide(Rule.RESIDUES)
+        if not agreement.agree:
+            return False
+        if free or agreement.is_defined or _has_a_value(answer):
+            return True
+    if free:
+        return None
+    vanishes = is_zero(Node("add", (gold, Node("neg", (answer,)))))
+    if vanishes is not None:
+        trail.decide(Rule.ALGEBRAIC)
+    return vanishes
+
+
+def _has_a_value(node: Node) -> bool:
+    """Tell whether a constant is defined, as `0 \\ln 0` is not."""
+    try:
+        Numeric(LOW, {}).value(node)
+    except TooBigError:
+        return True
+    except (ArithmeticError, ValueError):
+        return False
     return True
 
 
@@ -89,80 +125,142 @@ def _residues(gold: Node, answer: Node, trail: Trail) -> bool | None:
 
 def _numbers(gold: Node, answer: Node, free: frozenset[str], trail: Trail) -> bool:
     """Compare numbers at points; where a plain `log` occurs it is the natural one on both sides, or to the base ten."""
-    if _numbers_with(gold, answer, free, trail, log_base_ten=False):
+    if _Comparison(gold, answer, free, trail, log_base_ten=False).agree():
         return True
     logs = _has_plain_log(gold) or _has_plain_log(answer)
-    return logs and _numbers_with(gold, answer, free, trail, log_base_ten=True)
+    return logs and _Comparison(gold, answer, free, trail, log_base_ten=True).agree()
 
 
 def _has_plain_log(node: Node) -> bool:
     return (node.op == "fn" and node.value == "log") or any(_has_plain_log(part) for part in node.args)
 
 
-def _numbers_with(gold: Node, answer: Node, free: frozenset[str], trail: Trail, log_base_ten: bool) -> bool:
-    imaginary = _mentions_i(gold) or _mentions_i(answer)
-    integers = integer_symbols(gold) | integer_symbols(answer)
-    rounded = only_one_has_decimals(gold, answer)
-    agreed = 0
-    for index, values in enumerate(places(free, integers, 2 * POINTS) if free else [{}]):
-        low, high = Point(values, LOW, log_base_ten), Point(values, HIGH, log_base_ten)
-        may_skip = index >= POINTS and not imaginary
-        try:
-            verdict = _first_look(gold, answer, low, high, may_skip, trail)
-        except (UndefinedError, ZeroDivisionError, ValueError, OverflowError):
-            if not free:
-                raise
-            continue
-        if verdict is None:
-            continue
-        agreed += 1
-        look_again = index == 0 or not rounded  # 40 digits are enough to see that a decimal is rounded
-        if not verdict or (look_again and not _agree_at(gold, answer, high, trail)):
-            trail.decide(Rule.NUMBERS_DIFFER)
-            return False
-    if agreed < (ENOUGH if free else 1):
-        trail.decide(Rule.TOO_FEW_POINTS)
-        return False
-    if trail.decision.rule is not Rule.DECIMAL:
-        trail.decide(Rule.MANY_DIGITS, HIGH - GUARD, agreed)
-    return True
-
-
 def _mentions_i(node: Node) -> bool:
     return node == IMAGINARY or any(_mentions_i(part) for part in node.args)
 
 
-def _first_look(gold: Node, answer: Node, low: Point, high: Point, may_skip: bool, trail: Trail) -> bool | None:
-    """Compare at one point, more closely before saying no; None where the point says nothing."""
-    left, right, left_reals = low.both(gold, answer)
-    if _agree(gold, answer, left, right, low, trail):
+def _is_not_real(value: Number) -> bool:
+    return isinstance(value, Complex) and value.imag != 0
+
+
+class _Comparison:
+    """Two expressions that are compared at points."""
+
+    def __init__(self, gold: Node, answer: Node, free: frozenset[str], trail: Trail, log_base_ten: bool):
+        self.gold, self.answer, self.free, self.trail, self.log_base_ten = gold, answer, free, trail, log_base_ten
+        self.imaginary = not free or _mentions_i(gold) or _mentions_i(answer)
+        self.integers = integer_symbols(gold) | integer_symbols(answer)
+        self.rounded = only_one_has_decimals(gold, answer)
+        self.agreed = 0
+        self.spent = 0  # steps times digits
+
+    def agree(self) -> bool:
+        """Tell whether they agree at enough points, and differ at none."""
+        if not self.free:
+            return self._decided(self._at({}, must_agree=True) is True)
+        ordinary = places(self.free, self.integers, 2 * POINTS)
+        for index, values in enumerate(ordinary):
+            if self._tried(values, must_agree=index < POINTS or self.imaginary) is False:
+                return self._decided(False)
+        for values in secret_places(self.free, self.integers):
+            if self._tried(values, must_agree=False, far=True, closely=True) is False:
+                return self._decided(False)
+        whole = {name: Fraction(2 + index) for index, name in enumerate(sorted(self.free))}
+        for values in self._other_places([ordinary[0], ordinary[-1], whole]):
+            if self._tried(values, must_agree=False, far=True) is False:
+                return self._decided(False)
+        return self._decided(True)
+
+    def _other_places(self, bases: list[Place]) -> list[Place]:
+        """Return far points and those around steps; far away a rounded number is off by more than its last digit."""
+        others = step_places(self.gold, self.answer, bases, self.integers)
+        if not self.rounded:
+            sizes = sorted({*literals(self.gold), *literals(self.answer)}, reverse=True)
+            others += [*far_places(self.free, self.integers), *whole_places(self.free, self.integers)]
+            others += literal_places(sizes, self.free, self.integers)
+        return others
+
+    def _decided(self, is_same: bool) -> bool:
+        if not is_same:
+            self.trail.decide(Rule.NUMBERS_DIFFER)
+            return False
+        if self.agreed < (ENOUGH if self.free else 1):
+            self.trail.decide(Rule.TOO_FEW_POINTS)
+            return False
+        if self.trail.decision.rule is not Rule.DECIMAL:
+            self.trail.decide(Rule.MANY_DIGITS, HIGH - GUARD, self.agreed)
         return True
-    if left_reals and may_skip:
+
+    def _tried(self, values: Place, must_agree: bool, far: bool = False, closely: bool = False) -> bool | None:
+        """Compare at one point; None where it says nothing, as far points do whose values are too large."""
+        before = self.agreed
+        try:
+            agrees = self._at(values, must_agree, closely)
+            if len(values) <= MANY_NAMES and len(set(values.values())) < len(values):
+                self.agreed = before  # where n is k much agrees
+            return agrees
+        except TooBigError:
+            if not far or self.spent > MAX_SPENT:
+                raise
+        except NotRationalError:
+            raise
+        except (UndefinedError, ZeroDivisionError, ValueError, OverflowError):
+            pass
         return None
-    left, right, _ = high.both(gold, answer)  # cancellation can spoil 40 digits
-    return _close(left, right, high.digits)
 
+    def _at(self, values: Place, must_agree: bool, closely: bool = False) -> bool | None:
+        """Compare at one point, the first ones and those where it is asked for to all digits that there are to see."""
+        low = Point(values, LOW, self.log_base_ten)
+        seen = self._evaluated(low)
+        if self._values_agree(seen, low):
+            return self._confirmed(values, seen, closely)
+        if seen.left_reals and (
+            not must_agree or (not self.imaginary and _is_not_real(seen.left) and _is_not_real(seen.right))
+        ):
+            return None
+        again = self._evaluated(Point(values, self._digits(seen), self.log_base_ten))
+        return self._counted(again.agree() and again.tells(seen.size))
 
-def _agree_at(gold: Node, answer: Node, at: Point, trail: Trail) -> bool:
-    left, right, _ = at.both(gold, answer)
-    return _agree(gold, answer, left, right, at, trail)
+    def _confirmed(self, values: Place, seen: Values, closely: bool) -> bool | None:
+        """Look at values that agree at first more closely, where that may tell more."""
+        if self.agreed == 0 or (not self.rounded and (closely or self.agreed < CLOSELY)):
+            at = Point(values, self._digits(seen), self.log_base_ten)
+        elif not self.rounded and seen.need + seen.lost > LOW / 2:
+            at = Point(values, HIGH, self.log_base_ten)
+        else:
+            return self._counted(True)
+        again = self._evaluated(at)
+        if not again.tells(seen.size):
+            return None
+        return self._counted(self._values_agree(again, at))
 
+    def _counted(self, agrees: bool) -> bool:
+        self.agreed += agrees
+        return agrees
 
-def _agree(gold: Node, answer: Node, left: Number, right: Number, at: Point, trail: Trail) -> bool:
-    """Tell whether the values of both sides agree, or one is the other rounded."""
-    if _close(left, right, at.digits):
-        return True
-    if rounds_at(gold, answer, left, right, at):
-        trail.decide(Rule.DECIMAL)
-        return True
-    return False
+    def _evaluated(self, at: Point) -> Values:
+        """Evaluate both sides at a point; raises TooBigError where all points together have cost too much."""
+        seen = at.both(self.gold, self.answer)
+        self.spent += seen.steps * at.digits
+        if self.spent > MAX_SPENT:
+            raise TooBigError("too many steps at all points together")
+        return seen
 
+    def _digits(self, seen: Values) -> int:
+        """Return to how many digits both sides have to be compared; raises TooBigError where they are too many."""
+        need = seen.need if seen.need < LOW else 2 * seen.need  # a series may be broken off one term later
+        digits = int(need + seen.lost) + 2 * GUARD
+        if digits <= HIGH:
+            return HIGH
+        if digits > MAX_DIGITS or digits * seen.steps > MAX_WORK:
+            raise TooBigError(f"a difference may be {digits} digits behind the point")
+        return digits
 
-def _close(left: Number, right: Number, digits: int) -> bool:
-    """Tell whether two values agree in all but the guard digits; two values that are rounding only agree too."""
-    difference = abs(left - right)
-    if not difference:
-        return True
-    size = max(abs(left), abs(right))
-    ten = left.context.mpf(10)
-    return bool(difference <= size * ten ** (GUARD - digits) or size < ten ** (15 - digits))
+    def _values_agree(self, seen: Values, at: Point) -> bool:
+        """Tell whether the values of both sides agree, or one is the other rounded."""
+        if seen.agree():
+            return True
+        if rounds_at(self.gold, self.answer, seen.left, seen.right, at):
+            self.trail.decide(Rule.DECIMAL)
+            return True
+        return False

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 
 from rewards.math.equality.cases import same_cases
 from rewards.math.equality.expressions import equal_expressions
-from rewards.math.equality.matrices import as_matrix
+from rewards.math.equality.matrices import as_matrix, rows_as_matrix
 from rewards.math.equality.parts import MAX_ITEMS, Equal, in_order, joined_by, same_in_any_order, same_members, strictly
 from rewards.math.equality.realsets import real_set, same_real_sets
 from rewards.math.equality.rules import Rule, Trail
-from rewards.math.tree import OBJECTS, ONE, Node
+from rewards.math.tree import OBJECTS, ONE, ZERO, Node
 
 Compare = Callable[[Node, Node, Trail, Equal], bool]
 
@@ -72,13 +72,16 @@ def _same_sequence_as_list(gold: Node, answer: Node, trail: Trail, equal: Equal)
         trail.decide(Rule.REAL_SETS)
         return same_real_sets(left, right)
     trail.decide(Rule.IN_ORDER)
-    sequence = gold if gold.op == "seq" else answer
+    sequence, other = (gold, answer) if gold.op == "seq" else (answer, gold)
+    if other.value == "or":  # x = 1 or x = 2 is no point
+        return False
     return sequence.value in ("()", "<>") and in_order(gold, answer, trail, equal)
 
 
 def _same_matrices(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
     """Compare two matrices, a row or column with a sequence, or a matrix of one entry with an expression."""
     trail.decide(Rule.MATRICES)
+    gold, answer = rows_as_matrix(gold), rows_as_matrix(answer)
     if gold.op == answer.op == "mat":
         return gold.value == answer.value and in_order(gold, answer, trail, equal)
     matrix, other = (gold, answer) if gold.op == "mat" else (answer, gold)
@@ -97,9 +100,12 @@ def same_ratios(gold: Node, answer: Node, trail: Trail) -> bool:
     right = answer.args if answer.op == "ratio" else (answer, ONE)
     if len(left) != len(right) or any(part.op in OBJECTS for part in (*left, *right)):
         return False
+    pivot = next((place for place, part in enumerate(left) if not equal_expressions(part, ZERO, Trail())), None)
+    if pivot is None or equal_expressions(right[pivot], ZERO, Trail()):  # 0 : 0 would be any ratio
+        return False
     return all(
-        equal_expressions(Node("mul", (left[0], b)), Node("mul", (right[0], a)), trail)  # left[0] : a = right[0] : b
-        for a, b in zip(left[1:], right[1:], strict=True)
+        equal_expressions(Node("mul", (left[pivot], b)), Node("mul", (right[pivot], a)), trail)  # left : a = right : b
+        for a, b in zip(left, right, strict=True)
     )
 
 
@@ -107,6 +113,9 @@ def same_ratios(gold: Node, answer: Node, trail: Trail) -> bool:
 
 
 def _same_other_kinds(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
+    gold, answer = _single_point(gold), _single_point(answer)
+    if gold.op == answer.op == "set":
+        return _same_finite_sets(gold, answer, trail, equal)
     if _holds_one(gold, answer):
         return equal(gold.args[0], answer, trail)
     if _holds_one(answer, gold):
@@ -118,6 +127,12 @@ def _same_other_kinds(gold: Node, answer: Node, trail: Trail, equal: Equal) -> b
     if left is not None and right is not None and {gold.op, answer.op} != {"seq", "set"}:
         return same_real_sets(left, right)
     return False
+
+
+def _single_point(node: Node) -> Node:
+    """Return the interval [3, 3] as the set {3} of its one point; any other node as it is."""
+    is_point = node.op == "seq" and node.value == "[]" and len(node.args) == 2 and node.args[0] == node.args[1]
+    return Node("set", node.args[:1]) if is_point else node
 
 
 def _holds_one(node: Node, other: Node) -> bool:

@@ -11,18 +11,20 @@ from typing import Any
 
 from mpmath.ctx_mp import MPContext
 
-from rewards.math.equality.exact import MAX_STEPS, MAX_TERMS, NotRationalError, UndefinedError, pseudo_random, rational
+from rewards.math.equality.exact import MAX_STEPS, MAX_TERMS, NotRationalError, UndefinedError, rational, secret_random
 from rewards.math.tree import ONE, Node, TooBigError
 
 Number = Any  # a real (mpf) or complex (mpc) number of mpmath, which has no types
 
-_CONTEXT = MPContext()  # one for all: making one takes longer than most comparisons
-Complex = _CONTEXT.mpc
+CONTEXT = MPContext()  # one for all: making one takes longer than most comparisons
+Complex = CONTEXT.mpc
 _HUGE_ARGUMENT = 10**6
+_STEPS_OF_GAMMA = 100  # what it costs next to a sine
 TRIGONOMETRIC = {
     "sin": "sin", "cos": "cos", "tan": "tan", "cot": "cot", "sec": "sec", "csc": "csc", "arcsin": "asin", "arccos": "acos",
     "arctan": "atan", "arccot": "acot", "arcsec": "asec", "arccsc": "acsc", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh",
     "coth": "coth", "sech": "sech", "csch": "csch", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
+    "arccoth": "acoth", "arcsech": "asech", "arccsch": "acsch",
 }  # fmt: skip
 """Names of functions here, and what mpmath calls them."""
 
@@ -34,13 +36,14 @@ class Numeric:
     """
 
     def __init__(self, digits: int, env: Mapping[str, Number], log_base_ten: bool = False):
-        self.ctx = _CONTEXT
+        self.ctx = CONTEXT
         self.ctx.dps = digits
         self.env = dict(env)
         self.steps = 0
         self.complex_seen = False
         self.largest = self.ctx.mpf(0)
         self.log_base_ten = log_base_ten
+        self.arguments: tuple[Node, ...] = ()  # of the function that is evaluated
 
     def value(self, node: Node) -> Number:
         """Return a real or complex number; raises NotRationalError, TooBigError or UndefinedError."""
@@ -60,8 +63,8 @@ class Numeric:
 
     # -- guards
 
-    def _vanishes(self, value: Number) -> bool:
-        """Tell whether a value is rounding next to the largest one on the way."""
+    def _vanishes(self, value: Number, node: Node | None = None) -> bool:
+        """Tell whether the value of `node` is rounding, next to the largest one on the way."""
         return bool(abs(value) <= self.largest * self.ctx.mpf(10) ** (8 - self.ctx.dps) and abs(value) < 1)
 
     def _bounded(self, size: Number) -> None:
@@ -95,9 +98,9 @@ class Numeric:
         raise NotRationalError(node.value)
 
     def _call(self, node: Node) -> Number:
-        """An unknown function: a fixed pseudo-random value for each argument."""
-        values = [self.ctx.nstr(self.value(part), 25) for part in node.args]
-        return 1 + self.ctx.mpf(pseudo_random(f"{node.value}({values})", 7)) / 2**60
+        """An unknown function: a fixed secret value for each argument."""
+        values = [self.ctx.nstr(self.value(part), self.ctx.dps - 15) for part in node.args]
+        return 1 + self.ctx.mpf(secret_random(f"{node.value}({values})", 7)) / 2**60
 
     # -- arithmetic
 
@@ -112,7 +115,7 @@ class Numeric:
 
     def _div(self, node: Node) -> Number:
         top, bottom = self.value(node.args[0]), self.value(node.args[1])
-        if self._vanishes(bottom):
+        if self._vanishes(bottom, node.args[1]):
             raise UndefinedError("division by zero")
         return top / bottom
 
@@ -131,23 +134,23 @@ class Numeric:
         except (ArithmeticError, ValueError):
             exponent = None
         if exponent is not None:
-            return self._fixed_power(self.value(base_node), exponent)
+            return self._fixed_power(self.value(base_node), exponent, base_node)
         power = self.value(exponent_node)
         base = self.value(base_node)
         if isinstance(base, Complex) or isinstance(power, Complex) or base < 0:
             if not isinstance(power, Complex) and power == self.ctx.floor(power) and abs(power) < 10**6:
-                return self._fixed_power(base, Fraction(int(power)))
+                return self._fixed_power(base, Fraction(int(power)), base_node)
             self.complex_seen = True
-        if self._vanishes(base):
+        if self._vanishes(base, base_node):
             if isinstance(power, Complex) or power <= 0:
                 raise UndefinedError("a power of zero")
             return self.ctx.mpf(0)
         self._bounded(abs(power) * (abs(self.ctx.log(abs(base))) + 1))
         return self.ctx.power(base, power)
 
-    def _fixed_power(self, base: Number, exponent: Fraction) -> Number:
+    def _fixed_power(self, base: Number, exponent: Fraction, node: Node) -> Number:
         """Return a power with a rational exponent; the odd root of a negative number is real."""
-        if self._vanishes(base):
+        if self._vanishes(base, node):
             if exponent <= 0:
                 raise UndefinedError("division by zero")
             return self.ctx.mpf(0)
@@ -172,7 +175,7 @@ class Numeric:
             return self._pow(Node("pow", (base, Node("div", (ONE, index_node)))))
         if index == 0:
             raise UndefinedError("a zeroth root")
-        return self._fixed_power(self.value(base), 1 / index)
+        return self._fixed_power(self.value(base), 1 / index, base)
 
     # -- factorials, sums and products
 
@@ -180,7 +183,12 @@ class Numeric:
         value = self.value(node.args[0])
         if isinstance(value, Complex) or value < 0 or value > 1000:
             raise TooBigError("a factorial outside of 0..1000") if abs(value) > 1000 else UndefinedError("factorial")
-        return self.ctx.gamma(value + 1)
+        return self._gamma(value + 1)
+
+    def _gamma(self, x: Number) -> Number:
+        if x != self.ctx.floor(x):
+            self.steps += _STEPS_OF_GAMMA
+        return self.ctx.gamma(x)
 
     def _fact2(self, node: Node) -> Number:
         value = self.value(node.args[0])
@@ -218,10 +226,12 @@ class Numeric:
         evaluate = _BY_NAME.get(name)
         if evaluate is None:
             raise NotRationalError(name)
+        self.arguments = node.args
         return evaluate(self, name, values)
 
     def _trigonometric(self, name: str, x: Number) -> Number:
-        self._bounded(abs(x))
+        if not name.startswith("arc"):
+            self._bounded(abs(x))
         function = getattr(self.ctx, TRIGONOMETRIC[name])
         try:
             result = function(x)
@@ -256,7 +266,7 @@ class Numeric:
 
     def _log(self, name: str, values: list[Number]) -> Number:
         x = values[0]
-        if self._vanishes(x):
+        if self._vanishes(x, self.arguments[0]):
             raise UndefinedError("logarithm of zero")
         if isinstance(x, Complex) or x < 0:
             self.complex_seen = True
@@ -266,7 +276,7 @@ class Numeric:
 
     def _log_to_base(self, _: str, values: list[Number]) -> Number:
         x, base = values[0], values[1]
-        if self._vanishes(x) or self._vanishes(base) or self._vanishes(base - 1):
+        if self._vanishes(x, self.arguments[0]) or self._vanishes(base, self.arguments[1]) or self._vanishes(base - 1):
             raise UndefinedError("logarithm")
         if any(isinstance(value, Complex) or value < 0 for value in values):
             self.complex_seen = True
@@ -277,7 +287,7 @@ class Numeric:
         if isinstance(x, Complex) or not 0 < x <= 1000:
             raise UndefinedError(name)
         if name == "gamma":
-            return self.ctx.gamma(x)
+            return self._gamma(x)
         if x < 2 or x != self.ctx.floor(x):
             raise UndefinedError(name)
         return self.ctx.zeta(x)
@@ -288,6 +298,8 @@ class Numeric:
         if name in ("max", "min"):
             return max(values) if name == "max" else min(values)
         if name == "sgn":
+            if self._vanishes(values[0], self.arguments[0]):
+                return self.ctx.mpf(0)
             return self.ctx.mpf((values[0] > 0) - (values[0] < 0))
         if len(values) < 2:
             raise NotRationalError(name)
@@ -299,7 +311,12 @@ class Numeric:
         if any(abs(value) > 5000 for value in values):
             raise TooBigError(name)
         n, k = values
-        return self.ctx.binomial(n, k) if name == "binom" else self.ctx.ff(n, k)
+        if all(value >= 0 and value == self.ctx.floor(value) for value in values):
+            return self.ctx.mpf(math.comb(int(n), int(k)) if name == "binom" else math.perm(int(n), int(k)))
+        if name == "permutations":
+            raise UndefinedError(name)
+        self.steps += 3 * _STEPS_OF_GAMMA
+        return self.ctx.binomial(n, k)
 
 
 _BY_OPERATOR: Mapping[str, Callable[[Numeric, Node], Number]] = {

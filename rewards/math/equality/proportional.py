@@ -1,9 +1,10 @@
-"""Do two expressions differ by a constant factor? By residues modulo two primes, else by numbers to 60 digits."""
+"""Do two expressions differ by a constant factor? Then `one(x) other(y)` is `other(x) one(y)` for all points x and y."""
 
-from rewards.math.equality.exact import PRIMES, NotRationalError, UndefinedError, residue
-from rewards.math.equality.numeric import Complex, Number
+from rewards.math.equality.expressions import equal_expressions
+from rewards.math.equality.numeric import Complex
 from rewards.math.equality.points import Point, places
-from rewards.math.tree import Node, TooBigError, symbols
+from rewards.math.equality.rules import Trail
+from rewards.math.tree import ZERO, Node, substituted, symbols
 
 DIGITS = 60
 POINTS = 12
@@ -15,53 +16,33 @@ def proportional(one: Node, other: Node, positive: bool) -> bool:
     names = symbols(one)
     if not names or names != symbols(other):
         return False
-    if not positive:  # residues have no sign
-        try:
-            return _by_residues(one, other)
-        except (NotRationalError, TooBigError):
-            pass
-    return _by_numbers(one, other, names, positive)
+    crosswise = Node("mul", (one, _elsewhere(other, names))), Node("mul", (other, _elsewhere(one, names)))
+    if not equal_expressions(*crosswise, Trail()):
+        return False
+    if any(equal_expressions(side, ZERO, Trail()) for side in (one, other)):
+        return False
+    return _same_sign(one, other, names) if positive else True
 
 
-def _by_residues(one: Node, other: Node) -> bool:
-    for prime, root in PRIMES:
-        values = []
-        for salt in range(4):
-            try:
-                values.append((residue(one, prime, root, salt), residue(other, prime, root, salt)))
-            except UndefinedError:
-                continue
-            except ValueError:
-                raise NotRationalError("no inverse") from None
-        if len(values) < 3 or not all(a and b for a, b in values):
-            return False
-        a, b = values[0]
-        if any(a * d % prime != b * c % prime for c, d in values[1:]):
-            return False
-    return True
+def _elsewhere(node: Node, names: frozenset[str]) -> Node:
+    """Return `node` at another point."""
+    for name in names:
+        node = substituted(node, name, Node("sym", (), f"{name} elsewhere"))
+    return node
 
 
-def _by_numbers(one: Node, other: Node, names: frozenset[str], positive: bool) -> bool:
-    factor: Number | None = None
+def _same_sign(one: Node, other: Node, names: frozenset[str]) -> bool:
+    """Tell whether two expressions that differ by a constant factor have the same sign."""
     agreed = 0
     for values in places(names, frozenset(), POINTS):
         try:
-            left, right, _ = Point(values, DIGITS).both(one, other)
-        except UndefinedError:
-            continue
+            seen = Point(values, DIGITS).both(one, other)
         except (ArithmeticError, ValueError):
-            return False
-        if isinstance(left, Complex) or isinstance(right, Complex):
             continue
-        if abs(left) < 1e-40 or abs(right) < 1e-40:
-            if abs(left) > 1e-30 or abs(right) > 1e-30:
-                return False  # zero on one side only
+        left, right = seen.left, seen.right
+        if isinstance(left, Complex) or isinstance(right, Complex) or min(abs(left), abs(right)) <= seen.tolerance:
             continue
-        here = left / right
-        if factor is not None and abs(here - factor) > abs(factor) * 1e-35:
+        if (left < 0) != (right < 0):
             return False
-        if positive and here < 0:
-            return False
-        factor = here
         agreed += 1
     return agreed >= ENOUGH

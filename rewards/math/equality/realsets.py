@@ -10,14 +10,21 @@ _COMPARISONS = ("<", ">", "<=", ">=", "!=", "=")
 
 
 class RealSet(NamedTuple):
-    """Disjoint pieces in order, and the name of the variable where one was written and is not bound."""
+    """Disjoint pieces in order, the name of the variable where one was written and is not bound, and whether every
+    inequality is solved for it."""
 
     pieces: tuple[Piece, ...]
     variable: str | None = None
+    solved: bool = True
 
 
-def same_real_sets(gold: RealSet, answer: RealSet) -> bool:
-    """Tell whether two sets have the same pieces; two different variable names conflict."""
+def same_real_sets(gold: RealSet, answer: RealSet, as_answer: bool = True) -> bool:
+    """Tell whether two sets have the same pieces; two different variable names conflict.
+
+    `as_answer` tells that an inequality that is still to be solved, `2x - 1 > 5`, is no answer to a solved one.
+    """
+    if as_answer and gold.solved and not answer.solved:
+        return False
     if gold.variable and answer.variable and gold.variable != answer.variable:
         return False
     return same_pieces(gold.pieces, answer.pieces)
@@ -72,7 +79,7 @@ def _combined(node: Node) -> RealSet | None:
         if pieces is None:
             return None
         pieces = _joined(node, part, pieces, other.pieces)
-    return None if pieces is None else RealSet(pieces, next(iter(names), None))
+    return None if pieces is None else RealSet(pieces, next(iter(names), None), all(one.solved for one in sets))
 
 
 def _is_list_of_conditions(node: Node) -> bool:
@@ -104,7 +111,7 @@ def _built(node: Node) -> RealSet | None:
     inner = real_set(condition, True)
     if inner is None or inner.variable not in (head.value, None):
         return None
-    return RealSet(inner.pieces)
+    return RealSet(inner.pieces, solved=inner.solved)
 
 
 def _relation(node: Node) -> RealSet | None:
@@ -112,7 +119,10 @@ def _relation(node: Node) -> RealSet | None:
     operators, members = node.value, node.args
     if operators == ("in",) and members[0].op == "sym":
         inner = real_set(members[1], True)
-        return None if inner is None else RealSet(inner.pieces, members[0].value)
+        return None if inner is None else RealSet(inner.pieces, members[0].value, inner.solved)
+    if operators == ("notin",) and members[0].op == "sym":
+        outside = real_set(members[1], True)
+        return None if outside is None else RealSet(complement(outside.pieces), members[0].value)
     if any(operator not in _COMPARISONS for operator in operators):
         return None
     unknown = _unknown(node)
@@ -125,7 +135,18 @@ def _relation(node: Node) -> RealSet | None:
         if step is None or pieces is None:
             return None
         pieces = intersection(pieces, step)
-    return None if pieces is None else RealSet(pieces, name)
+    return None if pieces is None else RealSet(pieces, name, _is_solved(members, name))
+
+
+def _is_solved(members: tuple[Node, ...], name: str) -> bool:
+    """Tell whether the variable stands in one member, alone or multiplied: not `x - 3 > 0`, not `x > 6 - x`."""
+    holders = [member for member in members if name in symbols(member)]
+    if len(holders) != 1:
+        return False
+    holder = holders[0]
+    while holder.op in ("neg", "mul", "div"):
+        holder = next(part for part in holder.args if name in symbols(part))
+    return holder.op != "add"
 
 
 def _unknown(node: Node) -> tuple[str, tuple[Node, ...]] | None:

@@ -6,6 +6,7 @@ without its denominators where no solution is gained.
 
 from rewards.math.equality.definitions import assignment, same_definitions
 from rewards.math.equality.expressions import equal_expressions
+from rewards.math.equality.labels import NAMELESS
 from rewards.math.equality.linear import FLIPPED, difference, solve_linear
 from rewards.math.equality.parts import Equal, strictly
 from rewards.math.equality.proportional import proportional
@@ -19,8 +20,13 @@ MAX_DENOMINATORS = 4
 def same_relations(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
     """Compare two sides, one of which at least is a relation."""
     left, right = assignment(gold, False, equal), assignment(answer, True, equal)
+    if left and right and same_definitions(left, right, trail, equal):
+        return True
+    if left and answer.op == "rel" and _is_solved(left):
+        trail.decide(Rule.STILL_TO_BE_SOLVED)
+        return False
     if left and right:
-        return same_definitions(left, right, trail, equal) or _same_statements(gold, answer, trail, equal)
+        return _same_statements(gold, answer, trail, equal)
     if left and answer.op != "rel":
         return equal(left[1], answer, trail)
     if right and gold.op != "rel":
@@ -39,6 +45,12 @@ def same_relations(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool
     if gold.value == answer.value == ("in",) and gold.args[0] == answer.args[0]:
         return equal(gold.args[1], answer.args[1], trail)
     return _same_statements(gold, answer, trail, equal)
+
+
+def _is_solved(definition: tuple[Node, Node]) -> bool:
+    """Tell whether it is a name with a constant value: `z = 4`, which `3z - 2 = 10` is not yet, but not a curve y = f(x)."""
+    name, value = definition
+    return name != NAMELESS and name.op in ("sym", "call") and not symbols(value)
 
 
 def _is_equation(node: Node) -> bool:

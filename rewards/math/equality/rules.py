@@ -19,6 +19,7 @@ class Rule(Enum):
     DIFFERENT_WORDS = "different words"
     SAME_LETTERS = "same letters"
     LETTER_OF_CHOICE = "the letter of the choice"
+    DIGITS_OF_BASE = "the digits, in the base that was asked for"
     DECIMAL_COMMA = "decimal comma"
     REPEATS_QUESTION = "repeats the question"
     TOO_LONG = "an answer of {} characters"
@@ -29,6 +30,7 @@ class Rule(Enum):
     SAME_STRUCTURE = "same structure"
     EXACT_RATIONALS = "exact rationals"
     RESIDUES = "residues modulo two primes"
+    ALGEBRAIC = "algebraic numbers, by a bound for their difference"
     DECIMAL = f"a decimal with at least {DECIMAL_DIGITS} correct digits"
     MANY_DIGITS = "equal to {} digits at {} point(s)"
     NUMBERS_DIFFER = "numbers differ"
@@ -48,6 +50,7 @@ class Rule(Enum):
     MEMBER_BY_MEMBER = "relations member by member"
     MULTIPLE = "one relation is a multiple of the other"
     WITHOUT_DENOMINATORS = "one equation is the other without its denominators"
+    STILL_TO_BE_SOLVED = "an equation that is still to be solved"
     RELATION_AGAINST_OTHER = "a relation against another kind"
 
     # objects made of parts
@@ -66,6 +69,7 @@ class Rule(Enum):
     BOUND_NAMES = "bound names"
     BOUND_RANGES = "bound names range over {} and {}"
     PROGRESSIONS = "progressions over the integers"
+    INTEGERS = "sets of integers"
     ARBITRARY_CONSTANTS = "arbitrary constants, {}"
     ANTIDERIVATIVES = "antiderivatives that differ by a constant"
 

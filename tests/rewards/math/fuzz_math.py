@@ -1,18 +1,23 @@
 r"""Coverage-guided fuzzing of the math verifier with atheris (not collected by pytest; atheris is not a dependency).
 
-    PYTHONPATH=. python tests/rewards/math/fuzz_math.py -max_total_time=540 -max_len=400 -timeout=10
+    PYTHONPATH=. python tests/rewards/math/fuzz_math.py -max_total_time=3600 -max_len=400 -timeout=20
 
-Half of the inputs are raw text, half are sentences over fragments of notation. An input fails when anything but a verdict
-comes out, when it takes longer than LIMIT_SECONDS, or when comparing the two sides in the other order exhausts the limit.
+Half of the inputs are raw text, half are sentences over fragments of notation and of prose; completions are read both ways,
+and what the fast stages leave open goes to the stage behind them, in its own process. An input fails when anything but a
+verdict comes out, when it takes longer than LIMIT_SECONDS, or when comparing the two sides in the other order exhausts the
+limit. Every 10,000 inputs the memory in use is printed, of this process and of its children: it must not grow.
 """
 
+import resource
 import sys
 import time
+from itertools import count
 
 import atheris
 
 with atheris.instrument_imports(include=["rewards.math"]):
     from rewards.math import compare_texts, grade
+    from rewards.types import STATUSES, Reading
 
 LIMIT_SECONDS = 5.0  # of CPU time for a verdict; instrumented code is nine times slower
 FRAGMENTS = [
@@ -147,7 +152,48 @@ FRAGMENTS = [
     "答案是",
     "0.333333",
     "1.41421356",
+    "\\int_0^1",
+    "\\int",
+    "\\,dx",
+    "\\lim_{x\\to 0}",
+    "\\frac{d}{dx}",
+    "\\sum_{n=1}^{\\infty}",
+    "\\det",
+    "\\begin{vmatrix}",
+    "\\end{vmatrix}",
+    "^{-1}",
+    "^T",
+    "\\bmod",
+    "\\gcd(",
+    "\\bigcup_{k\\in\\mathbb{Z}}",
+    "\\ldots",
+    "7th",
+    "(B)",
+    "because",
+    "at least",
+    "Therefore, ",
+    "所以",
+    "等于",
+    "Donc",
+    "Antwort",
+    "ответ",
+    "答え",
+    "उत्तर",
+    "الإجابة",
+    "٣٫٥",
+    "५",
+    "**",
+    "\n",
+    "Question:",
+    "</think>",
+    "<think>",
+    ". ",
+    "$5,000",
+    "\\mathrm{~m}",
+    "kJ/mol",
 ]
+READINGS = [Reading(policy=policy, thinking_open=is_open) for policy in ("strict", "lenient") for is_open in (False, True)]
+inputs = count(1)
 
 
 def one_input(data: bytes) -> None:
@@ -161,16 +207,20 @@ def one_input(data: bytes) -> None:
         else:
             texts.append(provider.ConsumeUnicodeNoSurrogates(200))
     first, second = texts[0] or "1", texts[1] or "1"
+    reading = READINGS[provider.ConsumeIntInRange(0, len(READINGS) - 1)]
     for verdict in (
         lambda: compare_texts(first, texts[1])[0],
-        lambda: grade(second, texts[0]).status,
-        lambda: grade(first, f"\\boxed{{{texts[1]}}}").status,
+        lambda: grade(second, texts[0], "", reading).status,
+        lambda: grade(first, f"\\boxed{{{texts[1]}}}", texts[0]).status,
     ):
         started = time.process_time()
         status = verdict()
         elapsed = time.process_time() - started
-        assert status in ("correct", "wrong", "unparsed", "timeout", "error"), status
+        assert status in STATUSES, status
         assert elapsed < LIMIT_SECONDS, f"{elapsed:.1f} s for {texts!r}"
+    if (number := next(inputs)) % 10_000 == 0:
+        peaks = [resource.getrusage(who).ru_maxrss // 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        print(f"{number} inputs: at most {peaks[0]} MB here, {peaks[1]} MB in a child that has ended", flush=True)
 
 
 if __name__ == "__main__":

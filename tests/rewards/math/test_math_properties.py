@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from rewards.math import compare_texts, grade, parse
 from rewards.math.tree import UnreadableError
+from rewards.types import STATUSES
 
 INTEGERS = st.integers(-(10**12), 10**12)
 RATIONALS = st.fractions(min_value=-1000, max_value=1000, max_denominator=999)
@@ -96,4 +97,4 @@ def test_any_text_gets_a_verdict_and_equals_itself(text) -> None:
 @given(TEXT, TEXT)
 @settings(max_examples=300)
 def test_any_pair_gets_a_verdict(one, other) -> None:
-    assert compare_texts(one or "1", other)[0] in ("correct", "wrong", "unparsed", "timeout")
+    assert compare_texts(one or "1", other)[0] in STATUSES  # an error too: any text may be the reference

@@ -1,0 +1,71 @@
+"""Which references of a set cannot be graded against, listed by reason: `reasonlab grade --check-references`, `problems check`.
+
+Their completions get the verdict `error`, so that nothing is learnt or measured by them; this list says so beforehand.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from problems.catalog import verifier_name
+from problems.types import Problem, boxed
+from rewards.verifiers import verifier_of, verify
+
+EXAMPLES = 5  # shown for each reason
+_SHOWN_CHARACTERS = 100
+_PARTICULARS = re.compile(r" \(.*| at \d.*|(?<=the reference )'.*'", re.DOTALL)  # of one reference, in a reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceFault:
+    """A problem whose reference cannot be graded against: where it stands, the reference, and why."""
+
+    source: str
+    reference: str | None
+    reason: str
+
+
+def reference_fault(problem: Problem) -> str | None:
+    """Return why no completion of `problem` can be graded, or None: unreadable, or not even equal to itself."""
+    entry = verifier_of(problem.domain)
+    if entry is None:
+        return f"there is no verifier {verifier_name(problem.domain)!r} for the domain {problem.domain!r}"
+    if fault := entry.fault(problem):
+        return fault
+    if problem.reference is None:  # a program decides
+        return None
+    verdict = verify(problem, boxed(problem.reference))
+    return None if verdict.status == "correct" else f"the reference is not equal to itself ({verdict.detail})"
+
+
+def faults_of(problems: Iterable[Problem]) -> list[ReferenceFault]:
+    """Return every problem whose reference cannot be graded against, in order."""
+    faults = []
+    for problem in problems:
+        if reason := reference_fault(problem):
+            faults.append(ReferenceFault(source=problem.source, reference=problem.reference, reason=reason))
+    return faults
+
+
+def report(faults: Iterable[ReferenceFault], total: int) -> str:
+    """Return the faults by reason, the commonest first, with a few examples each and what to do."""
+    by_reason: dict[str, list[ReferenceFault]] = defaultdict(list)
+    for fault in faults:
+        by_reason[_PARTICULARS.sub("", fault.reason)].append(fault)
+    count = sum(map(len, by_reason.values()))
+    if not count:
+        return f"{total} references, all of them can be graded against"
+    lines = [f"{count} of {total} references cannot be graded against; their completions are `error`, not `wrong`:"]
+    for reason, members in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        lines.append(f"{len(members):6}  {reason}")
+        lines += [f"        {fault.source}: {_shown(fault.reference)}" for fault in members[:EXAMPLES]]
+        if len(members) > EXAMPLES:
+            lines.append(f"        ... and {len(members) - EXAMPLES} more")
+    lines.append("Mend or remove them; where the answers are texts, say so: {answers: text} in the source or the row's checks.")
+    return "\n".join(lines)
+
+
+def _shown(reference: str | None) -> str:
+    text = " ".join((reference or "(none)").split())
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
