@@ -13,6 +13,7 @@ box belongs to it, and so does "or 8". Nothing else outside of boxes is read.
 """
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 MAX_BOXES = 200
@@ -92,16 +93,26 @@ _NAMES_A_CHOICE = re.compile(r"answer|option|choice", re.IGNORECASE)
 class Boxes(NamedTuple):
     """What the boxes of a text commit to.
 
-    `answer` is "" where they commit to nothing. `parts` and `named` are the last boxes that may each give one of several things
-    asked for, without and with the names in front of them; `letter` is the choice named right behind the last box; `end` is
-    where that ends.
+    `answer` is "" where they commit to nothing; `end` is where the last box ends. `several` and `letter_behind` are what few
+    references ask for.
     """
 
     answer: str
-    parts: tuple[str, ...] = ()
-    named: tuple[str, ...] = ()
-    letter: str | None = None
+    text: str = ""
+    closed: Sequence["Box"] = ()
     end: int = 0
+
+    def several(self, with_names: bool) -> list[str]:
+        """Return the last boxes that may each give one of several things asked for, bare or with the names before them."""
+        group = _listed(self.text, self.closed)
+        return [_with_name(self.text, box) if with_names else box.content for box in group]
+
+    def letter_behind(self) -> str | None:
+        """Return the letter of the choice that is named right behind the last box: "so the answer is (B)"."""
+        match = _LETTER_BEHIND.match(self.text[self.end : self.end + _LETTER_CHARACTERS])
+        if match is None or not (match[2] or _NAMES_A_CHOICE.search(match[1])):
+            return None
+        return match[2] or match[3]
 
 
 class Box(NamedTuple):
@@ -141,10 +152,9 @@ def read_boxes(text: str) -> Boxes | None:
     end = closed[-1].end
     if names[-1].start() >= end and text.find("{", names[-1].start()) not in closing:
         return Boxes("")  # the last box does not close: a cut-off answer
-    answer = _with_tail(_joined(text, closed), text[end : end + _TAIL_CHARACTERS])
-    group = _listed(text, closed)
-    parts, named = tuple(box.content for box in group), tuple(_with_name(text, box) for box in group)
-    return Boxes(answer, parts, named, _letter_behind(text[end : end + _LETTER_CHARACTERS]), end)
+    last = closed[0].content if len(closed) == 1 else _joined(text, closed)
+    answer = _with_tail(last, text[end : end + _TAIL_CHARACTERS])
+    return Boxes(answer, text, closed, end)
 
 
 def _closing_braces(text: str, start: int) -> dict[int, int]:
@@ -235,8 +245,10 @@ def _exact_one(value: str, other: str) -> str:
     return value if first is None else other
 
 
-def _listed(text: str, closed: list[Box]) -> list[Box]:
+def _listed(text: str, closed: Sequence[Box]) -> list[Box]:
     """Return the last boxes that no word takes back or leaves open, each in short succession; [] for less than two."""
+    if len(closed) < 2:
+        return []
     group = [closed[-1]]
     for box in reversed(closed[:-1]):
         gap = text[box.end : group[0].start]
@@ -256,14 +268,6 @@ def _with_name(text: str, box: Box) -> str:
 
 def _name(text: str, box: Box) -> re.Match[str] | None:
     return _NAME_IN_FRONT.search(text[max(0, box.start - 20) : box.start])
-
-
-def _letter_behind(tail: str) -> str | None:
-    """Return the letter of the choice that is named right behind a box: "so the answer is (B)"."""
-    match = _LETTER_BEHIND.match(tail)
-    if match is None or not (match[2] or _NAMES_A_CHOICE.search(match[1])):
-        return None
-    return match[2] or match[3]
 
 
 def _different(group: list[Box]) -> list[str]:

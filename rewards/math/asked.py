@@ -11,6 +11,10 @@ from rewards.boxes import Boxes
 from rewards.math.grammar.choices import choice, wanted_choice
 
 _DIVIDES = re.compile(r"[,;]|\\text\s*\{\s*,?\s*and\s*\}|(?<![a-zA-Z\\])and(?![a-zA-Z])|\\\\|\n")
+# a cheap look at what `wanted_choice` may find: "(B)", "\\textbf{(B)}", "option C"
+_MAY_BE_LETTER = re.compile(
+    r"\W{0,4}(?:(?:text|math)[a-z]{0,8}\W{1,4})?(?:option\W|choice\W)?\W{0,4}[A-Ja-j](?![A-Za-z])", re.IGNORECASE
+)
 _WORD = re.compile(r"(?<!\\)\b[^\W\d_]{3,}")
 _HAS_WORDS = re.compile(r"\\text|\\mathrm|(?<![\\a-zA-Z])[^\W\d_]{2,}")
 _DELIMITERS = re.compile(r"(?<!\\)\$|\\[\[\]()]")
@@ -69,10 +73,11 @@ def _ends_in(chain: str, value: str) -> bool:
 
 
 def _of_boxes(reference: str, boxes: Boxes, readings: list[str]) -> list[str]:
-    if boxes.letter is not None and wanted_choice(reference) is not None and choice(boxes.answer) is None:
-        return [boxes.letter]
-    if len(boxes.parts) > 1 and _number_of_items(reference) == len(boxes.parts):
-        return [", ".join(boxes.named if "=" in reference else boxes.parts)]
+    if _MAY_BE_LETTER.match(reference) and wanted_choice(reference) is not None and choice(boxes.answer) is None:
+        letter = boxes.letter_behind()
+        return readings if letter is None else [letter]
+    if len(boxes.closed) > 1 and (several := boxes.several("=" in reference)) and len(several) == _number_of_items(reference):
+        return [", ".join(several)]
     return readings
 
 
