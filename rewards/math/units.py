@@ -28,7 +28,7 @@ WORDS = frozenset(name for name in UNITS if len(name) > 1 and name not in _NAMES
     "mod", "percent", "percentage", "pct", "degree", "degrees", "sq", "deg",
 }  # fmt: skip
 _POWERS_IN_FRONT = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
-_POWERS_BEHIND = {"squared": 2, "cubed": 3}
+_POWERS_BEHIND = {"squared": 2, "cubed": 3, "sq": 2}
 _PER_WHAT = "second|minute|hour|day|week|month|year|piece|person|pound|head|dozen|share|gallon"
 _SEVERAL_WORDS = (
     (re.compile(r"\bfl(?:uid)?\.?\s*(?:oz|ounces?)\b\.?", re.IGNORECASE), "floz"),
@@ -167,7 +167,7 @@ class _Reader:
         return self.sides[-2]
 
     def _take(self, word: str, written_power: str) -> None:
-        if word in _POWERS_IN_FRONT:
+        if word in _POWERS_IN_FRONT and not (word == "sq" and self.last is not None):
             self.power_in_front = _POWERS_IN_FRONT[word]
             return
         if word in _POWERS_BEHIND and self.last is not None:
@@ -312,7 +312,8 @@ def _only_counts(plain: Amount, full: Amount) -> bool:
         return (units == 1 and "unit" not in dict(full.dimensions)) or full.dimensions == (("length", units),)
     above = {name: power for name, power in full.dimensions if power > 0}
     is_price_or_count = not above.keys() - {"dollar", "euro", "rupee"}
-    is_rate = len(full.dimensions) > len(above) or bool(full.per)
+    below = {name for name, power in full.dimensions if power < 0}
+    is_rate = bool(below or full.per) and (bool(above) or below <= {"time", "month"})
     return is_rate and is_price_or_count and not plain.per and dict(plain.dimensions) == above and plain.factor == _SAME_SIZE
 
 

@@ -7,7 +7,7 @@ from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.tree import Node, UnreadableError, number
 
-_SUFFIX_SIGNS = frozenset(("!", "%", "^", "'", "\\circ", "\\prime"))
+_SUFFIX_SIGNS = frozenset(("!", "%", "^", "'", '"', "\\circ", "\\prime"))
 _TEMPERATURES = {
     "C": "celsius", "Celsius": "celsius", "F": "fahrenheit", "Fahrenheit": "fahrenheit", "K": "kelvin",
 }  # fmt: skip
@@ -31,8 +31,7 @@ def read_suffixes(cursor: Cursor, node: Node) -> Node:
     """Return `node` with what follows it: !, %, degrees, primes."""
     while cursor.now.sign in _SUFFIX_SIGNS:
         following = cursor.ahead()
-        if cursor.at("!") and following.text != "=":  # x != 5 is a relation
-            cursor.advance()
+        if cursor.take("!"):
             node = Node("fact2", (node,)) if cursor.take("!") else Node("fact", (node,))
         elif cursor.take("%"):
             node = Node("pct", (node,))
@@ -48,7 +47,7 @@ def read_suffixes(cursor: Cursor, node: Node) -> Node:
         elif cursor.at("^") and following.kind == "cmd" and following.text == "prime":
             cursor.index += 2
             node = _primed(node)
-        elif cursor.at("'") and node.op in ("num", "dec"):
+        elif cursor.at("'", '"') and node.op in ("num", "dec"):
             node = _with_marks(cursor, node)
         elif cursor.take("'", "\\prime"):
             node = read_subscripts(cursor, _primed(node))
@@ -86,14 +85,21 @@ def _marks_behind(cursor: Cursor, offset: int) -> str:
 
 
 def _with_marks(cursor: Cursor, node: Node) -> Node:
-    """Return a number with marks behind it: 30' is half a degree, but 5' 11" are feet and inches."""
+    """Return a number with marks behind it as inches, or feet and inches: 5' 11". Only behind degrees they are an angle.
+
+    One prime alone is no unit: 2' is more often a name that lost its letter than two feet.
+    """
     marks = _marks_behind(cursor, 0)
     cursor.index += len(marks)
-    smaller = cursor.now.node
-    if marks == "'" and smaller is not None and _marks_behind(cursor, 1) in ("''", '"'):
-        cursor.index += 1 + len(_marks_behind(cursor, 1))
-        return Node("add", (Node("unit", (node,), "ft"), Node("unit", (smaller,), "in")))
-    return Node("deg", (Node("div", (node, number(60 if marks == "'" else 3600))),))
+    if cursor.now.kind == "name" and not cursor.now.spaced:  # the 70's
+        raise cursor.unreadable("letters behind a mark")
+    if marks != "'":
+        return Node("unit", (node,), "in")
+    inches = cursor.now.node
+    if inches is None or _marks_behind(cursor, 1) not in ("''", '"'):
+        raise cursor.unreadable("a prime on what is no name")
+    cursor.index += 1 + len(_marks_behind(cursor, 1))
+    return Node("add", (Node("unit", (node,), "ft"), Node("unit", (inches,), "in")))
 
 
 def _star_length(cursor: Cursor) -> int:

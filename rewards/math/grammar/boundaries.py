@@ -28,6 +28,8 @@ def is_word(cursor: Cursor, token: Token) -> bool:
     if text in UNIT_WORDS:  # 2mg \sin x is a product
         following = cursor.ahead()
         return not (current and len(text) == 2 and following.kind == "cmd" and following.text in FUNCTIONS | GREEK)
+    if len(text) == 2 and text.isupper() and text != "NO":  # the side AT
+        return False
     if text.lower() in NO_PRODUCT or text in ("and", "or"):
         raised = len(text) == 2 and current and cursor.ahead().text == "^"
         return not raised  # Be^x is B times e^x

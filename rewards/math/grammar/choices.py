@@ -12,7 +12,7 @@ _WRAPPER = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf|textit|mathit|textrm
 _MARKUP = re.compile(r"\\[!,;: ]|[${}`*\"]|\\\(|\\\)|\\\[|\\\]|~")
 _LEAD = r"(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:(?:answer|ans\.?|option|choice|letter)(?:\s+is)?\s*:?\s*)"
 _CHOICE = re.compile(rf"\(?\s*(?:{_LEAD})?[(\[]?\s*([a-z])\s*[)\]]?\s*[).:]?", re.IGNORECASE)
-_GOLD = re.compile(r"([A-J])[).]?|[(\[]\s*([A-Ja-j])\s*[)\]]\.?|(?:option|choice)\s+[(\[]?([A-Ja-j])[)\]]?\.?", re.IGNORECASE)
+_GOLD = re.compile(rf"([A-J])[).]?|[(\[]\s*([A-Ja-j])\s*[)\]]\.?|{_LEAD}\s*[(\[]?([A-Ja-j])[)\]]?\.?", re.IGNORECASE)
 _SAID = re.compile(
     rf"(?:(?i:{_LEAD}))?(?:[(\[]\s*([A-Ja-j])\s*[)\]]|([A-J]))\s*"
     r"(?:(?P<alone>[).:\]]*)"

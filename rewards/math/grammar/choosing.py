@@ -61,25 +61,36 @@ def _chooses(cursor: Cursor, letter: str) -> bool:
     """Tell whether every such letter of the formula has two scripts of which the upper one can be chosen from the lower one."""
     known = cursor.choosing.get(letter)
     if known is None:
-        places = [index for index, token in enumerate(cursor.tokens) if token.kind == "name" and token.text == letter]
-        known = all(_can_choose(cursor.tokens, index + 1) for index in places)
+        places = [index for index, token in enumerate(cursor.tokens) if _may_choose(token, cursor.tokens, index, letter)]
+        answers = [_can_choose(cursor.tokens, index + 1) for index in places]
+        known = None not in answers and True in answers  # A_2^2 alone is the square of an amplitude
         cursor.choosing[letter] = known
     return known
 
 
-def _can_choose(tokens: list[Token], index: int) -> bool:
+def _may_choose(token: Token, tokens: list[Token], index: int, letter: str) -> bool:
+    """Tell whether a token is the letter asked for, or another one of them with scripts."""
+    if token.kind != "name" or token.text not in _FUNCTIONS:
+        return False
+    return token.text == letter or tokens[index + 1].sign in ("_", "^")
+
+
+def _can_choose(tokens: list[Token], index: int) -> bool | None:
+    """Tell whether scripts at `index` are those of a choice (True), may be (False), or cannot be (None)."""
     scripts: dict[str, str] = {}
     for _ in range(2):
         sign = tokens[index].sign
         if sign not in ("_", "^"):
-            return False
+            return None
         text, index = _script_text(tokens, index + 1)
         scripts[sign] = text
     below, above = scripts.get("_", ""), scripts.get("^", "")
     if below.isdigit() and above.isdigit():
-        return int(below[:9]) > int(above[:9]) or below == above not in ("0", "1", "2")
+        if below == above:
+            return below not in ("0", "1", "2")
+        return True if int(below[:9]) > int(above[:9]) else None
     is_written = below[:1].isalnum() and above[:1].isalnum()
-    return is_written and _letters(below) <= _CHOSEN_FROM and _letters(above) <= _COUNTERS
+    return True if is_written and _letters(below) <= _CHOSEN_FROM and _letters(above) <= _COUNTERS else None
 
 
 def _letters(text: str) -> set[str]:

@@ -81,6 +81,11 @@ _SIGNS = {
     "∠": r" \angle ",
     "△": r" \triangle ",
     "∝": r" \propto ",
+    "ẋ": r"\dot{x}",
+    "ẏ": r"\dot{y}",
+    "ż": r"\dot{z}",
+    "ṙ": r"\dot{r}",
+    "ẍ": r"\ddot{x}",
 }
 _GREEK = [  # in the order of Unicode
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
@@ -95,6 +100,8 @@ _TABLE.update({ord("ϕ"): r" \phi ", ord("ϵ"): r" \epsilon ", ord("ϑ"): r" \th
 _SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣ", "0123456789+-()nix", strict=True))
 _SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙₓ", "0123456789+-()nx", strict=True))
 _SUPERS = re.compile(f"[{''.join(_SUPER)}]+")
+_DOT = "\u0307"
+_DOTTED = re.compile(f"([^\\W\\d_])({_DOT})|([rxyzθφ])(\u0308)")  # derivatives with combining dots
 _OVERLINED = re.compile("(?:[0-9]\u0305)+")  # digits that repeat, each with a line above
 _SUBS = re.compile(f"[{''.join(_SUB)}]+")
 
@@ -150,6 +157,7 @@ def fold_unicode(text: str) -> str:
         text = _TEXTCIRCLED.sub(lambda match: chr(0x2460 + int(match[1]) - 1), text)
     if text.isascii():
         return text
+    text = _DOTTED.sub(lambda match: rf"\{'dot' if match[2] else 'ddot'}{{{match[1] or match[3]}}}", text)
     text = _OVERLINED.sub(lambda match: rf"\overline{{{match[0].replace(chr(0x305), '')}}}", text)
     text = _CIRCLED.sub(
         lambda match: ", ".join(unicodedata.normalize("NFKC", sign) for sign in match[0] if not sign.isspace()), text
@@ -178,7 +186,7 @@ _SPACE = re.compile(
 )
 # Fonts in front of a group, which stays: \mathbf{x}.
 _FONT = re.compile(
-    r"\\(?:math(?:rm|bf|it|sf|tt|cal|frak|scr|ord|normal|bin|rel)|boldsymbol|bm|operatorname\*?|emph|underline|"
+    r"\\(?:math(?:rm|bf|it|sf|tt|cal|frak|scr|ord|normal|bin|rel|op)|boldsymbol|bold|bm|operatorname\*?|emph|underline|"
     r"ensuremath|textcolor\s*\{[^{}]*\})(?:\s*(?=\{)|\s+(?=[A-Za-z]))"
 )
 # Bold i, j, k are unit vectors, and only in bold: so this is read before fonts are dropped.
@@ -218,14 +226,14 @@ _HYPERBOLIC = {"sh": "sinh", "ch": "cosh", "th": "tanh", "cth": "coth"}
 _BOLD_SET = re.compile(r"(\\in\s*)\\(?:mathbf|bf|mathrm|rm)\s*(?:\{\s*([RZNQC])\s*\}|([RZNQC])(?![A-Za-z]))")
 # Commands with another name for something, and those around something that stays. The longest alternative stands first.
 _REPLACE = re.compile(
-    r"\\(?:mathbb\s*\{\s*[RZNQC]\s*\}|(?:[dtc]frac|nicefrac|sfrac|surd|[dt]binom|choose|lparen|rparen|top|intercal|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
+    r"\\(?:mathbb\s*\{\s*[RZNQC]\s*\}|(?:[dtc]frac|nicefrac|sfrac|surd|norm|[dt]binom|choose|lparen|rparen|top|intercal|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
     r"mathbb\s*[RZNQC]|R|Z|N|lbrace|rbrace|lbrack|rbrack|vert|lvert|rvert|mid|Vert|lVert|rVert|varnothing|"
     r"backslash|colon|dots[cbm]?|cdots|textdegree|textdollar|textpercent|land|wedge|vee|lnot|overrightarrow|rightarrow|implies|"
     r"iff|sim|simeq|thickapprox|cong|doteq|And|smallsetminus|langle|rangle|text(?:bf|it|rm|normal|sf|tt|sc|md|up)|mbox|hbox|"
     r"fbox|boxed|dollar|ast|star|bullet|times|div|pounds|euro|pmb|lor|dot\s*\{|bar\s*\{|ge|le|ne)(?![A-Za-z]))"
 )
 _NAMES = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac", "surd": "sqrt",
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac", "surd": "sqrt", "norm": "abs",
     "dbinom": "binom", "tbinom": "binom",
     "leqslant": "le", "leq": "le", "geqslant": "ge", "geq": "ge", "neq": "ne",
     "varphi": "phi", "varepsilon": "epsilon", "vartheta": "theta", "infin": "infty", "varnothing": "emptyset",
@@ -274,7 +282,10 @@ def _unit_text(match: re.Match[str]) -> str:
 def _upright(match: re.Match[str]) -> str:
     """Return what upright type says: letters are a text, a single one is a name."""
     letters = match[1]
-    return rf"\text{{{letters}}}" if len(letters.strip(" ~.")) > 1 else letters
+    if len(letters.strip(" ~.")) > 1:
+        return rf"\text{{{letters}}}"
+    behind_command = match.start() > 0 and match.string[match.start() - 1].isalpha()  # \cdot\mathbf{b}
+    return f" {letters}" if behind_command else letters
 
 
 def fold_latex(text: str) -> str:
@@ -294,7 +305,7 @@ def fold_latex(text: str) -> str:
         text = _WRITTEN_UNIT.sub(_unit_text, text)
     text = _TEXT_SIGN.sub(r"\1", text)
     text = _ROMAN.sub(_upright, text)
-    text = _FONT.sub("", text)
+    text = _FONT.sub(lambda match: " " if match[0][-1].isspace() else "", text)
     if "|" in text or "vert" in text:
         text = _RIGHT_BAR.sub(r"\\rvert ", _LEFT_BAR.sub(r"\\lvert ", text))
     text = _DROP.sub("", text)
@@ -308,7 +319,7 @@ _ENDS = re.compile(r"\\end\{(?:align|equation|gather|aligned|split)\*?\}")
 # Where a formula of several lines is aligned: &= 5.
 _ALIGNMENT = re.compile(r"^\s*&(?!&)|&(?=\s*(?:[=<>]|\\(?:le|ge|ne|approx)))")
 # What TeX writes between thousands: 1{,}234 and 1,\!234.
-_THOUSANDS = re.compile(r"(?<=\d)\s*(?:\{\s*,\s*\}(?:\s*\\!)?|,\s*\\!)\s*(?=\d{3}(?!\d))")
+_THOUSANDS = re.compile(r"(?<=\d)\s*(?:(?:\\(?:text|mathord)\s*)?\{\s*,\s*\}(?:\s*\\!)?|,\s*\\!)\s*(?=\d{3}(?!\d))")
 # Money with its sign behind.
 _SIGN_BEHIND = re.compile(r"(?<![\d.,])(\d[\d.,]*)\s*([€£¥])")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$(?=\s*-?\s*[\d.])")

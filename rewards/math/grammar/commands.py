@@ -3,9 +3,10 @@ r"""What a LaTeX command stands for where a value is expected: fractions, roots,
 `\sqrt[3]{x}` is Node("root", (x, 3)), and `\sum_{k=1}^{n} k` is Node("sum", (k, 1, n, k)).
 """
 
+from rewards.math.grammar.bases import read_in_base
 from rewards.math.grammar.brackets import read_argument, read_bracketed, read_group
 from rewards.math.grammar.cursor import Cursor
-from rewards.math.grammar.derivatives import DOTS, dotted, read_differential_quotient
+from rewards.math.grammar.derivatives import DOTS, dotted, leibniz, read_differential_quotient
 from rewards.math.grammar.environments import read_environment
 from rewards.math.grammar.functions import read_function
 from rewards.math.grammar.subscripts import read_subscripts
@@ -19,6 +20,8 @@ _PREFIXES: dict[str, Op] = {"pm": "pm", "mp": "mp", "neg": "not"}
 _SERIES: dict[str, Op] = {"sum": "sum", "prod": "prod"}
 _VECTOR_MARKS = frozenset(("hat", "widehat", "vec", "overrightarrow"))
 _FENCES = {"lfloor": ("\\rfloor", "floor"), "lceil": ("\\rceil", "ceil"), "lvert": ("\\rvert", "abs")}
+_OVER_DIGITS = frozenset(("overline", "bar", "underline"))
+_QUOTIENTS = {"dv": "d", "odv": "d", "pdv": "\\partial"}  # of the package physics: \dv{y}{x}
 _KEPT_BESIDE_NAME = {
     "bar": "bar", "overline": "bar", "hat": "hat", "widehat": "hat", "tilde": "tilde", "widetilde": "tilde",
 }  # fmt: skip
@@ -47,12 +50,14 @@ def read_command(cursor: Cursor) -> Node:
         return read_environment(cursor)
     if name in _SERIES:
         return _read_series(cursor, _SERIES[name])
+    if name in _OVER_DIGITS and (digits := _digits_in_base(cursor)):
+        return digits
+    if name in _QUOTIENTS:
+        return _read_quotient_command(cursor, _QUOTIENTS[name])
     if name in ACCENTS:
         return _read_accented(cursor, name)
     if name in _NAMED_SHAPES:
-        if cursor.now.kind != "name":
-            raise cursor.unreadable("expected a name")
-        return Node("sym", (), f"\\{name} {cursor.advance().text}")
+        return Node("sym", (), f"\\{name} {_read_points(cursor)}")
     if name in _PREFIXES:
         return Node(_PREFIXES[name], (cursor.rules.power(cursor),))
     raise UnreadableError(f"an unknown command \\{name} at {token.place}")
@@ -62,8 +67,19 @@ def _read_function_command(cursor: Cursor, name: str) -> Node:
     if name == "sqrt":
         return _read_root(cursor)
     if name in ("binom", "permutations"):
-        return Node("fn", (read_argument(cursor), read_argument(cursor)), name)
+        n, k = read_argument(cursor), read_argument(cursor)
+        return _multinomial(n, k.args) if k.op == "set" else Node("fn", (n, k), name)
     return read_function(cursor, ALIASES.get(name, name))
+
+
+def _multinomial(n: Node, parts: tuple[Node, ...]) -> Node:
+    """Return the number of ways to cut n things into parts of these sizes, where the sizes add up."""
+    if any(part.op != "num" for part in (n, *parts)) or sum(part.value for part in parts) != n.value:
+        raise UnreadableError("parts that are no sizes")
+    bottom = Node("fact", (parts[0],))
+    for part in parts[1:]:
+        bottom = Node("mul", (bottom, Node("fact", (part,))))
+    return Node("div", (Node("fact", (n,)), bottom))
 
 
 def _is_named_function(cursor: Cursor, name: str) -> bool:
@@ -161,6 +177,42 @@ def _bare_names(tokens: list[Token], index: int) -> set[str]:
     if opening.kind == "cmd" and opening.text in ACCENTS:
         return set(token.text[1:]) if opening is before and token.kind == "name" else set()
     return {"\\" + token.text} if token.kind == "cmd" else {token.text, *token.text}
+
+
+def _digits_in_base(cursor: Cursor) -> Node | None:
+    r"""Read {2201}_3 behind \overline; None, with the cursor where it was, for anything else."""
+    digits = cursor.ahead()
+    if not cursor.at("{") or digits.kind != "num" or cursor.ahead(2).sign != "}" or cursor.ahead(3).sign != "_":
+        return None
+    cursor.index += 3
+    return read_in_base(cursor, digits.text)
+
+
+def _read_quotient_command(cursor: Cursor, mark: str) -> Node:
+    order = 1
+    if cursor.at("[") and cursor.ahead().text in tuple("23456789") and cursor.ahead(2).sign == "]":
+        order = int(cursor.ahead().text)
+        cursor.index += 3
+    function, variable = read_argument(cursor), read_argument(cursor)
+    if function.op != "sym" or variable.op != "sym":
+        raise cursor.unreadable("a derivative of what is no name")
+    return Node("sym", (), leibniz(mark, function.value, variable.value, order))
+
+
+def _read_points(cursor: Cursor) -> str:
+    r"""Read what names a triangle or an angle: ABC, {ABC}, A_1OA_2, a Greek letter or a number."""
+    grouped = cursor.take("{")
+    names: list[str] = []
+    while (token := cursor.now).kind == "name" and not (names and token.spaced):
+        cursor.advance()
+        names.append(str(read_subscripts(cursor, Node("sym", (), token.text)).value))
+    if not names:
+        if cursor.now.kind not in ("num", "cmd") or cursor.now.text == "end":
+            raise cursor.unreadable("expected a name")
+        names.append(cursor.advance().text)
+    if grouped:
+        cursor.expect("}")
+    return "".join(names)
 
 
 def _read_series(cursor: Cursor, op: Op) -> Node:

@@ -1,13 +1,15 @@
 r"""Square brackets and braces that only group: `[x-1]y` is (x-1)y, and `2\{3x+4[x-1]\}` is 2(3x+4(x-1)).
 
 Alone they stay what they are, a sequence or a set of one. What is no sum is only taken out where a power or a function asks for
-a value: [n/2] may be a floor, and {x} a fractional part. A name in square brackets is a name of its own, as a concentration is.
+a value: [n/2] may be a floor. Braces group sums in products and powers only: x - {x+y} has a fractional part. A name in square
+brackets is a name of its own, as a concentration or an area is.
 """
 
 from rewards.math.tree import Node, Op
 
 _ARITHMETIC: tuple[Op, ...] = ("add", "mul", "div", "neg", "pow", "root", "fact", "pm", "mp", "fn")
 _TAKES_ANY_VALUE: tuple[Op, ...] = ("pow", "root", "fn")
+_HOLDS_BRACES: tuple[Op, ...] = ("mul", "div", "pow", "root", "fn")
 _SUMS: tuple[Op, ...] = ("add", "pm", "mp")
 
 
@@ -18,7 +20,7 @@ def ungrouped(node: Node) -> Node:
     args = tuple(map(ungrouped, node.args))
     if node.op in _ARITHMETIC:
         takes_any = node.op in _TAKES_ANY_VALUE
-        args = tuple(_inside(part, takes_any) for part in args)
+        args = tuple(part if part.op == "set" and node.op not in _HOLDS_BRACES else _inside(part, takes_any) for part in args)
     return node._replace(args=args)
 
 

@@ -9,12 +9,15 @@ from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.vocabulary import CALLS
 from rewards.math.tree import Node
 
+_DERIVED = frozenset("fghuvwxyz")
+_ORDERS = frozenset("123456789nkm")
+
 
 def read_call(cursor: Cursor, name: Node) -> Node:
     """Return `name` with its primes and as a call where arguments follow; only f(x) and its like: x(x+1) is a product."""
     while cursor.take("'"):
         name = name._replace(value=name.value + "'")
-    name = read_subscripts(cursor, name)
+    name = _with_order(cursor, read_subscripts(cursor, name))
     letter = name.value[0]
     if cursor.at("(") and not cursor.now.spaced and (letter in CALLS or _is_derivative_at(cursor, name)):
         group = read_bracketed(cursor)
@@ -23,6 +26,18 @@ def read_call(cursor: Cursor, name: Node) -> Node:
         cursor.index += 5
         return Node("call", (read_bracketed(cursor),), name.value + "^-1")
     return name
+
+
+def _with_order(cursor: Cursor, name: Node) -> Node:
+    """Return `name` with the order of a derivative that is raised in brackets, y^{(4)}, as primes."""
+    if not cursor.at("^"):
+        return name
+    texts = cursor.texts_ahead(5)
+    is_order = texts[:2] == ["{", "("] and texts[3:] == [")", "}"] and name.value[0] in _DERIVED
+    if not is_order or texts[2] not in _ORDERS:
+        return name
+    cursor.index += 6
+    return name._replace(value=name.value + ("'" * int(texts[2]) if texts[2].isdigit() else f"^({texts[2]})"))
 
 
 def _is_derivative_at(cursor: Cursor, name: Node) -> bool:

@@ -92,6 +92,7 @@ def _cardinal(words: list[str]) -> tuple[int, int]:
 
 
 _TWICE_WRITTEN = re.compile(r"(\d{1,9})\s?\(([A-Za-z -]{3,60})\)|([A-Za-z -]{3,60})\((\d{1,9})\)")
+_ALL_IN_TEXT = re.compile(r"\\text\s*\{([A-Za-z\s-]{1,80})\}")
 _AND_A_HALF = re.compile(r"(?:(an?|one)\s+)([A-Za-z]+)\s+and\s+a\s+half", re.IGNORECASE)
 _WORDS = re.compile(r"(?:the\s+)?[A-Za-z]+(?:[\s-]+[A-Za-z]+){0,11}\.?")
 _FRACTION_OF_UNIT = re.compile(r"(?:of\s+)?an?\s+")
@@ -104,6 +105,9 @@ def fold_number_words(text: str) -> str:
         digits, words_of_it = match[1] or match[4], (match[2] or match[3]).lower()
         said = number_in_words(re.findall(r"[a-z]+", words_of_it))
         return digits if said and said[0] == int(digits) else text
+    if text.startswith("\\text") and (match := _ALL_IN_TEXT.fullmatch(text)):
+        folded = fold_number_words(match[1].strip())
+        return text if folded == match[1].strip() else folded
     if not text[:1].isalpha() or not _WORDS.fullmatch(text):
         return text
     if match := _AND_A_HALF.fullmatch(text):  # an hour and a half
@@ -116,6 +120,8 @@ def fold_number_words(text: str) -> str:
     found = number_in_words(words)
     if found is None:
         return text
+    if "and" in words[found[2] :] and (both := _two_amounts(words, words.index("and", found[2]))):
+        return both
     value, is_ordinal, taken = found
     if is_ordinal and taken == 1 and words[0] == "second" and len(words) > 1 and words[1] in ("hand", "half"):
         return text
@@ -125,6 +131,19 @@ def fold_number_words(text: str) -> str:
     written = str(value.numerator) if value.denominator == 1 else rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
     unit = " ".join(part for part in (ORDINAL if is_ordinal else "", rest) if part)
     return written + (rf"\text{{{unit}}}" if unit else "")
+
+
+def _two_amounts(words: list[str], place: int) -> str | None:
+    """Return `five dollars and twenty cents` in digits, None for anything else that is joined by "and" at `place`."""
+    amounts = []
+    for part in (words[:place], words[place + 1 :]):
+        found = number_in_words(part)
+        unit = measure(" ".join(part[found[2] :])) if found else None
+        if found is None or unit is None or found[0].denominator > 1:
+            return None
+        amounts.append((rf"{found[0]}\text{{{' '.join(part[found[2] :])}}}", unit))
+    (one, larger), (other, smaller) = amounts
+    return f"{one} {other}" if larger[0] == smaller[0] and larger[1] > smaller[1] else None
 
 
 # -- ordinals in digits

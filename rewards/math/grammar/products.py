@@ -104,6 +104,9 @@ def _side_by_side(node: Node, factor: Node, first: Token) -> Node:
     if factor.op in ("pct", "deg") and factor.args[0].op == "div":  # 2 \frac{1}{2} \%
         inner = _side_by_side(node, factor.args[0], first)
         return factor._replace(args=(inner,)) if inner.op == "num" else Node("mul", (node, factor))
+    if node.op == "unit" and node.value in ("$", "€", "£", "¥") and factor.value == "frac":  # $4 1/2
+        inner = _side_by_side(node.args[0], factor, first)
+        return node._replace(args=(inner,)) if inner.op == "num" else Node("mul", (node, factor))
     if node.op == "num" and factor.op == "div" and factor.value == "frac" and node.value.denominator == 1:
         top, bottom = factor.args
         if top.op == bottom.op == "num" and 0 < top.value < bottom.value and top.value.denominator == 1:

@@ -11,6 +11,7 @@ from rewards.math.tree import Node
 
 MAX_NESTED = 10  # brackets inside of a subscript
 _SIGNS = frozenset(("+", "-", "*", "/", "(", "\\cdot", "\\times", "\\frac"))
+_NEAR = 50  # tokens, among which a command tells that this is TeX
 _TIMES = ("*", "\\cdot", "\\times")
 
 Terms = dict[str, Fraction]  # the coefficient of each label, that of "" being the constant
@@ -28,15 +29,22 @@ def read_subscripts(cursor: Cursor, name: Node) -> Node:
             if not subscript:
                 raise cursor.unreadable("an empty subscript")
         bare = name.value.rstrip("'*")
-        name = name._replace(value=f"{bare}_{subscript}{name.value[len(bare) :]}")
+        if subscript:  # y_{} has none
+            name = name._replace(value=f"{bare}_{subscript}{name.value[len(bare) :]}")
     return name
 
 
 def _has_script_of_its_own(cursor: Cursor) -> bool:
-    """Tell whether the second of two letters is no subscript but the next name: a_nb_n, a_nx^n; x_max is a name."""
+    """Tell whether the second of two letters is no subscript but the next name, as TeX has it: a_nb_n, a_nx^n, k_BT.
+
+    Who writes no TeX may mean both letters: v_AB. Three and more are a word: x_max.
+    """
     text = cursor.now.text
-    is_index = cursor.now.kind == "name" and len(text) == 2 and text[0] in "ijklmnpqr"
-    return is_index and cursor.ahead().sign in ("_", "^")
+    if cursor.now.kind != "name" or len(text) != 2:
+        return False
+    is_index = text[0] in "ijklmnpqr" and cursor.ahead().sign in ("_", "^")
+    is_boltzmann = text == "BT" and cursor.ahead(-2).text == "k"
+    return is_index or is_boltzmann or any(token.kind == "cmd" for token in cursor.tokens[:_NEAR])
 
 
 def _read_grouped_subscript(cursor: Cursor) -> str:

@@ -207,6 +207,9 @@ def tokenize(text: str) -> list[Token]:
         elif token.kind == "text" and (match := _TRAILING_AND.fullmatch(token.text)):  # \text{cm and } 3
             tokens.append(token._replace(text=match[1]))
             token = token._replace(text="and")
+        if token.text == "!=" and not token.spaced and tokens and tokens[-1].kind == "num":  # 5!=120, where x!=5 is a relation
+            tokens.append(token._replace(text="!"))
+            token = token._replace(text="=", place=token.place + 1)
         if token.text != " ":  # an escaped underscore and \text{ } are white space
             tokens.append(token)
     tokens.append(Token("end", "", len(text), True))
@@ -225,11 +228,14 @@ def _with_bars(tokens: list[Token]) -> list[Token]:
     paired = depth == lowest == 0
     lone_or = sum("|" in token.sign for token in tokens) == 1
     separate: list[Token] = []
+    joins = lone_or and "{" not in "".join(token.text for token in tokens)  # (x < 1) | (x > 2), as programs print it
     for index, token in enumerate(tokens):
         if token.sign in ("\\lvert", "\\rvert") and not paired:
             separate.append(token._replace(kind="op", text="|"))
         elif token.sign == "||" and not lone_or and not (token.spaced and tokens[index + 1].spaced):
             separate += (token._replace(text="|"), token._replace(text="|", place=token.place + 1, spaced=False))
+        elif joins and token.sign == "|" and index and tokens[index - 1].sign == ")" and tokens[index + 1].sign == "(":
+            separate.append(token._replace(text="||"))
         else:
             separate.append(token)
     return separate

@@ -17,7 +17,8 @@ MAX_ELEMENTS = 60  # of one run
 MAX_RUNS = 200  # in one text
 MAX_COMPOUND_CHARACTERS = 80
 _ELEMENT = re.compile(
-    r"(?P<space>[\s~]|\\[,;:! ]|\\(?:quad|thinspace|cdot|times)(?![A-Za-z])|\*|\.(?=[\s})]|$))"
+    r"(?P<joint>[-.](?=[A-Za-z]{2}|[A-Za-z](?![A-Za-z])[\s^/.{-]))"
+    r"|(?P<space>[\s~]|\\[,;:! ]|\\(?:quad|thinspace|cdot|times)(?![A-Za-z])|\*|\.(?=[\s})]|$))"
     r"|(?P<upright>\\(?:mathrm|mathsf|mathit|operatorname|mbox|hbox|rm|text(?:rm|up|normal|sf|it|bf)?)(?![A-Za-z])\*?)"
     r"|(?P<degree>\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\})|\\degree(?![A-Za-z]))"
     r"|(?P<power>\^\s*(?:\{\s*[-+]?\d\s*\}|[-+]?\d(?!\d))|\*\*\s*\d)"
@@ -29,7 +30,7 @@ _ELEMENT = re.compile(
 # No unit is worth folding without this: two letters, upright type, a sign of a unit or of money.
 _HINT = re.compile(
     r"(?<![\\A-Za-z])[A-Za-z]{2}|\\(?:math|text|[mh]box|oper|rm|SI|si|qty|unit|AA|circ|deg|mu|mi[cl]|kilo|centi|nano|Om|ohm|ang|num)"
-    r"|[$\x7f-\uffff]|m[23]|\d\s?h|\[[A-Za-z]|\d,\d"
+    r"|[$\x7f-\uffff]|m[23]|\d\s?h|\[[A-Za-z]|\d,\d|/-|[a-z]\.[a-z]|[a-z] [a-z]-\d"
 )
 _DECIMAL_COMMA = re.compile(r"([-+]?0|[-+]?\d{1,3}(?=,\d{1,2}\\text)),(\d{1,9})(\s?[A-Za-z]|\\text\{(?!th|and|or)[^{}]*\})")
 _START = re.compile(r"(?<=[\d}).i])(?=\s*[A-Za-zμÅ\\~{^(\[])")
@@ -48,6 +49,7 @@ _NO_VALUE = re.compile(
 )
 _SUBSCRIPT = re.compile(r"_\s*\d$")
 _POWERS_IN_FRONT = frozenset(("per", "square", "sq", "cubic", "cu"))
+_SPACED_POWERS = re.compile(r"[A-Za-z^0-9 ]+ [A-Za-z]+\^-\d")
 _HOUR = re.compile(r"(?:^|[^\d.])\d{1,2}$")  # in front of pm
 _FOLLOWS_AS_FACTOR = re.compile(
     r"\s*(?:[A-Za-z0-9(\[{^_]|\\(?!(?:approx|le|ge|ne|pm|text|quad|cup|cap|in)(?![A-Za-z])|[,;: )\]}]))"
@@ -55,6 +57,10 @@ _FOLLOWS_AS_FACTOR = re.compile(
 _RATE = re.compile(
     r"(?:\b(?:US|AU?|CA?|HK|NZ)\s?)?\\?([$€£¥])\s*(\d[\d,]{0,20}(?:\.\d{1,10})?)\s*(?:/|\bper\b|\ban?\b)\s*(?:\\text\s*\{\s*)?([A-Za-z]{1,20})\b\s*\}?"
 )
+_SCALED_MONEY = re.compile(r"([$€£¥])\s*(\d[\d,]{0,20}(?:\.\d{1,10})?)\s?(k|K|[mM]n?|bn?|Bn?|tn)(?![A-Za-z\d^_])")
+_SCALES_OF_MONEY = {"k": "thousand", "m": "million", "b": "billion", "t": "trillion"}
+_SHOP_PRICE = re.compile(r"(\d)\s?/-(?=\s*(?:$|[.,;)}]))")
+_RUPEES_DOT = re.compile(r"\b(Rs|rs|INR)\.\s?(?=\d)")
 _NATIONAL_DOLLAR = re.compile(r"\b(?:US|AU?|CA?|HK|NZ)\s?\\?\$(?=\s*\d)")
 _RUPEES = re.compile(r"₹\s*(?=\d)")
 _SIGN_IN_FRONT = re.compile(r"([₦₱₩₽₺₫])\s*(\d[\d,]{0,20}(?:\.\d{1,10})?)")
@@ -65,6 +71,7 @@ _SEVERAL_WORDS = re.compile(
     r"(?:oz\.?|ounces?|tons?|miles?|years?|units?|met(?:er|re)s?|hours?|pounds?))(?![A-Za-z])",
     re.IGNORECASE,
 )
+_DOLLAR_BEHIND = re.compile(r"(\d)\s?\\\$(?!\s*[\d.])")
 _CURRENCY_TEXT = re.compile(r"\\text\s*\{\s*(Rs\.?|USD|EUR|GBP|INR)\s*\}\s*(?=\d)")
 _COMPOUND = re.compile(
     r"\d{1,6}(?:\.\d{1,6})?\s*[A-Za-z]{1,7}\.?(?:\s*,?\s*(?:and)?\s*\d{1,6}(?:\.\d{1,6})?\s*[A-Za-z]{1,7}\.?){1,3}"
@@ -78,11 +85,17 @@ def fold_units(text: str) -> str:
         return text
     text = spelled_out(text) if "\\" in text else text
     if "$" in text or "€" in text or "£" in text or "¥" in text:
+        text = _SCALED_MONEY.sub(lambda match: f"{match[1]}{match[2]} {_SCALES_OF_MONEY[match[3][0].lower()]}", text)
         text = _RATE.sub(r"\2\\text{\1 / \3}", text)
         text = _NATIONAL_DOLLAR.sub(r"\\$", text)
+        text = _DOLLAR_BEHIND.sub(r"\1\\text{$}", text)
     if not text.isascii():
         text = _CENTS.sub(r"\\text{¢}", _RUPEES.sub("Rs ", text))
         text = _SIGN_IN_FRONT.sub(r"\2\\text{\1}", text)
+    if "/-" in text:
+        text = _SHOP_PRICE.sub(r"\1", text)
+    if "s." in text or "R." in text:
+        text = _RUPEES_DOT.sub("Rs ", text)
     text = _DIRECTION.sub(r"\\text{\1}", text) if " to" in text else text
     text = _SEVERAL_WORDS.sub(r"\1\\text{\2}", text)
     if "\\text" in text:
@@ -138,6 +151,8 @@ def _with_runs_folded(text: str) -> str:
         run = (_read_bracketed(text, place) or _read_run(text, place)) if runs <= MAX_RUNS else None
         if run is None:
             continue
+        if run.end == len(text) and _SPACED_POWERS.fullmatch(run.phrase) and " " in text[place : run.end].strip():
+            run = run._replace(sure=True, is_worth=True)  # m s-1
         if formula := substance_behind(text, run.end):
             parts += [text[done:place], rf"\text{{{run.phrase} {formula}}}"]
             done = len(text)
@@ -217,7 +232,7 @@ class _Writer:
         self.sure = False
         self.complete = False
         self.degree = False
-        self.has_digit = False  # behind a letter: m2
+        self.needs_help = False  # a digit behind a letter or a dot between two: m2, N.m
         self.argument_awaited = ""  # "first" or "second", of a fraction
         self.marked = False
 
@@ -225,6 +240,11 @@ class _Writer:
         """Take one element; return False where a unit cannot go on with it."""
         kind, text = match.lastgroup, match[0]
         self.complete = False
+        if kind == "joint":  # N.m, square-feet
+            self.pieces.append(" ")
+            self.sure |= text == "."
+            self.needs_help |= text == "."
+            return bool(self.words())
         if kind in ("space", "upright"):
             self.marked |= kind == "upright"
             if kind == "space":
@@ -251,7 +271,7 @@ class _Writer:
             if match[2] and not self.words():
                 return False
             word = f"{match[1]}^{match[2]}{match[3]}"
-            self.has_digit = True
+            self.needs_help = True
         previous = "".join(self.pieces).rstrip(" ")
         joined = previous.endswith("μ") or (word == "Ω" and re.search(r"(?:^|[\s(/])[kMGm]$", previous) is not None)
         self.pieces = [previous, word] if joined else [*self.pieces, word]
@@ -315,5 +335,5 @@ class _Writer:
         if not self.sure and len(words) > 1:
             return False
         return (phrase not in WORDS or not phrase.isascii()) and (
-            self.has_digit or any(len(word) > 1 or word == "Å" for word in words)
+            self.needs_help or any(len(word) > 1 or word == "Å" for word in words)
         )

@@ -10,13 +10,17 @@ from rewards.math.grammar.clean import fold_unicode
 from rewards.math.grammar.dates import date, day_of_week, same_dates
 from rewards.math.grammar.vocabulary import WORD_NUMBERS
 
-_NEGATION = re.compile(r"\b(?:not|no|never|n't|neither|nor|or|maybe|perhaps|possibly)\b")
 _NAME = re.compile(r"[A-Za-z]+(?: [A-Za-z]+){0,2}")
 _ARTICLES = frozenset(("the", "a", "an"))
 _TRUTHS = {"yes": True, "true": True, "correct": True, "no": False, "false": False, "incorrect": False}
 _LETTERS_OF_TRUTH = {"y": True, "t": True, "n": False, "f": False}
-_BEFORE_TRUTH = re.compile(r"^(?:statement|claim|assertion|proposition|it) (?:is|that is) ")
-_GIVES_REASON = re.compile(r"(?:, )?(?:because|since|as|for|it|this|that|they|there|we|there's|because of)\b|,")
+_SAYS_TRUTH = re.compile(
+    r"\W*(?:(?:the |this )?(?:statement|claim|assertion|proposition|answer|it) (?:is|that is) )?"
+    r"(yes|no|true|false|correct|incorrect|[yntf])\b(\W*)(.*)",
+    re.DOTALL,
+)
+_PAUSE = re.compile(r"[.,;:!(\u2013\u2014-]")
+_GIVES_REASON = re.compile(r"(?:because|since|as|for|it|this|that|they|there|we|he|she|you|i)\b")
 _LEAVES_OPEN = re.compile(
     r"\b(?:or|maybe|perhaps|possibly|probably|neither|nor|unsure|not sure|depends|unknown)\b"
     r"|^(?:(?!because|since).){0,200}?\b(?:but|unless|except|if|although)\b"
@@ -49,21 +53,26 @@ def same_words(gold: str, answer: str) -> bool:
     if wanted is not None and says_choice:
         return wanted == choice(answer)
     wanted_truth = _TRUTHS.get(gold_key)
-    return wanted_truth is not None and wanted_truth == _said_truth(answer_key)
+    return wanted_truth is not None and wanted_truth == _said_truth(answer)
 
 
 # -- yes and no
 
 
-def _said_truth(key: str) -> bool | None:
+def _said_truth(answer: str) -> bool | None:
     """Return what an answer says to a question of yes or no, with a reason behind it; None where it says neither or both."""
-    key = _BEFORE_TRUTH.sub("", key)
-    first, _, reason = key.partition(" ")
-    said = _TRUTHS.get(first, _LETTERS_OF_TRUTH.get(key))
-    if said is None or _LEAVES_OPEN.search(reason) or _BOTH_TRUTHS.search(reason):
+    match = _SAYS_TRUTH.fullmatch(plain_words(answer).lower())
+    if match is None:
         return None
-    begins_with_not = said and re.match(r"(?:, )?not\b", reason)
-    return None if begins_with_not or (reason and not _GIVES_REASON.match(reason) and _NEGATION.search(reason)) else said
+    word, pause, reason = match.groups()
+    said = _TRUTHS.get(word, _LETTERS_OF_TRUTH.get(word))
+    if not reason:
+        return said
+    if word in _LETTERS_OF_TRUTH or _LEAVES_OPEN.search(reason) or _BOTH_TRUTHS.search(reason):
+        return None
+    is_explained = _PAUSE.search(pause) is not None or _GIVES_REASON.match(reason) is not None
+    takes_back = said and re.match(r"not\b", reason)
+    return said if is_explained and not takes_back else None
 
 
 def plain_words(text: str) -> str:
