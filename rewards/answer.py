@@ -75,6 +75,8 @@ _SAYS_ANSWER = re.compile(r"\bans(?:wer)?\b|答案|故选", re.IGNORECASE)
 _ASKS = re.compile(r"[a-zA-Z]{2,}\s.*[?？؟]\W*$")
 _SUPPOSES = re.compile(r"\W*(?:let|suppose|assume|try|consider)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[a-zA-Z|/\uff5c]")
+_UNDERLINED = re.compile(r"(?<![\w\\])__([^_\n]{1,60})__(?!\w)")
+_ROUGHLY = re.compile(r"(?:approximately|approx\.?|about|roughly|around)\s+([-$\\\d].*)", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"[-\d.,/]+", re.ASCII)
 _THINKS = re.compile(r"\W*let\s+me\b", re.IGNORECASE)
 _BEGINS_WITH_VALUE = re.compile(r"[-−\s$\\(]*\d")
@@ -215,6 +217,8 @@ def _said(answer: str) -> list[str]:
     if len(answer) > MAX_SENTENCE_CHARACTERS:
         return []
     sentence = " ".join(_SPACED_TEXT.sub(lambda match: match[1] or " ", answer).split())
+    if (rough := _ROUGHLY.match(sentence)) is not None:
+        return [rough[1]]
     if not _WORDS.search(sentence) or _BEGINS_WITH_VALUE.match(sentence):
         return []
     return [value for value in sentence_values(sentence) if value != answer]
@@ -237,7 +241,7 @@ def _claimed(answer: str, mark: str, behind: str) -> Committed:
 
 
 def _unmarked(text: str, reading: Reading) -> Committed:
-    text = with_decimal_points(undressed(text[-MAX_CHARACTERS:])).strip()
+    text = _UNDERLINED.sub(r"**\1**", with_decimal_points(undressed(text[-MAX_CHARACTERS:]))).strip()
     if not text:
         return Committed([], "nothing was written")
     phrase = answer_phrase(text)

@@ -13,7 +13,7 @@ from rewards.reading.doubt import before_explanation, denies, is_bounded, leaves
 from rewards.reading.languages import without_closing_verb, words
 from rewards.reading.phrases import claims_nothing
 from rewards.reading.sentences import Formula, bold_texts, formulas, plain_line, sentences, without_bold
-from rewards.reading.values import formula_text, is_circumstance, leading_value, numbers, stated_number
+from rewards.reading.values import formula_text, is_bounded_behind, is_circumstance, leading_value, numbers, stated_number
 
 MAX_CHARACTERS = 4000  # at the end of a text, in which the conclusion is looked for
 MAX_SENTENCE_CHARACTERS = 600
@@ -64,10 +64,12 @@ _RESTATES = re.compile(
     r"|\d)[^$\n]{0,200}[=<>\\])"
 )
 _ALTERNATIVE = re.compile(
-    r"(?:^|\n[ \t]*|[.!][ \t\n])(?=(?:alternatively|as\s+an\s+extra|another\s+(?:way|approach|solution)|remark|checking"
+    r"(?:^|\n[ \t]*|[.!][ \t\n]|(?<=\})|\()(?=(?:alternatively|as\s+an\s+extra|another\s+(?:way|approach|solution)|remark"
+    r"|checking"
     r"|to\s+check)\b)",
     re.IGNORECASE,
 )
+_GIVEN = re.compile(r"\b(?:attained|achieved|reached|occurring)?\s?\b(?:at|when|for|if|where|with)\s+[^\W\d]\w{0,10}\s?$")
 _RELATIVE = re.compile(r"\s+(?:that|which|who)\s+(?:is|are|was|were|has|have)\s+[^$\n]*$")
 _ASIDE = re.compile(r"\s*\((?=[^()]*[a-z]{2,}\s+[a-z]{2,})[^()]{0,200}\)")
 _IMPLIES = re.compile(r"\\(?:Rightarrow|implies|Longrightarrow|iff|therefore|to|rightarrow)(?![a-zA-Z])|⇒|⟹|→")
@@ -81,8 +83,9 @@ _ENDS = re.compile(r"[.!?。！？।؟)\]}$*_`|:]\s*$")
 _REMARK = re.compile(
     r"\W*(?:(?:this|that|these|it|which)\s+(?:is\s+(?:because|consistent|the\s+(?:required|desired))|matches|makes\s+sense"
     r"|agrees|confirms"
-    r"|satisf\w+|works|checks?|completes)|check|to\s+(?:check|verify)|we\s+can\s+(?:check|verify)|verification|note|notice"
-    r"|indeed|(?:because|since)\b[^,]*$|as\s+a\s+check"
+    r"|satisf\w+|works|checks?|completes)|check|checking|remark|to\s+(?:check|verify)|we\s+can\s+(?:check|verify)"
+    r"|verification|note|notice"
+    r"|indeed|(?:because|since)\b[^,]*$|as\s+(?:a\s+check|required|desired|claimed|needed|wanted|expected)"
     r"|proof|in\s+other\s+words|explanation|recall|remember|i\s+hope|hope|let\s+me\s+know|feel\s+free|great|done|thanks?"
     r"|thank\s+you|q\.?\s?e\.?\s?d"
     r"|if\s+you\s+(?:have|need|would)|is\s+there\s+anything|would\s+you\s+like)\b",
@@ -93,21 +96,33 @@ _CONDITION_IN_FRONT = re.compile(
     r"|если)\b[^\n]{3,200}?(?:,(?!\d)\s*(?:then\s+)?|\s+then\s+)",
     re.IGNORECASE,
 )
+_IS_CONDITION = re.compile(r"^\W*(?:if|when|since|because|as|given\s+that|unless)\b[^,\n]{3,200},[^\d$\\]*$", re.IGNORECASE)
 _MAX_CONDITIONS = 3
 _PLANS = re.compile(
     r"^\W*(?:first(?:ly)?|next|now|then|step|multiply|add|subtract|divide|take|use|recall|substitute|plug|expand|factor"
     r"|simplify|solve|find|compute"
-    r"|calculate|count|we\s+(?:need|want|must|can|should|know|are\s+given)|to\s+\w+|note|given)\b",
+    r"|calculate|count|we\s+(?:need|want|must|can|should|know|are\s+given)|to\s+(?!the\s+nearest)\w+|note|given)\b",
     re.IGNORECASE,
 )
 _TWO_WORDS = re.compile(r"[^\W\d_]{2,20}\W{1,3}[^\W\d_]")
-_SUPPOSES = re.compile(r"^\W*(?:let(?!['’]s|\s+(?:us|me)\b)|suppose|assume|assuming|consider|try|imagine)\b", re.IGNORECASE)
-_CODE = re.compile(r"[;{}_\[\]<>#\"\\]|\w\(|[a-z]\.[a-z]|\)\s*\.")
+_SUPPOSES = re.compile(
+    r"^\W*(?:(?:now|next|then|so|let\s+us|let['’]s|we)\W+){0,2}(?:let(?!['’]s|\s+(?:us|me)\b)|suppose|assume|assuming"
+    r"|consider|try|imagine|check|look)\b",
+    re.IGNORECASE,
+)
+_CODE = re.compile(r"[;{}_\[\]<>#\"\\]|\w\(|[a-z]{2}\.[a-z]|\)\s*\.")
 _COMMAND = re.compile(r"\\(?:text|mathrm|begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+")
 _FREE_NAME = re.compile(r"[a-zA-Z]")
 _LINKED = re.compile(
     r"(?:\b(?:is|are|equals|be|est|es|ist|as|get|gets|have|obtain|find|that|gives|yields|implies|total\s+of|answer\s+of"
     r"|up\s+to|costs?|worth|makes?|needs?|takes?|has|find)|[:=是为])\s*$",
+    re.IGNORECASE,
+)
+_REJECTS = re.compile(
+    r"[\d$]\W{0,3}(?:\w+\s+)?(?:cannot|can['’]t|can\s+not|isn['’]t|doesn['’]t|does\s+not)\s+(?:be(?!\s+(?:simplified"
+    r"|reduced|factored))|work|satisfy|hold)\b|\bcontradict\w*"
+    r"|[\d$]\W{0,3}(?:\w+\s+)?is\s+(?:wrong|incorrect|impossible|absurd|invalid|not\s+(?:the|a|an|correct|right|valid"
+    r"|possible))\b",
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"^(?:step|case|part|question|problem|schritt|étape|paso|шаг)\s*\d*\W|^第.步", re.IGNORECASE)
@@ -160,6 +175,8 @@ def sentence_values(sentence: str, is_last: bool = True) -> list[str]:
         return []
     if (letter := _CHOICE.match(without_bold(sentence))) is not None:
         return [letter[1]]
+    if _IS_CONDITION.match(clause) or _REJECTS.search(clause):
+        return []  # "Since 12 is even, we are done."
     clause = before_explanation(clause, _HOLDS_VALUE, _CALCULATES)
     clause = _restated(_without(_RELATIVE, _without(_ASIDE, clause)))
     if leaves_open(clause) or not _is_statement(sentence):
@@ -218,7 +235,9 @@ def _states_choice(sentence: str) -> bool:
 
 def _is_no_answer(sentence: str) -> bool:
     """Tell whether a sentence is a label of a step, or an answer phrase that claims nothing."""
-    return _LABEL.match(sentence) is not None or claims_nothing(sentence)
+    if _LABEL.match(sentence) and "=" not in sentence:
+        return True
+    return claims_nothing(sentence)
 
 
 def _clause(sentence: str) -> str:
@@ -298,6 +317,8 @@ def _clause_values(clause: str) -> list[str]:
         equals = []  # "x = 1 and x = 2"
     verbs = [match for match in _VERB.finditer(clause) if not any(one.start < match.start() < one.end for one in spans)]
     readings: list[str] = []
+    if equals and (given := _GIVEN.search(clause[: equals[-1].start()])) and _HOLDS_VALUE.search(clause[: given.start()]):
+        return _clause_values(clause[: given.start()].rstrip(" ,;"))  # "is 8, attained at x = 2"
     if equals and (not spans or equals[-1].end() <= spans[-1].start):
         tail = clause[equals[-1].end() :].strip()
         return _tail_values(tail) if not _is_denied(clause[: equals[-1].start()]) else []
@@ -306,7 +327,9 @@ def _clause_values(clause: str) -> list[str]:
         if starts_with_bound(tail) or is_bounded(clause[: verbs[-1].start()], "") or _starts_with_denial(tail):
             return []
         says_value = _HOLDS_VALUE.search(tail) or not _HOLDS_VALUE.search(clause)
-        if tail and says_value and not _is_denied(clause[: verbs[-1].start()]):
+        if _is_denied(clause[: verbs[-1].end()]) or is_bounded_behind(tail):
+            return []
+        if tail and says_value:
             readings.append(tail)
     return readings + _stated(clause, spans)
 
@@ -362,6 +385,8 @@ def _formula_values(sentence: str, formula: Formula) -> list[str]:
     left = whole.rpartition("=")[0]
     is_chain = "=" in left or not _FREE_NAME.search(_COMMAND.sub(" ", left)) or _LINKED.search(sentence[: formula.start])
     value = _after_equals(whole) if is_chain else None
+    if value is not None and _NAME_ONLY.fullmatch(value):
+        value = None  # "18 = x"
     return [whole] if value is None else [whole, value]
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 # what an answer is called; a colon may follow, or one of LINKS
 ANSWERS = (
-    r"(?:(?:final|correct|right|best)\s+){0,3}answer(?:\s+choice)?(?:\s+(?:to|for)\s+(?:the|this|our"
-    r"|part)\s+(?:\w+\s+){0,3}?\w+)?",
+    r"(?:(?:final|correct|right|best)\s+){0,3}answer(?:\s+choice)?"
+    r"(?:\s+(?:to|for)\s+(?:part\s+\(?\w\)?|(?:the|this|our)\s+(?:\w+\s+){0,3}?\w+))?",
     r"(?:correct|right|best)\s+(?:option|choice|alternative|letter|statement)",
     r"ans\b\.?",
     r"r[ée]ponse(?:\s+(?:finale|correcte|exacte))?", r"respuesta(?:\s+(?:final|correcta))?",
@@ -70,7 +70,7 @@ OPEN = (
     r"or(?=\W+(?:\w+\W+){0,3}?[\d$\\(]|\s+(?:more|less|fewer|so|not|maybe|perhaps"
     r"|greater)\b)", r"maybe", r"perhaps", r"possibly",
     r"probably", r"might", r"(?-i:may)", r"could\s+(?:also\s+)?(?:be|equal)", r"likely", r"I\s+think", r"think\s+(?:it|that"
-    r"|the\s+answer)", r"either",
+    r"|the\s+answer)", r"either(?=\W+(?:\w+\W+)?[\d$\\])",
     r"neither", r"if(?!\s+(?:he|she|they|it|you|we)\b)", r"unless", r"suppose", r"assume", r"assuming", r"let(?!['’]s"
     r"|\s+(?:us|me)\b)", r"guess", r"unsure", r"try", r"whether", r"imagine",
     r"except", r"unclear", r"roughly\s+guess\w*",
@@ -165,4 +165,4 @@ def words(spaced: Iterable[str], unspaced: Iterable[str] = ()) -> str:
 
 def without_closing_verb(text: str) -> str:
     """Return `text` without the verb that closes it in languages that put the verb last."""
-    return text if text.isascii() else _VERBS_BEHIND.sub("", text)
+    return text if text.isascii() and "'" not in text else _VERBS_BEHIND.sub("", text)

@@ -13,7 +13,6 @@ from rewards.reading import languages
 from rewards.reading.doubt import (
     before_explanation,
     denies,
-    is_bounded,
     is_no_claim,
     is_taken_back,
     leaves_open,
@@ -21,7 +20,7 @@ from rewards.reading.doubt import (
 )
 from rewards.reading.languages import without_closing_verb, words
 from rewards.reading.sentences import first_sentence, formulas
-from rewards.reading.values import leading_value, numbers
+from rewards.reading.values import is_bounded_behind, leading_value, numbers
 
 MAX_TAIL_CHARACTERS = 600
 MAX_CHARACTERS = 20_000  # at the end of a text, in which phrases are looked for
@@ -32,7 +31,7 @@ _LINK = words(languages.LINKS, languages.LINKS_UNSPACED)
 _PHRASE = re.compile(
     rf"{words(languages.ANSWERS, languages.ANSWERS_UNSPACED)}\s{{0,8}}(?:\*\*|__|\)|\()?\s{{0,8}}"
     rf"(?:\([^()\n]{{1,30}}\)\s{{0,8}})?(?:{_LINK}"
-    rf"|(?<=उत्तर\s)(?=\d))"
+    rf"|(?<=उत्तर\s)(?=\d)|(?<=cevap\s)(?=\d))"
     r"|" + "|".join(languages.CHOOSES_UNSPACED) + r"(?=\s*[:：(（$A-Z①-⑩\d])"
     r"|(?:^|\n)[^\w\n]*(?:the\s+)?(?:final\s+)?(?:answer|réponse(?:\s+finale)?|respuesta(?:\s+final)?|antwort|ответ|答案"
     r"|答え)[^\w\n$\\]*\n",
@@ -52,6 +51,7 @@ _NEXT_LISTED = re.compile(r"\n\s*(?:\*\*)?[23][.)]")
 _WORKING = re.compile(r"[\d)}]\s*[-+*/×÷·xX]\s*[$(\d].*=")
 _NAMED = re.compile(r"[^\W\d]\w{0,8}(?:\([^()\n]{0,20}\))?\s*[=≤≥<>∈:]")
 _BEGINS = re.compile(r"(?:let|let['’]s|we|first|firstly|to|i|step|since|because|start\w*|here)\b", re.IGNORECASE)
+_OPTION_BEHIND = re.compile(r"(?<=[A-J])(?:选项|選項|项)$")
 _BUT = re.compile(r"\bbut\b|但", re.IGNORECASE)
 _ASKS = re.compile(r"[?？؟]\W*$")
 
@@ -116,18 +116,13 @@ def _is_label(match: re.Match[str]) -> bool:
 
 
 def _read(tail: str) -> Phrase:
-    kept = without_closing_verb(before_explanation(tail)).strip().strip("*_`").rstrip(",;: ").strip()
-    if starts_with_bound(kept) or starts_with_bound(tail) or _is_bounded_behind(kept):
+    kept = _OPTION_BEHIND.sub("", without_closing_verb(before_explanation(tail)).strip().strip("*_`").rstrip(",;: ").strip())
+    if starts_with_bound(kept) or starts_with_bound(tail) or is_bounded_behind(kept):
         return Phrase([], True, tail)
     is_direct = _is_direct(kept)
     if leaves_open(kept) or _BUT.search(kept):
         return Phrase([kept], is_direct, tail)
     return Phrase(list(dict.fromkeys([kept, *leading_value(kept)])), is_direct, tail)
-
-
-def _is_bounded_behind(tail: str) -> bool:
-    found = numbers(tail)
-    return bool(found) and is_bounded("", tail[found[0].end :])
 
 
 def _is_denied(tail: str) -> bool:

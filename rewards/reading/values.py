@@ -11,6 +11,7 @@ from rewards.reading.doubt import is_bounded
 from rewards.reading.sentences import Formula, formulas
 
 NUMBER = re.compile(
+    r"(?<![\w.:])\d{1,2}:\d{2}(?::\d{2})?(?:\s?[aApP]\.?[mM]\b\.?)?(?![\w:])|"
     r"(?<![A-Za-z0-9_.\\^{])[-−]?(?:\\?[$€£¥]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))"
     r"(?:\s?/\s?\d+(?:\.\d+)?(?![\w/]))?(?:\s*(?:\\?%|percent\b|per\s+cent\b|°))?(?![A-Za-z0-9_.]*\d)"
 )
@@ -26,7 +27,7 @@ _CHANGES_VALUE = re.compile(
     r"|to(?=\s+(?:the\s+(?:power|nearest)|[\d$]))|and|or|out\s+of|squared|cubed|percent|hundred|thousand|million|billion"
     r"|trillion"
     r"|dozen|factorial|pi|mod\w*|in\s+\d|with\s+remainder|remainder|point|half|thirds?|halves|fourths?|quarters?|fifths?)\b"
-    r"|\s*(?:[-+*^=<>×·:;÷!(\"'_#\[\\–]|/(?!\s*[a-zA-Z]{2,}))|\s*[,;]?\s*\d|\s*(?:[b-z](?![a-z])|a(?!\s+[a-z]{3,}))"
+    r"|\s*(?:[-+*^=<>×·:;÷!(\"'_#\[\\–]|/(?!\s*[a-zA-Z]{2,}))|\s*[,;]?\s*\d|\s*(?:[b-z](?![a-z])|a(?![a-z]|\s+[a-z]{3,}))"
     r"|\s*[万亿億千百兆点]",
     re.IGNORECASE,
 )
@@ -91,6 +92,12 @@ def stated_number(sentence: str) -> list[str]:
         return []
     chosen = (firm or free)[-1]
     return [] if _GOES_ON.search(sentence[: chosen.start][-4:]) else with_unit(sentence, chosen)
+
+
+def is_bounded_behind(text: str) -> bool:
+    """Tell whether the number that `text` begins with is only a bound: "5 or more"."""
+    found = numbers(text)
+    return bool(found) and not text[: found[0].start].strip() and is_bounded("", text[found[0].end :])
 
 
 def is_circumstance(before: str) -> bool:
