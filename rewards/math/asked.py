@@ -21,6 +21,7 @@ _DELIMITERS = re.compile(r"(?<!\\)\$|\\[\[\]()]")
 _SPACES = re.compile(r"\s+|\\[,;! ]")
 _WORDS_BEHIND = re.compile(r"\s?(?!(?:and|or|to)\b)[^\W\d_]|/[a-zA-Z]{2,}")
 _SENTENCE = re.compile(r"(?<![\\\w])[^\W\d_]{2,30}\s{1,3}[^\W\d_]{2,30}\s{1,3}[^\W\d_]{2,30}|[\u3040-\uffff]{4}")
+_TEXT = re.compile(r"\\text\s?\{[^{}]*\}")
 _LETTERED_VALUE = re.compile(r"^\(?[A-J]\)[.:]?\s+(?=[$\\\d-])(.*)$", re.DOTALL)  # "(B) 5"
 _SEVERAL = re.compile(r"=[^=]*(?:,(?!\d{3})|;|\band\b|\\text|\\quad)[^=]*=")  # equations side by side
 _OPENING, _CLOSING = "([{", ")]}"
@@ -39,7 +40,7 @@ def readings_for(reference: str, committed: Committed, prompt: str = "") -> list
     if not _LETTERED_VALUE.match(reference):
         readings = [_LETTERED_VALUE.sub(r"\1", one) for one in readings]
     is_bare = committed.mark == BARE_ANSWER
-    if is_bare and len(readings) > 1 and not _HAS_WORDS.search(reference) and _SENTENCE.search(readings[0]):
+    if is_bare and len(readings) > 1 and not _HAS_WORDS.search(reference) and _SENTENCE.search(_TEXT.sub("", readings[0])):
         readings, is_bare = readings[1:], False  # no sentence is a value
     if "=" not in reference:
         if asked := _asked_value(readings, prompt):

@@ -145,8 +145,6 @@ def test_a_prompt_that_ends_in_a_thought_is_seen() -> None:
         "**a",
         "wait, no ",
         "```",
-    ]
-    + [
         "\nQuestion: ",
         "\\text{ ",
         "(a b ",
