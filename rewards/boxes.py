@@ -34,7 +34,8 @@ _GAP_JOIN = re.compile(
 )
 _OR = re.compile(
     r"\b(?:or|oder|ou|maybe|perhaps|possib\w+|alternativ\w+|another|otherwise|could|might|may|vs|versus|guess\w*|either"
-    r"|candidate|as well as)\b|\\lor(?![a-z])|\\vee(?![a-z])|或|^[^.\n]*\b(?:if|when|else)\b[^.\n]*$",
+    r"|candidate|as well as|for (?:even|odd|positive|negative|[a-z] ?[=<>]))\b"
+    r"|\\lor(?![a-z])|\\vee(?![a-z])|或|^[^.\n]*\b(?:if|when|else)\b[^.\n]*$",
     re.IGNORECASE,
 )
 _OPERATORS = re.compile(  # boxes in one formula: none of them is the answer

@@ -91,6 +91,12 @@ _PLANS = re.compile(
     r"|calculate|count|we\s+(?:need|want|must|can|should|know|are\s+given)|to\s+(?!the\s+nearest)\w+|note|given)\b",
     re.IGNORECASE,
 )
+_ACTS = re.compile(
+    r"\b(?:we|to|now|then|and)\s+(?:\w+\s+)?(?:divide|multiply|add|subtract|substitute|square|factor|cancel|plug)\b"
+    r"|\bboth\s+sides\b",
+    re.IGNORECASE,
+)
+_OBTAINS = re.compile(r"\b(?:get|gets|obtain|gives?|giving|yields?|total|left|is|are|makes?)\b", re.IGNORECASE)
 _TWO_WORDS = re.compile(r"[^\W\d_]{2,20}\W{1,3}[^\W\d_]")
 _SUPPOSES = re.compile(
     r"^\W*(?:(?:now|next|then|so|let\s+us|let['’]s|we)\W+){0,2}(?:let(?!['’]s|\s+(?:us|me)\b)|suppose|assume|assuming"
@@ -256,7 +262,11 @@ def _without(pattern: re.Pattern[str], clause: str) -> str:
 
 def _is_statement(sentence: str) -> bool:
     """Tell whether a sentence may state a result: it concludes, calculates, or has a verb, and plans no step."""
-    if _CONCLUDES.search(sentence) or "=" in sentence:
+    if "=" in sentence:
+        return True
+    if _ACTS.search(sentence) and not _OBTAINS.search(sentence):
+        return False  # "So we divide by 5."
+    if _CONCLUDES.search(sentence):
         return True
     return not _PLANS.match(sentence) and (_STATES.search(sentence) is not None or _is_whole(sentence))
 

@@ -73,7 +73,7 @@ OPEN = (
     r"|the\s+answer)", r"either(?=\W+(?:\w+\W+)?[\d$\\])",
     r"neither", r"if(?!\s+(?:he|she|they|it|you|we)\b)", r"unless", r"suppose", r"assume", r"assuming", r"let(?!['’]s"
     r"|\s+(?:us|me)\b)", r"guess", r"unsure", r"try", r"whether", r"imagine",
-    r"except", r"unclear", r"roughly\s+guess\w*",
+    r"except", r"at\s+least\s+one\s+of", r"unclear", r"roughly\s+guess\w*",
     r"ou", r"peut-être", r"si", r"soit", r"o", r"quizás?", r"tal\s+vez", r"talvez", r"oppure", r"forse", r"oder", r"vielleicht",
     r"wenn", r"falls", r"möglicherweise", r"wahrscheinlich", r"könnten?", r"или", r"может", r"возможно", r"если", r"вероятно",
     r"пусть", r"या", r"शायद", r"यदि", r"अगर", r"أو", r"ربما", r"قد", r"إذا", r"veya", r"ya\s+da", r"belki", r"eğer", r"hoặc",
@@ -120,6 +120,7 @@ BOUNDS = (
     r"up\s+to", r"under", r"over", r"above", r"below", r"between", r"bounded\s+(?:above\s+"
     r"|below\s+)?by", r"exceeds?", r"within",
     r"a\s+(?:maximum|minimum)\s+of", r"as\s+(?:many|much|few|little)\s+as", r"almost", r"nearly", r"beyond",
+    r"close\s+to", r"far\s+from", r"anything\s+but",
     r"au\s+(?:moins|plus)", r"(?:plus|moins)\s+(?:de|que)", r"(?:supérieure?"
     r"|inférieure?)s?\s+(?:ou\s+égale?s?\s+)?à", r"jusqu'à",
     r"entre", r"al\s+menos", r"por\s+lo\s+menos", r"como\s+(?:máximo|mínimo)", r"a\s+lo\s+sumo", r"(?:más|menos)\s+(?:de|que)",

@@ -40,7 +40,8 @@ _PHRASE = re.compile(
 _FILLER = re.compile(
     r"(?:\s|\*\*|__|[:：]|(?:therefore|thus|simply|just|indeed|clearly|exactly|also|now|hence|approximately|approx\.?|about"
     r"|roughly|around"
-    r"|equal\s+to|given\s+by|as\s+follows|found\s+to\s+be|option|choice|that|then|surely|definitely|obviously|precisely"
+    r"|equal\s+to|given\s+by|as\s+follows|found\s+to\s+be|option|choice|that|then|surely|certainly|undoubtedly|definitely"
+    r"|obviously|precisely"
     r"|only|still"
     r"|environ|aproximadamente|circa|ungefähr|etwa|примерно)(?!\w)|大约|约为?|选项)*",
     re.IGNORECASE,
@@ -52,6 +53,7 @@ _WORKING = re.compile(r"[\d)}]\s*[-+*/×÷·xX]\s*[$(\d].*=")
 _NAMED = re.compile(r"[^\W\d]\w{0,8}(?:\([^()\n]{0,20}\))?\s*[=≤≥<>∈:]")
 _BEGINS = re.compile(r"(?:let|let['’]s|we|first|firstly|to|i|step|since|because|start\w*|here)\b", re.IGNORECASE)
 _OPTION_BEHIND = re.compile(r"(?<=[A-J])(?:选项|選項|项)$")
+_POWER = re.compile(r"\W*[\d.]+\W*(?:squared|cubed)\b", re.IGNORECASE)  # "5 squared": no spelling that is read
 _BUT = re.compile(r"\bbut\b|但", re.IGNORECASE)
 _ASKS = re.compile(r"[?？؟]\W*$")
 
@@ -117,7 +119,7 @@ def _is_label(match: re.Match[str]) -> bool:
 
 def _read(tail: str) -> Phrase:
     kept = _OPTION_BEHIND.sub("", without_closing_verb(before_explanation(tail)).strip().strip("*_`").rstrip(",;: ").strip())
-    if starts_with_bound(kept) or starts_with_bound(tail) or is_bounded_behind(kept):
+    if _POWER.match(kept) or starts_with_bound(kept) or starts_with_bound(tail) or is_bounded_behind(kept):
         return Phrase([], True, tail)
     is_direct = _is_direct(kept)
     if leaves_open(kept) or _BUT.search(kept):

@@ -1,7 +1,8 @@
 r"""What a formula in a sentence states: the formula, and the value that a chain of equations ends in.
 
-"3z - 2 = 10" is an equation that is still to be solved; "the area is $\pi r^2 = 25\pi$" is a chain that ends in its value. Of several
-formulas the one counts that a verb links ("is", "get"); one behind a preposition ("when $x = 3$") tells of circumstances.
+"3z - 2 = 10" is an equation that is still to be solved; "the area is $\pi r^2 = 25\pi$" is a chain that ends in its value.
+Of several formulas the one counts that a verb links ("is", "get"); one behind a preposition ("when $x = 3$") tells of
+circumstances.
 """
 
 import re
