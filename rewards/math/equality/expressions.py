@@ -10,12 +10,15 @@
 A side written with decimals may be the other one rounded (`decimals.py`).
 """
 
+from fractions import Fraction
+
 from rewards.math.equality.algebraic import is_zero
 from rewards.math.equality.decimals import as_decimal, only_one_has_decimals, rounds, rounds_at
 from rewards.math.equality.exact import NotRationalError, UndefinedError, rational
 from rewards.math.equality.formal import formal_agreement
 from rewards.math.equality.numeric import Complex, Number, Numeric
 from rewards.math.equality.points import (
+    MAX_CHOSEN,
     Place,
     Point,
     Values,
@@ -23,8 +26,10 @@ from rewards.math.equality.points import (
     integer_symbols,
     literal_places,
     literals,
+    one_sign_turned,
     places,
     secret_places,
+    whole_places,
 )
 from rewards.math.equality.rules import Rule, Trail
 from rewards.math.equality.steps import step_places
@@ -162,7 +167,8 @@ class _Comparison:
         for values in secret_places(self.free, self.integers):
             if self._tried(values, must_agree=False, far=True, closely=True) is False:
                 return self._decided(False)
-        for values in self._other_places([ordinary[0], ordinary[-1]]):
+        whole = {name: Fraction(2 + index) for index, name in enumerate(sorted(self.free))}
+        for values in self._other_places([ordinary[0], ordinary[-1], whole]):
             if self._tried(values, must_agree=False, far=True) is False:
                 return self._decided(False)
         return self._decided(True)
@@ -172,7 +178,8 @@ class _Comparison:
         others = step_places(self.gold, self.answer, bases, self.integers)
         if not self.rounded:
             sizes = sorted({*literals(self.gold), *literals(self.answer)}, reverse=True)
-            others += [*far_places(self.free, self.integers), *literal_places(sizes, self.free, self.integers)]
+            others += [*far_places(self.free, self.integers), *whole_places(self.free, self.integers)]
+            others += literal_places(sizes, self.free, self.integers)
         return others
 
     def _decided(self, is_same: bool) -> bool:
@@ -191,6 +198,8 @@ class _Comparison:
         before = self.agreed
         try:
             agrees = self._at(values, must_agree, closely)
+            if agrees is False and self._stands_apart(values):
+                return None
             if len(values) <= MANY_NAMES and len(set(values.values())) < len(values):
                 self.agreed = before  # where n is k much agrees
             return agrees
@@ -202,6 +211,27 @@ class _Comparison:
         except (UndefinedError, ZeroDivisionError, ValueError, OverflowError):
             pass
         return None
+
+    def _stands_apart(self, values: Place) -> bool:
+        """Tell whether no way leads from a point to where all names are positive, one sign turned at a time, through the reals.
+
+        Where lengths and masses stand under a root, as in `\\sqrt{k/m}` and `\\sqrt{km}/m`, nobody means both to be negative.
+        """
+        negative = [name for name, value in values.items() if value < 0]
+        return 2 <= len(negative) <= MAX_CHOSEN and not self._leads_to_positive(values)
+
+    def _leads_to_positive(self, values: Place) -> bool:
+        negative = [name for name, value in values.items() if value < 0]
+        if len(negative) <= 1:
+            return True
+        return any(self._is_real(turned) and self._leads_to_positive(turned) for turned in one_sign_turned(values, negative))
+
+    def _is_real(self, values: Place) -> bool:
+        """Tell whether both sides have real values at a point."""
+        try:
+            return not self._evaluated(Point(values, LOW, self.log_base_ten)).left_reals
+        except (UndefinedError, ZeroDivisionError, ValueError, OverflowError):
+            return False
 
     def _at(self, values: Place, must_agree: bool, closely: bool = False) -> bool | None:
         """Compare at one point, the first ones and those where it is asked for to all digits that there are to see."""
