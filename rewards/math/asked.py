@@ -20,7 +20,9 @@ _HAS_WORDS = re.compile(r"\\text|\\mathrm|(?<![\\a-zA-Z])[^\W\d_]{2,}")
 _DELIMITERS = re.compile(r"(?<!\\)\$|\\[\[\]()]")
 _SPACES = re.compile(r"\s+|\\[,;! ]")
 _WORDS_BEHIND = re.compile(r"\s?(?!(?:and|or|to)\b)[^\W\d_]|/[a-zA-Z]{2,}")
-_SENTENCE = re.compile(r"(?<![\\\w])[^\W\d_]{2,30}\s{1,3}[^\W\d_]{2,30}\s{1,3}[^\W\d_]{2,30}|[\u3040-\uffff]{4}")
+_SENTENCE = re.compile(
+    r"(?<![\\\w])[^\W\d_]{2,30}\s{1,3}[^\W\d_]{2,30}\s{1,3}[^\W\d_]{2,30}|[\u3040-\uffff]{4}|(?<![\\\w])[A-Za-z]{4,30}\s{1,3}\$"
+)
 _TEXT = re.compile(r"\\text\s?\{[^{}]*\}")
 _LETTERED_VALUE = re.compile(r"^\(?[A-J]\)[.:]?\s+(?=[$\\\d-])(.*)$", re.DOTALL)  # "(B) 5"
 _SEVERAL = re.compile(r"=[^=]*(?:,(?!\d{3})|;|\band\b|\\text|\\quad)[^=]*=")  # equations side by side

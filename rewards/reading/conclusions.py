@@ -97,6 +97,7 @@ _ACTS = re.compile(
     re.IGNORECASE,
 )
 _OBTAINS = re.compile(r"\b(?:get|gets|obtain|gives?|giving|yields?|total|left|is|are|makes?)\b", re.IGNORECASE)
+_ROOTS = re.compile(r"\$?\b([a-z])\s?=\s?[^=$\n]{1,40}\$?\s+or\s+\$?\1\s?=")
 _TWO_WORDS = re.compile(r"[^\W\d_]{2,20}\W{1,3}[^\W\d_]")
 _SUPPOSES = re.compile(
     r"^\W*(?:(?:now|next|then|so|let\s+us|let['’]s|we)\W+){0,2}(?:let(?!['’]s|\s+(?:us|me)\b)|suppose|assume|assuming"
@@ -165,6 +166,8 @@ def sentence_values(sentence: str, is_last: bool = True) -> list[str]:
         return []  # "Since 12 is even, we are done."
     clause = before_explanation(clause, _HOLDS_VALUE, _CALCULATES)
     clause = _restated(_without(_RELATIVE, _without(_ASIDE, clause)))
+    if (roots := _ROOTS.search(clause)) is not None and not leaves_open(clause[: roots.start()]):
+        return [clause[roots.start() :].strip(" *_.")]  # "x = 1 or x = 2": both
     if leaves_open(clause) or not _is_statement(sentence):
         return []
     clause = without_closing_verb(clause).strip(" *_`\"'").rstrip(".。।!,;: ")

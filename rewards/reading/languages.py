@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 # what an answer is called; a colon may follow, or one of LINKS
 ANSWERS = (
-    r"(?:(?:final|correct|right|best)\s+){0,3}answer(?:\s+choice)?"
+    r"(?:(?:final|correct|right|best)\s+){0,3}answers?(?:\s+choice)?"
     r"(?:\s+(?:to|for)\s+(?:part\s+\(?\w\)?|(?:the|this|our)\s+(?:\w+\s+){0,3}?\w+))?",
     r"(?:correct|right|best)\s+(?:option|choice|alternative|letter|statement)",
     r"ans\b\.?",
@@ -52,7 +52,8 @@ CONCLUDES_UNSPACED = (
 )  # fmt: skip
 
 EXPLAINS = (
-    r"because", r"since", r"as(?=\s+(?:there|the|we|it|he|she|each|this|that|they|all|every|both|no|only|\w+\s+(?:is|are"
+    r"because", r"since", r"I\s+hope", r"see",
+    r"as(?=\s+(?:there|the|we|it|he|she|each|this|that|they|all|every|both|no|only|\w+\s+(?:is|are"
     r"|has|have|was))\b)",
     r"(?<!in )(?<!for )(?<!of )(?<!at )(?<!from )which", r"although", r"though", r"even\s+though", r"so(?!\s+(?:far|many"
     r"|much|that)\b)", r"thus", r"therefore", r"hence", r"meaning", r"i\.e", r"given\s+that",

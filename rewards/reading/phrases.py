@@ -53,6 +53,7 @@ _WORKING = re.compile(r"[\d)}]\s*[-+*/×÷·xX]\s*[$(\d].*=")
 _NAMED = re.compile(r"[^\W\d]\w{0,8}(?:\([^()\n]{0,20}\))?\s*[=≤≥<>∈:]")
 _BEGINS = re.compile(r"(?:let|let['’]s|we|first|firstly|to|i|step|since|because|start\w*|here)\b", re.IGNORECASE)
 _OPTION_BEHIND = re.compile(r"(?<=[A-J])(?:选项|選項|项)$")
+_HAS_DIGIT = re.compile(r"\d")
 _POWER = re.compile(r"\W*[\d.]+\W*(?:squared|cubed)\b", re.IGNORECASE)  # "5 squared": no spelling that is read
 _BUT = re.compile(r"\bbut\b|但", re.IGNORECASE)
 _ASKS = re.compile(r"[?？؟]\W*$")
@@ -104,6 +105,8 @@ def _claimed(text: str, match: re.Match[str]) -> Phrase | None:
     if is_taken_back(behind):
         return Phrase([], True, tail)
     phrase = _read(tail)
+    if not phrase.is_direct and _is_label(match) and _HAS_DIGIT.search(behind):
+        return None  # "Answer: There are 12 pens. He loses 5."
     if _is_words(tail) and (len(tail.split()) > MAX_WORDS or _BEGINS.match(tail) or (_is_label(match) and numbers(behind))):
         return None  # "Answer: Let us think step by step."
     return phrase
