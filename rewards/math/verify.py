@@ -276,7 +276,7 @@ def _by_meaning(gold: str, answer: str, prompt: str, is_text: bool) -> Judgement
         return _judged(True, Rule.SAME_LETTERS)
     if settled(left, right, trail, prompt):
         return Judgement("correct", trail.decision)
-    if trail.decision.rule is Rule.SYMPY_NOT_STARTED:  # the machine's fault, not the answer's
+    if trail.decision.rule in (Rule.SYMPY_NOT_STARTED, Rule.SYMPY_STARVED):  # the machine's fault, not the answer's
         return Judgement("error", trail.decision)
     return Judgement("timeout" if trail.too_big else "wrong", trail.decision)
 

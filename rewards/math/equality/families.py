@@ -198,7 +198,7 @@ def _same_up_to_constants(gold: Node, answer: Node, trail: Trail) -> bool:
         if any(equal(gold, renamed, inner) for renamed in _renamings(answer, others, tuple(sorted(constants)))):
             trail.decide(Rule.ARBITRARY_CONSTANTS, str(inner.decision))
             return True
-    if constants == {"C"} and rest & _VARIABLES and _differ_by_a_constant(gold, answer, "C", min(others), rest):
+    if constants == {"C"} and rest & _VARIABLES and differ_by_a_constant(gold, answer, "C", min(others), rest):
         trail.decide(Rule.ANTIDERIVATIVES)
         return True
     return False
@@ -223,7 +223,7 @@ def _is_linear_in(node: Node, names: Iterable[str]) -> bool:
     return (is_factor or is_numerator) and _is_linear_in(inside[0], names)
 
 
-def _differ_by_a_constant(gold: Node, answer: Node, constant: str, other: str, variables: frozenset[str]) -> bool:
+def differ_by_a_constant(gold: Node, answer: Node, constant: str, other: str, variables: frozenset[str]) -> bool:
     """Tell whether both are a function plus a bare constant, and the functions differ by what depends on no variable."""
     left, right = assignment(gold, False, equal), assignment(answer, True, equal)
     if left and right and not labels_agree(left[0], right[0]):

@@ -95,6 +95,7 @@ class Rule(Enum):
     SYMPY_UNKNOWN = "sympy cannot tell: {}"
     SYMPY_FAILED = "sympy failed: {}"
     SYMPY_NOT_STARTED = "sympy cannot tell: its process did not start in time"
+    SYMPY_STARVED = "sympy cannot tell: the machine was too busy"
     SYMPY_TIMED_OUT = "sympy found nothing within its time"
     SYMPY_ENDED = "sympy found nothing within its time or memory"
     SYMPY_EXPLODED = "sympy found nothing: {}"
