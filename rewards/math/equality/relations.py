@@ -70,7 +70,7 @@ def _same_statements(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bo
         return False
     if all(strictly(equal, one, other) for one, other in zip(left, right, strict=True)):
         return True
-    if left_ops in (("=",), ("!=",)) and strictly(equal, left[0], right[1]) and strictly(equal, left[1], right[0]):
+    if left_ops in (("=",), ("!=",), ("perp",), ("parallel",)) and strictly(equal, left[0], right[1]) and strictly(equal, left[1], right[0]):
         return True  # crosswise
     if len(left) != 2 or left_ops[0] not in ("=", "<", "<=", "!="):
         return False
