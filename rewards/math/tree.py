@@ -19,7 +19,7 @@ Op = Literal[
     "sym",  # A name, also of a set such as \reals; value: the name.
     "const",  # A constant; value: "pi", "e", "i" or "inf".
     # arithmetic
-    "add",  # The sum of one or more (terms).
+    "add",  # The sum of one or more (terms); value: "remainder" of a residue and its multiples that may be a remainder.
     "mul",  # The product of (left, right).
     "div",  # The quotient (top, bottom); value: "frac" where it was written as a fraction.
     "neg",  # The negative of (term).

@@ -19,6 +19,7 @@ from rewards.math.equality.expressions import equal_expressions
 from rewards.math.equality.integers import same_integer_sets
 from rewards.math.equality.labels import labels_agree
 from rewards.math.equality.linear import difference
+from rewards.math.equality.remainders import same_remainders, with_usual_constant
 from rewards.math.equality.rules import Rule, Trail
 from rewards.math.tree import Node, contains, substituted, symbols
 
@@ -33,6 +34,11 @@ def same_up_to_names(gold: Node, answer: Node, trail: Trail) -> bool:
     if same_integer_sets(gold, answer):
         trail.decide(Rule.INTEGERS)
         return True
+    if (remainders := same_remainders(gold, answer)) is not None:
+        trail.decide(Rule.PROGRESSIONS)
+        return remainders
+    if trail.integral:
+        gold, answer = with_usual_constant(gold), with_usual_constant(answer)
     gold, answer = _indexed_alike(_family(gold), _family(answer))
     if gold.op == "bound" or answer.op == "bound":
         return _same_bound(gold, answer, trail)

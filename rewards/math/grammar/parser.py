@@ -130,7 +130,7 @@ def _read_bound(text: str) -> Node | None:
         if "cup" in text and (union := split_union(text)):
             return Node("bound", (_read(union.body),), ((union.name,), union.domain))
         if "mod" in text and (parts := split_modulus(text)):
-            return residue_class(_read(parts[0]), _read(parts[1]))
+            return residue_class(_read(parts[0]), _read(parts[1]), is_remainder="pmod" not in text and "(mod" not in text)
         if parted := split_tail(without_repeated_tails(text)):
             body, tail = parted
             return bind(_read(body), tail)

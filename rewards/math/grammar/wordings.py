@@ -8,7 +8,7 @@ patterns are bounded: they run over hostile text.
 import re
 
 from rewards.math.grammar.substances import substance_behind
-from rewards.math.units import measure
+from rewards.math.units import UNSURE, measure
 
 MAX_SAYING = 160  # characters of a text that is read as a whole
 
@@ -48,8 +48,8 @@ _BOUNDS = {
     "<=": (
         "at most", "no more than", "not more than", "no greater than", "not greater than", "no larger than", "a maximum of",
         "less than or equal to", "smaller than or equal to", "not exceeding", "up to",
-        "au plus", "a lo sumo", "como máximo", "höchstens", "не более", "至多", "最多", "不超过", "不大于", "不多于", "小于等于",
-        "小于或等于",
+        "au plus", "a lo sumo", "como máximo", "höchstens", "не более", "至多", "最多", "不超过", "不大于", "不多于",
+        "小于等于", "小于或等于",
     ),
     ">": ("greater than", "strictly greater than", "more than", "larger than", "bigger than", "higher than", "大于", "超过"),
     "<": ("less than", "strictly less than", "smaller than", "fewer than", "lower than", "小于"),
@@ -57,16 +57,18 @@ _BOUNDS = {
 _SIGN_OF_BOUND = {words: sign for sign, several in _BOUNDS.items() for words in several}
 _WORDS_OF_BOUND = "|".join(sorted(_SIGN_OF_BOUND, key=len, reverse=True))
 _BOUND = re.compile(
-    r"(?:(?:all\s)?\$?(?P<name>[a-zA-Z])\$?\s)?(?:is\s|are\s|must be\s|has to be\s|should be\s|needs to be\s|can be\s)?(?:strictly )?"
+    r"(?:(?:all\s)?\$?(?P<name>[a-zA-Z])\$?\s)?(?:is\s|are\s|must be\s|has to be\s|should be\s|needs to be\s|can be\s)?"
+    r"(?:strictly\s)?"
     rf"(?P<words>{_WORDS_OF_BOUND})\s?(?P<value>[-−\d$\\(][^,;<>=]{{0,80}})",
     re.IGNORECASE,
 )
 _OR_MORE = re.compile(
-    r"(?P<value>[-−\d$\\][^,;<>=]{0,80}?)\s(?:or|and)\s(?:(?P<more>more|greater|above|higher|larger|over)|less|fewer|below|lower|smaller|under)",
+    r"(?P<value>[-−\d$\\][^,;<>=]{0,80}?)\s(?:or|and)\s"
+    r"(?:(?P<more>more|greater|above|higher|larger|over)|less|fewer|below|lower|smaller|under)",
     re.IGNORECASE,
 )
 _SAYS_BOUND = re.compile(
-    r"\b(?:than|least|most|up to|or|and|minimum|maximum|exceeding|moins|plus|menos|mindestens|höchstens|sumo|máximo)\b|[^\x00-\x7f]"
+    r"\b(?:than|least|most|up to|or|and|minimum|maximum|exceeding|moins|plus|menos|mindestens|sumo)\b|[^\x00-\x7f]"
 )
 _NO_ONE_VALUE = re.compile(r"\b(?:and|or|but|than|not|least|most|if|of)\b")
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
@@ -80,13 +82,13 @@ def _with_signs_of_bounds(text: str) -> str:
         return text
     plain = " ".join(_TEXT.sub(r" \1 ", text).split()).rstrip(". ")
     if match := _BOUND.fullmatch(plain):
-        sign = _SIGN_OF_BOUND[" ".join(match["words"].lower().split())]
+        sign = _SIGN_OF_BOUND.get(match["words"].lower(), "")  # none for letters that only look alike, as the long s
     elif match := _OR_MORE.fullmatch(plain):
         sign = ">=" if match["more"] else "<="
     else:
         return text
     value = match["value"].replace("$", "").strip()
-    if _NO_ONE_VALUE.search(value):
+    if _NO_ONE_VALUE.search(value) or not sign:
         return text
     name = match.groupdict().get("name")
     return f"{name} {_RELATIONS[sign]} {value}" if name else _HALF_LINES[sign].format(value)
@@ -123,14 +125,18 @@ def _with_place_in_one_word(text: str) -> str:
 # -- short forms
 
 _THOUSANDS = re.compile(r"(?<=\d)\s?[kK]\s(?=(?:dollars|euros|pounds|rupees|yuan|people)\b)")
-_UNIT_OF_SUBSTANCE = re.compile(r"\\(?:mathrm|text)\s*\{\s*([a-zA-Z]{1,5})(?:\\[,; ]|~|\s){1,3}([^{}]{2,30}(?:\{\d\}[^{}]{0,10})?)\}")
+_UNIT_OF_SUBSTANCE = re.compile(
+    r"\\(?:mathrm|text)\s*\{\s*([a-zA-Z]{1,5})(?:\\[,; ]|~|\s){1,3}([^{}]{2,30}(?:\{\d\}[^{}]{0,10})?)\}"
+)
 _FEET = re.compile(r"(\d{1,6}(?:\.\d{1,4})?)\s?(?:'|′|’)(?:\s?(\d{1,2}(?:\.\d{1,4})?)\s?(?:\"|″|”|''))?")
 _INCHES = re.compile(r"(\d{1,6}(?:\.\d{1,4})?)\s?(?:\"|″|”|'')")
 _RANKED = re.compile(r"(?:in|on|at)\s(?:the\s)?(?=\d{1,9}(?:st|nd|rd|th)\b)")
 _CONSTANT = re.compile(
     r"\+\s?(?:\\(?:text|mathrm)\s*\{\s*)?(?:an?\s|some\s|any\s|arbitrary\s){0,2}(?:constant|const\.?)(?:\sof\sintegration)?\s?\}?\.?$"
 )
-_ROWS = re.compile(r"-?\d{1,9}(?:\.\d{1,9})?(?:\s-?\d{1,9}(?:\.\d{1,9})?){1,9}(?:\s?;\s?-?\d{1,9}(?:\.\d{1,9})?(?:\s-?\d{1,9}(?:\.\d{1,9})?){1,9}){1,9}")
+_ROWS = re.compile(
+    r"-?\d{1,9}(?:\.\d{1,9})?(?:\s-?\d{1,9}(?:\.\d{1,9})?){1,9}(?:\s?;\s?-?\d{1,9}(?:\.\d{1,9})?(?:\s-?\d{1,9}(?:\.\d{1,9})?){1,9}){1,9}"
+)
 
 
 def _substance(match: re.Match[str]) -> str:
@@ -142,9 +148,9 @@ def _substance(match: re.Match[str]) -> str:
 def _with_marks(text: str) -> str:
     """Return `text` with the marks of feet, inches, thousands, ranks and constants of integration spelled out."""
     if feet := _FEET.fullmatch(text):
-        return rf"{feet[1]}\text{{ft}}" + (rf" {feet[2]}\text{{in}}" if feet[2] else "")
+        return rf"{feet[1]}\text{{ft}} {feet[2]}\text{{in}}" if feet[2] else rf"{feet[1]}\text{{ft{UNSURE}}}"
     if inches := _INCHES.fullmatch(text):
-        return rf"{inches[1]}\text{{in}}"
+        return rf"{inches[1]}\text{{in{UNSURE}}}"
     text = _THOUSANDS.sub(" thousand ", _RANKED.sub("", text) if text[:3] in ("in ", "on ", "at ") else text)
     return f"[{text}]" if ";" in text and _ROWS.fullmatch(text) else text
 
