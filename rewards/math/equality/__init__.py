@@ -7,7 +7,6 @@ from files behind it on its line:
     families                                            what may be renamed: bound names, arbitrary constants
     cosets                                              unions of progressions over all integers
     compare                                             the dispatch by kinds
-    remainders                                          a residue against a number; the constant of an integral
     sets, times                                         unions and set builders; times of day
     items                                               sets, lists, sequences, matrices, ratios
     relations, cases, listed, quantities                equations and inequalities, cases, {n in Z | ...}, units

@@ -4,6 +4,8 @@ A definition is its value; an inequality is the interval of its solutions; an eq
 without its denominators where no solution is gained.
 """
 
+import re
+
 from rewards.math.equality.definitions import assignment, is_tautology, same_definitions
 from rewards.math.equality.expressions import equal_expressions
 from rewards.math.equality.labels import NAMELESS
@@ -15,6 +17,7 @@ from rewards.math.equality.rules import Rule, Trail
 from rewards.math.tree import OBJECTS, ZERO, Node, substituted, symbols
 
 MAX_DENOMINATORS = 4
+_WORD = re.compile(r"[a-z]{3,}")
 
 
 def same_relations(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
@@ -25,6 +28,8 @@ def same_relations(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool
     left, right = assignment(gold, False, equal), assignment(answer, True, equal)
     if left and right and same_definitions(left, right, trail, equal):
         return True
+    if left and answer.op == "rel" and left[1].op in ("seq", "union") and _WORD.fullmatch(str(left[0].value)):
+        return equal(left[1], answer, trail)  # Domain: (-\infty, 3]
     if left and answer.op == "rel" and _is_solved(left):
         trail.decide(Rule.STILL_TO_BE_SOLVED)
         return False

@@ -15,6 +15,7 @@ _BEHIND_POINTS = frozenset(("=", "}", "/", ":", "+", "*", "\\cdot", "\\perp", "\
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"  # abcd is a product, no word
 _FACTOR_COMMANDS = ACCENTS | SETS.keys() | GREEK | FUNCTIONS | ALIASES.keys() | {
     "frac", "pi", "infty", "lfloor", "lceil", "langle", "lvert", "begin", "sum", "prod", "triangle", "angle", "partial",
+    "int", "lim",
 }  # fmt: skip
 
 

@@ -142,18 +142,12 @@ def split_modulus(text: str) -> tuple[str, str] | None:
     return _MODULO.sub("", text).rstrip(" ,"), marks[-1][1]
 
 
-def residue_class(body: Node, modulus: Node, is_remainder: bool = False) -> Node:
-    r"""Return `body` modulo `modulus` as the family of its values plus multiples of the modulus over all integers.
-
-    `is_remainder` tells that the sign is the operation, `7 \bmod 3`, which may be meant as the number 1 too.
-    """
+def residue_class(body: Node, modulus: Node) -> Node:
+    """Return `body` modulo `modulus` as the family of its values plus multiples of the modulus over all integers."""
     if contains(modulus, "rel", "list", "seq", "set", "unit", "neg"):
         raise UnreadableError("a modulus that is no number")
     step = Node("mul", (modulus, INDEX))
-    family = _shifted(body, step)
-    if is_remainder and family.op == "add":
-        family = family._replace(value="remainder")
-    return Node("bound", (family,), ((INDEX.value,), "integer"))
+    return Node("bound", (_shifted(body, step),), ((INDEX.value,), "integer"))
 
 
 def _shifted(node: Node, step: Node) -> Node:
