@@ -31,6 +31,7 @@ from rewards.math.grammar.words import plain_words, same_saying, same_words
 from rewards.math.references import is_label, is_text_answer
 from rewards.math.symbolic.stage import refuted, settled
 from rewards.math.tree import Node, UnreadableError
+from rewards.reading.digits import writes_decimal_commas
 from rewards.types import LENIENT, STRICT, Reading, Status, Verdict
 
 MAX_REFERENCE_CHARACTERS = 4000
@@ -42,6 +43,7 @@ _RATIO = re.compile(r"(-?)(?:\\[dt]?frac\{(-?\d{1,30})\}\{(\d{1,30})\}|(-?\d{1,3
 _DECIMAL = re.compile(r"-?\d{0,30}\.\d{1,5}", re.ASCII)
 _LOOSE = re.compile(r"\s+(?![\w.])|(?<![\w.])\s+", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"(-?\d{1,100}),(\d{1,2}|\d{4,100})", re.ASCII)
+_DECIMAL_OR_TWO = re.compile(r"-?\d{1,9},\d", re.ASCII)  # in English two numbers, in French most often one
 _DECIMAL_POINT = re.compile(r"-?\d{1,100}\.\d{1,100}", re.ASCII)
 _CHOICES = re.compile(r"[\s$({]*[A-J](?:[\s$,(){}]|and|[A-J])*", re.ASCII)
 _ONE_TEXT = re.compile(r"\\text(?:bf|rm|it)?\s*\{[^{}]*\}\.?")  # a reference that is a sentence and nothing else
@@ -94,6 +96,9 @@ def grade(
     readings = committed.readings if is_plain else readings_for(gold.text, committed, prompt)
     if not readings:
         return Verdict(status="unparsed", detail=mark)
+    if _DECIMAL_OR_TWO.fullmatch(reference.strip()) and writes_decimal_commas(prompt or completion[-MAX_ANSWER_CHARACTERS:]):
+        pointed = _pointed(reference)
+        reference = pointed if any(judge(pointed, one, prompt).status == "correct" for one in readings[:2]) else reference
     answer = readings[0]
     for candidate in readings:
         judgement = judge(reference, candidate, prompt, is_text)
@@ -104,6 +109,11 @@ def grade(
             break
     detail = f"{judgement.decision}; reference: {_shown(gold.text)}; answer ({mark}): {_shown(answer)}"
     return Verdict(status=judgement.status, extracted=answer[:MAX_ANSWER_CHARACTERS], detail=detail)
+
+
+def _pointed(reference: str) -> str:
+    """Return `7,5` as 7.5, which it is in a question of a language that writes decimal commas, unless it lists 7 and 5."""
+    return reference.strip().replace(",", ".")
 
 
 def reference_fault(problem: Problem) -> str | None:

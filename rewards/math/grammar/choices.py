@@ -13,6 +13,7 @@ _WRAPPER = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf|textit|mathit|textrm
 _MARKUP = re.compile(r"\\[!,;: ]|[${}`*\"]|\\\(|\\\)|\\\[|\\\]|~")
 _LEAD = (
     r"(?:(?:i(?:'d|\s+would)?\s+(?:think|believe|say|choose|pick|go\s+with)\s+(?:that\s+)?|i'm\s+sure\s+)?(?:it\s+is|it's|it\s+must\s+be)\s+"
+    r"|(?:i'd|i'll|i\s+would|i\s+will)\s+(?:go\s+with|choose|pick|say)\s+(?:option\s+)?"
     r"|(?:i\s+)?(?:choose|pick|select|mark)\s+(?:(?:the\s+)?(?:answer|option|choice)\s+)?|(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:answer|ans\.?|option|choice|letter)(?:\s+is)?\s*:?\s*"
     r"|(?:答案|故|应|正确选项)?\s*(?:是|为|选择?|选项|:)\s*:?\s*"
     r"|(?:réponse|respuesta|antwort|ответ|risposta|resposta|opción|letra)\s*:?\s*)"
