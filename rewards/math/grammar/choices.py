@@ -121,7 +121,7 @@ def lettered(text: str) -> Lettered | None:
 # -- several letters
 
 _LETTERS_SIDE_BY_SIDE = re.compile(r"A?B?C?D?E?F?G?H?I?J?")
-_SEVERAL_LETTERS = re.compile(r"(?!.*(.).*\1)[A-J]{2,10}")
+_SEVERAL_LETTERS = re.compile(r"[A-J]{2,10}")
 _LETTER_OR_ROMAN = re.compile(r"[A-Za-z]|[IVX]{1,4}|[ivx]{1,4}")
 _TOUCHING_BRACKETS = re.compile(r"\)\s*\(")
 _AROUND_LETTERS = re.compile(
@@ -138,7 +138,7 @@ def letters(text: str, in_any_order: bool = False) -> tuple[str, ...] | None:
         return tuple(sorted(bare.split()))
     stripped = (part.strip(" ().") for part in _BETWEEN_LETTERS.split(bare))
     parts = [part for part in stripped if part]
-    if len(parts) == 1 and in_any_order and _SEVERAL_LETTERS.fullmatch(parts[0]):
+    if len(parts) == 1 and in_any_order and _SEVERAL_LETTERS.fullmatch(parts[0]) and len(set(parts[0])) == len(parts[0]):
         return tuple(sorted(parts[0]))
     if len(parts) == 1:  # ABD
         return tuple(parts[0]) if len(parts[0]) > 1 and _LETTERS_SIDE_BY_SIDE.fullmatch(parts[0]) else None

@@ -179,12 +179,14 @@ def _divides(divisor: str, number: str) -> str:
     return f"{divisor} | {number}" if divisor.isdigit() and len(number) == 1 else rf"{divisor} \divides {number}"
 
 
+_MAY_SAY = re.compile(r"[^\x00-\x7f]|[a-zA-Z}\d$)\]] [a-zA-Z\\$(-]|[|'\"]|//|\\mid|\\mathrm|\\text|;|onst")
+
+
 def in_signs(text: str) -> str:
     """Return an answer, as it was written, with signs for what it says in words."""
-    if not text[-1:].isalpha() and text.isdigit():
-        return text
-    text = _with_english_joints(text)
-    text = _with_relations(_with_place_in_one_word(_with_signs_of_bounds(text.strip())))
+    if not _MAY_SAY.search(text):
+        return text  # nearly every formula
+    text = _with_relations(_with_place_in_one_word(_with_signs_of_bounds(_with_english_joints(text).strip())))
     if "onst" in text:
         text = _CONSTANT.sub("+ C", text)
     if "\\mathrm{" in text or "\\text{" in text:
