@@ -28,12 +28,17 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
     fraction = checks.get("reward", "all") != "all"
     context = context_of(checks, prompt, entry)
     plan = plan_of(tests, entry, context, fraction)
+    if not plan.asks:
+        raise BadTests("the tests never call the program")
     repeated = context.strip() in candidate.source  # a program that repeats it needs no second copy
     examined = ExaminedSetup(source=candidate.source, context="" if repeated else context, names=plan.names)
     exam = ExamSetup(
         nonce=secrets.token_hex(16),
-        entry_point=entry,
+        entry_point=plan.entry,
         names=plan.names,
+        modules=plan.modules,
+        expects=plan.expects,
+        seeds=plan.seeds,
         pieces=plan.pieces,
         context=plan.context,
         fraction=fraction,
@@ -90,11 +95,9 @@ def _examine(
 
 def _decide(report: Report, exam: ExamSetup, channel: Channel, children: Children, limits: Limits) -> Outcome:
     """Return the outcome of an exam from the examiner's report."""
-    if "unsupported" in report:
-        raise BadTests(report["unsupported"])
     if not secrets.compare_digest(str(report.get("nonce", "")), exam["nonce"]):
         return _explain(report, channel, children, limits)
-    if not report["calls"]:
+    if not report["calls"] and len(exam["names"]) <= 1:
         raise BadTests("the tests never called the program")
     passed, total = report["passed"], report["total"]
     ended = children.reap()[0]

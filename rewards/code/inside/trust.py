@@ -1,0 +1,281 @@
+"""What the tests may believe of an object of the candidate's, beyond what it is: who may answer for it.
+
+An object that the tests construct (they call its class) is what they test: it answers for itself. An object that comes back
+from anything else is taken for data that was expected, until the tests use it as no data can be used: they read an attribute
+that no data type has, set one, call it, enter it, or compare it with an object that they constructed. Until then its answers to
+questions that hold the tests' own values (`==`, `<`, `in`, `-`, `startswith`) are debts, by the place that the object came from;
+a debt that is still open when the tests end makes the answer wrong. What it iterates over is taken once, as a list, and
+length, items and membership are asked of that list.
+
+Any object contradicts itself when it equals everything, when its equality is not symmetric or tells apart what it called equal,
+when its order goes both ways, or when its length, items and iteration disagree. Standard library only.
+"""
+
+import array
+import collections
+import datetime
+import decimal
+import fractions
+import io
+import random
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rewards.code.inside.descriptions import ARITHMETIC, COMPARISONS, DATA_TYPES
+from rewards.code.inside.standins import Reference, Standin, reference
+
+MAX_DRAWN = 100_000
+_MORE_TYPES: tuple[type, ...] = (
+    range,
+    collections.deque,
+    collections.Counter,
+    collections.OrderedDict,
+    collections.defaultdict,
+    datetime.datetime,
+    datetime.timedelta,
+    decimal.Decimal,
+    fractions.Fraction,
+    array.array,
+    bool,
+    io.StringIO,
+)
+_NAMES_OF_DATA = frozenset(name for kind in (*DATA_TYPES, *_MORE_TYPES[:-1]) for name in dir(kind) if not name.startswith("__"))
+_READS = COMPARISONS | {f"__{name}__" for name in "len iter next getitem contains hash bool repr str reversed".split()}
+_SHOWS_AN_OBJECT = {f"__{name}__" for name in "call enter aenter await aiter anext get set set_name".split()}
+_COLLECTION = ("__len__", "__iter__", "__getitem__", "__contains__", "__reversed__")
+_NOBODY = "a value that nothing equals: 5f1a90c2"
+
+
+class Contradiction(Exception):
+    """An object said two things that cannot both be true."""
+
+
+def names_of_data() -> frozenset[str]:
+    """Return the attributes that data has; numpy's too, where the tests use it."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return _NAMES_OF_DATA
+    return _NAMES_OF_DATA | {name for name in dir(numpy.ndarray) if not name.startswith("__")} - {"data", "size", "T", "flat"}
+
+
+class Trust:
+    """The account of one exam. `ask` calls the candidate's method: (class, name, arguments) -> value."""
+
+    def __init__(self, ask: Callable[[int, str, Any], Any]):
+        self.ask = ask
+        self.debts: dict[str, str] = {}
+        self.vouched: set[str] = {""}  # "": constructed by the tests
+        self.epoch = 0  # what an object said is compared with what it says before anything else happens
+        self.constructed: list[Any] = []
+        self.data_names = names_of_data()
+        self.random = random.Random()
+
+    def unpaid(self) -> str | None:
+        """Return a debt that was never settled."""
+        return next((text for origin, text in self.debts.items() if origin not in self.vouched), None)
+
+    def stands(self, held: Reference) -> bool:
+        """Return whether an object answers for itself."""
+        return held.origin in self.vouched
+
+    def owe(self, held: Reference, instance: Any, what: str) -> None:
+        """Note that an object was believed that may be no more than a faked value."""
+        if not self.stands(held) and len(self.debts) < 1000:
+            kind = type(instance).__name__
+            self.debts.setdefault(held.origin, f"{held.origin} gave an object of class {kind}, which the tests use as data ({what})")
+
+    def vouch(self, held: Reference) -> None:
+        """Note that the tests use an object as no data can be used."""
+        self.vouched.add(held.origin)
+
+    def looked_up(self, instance: Any, name: str, is_method: bool) -> None:
+        """Judge the reading of an attribute that is there."""
+        held = reference(instance)
+        if name not in self.data_names:
+            self.vouch(held)
+        elif is_method:
+            self.owe(held, instance, f".{name}()")
+
+    # -- special methods ---------------------------------------------------------------------------------------------------
+
+    def special(self, kind: int, name: str, args: Any) -> Any:
+        """Answer a special method of an instance, `args[0]`."""
+        instance = args[0]
+        held = reference(instance)
+        if name not in _READS:
+            self.epoch += 1
+        if name in _SHOWS_AN_OBJECT:
+            self.vouch(held)
+        elif name in COMPARISONS:
+            return self._compare(kind, name, instance, args[1])
+        elif name in ARITHMETIC:
+            return self._calculate(kind, name, args)
+        elif name in _COLLECTION:
+            return self._collect(kind, name, args)
+        return self.ask(kind, name, args)
+
+    def _compare(self, kind: int, name: str, instance: Any, other: Any) -> Any:
+        held = reference(instance)
+        if not isinstance(other, Standin):
+            if other is None and not self.stands(held):
+                return NotImplemented  # no object is None
+            self.owe(held, instance, "==" if name in ("__eq__", "__ne__") else "<")
+            answer = self.ask(kind, name, (instance, other))
+            if name == "__eq__" and answer is True:
+                self._not_everything(kind, instance)
+            return answer
+        self._relate(instance, other)
+        if name == "__eq__":
+            return self._equal(kind, instance, other)
+        answer = self.ask(kind, name, (instance, other))
+        if answer is True and name in ("__lt__", "__gt__") and type(instance) is type(other):
+            if self.ask(kind, name, (other, instance)) is True:
+                raise Contradiction("two objects are each less than the other")
+        if answer is True and name == "__ne__" and instance is not other and "__eq__" in dir(type(instance)):
+            if self.ask(kind, "__eq__", (instance, other)) is True:
+                raise Contradiction("two objects are equal and not equal")
+        return answer
+
+    def _relate(self, instance: Any, other: Any) -> None:
+        """An object that is used with one that the tests constructed, of a class of the same family, is expected as an object."""
+        mine, theirs = reference(instance), reference(other)
+        related = isinstance(instance, type(other)) or isinstance(other, type(instance))
+        if related and mine.origin == "":
+            self.vouch(theirs)
+        elif related and theirs.origin == "":
+            self.vouch(mine)
+        else:
+            self.owe(mine, instance, "with another object")
+            self.owe(theirs, other, "with another object")
+
+    def _not_everything(self, kind: int, instance: Any) -> None:
+        try:
+            if self.ask(kind, "__eq__", (instance, _NOBODY)) is True:
+                raise Contradiction("an object equals everything")
+        except Contradiction:
+            raise
+        except Exception:  # noqa: S110  an equality that fails on a text has not said yes to it
+            pass
+
+    def _equal(self, kind: int, instance: Any, other: Any) -> Any:
+        """Ask among decoys: what says yes to the first that it sees does not know what it equals."""
+        decoys = [made for made in self.constructed[-30:] if type(made) is type(other) and made is not other and made is not instance]
+        line_up = [other, *self.random.sample(decoys, min(3, len(decoys)))]
+        self.random.shuffle(line_up)
+        answers = {id(shown): self._quietly(kind, instance, shown, shown is other) for shown in line_up}
+        answer = answers[id(other)]
+        if answer is not True:
+            return answer
+        self._not_everything(kind, instance)
+        if type(instance) is type(other) and self.ask(kind, "__eq__", (other, instance)) is False:
+            raise Contradiction("an equality that is not symmetric")
+        for shown in line_up:
+            if shown is not other and answers[id(shown)] is True and self._quietly(kind, other, shown, False) is False:
+                raise Contradiction("an object equals two that differ")
+        return answer
+
+    def _quietly(self, kind: int, instance: Any, other: Any, aloud: bool) -> Any:
+        try:
+            return self.ask(kind, "__eq__", (instance, other))
+        except Exception:
+            if aloud:
+                raise
+            return None
+
+    def _calculate(self, kind: int, name: str, args: Any) -> Any:
+        instance, held = args[0], reference(args[0])
+        other = args[1] if len(args) > 1 else None
+        if isinstance(other, Standin):
+            self._relate(instance, other)
+            return self.ask(kind, name, args)
+        value = self.ask(kind, name, args)
+        if not isinstance(value, Standin) and value is not NotImplemented:
+            self.owe(held, instance, name.strip("_"))
+        return value
+
+    # -- collections -------------------------------------------------------------------------------------------------------
+
+    def _collect(self, kind: int, name: str, args: Any) -> Any:
+        instance, held = args[0], reference(args[0])
+        if self.stands(held):
+            return self._checked(kind, name, args)
+        defined = type(instance)
+        is_iterator = hasattr(defined, "__next__")
+        if not hasattr(defined, "__iter__") or is_iterator:
+            if name == "__contains__" or (is_iterator and name == "__len__"):
+                self.owe(held, instance, name.strip("_"))
+            return self.ask(kind, name, args)
+        if name == "__getitem__" and (hasattr(defined, "keys") or not isinstance(args[1], int | slice)):
+            return self.ask(kind, name, args)
+        items = self._snapshot(kind, instance)
+        return getattr(items, name)(*args[1:])
+
+    def _snapshot(self, kind: int, instance: Any) -> list[Any]:
+        """Return what an object iterates over, drawn once and kept until something else happens."""
+        facts = self.facts(instance)
+        if "snapshot" not in facts:
+            facts["snapshot"] = self.draw(self.ask(kind, "__iter__", (instance,)))
+        items: list[Any] = facts["snapshot"]
+        return items
+
+    def draw(self, iterator: Any) -> list[Any]:
+        """Return all items of an iterator of the candidate's."""
+        items = []
+        for item in iterator:
+            items.append(item)
+            if len(items) > MAX_DRAWN:
+                raise Contradiction("an iteration without an end")
+        return items
+
+    def facts(self, instance: Any) -> dict[str, Any]:
+        """Return what an object has said since anything happened."""
+        held = reference(instance)
+        if held.facts.get("epoch") != self.epoch:
+            held.facts = {"epoch": self.epoch, "indexed": {}}
+        return held.facts
+
+    def _checked(self, kind: int, name: str, args: Any) -> Any:
+        """Answer for an object that answers for itself, and hold its answers against each other."""
+        instance = args[0]
+        facts = self.facts(instance)
+        value = self.ask(kind, name, args)
+        if name == "__len__":
+            facts["len"] = value
+        elif name == "__getitem__" and type(args[1]) is int and args[1] >= 0:
+            facts["indexed"][args[1]] = value
+        elif name == "__iter__" and not hasattr(type(instance), "__next__"):
+            return self._recorded(kind, instance, value)
+        elif name == "__contains__" and value is True and "items" in facts and "len" in facts and _is_data(args[1]):
+            if all(_is_data(item) and item != args[1] for item in facts["items"]):
+                raise Contradiction("an object contains what it does not iterate over")
+        self._agree(kind, instance)
+        return value
+
+    def _recorded(self, kind: int, instance: Any, iterator: Any) -> Iterator[Any]:
+        items: list[Any] = []
+        epoch = self.epoch
+        for item in iterator:
+            if len(items) <= MAX_DRAWN:
+                items.append(item)
+            yield item
+        if epoch == self.epoch and len(items) <= MAX_DRAWN:
+            self.facts(instance)["items"] = items
+            self._agree(kind, instance)
+
+    def _agree(self, kind: int, instance: Any) -> None:
+        """Hold length, items and iteration against each other, as far as the tests have asked for them."""
+        facts = self.facts(instance)
+        items, indexed = facts.get("items"), facts["indexed"]
+        if items is None or hasattr(type(instance), "keys"):
+            return
+        if "len" in facts and facts["len"] != len(items):
+            raise Contradiction(f"a length of {facts['len']!r} and {len(items)} items")
+        if set(indexed) >= set(range(len(items))) and items:
+            wrong = [i for i, item in enumerate(items) if _is_data(item) and _is_data(indexed[i]) and item != indexed[i]]
+            if wrong:
+                raise Contradiction("items by number that differ from those of the iteration")
+
+
+def _is_data(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float | str | bytes)
