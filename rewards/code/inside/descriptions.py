@@ -89,6 +89,7 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
         "special": [n for n in SPECIAL if n in members and members[n] is not None],
         "unhashable": getattr(kind, "__hash__", None) is None,
         "methods": [n for n, v in members.items() if n not in SPECIAL and isinstance(v, types.FunctionType)],
+        "statics": [n for n, v in members.items() if isinstance(v, staticmethod | classmethod) and n[:2] != "__"],
         "properties": [n for n, v in members.items() if isinstance(v, property | functools.cached_property)],
         "data": next((base.__name__ for base in DATA_TYPES if base in mro), None),
         "abcs": [k.__name__ for k in mro if k.__module__ == "collections.abc"],

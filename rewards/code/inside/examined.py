@@ -6,6 +6,7 @@ As everywhere in the candidate's process, nothing said from here is believed. St
 import ast
 import builtins
 import copy
+import functools
 import io
 import os
 import sys
@@ -74,6 +75,8 @@ class Examined(Peer):
         self.sink = _Sink()
         sys.stdout = sys.__stdout__ = io.TextIOWrapper(self.sink, "utf-8", "surrogateescape", write_through=True)  # type: ignore[misc, type-var]
         builtins.input = self._input
+        self.print_is_patched = False
+        builtins.print = self._print_for(builtins.print)
         sys.stdin = _Input(self)
 
     def definitions(self, names: Sequence[str]) -> list[tuple[str, Any]]:
@@ -152,6 +155,20 @@ class Examined(Peer):
                 self.bound[name] = value
                 changed.append([name, self.values.encode(value)])
         return changed
+
+    def show(self, text: Any) -> None:
+        """Hear whether the tests have put something else in the place of `print`."""
+        self.print_is_patched = text == "print"
+
+    def _print_for(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def print(*args: Any, **named: Any) -> None:  # noqa: A001
+            if self.print_is_patched and self.depth and named.get("file") is None:
+                self.ask("print", None, "", args, named)
+            else:
+                original(*args, **named)
+
+        return print
 
     def _input(self, prompt: object = "") -> Any:
         if not self.depth:

@@ -237,9 +237,10 @@ class Peer:
             return {"e": [self.values.encode(kind), value._name_]} if value._name_ in kind.__members__ else None
         if issubclass(kind, BaseException):
             return self.exception_node(value, 0)
+        if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+            return {"n": [self.values.encode(kind), self.values.all(tuple.__iter__(value))]}
         if issubclass(kind, descriptions.DATA_TYPES) and not self.keeps(kind):
-            is_record = issubclass(kind, tuple) and hasattr(kind, "_fields")
-            return {"n": [self.values.encode(kind), self.values.all(tuple.__iter__(value))]} if is_record else None
+            return None
         if isinstance(value, types.ModuleType):
             raise CodecError("a module")
         if descriptions.is_function(value):
@@ -276,7 +277,8 @@ class Peer:
                 return {tag: table[id(error)]}
         kind = type(error)
         text = describe(error, bare=True) if descriptions.is_own(kind) and kind.__str__ is not BaseException.__str__ else None
-        args = [self._or_text(arg) for arg in error.args]
+        named = (error.filename,) if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2 else ()
+        args = [self._or_text(arg) for arg in (*error.args, *named)]
         attributes = {name: self._or_text(value) for name, value in vars(error).items()}
         cause = error.__cause__
         cause_node = self.exception_node(cause, depth + 1) if cause is not None and depth < _MAX_CAUSES else None

@@ -13,6 +13,7 @@ Not covered: what an object that the tests constructed says of itself is taken a
 satisfied by it. Standard library only.
 """
 
+import builtins
 import sys
 from typing import Any
 
@@ -26,10 +27,23 @@ from rewards.code.inside.standins import Standin, reference
 from rewards.code.inside.trust import Contradiction, Trust
 from rewards.code.wire import FrameError, Link
 
-_MALFORMED = (FrameError, CodecError, KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, StopIteration)
+_MALFORMED = (
+    FrameError,
+    CodecError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RecursionError,
+    StopIteration,
+)
 _ENDS_OF_ITERATION = (StopIteration, StopAsyncIteration)
 _ITERATES = ("next", "send", "throw", "anext")
 _CALLABLE_OPS = ("call", "next", "send", "throw", "close", "await", "anext", "aclose")
+
+
+_PRINT = builtins.print
 
 
 class CandidateFailed(Exception):
@@ -116,6 +130,10 @@ class RemoteCandidate(Peer):
 
     # -- what comes back ---------------------------------------------------------------------------------------------------
 
+    def printed(self) -> str:
+        """Tell the candidate whether the tests have put something else in the place of `print`."""
+        return "" if builtins.print is _PRINT else "print"
+
     def show(self, text: Any) -> None:
         """Print what the candidate printed, where the tests' own output goes."""
         if text and isinstance(text, str):
@@ -154,13 +172,17 @@ class RemoteCandidate(Peer):
         instance = args[0] if args else None
         if not isinstance(instance, Standin):
             return self.ask("method", kind, name, args, kwargs)
-        if name in SPECIAL and name != "__init__":
+        if name in ("__exit__", "__aexit__") and len(args) > 2 and isinstance(args[2], AssertionError):
+            self.fail(f"assertion failed: {str(args[2])[:100]}")  # no context manager of the candidate's may swallow it
+        if name in SPECIAL and name not in ("__init__", "__call__"):
             try:
                 return self.trust.special(kind, name, args)
             except Contradiction as error:
                 raise self._contradicted(error) from None
         self.trust.epoch += 1
-        if not name.startswith("__"):
+        if name == "__call__":
+            self.trust.vouch(reference(instance))
+        elif not name.startswith("__"):
             self.trust.looked_up(instance, name, is_method=True)
         return self.ask("method", kind, name, args, kwargs)
 
@@ -232,12 +254,20 @@ class RemoteCandidate(Peer):
         self.defining = False
         return made
 
+    def forward(self, error: BaseException) -> None:
+        """Send an exception of the tests' functions; an assertion that failed stays failed, whatever the candidate does."""
+        if isinstance(error, AssertionError):
+            self.fail(f"assertion failed: {str(error)[:100]}")
+        super().forward(error)
+
     # -- answering ---------------------------------------------------------------------------------------------------------
 
     def carry_out(self, op: str, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Do what the candidate asks of an object of the tests, if it may."""
         if op == "input":
             return input(*args)
+        if op == "print":
+            return print(*args, **kwargs)
         if op == "readline":
             return sys.stdin.readline()
         value = self.objects[target] if type(target) is int and target >= 0 else None
@@ -250,10 +280,13 @@ class RemoteCandidate(Peer):
         if type(name) is not str or (name.startswith("__") and name not in SPECIAL):
             return False
         if op in ("method", "property"):
+            if name == "__call__" and isinstance(value, type):
+                return bool(args) and isinstance(args[0], value)
             return isinstance(value, type) and descriptions.is_own(value) and bool(args) and isinstance(args[0], value)
         if op == "get":
             return descriptions.is_own(type(value)) or type(value).__module__ == "unittest.mock"
         if op not in ("set", "del") or not descriptions.is_own(type(value)) or isinstance(value, type):
             return False
-        return not callable(getattr(type(value), name, None)) and not callable(vars(value).get(name) if hasattr(value, "__dict__") else None)
-
+        return not callable(getattr(type(value), name, None)) and not callable(
+            vars(value).get(name) if hasattr(value, "__dict__") else None
+        )

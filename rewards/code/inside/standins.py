@@ -130,7 +130,9 @@ class Standin(metaclass=Meta):
         return _get(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        own = next((k.__dict__[name] for k in type(self).__mro__ if name in k.__dict__ and "_described" not in k.__dict__), None)
+        own = next(
+            (k.__dict__[name] for k in type(self).__mro__ if name in k.__dict__ and "_described" not in k.__dict__), None
+        )
         if isinstance(own, property):
             object.__setattr__(self, name, value)
             return
@@ -271,6 +273,7 @@ def _exception_class(peer: Any, name: str, bases: list[type], space: dict[str, A
         del space[special]  # an exception is a value: no operator of the candidate's answers for it
     space["__str__"] = lambda self: self.__dict__.get("_text") or BaseException.__str__(self)
     space["__getattr__"] = _exception_attribute
+    space["_is_named"] = peer.is_named(name)
     kinds = tuple(base for base in bases if issubclass(base, Exception)) or (Exception,)
     return Meta(name, kinds, space)
 
@@ -279,7 +282,10 @@ def _exception_attribute(self: Any, name: str) -> Any:
     peer = _peer_of(type(self))
     if name.startswith("__") or peer is None or id(self) not in peer.homes:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-    return peer.get(self, name)
+    value = peer.get(self, name)
+    if callable(value) and not type(self)._is_named and not peer.may_answer(-1, name):
+        raise AttributeError(name)
+    return value
 
 
 def _standard_exception(peer: Any, body: Any) -> Any:
@@ -310,7 +316,7 @@ def _new_exception(kind: type[BaseException], args: tuple[Any, ...]) -> BaseExce
     if not isinstance(kind, Meta):
         try:
             made = kind(*args)
-            if made.args == args:
+            if made.args == args or isinstance(made, OSError):
                 return made
         except Exception:  # noqa: S110  one that wants other arguments than it keeps
             pass
@@ -335,6 +341,7 @@ def _enum_class(peer: Any, number: int, said: Any, name: str, space: dict[str, A
     for method in said["methods"]:
         if not method.startswith("_") and peer.may_answer(number, method):
             body[_checked_name(method)] = _forwarder(peer, number, method)
+    body.update(_statics(peer, number, said))
     for item in said["properties"]:
         body[_checked_name(item)] = types.DynamicClassAttribute(lambda self, n=item: peer.ask("property", number, n, [self]))
     if peer.is_named(name):
@@ -343,8 +350,14 @@ def _enum_class(peer: Any, number: int, said: Any, name: str, space: dict[str, A
                 body[special] = _forwarder(peer, number, special)
             elif special in COMPARISONS - {"__eq__", "__ne__"} and data is None and flavour is enum.Enum:
                 body[special] = _among_members(peer, number, special)
-    body["__getattr__"] = _member_attribute(peer, number)
+    body["__getattr__"] = _member_attribute(peer, number, peer.is_named(name))
     return enum.EnumType(name, bases, body)
+
+
+def _statics(peer: Any, number: int, said: Any) -> dict[str, Any]:
+    """Return the class methods and static methods of a class of values."""
+    names = [_checked_name(name) for name in said["statics"] if not name.startswith("_") and peer.may_answer(number, name)]
+    return {name: staticmethod(_forwarder(peer, number, name)) for name in names}
 
 
 def _among_members(peer: Any, number: int, name: str) -> Any:
@@ -354,11 +367,14 @@ def _among_members(peer: Any, number: int, name: str) -> Any:
     return compare
 
 
-def _member_attribute(peer: Any, number: int) -> Any:
+def _member_attribute(peer: Any, number: int, named: bool) -> Any:
     def attribute(self: Any, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return peer.ask("attribute", number, name, [self])
+        value = peer.ask("attribute", number, name, [self])
+        if callable(value) and not named and not peer.may_answer(number, name):
+            raise AttributeError(name)
+        return value
 
     return attribute
 
@@ -380,6 +396,7 @@ def _record_class(peer: Any, number: int, said: Any, name: str, space: dict[str,
     for method in said["methods"]:
         if not method.startswith("_") and method not in fields and peer.may_answer(number, method):
             mixed[_checked_name(method)] = _forwarder(peer, number, method)
+    mixed.update(_statics(peer, number, said))
     for item in said["properties"]:
         if item not in fields:
             mixed[_checked_name(item)] = _property(peer, number, item)

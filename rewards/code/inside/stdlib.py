@@ -86,7 +86,7 @@ def _time_parts(value: Any, take: Take) -> list[Any]:
 
 
 def _view(name: str) -> Callable[[Any, Take], list[Any]]:
-    return lambda value, take: [name, take(list(value))]
+    return lambda value, take: [name, take(tuple(value))]
 
 
 def _match(value: Any, take: Take) -> list[Any]:
@@ -108,9 +108,9 @@ ENCODERS: dict[type, Callable[[Any, Take], list[Any]]] = {
     datetime.timedelta: lambda x, t: ["timedelta", x.days, x.seconds, x.microseconds],
     datetime.timezone: lambda x, t: ["timezone", _zone(x, t)],
     uuid.UUID: lambda x, t: ["UUID", x.hex],
-    array.array: lambda x, t: ["array.array", x.typecode, t(x.tolist())],
-    types.SimpleNamespace: lambda x, t: ["namespace", t(dict(vars(x)))],
-    types.MappingProxyType: lambda x, t: ["proxy", t(dict(x))],
+    array.array: lambda x, t: ["array.array", x.typecode, t(tuple(x.tolist()))],
+    types.SimpleNamespace: lambda x, t: ["namespace", t(tuple(vars(x).items()))],
+    types.MappingProxyType: lambda x, t: ["proxy", t(tuple(dict(x).items()))],
     memoryview: lambda x, t: ["memoryview", t(x.tobytes())],
     re.Pattern: lambda x, t: ["pattern", t(x.pattern), x.flags],
     re.Match: _match,
@@ -146,7 +146,13 @@ def _zone_back(body: Any, take: Take) -> Any:
     if type(offset) is not datetime.timedelta:
         raise CodecError("not an offset")
     zone = datetime.timezone(offset)
-    return datetime.timezone.utc if not offset and body[1] == "UTC" else zone if body[1] == str(zone) else datetime.timezone(*[offset, body[1]])
+    return (
+        datetime.timezone.utc
+        if not offset and body[1] == "UTC"
+        else zone
+        if body[1] == str(zone)
+        else datetime.timezone(*[offset, body[1]])
+    )
 
 
 def _time_back(parts: list[Any], take: Take) -> dict[str, Any]:
@@ -183,8 +189,8 @@ _DECODERS: dict[str, Callable[[list[Any], Take], Any]] = {
     "timezone": lambda p, t: _zone_back(p[0], t),
     "UUID": lambda p, t: uuid.UUID(hex=_all_of(str, p[0])),
     "array.array": lambda p, t: array.array(p[0], t(p[1])),
-    "namespace": lambda p, t: types.SimpleNamespace(**t(p[0])),
-    "proxy": lambda p, t: types.MappingProxyType(t(p[0])),
+    "namespace": lambda p, t: types.SimpleNamespace(**dict(t(p[0]))),
+    "proxy": lambda p, t: types.MappingProxyType(dict(t(p[0]))),
     "memoryview": lambda p, t: memoryview(_all_of(bytes, t(p[0]))),
     "pattern": lambda p, t: re.compile(_all_of((str, bytes), t(p[0])), _all_of(int, p[1])),
     "match": _match_back,

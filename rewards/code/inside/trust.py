@@ -65,6 +65,7 @@ class Trust:
     def __init__(self, ask: Callable[[int, str, Any], Any]):
         self.ask = ask
         self.debts: dict[str, str] = {}
+        self.pairs: list[tuple[str, str]] = []  # origins whose objects were used with each other
         self.vouched: set[str] = {""}  # "": constructed by the tests
         self.epoch = 0  # what an object said is compared with what it says before anything else happens
         self.constructed: list[Any] = []
@@ -73,6 +74,10 @@ class Trust:
 
     def unpaid(self) -> str | None:
         """Return a debt that was never settled."""
+        for _ in range(4):  # what was used with an expected object is one too
+            for one, other in self.pairs:
+                if one in self.vouched or other in self.vouched:
+                    self.vouched |= {one, other}
         return next((text for origin, text in self.debts.items() if origin not in self.vouched), None)
 
     def stands(self, held: Reference) -> bool:
@@ -83,7 +88,9 @@ class Trust:
         """Note that an object was believed that may be no more than a faked value."""
         if not self.stands(held) and len(self.debts) < 1000:
             kind = type(instance).__name__
-            self.debts.setdefault(held.origin, f"{held.origin} gave an object of class {kind}, which the tests use as data ({what})")
+            self.debts.setdefault(
+                held.origin, f"{held.origin} gave an object of class {kind}, which the tests use as data ({what})"
+            )
 
     def vouch(self, held: Reference) -> None:
         """Note that the tests use an object as no data can be used."""
@@ -148,6 +155,8 @@ class Trust:
         else:
             self.owe(mine, instance, "with another object")
             self.owe(theirs, other, "with another object")
+            if related:
+                self.pairs.append((mine.origin, theirs.origin))
 
     def _not_everything(self, kind: int, instance: Any) -> None:
         try:
@@ -160,7 +169,9 @@ class Trust:
 
     def _equal(self, kind: int, instance: Any, other: Any) -> Any:
         """Ask among decoys: what says yes to the first that it sees does not know what it equals."""
-        decoys = [made for made in self.constructed[-30:] if type(made) is type(other) and made is not other and made is not instance]
+        decoys = [
+            made for made in self.constructed[-30:] if type(made) is type(other) and made is not other and made is not instance
+        ]
         line_up = [other, *self.random.sample(decoys, min(3, len(decoys)))]
         self.random.shuffle(line_up)
         answers = {id(shown): self._quietly(kind, instance, shown, shown is other) for shown in line_up}

@@ -13,6 +13,7 @@ is linear in the size of the message. Standard library only.
 
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
+from types import TracebackType
 from typing import Any
 
 from rewards.code import codec
@@ -76,6 +77,8 @@ class Values:
         return [[self._node(k, depth + 1), self._node(v, depth + 1)] for k, v in dict.items(value)]
 
     def _rare(self, value: Any, kind: type, depth: int) -> Node:
+        if kind is TracebackType:
+            return None
         name = stdlib.NAMES.get(id(value))
         if name is not None:
             return {"T": name}
