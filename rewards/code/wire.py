@@ -24,7 +24,8 @@ Data: TypeAlias = object  # JSON data in the format of `codec`, which alone look
 
 # -- judge and host: plain JSON, one packet a message ----------------------------------------------------------------------
 
-Role = Literal["script", "function", "examined", "session", "examiner", "kept examiner"]  # what a child of the host is for
+# What a child of the host is for.
+Role = Literal["script", "function", "examined", "session", "examiner", "kept examiner", "together"]
 
 
 class HostConfig(TypedDict):
@@ -130,6 +131,18 @@ class ExaminedSetup(TypedDict):
     source: str
     context: str
     names: Sequence[str]
+
+
+class TogetherSetup(TypedDict):
+    """Judge to candidate, style assert in one process: the program, the problem's own code before it, and the tests."""
+
+    source: str
+    context: str
+    entry_point: str
+    nonce: str
+    pieces: Sequence[tuple[str, bool]]
+    fraction: bool
+    may_exit: bool  # the tests end by an exit of their own: unittest.main()
 
 
 class Call(TypedDict):
@@ -241,8 +254,8 @@ Imports: TypeAlias = tuple[Literal["imports"], dict[str, tuple[str, str | None]]
 # Candidate to examiner, once the program is loaded: what the names stand for, in this order.
 Defined: TypeAlias = tuple[Literal["defined"], list[tuple[str, Data]]]
 
-# Either way, afterwards (`inside/peer.py`): a list that begins with "?" (a request), "=" (its value), "!" (its exception) or "~"
-# (what cannot cross), then what changed in shared containers, what was printed, and the rest.
+# Either way, afterwards (`inside/peer.py`): a list that begins with "?" (a request), "=" (its value), "!" (its exception) or
+# "~" (what cannot cross), then what changed in shared containers, what was printed, and the rest.
 PeerMessage: TypeAlias = list[Any]
 
 Message: TypeAlias = Mapping[str, object] | Imports | Defined | PeerMessage

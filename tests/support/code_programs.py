@@ -1,4 +1,4 @@
-"""The public programs for style assert: `=== name`, then `--- entry NAME` (or none), `--- program`, `--- tests`, one after another.
+"""The public programs for style assert: `=== name`, then `--- entry NAME` (or none), `--- program`, `--- tests`, and so on.
 
 Files whose name begins with `honest` hold programs that deserve to be paid, the others' do not. Usable as a script: it prints
 what is judged wrongly: `python tests/support/code_programs.py [part of a name]`.
@@ -71,6 +71,8 @@ def misjudged(settings: SandboxSettings, chosen: Sequence[Program]) -> list[str]
 
 
 if __name__ == "__main__":
+    together = "--same-process" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--same-process"]
     wanted = [p for p in programs() if len(sys.argv) < 2 or sys.argv[1] in p.name]
-    found = misjudged(SandboxSettings(), wanted)
+    found = misjudged(SandboxSettings(same_process=together), wanted)
     print("\n".join([*found, f"{len(found)} of {len(wanted)} misjudged"]))

@@ -18,7 +18,7 @@ Encode = Callable[[Any], Any]
 OWN_MODULES = ("solution", "__main__", "tests")  # whose classes belong to the program, or to the tests
 _OPERATORS = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and or xor"
 ARITHMETIC = frozenset(f"__{side}{name}__" for name in _OPERATORS.split() for side in ("", "r", "i"))
-COMPARISONS = frozenset(f"__{name}__" for name in "eq ne lt le gt ge".split())
+COMPARISONS = frozenset(f"__{name}__" for name in ["eq", "ne", "lt", "le", "gt", "ge"])
 _OTHERS = (
     "hash bool len iter next reversed contains getitem setitem delitem missing neg pos abs invert round trunc floor ceil int "
     "float complex index str repr format bytes call enter exit aenter aexit aiter anext await get set delete set_name fspath "
@@ -27,8 +27,15 @@ _OTHERS = (
 # What a stand-in forwards: no `__array_interface__`, which would have numpy read memory, and no `__reduce__`.
 SPECIAL = ARITHMETIC | COMPARISONS | {f"__{name}__" for name in _OTHERS.split()}
 DATA_TYPES: tuple[type, ...] = (str, dict, list, tuple, set, frozenset, bytes, bytearray, complex, float, int)
-_FUNCTION_TYPES = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
-_FUNCTION_TYPES += (types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType)
+_FUNCTION_TYPES: tuple[type, ...] = (
+    types.FunctionType,
+    types.MethodType,
+    types.BuiltinFunctionType,
+    functools.partial,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.MethodWrapperType,
+)
 _CACHED = type(functools.lru_cache(abs))
 
 

@@ -73,7 +73,7 @@ class Examined(Peer):
         self.named_classes: tuple[type, ...] = ()
         self.bound: dict[str, Any] = {}  # data that the tests read by name, as it last crossed
         self.sink = _Sink()
-        sys.stdout = sys.__stdout__ = io.TextIOWrapper(self.sink, "utf-8", "surrogateescape", write_through=True)  # type: ignore[misc, type-var]
+        sys.stdout = sys.__stdout__ = io.TextIOWrapper(self.sink, "utf-8", "surrogateescape", write_through=True)  # type: ignore[misc, arg-type]
         builtins.input = self._input
         self.print_is_patched = False
         builtins.print = self._print_for(builtins.print)
@@ -162,7 +162,7 @@ class Examined(Peer):
 
     def _print_for(self, original: Any) -> Any:
         @functools.wraps(original)
-        def print(*args: Any, **named: Any) -> None:  # noqa: A001
+        def print(*args: Any, **named: Any) -> None:
             if self.print_is_patched and self.depth and named.get("file") is None:
                 self.ask("print", None, "", args, named)
             else:

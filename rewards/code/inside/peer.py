@@ -7,11 +7,12 @@ Standard library only.
 
 import enum
 import types
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, standins
+from rewards.code.inside import descriptions, makers
 from rewards.code.inside.candidate import MAX_DETAIL, describe
 from rewards.code.inside.values import Node, Values
 from rewards.code.wire import FrameError, Link
@@ -169,7 +170,7 @@ class Peer:
 
     def carry_out(self, op: str, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Do what a request asks of one of our objects."""
-        value = self.objects[target] if type(target) is int and target >= 0 else None
+        value: Any = self.objects[target] if type(target) is int and target >= 0 else None
         match op:
             case "call":
                 return (self.named(target) if type(target) is str else value)(*args, **kwargs)
@@ -248,7 +249,7 @@ class Peer:
         protocol = descriptions.iterator_kind(value)
         if protocol is not None:
             return {"I": [self.number(value), protocol]}
-        if kind.__name__ == "deque" and issubclass(kind, standins.deque) and not self.keeps(kind):
+        if issubclass(kind, deque) and not self.keeps(kind):
             return None
         return {"p": [self.number(value), self._export_class(kind)]}
 
@@ -297,7 +298,7 @@ class Peer:
             return self.objects[body]
         if tag == "h" and type(body) is int:
             return self.remote[body]
-        make = standins.MAKERS.get(tag)
+        make = makers.MAKERS.get(tag)
         if make is None:
             raise CodecError(f"an unknown tag {tag!r}")
         return make(self, body)

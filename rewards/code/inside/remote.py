@@ -276,7 +276,7 @@ class RemoteCandidate(Peer):
         return super().carry_out(op, target, name, args, kwargs)
 
     def _may(self, op: str, value: Any, name: Any, args: list[Any]) -> bool:
-        """Return whether the candidate may do this: only to instances of the tests' own classes, and never behind their back."""
+        """Return whether the candidate may do this: only to instances of the tests' own classes, and to no method of theirs."""
         if type(name) is not str or (name.startswith("__") and name not in SPECIAL):
             return False
         if op in ("method", "property"):

@@ -10,6 +10,7 @@ import collections
 import datetime
 import decimal
 import fractions
+import importlib
 import math
 import pathlib
 import re
@@ -25,9 +26,26 @@ from rewards.code.codec import CodecError
 Take = Callable[[Any], Any]  # encodes, or decodes, one part
 MUTABLE = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict, array.array)
 _FUNCTIONS = "abs all any bin chr divmod hex len max min ord pow repr round sorted sum callable format hash isinstance"
-_EXCEPTION_MODULES = ("builtins", "json.decoder", "decimal", "asyncio.exceptions", "concurrent.futures._base", "re", "queue")
-_EXCEPTION_MODULES += ("struct", "zlib", "binascii", "csv", "configparser", "copy", "shutil", "subprocess", "dataclasses")
-_EXCEPTION_MODULES += ("concurrent.futures.thread", "graphlib", "statistics", "sqlite3", "urllib.error", "zoneinfo", "pickle")
+_EXCEPTION_MODULES = frozenset(
+    {
+        *("builtins", "json.decoder", "decimal", "asyncio.exceptions", "concurrent.futures._base", "re", "queue", "_queue"),
+        *(
+            "struct",
+            "zlib",
+            "binascii",
+            "csv",
+            "_csv",
+            "configparser",
+            "copy",
+            "shutil",
+            "subprocess",
+            "dataclasses",
+            "sqlite3",
+        ),
+        *("concurrent.futures.thread", "graphlib", "statistics", "urllib.error", "zoneinfo", "zoneinfo._common", "pickle"),
+        "_pickle",
+    }
+)
 _PATHS: dict[str, Any] = {
     kind.__name__: kind for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.PurePath)
 }
@@ -61,7 +79,7 @@ def exception_class(module: Any, name: Any) -> type[BaseException] | None:
     if module not in _EXCEPTION_MODULES or type(name) is not str:
         return None
     if module != "builtins" and module not in sys.modules:
-        __import__(module)
+        importlib.import_module(module)
     kind = getattr(sys.modules[module], name, None)
     return kind if isinstance(kind, type) and issubclass(kind, BaseException) else None
 
@@ -147,7 +165,7 @@ def _zone_back(body: Any, take: Take) -> Any:
         raise CodecError("not an offset")
     zone = datetime.timezone(offset)
     return (
-        datetime.timezone.utc
+        datetime.UTC
         if not offset and body[1] == "UTC"
         else zone
         if body[1] == str(zone)

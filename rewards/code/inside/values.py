@@ -1,4 +1,4 @@
-"""How values cross between the tests and the candidate in style assert: as data, rebuilt at the other end as exactly their types.
+"""How values cross between tests and candidate in style assert: as data, rebuilt at the other end as exactly their types.
 
     plain JSON: None, bool, str, float, int, list    {"i": "0x.."} large int    {"t": [..]} tuple    {"d": [[k, v]..]} dict
     {"s"} set    {"f"} frozenset    {"b"} bytes    {"B"} bytearray    {"c"} complex    {"@": n} a container that crossed before
@@ -28,7 +28,7 @@ Node = Any
 
 
 class Values:
-    """One end's encoder and decoder. `export` and `resolve` do what is no data; they raise CodecError for what may not cross."""
+    """One end's encoder and decoder. `export` and `resolve` do what is no data, or raise CodecError."""
 
     def __init__(self, export: Callable[[Any], Node], resolve: Callable[[str, Any], Any]):
         self.export, self.resolve = export, resolve
@@ -219,8 +219,8 @@ def _unchanged(value: Any, known: Any) -> bool:
     if isinstance(value, bytearray):
         return bool(value == known)
     if isinstance(value, dict):
-        return [(id(k), id(v)) for k, v in dict.items(value)] == known[1]
-    return list(map(id, value)) == known[1]
+        return bool([(id(k), id(v)) for k, v in dict.items(value)] == known[1])
+    return bool(list(map(id, value)) == known[1])
 
 
 def _fill(made: Any, content: Any) -> None:
@@ -317,4 +317,4 @@ def _encode_other(values: Values, value: Any, depth: int) -> Node:
     return {"v": stdlib.encode(value, lambda item: values._node(item, depth + 1))}
 
 
-_ENCODERS.update({kind: _encode_other for kind in stdlib.ENCODERS})
+_ENCODERS.update(dict.fromkeys(stdlib.ENCODERS, _encode_other))

@@ -14,8 +14,9 @@ from rewards.code.judging.outcome import GRACE_SECONDS, MAX_DETAIL, BadTests, Ou
 from rewards.code.judging.plan import Plan, plan_of
 from rewards.code.judging.sandbox import Children, HostDied, KeptExaminer, Sandbox
 from rewards.code.judging.source import Candidate, context_of
+from rewards.code.judging.together import hold_together
 from rewards.code.settings import Limits
-from rewards.code.wire import ExaminedSetup, ExamSetup, FrameError, Report, Role
+from rewards.code.wire import ExaminedSetup, ExamSetup, FrameError, Report, Role, TogetherSetup
 
 
 def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candidate: Candidate, limits: Limits) -> Outcome:
@@ -31,6 +32,8 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
     if not plan.asks:
         raise BadTests("the tests never call the program")
     repeated = context.strip() in candidate.source  # a program that repeats it needs no second copy
+    if sandbox.settings.same_process:
+        return hold_together(sandbox, _together(plan, candidate, "" if repeated else context, tests, fraction), limits)
     examined = ExaminedSetup(source=candidate.source, context="" if repeated else context, names=plan.names)
     exam = ExamSetup(
         nonce=secrets.token_hex(16),
@@ -44,6 +47,18 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         fraction=fraction,
     )
     return _hold(sandbox, plan, exam, examined, limits)
+
+
+def _together(plan: Plan, candidate: Candidate, context: str, tests: str, fraction: bool) -> TogetherSetup:
+    return TogetherSetup(
+        source=candidate.source,
+        context=context,
+        entry_point=plan.entry,
+        nonce=secrets.token_hex(16),
+        pieces=plan.pieces,
+        fraction=fraction,
+        may_exit="unittest" in tests,
+    )
 
 
 def _hold(sandbox: Sandbox, plan: Plan, exam: ExamSetup, examined: ExaminedSetup, limits: Limits) -> Outcome:
