@@ -1,36 +1,76 @@
 r"""Which text is the final answer of a completion: the one policy of all verifiers that read answers.
 
-Only what follows the last `</think>` counts; thinking that never ends has no answer, and what follows an end-of-turn token is
-none of the completion's. There the first of these marks that occurs decides, by order of trust and not of place:
+Only what follows the thinking counts; thinking that never ends has no answer, in either reading, and the caller says whether
+the prompt opened it. What follows an end-of-turn token is none of the completion's, and neither is a question that it goes on
+to invent ("#### 18 Question: ..."): the text is cut before the first such question behind an answer.
+
+Then the first of these marks that occurs decides, by order of trust and not of place, in both readings:
 
 1. `\boxed{...}`: the last box, or the last few that belong together (rewards/boxes.py);
 2. `<answer>...</answer>`: the last one;
-3. `#### ...`: the last one, to the end of its line.
+3. `#### ...`: the last one, to the end of its line;
+4. an answer phrase with the value directly behind it, "The answer is 21", "**Answer:** 21", "答案是 21", or a heading "Answer"
+   with the value below: the last one that claims something.
 
-A hedge is no commitment. `\boxed{3} or \boxed{5}`, `\boxed{3} \boxed{5}` and `\boxed{3} or 5` are read as what they say, "3
-or 5" or "3, 5", and neither 3 nor 5 is equal to that. A mark that is empty or does not close commits to nothing: no lesser mark
-stands in for it.
+The **strict** reading, by which practice is paid, ends here. The **lenient** one goes on:
 
-Text without a mark has no final answer here. rewards/math/reading.py goes further, for the verifiers that want it: a phrase
-("the answer is 5"), a completion that is nothing but an answer, a last sentence that states one value.
+5. a completion that is nothing but an answer: one short line;
+6. an answer phrase with a sentence behind it, "Answer: He has 21 apples";
+7. what the running text concludes (rewards/reading/conclusions.py): a value on a last line of its own, or the last sentence
+   that states one.
+
+A hedge is no commitment. `\boxed{3} or \boxed{5}`, `\boxed{3} \boxed{5}`, `\boxed{3} or 5` and "the answer is 3 or 5" are read
+as what they say, and neither 3 nor 5 is equal to that. A bound ("at least 40"), a denial, a question, a supposition and the
+claim of somebody else hold no value, and what explains the answer ("because 3 times 7 is 9") is not part of it. An answer that
+is taken back right behind it ("Wait, no, that is wrong") is none. A mark that is empty or does not close commits to nothing:
+no lesser mark stands in for it.
 """
 
 import re
 from typing import NamedTuple
 
-from rewards.boxes import BOX, box_answer
+from rewards.boxes import BOX, Boxes, only_number, read_boxes
+from rewards.reading import thinking
+from rewards.reading.conclusions import concluded, says_conclusion, sentence_values
+from rewards.reading.digits import plain_digits, with_decimal_points
+from rewards.reading.doubt import before_explanation, is_taken_back, leaves_open, starts_with_bound
+from rewards.reading.phrases import Phrase, answer_phrase
+from rewards.reading.sentences import undressed
+from rewards.reading.thinking import after_thinking, opens_thinking
+from rewards.reading.turns import first_turn, further_solutions, goes_on_counting, invented_questions, is_still_the_question
+from rewards.reading.values import leading_value
 from rewards.types import STRICT, Reading
 
+__all__ = [
+    "BARE_ANSWER",
+    "Committed",
+    "after_thinking",
+    "committed_answers",
+    "final_answer",
+    "opens_thinking",
+    "reasoning_text",
+    "repair",
+]
+
 MAX_EXTRACTED_CHARACTERS = 10_000  # of an answer that is none, in a verdict
+MAX_CHARACTERS = 20_000  # at the end of a text without a mark, in which the answer is looked for
+MAX_BARE_CHARACTERS = 300
+MAX_SENTENCE_CHARACTERS = 600
+BARE_ANSWER = "bare answer"  # the mark of a completion that is nothing but an answer
+_WORK_CHARACTERS = 60  # a text with more before "Solution:" is no answer with its solution behind it
+
 _ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
 _HASHES = re.compile("####")
 _HEADING = re.compile(  # a Markdown heading, with the answer somewhere below
     r"####\s*(?:\*\*)?(?:the\s+)?(?:final\s+)?(?:answer|solution|conclusion|result)\W*(?:\n|$)", re.IGNORECASE
 )
-_END_OF_TURN = re.compile(
-    r"<\|(?:im_end|im_start|eot_id|endoftext|end_of_text|end|eom_id|start_header_id)\|>|</s>"
-    r"|<\uff5cend\u2581of\u2581sentence\uff5c>"  # of DeepSeek, in full-width bars and block characters
-)
+_SAYS_ANSWER = re.compile(r"\bans(?:wer)?\b|答案|故选", re.IGNORECASE)
+_ASKS = re.compile(r"[a-zA-Z]{2,}\s.*[?？؟]\W*$")
+_SUPPOSES = re.compile(r"\W*(?:let|suppose|assume|try|consider)\b", re.IGNORECASE)
+_THINKS = re.compile(r"\W*let\s+me\b", re.IGNORECASE)
+_BEGINS_WITH_VALUE = re.compile(r"[-−\s$\\(]*\d")
+_SPACED_TEXT = re.compile(r"\\(?:text|mathrm|mbox)\s*\{([^{}]*)\}|\\[ ,;:]|~")
+_WORDS = re.compile(r"[^\W\d_]{2,30}\s{1,9}[^\W\d_]{2}")
 
 # "\f", "\b", "\t" and "\r" of LaTeX commands, read as escapes by a careless writer of JSON
 _CONTROL = re.compile(r"[\x08\x0c\t\r]")
@@ -39,25 +79,17 @@ _BROKEN |= {f"\t{rest}": rf"\t{rest}" for rest in ("ext{", "imes", "frac", "heta
 _BROKEN |= {"\rangle": r"\rangle", "\right": r"\right"}
 
 
-class Marked(NamedTuple):
-    """What a mark commits to. `answer` is None where the mark is there and commits to nothing.
+class Committed(NamedTuple):
+    """What a completion commits to.
 
-    `mark` says which one it was ("box", "answer tag", "hashes"), or why there is no answer.
+    `readings` are readings of one place, best first: a later one is narrower, and counts where the one before cannot be read;
+    none: it commits to nothing. `mark` says what it was read from ("box", "answer tag", "hashes", "phrase", "bare answer",
+    "conclusion"), or why there is no answer. `boxes` holds more of what a box says, for references that ask for it.
     """
 
-    answer: str | None
+    readings: list[str]
     mark: str
-
-
-def after_thinking(completion: str, thinking_open: bool = False) -> str | None:
-    """Return the part of `completion` that may hold the answer, or None while it is still thinking.
-
-    `thinking_open`: the prompt ended inside of `<think>`, so that the completion begins there.
-    """
-    _, mark, rest = completion.rpartition("</think>")
-    if mark:
-        return None if "<think>" in rest else rest
-    return None if thinking_open or "<think>" in completion else completion
+    boxes: Boxes | None = None
 
 
 def repair(text: str) -> str:
@@ -68,50 +100,158 @@ def repair(text: str) -> str:
     return text
 
 
-def answering_text(completion: str, thinking_open: bool = False) -> str | None:
-    """Return what the final answer is read from: after the thinking, repaired, the first turn that says anything."""
-    text = after_thinking(completion, thinking_open)
+def committed_answers(completion: str, reading: Reading = STRICT) -> Committed:
+    """Return what the final answer of `completion` may be."""
+    if not reading.thinking_open and (only := only_number(completion)) is not None:
+        return Committed([only], "box")  # nearly every completion of a trained model, without the steps below
+    text = after_thinking(completion, reading.thinking_open)
     if text is None:
-        return None
-    if _CONTROL.search(text):
-        text = repair(text)
-    if "<|" in text or "</s>" in text or "<\uff5c" in text:
-        turns = [turn for turn in _END_OF_TURN.split(text) if turn.strip()]
-        text = turns[0] if turns else ""
-    return text
-
-
-def marked_answer(text: str) -> Marked | None:
-    """Return what the most trusted mark of `text` (from `answering_text`) commits to, or None where it has no mark."""
-    if "box" in text and (boxed := box_answer(text)) is not None:
-        return Marked(boxed, "box") if boxed else Marked(None, "a box that does not close")
-    if "<answer>" in text.lower():
-        tags = _ANSWER_TAG.findall(text)
-        answer = tags[-1].strip() if tags else ""
-        return Marked(answer, "answer tag") if answer else Marked(None, "an empty or unclosed answer tag")
-    if "####" in text and not _HEADING.match(text, text.rfind("####")):
-        line = text.rpartition("####")[2].strip().split("\n", 1)[0]
-        answer = line.strip(" :*")
-        return Marked(answer, "hashes") if answer else Marked(None, "nothing after ####")
-    return None
+        return Committed([], "the thinking does not end")
+    text = _without_invented_questions(_own_turn(text))
+    marked = _marked(text)
+    return _unmarked(text, reading) if marked is None else marked
 
 
 def final_answer(completion: str, reading: Reading = STRICT) -> str | None:
-    """Return the final answer that a mark commits to, or None."""
-    text = answering_text(completion, reading.thinking_open)
-    marked = None if text is None else marked_answer(text)
-    return None if marked is None else marked.answer
+    """Return the best reading of the final answer, or None."""
+    readings = committed_answers(completion, reading).readings
+    return readings[0] if readings else None
 
 
 def reasoning_text(completion: str) -> str:
-    """Return what was written before the final answer: all of it up to `</think>`, or up to the first answer mark."""
-    before, mark, _ = completion.rpartition("</think>")
-    if mark:
-        return before + mark
+    """Return what was written before the final answer: all of it up to the end of thinking, or up to the first answer mark."""
+    end = thinking.end_of_thinking(completion)
+    if end is not None:
+        return completion[:end]
     marks = [match.start() for pattern in (BOX, _ANSWER_TAG, _HASHES) if (match := pattern.search(completion))]
     return completion[: min(marks)] if marks else completion
 
 
-def opens_thinking(prompt: str) -> bool:
-    """Tell whether a prompt, as the model gets it, ends inside of `<think>`, so that the completion begins in a thought."""
-    return prompt.rstrip().endswith("<think>")
+# -- which part of the text is the completion's own
+
+
+def _own_turn(text: str) -> str:
+    if _CONTROL.search(text):
+        text = repair(text)
+    return plain_digits(first_turn(text))
+
+
+def _without_invented_questions(text: str) -> str:
+    """Return `text` up to the first question, or further solution, that it invents behind an answer."""
+    if "\n" not in text:
+        return text
+    for start in invented_questions(text):
+        before = text[:start]
+        if _marked(before) is not None or (not goes_on_counting(text, start) and _answers(before)):
+            text = before
+            break
+    for start in further_solutions(text):
+        before = text[:start]
+        marked = _marked(before)
+        if marked is not None and (marked.mark == "hashes" or len(before) > _WORK_CHARACTERS):
+            return before
+    return text
+
+
+def _answers(text: str) -> bool:
+    """Tell whether `text` has come to an answer without one of the first three marks, whatever it is."""
+    if not text.strip() or is_still_the_question(text):
+        return False
+    plain = undressed(text[-MAX_CHARACTERS:])
+    return answer_phrase(plain) is not None or bool(concluded(plain) or leading_value(text.strip()[:MAX_SENTENCE_CHARACTERS]))
+
+
+# -- marks
+
+
+def _marked(text: str) -> Committed | None:
+    """Return what the most trusted mark of `text` commits to, or None where it has none of the first three."""
+    if "box" in text and (boxes := read_boxes(text)) is not None:
+        return _boxed(text, boxes)
+    if "<answer>" in text.lower():
+        tags = list(_ANSWER_TAG.finditer(text))
+        answer = tags[-1][1].strip() if tags else ""
+        return (
+            _claimed(answer, "answer tag", text[tags[-1].end() :])
+            if answer
+            else Committed([], "an empty or unclosed answer tag")
+        )
+    if "####" in text and not _HEADING.match(text, text.rfind("####")):
+        line, _, behind = text.rpartition("####")[2].strip().partition("\n")
+        answer = line.strip(" :*")
+        return _claimed(answer, "hashes", behind) if answer else Committed([], "nothing after ####")
+    return None
+
+
+def _boxed(text: str, boxes: Boxes) -> Committed:
+    if not boxes.answer:
+        return Committed([], "a box that does not close")
+    if is_taken_back(text[boxes.end :]):
+        return Committed([], "a box that is taken back")
+    return Committed([boxes.answer, *_said(boxes.answer)], "box", boxes)
+
+
+def _said(answer: str) -> list[str]:
+    r"""Return what a box with a sentence in it says: "5" for `\text{The area is } 5`."""
+    if len(answer) > MAX_SENTENCE_CHARACTERS:
+        return []
+    sentence = " ".join(_SPACED_TEXT.sub(lambda match: match[1] or " ", answer).split())
+    if not _WORDS.search(sentence) or _BEGINS_WITH_VALUE.match(sentence):
+        return []
+    return [value for value in sentence_values(sentence) if value != answer]
+
+
+def _claimed(answer: str, mark: str, behind: str) -> Committed:
+    """Return what a tag or a line behind hashes says, where people write sentences too."""
+    if is_taken_back(behind):
+        return Committed([], f"{mark}, taken back")
+    if len(answer) > MAX_SENTENCE_CHARACTERS:
+        return Committed([answer], mark)
+    kept = before_explanation(answer)
+    if starts_with_bound(kept):
+        return Committed([], f"{mark}, a bound")
+    values = [] if leaves_open(kept) else [*leading_value(kept), *(concluded(kept) if _WORDS.search(kept) else [])]
+    return Committed(list(dict.fromkeys([kept, *values])), mark)
+
+
+# -- text without a mark
+
+
+def _unmarked(text: str, reading: Reading) -> Committed:
+    text = with_decimal_points(undressed(text[-MAX_CHARACTERS:])).strip()
+    if not text:
+        return Committed([], "nothing was written")
+    phrase = answer_phrase(text)
+    if phrase is not None and phrase.is_direct:
+        return Committed(phrase.readings, "phrase")
+    if reading.policy == "strict":
+        return Committed([], "no marked answer")
+    return _prose(text, phrase)
+
+
+def _prose(text: str, phrase: Phrase | None) -> Committed:
+    """Return what a text without any mark commits to: the part of the policy that only the lenient reading has."""
+    is_short = (
+        _is_one_line(text)
+        and (len(text) <= MAX_BARE_CHARACTERS or " " not in text)
+        and not _ASKS.search(text[-MAX_BARE_CHARACTERS:])
+    )
+    if is_short and _SUPPOSES.match(text):
+        readings = concluded(text) if says_conclusion(text) or not _THINKS.match(text) else []
+        return Committed(readings, "conclusion" if readings else "a supposition")
+    if is_short and not _SAYS_ANSWER.search(text):
+        is_sentence = _WORDS.search(text) or ("=" in text and text[0] != "\\") or not text.isascii()
+        narrower = concluded(text) if is_sentence and ("=" in text or not _BEGINS_WITH_VALUE.match(text)) else []
+        return Committed([text.strip("*` "), *narrower], BARE_ANSWER)
+    if phrase is not None and (values := sentence_values(phrase.tail)):
+        return Committed([phrase.tail, *values], "phrase")
+    if readings := concluded(text):
+        return Committed(readings, "conclusion")
+    return Committed([text], BARE_ANSWER) if is_short else Committed([], "no final answer")
+
+
+def _is_one_line(text: str) -> bool:
+    """Tell whether `text` is one line, or one LaTeX environment, which may take several."""
+    if "\n" not in text:
+        return True
+    return text.startswith("\\begin{") and text.endswith("}") and text.count("\\begin{") == 1

@@ -2,6 +2,7 @@ r"""What the boxes of a text commit to: `\boxed{...}`, `\fbox{...}`, `\framebox{
 
 The last box replaces earlier ones (a self-correction), with these exceptions:
 
+- a box and its rounding, "2/7 \\approx 0.286", are the exact value;
 - neighbours joined by nothing but commas, "and" or white space are one answer with several values: "3, 5";
 - boxes joined by a word that leaves the choice open ("or", "maybe", "another", "if" in one sentence) or by an operator, and
   three different boxes in a row, are alternatives: "3 \text{ or } 5", which no single value meets;
@@ -36,7 +37,8 @@ _OR = re.compile(
     re.IGNORECASE,
 )
 _OPERATORS = re.compile(  # boxes in one formula: none of them is the answer
-    r"[^.\n=]*(?:[+*/<>|^-]|\\(?:cdot|times|div|mid|pm|mp|leq?|geq?|neq?|l?or|vee|land|wedge|cup|cap)(?![a-zA-Z])|\}\s*\{)[^.\n=]*"
+    r"[^.\n=]*(?:[+*/<>|^-]|\\(?:cdot|times|div|mid|pm|mp|leq?|geq?|neq?|l?or|vee|land|wedge|cup|cap)(?![a-zA-Z])"
+    r"|\}\s*\{)[^.\n=]*"
 )
 _WORDS = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
 _TURN = re.compile(
@@ -54,6 +56,54 @@ _AFTER_OR = re.compile(
 _TAIL_END = re.compile(r"[.\s$)]")
 
 
+# between a value and its rounding
+_APPROXIMATES = re.compile(
+    r"[\s$,(]*(?:\\(?:approx|simeq|sim|doteq)(?![a-zA-Z])|≈|≃|(?:or|which\s+is|that\s+is|i\.e\.,?)\s+(?:approximately|about"
+    r"|roughly|around)"
+    r"|approximately)[\s$]*",
+)
+_ROUNDED = re.compile(r"[-$\s]*\d*\.\d+[$\s]*")
+
+_LIST_GAP_CHARACTERS = 200  # the longest gap between boxes of which each gives one of several things asked for
+_TURN_BACK = re.compile(
+    r"\b(?:wait|no|not|actually|correct\w*|mistake|instead|sorry|recheck\w*|wrong|or|rather)\b", re.IGNORECASE
+)
+_GOES_ON = re.compile(r"\band\b|,|\([b-h2-9]\)|\b(?:part|second|third|other|while)\b", re.IGNORECASE)
+_NAME_IN_FRONT = re.compile(r"((?:\\?[A-Za-z]+|[A-Za-z])(?:_\{?\w{1,4}\}?)?(?:\([\w,]{1,8}\))?)\s*=\s*$")
+
+_ENVIRONMENT = re.compile(
+    r"\\begin\{(aligned|gathered|align\*?|split|array)\}(?:\s*\{[lcr| ]*\})?((?:(?!\\begin)[^&]"
+    r"|(?<!\\)&(?=\s*[=<>\\])){0,2000})\\end\{\1\}",
+    re.DOTALL,
+)
+_ROW_END = re.compile(r"\\\\(?:\s*\[[^\]\n]{0,10}\])?")
+_ROW_OF_VALUES = re.compile(r"[^=]{1,40}=[^=]{1,80}|\s*-?[\d.,/]+\s*")
+
+_LETTER_CHARACTERS = 160  # in which the letter of a choice is looked for behind the last box
+_LETTER_BEHIND = re.compile(
+    r"[\s$.,;)\]\\}]*((?:(?i:so|thus|hence|therefore|and|the|our|correct|final|right|answer|option|choice|is|which|that"
+    r"|corresponds?|corresponding"
+    r"|matches|matching|to|with|i\.e\.)(?![a-zA-Z])[\s,:]*){0,10})(?:\\(?:textbf|text|mathrm|mathbf)\{|\*\*|\$|\s)*"
+    r"(?:\(([A-J])\)|([A-J])(?![\w'’(]))(?!\s*(?:,|or\b|and\b|/)\s*\(?[A-J]\b)(?!\s+or\b)"
+)
+_NAMES_A_CHOICE = re.compile(r"answer|option|choice", re.IGNORECASE)
+
+
+class Boxes(NamedTuple):
+    """What the boxes of a text commit to.
+
+    `answer` is "" where they commit to nothing. `parts` and `named` are the last boxes that may each give one of several things
+    asked for, without and with the names in front of them; `letter` is the choice named right behind the last box; `end` is
+    where that ends.
+    """
+
+    answer: str
+    parts: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    letter: str | None = None
+    end: int = 0
+
+
 class Box(NamedTuple):
     """One box that closes: `text[start:end]` is the whole of it, `content` what it holds, stripped."""
 
@@ -63,23 +113,38 @@ class Box(NamedTuple):
 
 
 def box_answer(text: str) -> str | None:
-    """Return what the last boxes of `text` commit to, "" where they commit to nothing, or None where there are none.
+    """Return what the last boxes of `text` commit to, "" where they commit to nothing, or None where there are none."""
+    boxes = read_boxes(text)
+    return None if boxes is None else boxes.answer
+
+
+def only_number(text: str) -> str | None:
+    """Return the number of a text that is nothing but a box with a number, or None."""
+    only = _ONLY_A_NUMBER.fullmatch(text)
+    return only[1].strip() if only else None
+
+
+def read_boxes(text: str) -> Boxes | None:
+    """Return what the boxes of `text` commit to, or None where there are none.
 
     Of more than MAX_BOXES boxes only the last are read. Takes time in proportion to the length of the text.
     """
-    if only := _ONLY_A_NUMBER.fullmatch(text):
-        return only[1].strip()
+    if (only := only_number(text)) is not None:
+        return Boxes(only, end=len(text))
     names = list(BOX.finditer(text, max(0, text.find("box") - _NAME_CHARACTERS)))[-MAX_BOXES:]
     if not names:
         return None
     closing = _closing_braces(text, names[0].end())
     closed = _closed_boxes(text, names, closing)
     if not closed:
-        return ""
+        return Boxes("")
     end = closed[-1].end
     if names[-1].start() >= end and text.find("{", names[-1].start()) not in closing:
-        return ""  # the last box does not close: a cut-off answer
-    return _with_tail(_joined(text, closed), text[end : end + _TAIL_CHARACTERS])
+        return Boxes("")  # the last box does not close: a cut-off answer
+    answer = _with_tail(_joined(text, closed), text[end : end + _TAIL_CHARACTERS])
+    group = _listed(text, closed)
+    parts, named = tuple(box.content for box in group), tuple(_with_name(text, box) for box in group)
+    return Boxes(answer, parts, named, _letter_behind(text[end : end + _LETTER_CHARACTERS]), end)
 
 
 def _closing_braces(text: str, start: int) -> dict[int, int]:
@@ -117,11 +182,35 @@ def _box(text: str, name: re.Match[str], closing: dict[int, int]) -> Box | None:
     content = text[brace + 1 : end].strip()
     while content.endswith("}") and (inner := BOX.match(content)):  # a box that is nothing but another box
         content = content[inner.end() + 1 : -1].strip()
-    return Box(name.start(), end + 1, content)
+    return Box(name.start(), end + 1, _on_one_line(content))
+
+
+def _on_one_line(content: str) -> str:
+    """Return the values that stand line by line in a box as a list; a row that begins with "=" goes on from the one before."""
+    if "\\\\" not in content and "\n" not in content:
+        return content
+    if whole := _ENVIRONMENT.fullmatch(content):
+        content = whole[2].replace("&", "").strip()
+    if "\\begin" in content or "\\substack" in content:
+        return content
+    rows = [stripped for row in _ROW_END.split(content) if (stripped := row.strip(" ,;\n"))]
+    if len(rows) == 1:
+        rows = [stripped for row in content.split("\n") if (stripped := row.strip(" ,;"))]
+        if not all(map(_ROW_OF_VALUES.fullmatch, rows)):
+            return content
+    joined: list[str] = []
+    for row in rows:
+        if joined and row.startswith("="):
+            joined[-1] += f" {row}"
+        else:
+            joined.append(row)
+    return ", ".join(joined)
 
 
 def _joined(text: str, closed: list[Box]) -> str:
     """Return the last box and those that belong to it as one text: "5", "3, 5" or "3 or 5"."""
+    if len(closed) > 1 and _APPROXIMATES.fullmatch(text[closed[-2].end : closed[-1].start]):
+        return _exact_one(closed[-2].content, closed[-1].content)
     group = [closed[-1]]
     is_open = False  # whether the text leaves open which of the group counts
     for box in reversed(closed[:-1]):
@@ -136,6 +225,45 @@ def _joined(text: str, closed: list[Box]) -> str:
     if len(group) == 1 and (row := _row(text, closed)):
         group, is_open = row, True
     return (OR if is_open else ", ").join(_different(group))
+
+
+def _exact_one(value: str, other: str) -> str:
+    """Return which of two boxes joined by "approximately" is no rounding; where both or none is one, they are alternatives."""
+    first, second = _ROUNDED.fullmatch(value), _ROUNDED.fullmatch(other)
+    if (first is None) == (second is None):
+        return OR.join(dict.fromkeys((value, other)))
+    return value if first is None else other
+
+
+def _listed(text: str, closed: list[Box]) -> list[Box]:
+    """Return the last boxes that no word takes back or leaves open, each in short succession; [] for less than two."""
+    group = [closed[-1]]
+    for box in reversed(closed[:-1]):
+        gap = text[box.end : group[0].start]
+        if len(gap) > _LIST_GAP_CHARACTERS or _TURN_BACK.search(gap) or _leaves_open(gap):
+            break
+        if not (_GOES_ON.search(gap) or (_name(text, box) and _name(text, group[0]))):
+            break
+        group.insert(0, box)
+    return group if len(group) > 1 else []
+
+
+def _with_name(text: str, box: Box) -> str:
+    """Return the content of a box with the name in front of it: `x=3` for `x=\\boxed{3}`."""
+    name = _name(text, box)
+    return f"{name[1]}={box.content}" if name else box.content
+
+
+def _name(text: str, box: Box) -> re.Match[str] | None:
+    return _NAME_IN_FRONT.search(text[max(0, box.start - 20) : box.start])
+
+
+def _letter_behind(tail: str) -> str | None:
+    """Return the letter of the choice that is named right behind a box: "so the answer is (B)"."""
+    match = _LETTER_BEHIND.match(tail)
+    if match is None or not (match[2] or _NAMES_A_CHOICE.search(match[1])):
+        return None
+    return match[2] or match[3]
 
 
 def _different(group: list[Box]) -> list[str]:

@@ -8,7 +8,7 @@ from collections import Counter
 from fractions import Fraction
 
 from problems.types import Problem
-from rewards.answer import final_answer
+from rewards.answer import committed_answers
 from rewards.types import STRICT, Reading, Status, Verdict
 
 MAX_CHARACTERS = 400
@@ -106,14 +106,24 @@ def _numbers_and_target(problem: Problem) -> tuple[list[int], Fraction]:
     return [int(n) for n in problem.checks["numbers"]], Fraction(problem.checks["target"])
 
 
+def _is_expression(answer: str) -> bool:
+    """Tell whether an answer, or what stands in front of its "=", is an expression."""
+    try:
+        _Parser(answer.partition("=")[0]).whole()
+    except NotAnExpression:
+        return False
+    return True
+
+
 def verify_countdown(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
     """Accept any expression that uses every given number exactly once and equals the target (`= target` may follow)."""
     if fault := countdown_fault(problem):
         return Verdict(status="error", detail=fault)
     numbers, target = _numbers_and_target(problem)
-    answer = final_answer(completion, reading)
-    if answer is None:
-        return Verdict(status="unparsed", detail="no final answer")
+    readings, mark, _ = committed_answers(completion, reading)
+    if not readings:
+        return Verdict(status="unparsed", detail=f"no final answer: {mark}")
+    answer = next((one for one in readings if _is_expression(one)), readings[0])
     expression, equals, right = answer.partition("=")
     try:
         parser = _Parser(expression)

@@ -8,8 +8,9 @@ import re
 from fractions import Fraction
 
 from problems.types import Problem
-from rewards.answer import MAX_EXTRACTED_CHARACTERS, final_answer
+from rewards.answer import MAX_EXTRACTED_CHARACTERS, committed_answers
 from rewards.boxes import OR
+from rewards.reading.digits import plain_digits
 from rewards.types import STRICT, Reading, Status, Verdict
 
 MAX_DIGITS = 200
@@ -26,7 +27,7 @@ def _decimal(text: str) -> Fraction:
 
 def parse_rational(text: str) -> Fraction | None:
     """Return the exact value of `text`, or None where it is not one plain number of at most MAX_DIGITS characters."""
-    text = text.replace("\u2212", "-").strip()  # the mathematical minus sign
+    text = plain_digits(text).strip()
     if len(text) > MAX_DIGITS:
         return None
     text = _DOLLARS_AND_PERIOD.sub("", text).strip()
@@ -64,9 +65,10 @@ def verify_number(problem: Problem, completion: str, reading: Reading = STRICT) 
     expected = parse_rational(problem.reference or "")
     if expected is None:
         return Verdict(status="error", detail=number_fault(problem) or "")
-    answer = final_answer(completion, reading)
-    if answer is None:
-        return Verdict(status="unparsed", detail="no final answer")
+    readings, mark, _ = committed_answers(completion, reading)
+    if not readings:
+        return Verdict(status="unparsed", detail=f"no final answer: {mark}")
+    answer = next((one for one in readings if _value(one) is not None), readings[0])
     value = _value(answer)
     if value is None:
         shown = answer[:MAX_EXTRACTED_CHARACTERS]

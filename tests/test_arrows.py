@@ -20,7 +20,8 @@ ROOMS: dict[str, set[str]] = {
     "problems/domains": {"problems floor"},
     "problems/sets": {"problems floor"},
     "problems": {"problems/domains", "problems/sets"},
-    "rewards floor": {"problems floor"},
+    "rewards/reading": set(),
+    "rewards floor": {"problems floor", "rewards/reading"},
     "rewards/math floor": set(),
     "rewards/math/grammar": {"rewards/math floor", "rewards floor"},
     "rewards/math/equality": {"rewards/math floor"},
@@ -43,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
 FLOORS = {
     "problems": {"types", "errors", "seeding", "procedural", "rows", "finite"},
     "rewards": {"types", "boxes", "answer", "numbers", "shaping"},
-    "rewards/math": {"tree", "units", "vectors"},
+    "rewards/math": {"tree", "unit_table", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},
     "rl": {"types", "runtime", "stopping", "stats"},
 }

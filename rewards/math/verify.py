@@ -18,19 +18,23 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from problems.types import Problem
+from rewards.answer import BARE_ANSWER, committed_answers
 from rewards.boxes import box_answer
+from rewards.math.asked import readings_for
 from rewards.math.equality.families import same_up_to_names
 from rewards.math.equality.rules import Decision, Rule, Trail
+from rewards.math.grammar.bases import same_digits
+from rewards.math.grammar.choices import asks_for_several, choice, lettered, said_choice, wanted_choice
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.parser import parse
-from rewards.math.grammar.words import choice, plain_words, same_words
-from rewards.math.reading import BARE_ANSWER, committed_answers
+from rewards.math.grammar.words import plain_words, same_words
 from rewards.math.references import is_label, is_text_answer
 from rewards.math.tree import Node, UnreadableError
 from rewards.types import LENIENT, STRICT, Reading, Status, Verdict
 
 MAX_REFERENCE_CHARACTERS = 4000
 MAX_ANSWER_CHARACTERS = 4000
+MAX_CHOICE_CHARACTERS = 1000  # of an answer that is a letter and an explanation
 SHOWN = 80
 _INTEGER = re.compile(r"-?(?:\d{1,30}|[1-9]\d{0,2}(?:,\d{3}){1,9})", re.ASCII)
 _RATIO = re.compile(r"(-?)(?:\\[dt]?frac\{(-?\d{1,30})\}\{(\d{1,30})\}|(-?\d{1,30})\s?/\s?(\d{1,30}))", re.ASCII)
@@ -38,10 +42,11 @@ _DECIMAL = re.compile(r"-?\d{0,30}\.\d{1,5}", re.ASCII)
 _LOOSE = re.compile(r"\s+(?![\w.])|(?<![\w.])\s+", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"(-?\d{1,100}),(\d{1,2}|\d{4,100})", re.ASCII)
 _DECIMAL_POINT = re.compile(r"-?\d{1,100}\.\d{1,100}", re.ASCII)
-_CHOICES = re.compile(r"[\s$({]*[A-H](?:[\s$,(){}]|and|[A-H])*", re.ASCII)
+_CHOICES = re.compile(r"[\s$({]*[A-J](?:[\s$,(){}]|and|[A-J])*", re.ASCII)
+_OR = re.compile(r"\bor\b")
 _WORDY = re.compile(r"(?=.*[A-Za-z]{2})[\w\s.,'()-]+", re.ASCII)
-_LETTERED = re.compile(r"\(([A-H])\)\s*(?!and\b|or\b|&)([^\s(^_+*/=,].*)", re.DOTALL)
-_PERCENT = re.compile(r"percent|%|per cent", re.IGNORECASE)
+# A question asks for a percentage where it says the word or the sign without a number in front: not "a 20 % solution".
+_PERCENT = re.compile(r"(?<![\d}])(?<![\d}]\s)(?<![\d}]-)per\s?cent|\b(?:in|as|of)\s+\\?%|[(_]\s*\\?%", re.IGNORECASE)
 _HEDGED_WORDS = re.compile(r"\b(?:not|maybe|perhaps|possibly|unknown|undefined|probably|unsure|guess)\b", re.IGNORECASE)
 _ASKS_FOR_A_VALUE = re.compile(r"\b(?:compute|evaluate|calculate|simplify|what is|find the value)\b", re.IGNORECASE)
 _HAS_OPERATION = re.compile(r"[+*/^!\\]|.-")
@@ -77,7 +82,8 @@ def grade(
         return Verdict(status="error", detail="the reference is empty")
     if fault := _missing_reference(reference):
         return Verdict(status="error", detail=fault)
-    readings, mark = committed_answers(completion, reading)
+    committed = committed_answers(completion, reading)
+    readings, mark = readings_for(_gold(reference).text, committed, prompt), committed.mark
     if not readings:
         return Verdict(status="unparsed", detail=mark)
     answer = readings[0]
@@ -106,7 +112,7 @@ def reference_fault(problem: Problem) -> str | None:
 def _unreadable(gold: str, reason: UnreadableError, is_text: bool) -> str | None:
     """Return why a reference without a tree cannot be graded against; None where it is a label, a choice or said to be text."""
     words = plain_words(gold)
-    if is_text or is_label(gold) or _CHOICES.fullmatch(words) or _LETTERED.fullmatch(words):
+    if is_text or is_label(gold) or _CHOICES.fullmatch(words) or lettered(gold):
         return None
     return f"the reference cannot be read: {reason}"
 
@@ -141,12 +147,33 @@ def judge(reference: str, answer: str, prompt: str = "", is_text: bool = False) 
     judgement = _by_text(gold, answer)
     if judgement is not None:
         return judgement
-    if lettered := _LETTERED.fullmatch(plain_words(gold.text)):  # "(B) 12": the letter or the value
-        letter = choice(answer)
-        if letter is not None:
-            return _judged(letter == lettered[1], Rule.LETTER_OF_CHOICE)
-        return _by_meaning(lettered[2].strip(), answer, prompt, is_text=True)
+    if "_" in gold.text + answer and same_digits(clean(gold.text), clean(answer[:MAX_ANSWER_CHARACTERS]), prompt):
+        return _judged(True, Rule.DIGITS_OF_BASE)
+    if len(answer) <= MAX_CHOICE_CHARACTERS and (judgement := _by_choice(gold.text, answer, prompt)) is not None:
+        return judgement
     return _by_meaning(gold.text, answer, prompt, is_text)
+
+
+def _by_choice(gold: str, answer: str, prompt: str) -> Judgement | None:
+    """Judge by the letters of choices; None where the reference asks for no letter, or the answer says none."""
+    if wanted := wanted_choice(gold):
+        said = said_choice(answer)
+        return None if said is None else _judged(said == wanted, Rule.LETTER_OF_CHOICE)
+    if "or" in answer and asks_for_several(gold) and _OR.search(answer):
+        return _judged(False, Rule.ALTERNATIVES)
+    asked = lettered(gold)  # "(B) 12": the letter or the value, and where both are there the value too
+    if asked is None:
+        return None
+    given = lettered(answer)
+    if given is not None and given.letter != asked.letter:
+        return _judged(False, Rule.LETTER_OF_CHOICE)
+    if given is not None:
+        judgement = _by_meaning(asked.text, given.text, prompt, is_text=True)
+        return judgement if judgement.decision.rule is not Rule.UNREADABLE else _judged(True, Rule.LETTER_OF_CHOICE)
+    said = said_choice(answer) or choice(answer)
+    if said is not None:
+        return _judged(said == asked.letter, Rule.LETTER_OF_CHOICE)
+    return _by_meaning(asked.text, answer, prompt, is_text=True)
 
 
 class _Gold(NamedTuple):

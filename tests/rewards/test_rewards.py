@@ -24,7 +24,8 @@ from rewards.verifiers import verify
     ("completion", "answer"),
     [
         ("", None),
-        ("the answer is 8", None),  # no mark, no answer: numbers are never picked out of running text
+        ("the answer is 8", "8"),  # a phrase with the value directly behind it
+        ("so there are 8", None),  # no mark, no answer: numbers are never picked out of running text
         ("8", None),
         (r"\boxed{8}", "8"),
         (r"\boxed{ 8 }", "8"),
@@ -75,7 +76,7 @@ from rewards.verifiers import verify
         ("#### 7", "7"),
         ("#### 7\n#### 9 \nbye", "9"),
         ("####", None),
-        ("#### Answer\n7", None),  # a heading, and no mark below it
+        ("#### Answer\n7", "7"),  # a heading, with the value below
         (r"<answer>1</answer> \boxed{2} #### 3", "2"),  # by order of trust, not of place
         ("#### 3 <answer>1</answer>", "1"),
         # thinking and turns
@@ -202,7 +203,7 @@ def test_reasoning_ends_where_the_answer_begins() -> None:
         ("inf", None),
         ("0x10", None),
         ("1_000", None),
-        ("\u0665", None),  # a digit to str.isdigit, not to us
+        ("\u0665", Fraction(5)),  # Arabic-Indic
         ("\u00b2", None),
         ("5 apples", None),
         ("1" * 201, None),

@@ -11,6 +11,7 @@ from files behind it on its line:
     relations, cases, listed, quantities                equations and inequalities, cases, {n in Z | ...}, units
     realsets, inequalities, intervals                   sets of real numbers
     normal, definitions, parts, linear, proportional    what the files above share
+    derivatives                                         x' and dx/dt in one notation
     expressions                                         equal values of expressions: exactly, then by numbers
     matrices, decimals, steps, points, digits           values at points, to how many digits
     algebraic, balls, turns, numeric, formal, exact     how values are found

@@ -11,7 +11,7 @@ from rewards.math.tree import REALS, Node, contains, substituted, symbols
 
 _ROOT = re.compile(r"[xztr]_\d")  # x_1 and x_2 are the roots of one equation, in no order
 _WORD = re.compile(r"[a-z]{2,}")
-_LEIBNIZ = re.compile(r"d(?:\^(\d))?\w/d\w(?:\^\d)?")  # dy/dx agrees with y' and with a word
+_LEIBNIZ = re.compile(r"d(?:\^(\d))?(\w)/d\w(?:\^\d)?")  # dy/dx agrees with y' and with a word
 NAMELESS = Node("sym", (), "")
 
 
@@ -130,7 +130,9 @@ def names_agree(left: Node, right: Node) -> bool:
         if one.op == "ratio":
             return other.op == "sym" and _WORD.fullmatch(other.value) is not None
         if one.op == "sym" and (leibniz := _LEIBNIZ.fullmatch(one.value)) and other.op in ("sym", "call"):
-            return other.value.count("'") == int(leibniz[1] or 1) or _WORD.fullmatch(other.value) is not None
+            is_function = other.value[:1] == leibniz[2] or (leibniz[2] == "y" and other.value[:1] == "f")
+            primes = other.value.count("'") if is_function else 0
+            return primes == int(leibniz[1] or 1) or _WORD.fullmatch(other.value) is not None
     if left.op == "seq" or right.op == "seq":
         return left.op != right.op or len(left.args) == len(right.args)
     if left.op == "sym" and right.op == "sym":
@@ -138,10 +140,12 @@ def names_agree(left: Node, right: Node) -> bool:
     if left.op == "call" and right.op == "call":
         return bool(left.value == right.value)
     if "call" in (left.op, right.op):
-        other = right if left.op == "call" else left
-        return other.op != "sym" or other.value == "y"
+        one, other = (left, right) if left.op == "call" else (right, left)
+        return other.op != "sym" or other.value in ("y", one.value)
     names = [side for side in (left, right) if side.op == "sym"]  # `y = 4` and `x + y = 4` are two statements
-    return not names or _is_lower_word(names[0].value)
+    if not names:  # `pq = 6` and `p + q = 6` are two statements too
+        return left.op == right.op and symbols(left) == symbols(right)
+    return _is_lower_word(names[0].value)
 
 
 def _is_lower_word(name: str) -> bool:

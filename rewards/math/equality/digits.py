@@ -262,5 +262,7 @@ _SLOPES: Mapping[str, Callable[[Any, Number, Number], Number]] = {  # f'(x) of x
     **dict.fromkeys(("arcsec", "arccsc"), lambda ctx, x, _: 1 / (x * ctx.sqrt(x**2 - 1))),
     "arcsinh": lambda ctx, x, _: 1 / ctx.sqrt(1 + x**2),
     "arccosh": lambda ctx, x, _: 1 / ctx.sqrt(x**2 - 1),
-    "arctanh": lambda _, x, value: 1 / (1 - x**2),
+    **dict.fromkeys(("arctanh", "arccoth"), lambda _, x, value: 1 / (1 - x**2)),
+    "arcsech": lambda ctx, x, _: 1 / (x * ctx.sqrt(1 - x**2)),
+    "arccsch": lambda ctx, x, _: 1 / (x * ctx.sqrt(1 + x**2)),
 }

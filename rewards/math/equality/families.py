@@ -12,6 +12,7 @@ from itertools import permutations
 
 from rewards.math.equality.compare import equal
 from rewards.math.equality.definitions import assignment, names_agree, without_names
+from rewards.math.equality.derivatives import in_one_notation
 from rewards.math.equality.expressions import equal_expressions
 from rewards.math.equality.linear import difference
 from rewards.math.equality.normal import without_plus_minus
@@ -28,6 +29,7 @@ def same_up_to_names(gold: Node, answer: Node, trail: Trail) -> bool:
     """Tell whether `answer` is the object `gold`, up to the names of what is bound or arbitrary in it."""
     if gold.op == "bound" or answer.op == "bound":
         return _same_bound(gold, answer, trail)
+    gold, answer = in_one_notation(gold, answer)
     return equal(gold, answer, trail) or _same_up_to_constants(gold, answer, trail)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from rewards.math.equality.cases import same_cases
 from rewards.math.equality.expressions import equal_expressions
-from rewards.math.equality.matrices import as_matrix
+from rewards.math.equality.matrices import as_matrix, rows_as_matrix
 from rewards.math.equality.parts import MAX_ITEMS, Equal, in_order, joined_by, same_in_any_order, same_members, strictly
 from rewards.math.equality.realsets import real_set, same_real_sets
 from rewards.math.equality.rules import Rule, Trail
@@ -79,6 +79,7 @@ def _same_sequence_as_list(gold: Node, answer: Node, trail: Trail, equal: Equal)
 def _same_matrices(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
     """Compare two matrices, a row or column with a sequence, or a matrix of one entry with an expression."""
     trail.decide(Rule.MATRICES)
+    gold, answer = rows_as_matrix(gold), rows_as_matrix(answer)
     if gold.op == answer.op == "mat":
         return gold.value == answer.value and in_order(gold, answer, trail, equal)
     matrix, other = (gold, answer) if gold.op == "mat" else (answer, gold)

@@ -85,12 +85,17 @@ def _power(matrix: Node, exponent: Node) -> Node | None:
 
 
 def as_matrix(node: Node) -> Node:
-    """Read [[1, 2], [3, 4]] as a matrix, and brackets around an array as its own."""
-    if node.op == "seq" and len(node.args) == 1 and node.args[0].op == "mat":
-        return node.args[0]
+    """Read [[1, 2], [3, 4]] as a matrix."""
     rows = node.args if node.op == "seq" and node.value == "[]" else ()
     if len(rows) < 2 or any(row.op != "seq" or row.value != "[]" for row in rows):
         return node
     if len({len(row.args) for row in rows}) != 1:
         return node
     return Node("mat", tuple(cell for row in rows for cell in row.args), len(rows[0].args))
+
+
+def rows_as_matrix(node: Node) -> Node:
+    """Read 1, 2; 3, 4 as a matrix, next to one; any other node stays as it is."""
+    if node.op != "list" or node.value != ";":
+        return node
+    return Node("mat", tuple(cell for row in node.args for cell in row.args), len(node.args[0].args))

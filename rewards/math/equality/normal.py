@@ -5,19 +5,39 @@ import re
 from rewards.math.equality.definitions import without_names
 from rewards.math.equality.matrices import matrix_value
 from rewards.math.equality.parts import Equal
-from rewards.math.tree import Node, contains
+from rewards.math.tree import OBJECTS, Node, contains, symbols
 from rewards.math.vectors import as_vectors
 
 _BY_PARTS = ("set", "list", "rel", "or", "and", "not")  # their parts become vectors when they are compared themselves
+_COUNTS = {"C": "binom", "P": "permutations"}
+_COUNTERS = frozenset("nmkrpqijNM")
 _NAMED_POINT = re.compile(r"[A-Z](?:'+|_\w+)?")
 
 
 def normal_forms(gold: Node, answer: Node, equal: Equal) -> tuple[Node, Node]:
     """Return both sides in normal form; with unit vectors on one side both are vectors by their components."""
+    if (gold.op == "call") != (answer.op == "call"):
+        gold, answer = _counted(gold, answer), _counted(answer, gold)
     gold, answer = _normal_form(gold, equal), _normal_form(answer, equal)
     if gold.op in _BY_PARTS or answer.op in _BY_PARTS:
         return gold, answer
     return as_vectors(gold, answer)
+
+
+def _counted(node: Node, other: Node) -> Node:
+    """Return C(5, 2) next to an expression as the number of choices that it is.
+
+    Next to coordinates it names a point, and next to a plain number it stays to be worked out: P(5, 2) may be a probability.
+    """
+    is_count = node.op == "call" and node.value in _COUNTS and len(node.args) == 2 and other.op not in (*OBJECTS, "call", "num")
+    counts = is_count and _can_be_chosen(*node.args)
+    return Node("fn", node.args, _COUNTS[node.value]) if counts else node
+
+
+def _can_be_chosen(n: Node, k: Node) -> bool:
+    if n.op == k.op == "num":
+        return bool(0 <= k.value <= n.value)
+    return symbols(n) | symbols(k) <= _COUNTERS
 
 
 def _normal_form(node: Node, equal: Equal) -> Node:

@@ -23,6 +23,7 @@ TRIGONOMETRIC = {
     "sin": "sin", "cos": "cos", "tan": "tan", "cot": "cot", "sec": "sec", "csc": "csc", "arcsin": "asin", "arccos": "acos",
     "arctan": "atan", "arccot": "acot", "arcsec": "asec", "arccsc": "acsc", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh",
     "coth": "coth", "sech": "sech", "csch": "csch", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
+    "arccoth": "acoth", "arcsech": "asech", "arccsch": "acsch",
 }  # fmt: skip
 """Names of functions here, and what mpmath calls them."""
 

@@ -4,6 +4,7 @@ Units that conflict are wrong, units that convert are converted, and a unit on o
 degree sign outside of functions, and a percent sign where the question asks for a percentage.
 """
 
+import re
 from fractions import Fraction
 
 from rewards.math import units
@@ -12,6 +13,7 @@ from rewards.math.equality.rules import Rule, Trail
 from rewards.math.tree import Node, contains, number, replaced, symbols
 
 _CURRENCIES = "$€£¥"  # written in front of the number
+_LETTERS = re.compile(r"[A-Za-zμ]{2,3}")
 Quantity = tuple[Node, str | None]
 """A value and its unit phrase, or the whole expression and None."""
 
@@ -20,6 +22,8 @@ def same_quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> boo
     """Tell whether two expressions are the same with their units; where only one side has one, it counts unless `strict`."""
     (left, left_unit), (right, right_unit) = quantity(gold), quantity(answer)
     if left_unit is None is right_unit and symbols(left) and symbols(right) and equal_expressions(left, right, trail):
+        return True
+    if (left_unit is None) != (right_unit is None) and _same_as_names((left, left_unit), (right, right_unit), trail):
         return True
     (left, left_unit), (right, right_unit) = _with_short_units((left, left_unit), (right, right_unit))
     both_have_units = left_unit is not None and right_unit is not None
@@ -38,7 +42,9 @@ def same_quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> boo
         return True
     if strict:
         return False
-    return _same_without_degrees(left, left_unit, right, right_unit, trail) or _same_without_percent(left, right, trail)
+    if _only_counts(left_unit) and right_unit is None and _same_without_percent(left, right, trail):
+        return True
+    return _same_without_degrees(left, left_unit, right, right_unit, trail)
 
 
 def _in_one_unit(left: Node, left_unit: str, right: Node, right_unit: str) -> tuple[Node, Node] | None:
@@ -58,11 +64,12 @@ def _kelvin(value: Node, scale: tuple[Fraction, Fraction]) -> Node:
 
 
 def _same_without_degrees(left: Node, left_unit: str | None, right: Node, right_unit: str | None, trail: Trail) -> bool:
-    """Compare without degree signs where one side has one and the other side has no unit."""
+    """Compare without degree signs where one side has one and the other side has no unit, or is a temperature."""
     bare_left, bare_right = _without_degrees(left), _without_degrees(right)
     left_has, right_has = bare_left != left, bare_right != right
     other_unit = right_unit if left_has else left_unit
-    if left_has == right_has or other_unit is not None or not equal_expressions(bare_left, bare_right, trail):
+    is_understood = other_unit is None or other_unit in ("celsius", "fahrenheit")
+    if left_has == right_has or not is_understood or not equal_expressions(bare_left, bare_right, trail):
         return False
     trail.decide(Rule.DEGREE_SIGN)
     return True
@@ -74,15 +81,31 @@ def _without_degrees(node: Node) -> Node:
 
 
 def _same_without_percent(left: Node, right: Node, trail: Trail) -> bool:
-    """Compare without percent signs where the question asks for a percentage and one side has a sign."""
-    if not trail.percent:
+    """Compare without percent signs: a bare n for the gold n %, and n % for a bare gold n where the question asks for it.
+
+    A gold with the sign says that the question asked for a percentage, whether it is at hand or not.
+    """
+    if _is_percentage(left) and not contains(right, "pct"):
+        left = replaced(left, "pct")
+    elif trail.percent and _is_percentage(right) and not contains(left, "pct"):
+        right = replaced(right, "pct")
+    else:
         return False
-    plain_left, plain_right = replaced(left, "pct"), replaced(right, "pct")
-    left_has, right_has = plain_left != left, plain_right != right
-    if left_has == right_has or not equal_expressions(plain_left, plain_right, trail):
+    if not equal_expressions(left, right, trail):
         return False
     trail.decide(Rule.PERCENTAGE)
     return True
+
+
+def _only_counts(unit: str | None) -> bool:
+    """Tell whether there is no unit of measure but at most words: a 35 % increase."""
+    meaning = units.amount(unit) if unit else None
+    return unit is None or (meaning is not None and not meaning.dimensions and meaning.factor == 1)
+
+
+def _is_percentage(node: Node) -> bool:
+    """Tell whether it is one number in hundredths, and no expression with such a number in it."""
+    return node.op == "pct" or (node.op in ("neg", "pm") and all(map(_is_percentage, node.args)))
 
 
 # -- the unit of an expression
@@ -95,7 +118,7 @@ def quantity(node: Node) -> Quantity:
     """
     if node.op == "unit":
         inner, unit = quantity(node.args[0])
-        return inner, _side_by_side(unit, node.value) if unit and unit not in _CURRENCIES else node.value
+        return inner, _side_by_side(unit, node.value) if unit else node.value
     if node.op == "neg":
         inner, unit = quantity(node.args[0])
         return Node("neg", (inner,)), unit
@@ -116,7 +139,7 @@ def _product(node: Node) -> Quantity:
         return node, None
     if second and _is_quotient(second):
         return node, None
-    phrase = f"{unit or ''} / {second}" if second and node.op == "div" else _side_by_side(unit or "", second or "")
+    phrase = f"{unit or ''} / ({second})" if second and node.op == "div" else _side_by_side(unit or "", second or "")
     return node._replace(args=(one, other)), phrase.strip()
 
 
@@ -168,33 +191,82 @@ def _with_short_units(left: Quantity, right: Quantity) -> tuple[Quantity, Quanti
     """Read `10 m` on a side as a quantity where the other side is one too or has no names."""
     short_left = _short_unit(left[0]) if left[1] is None else None
     short_right = _short_unit(right[0]) if right[1] is None else None
-    if short_left and (short_right or not symbols(right[0])):
+    if short_left and (short_right or _may_leave_out_unit(right, short_left)):
         left = short_left
-    if short_right and (short_left or not symbols(left[0])):
+    if short_right and (short_left or _may_leave_out_unit(left, short_right)):
         right = short_right
     return left, right
 
 
+def _may_leave_out_unit(other: Quantity, short: tuple[Node, str]) -> bool:
+    """Tell whether `other` has a unit of its own, or is a number beside a letter that is rather a unit than a name."""
+    value, unit = other
+    if symbols(value):
+        return False
+    return (
+        unit is not None
+        or contains(short[0], "dec")
+        or set(re.findall(r"\\?[A-Za-z]+|[^\W\d_]", short[1])) <= units.SHORT | {"k"}
+    )
+
+
 def _short_unit(node: Node) -> tuple[Node, str] | None:
     """Read `10 m` or `3 m/s` as a quantity: a number times single letters that are units."""
+    if node.op == "neg":
+        inner = _short_unit(node.args[0])
+        return None if inner is None else (Node("neg", (inner[0],)), inner[1])
     names = symbols(node)
-    letters = units.SHORT | {"k"} if "\\Omega" in names else units.SHORT
+    letters = units.LETTERS | {"k"} if "\\Omega" in names else units.LETTERS
     if not names or not names <= letters or contains(node, "add", "fn", "call"):
         return None
     value = node
     phrase: list[str] = []
     while value.op in ("mul", "div"):
-        part = value.args[1]
-        power = ""
-        if part.op == "pow" and part.args[0].op == "sym" and part.args[1].op == "num":
-            power, part = f"^{part.args[1].value}", part.args[0]
-        if part.op != "sym":
+        letter = _unit_letters(value.args[1])
+        if letter is None:
             return None
-        phrase.insert(0, ("/ " if value.op == "div" else "") + part.value + power)
+        phrase.insert(0, ("/ " if value.op == "div" else "") + letter)
         value = value.args[0]
         if not symbols(value):
             return value, " ".join(phrase)
     return None
+
+
+def _unit_letters(node: Node) -> str | None:
+    """Return `s^2` or `(A m)` as a phrase; None for what is no product of letters with small powers."""
+    if node.op == "sym":
+        return str(node.value)
+    if node.op == "pow" and node.args[0].op == "sym":
+        exponent = node.args[1]
+        size = exponent.args[0] if exponent.op == "neg" else exponent
+        if size.op == "num" and size.value in range(1, 10):
+            return f"{node.args[0].value}^{'-' if exponent.op == 'neg' else ''}{size.value}"
+    if node.op == "mul":
+        one, other = (_unit_letters(part) for part in node.args)
+        return f"({one} {other})" if one and other else None
+    return None
+
+
+def _same_as_names(left: Quantity, right: Quantity, trail: Trail) -> bool:
+    """Compare `3 pV` as a product where it was read as a unit and the other side has names that are none."""
+    as_names = _letters_of_unit(left), _letters_of_unit(right)
+    one, other = as_names[0] or left[0], as_names[1] or right[0]
+    if as_names == (None, None) or (left[1] and not as_names[0]) or (right[1] and not as_names[1]):
+        return False
+    names = symbols(one)
+    if not names or names != symbols(other) or (names <= units.LETTERS and names != {"m", "g"}):  # 5 mN is not 5 N m
+        return False
+    return equal_expressions(one, other, trail)
+
+
+def _letters_of_unit(quantity: Quantity) -> Node | None:
+    """Return a value times the letters of its short unit, each a name."""
+    value, unit = quantity
+    if unit is None or not _LETTERS.fullmatch(unit):
+        return None
+    for letter in unit:
+        value = Node("mul", (value, Node("sym", (), "\\mu" if letter == "μ" else letter)))
+    return value
 
 
 # -- names side by side

@@ -19,6 +19,7 @@ class Rule(Enum):
     DIFFERENT_WORDS = "different words"
     SAME_LETTERS = "same letters"
     LETTER_OF_CHOICE = "the letter of the choice"
+    DIGITS_OF_BASE = "the digits, in the base that was asked for"
     DECIMAL_COMMA = "decimal comma"
     REPEATS_QUESTION = "repeats the question"
     TOO_LONG = "an answer of {} characters"

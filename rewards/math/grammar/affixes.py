@@ -4,9 +4,10 @@ r"""What stands around a value: signs in front; factorials, percents, degrees an
 """
 
 from rewards.math.grammar.cursor import Cursor
+from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.tree import Node, UnreadableError, number
 
-_SUFFIX_SIGNS = frozenset(("!", "%", "^", "'", "\\circ", "\\prime"))
+_SUFFIX_SIGNS = frozenset(("!", "%", "^", "'", '"', "\\circ", "\\prime"))
 _TEMPERATURES = {
     "C": "celsius", "Celsius": "celsius", "F": "fahrenheit", "Fahrenheit": "fahrenheit", "K": "kelvin",
 }  # fmt: skip
@@ -30,8 +31,7 @@ def read_suffixes(cursor: Cursor, node: Node) -> Node:
     """Return `node` with what follows it: !, %, degrees, primes."""
     while cursor.now.sign in _SUFFIX_SIGNS:
         following = cursor.ahead()
-        if cursor.at("!") and following.text != "=":  # x != 5 is a relation
-            cursor.advance()
+        if cursor.take("!"):
             node = Node("fact2", (node,)) if cursor.take("!") else Node("fact", (node,))
         elif cursor.take("%"):
             node = Node("pct", (node,))
@@ -47,24 +47,65 @@ def read_suffixes(cursor: Cursor, node: Node) -> Node:
         elif cursor.at("^") and following.kind == "cmd" and following.text == "prime":
             cursor.index += 2
             node = _primed(node)
+        elif cursor.at("'", '"') and node.op in ("num", "dec"):
+            node = _with_marks(cursor, node)
         elif cursor.take("'", "\\prime"):
-            node = _primed(node)
+            node = read_subscripts(cursor, _primed(node))
+        elif cursor.at("^") and node.op == "sym" and (star := _star_length(cursor)):
+            cursor.index += star
+            node = read_subscripts(cursor, node._replace(value=node.value + "*"))
         else:
             break
     return node
 
 
 def _with_degrees(cursor: Cursor, node: Node) -> Node:
-    """Return `node` degrees, with the minutes that may follow, or a temperature."""
+    """Return `node` degrees, with the minutes and seconds that may follow, or a temperature."""
     token = cursor.now
     if token.kind in ("name", "text") and token.text.strip() in _TEMPERATURES:
         cursor.advance()
         return Node("unit", (node,), _TEMPERATURES[token.text.strip()])
-    if token.kind == "num" and cursor.ahead().text == "'":  # 30 degrees 15 minutes
-        cursor.index += 2
-        if token.node is not None:
-            node = Node("add", (node, Node("div", (token.node, number(60)))))
-    return Node("deg", (node,))
+    parts = [node]
+    for marks, share in (("'",), 60), (("''", '"'), 3600):
+        amount = cursor.now.node
+        if amount is not None and _marks_behind(cursor, 1) in marks:
+            cursor.index += 1 + len(_marks_behind(cursor, 1))
+            parts.append(Node("div", (amount, number(share))))
+    return Node("deg", (Node("add", tuple(parts)) if len(parts) > 1 else node,))
+
+
+def _marks_behind(cursor: Cursor, offset: int) -> str:
+    """Return the marks of minutes or seconds `offset` tokens ahead: one or two primes, or a double quote."""
+    first = cursor.ahead(offset)
+    if first.sign == '"':
+        return '"'
+    if first.sign != "'":
+        return ""
+    return "''" if cursor.ahead(offset + 1).sign == "'" else "'"
+
+
+def _with_marks(cursor: Cursor, node: Node) -> Node:
+    """Return a number with marks behind it as inches, or feet and inches: 5' 11". Only behind degrees they are an angle.
+
+    One prime alone is no unit: 2' is more often a name that lost its letter than two feet.
+    """
+    marks = _marks_behind(cursor, 0)
+    cursor.index += len(marks)
+    if cursor.now.kind == "name" and not cursor.now.spaced:  # the 70's
+        raise cursor.unreadable("letters behind a mark")
+    if marks != "'":
+        return Node("unit", (node,), "in")
+    inches = cursor.now.node
+    if inches is None or _marks_behind(cursor, 1) not in ("''", '"'):
+        raise cursor.unreadable("a prime on what is no name")
+    cursor.index += 1 + len(_marks_behind(cursor, 1))
+    return Node("add", (Node("unit", (node,), "ft"), Node("unit", (inches,), "in")))
+
+
+def _star_length(cursor: Cursor) -> int:
+    """Return how many tokens a raised star takes, as in x^* or x^{*}; 0 where there is none."""
+    texts = cursor.texts_ahead(3)
+    return 2 if texts[:1] == ["*"] else 4 if texts == ["{", "*", "}"] else 0
 
 
 def _primed(node: Node) -> Node:

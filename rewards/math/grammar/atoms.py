@@ -4,11 +4,12 @@ r"""Values without what stands behind them: a number, a name, a command, words, 
 """
 
 from rewards.math.grammar.affixes import read_sign, signed
+from rewards.math.grammar.bases import digits_in_brackets, read_in_base
 from rewards.math.grammar.brackets import read_bracketed, read_group
 from rewards.math.grammar.commands import read_command
 from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.letters import read_letters
-from rewards.math.grammar.literals import digits_in_brackets, read_in_base, read_literal
+from rewards.math.grammar.literals import read_literal
 from rewards.math.grammar.texts import read_text
 from rewards.math.grammar.vocabulary import ELLIPSIS
 from rewards.math.tree import Node
@@ -33,7 +34,7 @@ def _read_operator(cursor: Cursor) -> Node:
         return read_bracketed(cursor)
     if cursor.at("{"):
         return read_group(cursor)
-    if cursor.at("|") and not cursor.bars:
+    if cursor.at("|"):  # where a value is expected a bar opens, also inside of others: |1-|x||
         return _read_absolute(cursor)
     if cursor.take("..."):
         return ELLIPSIS

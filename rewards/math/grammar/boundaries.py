@@ -11,8 +11,9 @@ from rewards.math.units import WORDS as UNIT_WORDS
 _MINUTES_OR_MINIMUM = frozenset(("min", "sec"))  # a unit behind a number, a function in front of its argument
 _CONSTANTS = frozenset(("pi", "infty", "oo", "inf", "infinity", "frac"))
 _NEVER_WORDS = ((FUNCTIONS | ALIASES.keys()) - _MINUTES_OR_MINIMUM) | GREEK | _CONSTANTS
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"  # abcd is a product, no word
 _FACTOR_COMMANDS = ACCENTS | SETS.keys() | GREEK | FUNCTIONS | ALIASES.keys() | {
-    "frac", "pi", "infty", "lfloor", "lceil", "langle", "begin", "sum", "prod", "triangle", "angle", "partial",
+    "frac", "pi", "infty", "lfloor", "lceil", "langle", "lvert", "begin", "sum", "prod", "triangle", "angle", "partial",
 }  # fmt: skip
 
 
@@ -24,12 +25,15 @@ def is_word(cursor: Cursor, token: Token) -> bool:
     current = cursor.now is token
     if text in _MINUTES_OR_MINIMUM and current and cursor.ahead().text not in ("(", "{", "\\{", "^", "_"):
         return cursor.index > 0 and cursor.tokens[cursor.index - 1].kind == "num"
-    if text in UNIT_WORDS:
-        return True
+    if text in UNIT_WORDS:  # 2mg \sin x is a product
+        following = cursor.ahead()
+        return not (current and len(text) == 2 and following.kind == "cmd" and following.text in FUNCTIONS | GREEK)
+    if len(text) == 2 and text.isupper() and text != "NO":  # the side AT
+        return False
     if text.lower() in NO_PRODUCT or text in ("and", "or"):
         raised = len(text) == 2 and current and cursor.ahead().text == "^"
         return not raised  # Be^x is B times e^x
-    return len(text) > 3 and not text.isupper() and not PACKED.match(text)
+    return len(text) > 3 and not text.isupper() and not PACKED.match(text) and text not in _ALPHABET
 
 
 def starts_factor(cursor: Cursor) -> bool:
@@ -43,10 +47,21 @@ def starts_factor(cursor: Cursor) -> bool:
         return False
     if token.text == "|":
         return not cursor.bars
-    if token.text == "[":  # a "[" that no "]" follows ends a French interval
-        later = (other.text for other in cursor.tokens[cursor.index + 1 :] if other.text in ("[", "]"))
-        return next(later, "") == "]"
+    if token.text == "[":
+        return _opens(cursor)
     return token.text in ("(", "{", "\\{")
+
+
+def _opens(cursor: Cursor) -> bool:
+    """Tell whether a "[" opens what a "]" closes, and does not end a French interval: ]0,1[ u ]2,3[."""
+    if cursor.ahead().sign in ("\\cup", "\\cap", "\\setminus", ",", ";") or cursor.ahead().kind == "end":
+        return False
+    depth = 0
+    for token in cursor.tokens[cursor.index :]:
+        depth += (token.sign == "[") - (token.sign == "]")
+        if not depth:
+            return True
+    return False
 
 
 def read_separator(cursor: Cursor) -> str | None:

@@ -6,6 +6,7 @@ r"""What stands in brackets: LaTeX groups and arguments, parentheses, points, in
 from rewards.math.grammar.affixes import read_sign, signed
 from rewards.math.grammar.boundaries import read_separator
 from rewards.math.grammar.cursor import Cursor
+from rewards.math.grammar.rows import bracketed_rows, separate_entries
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import RELATIONS, SETS
 from rewards.math.tree import REALS, Node, number, symbols
@@ -58,11 +59,15 @@ def read_bracketed(cursor: Cursor) -> Node:
 def _read_items(cursor: Cursor, opening: str) -> Node:
     """Read the items behind an opening bracket and the closing one, which need not match: [0,1)."""
     items: list[Node] = []
+    separators: list[str] = []
     comma_last = False
+    if opening == "[":
+        separate_entries(cursor)
     while not cursor.at(")", "]", "\\}"):
         items.append(cursor.rules.statement(cursor))
         if cursor.at(")", "]", "\\}", "["):
             break
+        separators.append(cursor.now.text)
         if read_separator(cursor) is None:
             raise cursor.unreadable("expected a comma or a bracket")
         comma_last = cursor.at(")")
@@ -71,6 +76,10 @@ def _read_items(cursor: Cursor, opening: str) -> Node:
         if (opening, closing) != ("\\{", "\\}"):
             raise cursor.unreadable(f"{opening} closed by {closing}")
         return Node("set", tuple(items))
+    if len(items) == 1 and items[0].op == "mat":  # brackets around an array are its own
+        return items[0]
+    if opening == "[" and closing == "]" and ";" in separators and (rows := bracketed_rows(items, separators)):
+        return rows
     if opening == "]":  # French intervals: ]0,1[ is (0,1)
         opening = "("
     if closing == "[":

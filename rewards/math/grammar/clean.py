@@ -12,6 +12,11 @@ import unicodedata
 from functools import lru_cache
 
 from rewards.answer import repair
+from rewards.math.grammar.markup import without_markup
+from rewards.math.grammar.numerals import fold_number_words, fold_ordinals
+from rewards.math.grammar.shorthands import without_empty_groups, without_shorthands
+from rewards.math.grammar.unit_runs import fold_units
+from rewards.math.grammar.vocabulary import ALIASES, FUNCTIONS
 from rewards.math.units import measure
 
 _SIGNS = {
@@ -22,7 +27,8 @@ _SIGNS = {
     "∕⁄": "/",
     "∗": "*",
     "∞": r" \infty ",
-    "∪⋃": r" \cup ",
+    "∪": r" \cup ",
+    "⋃": r" \bigcup ",
     "∩⋂": r" \cap ",
     "∖": r" \setminus ",
     "≤⩽≦": r" \le ",
@@ -61,7 +67,8 @@ _SIGNS = {
     "∧": r" \land ",
     "∨": r" \lor ",
     "¬": r" \neg ",
-    "、，": ",",
+    "、，٬": ",",
+    "٫": ".",
     "。": ".",
     "；": ";",
     "或": " or ",
@@ -74,6 +81,11 @@ _SIGNS = {
     "∠": r" \angle ",
     "△": r" \triangle ",
     "∝": r" \propto ",
+    "ẋ": r"\dot{x}",
+    "ẏ": r"\dot{y}",
+    "ż": r"\dot{z}",
+    "ṙ": r"\dot{r}",
+    "ẍ": r"\ddot{x}",
 }
 _GREEK = [  # in the order of Unicode
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
@@ -88,6 +100,9 @@ _TABLE.update({ord("ϕ"): r" \phi ", ord("ϵ"): r" \epsilon ", ord("ϑ"): r" \th
 _SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣ", "0123456789+-()nix", strict=True))
 _SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙₓ", "0123456789+-()nx", strict=True))
 _SUPERS = re.compile(f"[{''.join(_SUPER)}]+")
+_DOT = "\u0307"
+_DOTTED = re.compile(f"([^\\W\\d_])({_DOT})|([rxyzθφ])(\u0308)")  # derivatives with combining dots
+_OVERLINED = re.compile("(?:[0-9]\u0305)+")  # digits that repeat, each with a line above
 _SUBS = re.compile(f"[{''.join(_SUB)}]+")
 
 
@@ -113,37 +128,55 @@ def _plain_character(character: str) -> str:
 
 _CHINESE_UNITS = {
     "毫米": "mm", "厘米": "cm", "分米": "dm", "千米": "km", "公里": "km", "米": "m", "毫升": "mL", "升": "L", "千克": "kg",
-    "公斤": "kg", "克": "g", "小时": "h", "分钟": "min", "秒": "s",
+    "公斤": "kg", "克": "g", "小时": "h", "分钟": "min", "秒": "s", "时": "h", "分": "min", "元": "yuan",
 }  # fmt: skip
 _CHINESE_UNIT = re.compile(
-    rf"(?<=[\d}})$])\s*(?:\\text\s*\{{\s*)?(平方|立方)?({'|'.join(_CHINESE_UNITS)})(?:\s*\}})?(?![\u4e00-\u9fff])"
+    rf"(?<=[\d}})$])\s*(?:\\text\s*\{{\s*)?(平方|立方)?({'|'.join(_CHINESE_UNITS)})(?:\s*[/每]\s*({'|'.join(_CHINESE_UNITS)}))?"
+    r"(?:\s*\})?(?![\u4e00-\u9fff])"
 )
 _CHINESE_SCALES = {"万": r"\cdot 10^{4}", "亿": r"\cdot 10^{8}"}
 _CHINESE_SCALE = re.compile(r"(?<=\d)[万亿]")
+_CIRCLED = re.compile(r"[\u2460-\u2473](?:\s*[\u2460-\u2473])*")  # \u2460\u2462 is 1, 3 and no 13
+_TEXTCIRCLED = re.compile(r"\\textcircled\s*\{?\s*(?:\\(?:text|small|scriptsize)\s*)?\{?([1-9]|1\d|20)\}{0,2}", re.ASCII)
+_CHINESE_DEGREE = re.compile(r"(?<=\d)度(?![\u4e00-\u9fff])")
 _CHINESE_WORD = re.compile(r"(?<=[\d})$])\s*(?![百千])([\u4e00-\u9fff]{1,4})(?=[\s.。]*$)")  # what is counted
 
 
 def _chinese_unit(match: re.Match[str]) -> str:
+    if match[2] in ("时", "分"):  # alone 8 o'clock, or a score
+        return match[0]
     power = {"平方": "^2", "立方": "^3"}.get(match[1], "")
-    return rf"\text{{ {_CHINESE_UNITS[match[2]]}}}{power}"
+    below = f" / {_CHINESE_UNITS[match[3]]}" if match[3] else ""
+    return rf"\text{{ {_CHINESE_UNITS[match[2]]}{power}{below}}}"
 
 
 def fold_unicode(text: str) -> str:
     """Return `text` with Unicode notation written as LaTeX or ASCII."""
     text = repair(text)
+    if "\\textcircled" in text:
+        text = _TEXTCIRCLED.sub(lambda match: chr(0x2460 + int(match[1]) - 1), text)
     if text.isascii():
         return text
+    text = _DOTTED.sub(lambda match: rf"\{'dot' if match[2] else 'ddot'}{{{match[1] or match[3]}}}", text)
+    text = _OVERLINED.sub(lambda match: rf"\overline{{{match[0].replace(chr(0x305), '')}}}", text)
+    text = _CIRCLED.sub(
+        lambda match: ", ".join(unicodedata.normalize("NFKC", sign) for sign in match[0] if not sign.isspace()), text
+    )
     text = _CHINESE_SCALE.sub(lambda match: _CHINESE_SCALES[match[0]], text)
     text = _CHINESE_UNIT.sub(_chinese_unit, text)
+    text = _CHINESE_DEGREE.sub(r"^\\circ ", text)
     text = _CHINESE_WORD.sub(r"\\text{\1}", text)
     text = _SUPERS.sub(lambda match: "^{" + "".join(_SUPER[c] for c in match[0]) + "}", text)
     text = _SUBS.sub(lambda match: "_{" + "".join(_SUB[c] for c in match[0]) + "}", text)
     return "".join(character if character < "\x80" else _plain_character(character) for character in text)
 
 
+# Bars that say on which side they stand: \left| and \bigr\|.
+_LEFT_BAR = re.compile(r"\\(?:left|[bB]igg?l)\s*(?:\\?\||\\lvert(?![A-Za-z]))")
+_RIGHT_BAR = re.compile(r"\\(?:right|[bB]igg?r)\s*(?:\\?\||\\rvert(?![A-Za-z]))")
 # Styling that says nothing: \displaystyle, \left, \hspace{1cm}, \!, and ** that closes bold type. \left. is a bracket left out.
 _DROP = re.compile(
-    r"\\(?:displaystyle|textstyle|scriptstyle|left|right|[bB]igg?[lrm]?|limits|nolimits|nonumber|mathstrut|allowbreak|rm|bf|it"
+    r"\\(?:displaystyle|textstyle|scriptstyle|left|middle|right|[bB]igg?[lrm]?|limits|nolimits|nonumber|mathstrut|allowbreak|rm|bf|it"
     r"|small|large|Large|centering|boldmath)(?![A-Za-z])\.?"
     r"|\\(?:hspace|vspace|label|tag|hskip|phantom|hphantom|vphantom|color)\*?\s*\{[^{}]*\}|\\phantom\s*[-+]?|(?<!\\)\\!|(?<!\\)\\/"
     r"|\*\*(?=[^*]*$)(?!\s*[\w({\\+-])"
@@ -153,8 +186,8 @@ _SPACE = re.compile(
 )
 # Fonts in front of a group, which stays: \mathbf{x}.
 _FONT = re.compile(
-    r"\\(?:math(?:rm|bf|it|sf|tt|cal|frak|scr|ord|normal|bin|rel)|boldsymbol|bm|operatorname\*?|emph|underline|"
-    r"ensuremath|textcolor\s*\{[^{}]*\})\s*(?=\{)"
+    r"\\(?:math(?:rm|bf|it|sf|tt|cal|frak|scr|ord|normal|bin|rel|op)|boldsymbol|bold|bm|operatorname\*?|emph|underline|"
+    r"ensuremath|textcolor\s*\{[^{}]*\})(?:\s*(?=\{)|\s+(?=[A-Za-z]))"
 )
 # Bold i, j, k are unit vectors, and only in bold: so this is read before fonts are dropped.
 _UNIT_VECTOR = re.compile(r"\\(?:mathbf|boldsymbol|bm|pmb|textbf)\s*(?:\{\s*\\?([ijk])(?:math)?\s*\}|\s([ijk])(?![A-Za-z]))")
@@ -174,36 +207,47 @@ _UNIT_QUOTIENT = re.compile(
     r"\\frac\s*\{\s*\\(?:mathrm|text)\s*\{([A-Za-z ]+)\}\s*\}"
     r"\s*\{\s*\\(?:mathrm|text)\s*\{([A-Za-z ]+)\}\s*(\^\s*\{?\d\}?)?\s*\}"
 )
-# A binomial as {}_{5}C_{2} or ^5C_2.
-_CHOOSE = re.compile(r"(?<![\w})\]])(?:\{\s*\})?[_^]\s*(?:\{(\d+)\}|(\d))\s*C\s*_\s*(?:\{(\d+)\}|(\d))", re.ASCII)
 # A sign set as text: \text{-}5.
 _TEXT_SIGN = re.compile(r"\\text\s*\{\s*([-+])\s*\}")
-# A function in upright type: \mathrm{lcm}. min and sec are units too, so they need an argument behind them.
+# A function in upright type: \mathrm{lcm}. What is a unit or a word too needs an argument behind it.
+_ALSO_WORDS = ("sec", "min", "mod", "re", "im", "sign", "Min", "Max", "floor", "ceil", "ceiling", "factorial")
+_NEVER_WORDS = sorted((FUNCTIONS | ALIASES.keys()) - set(_ALSO_WORDS), key=len, reverse=True)
 _FUNCTION = re.compile(
-    r"\\(?:mathrm|mathbf|mathsf|operatorname\*?|text|rm)\s*\{\s*(sin|cos|tan|cot|csc|ln|log|exp|lcm|gcd|max|sgn|arcsin|"
-    r"arccos|arctan|arccot|arctg|arcctg|tg|ctg|cis|Re|Im|arg|sinh|cosh|tanh|det|lg|(?:sec|min|mod)(?=\s*\}\s*[({\\]))\s*\}"
+    r"\\(?:mathrm|mathbf|mathsf|operatorname\*?|text|rm)\s*\{\s*"
+    rf"({'|'.join(_NEVER_WORDS)}|(?:{'|'.join(_ALSO_WORDS)})(?=\s*\}}\s*[({{\\]))\s*\}}"
 )
+# Names of the hyperbolic functions in other countries, which only a command tells from letters: \operatorname{sh} x. Not the
+# end of an ordinal: 7^{\mathrm{th}}.
+_SHORT_HYPERBOLIC = re.compile(
+    r"(?<!\d\^\{)(?<!\d\^)\\(?:(?:operatorname\*?|mathrm)\s*\{\s*(sh|ch|th|cth)\s*\}|(sh|ch|th|cth)(?![A-Za-z]))"
+)
+_HYPERBOLIC = {"sh": "sinh", "ch": "cosh", "th": "tanh", "cth": "coth"}
+# A set of numbers in bold: k \in \mathbf Z.
+_BOLD_SET = re.compile(r"(\\in\s*)\\(?:mathbf|bf|mathrm|rm)\s*(?:\{\s*([RZNQC])\s*\}|([RZNQC])(?![A-Za-z]))")
 # Commands with another name for something, and those around something that stays. The longest alternative stands first.
 _REPLACE = re.compile(
-    r"\\(?:[dtc]frac|[dt]binom|choose|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
-    r"mathbb\s*\{?\s*[RZNQC]\s*\}?|R|Z|N|lbrace|rbrace|lbrack|rbrack|vert|lvert|rvert|mid|Vert|lVert|rVert|varnothing|"
+    r"\\(?:mathbb\s*\{\s*[RZNQC]\s*\}|(?:[dtc]frac|nicefrac|sfrac|surd|norm|[dt]binom|choose|lparen|rparen|top|intercal|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
+    r"mathbb\s*[RZNQC]|R|Z|N|lbrace|rbrace|lbrack|rbrack|vert|lvert|rvert|mid|Vert|lVert|rVert|varnothing|"
     r"backslash|colon|dots[cbm]?|cdots|textdegree|textdollar|textpercent|land|wedge|vee|lnot|overrightarrow|rightarrow|implies|"
     r"iff|sim|simeq|thickapprox|cong|doteq|And|smallsetminus|langle|rangle|text(?:bf|it|rm|normal|sf|tt|sc|md|up)|mbox|hbox|"
-    r"fbox|boxed|dollar|ast|star|bullet|times|div|pounds|euro|pmb|lor|dot\s*\{|bar\s*\{|ge|le|ne)(?![A-Za-z])"
+    r"fbox|boxed|dollar|ast|star|bullet|times|div|pounds|euro|pmb|lor|dot\s*\{|bar\s*\{|ge|le|ne)(?![A-Za-z]))"
 )
 _NAMES = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom",
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac", "surd": "sqrt", "norm": "abs",
+    "dbinom": "binom", "tbinom": "binom",
     "leqslant": "le", "leq": "le", "geqslant": "ge", "geq": "ge", "neq": "ne",
     "varphi": "phi", "varepsilon": "epsilon", "vartheta": "theta", "infin": "infty", "varnothing": "emptyset",
     "R": "reals", "Z": "integers", "N": "naturals", "dots": "ldots", "dotsc": "ldots", "dotsb": "ldots", "dotsm": "ldots",
     "cdots": "ldots", "wedge": "land", "vee": "lor", "lnot": "neg", "rightarrow": "to", "implies": "Rightarrow",
     "sim": "approx", "simeq": "approx", "thickapprox": "approx", "cong": "approx", "doteq": "approx",
     "smallsetminus": "setminus", "backslash": "setminus", "textdollar": "$", "dollar": "$", "textpercent": "%",
+    "lVert": "lvert ", "rVert": "rvert ", "lvert": "lvert ", "rvert": "rvert ",
 }  # fmt: skip
 _CHARACTERS = {
-    "lt": "<", "gt": ">", "lbrack": "[", "rbrack": "]", "vert": "|", "lvert": "|", "rvert": "|", "mid": "|", "Vert": "|",
-    "lVert": "|", "rVert": "|", "colon": ":", "lbrace": r"\{", "rbrace": r"\}", "degree": r"^\circ ",
-    "textdegree": r"^\circ ", "ast": "*", "star": "*", "times": "*", "bullet": "*", "And": " and ", "pounds": "£", "euro": "€",
+    "lt": "<", "gt": ">", "lparen": "(", "rparen": ")", "lbrack": "[", "rbrack": "]", "lbrace": r"\{", "rbrace": r"\}",
+    "vert": "|", "mid": "|", "Vert": "|", "colon": ":", "top": "T", "intercal": "T", "degree": r"^\circ ",
+    "textdegree": r"^\circ ",
+    "ast": "*", "star": "*", "times": "*", "bullet": "*", "And": " and ", "pounds": "£", "euro": "€",
 }  # fmt: skip
 _BLACKBOARD = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes"}
 
@@ -238,7 +282,10 @@ def _unit_text(match: re.Match[str]) -> str:
 def _upright(match: re.Match[str]) -> str:
     """Return what upright type says: letters are a text, a single one is a name."""
     letters = match[1]
-    return rf"\text{{{letters}}}" if len(letters.strip(" ~.")) > 1 else letters
+    if len(letters.strip(" ~.")) > 1:
+        return rf"\text{{{letters}}}"
+    behind_command = match.start() > 0 and match.string[match.start() - 1].isalpha()  # \cdot\mathbf{b}
+    return f" {letters}" if behind_command else letters
 
 
 def fold_latex(text: str) -> str:
@@ -246,15 +293,21 @@ def fold_latex(text: str) -> str:
     if "\\" not in text:
         return text.replace("~", " ")
     text = _UNIT_VECTOR.sub(r"\\hat{\1\2}", text)
+    if "\\in" in text:
+        text = _BOLD_SET.sub(lambda match: rf"{match[1]}\mathbb{{{match[2] or match[3]}}}", text)
     text = _DOTLESS.sub(r"\1 ", text)
     text = _REPLACE.sub(_replace_command, text)
     text = _FUNCTION.sub(r"\\\1 ", text)
+    if "h" in text:
+        text = _SHORT_HYPERBOLIC.sub(lambda match: f"\\{_HYPERBOLIC[match[1] or match[2]]} ", text)
     if any(sign in text for sign in ("\\frac", "/", "^", "\\cdot", "\\Omega")):
         text = _UNIT_QUOTIENT.sub(_unit_text, text)
         text = _WRITTEN_UNIT.sub(_unit_text, text)
     text = _TEXT_SIGN.sub(r"\1", text)
     text = _ROMAN.sub(_upright, text)
-    text = _FONT.sub("", text)
+    text = _FONT.sub(lambda match: " " if match[0][-1].isspace() else "", text)
+    if "|" in text or "vert" in text:
+        text = _RIGHT_BAR.sub(r"\\rvert ", _LEFT_BAR.sub(r"\\lvert ", text))
     text = _DROP.sub("", text)
     return _SPACE.sub(" ", text)
 
@@ -263,8 +316,10 @@ _DELIMITERS = re.compile(
     r"(?<!\\)\$|\\[()\[\]]|\*\*(?=\S)(?=[^*]*\*\*)|`|\\begin\{(?:align|equation|gather|aligned|split)\*?\}"
 )
 _ENDS = re.compile(r"\\end\{(?:align|equation|gather|aligned|split)\*?\}")
+# Where a formula of several lines is aligned: &= 5.
+_ALIGNMENT = re.compile(r"^\s*&(?!&)|&(?=\s*(?:[=<>]|\\(?:le|ge|ne|approx)))")
 # What TeX writes between thousands: 1{,}234 and 1,\!234.
-_THOUSANDS = re.compile(r"(?<=\d)\s*(?:\{\s*,\s*\}|,\s*\\!)\s*(?=\d{3}(?!\d))")
+_THOUSANDS = re.compile(r"(?<=\d)\s*(?:(?:\\(?:text|mathord)\s*)?\{\s*,\s*\}(?:\s*\\!)?|,\s*\\!)\s*(?=\d{3}(?!\d))")
 # Money with its sign behind.
 _SIGN_BEHIND = re.compile(r"(?<![\d.,])(\d[\d.,]*)\s*([€£¥])")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$(?=\s*-?\s*[\d.])")
@@ -274,21 +329,19 @@ _DONE = re.compile(r"(?<!\s)(?:\s|\\(?:checkmark|blacksquare|qed|Box|square)(?![
 
 def clean(text: str) -> str:
     """Return `text` in the one spelling the tokenizer reads."""
-    text = fold_unicode(text).strip()
+    text = without_shorthands(fold_unicode(without_markup(text))).strip()
     if text.startswith("**") and text.endswith("**"):
         text = text.strip("*")
     if "\\\\" in text:
         text = _with_single_backslashes(text)
     text = text.replace(",\\!", ",\\! ") if ",\\!" in text else text
     text = _THOUSANDS.sub("", text)
-    if "C" in text:
-        text = _CHOOSE.sub(lambda match: rf"\binom{{{match[1] or match[2]}}}{{{match[3] or match[4]}}}", text)
     text = _SIGN_BEHIND.sub(r"\2\1", text)  # 5 € is €5
-    text = _without_delimiters(text)
-    text = _DONE.sub("", fold_latex(text)).rstrip("\\ \n").strip()
+    text = fold_units(_without_delimiters(text))
+    text = without_empty_groups(_DONE.sub("", fold_latex(text)).rstrip("\\ \n").strip())
     while text and _ends_sentence(text):
         text = text[:-1].rstrip()
-    return text
+    return fold_number_words(fold_ordinals(text))
 
 
 def _with_single_backslashes(text: str) -> str:
@@ -302,7 +355,8 @@ def _without_delimiters(text: str) -> str:
     if "$" in text and text.replace("\\$", "").count("$") % 2:  # an odd dollar before a number is money
         text = _LONE_DOLLAR.sub(r"\\$", text, count=1)
     text = _DELIMITERS.sub(" ", text)
-    return _ENDS.sub(" ", text) if "\\end" in text else text
+    text = _ENDS.sub(" ", text) if "\\end" in text else text
+    return _ALIGNMENT.sub("", text) if "&" in text and "\\begin" not in text else text
 
 
 def _ends_sentence(text: str) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from rewards.math.grammar.lettered import with_letters
 from rewards.math.grammar.tokens import Token, tokenize
 from rewards.math.tree import MAX_DEPTH, Node, UnreadableError
 
@@ -54,6 +55,8 @@ class Cursor:
         self.depth = 0
         self.bars = 0
         self.argument = 0
+        self.choosing: dict[str, bool] = {}  # whether C, A and P count choices in this formula; see choosing.py
+        self.bare: frozenset[str] | None = None  # names without an accent, once somebody asked for them
 
     @property
     def now(self) -> Token:
@@ -132,7 +135,7 @@ class Cursor:
 
 def read_whole(text: str, rules: Rules) -> Node:
     """Return the tree of all of `text`; raises UnreadableError where something is left over."""
-    cursor = Cursor(tokenize(text), rules)
+    cursor = Cursor(with_letters(tokenize(text)), rules)
     node = rules.answer(cursor)
     if cursor.now.kind != "end":
         raise cursor.unreadable("unexpected")

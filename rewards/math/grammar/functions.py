@@ -8,18 +8,23 @@ from rewards.math.grammar.boundaries import starts_factor
 from rewards.math.grammar.brackets import read_argument, read_bracketed, read_group
 from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.literals import read_literal
-from rewards.math.grammar.vocabulary import is_function
+from rewards.math.grammar.tokens import Token
+from rewards.math.grammar.vocabulary import PACKED, is_function
 from rewards.math.tree import EULER, IMAGINARY, MAX_DEPTH, TWO, Node, UnreadableError, number
 from rewards.math.vectors import AXES
 
 _MINUS_ONE = Node("neg", (number(1),))
-_HAVE_INVERSE = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh"))
+_HAVE_INVERSE = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch"))
+_ENDS_FORMULA = frozenset((")", "]", "}", "\\}", "+", "-", "*", "/", "=", ",", "\\cdot", "\\times"))
+_LOG_BASES = ("2", "3", "10")  # log10(5)
 _OF_SETS = frozenset(("max", "min", "gcd", "lcm"))
 
 
 def read_function(cursor: Cursor, name: str) -> Node:
     """Read what follows the name of a function and return the function of it."""
     power, base = _read_scripts(cursor)
+    if name == "log" and base is None and _base_follows(cursor):
+        base = read_literal(cursor)
     args = _read_arguments(cursor, name)
     if not args:
         raise cursor.unreadable(f"{name} of nothing")
@@ -33,6 +38,12 @@ def read_function(cursor: Cursor, name: str) -> Node:
     return Node("pow", (node, power))
 
 
+def _base_follows(cursor: Cursor) -> bool:
+    """Tell whether it is log10(x), as programs write it, and not a logarithm of a product."""
+    plain = cursor.tokens[cursor.index - 1].kind == "name" and not cursor.now.spaced
+    return plain and cursor.now.text in _LOG_BASES and cursor.ahead().sign == "(" and not cursor.ahead().spaced
+
+
 def _read_scripts(cursor: Cursor) -> tuple[Node | None, Node | None]:
     """Read the power and the base between a function and its argument, in any order."""
     power: Node | None = None
@@ -43,10 +54,23 @@ def _read_scripts(cursor: Cursor) -> tuple[Node | None, Node | None]:
         if cursor.advance().text == "^":
             power = _read_power(cursor)
         elif cursor.now.kind == "num":
-            base = read_literal(cursor)
+            base = _read_base(cursor)
         else:
             base = read_argument(cursor)
     return power, base
+
+
+def _read_base(cursor: Cursor) -> Node:
+    r"""Read the base of a logarithm; its first digit alone where the argument stands right behind: \log_28 is \log_2 8."""
+    token, following = cursor.now, cursor.ahead()
+    base, space, rest = token.text.partition(" ")
+    if space and rest.isdigit():  # \\log_10 100 has no thousands in it
+        cursor.replace(Token("num", rest, token.place + len(base) + 1, True, number(int(rest))))
+        return number(int(base))
+    in_one = token.text.isdigit() and len(token.text) > 1
+    if in_one and (following.kind == "end" or following.sign in _ENDS_FORMULA):
+        return read_argument(cursor)
+    return read_literal(cursor)
 
 
 def _read_power(cursor: Cursor) -> Node:
@@ -65,9 +89,9 @@ def _read_arguments(cursor: Cursor, name: str) -> tuple[Node, ...]:
     if cursor.at("{"):
         group = read_group(cursor)
         return group.args if group.op == "set" else (group,)
-    if name in _OF_SETS and cursor.at("\\{"):
+    if name in _OF_SETS and cursor.at("\\{", "["):
         group = read_bracketed(cursor)
-        return group.args if group.op == "set" else (group,)
+        return group.args if group.op in ("set", "seq") else (group,)
     return (_read_bare_argument(cursor),)
 
 
@@ -90,6 +114,8 @@ def _ends_argument(cursor: Cursor, node: Node) -> bool:
     if token.kind == "num":
         return True
     if token.kind in ("cmd", "name") and is_function(token.text):
+        return True
+    if token.kind == "name" and (packed := PACKED.match(token.text)) and is_function(packed[1]):  # sinx cosy
         return True
     if cursor.at("\\hat", "\\vec") and cursor.ahead(2).text in AXES:  # \sin t \hat i has a unit vector behind
         return True

@@ -3,14 +3,16 @@ r"""What a run of letters stands for where a value is expected: functions, const
 `xy` is a product of two names, `sinx` is the sine of x, `FF` in front of `_{16}` a number, `twelve` one too.
 """
 
-import re
-
+from rewards.math.grammar.bases import read_digits
 from rewards.math.grammar.boundaries import is_word
+from rewards.math.grammar.choosing import read_choice
 from rewards.math.grammar.commands import read_command
+from rewards.math.grammar.constructors import read_constructor
 from rewards.math.grammar.cursor import Cursor
+from rewards.math.grammar.derivatives import read_differential_quotient
 from rewards.math.grammar.functions import read_function
-from rewards.math.grammar.literals import read_in_base
-from rewards.math.grammar.names import read_call, read_subscripts
+from rewards.math.grammar.names import read_call
+from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.texts import read_words
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import ALIASES, CURRENCIES, GREEK, PACKED, is_function
@@ -21,17 +23,24 @@ _CONSTANTS = {
     "pi": PI, "Pi": PI, "PI": PI,
     "oo": INFINITY, "inf": INFINITY, "infty": INFINITY, "infinity": INFINITY, "Infinity": INFINITY,
 }  # fmt: skip
-_LETTERS_BEFORE_DIGITS = re.compile(r"[A-F]{1,4}")
-_LETTERS_AS_DIGITS = re.compile(r"[A-F]+")
+
+_CHOICES_OF_NAMES = {"nCr": "binom", "nCk": "binom", "nPr": "permutations", "nPk": "permutations"}
 
 
 def read_letters(cursor: Cursor) -> Node:
     """Read a run of letters, or as much of it as is one value."""
     token = cursor.now
     text = token.text
-    if is_function(text):
+    if text[0] == "d" and (derivative := read_differential_quotient(cursor)):
+        return derivative
+    if is_function(text) and not (text in _CHOICES_OF_NAMES and cursor.ahead().sign != "("):
         cursor.advance()
         return read_function(cursor, ALIASES.get(text, text))
+    if (constructed := read_constructor(cursor)) is not None:
+        return constructed
+    if text in _CHOICES_OF_NAMES:
+        cursor.advance()
+        return Node("fn", (Node("sym", (), text[0]), Node("sym", (), text[2])), _CHOICES_OF_NAMES[text])
     if text in _CONSTANTS:
         cursor.advance()
         return _CONSTANTS[text]
@@ -45,8 +54,8 @@ def read_letters(cursor: Cursor) -> Node:
     if text == "frac":  # a command whose backslash was lost
         cursor.replace(token._replace(kind="cmd"))
         return read_command(cursor)
-    if digits := _hexadecimal(cursor):
-        return read_in_base(cursor, digits)
+    if text.isupper() and (digits := read_digits(cursor)):
+        return digits
     if is_word(cursor, token):
         if len(text) > 3 or text not in UNIT_WORDS:
             return read_words(cursor)
@@ -60,22 +69,13 @@ def read_letters(cursor: Cursor) -> Node:
     return _read_name(cursor)
 
 
-def _hexadecimal(cursor: Cursor) -> str | None:
-    """Step over digits that begin with a letter, up to the base behind them; return them, None where there are none."""
-    text = cursor.now.text
-    digits = cursor.ahead()
-    if digits.kind == "num" and cursor.ahead(2).text == "_" and _LETTERS_BEFORE_DIGITS.fullmatch(text):  # A1_{16}
-        cursor.index += 2
-        return text + digits.text
-    if cursor.texts_ahead(3) == ["_", "{", "16"] and _LETTERS_AS_DIGITS.fullmatch(text):
-        cursor.advance()
-        return text
-    return None
-
-
 def _read_name(cursor: Cursor) -> Node:
     """Read one name, which is a constant for e and i without a subscript."""
+    if cursor.now.text in ("C", "A", "P") and (choice := read_choice(cursor)):
+        return choice
     text = cursor.advance().text
+    if text == "E" and cursor.at("**"):  # as sympy prints e
+        return EULER
     if text == "e":
         return read_subscripts(cursor, Node("sym", (), text)) if cursor.at("_") else EULER
     if text in ("i", "I") and not cursor.at("_"):

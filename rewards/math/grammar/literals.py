@@ -3,37 +3,44 @@ r"""Numbers as written: in any base, mixed (`1 1/2`), with a word for a power of
 `101_2` is Node("num", (), Fraction(5)).
 """
 
-import re
-from fractions import Fraction
-
+from rewards.math.grammar.bases import read_digits, read_in_base
 from rewards.math.grammar.cursor import Cursor
-from rewards.math.grammar.vocabulary import SCALES, WORD_NUMBERS
-from rewards.math.tree import Node, UnreadableError, number
+from rewards.math.grammar.vocabulary import SCALES
+from rewards.math.tree import Node, number
 
-_DIGITS_IN_BRACKETS = re.compile(r"([0-9A-F]+)\)_")
-_HEXADECIMAL_TAIL = re.compile(r"[A-F]+\d*")
-_BASE_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "sixteen")
-_BASES = {word: WORD_NUMBERS[word] for word in _BASE_WORDS}
+_CHOICES = {"C": "binom", "P": "permutations"}
 
 
 def read_literal(cursor: Cursor) -> Node:
     """Read a number with what makes it another one: a base as subscript, a fraction or a power of ten behind it."""
+    following = cursor.ahead()
+    if following.kind == "name" and not following.spaced and (based := read_digits(cursor)):
+        return based
     token = cursor.advance()
     if token.node is None:
         raise cursor.unreadable("expected a number")
     if cursor.at("_"):
         return read_in_base(cursor, token.text)
     following = cursor.now
-    if following.kind == "name" and not following.spaced and cursor.ahead().text == "_":
-        if _HEXADECIMAL_TAIL.fullmatch(following.text):  # 1AF_{16}
-            cursor.advance()
-            return read_in_base(cursor, token.text + following.text)
-    elif following.kind == "num":
+    if following.text in _CHOICES and (chosen := _chosen(cursor, token.node)):
+        return chosen
+    if following.kind == "num":
         return _read_mixed(cursor, token.node)
     if following.kind in ("name", "text") and following.text.strip() in SCALES:
         cursor.advance()
         return Node("mul", (token.node, number(SCALES[following.text.strip()])))
     return token.node
+
+
+def _chosen(cursor: Cursor, n: Node) -> Node | None:
+    """Read 5C2 behind the five; None, with the cursor where it was, for anything else."""
+    letter, k = cursor.now, cursor.ahead()
+    if letter.spaced or k.spaced or k.node is None or cursor.ahead(2).sign == "_" or n.op != "num":
+        return None
+    if k.node.op != "num" or not k.node.value <= n.value:
+        return None
+    cursor.index += 2
+    return Node("fn", (n, k.node), _CHOICES[letter.text])
 
 
 def _read_mixed(cursor: Cursor, whole: Node) -> Node:
@@ -45,34 +52,3 @@ def _read_mixed(cursor: Cursor, whole: Node) -> Node:
         cursor.index += 3
         return number(whole.value + top.value / bottom.value)
     return whole
-
-
-def digits_in_brackets(cursor: Cursor) -> str | None:
-    """Step over a number in brackets with a base behind it, (101)_2, up to its base; return its digits, None for none."""
-    match = _DIGITS_IN_BRACKETS.match("".join(cursor.texts_ahead(5)))
-    if match is None:
-        return None
-    while not cursor.at("_"):
-        cursor.advance()
-    return match[1]
-
-
-def read_in_base(cursor: Cursor, digits: str) -> Node:
-    """Return `digits` read in the base that the subscript under the cursor names."""
-    cursor.expect("_")
-    grouped = cursor.take("{")
-    text = cursor.now.text.strip()
-    if text.isascii() and text.isdigit() and int(text[:4]) in range(2, 37):
-        base = int(text)
-    elif text in _BASES:
-        base = _BASES[text]
-    else:
-        raise cursor.unreadable("a subscript that is no base")
-    cursor.advance()
-    if grouped:
-        cursor.expect("}")
-    whole, _, part = digits.replace(" ", "").partition(".")
-    try:
-        return number(Fraction(int(whole + part, base), base ** len(part)))
-    except ValueError:
-        raise UnreadableError(f"{digits!r} is no number in base {base}") from None

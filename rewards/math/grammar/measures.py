@@ -15,6 +15,9 @@ from rewards.math.units import SHORT as SHORT_UNITS
 
 _NO_UNIT_TEXT = re.compile(r"\d{2}|[=<>]|\b(or|and)\b")
 _SMALL_POWER = re.compile(r"\{?(-?\d)\}?")
+_TUPLES = frozenset(("pairs", "triples", "triplets", "tuples", "points", "quadruples", "solutions"))
+_NAMES = re.compile(r"[A-Za-z](?:,[A-Za-z]){1,3}\)")
+_MINUTES_OF_ARC = {"arcmin": 60, "arcminute": 60, "arcminutes": 60, "arcsec": 3600, "arcsecond": 3600, "arcseconds": 3600}
 _JOINING_WORDS = frozenset(("and", "or", "to"))
 _PERCENT = frozenset(("percent", "percents", "percentage", "pct", "per cent"))
 _DEGREES = frozenset(("degree", "degrees", "deg"))
@@ -29,10 +32,27 @@ def read_unit_phrase(cursor: Cursor) -> str | None:
         pass
     if not pieces:
         return None
+    _skip_names_of_things(cursor, pieces)
     phrase = " ".join(pieces)
+    if phrase == "times" and cursor.now.kind == "end":  # 3 times
+        return phrase
+    if phrase.startswith("more ") and "than" not in phrase:
+        phrase = phrase.removeprefix("more ")
     if NO_UNIT.search(phrase):
         raise cursor.unreadable(f"words that are no unit ({phrase[:20]!r})")
     return phrase
+
+
+def _skip_names_of_things(cursor: Cursor, pieces: list[str]) -> None:
+    """Step over the name of what is counted: 7 values of x, 7 ordered pairs (x, y)."""
+    words = " ".join(pieces).split()
+    if words[-1] == "of" and cursor.now.kind == "name" and len(cursor.now.text) == 1 and cursor.ahead().kind == "end":
+        cursor.advance()
+        return
+    if words[-1] in _TUPLES and cursor.at("("):
+        names = cursor.texts_ahead(8)
+        if ")" in names and cursor.ahead(names.index(")") + 2).kind == "end" and _NAMES.fullmatch("".join(names)):
+            cursor.index += names.index(")") + 2
 
 
 def _read_piece(cursor: Cursor, pieces: list[str]) -> bool:
@@ -94,6 +114,8 @@ def with_unit(node: Node, phrase: str) -> Node:
         return Node("pct", (node,))
     if lower in _DEGREES:
         return Node("deg", (node,))
+    if lower in _MINUTES_OF_ARC:
+        return Node("deg", (Node("div", (node, number(_MINUTES_OF_ARC[lower]))),))
     if lower in ("degrees celsius", "degrees fahrenheit"):
         return Node("unit", (node,), lower.split()[1])
     if lower in SCALES:

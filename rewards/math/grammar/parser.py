@@ -20,14 +20,17 @@ import re
 from functools import lru_cache
 
 from rewards.math.grammar.atoms import read_atom
+from rewards.math.grammar.choosing import counted
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.cursor import Rules, read_whole
+from rewards.math.grammar.grouping import ungrouped
 from rewards.math.grammar.phrases import read_phrase
 from rewards.math.grammar.powers import read_power
 from rewards.math.grammar.products import read_product
 from rewards.math.grammar.quantifiers import bind, residue_class, split_modulus, split_tail
 from rewards.math.grammar.statements import read_answer, read_sets, read_statement
 from rewards.math.grammar.sums import read_sum
+from rewards.math.grammar.unions import split_union
 from rewards.math.tree import Node, UnreadableError
 
 MAX_WRITTEN_CHARACTERS = 10_000  # before cleaning; `tree.MAX_CHARACTERS` bounds what is left after it
@@ -42,13 +45,15 @@ _RULES = Rules(
 )
 _ALL_TEXT = re.compile(r"\(?\s*\\text\s*\{([^{}\\]*)\}\s*\)?")
 _PLAIN_SET = re.compile(r"\{(?:\s*|[^{}]*[|:,][^{}]*)\}")
+_TOP_LEVEL_OVER = re.compile(r"(?:[^{}=,;<>&]|\{[^{}]*\})*\\over(?![A-Za-z])(?:[^{}=,;<>&]|\{[^{}]*\})*")
 _SYMPY_MATRIX = re.compile(r"Matrix\(\s*(\[.*\])\s*\)", re.DOTALL)
 _RELATION = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _TAIL = re.compile(r"\s+is the (?:final )?(?:answer|result|solution)$", re.IGNORECASE)
 _LEAD = re.compile(
-    r"(?:(?:therefore|thus|so|hence|finally|approximately|about|roughly|approx\.?|exactly|equals?|answer\s*[:=]|"
-    r"final answer\s*[:=]|(?:\\text\s*\{\s*)?the (?:final )?answer (?:is|equals)\s*:?\s*\}?|it is|we get|"
-    r"we have|\\approx|=|\\therefore)\s*[:,]?\s*)+",
+    r"(?:(?:therefore|thus|so|hence|finally|approximately|about|around|roughly|only|just|approx\.?|exactly|equals?|answer\s*[:=]|"
+    r"final answer\s*[:=]|(?:\\text\s*\{\s*)?the (?:final )?answer (?:is|equals)\s*:?\s*\}?|it is|we get|there (?:are|is)|"
+    r"(?:a )?total of|"
+    r"we have|\\approx|~|=|\\therefore)\s*[:,]?\s*)+",
     re.IGNORECASE,
 )
 
@@ -69,7 +74,10 @@ def parse(text: str) -> Node:
     if (match := _ALL_TEXT.fullmatch(cleaned)) and re.search(r"\d", match[1]):
         cleaned = match[1]
     try:
-        return _read_bound(cleaned) or _read(cleaned)
+        node = _read_bound(cleaned) or _read(cleaned)
+        if "C(" in cleaned or "P(" in cleaned:
+            node = counted(node)
+        return ungrouped(node) if "[" in cleaned or "\\{" in cleaned else node
     except RecursionError:
         raise UnreadableError("nested too deep") from None
 
@@ -84,11 +92,13 @@ def _unwrapped(text: str) -> str:
 
 
 def _with_brackets(text: str) -> str:
-    """Return a set in plain braces and a vector in plain angles with the brackets of LaTeX."""
+    """Return a set in plain braces, a vector in plain angles and a quotient without any with the brackets of LaTeX."""
     if text[0] == "{" and text[-1] == "}" and _PLAIN_SET.fullmatch(text):
         return f"\\{{{text[1:-1]}\\}}"
     if text[0] == "<" and text[-1] == ">":
         return rf"\langle {text[1:-1]}\rangle"
+    if "\\over" in text and _TOP_LEVEL_OVER.fullmatch(text):  # 1 \over 2 without its braces
+        return f"{{{text}}}"
     return text
 
 
@@ -99,6 +109,8 @@ def _read(text: str) -> Node:
 def _read_bound(text: str) -> Node | None:
     """Return a formula with a quantifier or a modulus behind it, or None where it has none or is to be read as a whole."""
     try:
+        if "cup" in text and (union := split_union(text)):
+            return Node("bound", (_read(union.body),), ((union.name,), union.domain))
         if "mod" in text and (parts := split_modulus(text)):
             return residue_class(_read(parts[0]), _read(parts[1]))
         if parted := split_tail(text):

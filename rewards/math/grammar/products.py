@@ -10,9 +10,14 @@ from rewards.math.grammar.measures import read_unit_phrase, with_unit
 from rewards.math.grammar.powers import read_power
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import is_function
-from rewards.math.tree import Node, UnreadableError, contains, number
+from rewards.math.tree import Node, Op, UnreadableError, contains, number
+from rewards.math.units import ORDINAL, measure
 from rewards.math.units import SHORT as SHORT_UNITS
-from rewards.math.units import measure
+from rewards.math.units import WORDS as UNIT_WORDS
+
+_NUMBERS: tuple[Op, ...] = ("num", "dec", "const", "unit")
+
+_SHARES = {"minute": 60, "minutes": 60, "min": 60, "second": 3600, "seconds": 3600, "sec": 3600}  # of a degree
 
 
 def read_product(cursor: Cursor) -> Node:
@@ -38,6 +43,9 @@ def read_product(cursor: Cursor) -> Node:
             if cursor.argument and cursor.now.kind in ("cmd", "name") and is_function(cursor.now.text):
                 break  # \sin x \cos y is a product of two functions
             node = _read_neighbour(cursor, node, has_unit)
+        elif _is_product_of_names(cursor, node):
+            cursor.split_name()
+            node = _read_neighbour(cursor, node, has_unit)
         elif phrase := read_unit_phrase(cursor):
             quantity = _measured(cursor, node, phrase)
             node = _read_compound(cursor, quantity) if _number_follows(cursor) else quantity
@@ -59,7 +67,8 @@ def _read_signed_power(cursor: Cursor) -> Node:
 
 def _multiplies_by_x(cursor: Cursor, node: Node) -> bool:
     """Tell whether the letter x is a sign of multiplication: 3 x 10^8."""
-    if cursor.now.text != "x" or node.op not in ("num", "dec") or cursor.ahead().kind != "num":
+    is_letter = cursor.now.text == "x" or (cursor.now.text == "X" and cursor.ahead().text == "10")
+    if not is_letter or node.op not in ("num", "dec") or cursor.ahead().kind != "num":
         return False
     spaced = cursor.now.spaced and cursor.ahead().spaced
     return spaced or cursor.ahead(2).text == "^"
@@ -69,6 +78,12 @@ def _is_short_unit(cursor: Cursor, node: Node) -> bool:
     """Tell whether a letter is a unit because a number stands behind it: 3 h 20 min."""
     token = cursor.now
     return node.op == "num" and token.text in SHORT_UNITS and token.spaced and cursor.ahead().kind == "num"
+
+
+def _is_product_of_names(cursor: Cursor, node: Node) -> bool:
+    r"""Tell whether a short unit stands behind nothing but names: \mu mg."""
+    token = cursor.now
+    return token.kind == "name" and len(token.text) == 2 and token.text in UNIT_WORDS and not contains(node, *_NUMBERS)
 
 
 def _read_neighbour(cursor: Cursor, node: Node, has_unit: bool) -> Node:
@@ -89,6 +104,9 @@ def _side_by_side(node: Node, factor: Node, first: Token) -> Node:
     if factor.op in ("pct", "deg") and factor.args[0].op == "div":  # 2 \frac{1}{2} \%
         inner = _side_by_side(node, factor.args[0], first)
         return factor._replace(args=(inner,)) if inner.op == "num" else Node("mul", (node, factor))
+    if node.op == "unit" and node.value in ("$", "€", "£", "¥") and factor.value == "frac":  # $4 1/2
+        inner = _side_by_side(node.args[0], factor, first)
+        return node._replace(args=(inner,)) if inner.op == "num" else Node("mul", (node, factor))
     if node.op == "num" and factor.op == "div" and factor.value == "frac" and node.value.denominator == 1:
         top, bottom = factor.args
         if top.op == bottom.op == "num" and 0 < top.value < bottom.value and top.value.denominator == 1:
@@ -102,8 +120,8 @@ def _side_by_side(node: Node, factor: Node, first: Token) -> Node:
 
 def _measured(cursor: Cursor, node: Node, phrase: str) -> Node:
     """Return `node` with a unit behind it; a word behind nothing but names is no unit."""
-    one_word = phrase.islower() and " " not in phrase
-    if one_word and not contains(node, "num", "dec", "const", "unit"):
+    one_word = phrase.islower() and " " not in phrase and phrase != ORDINAL
+    if one_word and not contains(node, *_NUMBERS):
         raise cursor.unreadable("words behind a name")
     return with_unit(node, phrase)
 
@@ -120,9 +138,22 @@ def _read_compound(cursor: Cursor, first: Node) -> Node:
         cursor.advance()
     rest = read_product(cursor)
     second = rest.args[0] if rest.op == "add" else rest  # the next unit of three: 1 h 2 min 3 s
+    if first.op == "deg" and (angle := _with_minutes(first, rest)):
+        return angle
     larger = measure(first.value) if first.op == "unit" else None
     smaller = measure(second.value) if second.op == "unit" else None
     if larger and smaller and larger[0] == smaller[0] and smaller[1] < larger[1]:
         return Node("add", (first, *(rest.args if rest.op == "add" else (rest,))))
     cursor.index = start
     return first
+
+
+def _with_minutes(degrees: Node, rest: Node) -> Node | None:
+    """Return 30 degrees and 15 minutes (and 20 seconds) as one angle, or None where `rest` is something else."""
+    parts = [degrees.args[0]]
+    for part in rest.args if rest.op == "add" else (rest,):
+        share = _SHARES.get(str(part.value)) if part.op == "unit" else None
+        if share is None:
+            return None
+        parts.append(Node("div", (part.args[0], number(share))))
+    return Node("deg", (Node("add", tuple(parts)),))

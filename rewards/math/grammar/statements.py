@@ -8,6 +8,7 @@ import re
 
 from rewards.math.grammar.boundaries import read_separator
 from rewards.math.grammar.cursor import Cursor
+from rewards.math.grammar.rows import listed_rows
 from rewards.math.grammar.sums import read_sum
 from rewards.math.grammar.vocabulary import RELATIONS, SET_OPERATORS
 from rewards.math.tree import Node, Op
@@ -19,6 +20,7 @@ _CONCLUSIONS = frozenset(("=>", "propto"))
 def read_answer(cursor: Cursor) -> Node:
     """Read one or several statements."""
     items = [read_statement(cursor)]
+    separators = [cursor.now.text]
     kind = ","
     while separator := read_separator(cursor):
         if separator != "," and kind != "or":
@@ -26,6 +28,9 @@ def read_answer(cursor: Cursor) -> Node:
         if cursor.now.kind == "end":
             break
         items.append(read_statement(cursor))
+        separators.append(cursor.now.text)
+    if kind == "," and ";" in separators and (rows := listed_rows(items, separators)):
+        return rows
     if kind == "and" and not all(item.op == "rel" and "=" not in item.value for item in items):
         kind = ","  # only conditions are joined; values are listed
     return items[0] if len(items) == 1 else Node("list", tuple(items), kind)

@@ -5,16 +5,16 @@ r"""Words where a value is expected: numbers in words, names in front of a relat
 
 import re
 
+from rewards.math.grammar.bases import read_in_base
 from rewards.math.grammar.boundaries import is_word
 from rewards.math.grammar.cursor import Cursor, read_whole
 from rewards.math.grammar.functions import read_function
-from rewards.math.grammar.literals import read_in_base
 from rewards.math.grammar.vocabulary import FUNCTIONS, WORD_NUMBERS
 from rewards.math.tree import INFINITY, Node, number
 
 _INFINITE = re.compile(r"(?:(positive|plus|negative|minus)\s+)?infinity")
-_DIGITS = re.compile(r"[0-9A-Z]+")
-_NUMBER_OR_LETTER = re.compile(r"[-+]?[\d.,/]+|[A-Za-z]")
+_DIGITS = re.compile(r"(?=[A-Za-z]*\d|[A-F]+$)[0-9A-Z]+|(?=[a-z]*\d)[0-9a-z]+")
+_NUMBER_OR_LETTER = re.compile(r"[-+]?[\d.,/]+|[A-Za-z]|(?!NO)[A-Z]{2}'?")  # or two points
 _FORMULA = re.compile(r"[\\^=+]")
 
 

@@ -47,7 +47,8 @@ _REPEATING = re.compile(
 _SCIENTIFIC = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)[eE][+-]?\d{1,6}(?![\d.A-Za-z])", re.ASCII)
 _RADIX = re.compile(r"0(?:x[0-9a-fA-F]+|b[01]+|o[0-7]+)(?![\w.])", re.ASCII)
 _GROUPED = re.compile(
-    r"(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?: \d{3})+|[1-9]\d{0,2}(?:'\d{3})+)(?:\.\d+)?(?![\d]|,\d)"  # 1,234.5 1 234 1'234
+    r"(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?: \d{3})+|[1-9]\d{0,2}(?:'\d{3})+|[1-9]\d{0,2}(?:_\d{3})+)(?:\.\d+)?"
+    r"(?![\d]|,\d)"  # 1,234.5 1 234 1'234 1_234
     r"|[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?(?![\d,])"  # 12,34,567 as in India
     r"|[1-9]\d{0,2}(?:\.\d{3}){2,}(?:,\d+)?(?!\d)"  # 1.234.567,8
     r"|[1-9]\d{0,2}(?:\.\d{3})+,\d{1,2}(?![\d,])"  # 1.234,56
@@ -107,7 +108,7 @@ def _ungrouped(text: str) -> str:
     points_group = text.count(".") > 1 or ("." in text and "," in text and text.index(".") < text.index(","))
     if points_group:
         return text.replace(".", "").replace(",", ".")
-    return text.replace(",", "").replace(" ", "").replace("'", "")
+    return text.replace(",", "").replace(" ", "").replace("'", "").replace("_", "")
 
 
 def _scientific(text: str, place: int) -> Node:
@@ -206,7 +207,35 @@ def tokenize(text: str) -> list[Token]:
         elif token.kind == "text" and (match := _TRAILING_AND.fullmatch(token.text)):  # \text{cm and } 3
             tokens.append(token._replace(text=match[1]))
             token = token._replace(text="and")
+        if token.text == "!=" and not token.spaced and tokens and tokens[-1].kind == "num":  # 5!=120, where x!=5 is a relation
+            tokens.append(token._replace(text="!"))
+            token = token._replace(text="=", place=token.place + 1)
         if token.text != " ":  # an escaped underscore and \text{ } are white space
             tokens.append(token)
     tokens.append(Token("end", "", len(text), True))
-    return tokens
+    return _with_bars(tokens) if "|" in text or "vert" in text else tokens
+
+
+def _with_bars(tokens: list[Token]) -> list[Token]:
+    r"""Return `tokens` with the bars of absolute values one by one; \lvert and \rvert stay where they stand in pairs.
+
+    Two bars side by side end one value and begin another, |a||b|, but with space around them they say "or".
+    """
+    depth, lowest = 0, 0
+    for token in tokens:
+        depth += (token.sign == "\\lvert") - (token.sign == "\\rvert")
+        lowest = min(lowest, depth)
+    paired = depth == lowest == 0
+    lone_or = sum("|" in token.sign for token in tokens) == 1
+    separate: list[Token] = []
+    joins = lone_or and "{" not in "".join(token.text for token in tokens)  # (x < 1) | (x > 2), as programs print it
+    for index, token in enumerate(tokens):
+        if token.sign in ("\\lvert", "\\rvert") and not paired:
+            separate.append(token._replace(kind="op", text="|"))
+        elif token.sign == "||" and not lone_or and not (token.spaced and tokens[index + 1].spaced):
+            separate += (token._replace(text="|"), token._replace(text="|", place=token.place + 1, spaced=False))
+        elif joins and token.sign == "|" and index and tokens[index - 1].sign == ")" and tokens[index + 1].sign == "(":
+            separate.append(token._replace(text="||"))
+        else:
+            separate.append(token)
+    return separate

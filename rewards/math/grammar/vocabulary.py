@@ -11,12 +11,19 @@ FUNCTIONS = frozenset([
     "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "arcsec", "arccsc", "sinh", "cosh",
     "tanh", "coth", "sech", "csch", "arcsinh", "arccosh", "arctanh", "ln", "log", "exp", "sqrt", "cbrt", "abs", "floor",
     "ceil", "gcd", "lcm", "max", "min", "Re", "Im", "arg", "binom", "factorial", "sgn", "mod", "det", "lg", "cis",
+    "arccoth", "arcsech", "arccsch", "permutations",
 ])  # fmt: skip
 ALIASES = {
     "asin": "arcsin", "acos": "arccos", "atan": "arctan", "Abs": "abs", "ceiling": "ceil", "binomial": "binom", "Max": "max",
     "Min": "min", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "tg": "tan", "arctg": "arctan",
     "arcctg": "arccot", "ctg": "cot", "cosec": "csc",
-    "re": "Re", "im": "Im", "arcsinh": "arcsinh", "arsinh": "arcsinh", "arcosh": "arccosh", "artanh": "arctanh", "sign": "sgn",
+    "arsinh": "arcsinh", "arcosh": "arccosh", "artanh": "arctanh", "arcoth": "arccoth", "arsech": "arcsech",
+    "arcsch": "arccsch", "acoth": "arccoth", "asech": "arcsech", "acsch": "arccsch",
+    "acot": "arccot", "asec": "arcsec", "acsc": "arccsc",
+    "argsinh": "arcsinh", "argcosh": "arccosh", "argtanh": "arctanh", "arsh": "arcsinh", "arth": "arctanh",
+    "Arcsin": "arcsin", "Arccos": "arccos", "Arctan": "arctan", "Arcsinh": "arcsinh", "Arccosh": "arccosh",
+    "Arctanh": "arctanh", "Arsinh": "arcsinh", "Arcosh": "arccosh", "Artanh": "arctanh", "cotan": "cot", "cosech": "csch",
+    "re": "Re", "im": "Im", "sign": "sgn",
     "Sqrt": "sqrt", "Log": "log", "Sin": "sin", "Cos": "cos", "Tan": "tan", "nCr": "binom", "nPr": "permutations",
 }  # fmt: skip
 GREEK = frozenset([
@@ -39,13 +46,17 @@ RELATIONS = {
     "\\mapsto": "->", "\\notin": "notin", "\\Rightarrow": "=>", "=>": "=>", "\\subset": "subset", "\\subseteq": "subset",
     "\\propto": "propto",
 }  # fmt: skip
-SET_OPERATORS: dict[str, Op] = {"cup": "union", "cap": "inter", "setminus": "minus", "lor": "or", "land": "and"}
+SET_OPERATORS: dict[str, Op] = {
+    "cup": "union", "cap": "inter", "bigcup": "union", "bigcap": "inter", "setminus": "minus", "lor": "or", "land": "and",
+}  # fmt: skip
 ACCENTS = frozenset([
-    "overline", "vec", "hat", "bar", "tilde", "overrightarrow", "widehat", "widetilde", "dot", "ddot", "overleftrightarrow",
-    "check",
+    "overline", "vec", "hat", "bar", "tilde", "overrightarrow", "widehat", "widetilde", "dot", "ddot", "dddot",
+    "overleftrightarrow", "check",
 ])  # fmt: skip
 CALLS = frozenset("fghFGHP")  # letters that name functions: f(2) is a call, a(2) a product
-CURRENCIES = frozenset(("USD", "EUR", "GBP", "INR", "Rs"))
+CURRENCIES = frozenset(
+    ("USD", "EUR", "GBP", "INR", "Rs", "CHF", "JPY", "CNY", "RMB", "RM", "KRW", "RUB", "NGN", "AED", "SAR", "VND")
+)
 _SMALL_NUMBERS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
     "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",

@@ -1,0 +1,88 @@
+r"""Which reading of a completion meets the kind of thing that a reference asks for, where the text holds more than one.
+
+A letter asks for the choice named behind a box, a list for as many boxes as it has items, and a value for what follows the "="
+of the equation a sentence ends in. What is read never depends on the reference's value, so nothing can be tried out here.
+"""
+
+import re
+
+from rewards.answer import BARE_ANSWER, Committed
+from rewards.boxes import Boxes
+from rewards.math.grammar.choices import choice, wanted_choice
+
+_DIVIDES = re.compile(r"[,;]|\\text\s*\{\s*,?\s*and\s*\}|(?<![a-zA-Z\\])and(?![a-zA-Z])|\\\\|\n")
+_WORD = re.compile(r"(?<!\\)\b[^\W\d_]{3,}")
+_HAS_WORDS = re.compile(r"\\text|\\mathrm|(?<![\\a-zA-Z])[^\W\d_]{2,}")
+_DELIMITERS = re.compile(r"(?<!\\)\$|\\[\[\]()]")
+_SPACES = re.compile(r"\s+|\\[,;! ]")
+_WORDS_BEHIND = re.compile(r"\s?(?!(?:and|or|to)\b)[^\W\d_]|/[a-zA-Z]{2,}")
+_SEVERAL = re.compile(r"=[^=]*(?:,(?!\d{3})|;|\band\b|\\text|\\quad)[^=]*=")  # equations side by side
+_OPENING, _CLOSING = "([{", ")]}"
+_PROSE = ("phrase", "conclusion", BARE_ANSWER)
+
+
+def readings_for(reference: str, committed: Committed, prompt: str = "") -> list[str]:
+    """Return the readings of what was committed to that meet the kind of `reference`, best first."""
+    readings = committed.readings
+    if committed.boxes is not None and readings:
+        return _of_boxes(reference, committed.boxes, readings)
+    if committed.mark not in _PROSE:
+        return readings
+    if "=" not in reference:
+        # "17 = 18" is read as it stands
+        is_formula = committed.mark == BARE_ANSWER and readings[0].count("=") < 2 and not _WORD.search(readings[0])
+        whole = 1 if is_formula else 0
+        readings = readings[:whole] + _without_chains([*readings[whole:], *_asked_value(readings, prompt)])
+    return readings if _HAS_WORDS.search(reference) else _without_units(readings)
+
+
+def _without_chains(readings: list[str]) -> list[str]:
+    """Return `readings` without those of which the next is the value they end in."""
+    following = [*readings[1:], ""][: len(readings)]
+    return [one for one, after in zip(readings, following, strict=True) if not (after and _ends_in(one, after))]
+
+
+def _asked_value(readings: list[str], prompt: str) -> list[str]:
+    """Return what the last reading gives as the value of an expression that stands in the question."""
+    left, _, right = readings[-1].rpartition("=") if readings else ("", "", "")
+    asked = _SPACES.sub("", left)
+    return [right.strip(" .")] if len(asked) > 2 and asked in _SPACES.sub("", prompt) else []
+
+
+def _without_units(readings: list[str]) -> list[str]:
+    """Return `readings` without those of which the next is the value they begin with, words behind it."""
+    following = [*readings[1:], ""][: len(readings)]
+    return [one for one, after in zip(readings, following, strict=True) if not (after and _begins_with(one, after))]
+
+
+def _begins_with(reading: str, value: str) -> bool:
+    reading, value = _undelimited(reading), _undelimited(value)
+    return reading.startswith(value) and _WORDS_BEHIND.match(reading, len(value)) is not None
+
+
+def _undelimited(text: str) -> str:
+    return _DELIMITERS.sub("", text).strip(" .*`")
+
+
+def _ends_in(chain: str, value: str) -> bool:
+    return "=" in chain and not _SEVERAL.search(chain) and _undelimited(chain).endswith(_undelimited(value))
+
+
+def _of_boxes(reference: str, boxes: Boxes, readings: list[str]) -> list[str]:
+    if boxes.letter is not None and wanted_choice(reference) is not None and choice(boxes.answer) is None:
+        return [boxes.letter]
+    if len(boxes.parts) > 1 and _number_of_items(reference) == len(boxes.parts):
+        return [", ".join(boxes.named if "=" in reference else boxes.parts)]
+    return readings
+
+
+def _number_of_items(reference: str) -> int:
+    """Return how many items a reference lists outside of all brackets."""
+    depths, depth = [], 0
+    for character in reference:
+        depth += (character in _OPENING) - (character in _CLOSING)
+        depths.append(depth)
+    cuts = [match for match in _DIVIDES.finditer(reference) if match[0].startswith("\\") or depths[match.start()] == 0]
+    bounds = [0, *(edge for match in cuts for edge in match.span()), len(reference)]
+    pieces = [reference[start:end] for start, end in zip(bounds[::2], bounds[1::2], strict=True)]
+    return sum(1 for piece in pieces if piece.strip(" $.{}"))

@@ -1,0 +1,123 @@
+r"""Letters of choices, A to J: the choice that a reference asks for, and the one that an answer says.
+
+`\textbf{(C)}`, "Option C", "[C] is correct" and "C, because ..." say C; "C or D" and "C is wrong" say none. `\textbf{(B)}\ 12`
+is the choice B with its text 12: the letter is right, and so is the text.
+"""
+
+import re
+from typing import NamedTuple
+
+_WRAPPER = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf|textit|mathit|textrm|textsf|mathsf|textnormal|operatorname|emph|"
+                      r"boxed|fbox|hbox|bf|rm|it)\s*(?=[{\s])")  # fmt: skip
+_MARKUP = re.compile(r"\\[!,;: ]|[${}`*\"]|\\\(|\\\)|\\\[|\\\]|~")
+_LEAD = r"(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:(?:answer|ans\.?|option|choice|letter)(?:\s+is)?\s*:?\s*)"
+_CHOICE = re.compile(rf"\(?\s*(?:{_LEAD})?[(\[]?\s*([a-z])\s*[)\]]?\s*[).:]?", re.IGNORECASE)
+_GOLD = re.compile(rf"([A-J])[).]?|[(\[]\s*([A-Ja-j])\s*[)\]]\.?|{_LEAD}\s*[(\[]?([A-Ja-j])[)\]]?\.?", re.IGNORECASE)
+_SAID = re.compile(
+    rf"(?:(?i:{_LEAD}))?(?:[(\[]\s*([A-Ja-j])\s*[)\]]|([A-J]))\s*"
+    r"(?:(?P<alone>[).:\]]*)"
+    r"|(?P<text>(?<=[)\]])\s+|[).:\]]\s+|\)\s*|,?\s+[-\u2013\u2014]+\s+(?=[A-Za-z]{3})|(?<=[)\]]):\s*)(?P<named>\S.*)"
+    r"|,?\s*(?i:because|since|as|for)\b(?P<reason>.*)"
+    r"|\s*is\s+(?:(?:the|my|our)\s+)?(?i:(?:final|only|correct|right|true|best)\b|answer\b)(?P<judged>.*))",
+    re.DOTALL,
+)
+_OTHER_CHOICE = re.compile(r"\(?\b[A-J]\s*[).](?!\w)|\[[A-J]\]")
+_HEDGE = re.compile(r"\b(?:or|maybe|perhaps|possibly|wait|actually|unsure|guess)\b|\?|\bnot\s+sure\b", re.IGNORECASE)
+_NEGATES = re.compile(r"\W*(?:not|wrong|incorrect|false)\b", re.IGNORECASE)
+_NEGATES_LATER = re.compile(r"(?:(?!because|since|,)[^.]){0,80}?\b(?:is|are)\s+(?:not|wrong|incorrect|false)\b", re.IGNORECASE)
+_LETTERED = re.compile(
+    r"[\s$]*(?P<font>\\(?:text|textbf|mathrm|mathbf|textnormal|textrm|bf|rm)\s*(?P<open>\{)?\s*)?(?:\((?P<a>[A-J])\)|(?P<b>[A-J])(?:[).]|:(?=\s)))"
+    r"(?P<gap>(?:[\s$~}:.]|\\[ ,;:]|\\q?quad)*)(?P<text>(?!and\b|or\b|&)[^\s(^_+*/=,<>{}&\[\]].*|\$.*)",
+    re.DOTALL,
+)
+
+
+class Lettered(NamedTuple):
+    """A choice with its text: `(B) 12`."""
+
+    letter: str
+    text: str
+
+
+def unmarked(text: str) -> str:
+    """Return `text` without fonts, braces and dollars."""
+    return _MARKUP.sub(" ", _WRAPPER.sub("", text))
+
+
+def choice(text: str) -> str | None:
+    """Return the letter of a choice such as C, (c), \\text{(C)} or "option C"; None where it is none."""
+    match = _CHOICE.fullmatch(unmarked(text).strip())
+    return match[1].upper() if match else None
+
+
+def wanted_choice(gold: str) -> str | None:
+    """Return the letter that a reference asks for: a capital A to J, a letter in brackets, "option c"; else None."""
+    bare = unmarked(gold).strip()
+    match = _GOLD.fullmatch(bare)
+    if match is None or (match[1] and not match[1].isupper()):
+        return None
+    return (match[1] or match[2] or match[3]).upper()
+
+
+def said_choice(answer: str) -> str | None:
+    """Return the one letter that an answer says, with its text or a reason behind it, or None."""
+    bare = " ".join(unmarked(answer).split())
+    match = _SAID.fullmatch(bare)
+    if match is None:
+        return None
+    named, explained = match["named"] or "", (match["named"] or match["reason"] or match["judged"] or "")
+    if _HEDGE.search(explained) or (named and _OTHER_CHOICE.search(named)):
+        return None
+    judged = match["judged"] or ""
+    if _NEGATES.match(judged) or _NEGATES_LATER.match(judged) or _NEGATES.match(named):
+        return None
+    return (match[1] or match[2]).upper()
+
+
+def lettered(text: str) -> Lettered | None:
+    """Return the letter and the text of a choice that is written with both, as it was written; None for anything else."""
+    match = _LETTERED.fullmatch(text.strip().removesuffix("\\").rstrip())
+    if match is None:
+        return None
+    rest = match["text"].strip()
+    if match["open"] and "}" not in match["gap"]:
+        if not rest.endswith("}"):
+            return None
+        rest = rest[:-1].strip()
+    return Lettered(match["a"] or match["b"], rest)
+
+
+# -- several letters
+
+_LETTERS_SIDE_BY_SIDE = re.compile(r"A?B?C?D?E?F?G?H?I?J?")
+_LETTER_OR_ROMAN = re.compile(r"[A-Za-z]|[IVX]{1,4}")
+_AROUND_LETTERS = re.compile(
+    r"^\W*(?:(?:both|only|all of)\s+)?(?:(?:options?|choices?|statements?)\s+)?(?=[(\w])|\s+only\W*$", re.IGNORECASE
+)
+_BETWEEN_LETTERS = re.compile(r",|;|\band\b|&|、|，")
+_SPACED_LETTERS = re.compile(r"[A-J](?: [A-J]){1,9}")
+
+
+def letters(text: str) -> tuple[str, ...] | None:
+    """Return the letters of a list of choices ("A, B and D") in order of the alphabet, or None."""
+    bare = _AROUND_LETTERS.sub("", unmarked(text).strip())
+    if _SPACED_LETTERS.fullmatch(bare):
+        return tuple(sorted(bare.split()))
+    stripped = (part.strip(" ().") for part in _BETWEEN_LETTERS.split(bare))
+    parts = [part for part in stripped if part]
+    if len(parts) == 1:  # ABD
+        return tuple(parts[0]) if len(parts[0]) > 1 and _LETTERS_SIDE_BY_SIDE.fullmatch(parts[0]) else None
+    if not parts or not all(map(_LETTER_OR_ROMAN.fullmatch, parts)):
+        return None
+    return tuple(sorted(part.upper() for part in parts))
+
+
+def asks_for_several(gold: str) -> bool:
+    """Tell whether a reference lists letters of choices one by one, so that "A or B" is no answer."""
+    found = letters(gold)
+    return (
+        found is not None
+        and len(found) > 1
+        and _BETWEEN_LETTERS.search(gold) is not None
+        and all(name in "ABCDEFGHIJ" for name in found)
+    )

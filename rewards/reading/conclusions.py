@@ -1,0 +1,383 @@
+r"""What running text without a mark concludes: for the lenient reading only.
+
+The last sentence counts that states a value; farewells, checks and remarks behind it are passed over. In it, what follows its
+last "therefore" counts, up to where it explains; and of that, best first: bold type, the only formula, what follows the last
+"=", what follows the last verb, the last number with its unit. A sentence that is open, asks, denies or only bounds holds no
+value, and one that is cut off makes the whole text hold none.
+"""
+
+import re
+
+from rewards.reading import languages
+from rewards.reading.doubt import before_explanation, denies, is_bounded, leaves_open, starts_with_bound
+from rewards.reading.languages import without_closing_verb, words
+from rewards.reading.phrases import claims_nothing
+from rewards.reading.sentences import Formula, bold_texts, formulas, plain_line, sentences, without_bold
+from rewards.reading.values import formula_text, is_circumstance, leading_value, numbers, stated_number
+
+MAX_CHARACTERS = 4000  # at the end of a text, in which the conclusion is looked for
+MAX_SENTENCE_CHARACTERS = 600
+MAX_SENTENCES = 8  # at the end, of which one may state the value
+
+_HOLDS_VALUE = re.compile(r"\d|\$|\\[(\[]")
+_CONCLUDES = re.compile(words(languages.CONCLUDES, languages.CONCLUDES_UNSPACED) + r"[\s,:，：]*", re.IGNORECASE)
+_STATES = re.compile(
+    r"(?<!\w)(?:answer|final|is|are|equals?|get|gets|gives?|total|have|has|had|increases?|decreases?|must|by|will|was|were"
+    r"|costs?|makes?"
+    r"|made|takes?|took|needs?|spends?|spent|earns?|earned|pays?|paid|left|remain\w*|contains?|there|saves?|saved|sold"
+    r"|sells?|walks?|runs?"
+    r"|works?|receives?|becomes?|obtain|find|do|does|did|can|could|would|should|est|sont|reste|es|son|quedan?|tiene|hay|ist"
+    r"|sind|hat|è|é)(?!\w)"
+    r"|=|[是为得有]|等于|は|равн|осталось|[:：]",
+    re.IGNORECASE,
+)
+_VERB = re.compile(
+    r"(?<!\w)(?:is|are|was|were|equals|be|by|we\s+get|we\s+obtain|we\s+have|has|have|had|est(?:\s+(?:de|égale?\s+à))?|es"
+    r"|son|è|é|ist|sind|beträgt"
+    r"|lautet|равн[аоы]?|равен|هو|هي|là|becomes|costs|makes|earns|needs|gets|gives|contains|spends|takes|pays)(?!\w):?\s+"
+    r"(?:therefore|thus|exactly|only|just|simply|about|approximately|equal\s+to|given\s+by|now|also|still|a\s+total\s+of"
+    r"|then)?\s*"
+    r"|(?:是|为|等于|得到?|は|[은는])\s*[:：]?\s*",
+    re.IGNORECASE,
+)
+_EQUALS = re.compile(r"(?<![<>!=:\\])=(?!=)\s*")
+_DIVIDES = re.compile(r"[,;]|\\text|\\(?:quad|land)|\band\b")  # between two equations
+_CALCULATES = re.compile(  # "..., which is 7 - 1 = 6th place" does not explain but goes on
+    r"\W*which\s+(?:is\s+[^,.;=\n]{1,40}=|(?:is|equals)\s+(?:just\s+|simply\s+|equal\s+to\s+)?(?:\$[^$\n]{1,200}\$"
+    r"|[-\d.,/]+)\s*\.?\s*$"
+    r"|(?:then\s+)?(?:gives|yields|produces|leaves|simplifies|rounds|results|makes|means|brings|implies|solves|reduces"
+    r"|evaluates|comes)\b)",
+    re.IGNORECASE,
+)
+_ENVIRONMENT = re.compile(
+    r"\\(?:begin|end)\{(?:align|gather|multline|eqnarray|equation|split|aligned|gathered)\*?\}(?:\{[lcr]+\})?"
+)
+_ROW_END = re.compile(r"\\\\(?:\s*\[[^\]\n]{0,10}\])?")
+_SPACING = re.compile(r"^(?:\s|\\(?:qquad|quad|,|;|:| ))+")
+_ATTAINED = re.compile(
+    r"\bis\s+(?:always\s+|only\s+)?(?:minimized|maximized|smallest|largest|satisfied|attained"
+    r"|achieved)\s+(?:only\s+)?(?:when|at|if)\b"
+)
+_WHEN = re.compile(r"(?:\b(?:when|if|where|with|at|while|as)|,)\s*$", re.IGNORECASE)
+_RESTATES = re.compile(
+    r"(?P<before>\\\]|\$|\w)\s*,?\s*\bor\s*,?\s*(?:equivalently,?|in\s+[\w\s]{1,30},?)?\s*(?=(?:\$|\\\["
+    r"|\d)[^$\n]{0,200}[=<>\\])"
+)
+_ALTERNATIVE = re.compile(
+    r"(?:^|\n[ \t]*|[.!][ \t\n])(?=(?:alternatively|as\s+an\s+extra|another\s+(?:way|approach|solution)|remark|checking"
+    r"|to\s+check)\b)",
+    re.IGNORECASE,
+)
+_RELATIVE = re.compile(r"\s+(?:that|which|who)\s+(?:is|are|was|were|has|have)\s+[^$\n]*$")
+_ASIDE = re.compile(r"\s*\((?=[^()]*[a-z]{2,}\s+[a-z]{2,})[^()]{0,200}\)")
+_IMPLIES = re.compile(r"\\(?:Rightarrow|implies|Longrightarrow|iff|therefore|to|rightarrow)(?![a-zA-Z])|⇒|⟹|→")
+_NAME_ONLY = re.compile(r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?(?:\([a-z]\))?'?|\\(?:triangle|angle|overline|odot)\s*\{?[A-Za-z]+\}?")
+_CUT_OFF = re.compile(
+    r"(?:[=+\-*/^,(<>:]|(?<!\w)(?:the|to|is|are|then|so|and|or|of|we|by|with|a|an|that|need|have|for|get|this|it|he|she"
+    r"|they|in|on|from|now))\s*$",
+    re.IGNORECASE,
+)
+_ENDS = re.compile(r"[.!?。！？।؟)\]}$*_`|:]\s*$")
+_REMARK = re.compile(
+    r"\W*(?:(?:this|that|these|it|which)\s+(?:is\s+(?:because|consistent|the\s+(?:required|desired))|matches|makes\s+sense"
+    r"|agrees|confirms"
+    r"|satisf\w+|works|checks?|completes)|check|to\s+(?:check|verify)|we\s+can\s+(?:check|verify)|verification|note|notice"
+    r"|indeed|(?:because|since)\b[^,]*$|as\s+a\s+check"
+    r"|proof|in\s+other\s+words|explanation|recall|remember|i\s+hope|hope|let\s+me\s+know|feel\s+free|great|done|thanks?"
+    r"|thank\s+you|q\.?\s?e\.?\s?d"
+    r"|if\s+you\s+(?:have|need|would)|is\s+there\s+anything|would\s+you\s+like)\b",
+    re.IGNORECASE,
+)
+_CONDITION_IN_FRONT = re.compile(
+    r"^\W*(?:(?:so|then|thus|therefore|now)\W+)?(?:if|when|since|because|as|after|given(?:\s+that)?|si|wenn"
+    r"|если)\b[^\n]{3,200}?(?:,(?!\d)\s*(?:then\s+)?|\s+then\s+)",
+    re.IGNORECASE,
+)
+_MAX_CONDITIONS = 3
+_PLANS = re.compile(
+    r"^\W*(?:first(?:ly)?|next|now|then|step|multiply|add|subtract|divide|take|use|recall|substitute|plug|expand|factor"
+    r"|simplify|solve|find|compute"
+    r"|calculate|count|we\s+(?:need|want|must|can|should|know|are\s+given)|to\s+\w+|note|given)\b",
+    re.IGNORECASE,
+)
+_TWO_WORDS = re.compile(r"[^\W\d_]{2,20}\W{1,3}[^\W\d_]")
+_SUPPOSES = re.compile(r"^\W*(?:let(?!['’]s|\s+(?:us|me)\b)|suppose|assume|assuming|consider|try|imagine)\b", re.IGNORECASE)
+_CODE = re.compile(r"[;{}_\[\]<>#\"\\]|\w\(|[a-z]\.[a-z]|\)\s*\.")
+_COMMAND = re.compile(r"\\(?:text|mathrm|begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+")
+_FREE_NAME = re.compile(r"[a-zA-Z]")
+_LINKED = re.compile(
+    r"(?:\b(?:is|are|equals|be|est|es|ist|as|get|gets|have|obtain|find|that|gives|yields|implies|total\s+of|answer\s+of"
+    r"|up\s+to|costs?|worth|makes?|needs?|takes?|has|find)|[:=是为])\s*$",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(r"^(?:step|case|part|question|problem|schritt|étape|paso|шаг)\s*\d*\W|^第.步", re.IGNORECASE)
+_EMPTY_ITEM = re.compile(r"\n\s*\d{1,2}[.)]\s[^\n]*\n\s*\d{1,2}[.)]\s*$")  # the number of an item that was not written
+_CHOICE = re.compile(
+    r"\W*(?i:(?:so|thus|therefore|hence|因此|所以)\W+)?(?i:only\s+)?(?i:(?:option|choice|answer|statement|letter)\s+)?"
+    r"[(\[]?([A-J])[)\]]?\s+(?:is|must\s+be)\s+(?:therefore\s+|thus\s+)?(?:the\s+)?(?:correct|right|best|true)\b"
+    r"(?!\s+(?:only|if|for|when))"
+)
+
+
+def concluded(text: str) -> list[str]:
+    """Return what a text without a mark concludes, best first; [] where it concludes nothing."""
+    text = text[-MAX_CHARACTERS:]
+    if (alternative := _ALTERNATIVE.search(text)) and (before := concluded(text[: alternative.start()])):
+        return before
+    lines = _last_lines(text)
+    if not lines:
+        return []
+    last = lines[-1]
+    if len(lines) > 1 and (bare := _bare_value(last)):
+        return bare
+    if len(lines) == 1 and (formula := _whole_formula(last)):
+        return formula
+    found = [sentence for line in lines for sentence in sentences(line)][-MAX_SENTENCES:]
+    is_last = True
+    while found:
+        sentence = found.pop()[-MAX_SENTENCE_CHARACTERS:]
+        if _REMARK.match(sentence):
+            is_last = False
+            continue
+        if _HOLDS_VALUE.search(sentence) or is_last or _states_choice(sentence):
+            if is_last and not _ENDS.search(sentence) and not _HOLDS_VALUE.search(sentence) and len(lines) + len(found) > 1:
+                return []  # cut off in the middle of a sentence
+            return sentence_values(sentence, is_last)
+        is_last = False
+    return []
+
+
+def says_conclusion(text: str) -> bool:
+    """Tell whether a word of `text` concludes: "therefore" or its like."""
+    return _CONCLUDES.search(text) is not None
+
+
+def sentence_values(sentence: str, is_last: bool = True) -> list[str]:
+    """Return what one sentence states, best first; [] where it commits to no value."""
+    bold = bold_texts(sentence)
+    clause = _clause(without_bold(sentence))
+    if _SUPPOSES.match(clause) or (is_last and _CUT_OFF.search(clause)) or _is_no_answer(sentence):
+        return []
+    if (letter := _CHOICE.match(without_bold(sentence))) is not None:
+        return [letter[1]]
+    clause = before_explanation(clause, _HOLDS_VALUE, _CALCULATES)
+    clause = _restated(_without(_RELATIVE, _without(_ASIDE, clause)))
+    if leaves_open(clause) or not _is_statement(sentence):
+        return []
+    clause = without_closing_verb(clause).strip(" *_`\"'").rstrip(".。।!,;: ")
+    if bold and (values := _bold_value(bold, clause)):
+        return values
+    return list(dict.fromkeys(_clause_values(clause)))
+
+
+def _last_lines(text: str) -> list[str]:
+    """Return the last lines of `text` that say something, undressed; a line that ends in a colon goes on in the next."""
+    text = _cut_item(text[-MAX_CHARACTERS:])
+    lines = [plain for line in text.split("\n") if (plain := plain_line(line.strip())) and not set(plain) <= set("-=*_| :")]
+    joined: list[str] = []
+    for line in lines:
+        if (
+            joined
+            and (joined[-1].endswith((":", "：")) or (line.startswith(("$$", "\\[")) and not joined[-1].endswith(".")))
+            and len(joined[-1]) < MAX_SENTENCE_CHARACTERS
+        ):
+            joined[-1] += " " + line
+        else:
+            joined.append(line)
+    return joined
+
+
+def _cut_item(text: str) -> str:
+    empty = _EMPTY_ITEM.search("\n" + text[-MAX_SENTENCE_CHARACTERS:])
+    return text.rstrip().rpartition("\n")[0] if empty else text
+
+
+def _bare_value(line: str) -> list[str]:
+    """Return the value that a last line of its own is, or []."""
+    bare = without_bold(line).strip(" *_`").rstrip(".。 ").strip()
+    if len(bare) > MAX_SENTENCE_CHARACTERS:
+        return []
+    if formula := _whole_formula(bare):
+        return formula
+    found = numbers(bare)
+    if len(found) == 1 and found[0].start == 0 and len(bare) - found[0].end <= 20 and not _STATES.search(bare):
+        return leading_value(bare)
+    return [bare] if re.fullmatch(r"\(?[A-J]\)?", bare) else []
+
+
+def _whole_formula(text: str) -> list[str]:
+    """Return the values of a text that is nothing but a formula, or []."""
+    spans = formulas(text)
+    bare = len(spans) == 1 and not text[: spans[0].start].strip(" *_") and not text[spans[0].end :].strip(" *_.。")
+    return _formula_values(text, spans[0]) if bare else []
+
+
+def _states_choice(sentence: str) -> bool:
+    return _CHOICE.match(sentence) is not None
+
+
+def _is_no_answer(sentence: str) -> bool:
+    """Tell whether a sentence is a label of a step, or an answer phrase that claims nothing."""
+    return _LABEL.match(sentence) is not None or claims_nothing(sentence)
+
+
+def _clause(sentence: str) -> str:
+    """Return what follows the last "therefore" that a value follows, without a condition in front."""
+    start = 0
+    for match in _CONCLUDES.finditer(sentence):
+        if _HOLDS_VALUE.search(sentence, match.end()) and not _inside(sentence, match.start()):
+            start = match.end()
+    clause = sentence[start:]
+    for _ in range(_MAX_CONDITIONS):
+        condition = _CONDITION_IN_FRONT.match(clause)
+        if condition is None or not _HOLDS_VALUE.search(clause, condition.end()) or _inside(clause, condition.end() - 1):
+            break
+        clause = clause[condition.end() :]
+    return clause
+
+
+def _is_whole(sentence: str) -> bool:
+    return sentence.rstrip(" *_`\"'").endswith((".", "!")) and _TWO_WORDS.search(sentence) is not None
+
+
+def _restated(clause: str) -> str:
+    """Return the last way in which a clause states one value, "$2x = 6$, or $x = 3$"; "$x = 3$ or $x = 5$" stays."""
+    for match in list(_RESTATES.finditer(clause))[-1:]:
+        before = [one for one in formulas(clause) if one.end == match.start() + len(match["before"])]
+        left = before[0].content.partition("=")[0].strip() if before else ""
+        if before and ("=" not in before[0].content or _NAME_ONLY.fullmatch(left)):
+            return clause
+        if not before and match["before"].isdigit():
+            return clause
+        return clause[match.end() :]
+    return clause
+
+
+def _without(pattern: re.Pattern[str], clause: str) -> str:
+    """Return `clause` without its last match of `pattern`, where a value is left."""
+    matches = list(pattern.finditer(clause))
+    if not matches or _inside(clause, matches[-1].start()):
+        return clause
+    left = clause[: matches[-1].start()] + clause[matches[-1].end() :]
+    return left if _HOLDS_VALUE.search(left) else clause
+
+
+def _is_statement(sentence: str) -> bool:
+    """Tell whether a sentence may state a result: it concludes, calculates, or has a verb, and plans no step."""
+    if _CONCLUDES.search(sentence) or "=" in sentence:
+        return True
+    return not _PLANS.match(sentence) and (_STATES.search(sentence) is not None or _is_whole(sentence))
+
+
+def _inside(sentence: str, position: int) -> bool:
+    return any(formula.start < position < formula.end for formula in formulas(sentence))
+
+
+def _bold_value(bold: list[str], clause: str) -> list[str]:
+    """Return the value in bold type where exactly one piece of it is a value in the clause."""
+    inside = [text for text in bold if text in clause and (_HOLDS_VALUE.search(text) or re.fullmatch(r"\(?[A-J]\)?", text))]
+    if len(inside) != 1 or len(inside[0]) > len(clause) * 0.8:
+        return []
+    before, _, behind = clause.partition(inside[0])
+    if is_bounded(before, behind) or _is_denied(before):
+        return []
+    spans = formulas(inside[0])
+    if len(spans) == 1 and spans[0].start == 0:
+        return _formula_values(inside[0], spans[0])
+    return leading_value(inside[0]) or _clause_values(inside[0])
+
+
+def _is_denied(before: str) -> bool:
+    return denies(" ".join(before.split()[-3:]))
+
+
+def _clause_values(clause: str) -> list[str]:
+    spans = formulas(clause)
+    equals = [match for match in _EQUALS.finditer(clause) if not any(one.start < match.start() < one.end for one in spans)]
+    if equals and _DIVIDES.search(clause, equals[0].end(), equals[-1].start()):
+        equals = []  # "x = 1 and x = 2"
+    verbs = [match for match in _VERB.finditer(clause) if not any(one.start < match.start() < one.end for one in spans)]
+    readings: list[str] = []
+    if equals and (not spans or equals[-1].end() <= spans[-1].start):
+        tail = clause[equals[-1].end() :].strip()
+        return _tail_values(tail) if not _is_denied(clause[: equals[-1].start()]) else []
+    if verbs:
+        tail = clause[verbs[-1].end() :].strip(" *_")
+        if starts_with_bound(tail) or is_bounded(clause[: verbs[-1].start()], "") or _starts_with_denial(tail):
+            return []
+        says_value = _HOLDS_VALUE.search(tail) or not _HOLDS_VALUE.search(clause)
+        if tail and says_value and not _is_denied(clause[: verbs[-1].start()]):
+            readings.append(tail)
+    return readings + _stated(clause, spans)
+
+
+def _tail_values(tail: str) -> list[str]:
+    if not tail or starts_with_bound(tail):
+        return []
+    spans = formulas(tail)
+    return [tail, *leading_value(tail)] if not spans else [tail, formula_text(tail, spans[0])]
+
+
+def _starts_with_denial(tail: str) -> bool:
+    return denies(" ".join(tail.split()[:1])) or (not tail.isascii() and denies(tail[-12:]))
+
+
+def _stated(clause: str, spans: list[Formula]) -> list[str]:
+    """Return the formula of a clause that states its value, or its last number where it holds no formula."""
+    if spans:
+        return _stated_formula(clause, spans)
+    if _CODE.search(clause.replace("\\$", "")):
+        return []
+    found = numbers(clause)
+    if not found or _is_denied(clause[: found[-1].start]) or (not clause.isascii() and denies(clause[found[-1].end :])):
+        return []
+    return stated_number(clause)
+
+
+def _stated_formula(clause: str, spans: list[Formula]) -> list[str]:
+    """Return the only formula that is more than a name, else the last one that a verb links or that ends the clause."""
+    valued = [one for one in spans if not _NAME_ONLY.fullmatch(one.content)] or spans
+    firm = [one for one in valued if not is_circumstance(clause[: one.start])] or valued[-1:]
+    linked = [one for one in valued if _LINKED.search(clause[: one.start])]
+    last = valued[-1]
+    if _ATTAINED.search(clause) or (
+        "=" in last.content and not clause[last.end :].strip(" .*_") and not _WHEN.search(clause[: last.start])
+    ):
+        linked = [last]
+    chosen = (linked or firm)[-1]
+    before, behind = clause[: chosen.start], clause[chosen.end :]
+    if is_bounded(before, behind) or _is_denied(before):
+        return []
+    return _formula_values(clause, chosen) if linked or len(firm) == 1 or not behind.strip(" .*_") else []
+
+
+def _formula_values(sentence: str, formula: Formula) -> list[str]:
+    """Return a formula and, where it is a chain that ends in a value, that value.
+
+    "3z - 2 = 10" is no chain but an equation that is still to be solved; "the area is $\\pi r^2 = 25\\pi$" is one.
+    """
+    whole = _last_row(formula_text(sentence, formula))
+    if whole.startswith("="):
+        return [value] if (value := _after_equals(whole)) else []
+    left = whole.rpartition("=")[0]
+    is_chain = "=" in left or not _FREE_NAME.search(_COMMAND.sub(" ", left)) or _LINKED.search(sentence[: formula.start])
+    value = _after_equals(whole) if is_chain else None
+    return [whole] if value is None else [whole, value]
+
+
+def _last_row(formula: str) -> str:
+    """Return the last row of a displayed formula, and of that what it comes to behind the last arrow."""
+    if _ENVIRONMENT.search(formula):
+        rows = [row for row in _ROW_END.split(_ENVIRONMENT.sub("", formula)) if row.strip(" &.")]
+        formula = re.sub(r"&?\s*\\text\s*\{[^{}]*\}", "", rows[-1]).replace("&", "") if rows else ""
+    return _SPACING.sub("", _IMPLIES.split(formula)[-1]).strip(" .,")
+
+
+def _after_equals(formula: str) -> str | None:
+    equals = list(_EQUALS.finditer(formula))
+    if not equals or _DIVIDES.search(formula, equals[0].end(), equals[-1].start()):
+        return None
+    value = re.split(r"\\approx(?![a-zA-Z])|≈|\\\\|\\end\{", formula[equals[-1].end() :])[0]
+    value = value.replace("&", "").strip().rstrip(".,; ")
+    balanced = value.count("{") == value.count("}") and value.count("(") == value.count(")")
+    return value if value and balanced else None
