@@ -15,6 +15,7 @@ import contextlib
 import gc
 import io
 import os
+import re
 import sys
 import threading
 import types
@@ -119,6 +120,8 @@ def site_names(source: str, module: types.ModuleType) -> None:
     if "class Solution" in source:
         exec(_CLASS_STYLE_PRELUDE, module.__dict__)
         module.__dict__.update({name: __import__(name) for name in _CLASS_STYLE_MODULES})
+    elif "typing" not in source and re.search(r"\b(List|Dict|Tuple|Set|Optional|Union|Any|Callable|Iterable)\b", source):
+        exec("from typing import *", module.__dict__)
     for name, definition in _SITE_CLASSES.items():
         if name in source and f"class {name}" not in source.replace(f"# class {name}", ""):
             exec(definition, module.__dict__)

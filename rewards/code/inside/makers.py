@@ -40,7 +40,7 @@ def _add_members(peer: Any, number: int, said: Any, space: dict[str, Any]) -> No
     for name in said["methods"]:
         if not name.startswith("__") and (said["kind"] != "exception" or peer.may_answer(number, name)):
             space[checked_name(name)] = forwarder(peer, number, name)
-    for name in said["properties"]:
+    for name in [n for n in said["properties"] if said["kind"] != "exception" or peer.may_answer(number, n)]:
         space.setdefault(checked_name(name), forwarded_property(peer, number, name))
     for name in said["special"]:
         if name in SPECIAL:
@@ -87,6 +87,7 @@ MAKERS: dict[str, Callable[[Any, Any], Any]] = {
     "p": instance,
     "F": callables.function,
     "I": callables.protocol,
+    "S": valuekinds.filled,
     "e": valuekinds.member,
     "n": valuekinds.record,
     "x": valuekinds.exception,

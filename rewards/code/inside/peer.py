@@ -5,12 +5,14 @@ in what they allow (`RemoteCandidate` on the tests' side, `Examined` on the cand
 Standard library only.
 """
 
+import builtins
 import enum
 import types
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from rewards.code import codec
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, makers
 from rewards.code.inside.candidate import MAX_DETAIL, describe
@@ -19,6 +21,13 @@ from rewards.code.wire import FrameError, Link
 
 _MAX_CAUSES = 5
 _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
+
+
+_ATOMS = ("str", "int", "float")
+
+
+def _bases(kind: type) -> list[str]:
+    return [base.__name__ for base in type.mro(kind) if base.__module__ == "builtins"]
 
 
 class Refused(Exception):
@@ -184,6 +193,8 @@ class Peer:
                 return setattr(value, name, args[0])
             case "del":
                 return delattr(value, name)
+            case "missing":
+                return type(value).__missing__(value, *args)
             case "next":
                 return next(value)
             case "send":
@@ -240,8 +251,8 @@ class Peer:
             return self.exception_node(value, 0)
         if issubclass(kind, tuple) and hasattr(kind, "_fields"):
             return {"n": [self.values.encode(kind), self.values.all(tuple.__iter__(value))]}
-        if issubclass(kind, descriptions.DATA_TYPES) and not self.keeps(kind):
-            return None
+        if issubclass(kind, (*descriptions.DATA_TYPES, deque)) and not self.keeps(kind):
+            return self._filled(value, kind)
         if isinstance(value, types.ModuleType):
             raise CodecError("a module")
         if descriptions.is_function(value):
@@ -249,9 +260,19 @@ class Peer:
         protocol = descriptions.iterator_kind(value)
         if protocol is not None:
             return {"I": [self.number(value), protocol]}
-        if issubclass(kind, deque) and not self.keeps(kind):
-            return None
         return {"p": [self.number(value), self._export_class(kind)]}
+
+    def _filled(self, value: Any, kind: type) -> Node:
+        """Return the node of an own subclass of data: what it holds, and a number under which its methods can be asked for."""
+        base = next((name for name in ("str", "dict", "list", "tuple", "set", "int", "float") if name in _bases(kind)), None)
+        if base is None or not descriptions.is_own(kind) or len(kind.__dict__) == 2:
+            return None
+        number = self.number(value)
+        plain = codec._as_base(value, getattr(builtins, base))
+        content = (
+            self.values.pairs(plain, 0) if base == "dict" else self.values.encode(plain if base in _ATOMS else tuple(plain))
+        )
+        return {"S": [number, base, kind.__name__, content, hasattr(kind, "__missing__")]}
 
     def _export_class(self, kind: type) -> Node:
         for table in (self.homes, self.numbers):

@@ -14,14 +14,15 @@ satisfied by it. Standard library only.
 """
 
 import builtins
+import functools
 import sys
 from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions
+from rewards.code.inside import descriptions, lineup
 from rewards.code.inside.candidate import describe
-from rewards.code.inside.descriptions import SPECIAL
+from rewards.code.inside.descriptions import SPECIAL, is_function
 from rewards.code.inside.peer import Peer, Refused
 from rewards.code.inside.standins import Standin, reference
 from rewards.code.inside.trust import Contradiction, Trust
@@ -72,6 +73,9 @@ class RemoteCandidate(Peer):
         self.expects = expects  # exits that the tests speak of
         self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args))
         self.names: dict[str, Any] = {}  # the tests' name space
+        self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
+        self.named_classes: set[int] = set()  # numbers of the classes that the tests name
+        self.callable_names: dict[int, str] = {}
         self.defining = False
         self._origin = ""
         self._constructing: Any = None
@@ -91,6 +95,8 @@ class RemoteCandidate(Peer):
         if isinstance(value, _ENDS_OF_ITERATION) and op not in _ITERATES and name not in ("__next__", "__anext__"):
             raise RuntimeError(f"the program raised {type(value).__name__}")
         if isinstance(value, Refused):
+            if not value.memory:
+                self.fail(f"the program returned {value}")
             raise CandidateFailed(f"the program returned {value}", memory=value.memory)
         raise value
 
@@ -146,8 +152,8 @@ class RemoteCandidate(Peer):
         for change in changes:
             if type(change[0]) is str:
                 value = self.values.decode(change[1])
-                if change[0] in self.names and not callable(self.names[change[0]]):
-                    self.names[change[0]] = value
+                if change[0] in self.bound and self.names.get(change[0]) is self.bound[change[0]]:
+                    self.names[change[0]] = self.bound[change[0]] = value
             else:
                 self.values.apply([change])
         self.values.settle()
@@ -171,6 +177,8 @@ class RemoteCandidate(Peer):
         """Call a method; the first argument is the instance."""
         instance = args[0] if args else None
         if not isinstance(instance, Standin):
+            if name in self.trust.data_names and kind not in self.named_classes:
+                raise AttributeError(name)
             return self.ask("method", kind, name, args, kwargs)
         if name in ("__exit__", "__aexit__") and len(args) > 2 and isinstance(args[2], AssertionError):
             self.fail(f"assertion failed: {str(args[2])[:100]}")  # no context manager of the candidate's may swallow it
@@ -184,7 +192,10 @@ class RemoteCandidate(Peer):
             self.trust.vouch(reference(instance))
         elif not name.startswith("__"):
             self.trust.looked_up(instance, name, is_method=True)
-        return self.ask("method", kind, name, args, kwargs)
+        value = self.ask("method", kind, name, args, kwargs)
+        if isinstance(value, type(instance)) and lineup.CONSTRUCTS.match(name):
+            reference(value).is_kin = True
+        return value
 
     def _contradicted(self, error: Contradiction) -> CandidateFailed:
         self.fail(f"the program contradicts itself: {error}")
@@ -193,16 +204,34 @@ class RemoteCandidate(Peer):
     def get(self, stand_in: Any, name: str) -> Any:
         """Return an attribute."""
         value = super().get(stand_in, name)
-        if isinstance(stand_in, Standin) and name != "__dict__":
-            self.trust.looked_up(stand_in, name, is_method=callable(value))
+        if isinstance(stand_in, Standin):
+            if name != "__dict__":
+                self.trust.looked_up(stand_in, name, is_method=callable(value))
+        elif callable(value) and name in self.trust.data_names and self.homes[id(stand_in)] not in self.named_classes:
+            raise AttributeError(name)  # a function or a class that plays a string or a list
+        elif isinstance(stand_in, type) and callable(value) and lineup.CONSTRUCTS.match(name):
+            return self._constructor(stand_in, value)
         return value
+
+    def _constructor(self, kind: type, function: Any) -> Any:
+        """Return a class method whose name says that it makes instances: they are kin of those that the class makes."""
+
+        @functools.wraps(function)
+        def construct(*args: Any, **kwargs: Any) -> Any:
+            value = function(*args, **kwargs)
+            if isinstance(value, Standin) and isinstance(value, kind):
+                reference(value).is_kin = True
+            return value
+
+        return construct
 
     def call(self, stand_in: Any, args: Any, kwargs: Any) -> Any:
         """Call a function or a class; what a class makes of itself was constructed by the tests."""
         self.trust.epoch += 1
         number = self.homes[id(stand_in)]
         value = self.ask("call", self.callable_names.get(number, number), "", args, kwargs)
-        if isinstance(stand_in, type) and isinstance(value, stand_in) and isinstance(value, Standin):
+        is_named = number in self.named_classes or "_described" not in vars(stand_in)
+        if isinstance(stand_in, type) and is_named and isinstance(value, stand_in) and isinstance(value, Standin):
             held = reference(value)
             held.origin = ""
             self.trust.constructed.append(value)
@@ -239,17 +268,18 @@ class RemoteCandidate(Peer):
 
     # -- names -------------------------------------------------------------------------------------------------------------
 
-    callable_names: dict[int, str]
-
     def define(self, defined: wire.Defined) -> dict[str, Any]:
         """Return what the candidate says that its names stand for."""
-        self.defining, self.callable_names = True, {}
+        self.defining = True
         made: dict[str, Any] = {}
         for name, node in defined[1]:
             made[name] = self.values.decode(node)
             number = self.homes.get(id(made[name]))
             if number is not None and not isinstance(made[name], type) and callable(made[name]):
                 self.callable_names[number] = name  # by name: the program may put another function in its place
+            if not callable(made[name]):
+                self.bound[name] = made[name]
+        self.named_classes = {number for number, value in self.remote.items() if isinstance(value, type)}
         self.values.settle()
         self.defining = False
         return made
@@ -280,11 +310,9 @@ class RemoteCandidate(Peer):
         if type(name) is not str or (name.startswith("__") and name not in SPECIAL):
             return False
         if op in ("method", "property"):
-            if name == "__call__" and isinstance(value, type):
-                return bool(args) and isinstance(args[0], value)
-            return isinstance(value, type) and descriptions.is_own(value) and bool(args) and isinstance(args[0], value)
+            return isinstance(value, type) and bool(args) and isinstance(args[0], value)
         if op == "get":
-            return descriptions.is_own(type(value)) or type(value).__module__ == "unittest.mock"
+            return not isinstance(value, type) and descriptions.iterator_kind(value) is None and not is_function(value)
         if op not in ("set", "del") or not descriptions.is_own(type(value)) or isinstance(value, type):
             return False
         return not callable(getattr(type(value), name, None)) and not callable(

@@ -23,6 +23,11 @@ from typing import Any
 
 from rewards.code.codec import CodecError
 
+_DATA_TYPES: tuple[type, ...] = (
+    *(str, dict, list, tuple, set, frozenset, bytes, bytearray, complex, float, int, range, deque, Counter, OrderedDict),
+    *(defaultdict, datetime.datetime, datetime.timedelta, decimal.Decimal, fractions.Fraction, array.array),
+)
+_NAMES_OF_DATA = frozenset(name for kind in _DATA_TYPES for name in dir(kind) if not name.startswith("__"))
 Take = Callable[[Any], Any]  # encodes, or decodes, one part
 MUTABLE = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict, array.array)
 _FUNCTIONS = "abs all any bin chr divmod hex len max min ord pow repr round sorted sum callable format hash isinstance"
@@ -49,6 +54,22 @@ _EXCEPTION_MODULES = frozenset(
 _PATHS: dict[str, Any] = {
     kind.__name__: kind for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.PurePath)
 }
+
+
+def names_of_data() -> frozenset[str]:
+    """Return the attributes that data has; numpy's too, where the tests use it."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return _NAMES_OF_DATA
+    return _NAMES_OF_DATA | {name for name in dir(numpy.ndarray) if not name.startswith("__")} - {"data", "size", "T", "flat"}
+
+
+def _namespace(items: Any) -> Any:
+    """Return a namespace; none whose functions would answer as the methods of data."""
+    held = dict(items)
+    if any(callable(value) and name in names_of_data() for name, value in held.items()):
+        raise CodecError("a namespace that plays data")
+    return types.SimpleNamespace(**held)
 
 
 def _named() -> dict[str, Any]:
@@ -207,7 +228,7 @@ _DECODERS: dict[str, Callable[[list[Any], Take], Any]] = {
     "timezone": lambda p, t: _zone_back(p[0], t),
     "UUID": lambda p, t: uuid.UUID(hex=_all_of(str, p[0])),
     "array.array": lambda p, t: array.array(p[0], t(p[1])),
-    "namespace": lambda p, t: types.SimpleNamespace(**dict(t(p[0]))),
+    "namespace": lambda p, t: _namespace(t(p[0])),
     "proxy": lambda p, t: types.MappingProxyType(dict(t(p[0]))),
     "memoryview": lambda p, t: memoryview(_all_of(bytes, t(p[0]))),
     "pattern": lambda p, t: re.compile(_all_of((str, bytes), t(p[0])), _all_of(int, p[1])),

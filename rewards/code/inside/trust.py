@@ -11,33 +11,15 @@ Any object contradicts itself when it equals everything, when its equality is no
 when its order goes both ways, or when its length, items and iteration disagree. Standard library only.
 """
 
-import array
-import collections
-import datetime
-import decimal
-import fractions
 import random
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rewards.code.inside.descriptions import ARITHMETIC, COMPARISONS, DATA_TYPES
+from rewards.code.inside import lineup, stdlib
+from rewards.code.inside.descriptions import ARITHMETIC, COMPARISONS
 from rewards.code.inside.standins import Reference, Standin, reference
 
 MAX_DRAWN = 100_000
-_MORE_TYPES: tuple[type, ...] = (
-    range,
-    collections.deque,
-    collections.Counter,
-    collections.OrderedDict,
-    collections.defaultdict,
-    datetime.datetime,
-    datetime.timedelta,
-    decimal.Decimal,
-    fractions.Fraction,
-    array.array,
-)
-_NAMES_OF_DATA = frozenset(name for kind in (*DATA_TYPES, *_MORE_TYPES) for name in dir(kind) if not name.startswith("__"))
 
 
 def _special(names: str) -> frozenset[str]:
@@ -47,19 +29,10 @@ def _special(names: str) -> frozenset[str]:
 _READS = COMPARISONS | _special("len iter next getitem contains hash bool repr str reversed int float index")
 _SHOWS_AN_OBJECT = _special("call enter aenter await aiter anext get set set_name")
 _COLLECTION = _special("len iter getitem contains reversed")
-_NOBODY = "a value that nothing equals: 5f1a90c2"
 
 
 class Contradiction(Exception):
     """An object said two things that cannot both be true."""
-
-
-def names_of_data() -> frozenset[str]:
-    """Return the attributes that data has; numpy's too, where the tests use it."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None:
-        return _NAMES_OF_DATA
-    return _NAMES_OF_DATA | {name for name in dir(numpy.ndarray) if not name.startswith("__")} - {"data", "size", "T", "flat"}
 
 
 class Trust:
@@ -72,7 +45,7 @@ class Trust:
         self.vouched: set[str] = {""}  # "": constructed by the tests
         self.epoch = 0  # what an object said is compared with what it says before anything else happens
         self.constructed: list[Any] = []
-        self.data_names = names_of_data()
+        self.data_names = stdlib.names_of_data()
         self.random = random.Random()
 
     def unpaid(self) -> str | None:
@@ -104,7 +77,7 @@ class Trust:
         held = reference(instance)
         if name not in self.data_names:
             self.vouch(held)
-        elif is_method:
+        elif is_method and not held.is_kin:
             self.owe(held, instance, f".{name}()")
 
     # -- special methods ---------------------------------------------------------------------------------------------------
@@ -131,10 +104,7 @@ class Trust:
             if other is None and not self.stands(held):
                 return NotImplemented  # no object is None
             self.owe(held, instance, "==" if name in ("__eq__", "__ne__") else "<")
-            answer = self.ask(kind, name, (instance, other))
-            if name == "__eq__" and answer is True:
-                self._not_everything(kind, instance)
-            return answer
+            return self._against_data(kind, name, instance, other)
         self._relate(instance, other)
         if name == "__eq__":
             return self._equal(kind, instance, other)
@@ -163,14 +133,26 @@ class Trust:
             if related:
                 self.pairs.append((mine.origin, theirs.origin))
 
-    def _not_everything(self, kind: int, instance: Any) -> None:
-        try:
-            if self.ask(kind, "__eq__", (instance, _NOBODY)) is True:
-                raise Contradiction("an object equals everything")
-        except Contradiction:
-            raise
-        except Exception:
-            pass
+    def _against_data(self, kind: int, name: str, instance: Any, other: Any) -> Any:
+        """Ask for data among decoys, in any order: who says the same of most of them does not know."""
+        if name not in ("__eq__", "__lt__", "__gt__", "__le__", "__ge__"):
+            return self.ask(kind, name, (instance, other))
+        decoys = lineup.decoys(other, name, self.random)
+        shown = [other, *decoys]
+        order = self.random.sample(range(len(shown)), len(shown))
+        answers = {place: self._quietly(kind, name, instance, shown[place], place == 0) for place in order}
+        if answers[0] is True and decoys and self._says_yes(kind, name, instance, other, answers):
+            raise Contradiction(f"an object says {name.strip('_')} of everything")
+        return answers[0]
+
+    def _says_yes(self, kind: int, name: str, instance: Any, other: Any, answers: dict[int, Any]) -> bool:
+        yes = sum(answer is True for place, answer in answers.items() if place)
+        if name != "__eq__":
+            return yes > 0  # a number beyond all others
+        if yes < 2:
+            return False
+        again = [self._quietly(kind, name, instance, shown, False) for shown in lineup.decoys(other, name, self.random)]
+        return sum(answer is True for answer in again) * 2 >= len(again)  # numbers modulo another may say yes to a few
 
     def _equal(self, kind: int, instance: Any, other: Any) -> Any:
         """Ask among decoys: what says yes to the first that it sees does not know what it equals."""
@@ -179,21 +161,27 @@ class Trust:
         ]
         line_up = [other, *self.random.sample(decoys, min(3, len(decoys)))]
         self.random.shuffle(line_up)
-        answers = {id(shown): self._quietly(kind, instance, shown, shown is other) for shown in line_up}
+        answers = {id(shown): self._quietly(kind, "__eq__", instance, shown, shown is other) for shown in line_up}
         answer = answers[id(other)]
         if answer is not True:
             return answer
-        self._not_everything(kind, instance)
+        nobody = [self._quietly(kind, "__eq__", instance, shown, False) for shown in lineup.strangers(self.random)]
+        if any(said is True for said in nobody):
+            raise Contradiction("an object equals everything")
         if type(instance) is type(other) and self.ask(kind, "__eq__", (other, instance)) is False:
             raise Contradiction("an equality that is not symmetric")
         for shown in line_up:
-            if shown is not other and answers[id(shown)] is True and self._quietly(kind, other, shown, False) is False:
+            if (
+                shown is not other
+                and answers[id(shown)] is True
+                and self._quietly(kind, "__eq__", other, shown, False) is False
+            ):
                 raise Contradiction("an object equals two that differ")
         return answer
 
-    def _quietly(self, kind: int, instance: Any, other: Any, aloud: bool) -> Any:
+    def _quietly(self, kind: int, name: str, instance: Any, other: Any, aloud: bool) -> Any:
         try:
-            return self.ask(kind, "__eq__", (instance, other))
+            return self.ask(kind, name, (instance, other))
         except Exception:
             if aloud:
                 raise
@@ -208,7 +196,15 @@ class Trust:
         value = self.ask(kind, name, args)
         if not isinstance(value, Standin) and value is not NotImplemented:
             self.owe(held, instance, name.strip("_"))
+            if name in ("__add__", "__sub__", "__radd__", "__rsub__") and type(other) in (int, float):
+                self._calculates(kind, name, instance, other, value)
         return value
+
+    def _calculates(self, kind: int, name: str, instance: Any, other: Any, value: Any) -> None:
+        """A sum that is the same whatever is added is none."""
+        said = [self._quietly(kind, name, instance, shown, False) for shown in lineup.decoys(other, "__eq__", self.random)]
+        if said and all(type(result) is type(value) and _is_data(value) and result == value for result in said):
+            raise Contradiction(f"an object gives {value!r} whatever {name.strip('_')} is asked of it")
 
     # -- collections -------------------------------------------------------------------------------------------------------
 
@@ -262,7 +258,7 @@ class Trust:
             facts["indexed"][args[1]] = value
         elif name == "__iter__" and not hasattr(type(instance), "__next__"):
             return self._recorded(kind, instance, value)
-        elif name == "__contains__" and value is True and _is_absent(args[1], facts):
+        elif name == "__contains__" and value is True and _is_absent(instance, args[1], facts):
             raise Contradiction("an object contains what it does not iterate over")
         self._agree(kind, instance)
         return value
@@ -292,9 +288,9 @@ class Trust:
                 raise Contradiction("items by number that differ from those of the iteration")
 
 
-def _is_absent(item: Any, facts: dict[str, Any]) -> bool:
+def _is_absent(instance: Any, item: Any, facts: dict[str, Any]) -> bool:
     """Return whether an item is none of those that an object, which has a length, iterates over."""
-    if "items" not in facts or "len" not in facts or not _is_data(item):
+    if hasattr(type(instance), "keys") or "items" not in facts or "len" not in facts or not _is_data(item):
         return False
     return all(_is_data(held) and held != item for held in facts["items"])
 

@@ -13,6 +13,31 @@ from rewards.code.inside import stdlib
 from rewards.code.inside.descriptions import COMPARISONS, SPECIAL
 from rewards.code.inside.standins import Meta, checked_name, forwarded_property, forwarder, peer_of
 
+_PLAIN: dict[str, type] = {kind.__name__: kind for kind in (str, dict, list, tuple, set, int, float)}
+
+
+def filled(peer: Any, body: Any) -> Any:
+    """Return an instance of a subclass of data: the data is ours, and what no data has is asked for at the other end."""
+    number, base, name, content, is_missing = body
+    space: dict[str, Any] = {"__module__": "solution", "__getattr__": _unlike_data(peer, number)}
+    if is_missing is True and base == "dict":
+        space["__missing__"] = lambda self, key: peer.ask("missing", number, "", [key])
+    kind = type(checked_name(name), (_PLAIN[base],), space)
+    if base == "dict":
+        made: Any = kind((peer.values.decode(key), peer.values.decode(value)) for key, value in content)
+    else:
+        made = kind(peer.values.decode(content))
+    return peer.adopt(number, made)
+
+
+def _unlike_data(peer: Any, number: int) -> Any:
+    def attribute(self: Any, name: str) -> Any:
+        if name.startswith("__") or not peer.may_answer(-1, name):
+            raise AttributeError(name)
+        return peer.ask("get", number, name)
+
+    return attribute
+
 
 def enum_class(peer: Any, number: int, said: Any, name: str, space: dict[str, Any]) -> Any:
     """Return an enumeration of our own with the same members."""
@@ -24,12 +49,14 @@ def enum_class(peer: Any, number: int, said: Any, name: str, space: dict[str, An
     body: Any = enum.EnumType.__prepare__(name, bases)  # type: ignore[arg-type]
     body["__qualname__"], body["__module__"], body["__doc__"] = space["__qualname__"], "solution", space["__doc__"]
     for key, node in said["members"]:
-        body[checked_name(key)] = peer.values.decode(node)
+        if key.startswith("_"):
+            raise CodecError("no member's name")
+        body[checked_name(key)] = enum.member(peer.values.decode(node))  # as a member, were it a function
     for method in said["methods"]:
         if not method.startswith("_") and peer.may_answer(number, method):
             body[checked_name(method)] = forwarder(peer, number, method)
     body.update(_statics(peer, number, said))
-    for item in said["properties"]:
+    for item in [name for name in said["properties"] if peer.may_answer(number, name)]:
         body[checked_name(item)] = _member_property(peer, number, item)
     if peer.is_named(name):
         for special in said["special"]:
@@ -91,7 +118,7 @@ def record_class(peer: Any, number: int, said: Any, name: str, space: dict[str, 
             mixed[checked_name(method)] = forwarder(peer, number, method)
     mixed.update(_statics(peer, number, said))
     for item in said["properties"]:
-        if item not in fields:
+        if item not in fields and peer.may_answer(number, item):
             mixed[checked_name(item)] = forwarded_property(peer, number, item)
     own = set(said["special"]) - set(dir(tuple)) | (set(said["special"]) & {"__str__", "__add__", "__mul__"})
     if peer.is_named(name):

@@ -23,7 +23,7 @@ from rewards.code.inside import stdlib
 _SMALL = 2**63
 _SCALARS = (type(None), bool, str, float)
 _BASES: tuple[type, ...] = (str, int, float, dict, list, tuple, set, frozenset, bytes, bytearray, complex, deque)
-_MAX_WATCHED, _MAX_WATCHED_ITEMS = 100, 4000  # containers watched for changes at every message, and the items in them
+_MAX_WATCHED, _MAX_WATCHED_ITEMS = 40, 1000  # containers watched for changes at every message, and the items in them
 Node = Any
 
 
