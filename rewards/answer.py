@@ -57,6 +57,7 @@ MAX_CHARACTERS = 20_000  # at the end of a text without a mark, in which the ans
 MAX_BARE_CHARACTERS = 300
 MAX_SENTENCE_CHARACTERS = 600
 BARE_ANSWER = "bare answer"  # the mark of a completion that is nothing but an answer
+_CLOSING_CHARACTERS = 3  # "$.\n" behind a box says nothing
 _WORK_CHARACTERS = 60  # a text with more before "Solution:" is no answer with its solution behind it
 
 _ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
@@ -70,10 +71,10 @@ _SUPPOSES = re.compile(r"\W*(?:let|suppose|assume|try|consider)\b", re.IGNORECAS
 _THINKS = re.compile(r"\W*let\s+me\b", re.IGNORECASE)
 _BEGINS_WITH_VALUE = re.compile(r"[-−\s$\\(]*\d")
 _SPACED_TEXT = re.compile(r"\\(?:text|mathrm|mbox)\s*\{([^{}]*)\}|\\[ ,;:]|~")
+_SPACE = re.compile(r"[\s~]|\\[,;:]")
 _WORDS = re.compile(r"[^\W\d_]{2,30}\s{1,9}[^\W\d_]{2}")
 
 # "\f", "\b", "\t" and "\r" of LaTeX commands, read as escapes by a careless writer of JSON
-_CONTROL = re.compile(r"[\x08\x0c\t\r]")
 _BROKEN = {"\x0crac": r"\frac", "\x08oxed": r"\boxed", "\x08egin": r"\begin", "\x08inom": r"\binom", "\x08mod": r"\bmod"}
 _BROKEN |= {f"\t{rest}": rf"\t{rest}" for rest in ("ext{", "imes", "frac", "heta", "binom", "an ", "extbf{")}
 _BROKEN |= {"\rangle": r"\rangle", "\right": r"\right"}
@@ -131,7 +132,7 @@ def reasoning_text(completion: str) -> str:
 
 
 def _own_turn(text: str) -> str:
-    if _CONTROL.search(text):
+    if "\t" in text or "\r" in text or "\x08" in text or "\x0c" in text:
         text = repair(text)
     return plain_digits(first_turn(text))
 
@@ -186,14 +187,15 @@ def _marked(text: str) -> Committed | None:
 def _boxed(text: str, boxes: Boxes) -> Committed:
     if not boxes.answer:
         return Committed([], "a box that does not close")
-    if is_taken_back(text[boxes.end :]):
+    behind = text[boxes.end :]
+    if (len(behind) > _CLOSING_CHARACTERS or not behind.isascii()) and is_taken_back(behind):
         return Committed([], "a box that is taken back")
     return Committed([boxes.answer, *_said(boxes.answer)], "box", boxes)
 
 
 def _said(answer: str) -> list[str]:
     r"""Return what a box with a sentence in it says: "5" for `\text{The area is } 5`."""
-    if len(answer) > MAX_SENTENCE_CHARACTERS:
+    if len(answer) > MAX_SENTENCE_CHARACTERS or not _SPACE.search(answer):
         return []
     sentence = " ".join(_SPACED_TEXT.sub(lambda match: match[1] or " ", answer).split())
     if not _WORDS.search(sentence) or _BEGINS_WITH_VALUE.match(sentence):

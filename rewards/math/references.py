@@ -17,6 +17,7 @@ _MAX_ITEMS = 8  # of a list of labels
 _WORD = r"[^\W_][\w'’-]*\.?"
 _LABEL = re.compile(rf"{_WORD}(?:\s+{_WORD}){{0,3}}")
 _BETWEEN_LABELS = re.compile(r"\s*(?:,|;|&|\band\b)\s*")
+_SAYING = re.compile(r"(?:the )?(?:(?:limit|value|integral|sum) )?does not exist", re.IGNORECASE)
 _OF_A_SENTENCE = re.compile(
     r"\b(?:is|are|was|were|be|has|have|had|does|do|must|can|will|if|then|since|because|so|that|which|where|let|we|it|there|for)\b",
     re.IGNORECASE,
@@ -38,4 +39,6 @@ def is_label(reference: str) -> bool:
 
 
 def _is_one_label(words: str) -> bool:
+    if _SAYING.fullmatch(words):
+        return True
     return _LABEL.fullmatch(words) is not None and not _OF_A_SENTENCE.search(words)

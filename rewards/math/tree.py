@@ -44,7 +44,7 @@ Op = Literal[
     "set",  # (items) in braces.
     "list",  # (items) side by side without brackets; value: ",", "and" or "or".
     "mat",  # (entries) of a matrix, row by row; value: the number of columns.
-    "cases",  # A definition by cases: one seq (value, condition) a row.
+    "cases",  # A definition by cases: one seq (value, condition) a row; one row is a value under a condition.
     "ratio",  # (parts) of a proportion such as 1:2:3.
     # sets and conditions
     "build",  # All (head) with (condition); value: the domain, None for the reals.
@@ -55,8 +55,8 @@ Op = Literal[
     "or",  # (left) or (right).
     "and",  # (left) and (right).
     "not",  # The opposite of (statement).
-    "is",  # What words say of (name); value: the words, such as "odd".
-    "bound",  # (formula) with a quantifier behind it; value: the names it binds and what they range over.
+    "is",  # What words say of (name) or of (name, numbers); value: the words, "odd" or "divisible".
+    "bound",  # (formula) with a quantifier; value: its names and what they range over, or () and how often roots count.
 ]
 SETS: tuple[Op, ...] = ("union", "inter", "minus", "build")
 # What is no expression and has no value as a number.

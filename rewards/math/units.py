@@ -62,6 +62,7 @@ NO_UNIT = re.compile(
     r"divided|equals?|no|never|wrong|incorrect|undefined|unknown|between|up|down|true|false|none)\b",
     re.IGNORECASE,
 )
+UNSURE = "'"  # behind a unit whose letters may be names: kT, pV
 ORDINAL = "th"  # the thing that an ordinal counts: the 7th floor is 7 "th floor"
 
 
@@ -96,6 +97,7 @@ def _pieces(phrase: str) -> list[tuple[str, ...]] | None:
         ("\u212b", "Å"),
     ):
         phrase = phrase.replace(sign, plain)
+    phrase = phrase.removesuffix(UNSURE)
     phrase = re.sub(r"\b([kMm]|μ)\s+Ω", r"\1Ω", phrase)
     for pattern, words in _SEVERAL_WORDS:
         phrase = pattern.sub(words, phrase)

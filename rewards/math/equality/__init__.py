@@ -5,12 +5,15 @@ their normal form, and the pair of their kinds says which file compares them. A 
 from files behind it on its line:
 
     families                                            what may be renamed: bound names, arbitrary constants
+    cosets                                              unions of progressions over all integers
     compare                                             the dispatch by kinds
     sets, times                                         unions and set builders; times of day
     items                                               sets, lists, sequences, matrices, ratios
     relations, cases, listed, quantities                equations and inequalities, cases, {n in Z | ...}, units
+    integers, named                                     sets of integers; values by name
     realsets, inequalities, intervals                   sets of real numbers
-    normal, definitions, parts, linear, proportional    what the files above share
+    normal, definitions, labels, parts                  what the files above share
+    linear, proportional, integer_sets, progressions    lines; a constant factor; integers by membership; ellipses
     derivatives                                         x' and dx/dt in one notation
     expressions                                         equal values of expressions: exactly, then by numbers
     matrices, decimals, steps, points, digits           values at points, to how many digits

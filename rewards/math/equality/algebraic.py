@@ -22,7 +22,7 @@ from rewards.math.tree import Node
 FIRST_BITS = 160
 MAX_BITS = 80_000
 MAX_SIZE = 10**6  # log2 of u and l of a term
-MAX_WORK = 4_000_000  # terms times bits
+MAX_WORK = 1_000_000  # terms times bits
 MAX_TERMS = 400
 MAX_INDEX = 64  # of a root
 MAX_ORDER = 5_040  # of the roots of unity together

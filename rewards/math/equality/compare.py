@@ -5,8 +5,9 @@ a plus-minus (alternatives that are all equal to it are one value). The trail sa
 above this file and knows what may be renamed.
 """
 
-from rewards.math.equality.definitions import same_by_name
+from rewards.math.equality.cases import without_harmless_condition
 from rewards.math.equality.items import same_objects
+from rewards.math.equality.named import names_conflict, same_by_name
 from rewards.math.equality.normal import normal_forms
 from rewards.math.equality.quantities import same_quantities
 from rewards.math.equality.relations import same_relations
@@ -24,7 +25,10 @@ def equal(gold: Node, answer: Node, trail: Trail, strict: bool = False) -> bool:
     if gold.op == answer.op == "num":
         trail.decide(Rule.EXACT_RATIONALS)
         return False
-    gold, answer = normal_forms(gold, answer, equal)
+    if names_conflict(gold, answer, equal):
+        trail.decide(Rule.VALUES_BY_NAME)
+        return False
+    gold, answer = normal_forms(*without_harmless_condition(gold, answer), equal)
     if gold == answer:
         trail.decide(Rule.SAME_STRUCTURE)
         return True

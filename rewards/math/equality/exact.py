@@ -231,6 +231,8 @@ class Exact:
     def _binomial(self, n: int, k: int) -> Exactly:
         if k < 0 or k > n >= 0:
             return self._lift(Fraction(0))
+        if n < 0:  # (-1)^k times the binomial of k - n - 1 over k
+            return self._reduce((-1) ** (k % 2) * self._binomial(k - n - 1, k))
         if min(k, n - k) > (300 if self.prime is None else MAX_FACTORIAL) or abs(n) > 10**9:
             raise TooBigError("a huge binomial")
         if self.prime is None:

@@ -14,7 +14,7 @@ from rewards.math.equality.algebraic import is_zero
 from rewards.math.equality.decimals import as_decimal, only_one_has_decimals, rounds, rounds_at
 from rewards.math.equality.exact import NotRationalError, UndefinedError, rational
 from rewards.math.equality.formal import formal_agreement
-from rewards.math.equality.numeric import Numeric
+from rewards.math.equality.numeric import Complex, Number, Numeric
 from rewards.math.equality.points import (
     Place,
     Point,
@@ -33,9 +33,11 @@ from rewards.math.tree import IMAGINARY, Node, TooBigError, contains, symbols
 LOW, HIGH = 40, 110  # digits at the first look, and where it has to be sure
 MAX_DIGITS = 6000
 MAX_WORK = 150_000  # digits times steps of one evaluation
+MAX_SPENT = 4_000_000  # the same, of all together
 GUARD = 20  # digits at the end that may be rounding
 POINTS = 6  # of positive values, and as many of mixed signs
 ENOUGH = 4  # points where both sides are defined
+MANY_NAMES = 3  # up to which points count only where no two names have one value
 CLOSELY = 2  # points that are looked at to many digits in any case
 
 
@@ -134,15 +136,20 @@ def _mentions_i(node: Node) -> bool:
     return node == IMAGINARY or any(_mentions_i(part) for part in node.args)
 
 
+def _is_not_real(value: Number) -> bool:
+    return isinstance(value, Complex) and value.imag != 0
+
+
 class _Comparison:
     """Two expressions that are compared at points."""
 
     def __init__(self, gold: Node, answer: Node, free: frozenset[str], trail: Trail, log_base_ten: bool):
         self.gold, self.answer, self.free, self.trail, self.log_base_ten = gold, answer, free, trail, log_base_ten
-        self.imaginary = _mentions_i(gold) or _mentions_i(answer)
+        self.imaginary = not free or _mentions_i(gold) or _mentions_i(answer)
         self.integers = integer_symbols(gold) | integer_symbols(answer)
         self.rounded = only_one_has_decimals(gold, answer)
         self.agreed = 0
+        self.spent = 0  # steps times digits
 
     def agree(self) -> bool:
         """Tell whether they agree at enough points, and differ at none."""
@@ -152,14 +159,21 @@ class _Comparison:
         for index, values in enumerate(ordinary):
             if self._tried(values, must_agree=index < POINTS or self.imaginary) is False:
                 return self._decided(False)
-        others = [*secret_places(self.free, self.integers), *far_places(self.free, self.integers)]
-        sizes = sorted({*literals(self.gold), *literals(self.answer)}, reverse=True)
-        others += literal_places(sizes, self.free, self.integers)
-        others += step_places(self.gold, self.answer, [ordinary[0], ordinary[-1]], self.integers)
-        for values in others:
+        for values in secret_places(self.free, self.integers):
+            if self._tried(values, must_agree=False, far=True, closely=True) is False:
+                return self._decided(False)
+        for values in self._other_places([ordinary[0], ordinary[-1]]):
             if self._tried(values, must_agree=False, far=True) is False:
                 return self._decided(False)
         return self._decided(True)
+
+    def _other_places(self, bases: list[Place]) -> list[Place]:
+        """Return far points and those around steps; far away a rounded number is off by more than its last digit."""
+        others = step_places(self.gold, self.answer, bases, self.integers)
+        if not self.rounded:
+            sizes = sorted({*literals(self.gold), *literals(self.answer)}, reverse=True)
+            others += [*far_places(self.free, self.integers), *literal_places(sizes, self.free, self.integers)]
+        return others
 
     def _decided(self, is_same: bool) -> bool:
         if not is_same:
@@ -172,12 +186,16 @@ class _Comparison:
             self.trail.decide(Rule.MANY_DIGITS, HIGH - GUARD, self.agreed)
         return True
 
-    def _tried(self, values: Place, must_agree: bool, far: bool = False) -> bool | None:
+    def _tried(self, values: Place, must_agree: bool, far: bool = False, closely: bool = False) -> bool | None:
         """Compare at one point; None where it says nothing, as far points do whose values are too large."""
+        before = self.agreed
         try:
-            return self._at(values, must_agree)
+            agrees = self._at(values, must_agree, closely)
+            if len(values) <= MANY_NAMES and len(set(values.values())) < len(values):
+                self.agreed = before  # where n is k much agrees
+            return agrees
         except TooBigError:
-            if not far:
+            if not far or self.spent > MAX_SPENT:
                 raise
         except NotRationalError:
             raise
@@ -185,28 +203,43 @@ class _Comparison:
             pass
         return None
 
-    def _at(self, values: Place, must_agree: bool) -> bool | None:
+    def _at(self, values: Place, must_agree: bool, closely: bool = False) -> bool | None:
+        """Compare at one point, the first ones and those where it is asked for to all digits that there are to see."""
         low = Point(values, LOW, self.log_base_ten)
-        seen = low.both(self.gold, self.answer)
+        seen = self._evaluated(low)
         if self._values_agree(seen, low):
-            if self._needs_another_look(seen) and not self._agree_in_full(values, seen):
-                return False
-            self.agreed += 1
-            return True
-        if seen.left_reals and not must_agree:
+            return self._confirmed(values, seen, closely)
+        if seen.left_reals and (
+            not must_agree or (not self.imaginary and _is_not_real(seen.left) and _is_not_real(seen.right))
+        ):
             return None
-        if not Point(values, self._digits(seen), self.log_base_ten).both(self.gold, self.answer).agree():
-            return False
-        self.agreed += 1
-        return True
+        again = self._evaluated(Point(values, self._digits(seen), self.log_base_ten))
+        return self._counted(again.agree() and again.tells(seen.size))
 
-    def _needs_another_look(self, seen: Values) -> bool:
-        """Tell whether 40 digits are not enough: they are where a decimal is rounded, and at a point behind the first ones."""
-        return self.agreed == 0 or (not self.rounded and (self.agreed < CLOSELY or seen.need + seen.lost > LOW / 2))
+    def _confirmed(self, values: Place, seen: Values, closely: bool) -> bool | None:
+        """Look at values that agree at first more closely, where that may tell more."""
+        if self.agreed == 0 or (not self.rounded and (closely or self.agreed < CLOSELY)):
+            at = Point(values, self._digits(seen), self.log_base_ten)
+        elif not self.rounded and seen.need + seen.lost > LOW / 2:
+            at = Point(values, HIGH, self.log_base_ten)
+        else:
+            return self._counted(True)
+        again = self._evaluated(at)
+        if not again.tells(seen.size):
+            return None
+        return self._counted(self._values_agree(again, at))
 
-    def _agree_in_full(self, values: Place, seen: Values) -> bool:
-        at = Point(values, self._digits(seen), self.log_base_ten)
-        return self._values_agree(at.both(self.gold, self.answer), at)
+    def _counted(self, agrees: bool) -> bool:
+        self.agreed += agrees
+        return agrees
+
+    def _evaluated(self, at: Point) -> Values:
+        """Evaluate both sides at a point; raises TooBigError where all points together have cost too much."""
+        seen = at.both(self.gold, self.answer)
+        self.spent += seen.steps * at.digits
+        if self.spent > MAX_SPENT:
+            raise TooBigError("too many steps at all points together")
+        return seen
 
     def _digits(self, seen: Values) -> int:
         """Return to how many digits both sides have to be compared; raises TooBigError where they are too many."""

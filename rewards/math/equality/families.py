@@ -1,9 +1,10 @@
 """Objects with names that mean nothing by themselves: bound parameters and arbitrary constants.
 
 Accepted: other names for what is bound ("k in Z"), progressions a + bk with the same values, other names for the arbitrary
-constants of the reference, and antiderivatives that differ by a constant. Only C, c, K, C_1, c_1 and their like in the
-reference are arbitrary constants, only where they are coefficients or terms and something else varies, and never beside
-A, B (there C may be an angle or a point). All other names keep their meaning.
+constants of the reference, and antiderivatives that differ by a constant. Where a reference leaves out that its index is an
+integer, the answer may say it. Only C, c, K, C_1, c_1 and their like in the reference are arbitrary constants, only where they
+are coefficients or terms and something else varies, and never beside A, B (there C may be an angle or a point). All other
+names keep their meaning.
 """
 
 import re
@@ -11,26 +12,41 @@ from collections.abc import Iterable, Iterator
 from itertools import permutations
 
 from rewards.math.equality.compare import equal
-from rewards.math.equality.definitions import assignment, names_agree, without_names
+from rewards.math.equality.cosets import same_cosets
+from rewards.math.equality.definitions import assignment
 from rewards.math.equality.derivatives import in_one_notation
 from rewards.math.equality.expressions import equal_expressions
+from rewards.math.equality.integers import same_integer_sets
+from rewards.math.equality.labels import labels_agree
 from rewards.math.equality.linear import difference
-from rewards.math.equality.normal import without_plus_minus
-from rewards.math.equality.numeric import numeric_value
 from rewards.math.equality.rules import Rule, Trail
-from rewards.math.tree import ZERO, Node, contains, number, substituted, symbols
+from rewards.math.tree import Node, contains, substituted, symbols
 
 MAX_NAMES = 3  # compared in every order
-MAX_PROGRESSIONS = 20
-MAX_SHIFT = 10**9
+INTEGERS = Node("sym", (), "\\integers")
+HIDDEN = "\\k"  # the index that a congruence does not name
+_INDICES = frozenset(("k", "n", "m", "l", "j", "N", HIDDEN))
 
 
 def same_up_to_names(gold: Node, answer: Node, trail: Trail) -> bool:
     """Tell whether `answer` is the object `gold`, up to the names of what is bound or arbitrary in it."""
+    if same_integer_sets(gold, answer):
+        trail.decide(Rule.INTEGERS)
+        return True
+    gold, answer = _indexed_alike(_family(gold), _family(answer))
     if gold.op == "bound" or answer.op == "bound":
         return _same_bound(gold, answer, trail)
+    return _same_unbound(gold, answer, trail)
+
+
+def _same_unbound(gold: Node, answer: Node, trail: Trail) -> bool:
     gold, answer = in_one_notation(gold, answer)
     return equal(gold, answer, trail) or _same_up_to_constants(gold, answer, trail)
+
+
+def _restricts(gold: Node, answer: Node) -> bool:
+    """Tell whether an answer has only the naturals for the index of angles, which are all integers."""
+    return answer.value[1] != "integer" and "natural" in answer.value[1] and _is_family_of_angles(gold)
 
 
 def _renamings(node: Node, names: Iterable[str], targets: tuple[str, ...]) -> Iterator[Node]:
@@ -44,6 +60,76 @@ def _renamings(node: Node, names: Iterable[str], targets: tuple[str, ...]) -> It
         yield renamed
 
 
+# -- families written in other ways
+
+
+def _family(node: Node) -> Node:
+    r"""Return {2k\pi | k in Z} and 2\pi Z as 2k\pi with its k bound; any other node as it is."""
+    if node.op == "build" and node.value is None:
+        return _built_family(node) or node
+    if node.op in ("add", "mul") and contains(node, "const") and INTEGERS.value in symbols(node):
+        return Node("bound", (substituted(node, INTEGERS.value, Node("sym", (), "\\k")),), (("\\k",), "integer"))
+    if node.op == "build" and node.value == INTEGERS.value and node.args[0].op != "sym":
+        return _built_family(node._replace(value=None)) or node
+    return node
+
+
+def _built_family(node: Node) -> Node | None:
+    head, condition = node.args
+    parts = condition.args if condition.op == "list" and condition.value != "or" else (condition,)
+    memberships = [part for part in parts if part.op == "rel" and part.value == ("in",) and part.args[1] == INTEGERS]
+    if len(memberships) != 1 or memberships[0].args[0].op != "sym" or len(parts) > 2:
+        return None
+    name = memberships[0].args[0].value
+    others = [part for part in parts if part is not memberships[0]]
+    body = others[0] if others and head.op == "sym" and head.value != name else head
+    is_told = body is not head or not others
+    return Node("bound", (body,), ((name,), "integer")) if is_told and name in symbols(body) else None
+
+
+def _indexed_alike(gold: Node, answer: Node) -> tuple[Node, Node]:
+    """Bind the index of a family whose side leaves out that it is an integer, where the other side or its form says so."""
+    if gold.op == "bound" and answer.op != "bound":  # an answer has to keep the name, or say that it is an integer
+        return gold, _bound_like(gold, answer, same_name=gold.value[0] != (HIDDEN,))
+    if answer.op == "bound" and gold.op != "bound":
+        is_expression = gold.op != "rel" and not contains(gold, "const", "deg")
+        return gold if is_expression else _bound_like(answer, gold, same_name=False), answer
+    if gold.op != "bound" and gold != answer and _is_family_of_angles(gold) and _is_family_of_angles(answer):
+        return _with_index(gold), _with_index(answer)
+    return gold, answer
+
+
+def _bound_like(family: Node, other: Node, same_name: bool) -> Node:
+    """Return the side without a quantifier with its one index bound as in the family of the other side."""
+    names, domain = family.value
+    free = symbols(other) - (symbols(family.args[0]) - set(names))
+    heads: frozenset[str] = frozenset().union(*(symbols(part.args[0]) for part in (other, *other.args) if part.op == "rel"))
+    indices = free - heads
+    if domain == "integer" and len(indices) == 1 and indices <= (set(names) if same_name else _INDICES):
+        return Node("bound", (other,), (tuple(indices), "integer"))
+    if domain in ("real", "") and len(indices) == len(names) and indices.isdisjoint(symbols(family.args[0]) - set(names)):
+        return Node("bound", (other,), (tuple(sorted(indices)), domain))
+    return other
+
+
+def _is_family_of_angles(node: Node) -> bool:
+    r"""Tell whether it is `x = \pi/4 + k\pi` or several of the kind, without a word on k."""
+    items = node.args if node.op == "list" else (node,)
+    first = items[0]
+    if first.op != "rel" or first.value != ("=",) or first.args[0].op != "sym" or not contains(node, "const", "deg"):
+        return False
+    indices = _indices(node)
+    return len(indices) == 1 and len(symbols(node) - {first.args[0].value}) == 1
+
+
+def _indices(node: Node) -> set[str]:
+    return set(symbols(node) & _INDICES)
+
+
+def _with_index(node: Node) -> Node:
+    return Node("bound", (node,), (tuple(_indices(node)), "integer"))
+
+
 # -- bound names
 
 
@@ -51,65 +137,26 @@ def _same_bound(gold: Node, answer: Node, trail: Trail) -> bool:
     """Compare bodies after renaming; where only one side says what its names range over, they must be the same names."""
     trail.decide(Rule.BOUND_NAMES)
     if answer.op != "bound":
-        return same_up_to_names(gold.args[0], answer, trail)
+        return _same_unbound(gold.args[0], answer, trail)
     if gold.op != "bound":
-        return same_up_to_names(gold, answer.args[0], trail)
+        return not _restricts(gold, answer) and _same_unbound(gold, answer.args[0], trail)
     (left,), (names, domain) = gold.args, gold.value
     (right,), (others, other_domain) = answer.args, answer.value
     if domain and other_domain and domain != other_domain:
         trail.decide(Rule.BOUND_RANGES, domain, other_domain)
         return False
-    if len(names) != len(others) or len(names) > MAX_NAMES:
+    if len(names) > MAX_NAMES or len(others) > MAX_NAMES:
         return False
-    free = symbols(right) - set(others)
-    if free.intersection(names):  # the renaming would bind a name that is free in the answer
-        return False
-    if any(equal(left, renamed, trail) for renamed in _renamings(right, others, names)):
-        return True
-    return len(names) == 1 and "integer" in (domain, other_domain) and _same_progressions(gold, answer, trail)
-
-
-def _same_progressions(gold: Node, answer: Node, trail: Trail) -> bool:
-    """Tell whether both are the same progressions a + bk over all integers k, or the same collection of them."""
-    trail.decide(Rule.PROGRESSIONS)
-    (left, values), (right, others) = _named_items(gold.args[0], False), _named_items(answer.args[0], True)
-    if len(values) != len(others) or len(values) > MAX_PROGRESSIONS or (left and right and not names_agree(left, right)):
-        return False
-    ours = [_progression(value, gold.value[0][0]) for value in values]
-    theirs = [_progression(value, answer.value[0][0]) for value in others]
-    for one in ours:
-        match = next((other for other in theirs if one and other and _same_progression(one, other)), None)
-        if match is None:
+    if len(names) == len(others):
+        free = symbols(right) - set(others)
+        if free.intersection(names):  # the renaming would bind a name that is free in the answer
             return False
-        theirs.remove(match)
-    return True
-
-
-def _named_items(node: Node, answer: bool) -> tuple[Node | None, tuple[Node, ...]]:
-    node = without_names(without_plus_minus(node), equal)
-    name, value = assignment(node, answer, equal) or (None, node)
-    return name, value.args if value.op in ("list", "set") else (value,)
-
-
-def _progression(node: Node, name: str) -> tuple[Node, Node] | None:
-    """Return (start, step) of an expression that is linear in `name`, or None."""
-    if contains(node, "rel", "list", "seq", "set", "mat", "unit"):
-        return None
-    start = substituted(node, name, ZERO)
-    step = difference(substituted(node, name, number(1)), start)
-    line = Node("add", (start, Node("mul", (step, Node("sym", (), name)))))
-    return (start, step) if equal_expressions(node, line, Trail()) else None
-
-
-def _same_progression(one: tuple[Node, Node], other: tuple[Node, Node]) -> bool:
-    (start, step), (other_start, other_step) = one, other
-    backwards = Node("neg", (other_step,))
-    if not any(equal_expressions(step, either, Trail()) for either in (other_step, backwards)):
+        if any(equal(left, renamed, trail) for renamed in _renamings(right, others, names)):
+            return True
+    if "integer" not in (domain, other_domain):
         return False
-    gap = difference(start, other_start)
-    steps = numeric_value(Node("div", (gap, step)))
-    count = round(steps) if steps is not None and abs(steps) < MAX_SHIFT else 0
-    return equal_expressions(gap, Node("mul", (number(count), step)), Trail())
+    trail.decide(Rule.PROGRESSIONS)
+    return same_cosets(gold, answer)
 
 
 # -- arbitrary constants
@@ -163,7 +210,7 @@ def _is_linear_in(node: Node, names: Iterable[str]) -> bool:
 def _differ_by_a_constant(gold: Node, answer: Node, constant: str, other: str, variables: frozenset[str]) -> bool:
     """Tell whether both are a function plus a bare constant, and the functions differ by what depends on no variable."""
     left, right = assignment(gold, False, equal), assignment(answer, True, equal)
-    if left and right and not names_agree(left[0], right[0]):
+    if left and right and not labels_agree(left[0], right[0]):
         return False
     function = _without_term(left[1] if left else gold, constant)
     candidate = _without_term(right[1] if right else answer, other)

@@ -5,6 +5,7 @@ when `equal_expressions` says so. Ends that have no real value cannot be ordered
 """
 
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import NamedTuple
 
 from rewards.math.equality.expressions import equal_expressions
@@ -25,6 +26,7 @@ class Piece(NamedTuple):
     high_in: bool
 
 
+_STEPS = (Fraction(1, 100), Fraction(17, 13), Fraction(211, 7))
 LINE = (Piece(MINUS_INFINITY, INFINITY, False, False),)
 
 
@@ -140,3 +142,23 @@ def _same_end(one: Node, other: Node) -> bool:
     if _order(one, other) == 0:
         return True
     return not contains(one, "const") and not contains(other, "const") and equal_expressions(one, other, Trail())
+
+
+def points_outside(pieces: tuple[Piece, ...]) -> list[Fraction]:
+    """Return some rational points of each gap between the pieces, none where an end has no numeric value."""
+    points: list[Fraction] = []
+    for gap in complement(pieces):
+        low, high = _size(gap.low), _size(gap.high)
+        if low is None or high is None:
+            return []
+        start, end = (None if abs(float(end)) == float("inf") else Fraction(float(end)) for end in (low, high))
+        if start is None and end is None:
+            return []
+        if start == end:
+            points.append(start if start is not None else Fraction(0))
+        elif start is None or end is None:
+            base, sign = (start, 1) if start is not None else (end, -1)
+            points += [(base or Fraction(0)) + sign * step for step in _STEPS]
+        else:
+            points += [start + (end - start) * part for part in (Fraction(1, 5), Fraction(1, 2), Fraction(7, 9))]
+    return points

@@ -72,7 +72,9 @@ def _same_sequence_as_list(gold: Node, answer: Node, trail: Trail, equal: Equal)
         trail.decide(Rule.REAL_SETS)
         return same_real_sets(left, right)
     trail.decide(Rule.IN_ORDER)
-    sequence = gold if gold.op == "seq" else answer
+    sequence, other = (gold, answer) if gold.op == "seq" else (answer, gold)
+    if other.value == "or":  # x = 1 or x = 2 is no point
+        return False
     return sequence.value in ("()", "<>") and in_order(gold, answer, trail, equal)
 
 
@@ -111,6 +113,9 @@ def same_ratios(gold: Node, answer: Node, trail: Trail) -> bool:
 
 
 def _same_other_kinds(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
+    gold, answer = _single_point(gold), _single_point(answer)
+    if gold.op == answer.op == "set":
+        return _same_finite_sets(gold, answer, trail, equal)
     if _holds_one(gold, answer):
         return equal(gold.args[0], answer, trail)
     if _holds_one(answer, gold):
@@ -122,6 +127,12 @@ def _same_other_kinds(gold: Node, answer: Node, trail: Trail, equal: Equal) -> b
     if left is not None and right is not None and {gold.op, answer.op} != {"seq", "set"}:
         return same_real_sets(left, right)
     return False
+
+
+def _single_point(node: Node) -> Node:
+    """Return the interval [3, 3] as the set {3} of its one point; any other node as it is."""
+    is_point = node.op == "seq" and node.value == "[]" and len(node.args) == 2 and node.args[0] == node.args[1]
+    return Node("set", node.args[:1]) if is_point else node
 
 
 def _holds_one(node: Node, other: Node) -> bool:

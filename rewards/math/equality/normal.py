@@ -2,13 +2,15 @@
 
 import re
 
-from rewards.math.equality.definitions import without_names
+from rewards.math.equality.definitions import with_arguments_of, without_names
 from rewards.math.equality.matrices import matrix_value
 from rewards.math.equality.parts import Equal
-from rewards.math.tree import OBJECTS, Node, contains, symbols
+from rewards.math.equality.progressions import written_out
+from rewards.math.tree import OBJECTS, REALS, Node, contains, symbols
 from rewards.math.vectors import as_vectors
 
 _BY_PARTS = ("set", "list", "rel", "or", "and", "not")  # their parts become vectors when they are compared themselves
+_NUMBER_SETS = (REALS, *(Node("sym", (), name) for name in ("\\integers", "\\naturals", "\\rationals", "\\complexes")))
 _COUNTS = {"C": "binom", "P": "permutations"}
 _COUNTERS = frozenset("nmkrpqijNM")
 _NAMED_POINT = re.compile(r"[A-Z](?:'+|_\w+)?")
@@ -18,7 +20,7 @@ def normal_forms(gold: Node, answer: Node, equal: Equal) -> tuple[Node, Node]:
     """Return both sides in normal form; with unit vectors on one side both are vectors by their components."""
     if (gold.op == "call") != (answer.op == "call"):
         gold, answer = _counted(gold, answer), _counted(answer, gold)
-    gold, answer = _normal_form(gold, equal), _normal_form(answer, equal)
+    gold, answer = _normal_form(gold, equal), _normal_form(with_arguments_of(gold, answer), equal)
     if gold.op in _BY_PARTS or answer.op in _BY_PARTS:
         return gold, answer
     return as_vectors(gold, answer)
@@ -41,8 +43,47 @@ def _can_be_chosen(n: Node, k: Node) -> bool:
 
 
 def _normal_form(node: Node, equal: Equal) -> Node:
-    """Return `node` with plus-minus as two values, lists without names, matrices worked out and points named."""
-    return _named_point(matrix_value(without_names(without_plus_minus(node), equal)))
+    """Return `node` with plus-minus as two values, no ellipsis, lists without names, matrices worked out and points named."""
+    node = _unequal_to_each(_set_difference(without_plus_minus(node)))
+    return _named_point(matrix_value(written_out(without_names(_points_of_systems(node), equal))))
+
+
+def _set_difference(node: Node) -> Node:
+    r"""Return `\\reals - \\{0\\}` as a difference of sets."""
+    is_difference = node.op == "add" and len(node.args) == 2 and node.args[1].op == "neg"
+    if not is_difference or not (node.args[0] in _NUMBER_SETS or node.args[0].op in ("set", "build")):
+        return node
+    excluded = node.args[1].args[0]
+    return (
+        Node("minus", (node.args[0], excluded)) if excluded.op in ("set", "seq", "build") or excluded in _NUMBER_SETS else node
+    )
+
+
+def _unequal_to_each(node: Node) -> Node:
+    r"""Return `x \\ne \\pm 1` and `x \\ne 1, 2` as one condition for each value."""
+    first, *others = node.args if node.op == "list" and node.value == "," else (node,)
+    if first.op != "rel" or first.value != ("!=",) or any(other.op in ("rel", "seq", "is") for other in others):
+        return node
+    name, value = first.args
+    values = [*(value.args if value.op == "list" else (value,)), *others]
+    if len(values) == 1 or name.op != "sym":
+        return node
+    return Node("list", tuple(Node("rel", (name, each), ("!=",)) for each in values), "and")
+
+
+def _points_of_systems(node: Node) -> Node:
+    """Return `x = 1, y = 2 or x = 3, y = 4` as the points (1, 2), (3, 4): the same names in every group of the list."""
+    if node.op != "list" or len(node.args) < 4 or any(part.op != "rel" or part.value != ("=",) for part in node.args):
+        return node
+    names = [part.args[0] for part in node.args]
+    size = len(set(names))
+    if not 1 < size < len(names) or len(names) % size or any(name.op != "sym" or len(name.value) != 1 for name in names):
+        return node
+    groups = [node.args[start : start + size] for start in range(0, len(names), size)]
+    if any({part.args[0] for part in group} != set(names) for group in groups):
+        return node
+    in_order = (sorted(group, key=lambda part: str(part.args[0].value)) for group in groups)
+    return Node("list", tuple(Node("seq", tuple(part.args[1] for part in group), "()") for group in in_order), ",")
 
 
 def without_plus_minus(node: Node) -> Node:

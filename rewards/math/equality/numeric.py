@@ -19,6 +19,7 @@ Number = Any  # a real (mpf) or complex (mpc) number of mpmath, which has no typ
 CONTEXT = MPContext()  # one for all: making one takes longer than most comparisons
 Complex = CONTEXT.mpc
 _HUGE_ARGUMENT = 10**6
+_STEPS_OF_GAMMA = 100  # what it costs next to a sine
 TRIGONOMETRIC = {
     "sin": "sin", "cos": "cos", "tan": "tan", "cot": "cot", "sec": "sec", "csc": "csc", "arcsin": "asin", "arccos": "acos",
     "arctan": "atan", "arccot": "acot", "arcsec": "asec", "arccsc": "acsc", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh",
@@ -182,7 +183,12 @@ class Numeric:
         value = self.value(node.args[0])
         if isinstance(value, Complex) or value < 0 or value > 1000:
             raise TooBigError("a factorial outside of 0..1000") if abs(value) > 1000 else UndefinedError("factorial")
-        return self.ctx.gamma(value + 1)
+        return self._gamma(value + 1)
+
+    def _gamma(self, x: Number) -> Number:
+        if x != self.ctx.floor(x):
+            self.steps += _STEPS_OF_GAMMA
+        return self.ctx.gamma(x)
 
     def _fact2(self, node: Node) -> Number:
         value = self.value(node.args[0])
@@ -281,7 +287,7 @@ class Numeric:
         if isinstance(x, Complex) or not 0 < x <= 1000:
             raise UndefinedError(name)
         if name == "gamma":
-            return self.ctx.gamma(x)
+            return self._gamma(x)
         if x < 2 or x != self.ctx.floor(x):
             raise UndefinedError(name)
         return self.ctx.zeta(x)
@@ -305,7 +311,12 @@ class Numeric:
         if any(abs(value) > 5000 for value in values):
             raise TooBigError(name)
         n, k = values
-        return self.ctx.binomial(n, k) if name == "binom" else self.ctx.ff(n, k)
+        if all(value >= 0 and value == self.ctx.floor(value) for value in values):
+            return self.ctx.mpf(math.comb(int(n), int(k)) if name == "binom" else math.perm(int(n), int(k)))
+        if name == "permutations":
+            raise UndefinedError(name)
+        self.steps += 3 * _STEPS_OF_GAMMA
+        return self.ctx.binomial(n, k)
 
 
 _BY_OPERATOR: Mapping[str, Callable[[Numeric, Node], Number]] = {

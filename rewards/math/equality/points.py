@@ -20,16 +20,16 @@ _SMALL = [Fraction(a, b) for a, b in ((7, 5), (13, 9), (19, 12), (5, 3), (23, 14
 _COUNTERS = ("n", "k", "m")  # letters that count where there is a floor or a period
 _FAR = [Fraction(23), Fraction(-23), Fraction(1, 90), Fraction(-1, 90), Fraction(1100), Fraction(-1100)]
 _FAR_INTEGERS = (12, 13, 17, 24, 31, 36)
-_SECRET_INTEGERS = (range(3, 43), range(43, 200), range(200, 400))
-MAX_LITERALS = 5  # whose size says where to look
+_SECRET_INTEGERS = (range(3, 43), range(43, 200), range(200, 320))
+MAX_LITERALS = 8  # whose size says where to look
 
 
 class Values(NamedTuple):
     """The values of two expressions at one point, and what evaluating them showed.
 
     `left_reals` tells that one of them left the reals on its way; `need` is the number of digits in which all that was put
-    in can be seen, `lost` how many of them are rounding, `tolerance` what the values may differ by from rounding alone;
-    `steps` counts the parts that were evaluated.
+    in can be seen, `lost` how many of them are rounding, `tolerance` what the values may differ by from rounding alone, and
+    `size` the decimal exponent of the larger one; `steps` counts the parts that were evaluated.
     """
 
     left: Number
@@ -38,11 +38,16 @@ class Values(NamedTuple):
     need: float
     lost: float
     tolerance: Number
+    size: float
     steps: int
 
     def agree(self) -> bool:
         """Tell whether the values are the same but for rounding."""
         return bool(abs(self.left - self.right) <= self.tolerance)
+
+    def tells(self, size: float) -> bool:
+        """Tell whether rounding is small next to 10^size: else any two values agree."""
+        return bool(self.tolerance <= CONTEXT.mpf(10) ** int(size - MARGIN))
 
 
 class Point(NamedTuple):
@@ -65,9 +70,19 @@ class Point(NamedTuple):
         left_reals = first.complex_seen or second.complex_seen
         one, other = first.of(gold), second.of(answer)
         noise = max(one.noise, other.noise)
-        lost = max(0.0, noise - max(one.size, other.size))
+        size = max(one.size, other.size)
+        lost = max(0.0, noise - size)
         tolerance = CONTEXT.mpf(10) ** int(noise - self.digits + MARGIN) if left or right else CONTEXT.zero
-        return Values(left, right, left_reals, max(one.need, other.need), lost, tolerance, first.steps + second.steps)
+        return Values(
+            left,
+            right,
+            left_reals,
+            max(one.need.total(), other.need.total()),
+            lost,
+            tolerance,
+            size,
+            first.steps + second.steps,
+        )
 
 
 def places(names: frozenset[str], integers: frozenset[str], count: int) -> list[Place]:

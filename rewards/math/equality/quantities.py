@@ -27,7 +27,9 @@ def same_quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> boo
         return True
     (left, left_unit), (right, right_unit) = _with_short_units((left, left_unit), (right, right_unit))
     both_have_units = left_unit is not None and right_unit is not None
-    if strict and (left_unit is None) != (right_unit is None):
+    if (left_unit is None) != (right_unit is None) and (
+        strict or _may_be_names(left, left_unit) or _may_be_names(right, right_unit)
+    ):
         return False
     if left_unit is not None and right_unit is not None:
         in_one_unit = _in_one_unit(left, left_unit, right, right_unit)
@@ -45,6 +47,11 @@ def same_quantities(gold: Node, answer: Node, trail: Trail, strict: bool) -> boo
     if _only_counts(left_unit) and right_unit is None and _same_without_percent(left, right, trail):
         return True
     return _same_without_degrees(left, left_unit, right, right_unit, trail)
+
+
+def _may_be_names(value: Node, unit: str | None) -> bool:
+    """Tell whether a unit may be a product of names, so that it is not to be left out: `3/2 kT`, but not `1.5 mT`."""
+    return unit is not None and unit.endswith(units.UNSURE) and unit[-2] not in "JWFB" and not contains(value, "dec")
 
 
 def _in_one_unit(left: Node, left_unit: str, right: Node, right_unit: str) -> tuple[Node, Node] | None:
@@ -201,7 +208,7 @@ def _with_short_units(left: Quantity, right: Quantity) -> tuple[Quantity, Quanti
 def _may_leave_out_unit(other: Quantity, short: tuple[Node, str]) -> bool:
     """Tell whether `other` has a unit of its own, or is a number beside a letter that is rather a unit than a name."""
     value, unit = other
-    if symbols(value):
+    if symbols(value) or (unit is None and set("mgh") >= set(short[1]) - {" "} and len(short[1]) > 1):  # mgh is an energy
         return False
     return (
         unit is not None
@@ -262,7 +269,8 @@ def _same_as_names(left: Quantity, right: Quantity, trail: Trail) -> bool:
 def _letters_of_unit(quantity: Quantity) -> Node | None:
     """Return a value times the letters of its short unit, each a name."""
     value, unit = quantity
-    if unit is None or not _LETTERS.fullmatch(unit):
+    unit = (unit or "").removesuffix(units.UNSURE)
+    if not _LETTERS.fullmatch(unit):
         return None
     for letter in unit:
         value = Node("mul", (value, Node("sym", (), "\\mu" if letter == "μ" else letter)))

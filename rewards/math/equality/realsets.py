@@ -120,6 +120,9 @@ def _relation(node: Node) -> RealSet | None:
     if operators == ("in",) and members[0].op == "sym":
         inner = real_set(members[1], True)
         return None if inner is None else RealSet(inner.pieces, members[0].value, inner.solved)
+    if operators == ("notin",) and members[0].op == "sym":
+        outside = real_set(members[1], True)
+        return None if outside is None else RealSet(complement(outside.pieces), members[0].value)
     if any(operator not in _COMPARISONS for operator in operators):
         return None
     unknown = _unknown(node)

@@ -4,8 +4,9 @@ A definition is its value; an inequality is the interval of its solutions; an eq
 without its denominators where no solution is gained.
 """
 
-from rewards.math.equality.definitions import NAMELESS, assignment, same_definitions
+from rewards.math.equality.definitions import assignment, same_definitions
 from rewards.math.equality.expressions import equal_expressions
+from rewards.math.equality.labels import NAMELESS
 from rewards.math.equality.linear import FLIPPED, difference, solve_linear
 from rewards.math.equality.parts import Equal, strictly
 from rewards.math.equality.proportional import proportional

@@ -69,6 +69,7 @@ class Rule(Enum):
     BOUND_NAMES = "bound names"
     BOUND_RANGES = "bound names range over {} and {}"
     PROGRESSIONS = "progressions over the integers"
+    INTEGERS = "sets of integers"
     ARBITRARY_CONSTANTS = "arbitrary constants, {}"
     ANTIDERIVATIVES = "antiderivatives that differ by a constant"
 

@@ -11,17 +11,19 @@ from itertools import combinations, pairwise
 from rewards.math.equality.exact import rational
 from rewards.math.equality.numeric import Complex, Number, Numeric
 from rewards.math.equality.points import Place
-from rewards.math.tree import Node, number, substituted, symbols
+from rewards.math.tree import Node, TooBigError, number, substituted, symbols
 
-MAX_ARGUMENTS = 8
-MAX_PLACES = 160
+MAX_ARGUMENTS = 24
+MAX_PLACES = 1000
+FEW_NAMES = 4
 _STEPPED = ("abs", "sgn", "floor", "ceil", "max", "min")
 _LEVELS = (0, 1, -1, 2, 7, -6)  # at which a floor is looked at
 _ASIDE = [Fraction(aside) for aside in ("0", "-1e-9", "1e-9", "-1e-3", "1e-3", "1/2", "-40", "40")]
 _APART = (Fraction(9, 10), Fraction(11, 10))
 _GRID = [sign * size for sign in (-1, 1) for size in (1, 2, 5, 30, 300, 10**4, 10**6, 10**9, 10**15, 10**30)]
 _GRID = sorted((0, *_GRID))
-_WHOLE = [Fraction(n) for n in (0, 1, -1, 2, -2)]
+_WHOLE = [Fraction(n) for n in sorted(range(-12, 13), key=abs)]
+_NEAR = [Fraction(n, 8) for n in range(-56, 57, 3)]  # where the largest and the smallest value is looked for
 _DIGITS = 20
 _HALVINGS = 60
 MAX_LEVELS = 3  # that are looked for in a grid
@@ -29,14 +31,20 @@ MAX_ROOTS = 4
 
 
 def step_places(gold: Node, answer: Node, bases: list[Place], integers: frozenset[str]) -> list[Place]:
-    """Return places around the steps of both sides; `bases` say where the names are that do not move."""
-    arguments = list(dict.fromkeys((*_arguments(gold), *_arguments(answer))))[:MAX_ARGUMENTS]
+    """Return places around the steps of both sides; `bases` say where the names are that do not move.
+
+    Raises TooBigError where there are too many of them: one that is not looked at could be the one that matters.
+    """
+    arguments = list(dict.fromkeys((*_arguments(gold), *_arguments(answer))))
+    if len(arguments) > MAX_ARGUMENTS:
+        raise TooBigError("too many steps to look at")
     found: dict[tuple[tuple[str, Fraction], ...], Place] = {}
     if not arguments:
         return []
+    counts = any(len(levels) > 1 for _, levels in arguments) and len(bases[0]) < FEW_NAMES
     for base in bases if len(bases[0]) > 1 else bases[:1]:
         for name in sorted(base):
-            for value in _WHOLE:
+            for value in _WHOLE if counts else _WHOLE[:5]:
                 place = {**base, name: value}
                 found.setdefault(tuple(sorted(place.items())), place)
         for argument, levels in arguments:
@@ -44,8 +52,8 @@ def step_places(gold: Node, answer: Node, bases: list[Place], integers: frozense
                 for value in _around_steps(argument, levels, name, base, name in integers):
                     place = {**base, name: value}
                     found.setdefault(tuple(sorted(place.items())), place)
-                    if len(found) >= MAX_PLACES:
-                        return list(found.values())
+                    if len(found) > MAX_PLACES:
+                        raise TooBigError("too many steps to look at")
     return list(found.values())
 
 
@@ -62,7 +70,7 @@ def _arguments(node: Node) -> Iterator[tuple[Node, tuple[int, ...]]]:
     if node.op != "fn" or node.value not in _STEPPED:
         return
     if node.value in ("max", "min"):
-        for one, other in combinations(node.args[:MAX_ARGUMENTS], 2):
+        for one, other in combinations(node.args, 2):
             yield Node("add", (one, Node("neg", (other,)))), (0,)
     else:
         yield node.args[0], (_LEVELS if node.value in ("floor", "ceil") else (0,))
@@ -83,11 +91,35 @@ def _solutions(argument: Node, levels: tuple[int, ...], name: str) -> list[Fract
     try:
         at_zero, at_one, far = (rational(substituted(argument, name, number(x))) for x in (0, 1, -7))
     except ArithmeticError:
-        return _roots_in_grid(argument, levels, name)
+        return _curved(argument, levels, name)
     slope = at_one - at_zero
     if far != at_zero - 7 * slope:
-        return _roots_in_grid(argument, levels, name)
+        return _curved(argument, levels, name)
     return [(level - at_zero) / slope for level in levels] if slope else []
+
+
+def _curved(argument: Node, levels: tuple[int, ...], name: str) -> list[Fraction]:
+    return [*_roots_in_grid(argument, levels, name), *_extremes(argument, name)]
+
+
+def _extremes(argument: Node, name: str) -> list[Fraction]:
+    """Return where `argument` is largest and smallest near zero: there a peak may be the only place that steps."""
+    values = [(value, x) for x in _NEAR if (value := _value_at(argument, name, x)) is not None]
+    if not values:
+        return []
+    return [_climbed(argument, name, max(values)[1], 1), _climbed(argument, name, min(values)[1], -1)]
+
+
+def _climbed(argument: Node, name: str, start: Fraction, sign: int) -> Fraction:
+    """Return the peak near `start` of `argument` times `sign`, by steps that are halved."""
+    here, step = start, Fraction(3, 16)
+    for _ in range(_HALVINGS // 2):
+        beside = [
+            (sign * value, x) for x in (here - step, here, here + step) if (value := _value_at(argument, name, x)) is not None
+        ]
+        here = max(beside, default=(0, here))[1]
+        step /= 2
+    return here
 
 
 def _roots_in_grid(argument: Node, levels: tuple[int, ...], name: str) -> list[Fraction]:

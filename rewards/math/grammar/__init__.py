@@ -5,7 +5,8 @@ r"""What an answer says: text to a small bounded tree. Nothing here compares or 
     values     affixes.py < brackets.py < literals.py, names.py < functions.py < environments.py, texts.py < commands.py
                < letters.py < atoms.py
     formulas   powers.py < measures.py, products.py < sums.py < statements.py < parser.py
-    whole      quantifiers.py (tails: "for all x"), phrases.py (times, sets in words), words.py (answers that are no formula)
+    whole      systems.py (rows behind a brace), quantifiers.py (tails: "for all x"), conditions.py ("1 if n is even"),
+               integers.py ("all odd n"), phrases.py (times, sets of reals in words), words.py (answers that are no formula)
 
 A rule is a function `read_x(cursor)` that takes an x from the cursor and returns its tree; it imports only rules before it.
 May import: rewards.math.tree, rewards.math.units, rewards.math.vectors.

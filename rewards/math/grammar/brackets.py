@@ -113,7 +113,10 @@ def _builds(cursor: Cursor) -> bool:
 def _read_builder(cursor: Cursor) -> Node:
     """Read the inside of {x | condition} or {x in S : condition} and its closing brace."""
     cursor.bars += 1  # so that the bar behind the head does not open an absolute value
-    head = cursor.rules.sum(cursor)
+    heads = [cursor.rules.sum(cursor)]
+    while cursor.take(","):  # {4k, 4k + 1 | k in Z}
+        heads.append(cursor.rules.sum(cursor))
+    head = heads[0] if len(heads) == 1 else Node("list", tuple(heads), ",")
     domain = cursor.rules.sets(cursor) if cursor.take("\\in") else REALS
     cursor.bars -= 1
     if not cursor.take("|", ":") or domain not in SETS.values():

@@ -5,18 +5,23 @@ is the choice B with its text 12: the letter is right, and so is the text.
 """
 
 import re
+import unicodedata
 from typing import NamedTuple
 
 _WRAPPER = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf|textit|mathit|textrm|textsf|mathsf|textnormal|operatorname|emph|"
                       r"boxed|fbox|hbox|bf|rm|it)\s*(?=[{\s])")  # fmt: skip
 _MARKUP = re.compile(r"\\[!,;: ]|[${}`*\"]|\\\(|\\\)|\\\[|\\\]|~")
-_LEAD = r"(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:(?:answer|ans\.?|option|choice|letter)(?:\s+is)?\s*:?\s*)"
+_LEAD = (
+    r"(?:(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:answer|ans\.?|option|choice|letter)(?:\s+is)?\s*:?\s*"
+    r"|(?:答案|故|应|正确选项)?\s*(?:是|为|选择?|选项|:)\s*:?\s*"
+    r"|(?:réponse|respuesta|antwort|ответ|risposta|resposta|opción|letra)\s*:?\s*)"
+)
 _CHOICE = re.compile(rf"\(?\s*(?:{_LEAD})?[(\[]?\s*([a-z])\s*[)\]]?\s*[).:]?", re.IGNORECASE)
 _GOLD = re.compile(rf"([A-J])[).]?|[(\[]\s*([A-Ja-j])\s*[)\]]\.?|{_LEAD}\s*[(\[]?([A-Ja-j])[)\]]?\.?", re.IGNORECASE)
 _SAID = re.compile(
     rf"(?:(?i:{_LEAD}))?(?:[(\[]\s*([A-Ja-j])\s*[)\]]|([A-J]))\s*"
     r"(?:(?P<alone>[).:\]]*)"
-    r"|(?P<text>(?<=[)\]])\s+|[).:\]]\s+|\)\s*|,?\s+[-\u2013\u2014]+\s+(?=[A-Za-z]{3})|(?<=[)\]]):\s*)(?P<named>\S.*)"
+    r"|(?P<text>(?<=[)\]])(?:\s+|(?=\d))|[).:\]]\s+|\)\s*|,?\s+[-\u2013\u2014]+\s+(?=[A-Za-z]{3})|(?<=[)\]]):\s*)(?P<named>\S.*)"
     r"|,?\s*(?i:because|since|as|for)\b(?P<reason>.*)"
     r"|\s*is\s+(?:(?:the|my|our)\s+)?(?i:(?:final|only|correct|right|true|best)\b|answer\b)(?P<judged>.*))",
     re.DOTALL,
@@ -44,15 +49,21 @@ def unmarked(text: str) -> str:
     return _MARKUP.sub(" ", _WRAPPER.sub("", text))
 
 
+def _bare(text: str) -> str:
+    """Return `text` without fonts and with single spaces, letters and brackets of full width as plain ones."""
+    text = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return " ".join(unmarked(text).split())
+
+
 def choice(text: str) -> str | None:
     """Return the letter of a choice such as C, (c), \\text{(C)} or "option C"; None where it is none."""
-    match = _CHOICE.fullmatch(unmarked(text).strip())
+    match = _CHOICE.fullmatch(_bare(text))
     return match[1].upper() if match else None
 
 
 def wanted_choice(gold: str) -> str | None:
     """Return the letter that a reference asks for: a capital A to J, a letter in brackets, "option c"; else None."""
-    bare = unmarked(gold).strip()
+    bare = _bare(gold)
     match = _GOLD.fullmatch(bare)
     if match is None or (match[1] and not match[1].isupper()):
         return None
@@ -61,7 +72,7 @@ def wanted_choice(gold: str) -> str | None:
 
 def said_choice(answer: str) -> str | None:
     """Return the one letter that an answer says, with its text or a reason behind it, or None."""
-    bare = " ".join(unmarked(answer).split())
+    bare = _bare(answer)
     match = _SAID.fullmatch(bare)
     if match is None:
         return None
@@ -90,7 +101,8 @@ def lettered(text: str) -> Lettered | None:
 # -- several letters
 
 _LETTERS_SIDE_BY_SIDE = re.compile(r"A?B?C?D?E?F?G?H?I?J?")
-_LETTER_OR_ROMAN = re.compile(r"[A-Za-z]|[IVX]{1,4}")
+_LETTER_OR_ROMAN = re.compile(r"[A-Za-z]|[IVX]{1,4}|[ivx]{1,4}")
+_TOUCHING_BRACKETS = re.compile(r"\)\s*\(")
 _AROUND_LETTERS = re.compile(
     r"^\W*(?:(?:both|only|all of)\s+)?(?:(?:options?|choices?|statements?)\s+)?(?=[(\w])|\s+only\W*$", re.IGNORECASE
 )
@@ -100,7 +112,7 @@ _SPACED_LETTERS = re.compile(r"[A-J](?: [A-J]){1,9}")
 
 def letters(text: str) -> tuple[str, ...] | None:
     """Return the letters of a list of choices ("A, B and D") in order of the alphabet, or None."""
-    bare = _AROUND_LETTERS.sub("", unmarked(text).strip())
+    bare = _TOUCHING_BRACKETS.sub("), (", _AROUND_LETTERS.sub("", _bare(text)))
     if _SPACED_LETTERS.fullmatch(bare):
         return tuple(sorted(bare.split()))
     stripped = (part.strip(" ().") for part in _BETWEEN_LETTERS.split(bare))

@@ -223,7 +223,9 @@ _SHORT_HYPERBOLIC = re.compile(
 )
 _HYPERBOLIC = {"sh": "sinh", "ch": "cosh", "th": "tanh", "cth": "coth"}
 # A set of numbers in bold: k \in \mathbf Z.
-_BOLD_SET = re.compile(r"(\\in\s*)\\(?:mathbf|bf|mathrm|rm)\s*(?:\{\s*([RZNQC])\s*\}|([RZNQC])(?![A-Za-z]))")
+_BOLD_SET = re.compile(
+    r"(\\in\s*)(?:\\(?:mathbf|bf|mathrm|rm)\s*(?:\{\s*([RZNQC])\s*\}|([RZNQC])(?![A-Za-z]))|([RZNQ])(?![A-Za-z'_(]))"
+)
 # Commands with another name for something, and those around something that stays. The longest alternative stands first.
 _REPLACE = re.compile(
     r"\\(?:mathbb\s*\{\s*[RZNQC]\s*\}|(?:[dtc]frac|nicefrac|sfrac|surd|norm|[dt]binom|choose|lparen|rparen|top|intercal|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
@@ -294,7 +296,7 @@ def fold_latex(text: str) -> str:
         return text.replace("~", " ")
     text = _UNIT_VECTOR.sub(r"\\hat{\1\2}", text)
     if "\\in" in text:
-        text = _BOLD_SET.sub(lambda match: rf"{match[1]}\mathbb{{{match[2] or match[3]}}}", text)
+        text = _BOLD_SET.sub(lambda match: rf"{match[1]}\mathbb{{{match[2] or match[3] or match[4]}}}", text)
     text = _DOTLESS.sub(r"\1 ", text)
     text = _REPLACE.sub(_replace_command, text)
     text = _FUNCTION.sub(r"\\\1 ", text)

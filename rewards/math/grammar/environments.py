@@ -22,12 +22,13 @@ def read_environment(cursor: Cursor) -> Node:
     if name == "array" and cursor.at("{"):
         _read_name(cursor)  # the alignment of its columns
     outer = cursor.enter()
-    if name == "cases":
+    by_cases = name == "cases" or (name == "array" and _has_case_words(cursor))
+    if by_cases:
         _split_words(cursor)
-    rows = _read_rows(cursor, by_cases=name == "cases")
+    rows = _read_rows(cursor, by_cases)
     _read_name(cursor)
     cursor.leave(outer)
-    if name == "cases":
+    if by_cases:
         return _cases(rows)
     if not rows or len({len(row) for row in rows}) != 1:
         raise cursor.unreadable("rows of different lengths")
@@ -83,6 +84,17 @@ def _cases(rows: list[list[Node]]) -> Node:
     return Node("list", tuple(row[0] if len(row) == 1 else Node("seq", tuple(row), "()") for row in rows), ",")
 
 
+def _has_case_words(cursor: Cursor) -> bool:
+    """Tell whether "if" or "otherwise" stands in an array, which is then a definition by cases."""
+    words = CASE_WORDS | OTHERWISE_WORDS
+    for token in cursor.tokens[cursor.index :]:
+        if (token.kind, token.text) == ("cmd", "end"):
+            return False
+        if token.kind in ("text", "name") and words.intersection(token.text.lower().split()):
+            return True
+    return False
+
+
 def _split_words(cursor: Cursor) -> None:
     r"""Turn \text{...} up to the end of the environment into tokens, and "if" and its like into the separator of columns.
 
@@ -109,11 +121,33 @@ def _read_condition(cursor: Cursor) -> Node:
         return OTHERWISE
     if cursor.now.kind == cursor.ahead().kind == "name" and is_word(cursor, cursor.ahead()):
         return _read_property(cursor)
+    if (congruence := _read_congruence(cursor)) is not None:
+        return congruence
     node = cursor.rules.statement(cursor)
     while cursor.now.kind == "name" and cursor.now.text == "or":
         cursor.advance()
         node = Node("or", (node, cursor.rules.statement(cursor)))
     return node
+
+
+def _read_congruence(cursor: Cursor) -> Node | None:
+    r"""Read `n \equiv 1 \pmod 2` of plain numbers; None where it is something else."""
+    name, sign, rest = cursor.now, cursor.ahead(), cursor.ahead(2)
+    if name.kind != "name" or len(name.text) != 1 or sign.text != "equiv" or rest.node is None:
+        return None
+    index = cursor.index + 3
+    texts = [token.text for token in cursor.tokens[index : index + 4]]
+    while texts and texts[0] in ("pmod", "bmod", "mod", "(", "{"):
+        texts.pop(0)
+        index += 1
+    modulus = cursor.tokens[min(index, len(cursor.tokens) - 1)].node
+    if modulus is None or index == cursor.index + 3 or modulus.op != "num" or rest.node.op != "num" or modulus.value < 1:
+        return None
+    cursor.index = index + 1
+    while cursor.take("}", ")"):
+        pass
+    residue = Node("num", (), rest.node.value % modulus.value)
+    return Node("is", (Node("sym", (), name.text), modulus, residue), "congruent")
 
 
 def _read_property(cursor: Cursor) -> Node:

@@ -22,6 +22,8 @@ _OF_SETS = frozenset(("max", "min", "gcd", "lcm"))
 
 def read_function(cursor: Cursor, name: str) -> Node:
     """Read what follows the name of a function and return the function of it."""
+    if name in ("max", "min") and cursor.at("=", ":"):  # a label: \\max = 5
+        return Node("sym", (), name)
     power, base = _read_scripts(cursor)
     if name == "log" and base is None and _base_follows(cursor):
         base = read_literal(cursor)

@@ -9,8 +9,24 @@ from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.vocabulary import CALLS
 from rewards.math.tree import Node
 
+MAX_EVENTS = 20  # tokens of a conditional probability
 _DERIVED = frozenset("fghuvwxyz")
 _ORDERS = frozenset("123456789nkm")
+
+
+def _conditional_events(cursor: Cursor) -> tuple[Node, Node] | None:
+    """Read the two events of a conditional probability behind its P: (A | B); None where it has no bar."""
+    texts = cursor.texts_ahead(MAX_EVENTS)
+    if texts[: texts.index(")")].count("|") != 1 if ")" in texts else True:
+        return None
+    cursor.advance()
+    cursor.bars += 1  # so that the bar opens no absolute value
+    left = cursor.rules.sets(cursor)
+    cursor.expect("|")
+    right = cursor.rules.sets(cursor)
+    cursor.bars -= 1
+    cursor.expect(")")
+    return left, right
 
 
 def read_call(cursor: Cursor, name: Node) -> Node:
@@ -19,6 +35,8 @@ def read_call(cursor: Cursor, name: Node) -> Node:
         name = name._replace(value=name.value + "'")
     name = _with_order(cursor, read_subscripts(cursor, name))
     letter = name.value[0]
+    if letter == "P" and cursor.at("(") and (events := _conditional_events(cursor)):
+        return Node("call", events, name.value + "|")
     if cursor.at("(") and not cursor.now.spaced and (letter in CALLS or _is_derivative_at(cursor, name)):
         group = read_bracketed(cursor)
         return Node("call", group.args if group.op == "seq" else (group,), name.value)

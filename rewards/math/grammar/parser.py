@@ -22,14 +22,23 @@ from functools import lru_cache
 from rewards.math.grammar.atoms import read_atom
 from rewards.math.grammar.choosing import counted
 from rewards.math.grammar.clean import clean
+from rewards.math.grammar.conditions import read_conditional, under_its_condition
 from rewards.math.grammar.cursor import Rules, read_whole
 from rewards.math.grammar.grouping import ungrouped
+from rewards.math.grammar.integers import read_integers, with_sign
 from rewards.math.grammar.phrases import read_phrase
 from rewards.math.grammar.powers import read_power
 from rewards.math.grammar.products import read_product
-from rewards.math.grammar.quantifiers import bind, residue_class, split_modulus, split_tail
+from rewards.math.grammar.quantifiers import (
+    bind,
+    residue_class,
+    split_modulus,
+    split_tail,
+    without_repeated_tails,
+)
 from rewards.math.grammar.statements import read_answer, read_sets, read_statement
 from rewards.math.grammar.sums import read_sum
+from rewards.math.grammar.systems import multiplicities, rewritten
 from rewards.math.grammar.unions import split_union
 from rewards.math.tree import Node, UnreadableError
 
@@ -66,7 +75,16 @@ def parse(text: str) -> Node:
     cleaned = clean(text)
     if not cleaned:
         raise UnreadableError("nothing to read")
+    if "  " in cleaned or "\n" in cleaned:  # long white space would cost the patterns below their linear time
+        cleaned = "\n".join(" ".join(line.split()) for line in cleaned.splitlines() if line.strip())
     cleaned = _with_brackets(_unwrapped(cleaned))
+    if counts := multiplicities(cleaned):
+        return Node("bound", (_tree(rewritten(cleaned)),), ((), f"roots that count {counts} times"))
+    return _tree(rewritten(cleaned))
+
+
+def _tree(cleaned: str) -> Node:
+    """Return the tree of cleaned text."""
     if _RELATION.search(cleaned):  # "or" between statements, not between sets
         cleaned = cleaned.replace("\\lor ", " or ").replace("\\land ", " and ")
     if node := read_phrase(cleaned, _read):
@@ -74,7 +92,7 @@ def parse(text: str) -> Node:
     if (match := _ALL_TEXT.fullmatch(cleaned)) and re.search(r"\d", match[1]):
         cleaned = match[1]
     try:
-        node = _read_bound(cleaned) or _read(cleaned)
+        node = _read_bound(cleaned) or read_integers(cleaned, _read) or read_conditional(cleaned, _read) or _read(cleaned)
         if "C(" in cleaned or "P(" in cleaned:
             node = counted(node)
         return ungrouped(node) if "[" in cleaned or "\\{" in cleaned else node
@@ -103,7 +121,7 @@ def _with_brackets(text: str) -> str:
 
 
 def _read(text: str) -> Node:
-    return read_whole(text, _RULES)
+    return under_its_condition(read_whole(with_sign(text), _RULES))
 
 
 def _read_bound(text: str) -> Node | None:
@@ -113,7 +131,7 @@ def _read_bound(text: str) -> Node | None:
             return Node("bound", (_read(union.body),), ((union.name,), union.domain))
         if "mod" in text and (parts := split_modulus(text)):
             return residue_class(_read(parts[0]), _read(parts[1]))
-        if parted := split_tail(text):
+        if parted := split_tail(without_repeated_tails(text)):
             body, tail = parted
             return bind(_read(body), tail)
     except UnreadableError:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from rewards.math.grammar.vocabulary import WORD_NUMBERS
 from rewards.math.tree import EMPTY, INFINITY, REALS, ZERO, Node
 
+MAX_WORDS = 100  # characters
 _HALF = (
     r"(?:\\?text\s*\{)?\s*(?:([AaPp])\.?\s*[Mm]\b\.?|(?:in the )?(morning)|(?:in the |at )?(afternoon|evening|night)"
     r"|(noon)|(midnight))\s*\}?"
@@ -33,10 +34,24 @@ _REALS_EXCEPT = re.compile(
     r"(?:x\s*=\s*)?(.{1,60})",
     re.IGNORECASE,
 )
+_HAS = r"(?:there (?:is|are|exists?) |(?:the |this )?(?:equation|system|inequality|problem) has |it has |has )?"
 _NOTHING = re.compile(
-    r"(?:there (?:is|are) )?no (?:real )?(?:solutions?|such \w+|roots?)|empty set|the empty set|\\\{\s*\\\}|none",
+    rf"{_HAS}(?:no|not any) (?:real |integer |positive |such )*"
+    r"(?:(?:solutions?|roots?|zeros|values?|numbers?|integers?|functions?|pairs?)(?: [a-zA-Z])?|[a-zA-Z]|(?<=such )\w+)"
+    r"(?: exists?)?"
+    r"|(?:the )?empty set|(?:x\s*\\in\s*)?\\\{\s*\\\}|none(?: exists?)?",
     re.IGNORECASE,
 )
+_UNDEFINED = re.compile(
+    r"(?:the )?(?:limit |value |integral |derivative |slope |it )?(?:does not exist|doesn't exist|dne|(?:is )?undefined)",
+    re.IGNORECASE,
+)
+_INFINITELY_MANY = re.compile(
+    rf"{_HAS}(?:infinitely many|an infinite number(?: of)?)"
+    r"(?:\s+(?:real |such )*(?:solutions?|roots?|values?|numbers?|points?|integers?|primes?|triangles?|[a-z]))?",
+    re.IGNORECASE,
+)
+UNDEFINED = Node("sym", (), "\\undefined")
 
 
 def read_phrase(text: str, read: Callable[[str], Node]) -> Node | None:
@@ -48,7 +63,7 @@ def read_phrase(text: str, read: Callable[[str], Node]) -> Node | None:
         return time
     if _POSITIVE_REALS.fullmatch(text):
         return Node("seq", (ZERO, INFINITY), "()" if "+" in text else "[)")
-    words = _TEXT.sub(r"\1", text).strip()
+    words = " ".join(_TEXT.sub(r" \1 ", text).split())
     if not words:
         return None
     if _REALS.fullmatch(words):
@@ -57,8 +72,20 @@ def read_phrase(text: str, read: Callable[[str], Node]) -> Node | None:
         return _half_line(match[2].lower() == "positive", zero_excluded=not match[1])
     if match := _REALS_EXCEPT.fullmatch(words):
         excluded = read(match[1])
-        return Node("minus", (REALS, Node("set", excluded.args if excluded.op == "list" else (excluded,))))
+        items = excluded.args if excluded.op == "list" else (excluded,)
+        return Node("minus", (REALS, Node("set", tuple(map(_unnamed, items)))))
+    if len(words) > MAX_WORDS:
+        return None
+    if _UNDEFINED.fullmatch(words):
+        return UNDEFINED
+    if _INFINITELY_MANY.fullmatch(words):
+        return INFINITY
     return EMPTY if _NOTHING.fullmatch(words) else None
+
+
+def _unnamed(node: Node) -> Node:
+    """Return the 2 of `x = 2`."""
+    return node.args[1] if node.op == "rel" and node.value == ("=",) and node.args[0].op == "sym" else node
 
 
 def _time(text: str) -> Node | None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from rewards.math.tree import MAX_CHARACTERS, Node, UnreadableError, contains, symbols
 
 MAX_TAIL = 100
+_INTEGERS = {"integer": "\\integers", "natural": "\\naturals"}
 INDEX = Node("sym", (), "\\k")  # the integer that a congruence leaves open
 _KEY = re.compile(
     r"\\forall|\b(?:for|where|with)\b"
@@ -20,14 +21,22 @@ _WORD = re.compile(r"\\?[A-Za-z]+(?:_\w)?|\S")
 _NAME = re.compile(r"(?:[A-Za-z]|\\[A-Za-z]+)(?:_\w)?")
 _FILLERS = {"for", "where", "with", ",", "and", "\\in", "is", "are", "arbitrary", "number", "numbers", "values", "of"}
 _ALL = {"all", "any", "every", "each", "\\forall"}
-_KINDS = {word: word for word in ("integer", "natural", "real", "positive", "nonnegative", "constant")}
-_KINDS |= {"integers": "integer", "reals": "real", "naturals": "natural", "constants": "constant"}
-_KINDS |= {f"\\{word}s": word for word in ("integer", "natural", "real")}
+_KINDS = {word: word for word in ("integer", "natural", "real", "rational", "positive", "nonnegative", "constant")}
+_KINDS |= {"integers": "integer", "reals": "real", "naturals": "natural", "rationals": "rational", "constants": "constant"}
+_KINDS |= {f"\\{word}s": word for word in ("integer", "natural", "real", "rational")}
 _NO_NAMES = _FILLERS | _ALL | _KINDS.keys() | {"some"}
+_OF_SIGN = re.compile(r"\\(integers|naturals)\s*[\^_]\s*\{?\s*(\+|\*|>\s*0|\\ge\s*0|>=\s*0|\\ge\s*1|>=\s*1)\s*\}?")
 _MODULO = re.compile(
     r"\(?\s*(?:\\text\s*\{\s*\(?|\\)?[pb]?mod(?:ulo)?(?![A-Za-z])[\s}]*"
     r"(\{(?:[^{}]|\{[^{}]*\})*\}|[^\s,;(){}]+)\s*\)?\s*\}?"
 )
+
+
+_LISTED_INDEX = re.compile(
+    r"[,;]\s*(?:\(\s*)?([a-z])\s*=\s*(0\s*,\s*\\pm\s*1|0\s*,\s*1|1\s*,\s*2)\s*,"
+    r"(?:\s*(?:\\pm\s*)?[23]\s*,){0,2}\s*(?:\\ldots|\.\.\.)\s*\)?$"
+)
+_MEMBERSHIP = re.compile(r"[,;]?\s*(?:\(\s*)?([a-z])\s*\\in\s*\\(integers|naturals)(?![A-Za-z])\s*\)?")
 
 
 class Tail(NamedTuple):
@@ -53,7 +62,8 @@ def split_tail(text: str) -> tuple[str, Tail] | None:
 
 def _tail(text: str) -> Tail | None:
     """Return what a text says that begins with the word of a quantifier, or None where anything else is in it."""
-    words = _WORD.findall(_TEXT.sub(" ", text.replace("non-negative", "nonnegative")))
+    text = _OF_SIGN.sub(_with_sign, text.replace("non-negative", "nonnegative"))
+    words = _WORD.findall(_TEXT.sub(" ", text))
     kinds = [_KINDS[word] for word in words if word in _KINDS]
     if not kinds and not _ALL.intersection(words):
         return None
@@ -66,6 +76,31 @@ def _tail(text: str) -> Tail | None:
     return Tail(names, domain, "some" in words)
 
 
+def _with_sign(match: re.Match[str]) -> str:
+    """Return the integers of one sign in words."""
+    with_zero = match[1] == "integers" and re.fullmatch(r"(?:>=|\\ge)\s*0", match[2])
+    return " nonnegative integer" if with_zero else " natural"
+
+
+def _domain_of_listed(match: re.Match[str]) -> str:
+    r"""Return `k = 0, \pm 1, ...` and `k = 1, 2, ...` behind a formula as `k \in` the integers or some of them."""
+    kinds = {"0,\\pm1": "", "0,1": "_{\\ge 0}", "1,2": "^+"}
+    return rf", {match[1]} \in \integers{kinds[''.join(match[2].split())]}"
+
+
+def without_repeated_tails(text: str) -> str:
+    """Return `x = k\\pi, k \\in Z or x = 1 + k\\pi, k \\in Z` with the tail at its end alone."""
+    if "\\ldots" in text or "..." in text:
+        text = _LISTED_INDEX.sub(_domain_of_listed, text)
+    tails = list(_MEMBERSHIP.finditer(text))
+    if len(tails) < 2 or text[tails[-1].end() :].strip(" ."):
+        return text
+    names = sorted({tail[1] for tail in tails})
+    if len(names) > 2 or len({tail[2] for tail in tails}) > 1:
+        return text
+    return f"{_MEMBERSHIP.sub(' ', text)}, {', '.join(names)} \\in \\{tails[0][2]}"
+
+
 def bind(body: Node, tail: Tail) -> Node | None:
     """Return a formula with its tail as `bound`: a definition for all arguments, or values that depend on parameters.
 
@@ -74,13 +109,29 @@ def bind(body: Node, tail: Tail) -> Node | None:
     items = body.args if body.op == "list" else (body,)
     relations = [item for item in items if item.op == "rel"]
     if any(set(relation.value) != {"="} for relation in relations):
-        return None
+        return _bounded(body, tail)
     bound = Node("bound", (body,), (tail.names, tail.domain))
     heads = [relation.args[0] for relation in relations]
     if heads and not tail.for_some and all(head.op == "call" and symbols(head).issuperset(tail.names) for head in heads):
         return bound  # f(x) = 2x for all x
     names_unknown = any(symbols(head).intersection(tail.names) for head in heads)
     return bound if not names_unknown and symbols(body).issuperset(tail.names) else None
+
+
+def _bounded(body: Node, tail: Tail) -> Node | None:
+    r"""Return `2k\pi < x < 2k\pi + 1, k \in \integers` as bound, and `n > 2, n \in \integers` as the set of such integers."""
+    if tail.domain not in _INTEGERS or len(tail.names) != 1:
+        return None
+    (name,) = tail.names
+    names = symbols(body)
+    if name not in names:
+        return None
+    if len(names) == 1 and body.op == "rel":
+        return Node("build", (Node("sym", (), name), body), _INTEGERS[tail.domain])
+    items = body.args if body.op == "list" else (body,)
+    if any(item.op != "rel" or Node("sym", (), name) in item.args for item in items):
+        return None
+    return Node("bound", (body,), (tail.names, tail.domain))
 
 
 def split_modulus(text: str) -> tuple[str, str] | None:

@@ -13,7 +13,8 @@ from rewards.math.grammar.sums import read_sum
 from rewards.math.grammar.vocabulary import RELATIONS, SET_OPERATORS
 from rewards.math.tree import Node, Op
 
-_NAMES_BETWEEN_COLONS = re.compile(r"(?::[A-Za-z]{1,2})+")
+MAX_PROPORTION = 60  # tokens in which the other side of a labelled proportion is looked for
+_END_OF_STATEMENT = re.compile(r"[,;<>\n]")
 _CONCLUSIONS = frozenset(("=>", "propto"))
 
 
@@ -86,20 +87,21 @@ def _set_operator(cursor: Cursor, left: Node) -> Op | None:
 def _read_ratio(cursor: Cursor) -> Node:
     """Read an expression or a proportion: 1:2:3, 3 to 4."""
     parts = [read_sum(cursor)]
-    while _goes_on_by_colon(cursor, parts[-1]) or _goes_on_by_word(cursor):
+    while _goes_on_by_colon(cursor, parts) or _goes_on_by_word(cursor):
         cursor.advance()
         parts.append(read_sum(cursor))
     return parts[0] if len(parts) == 1 else Node("ratio", tuple(parts))
 
 
-def _goes_on_by_colon(cursor: Cursor, last: Node) -> bool:
+def _goes_on_by_colon(cursor: Cursor, parts: list[Node]) -> bool:
     """Tell whether a proportion goes on here; a colon behind a name is one only in a:b:c = 1:2:3, else it ends a label."""
     if not cursor.at(":"):
         return False
-    if last.op not in ("sym", "call"):
+    if len(parts) > 1 or parts[0].op not in ("sym", "call"):
         return True
-    names, _, values = "".join([cursor.now.text, *cursor.texts_ahead(29)]).partition("=")
-    return ":" in values and _NAMES_BETWEEN_COLONS.fullmatch(names) is not None
+    names, _, values = "".join([cursor.now.text, *cursor.texts_ahead(MAX_PROPORTION)]).partition("=")
+    values = _END_OF_STATEMENT.split(values, maxsplit=1)[0]
+    return ":" in values and names.count(":") == values.count(":") and not _END_OF_STATEMENT.search(names)
 
 
 def _goes_on_by_word(cursor: Cursor) -> bool:

@@ -9,12 +9,14 @@ from rewards.math.grammar.bases import read_in_base
 from rewards.math.grammar.boundaries import is_word
 from rewards.math.grammar.cursor import Cursor, read_whole
 from rewards.math.grammar.functions import read_function
+from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import FUNCTIONS, WORD_NUMBERS
 from rewards.math.tree import INFINITY, Node, number
 
 _INFINITE = re.compile(r"(?:(positive|plus|negative|minus)\s+)?infinity")
 _DIGITS = re.compile(r"(?=[A-Za-z]*\d|[A-F]+$)[0-9A-Z]+|(?=[a-z]*\d)[0-9a-z]+")
 _NUMBER_OR_LETTER = re.compile(r"[-+]?[\d.,/]+|[A-Za-z]|(?!NO)[A-Z]{2}'?")  # or two points
+_LABEL = re.compile(r"[A-Za-z]{3,}(?: [a-z]{2,}){0,2}")
 _FORMULA = re.compile(r"[\\^=+]")
 
 
@@ -32,7 +34,10 @@ def read_words(cursor: Cursor) -> Node:
 
 def read_text(cursor: Cursor) -> Node:
     r"""Read what \text{...} stands for."""
-    text = cursor.advance().text.strip().strip(":").strip()
+    written = cursor.advance().text.strip()
+    text = written.strip(":").strip()
+    if written.endswith(":") and _LABEL.fullmatch(text):  # \text{domain: } [1, 2]
+        cursor.tokens.insert(cursor.index, Token("op", ":", cursor.now.place))
     if cursor.at("_") and _DIGITS.fullmatch(text):
         return read_in_base(cursor, text)
     if text in FUNCTIONS and cursor.at("("):

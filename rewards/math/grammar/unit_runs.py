@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from rewards.math.grammar.si_macros import spelled_out
 from rewards.math.grammar.substances import substance_behind
-from rewards.math.units import WORDS, measure
+from rewards.math.units import UNSURE, WORDS, measure
 
 MAX_ELEMENTS = 60  # of one run
 MAX_RUNS = 200  # in one text
@@ -50,7 +50,8 @@ _NO_VALUE = re.compile(
 _SUBSCRIPT = re.compile(r"_\s*\d$")
 _POWERS_IN_FRONT = frozenset(("per", "square", "sq", "cubic", "cu"))
 _SPACED_POWERS = re.compile(r"[A-Za-z^0-9 ]+ [A-Za-z]+\^-\d")
-_HOUR = re.compile(r"(?:^|[^\d.])\d{1,2}$")  # in front of pm
+_RATHER_NAMES = frozenset(("mg", "nm", "ms", "ns", "mA", "mV", "nV"))  # with no space in front, or behind a fraction
+_HOUR = re.compile(r"(?:^|[^\d.])\d{1,2}(?:\.[0-5]\d)?$")  # in front of pm
 _FOLLOWS_AS_FACTOR = re.compile(
     r"\s*(?:[A-Za-z0-9(\[{^_]|\\(?!(?:approx|le|ge|ne|pm|text|quad|cup|cap|in)(?![A-Za-z])|[,;: )\]}]))"
 )
@@ -151,6 +152,10 @@ def _with_runs_folded(text: str) -> str:
         run = (_read_bracketed(text, place) or _read_run(text, place)) if runs <= MAX_RUNS else None
         if run is None:
             continue
+        before = text[max(0, place - 8) : place]
+        is_quotient = before.endswith("}") or "/" in before or "frac" in before
+        if run.phrase in _RATHER_NAMES and not run.is_worth and (text[place].isalpha() or is_quotient):  # 2mg may be a weight
+            run = run._replace(sure=False, is_worth=True)
         if run.end == len(text) and _SPACED_POWERS.fullmatch(run.phrase) and " " in text[place : run.end].strip():
             run = run._replace(sure=True, is_worth=True)  # m s-1
         if formula := substance_behind(text, run.end):
@@ -161,7 +166,7 @@ def _with_runs_folded(text: str) -> str:
             continue
         if not run.sure and (text.count("{", 0, place) != text.count("}", 0, place) or _FOLLOWS_AS_FACTOR.match(text, run.end)):
             continue
-        parts += [text[done:place], rf"\text{{{run.phrase}}}"]
+        parts += [text[done:place], rf"\text{{{run.phrase}{'' if run.sure else UNSURE}}}"]
         done = run.end
     return "".join((*parts, text[done:])) if parts else text
 
@@ -176,7 +181,7 @@ def _may_be_unit(text: str, place: int) -> bool:
     word = match[2]
     if word is None:
         return True
-    if word == "pm" and _HOUR.search(text[max(0, place - 4) : place]):
+    if word == "pm" and _HOUR.search(text[max(0, place - 6) : place]):
         return False
     return word in _POWERS_IN_FRONT or word[-1] == "μ" or measure(word) is not None or measure(f"{word}^-1") is not None
 

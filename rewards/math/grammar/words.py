@@ -29,6 +29,12 @@ _BOTH_TRUTHS = re.compile(r"\b(?:yes|no|true|false)\b")
 _NONE_OF_THEM = re.compile(
     r"^none of (?:these|those|them|above|these (?:options|choices|answers)|above (?:options|choices|answers))$"
 )
+_SAME_SAYING = (
+    (re.compile(r"dne|(?:(?:limit|it|value|integral|sum) )?(?:does not|doesn't|doesnt) exist"), "does not exist"),
+    (re.compile(r"(?:(?:series|integral|sequence|it) )?(?:converges|convergent|is convergent)"), "converges"),
+    (re.compile(r"(?:(?:series|integral|sequence|it) )?(?:diverges|divergent|is divergent)"), "diverges"),
+    (re.compile(r"infinitely many(?: solutions)?|infinite(?:ly many)? solutions"), "infinitely many solutions"),
+)
 _NUMBERS = {word: str(number) for word, number in WORD_NUMBERS.items()}
 
 
@@ -45,6 +51,8 @@ def same_words(gold: str, answer: str) -> bool:
         return same_dates(day_and_month, other)
     if " and " in gold_key and (gold_names := _names(gold)) and gold_names == _names(answer):
         return True  # without "and" the order may matter
+    if (truths := _truths(gold_key)) and len(truths) > 1:  # true, false, true
+        return truths == _truths(answer_key)
     gold_letters, answer_letters = letters(gold), letters(answer)
     if gold_letters is not None or answer_letters is not None:
         return gold_letters == answer_letters
@@ -57,6 +65,13 @@ def same_words(gold: str, answer: str) -> bool:
 
 
 # -- yes and no
+
+
+def _truths(key: str) -> list[bool | None]:
+    """Return a list of truths, such as "true, false" or "T, F", with None for what is none; [] where nothing is one."""
+    items = [item for item in key.split() if item not in (",", "and")]
+    truths = [_TRUTHS.get(item, _LETTERS_OF_TRUTH.get(item)) for item in items]
+    return truths if None not in truths else []
 
 
 def _said_truth(answer: str) -> bool | None:
@@ -94,6 +109,8 @@ def _key(text: str) -> str:
             words.append(_NUMBERS.get(word, word))
     key = " ".join(words)
     key = key.removesuffix(" only").removeprefix("only ")
+    for pattern, words_for_it in _SAME_SAYING:
+        key = words_for_it if pattern.fullmatch(key) else key
     return "none of above" if _NONE_OF_THEM.fullmatch(key) else key
 
 

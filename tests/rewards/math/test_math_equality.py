@@ -77,7 +77,15 @@ DECIDED = [
         "wrong",
         "bound names range over integer and natural",
     ),
-    (Rule.PROGRESSIONS, "3\\pmod 7", "-4\\pmod 7", "", "correct", "progressions over the integers"),
+    (
+        Rule.PROGRESSIONS,
+        "x=k\\pi, k\\in\\mathbb{Z}",
+        "x=\\pi+n\\pi, n\\in\\mathbb{Z}",
+        "",
+        "correct",
+        "progressions over the integers",
+    ),
+    (Rule.INTEGERS, "3\\pmod 7", "-4\\pmod 7", "", "correct", "sets of integers"),
     (Rule.ARBITRARY_CONSTANTS, "x^2+C", "x^2+c", "", "correct", "arbitrary constants, same structure"),
     (Rule.ANTIDERIVATIVES, "x^2+C", "x^2+1+C", "", "correct", "antiderivatives that differ by a constant"),
 ]

@@ -22,7 +22,7 @@ READABLE = [
     "no solution", "regular hexagon", "\\text{yes}", "$5", "$\\frac{1}{2}$",
 ]  # fmt: skip
 UNREADABLE = [
-    "the function is even", "Let $x$ be prime.", "n is odd", "x^^2", "\\frac{1}{", "no three points are collinear",
+    "the function is even", "Let $x$ be prime.", "n is small", "x^^2", "\\frac{1}{", "no three points are collinear",
     "It follows from the first part that the sum cannot be larger than n", "see the picture because it is there", "2 + + ) 3",
 ]  # fmt: skip
 
@@ -50,7 +50,7 @@ def test_a_set_of_texts_compares_texts() -> None:
 
 
 def write_rows(path: Path) -> Path:
-    rows = [{"prompt": "q", "reference": reference} for reference in ["1/2", "the function is even", "n is odd", "x^^2"]]
+    rows = [{"prompt": "q", "reference": reference} for reference in ["1/2", "the function is even", "n is small", "x^^2"]]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
