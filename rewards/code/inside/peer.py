@@ -142,6 +142,8 @@ class Peer:
 
     def serve(self, message: Any) -> None:
         """Answer one request."""
+        if not self.depth:
+            self.values.forget_old()
         self.depth += 1
         try:
             _, _, _, op, target, name, nodes, named = message

@@ -13,6 +13,7 @@ is linear in the size of the message. Standard library only.
 
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
+from operator import is_
 from types import TracebackType
 from typing import Any
 
@@ -23,7 +24,7 @@ from rewards.code.inside import stdlib
 _SMALL = 2**63
 _SCALARS = (type(None), bool, str, float)
 _BASES: tuple[type, ...] = (str, int, float, dict, list, tuple, set, frozenset, bytes, bytearray, complex, deque)
-_MAX_WATCHED, _MAX_WATCHED_ITEMS = 40, 1000  # containers watched for changes at every message, and the items in them
+_MAX_WATCHED, _MAX_WATCHED_ITEMS = 24, 1000  # containers watched for changes at every message, and the items in them
 Node = Any
 
 
@@ -36,6 +37,7 @@ class Values:
         self.numbers: dict[int, int] = {}
         self.marks: dict[int, Any] = {}  # number -> what the other end knows of the container; oldest first
         self._fresh: list[int] = []
+        self._large: list[int] = []  # by their size when they crossed, which both ends know
         self.items = 0
 
     # -- encoding ----------------------------------------------------------------------------------------------------------
@@ -150,7 +152,10 @@ class Values:
     def settle(self) -> None:
         """After a message was sent or read: from now on, notice what changes in the containers that it carried."""
         for number in self._fresh:
-            self.marks[number] = _mark(self.shared[number])
+            value = self.shared[number]
+            self.marks[number] = _mark(value)
+            if _size(value) > _MAX_WATCHED_ITEMS:
+                self._large.append(number)
         self._fresh.clear()
 
     def rewind(self, position: int) -> None:
@@ -161,16 +166,22 @@ class Values:
         self._fresh = [number for number in self._fresh if number < position]
 
     def forget_old(self) -> None:
-        """Between calls: stop watching the oldest containers, and large ones."""
+        """Between calls: stop watching the oldest containers, and let go of large ones, at both ends alike: they cross anew."""
         items = sum(_size(self.shared[number]) for number in self.marks)
         while self.marks and (len(self.marks) > _MAX_WATCHED or items > _MAX_WATCHED_ITEMS):
             number = next(iter(self.marks))
             items -= _size(self.shared[number])
             del self.marks[number]
+        for number in self._large:
+            self.marks.pop(number, None)
+            self.numbers.pop(id(self.shared[number]), None)
+            self.shared[number] = None
+        self._large.clear()
 
     def changes(self) -> list[Node]:
         """Return what changed since it last crossed, as [number, content] of each container."""
         changed: list[Node] = []
+        self.items = 0
         for number, known in list(self.marks.items()):
             value = self.shared[number]
             if not _unchanged(value, known):
@@ -204,23 +215,27 @@ def _size(value: Any) -> int:
 
 
 def _mark(value: Any) -> Any:
-    """Return what tells whether a container has changed: its items, kept alive, so that no other takes their ids."""
-    if stdlib.is_array(value):
-        return value.shape, value.tobytes()
+    """Return what tells whether a container has changed: its items, in a copy."""
+    if isinstance(value, list):
+        return value[:]
+    if isinstance(value, dict):
+        return dict.copy(value)
     if isinstance(value, bytearray):
         return bytes(value)
-    held = list(dict.items(value)) if isinstance(value, dict) else list(value)
-    return held, [(id(k), id(v)) for k, v in held] if isinstance(value, dict) else list(map(id, held))
+    return (value.shape, value.tobytes()) if stdlib.is_array(value) else list(value)
 
 
 def _unchanged(value: Any, known: Any) -> bool:
-    if stdlib.is_array(value):
-        return bool(value.shape == known[0] and value.tobytes() == known[1])
+    """Return whether a container holds the very items that it held: nothing of theirs is called."""
     if isinstance(value, bytearray):
         return bool(value == known)
-    if isinstance(value, dict):
-        return bool([(id(k), id(v)) for k, v in dict.items(value)] == known[1])
-    return bool(list(map(id, value)) == known[1])
+    if stdlib.is_array(value):
+        return bool(value.shape == known[0] and value.tobytes() == known[1])
+    if len(value) != len(known):
+        return False
+    if isinstance(value, dict) and not all(map(is_, dict.values(value), dict.values(known))):
+        return False
+    return all(map(is_, value, known))
 
 
 def _fill(made: Any, content: Any) -> None:
