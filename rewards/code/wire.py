@@ -142,6 +142,7 @@ class TogetherSetup(TypedDict):
     nonce: str
     pieces: Sequence[tuple[str, bool]]
     fraction: bool
+    pytest: bool
     may_exit: bool  # the tests end by an exit of their own: unittest.main()
 
 
@@ -227,6 +228,7 @@ class ExamSetup(TypedDict):
     fraction: bool  # go on after a failure, and count
     modules: Sequence[str]  # of the names, those that can only be modules: the tests' own, whatever the candidate defines
     expects: Sequence[str]  # exits that the tests speak of: SystemExit, KeyboardInterrupt
+    pytest: bool  # the tests use pytest
     seeds: bool  # the tests seed random numbers
 
 

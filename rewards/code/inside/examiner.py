@@ -14,6 +14,7 @@ text of the tests; it is confined as the candidate is, and is told only what it 
 
 import builtins
 import importlib
+import importlib.util
 import marshal
 import socket
 import sys
@@ -23,6 +24,7 @@ from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
+from rewards.code.inside import pytestlike
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.remote import CandidateExit, CandidateFailed, CandidateGone, RemoteCandidate
 from rewards.code.wire import FrameError, Link
@@ -87,6 +89,8 @@ def _run(setup: wire.ExamSetup, candidate: RemoteCandidate, tally: _Tally) -> No
     names = module.__dict__
     names.update(__builtins__=builtins, __name__="__main__")
     sys.argv = ["tests.py"]
+    if setup["pytest"] and importlib.util.find_spec("pytest") is None:
+        sys.modules["pytest"] = pytestlike.module()
     sys.set_int_max_str_digits(100_000)  # long integers in tests; bounded, since what the candidate sends is read here
     if setup["context"]:
         exec(marshal.loads(bytes.fromhex(setup["context"])), names)

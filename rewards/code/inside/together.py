@@ -5,11 +5,14 @@ that it passed. For evaluating models that do not attack their tests, on an equa
 only.
 """
 
+import importlib.util
 import marshal
 import os
+import sys
 import types
 
 from rewards.code import wire
+from rewards.code.inside import pytestlike
 from rewards.code.inside.candidate import describe, load, prepare, site_names
 from rewards.code.wire import Link
 
@@ -27,6 +30,8 @@ def serve_together() -> None:
 
 def _run(setup: wire.TogetherSetup, module: types.ModuleType) -> wire.Report:
     names, passed, total = module.__dict__, 0, 0
+    if setup["pytest"] and importlib.util.find_spec("pytest") is None:
+        sys.modules["pytest"] = pytestlike.module()
     entry, solution = setup["entry_point"], module.__dict__.get("Solution")
     if entry and entry not in names and hasattr(solution, entry):
         names[entry] = getattr(solution(), entry)  # type: ignore[misc]

@@ -41,6 +41,7 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         names=plan.names,
         modules=plan.modules,
         expects=plan.expects,
+        pytest=plan.pytest,
         seeds=plan.seeds,
         pieces=plan.pieces,
         context=plan.context,
@@ -57,6 +58,7 @@ def _together(plan: Plan, candidate: Candidate, context: str, tests: str, fracti
         nonce=secrets.token_hex(16),
         pieces=plan.pieces,
         fraction=fraction,
+        pytest=plan.pytest,
         may_exit="unittest" in tests,
     )
 

@@ -26,6 +26,7 @@ class Plan:
     entry: str  # the entry point; found among the names where the problem names none
     modules: tuple[str, ...]  # of the names, those that can only be modules
     expects: tuple[str, ...]  # exits that the tests speak of
+    pytest: bool  # they are written for pytest
     seeds: bool  # they seed random numbers
     asks: bool  # they use the candidate at all
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
@@ -121,6 +122,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         entry=entry,
         modules=tuple(name for name in others if name in _MODULES and not _bare(body, name)),
         expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used),
+        pytest="pytest" in tests,
         seeds="seed(" in tests,
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
         harmless="seed(" not in tests and _harmless([*body, *(ast.parse(context).body if needs_context else ())]),
@@ -147,6 +149,7 @@ def _calls_to_add(body: Sequence[ast.stmt], entry: str) -> list[ast.stmt]:
     """Return calls of what nothing calls: a `check(candidate)`, with the entry point, and `test_*` functions."""
     mentioned = _called_at_top(body)
     calls: list[ast.stmt] = []
+    uses_pytest = any(isinstance(node, ast.Import) and node.names[0].name == "pytest" for node in body)
     for node in body:
         if isinstance(node, ast.ClassDef) and node.name not in mentioned and not {"main", "unittest"} <= mentioned:
             calls += _runs_of(node)
@@ -157,6 +160,8 @@ def _calls_to_add(body: Sequence[ast.stmt], entry: str) -> list[ast.stmt]:
             calls += ast.parse(f"check({entry})").body
         elif node.name.startswith("test") and needed == 0 and not node.decorator_list:
             calls += ast.parse(f"{node.name}()").body
+        elif node.name.startswith("test") and uses_pytest:
+            calls += ast.parse(f"__import__('pytest').run_test({node.name}, globals())").body
     return calls
 
 
@@ -174,8 +179,15 @@ def _runs_of(node: ast.ClassDef) -> list[ast.stmt]:
         return ast.parse(_RUN_CASES.format(name=node.name)).body
     if node.bases or not node.name.startswith("Test"):
         return []
-    methods = [item.name for item in node.body if isinstance(item, ast.FunctionDef) and len(item.args.args) == 1]
-    return [call for name in methods if name.startswith("test") for call in ast.parse(f"{node.name}().{name}()").body]
+    tests = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name.startswith("test")]
+    has_setup = any(isinstance(item, ast.FunctionDef) and item.name == "setup_method" for item in node.body)
+    calls = []
+    for item in tests:
+        text = f"_case = {node.name}()\n" + ("_case.setup_method()\n" if has_setup else "")
+        plain = len(item.args.args) == 1 and not item.decorator_list
+        text += f"_case.{item.name}()" if plain else f"__import__('pytest').run_test({node.name}.{item.name}, globals(), _case)"
+        calls += ast.parse(text).body
+    return calls
 
 
 def _pieces(body: list[ast.stmt], fraction: bool) -> list[tuple[ast.Module, bool]]:
