@@ -82,7 +82,18 @@ def without_names(node: Node, equal: Equal) -> Node:
     for part in node.args:
         pair = assignment(part, False, equal) if part.op == "rel" else None
         values.append(pair[1] if pair else part)
+    if name.op == "seq":
+        values = [_in_alphabetical_order(name, value) for value in values]
     return _flat(values, node.value)
+
+
+def _in_alphabetical_order(names: Node, point: Node) -> Node:
+    """Return the point (2, 1) of (y, x) = (2, 1) as one of (x, y): (1, 2)."""
+    is_written = point.op == "seq" and len(point.args) == len(names.args)
+    if not is_written or not all(name.op == "sym" and name.value in ("x", "y", "z") for name in names.args):
+        return point
+    order = sorted(range(len(names.args)), key=lambda place: str(names.args[place].value))
+    return point._replace(args=tuple(point.args[place] for place in order))
 
 
 def name_of_list(node: Node, equal: Equal) -> Node | None:
@@ -133,8 +144,8 @@ def same_definitions(gold: tuple[Node, Node], answer: tuple[Node, Node], trail: 
     (name, value), (other_name, other_value) = gold, answer
     if turned := _turned(name, other_name, other_value):
         return equal(value, turned, trail)
-    if not labels_agree(name, other_name):
-        return False
+    if not labels_agree(name, other_name) or (name.op == "list" and other_name.op == "sym" and other_name in name.args):
+        return False  # of x = y = 3 the answer x = 3 says only one
     if name.op == other_name.op == "seq" and name != other_name:
         return False
     if name.op == other_name.op == "call" and len(name.args) == len(other_name.args):

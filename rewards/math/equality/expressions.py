@@ -10,6 +10,8 @@
 A side written with decimals may be the other one rounded (`decimals.py`).
 """
 
+from fractions import Fraction
+
 from rewards.math.equality.algebraic import is_zero
 from rewards.math.equality.decimals import as_decimal, only_one_has_decimals, rounds, rounds_at
 from rewards.math.equality.exact import NotRationalError, UndefinedError, rational
@@ -25,6 +27,7 @@ from rewards.math.equality.points import (
     literals,
     places,
     secret_places,
+    whole_places,
 )
 from rewards.math.equality.rules import Rule, Trail
 from rewards.math.equality.steps import step_places
@@ -162,7 +165,8 @@ class _Comparison:
         for values in secret_places(self.free, self.integers):
             if self._tried(values, must_agree=False, far=True, closely=True) is False:
                 return self._decided(False)
-        for values in self._other_places([ordinary[0], ordinary[-1]]):
+        whole = {name: Fraction(2 + index) for index, name in enumerate(sorted(self.free))}
+        for values in self._other_places([ordinary[0], ordinary[-1], whole]):
             if self._tried(values, must_agree=False, far=True) is False:
                 return self._decided(False)
         return self._decided(True)
@@ -172,7 +176,8 @@ class _Comparison:
         others = step_places(self.gold, self.answer, bases, self.integers)
         if not self.rounded:
             sizes = sorted({*literals(self.gold), *literals(self.answer)}, reverse=True)
-            others += [*far_places(self.free, self.integers), *literal_places(sizes, self.free, self.integers)]
+            others += [*far_places(self.free, self.integers), *whole_places(self.free, self.integers)]
+            others += literal_places(sizes, self.free, self.integers)
         return others
 
     def _decided(self, is_same: bool) -> bool:

@@ -44,6 +44,10 @@ def _same_unbound(gold: Node, answer: Node, trail: Trail) -> bool:
     return equal(gold, answer, trail) or _same_up_to_constants(gold, answer, trail)
 
 
+def _right_side(node: Node) -> Node:
+    return node.args[-1] if node.op == "rel" and set(node.value) == {"="} else node
+
+
 def _restricts(gold: Node, answer: Node) -> bool:
     """Tell whether an answer has only the naturals for the index of angles, which are all integers."""
     return answer.value[1] != "integer" and "natural" in answer.value[1] and _is_family_of_angles(gold)
@@ -105,9 +109,19 @@ def _bound_like(family: Node, other: Node, same_name: bool) -> Node:
     free = symbols(other) - (symbols(family.args[0]) - set(names))
     heads: frozenset[str] = frozenset().union(*(symbols(part.args[0]) for part in (other, *other.args) if part.op == "rel"))
     indices = free - heads
+    if any("_" in head for head in heads):  # a_n = 2n - 1 is a sequence and no set of values
+        return other
     if domain == "integer" and len(indices) == 1 and indices <= (set(names) if same_name else _INDICES):
         return Node("bound", (other,), (tuple(indices), "integer"))
-    if domain in ("real", "") and len(indices) == len(names) and indices.isdisjoint(symbols(family.args[0]) - set(names)):
+    head = family.args[0].args[0] if family.args[0].op == "rel" else family
+    is_argument = head.op == "call" and symbols(head).intersection(names)  # f(x) = x for all x is no other name
+    if (
+        domain in ("real", "")
+        and not is_argument
+        and all(map(str.isalpha, indices))
+        and len(indices) == len(names)
+        and indices.isdisjoint(symbols(family.args[0]) - set(names))
+    ):
         return Node("bound", (other,), (tuple(sorted(indices)), domain))
     return other
 
@@ -139,6 +153,8 @@ def _same_bound(gold: Node, answer: Node, trail: Trail) -> bool:
     if answer.op != "bound":
         return _same_unbound(gold.args[0], answer, trail)
     if gold.op != "bound":
+        if not symbols(_right_side(gold)) and symbols(_right_side(answer.args[0])).intersection(answer.value[0]):
+            return False  # (3, 4) is no family (3s, 4s)
         return not _restricts(gold, answer) and _same_unbound(gold, answer.args[0], trail)
     (left,), (names, domain) = gold.args, gold.value
     (right,), (others, other_domain) = answer.args, answer.value

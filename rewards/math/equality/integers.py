@@ -80,7 +80,7 @@ def _indexed(node: Node, other: Node) -> Node:
     items = node.args if node.op == "list" else (node,)
     heads = {item.args[0] if item.op == "rel" and item.value == ("=",) else None for item in items}
     head = heads.pop()
-    if heads or head is None or head.op != "sym" or not speaks_of_integers(other):
+    if heads or head is None or head.op != "sym" or len(head.value) > 1 or not speaks_of_integers(other):
         return node
     if other.op == "bound" and other.value[0] != ("\\k",):
         return node
@@ -186,7 +186,8 @@ def _listed(node: Node, first_natural: int) -> IntegerSet | None:
         return progression(written)
     if node.op == "list" and any(part.op in ("rel", "is", "not") for part in node.args):
         return _of_statements(node, first_natural)
-    return joined([_set(part, first_natural) or _single(part) for part in node.args], any)
+    is_set = node.op == "set"  # a set of sets is no set of integers
+    return joined([(None if is_set else _set(part, first_natural)) or _single(part) for part in node.args], any)
 
 
 def _of_statements(node: Node, first_natural: int) -> IntegerSet | None:

@@ -91,7 +91,7 @@ def labels_agree(left: Node, right: Node) -> bool:
         return True
     if left.op == "list" or right.op == "list":  # x = y = 3
         ones, others = (node.args if node.op == "list" else (node,) for node in (left, right))
-        return any(labels_agree(one, other) for one in ones for other in others)
+        return any(one.op == other.op and labels_agree(one, other) for one in ones for other in others)
     for one, other in ((left, right), (right, left)):
         if one.op == "ratio" and other.op == "sym":
             return _WORD.fullmatch(other.value) is not None
@@ -129,7 +129,7 @@ def _may_be_called(name: str, other: Node) -> bool:
         return other.args[0].value == name and _SIDE.fullmatch(name) is not None  # |CD| and CD
     if other.op == "seq":
         return other.value == "[]" or name not in symbols(other)
-    return len(name) == 1 and name not in symbols(other)
+    return len(name) == 1 and name.isupper() and name not in symbols(other)
 
 
 def _same_label(left: Node, right: Node) -> bool:

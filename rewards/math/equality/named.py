@@ -50,12 +50,22 @@ def _by_key(pairs: list[tuple[Node, Node]]) -> Values | None:
 
 def names_conflict(gold: Node, answer: Node, equal: Equal) -> bool:
     """Tell whether two lists give the values of two things: x = 1, 2 and y = 1, 2."""
-    if gold.op != "list" or answer.op != "list":
+    if "list" not in (gold.op, answer.op) or not {gold.op, answer.op} <= {"list", "rel"}:
         return False
     left, right = name_of_list(gold, equal), name_of_list(answer, equal)
     if left is None or right is None:
-        return False
+        single, several = (left, answer) if right is None else (right, gold)
+        return single is not None and _names_several(several, single, equal)
     return not labels_agree(left, right) or (left.op == right.op == "seq" and left != right)
+
+
+def _names_several(node: Node, single: Node, equal: Equal) -> bool:
+    """Tell whether a list gives values of several things: x = 1, y = 2; the roots x_1, x_2 are one thing, x."""
+    values = named_values(node, equal)
+    if values is None or len(values) < 2 or single.op == "seq":
+        return False
+    letters = _letters_of_roots(values)
+    return not (len(letters) == 1 and (single.op != "sym" or single.value in letters))
 
 
 def same_by_name(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool | None:
@@ -124,7 +134,7 @@ def _same_without_names(
     any_order = len(letters) == 1 and (other.op == "set" or (other.op == "list" and len(values) == 2) or _EIGENVALUE in letters)
     if any_order and other.op in ("set", "list"):
         return same_in_any_order(ordered, list(other.args), trail, equal)
-    if other.op in ("seq", "list", "set") and len(other.args) == len(ordered) and other.value != "or":
+    if other.op in ("seq", "list") and len(other.args) == len(ordered) and other.value != "or":
         return in_order(Node("list", tuple(ordered)), other, trail, equal)
     if len(set(ordered)) == 1 and named.op == "rel" and other.op not in ("seq", "list", "set"):  # x = y = 3
         return None

@@ -21,6 +21,7 @@ _COUNTERS = ("n", "k", "m")  # letters that count where there is a floor or a pe
 _FAR = [Fraction(23), Fraction(-23), Fraction(1, 90), Fraction(-1, 90), Fraction(1100), Fraction(-1100)]
 _FAR_INTEGERS = (12, 13, 17, 24, 31, 36)
 _SECRET_INTEGERS = (range(3, 43), range(43, 200), range(200, 320))
+MAX_CHOSEN = 4
 MAX_LITERALS = 8  # whose size says where to look
 
 
@@ -111,6 +112,22 @@ def secret_places(names: frozenset[str], integers: frozenset[str]) -> list[Place
 
 def _secret_coordinate(seed: int, integer: bool, whole: range) -> Fraction:
     return Fraction(whole[seed % len(whole)]) if integer else Fraction(1, 3) + Fraction(seed % 2**20, 2**20) * Fraction(8, 3)
+
+
+def whole_places(names: frozenset[str], integers: frozenset[str]) -> list[Place]:
+    """Return whole numbers, as powers of negative numbers want them: one name small and the rest large, and the reverse.
+
+    Negative ones too, but for names in `integers`.
+    """
+    found: list[Place] = []
+    for chosen in sorted(names)[:MAX_CHOSEN]:
+        for size, rest in ((2, 23), (3, 40), (29, 2), (47, 3)):
+            place = {name: Fraction(size if name == chosen else rest + 2 * index) for index, name in enumerate(sorted(names))}
+            found.append(place)
+            if size < 10:
+                signs = {name: 1 if name in integers or name != chosen else -1 for name in names}
+                found.append({name: signs[name] * value % (7 * signs[name]) for name, value in place.items()})
+    return found
 
 
 def literal_places(sizes: list[Fraction], names: frozenset[str], integers: frozenset[str]) -> list[Place]:

@@ -97,11 +97,12 @@ for _index, _name in enumerate(_GREEK):
     if _name not in ("varsigma", "omicron"):
         _TABLE[0x391 + _index] = f" \\{_name.capitalize()} "
 _TABLE.update({ord("ϕ"): r" \phi ", ord("ϵ"): r" \epsilon ", ord("ϑ"): r" \theta ", ord("ε"): r" \epsilon "})
-_SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣ", "0123456789+-()nix", strict=True))
-_SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙₓ", "0123456789+-()nx", strict=True))
+_SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᵀᴺ", "0123456789+-()abcdefghijklmnoprstuvwxyzTN", strict=True))
+_SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", "0123456789+-()aehijklmnoprstuvx", strict=True))
 _SUPERS = re.compile(f"[{''.join(_SUPER)}]+")
-_DOT = "\u0307"
-_DOTTED = re.compile(f"([^\\W\\d_])({_DOT})|([rxyzθφ])(\u0308)")  # derivatives with combining dots
+_ACCENTS = {"\u0307": "dot", "\u0304": "bar", "\u0305": "bar", "\u0302": "hat", "\u20d7": "vec"}  # combining, behind a letter
+_ACCENTED = re.compile(f"(?<![A-Za-z]{{2}})([^\\W\\d_])([{''.join(_ACCENTS)}])(?![A-Za-z]{{2}})")  # in words they spell letters
+_DOUBLE_DOTTED = re.compile("([rxyzθφ])\u0308")  # on other letters they are no derivative: ü
 _OVERLINED = re.compile("(?:[0-9]\u0305)+")  # digits that repeat, each with a line above
 _SUBS = re.compile(f"[{''.join(_SUB)}]+")
 
@@ -157,7 +158,8 @@ def fold_unicode(text: str) -> str:
         text = _TEXTCIRCLED.sub(lambda match: chr(0x2460 + int(match[1]) - 1), text)
     if text.isascii():
         return text
-    text = _DOTTED.sub(lambda match: rf"\{'dot' if match[2] else 'ddot'}{{{match[1] or match[3]}}}", text)
+    text = _ACCENTED.sub(lambda match: rf"\{_ACCENTS[match[2]]}{{{match[1]}}}", text)
+    text = _DOUBLE_DOTTED.sub(r"\\ddot{\1}", text)
     text = _OVERLINED.sub(lambda match: rf"\overline{{{match[0].replace(chr(0x305), '')}}}", text)
     text = _CIRCLED.sub(
         lambda match: ", ".join(unicodedata.normalize("NFKC", sign) for sign in match[0] if not sign.isspace()), text
@@ -228,7 +230,7 @@ _BOLD_SET = re.compile(
 )
 # Commands with another name for something, and those around something that stays. The longest alternative stands first.
 _REPLACE = re.compile(
-    r"\\(?:mathbb\s*\{\s*[RZNQC]\s*\}|(?:[dtc]frac|nicefrac|sfrac|surd|norm|[dt]binom|choose|lparen|rparen|top|intercal|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
+    r"\\(?:mathbb\s*\{\s*[A-Z]\s*\}|(?:[dtc]frac|nicefrac|sfrac|surd|norm|[dt]binom|choose|lparen|rparen|top|intercal|leqslant|leq|geqslant|geq|neq|lt|gt|varphi|varepsilon|vartheta|degree|infin|"
     r"mathbb\s*[RZNQC]|R|Z|N|lbrace|rbrace|lbrack|rbrack|vert|lvert|rvert|mid|Vert|lVert|rVert|varnothing|"
     r"backslash|colon|dots[cbm]?|cdots|textdegree|textdollar|textpercent|land|wedge|vee|lnot|overrightarrow|rightarrow|implies|"
     r"iff|sim|simeq|thickapprox|cong|doteq|And|smallsetminus|langle|rangle|text(?:bf|it|rm|normal|sf|tt|sc|md|up)|mbox|hbox|"
@@ -257,7 +259,8 @@ _BLACKBOARD = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals",
 def _replace_command(match: re.Match[str]) -> str:
     name = match[0][1:]
     if name.startswith("mathbb"):
-        return f"\\{_BLACKBOARD[name.strip('{} ')[-1]]} "
+        letter = name.strip("{} ")[-1]
+        return f"\\{_BLACKBOARD[letter]} " if letter in _BLACKBOARD else letter
     if name in _CHARACTERS:
         return _CHARACTERS[name]
     if name in ("mbox", "hbox") or name.startswith("text"):

@@ -12,7 +12,7 @@ from rewards.math.grammar.functions import read_function
 from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import ACCENTS, ALIASES, ELLIPSIS, GREEK, SETS, is_function
-from rewards.math.tree import INFINITY, PI, TWO, Node, Op, UnreadableError
+from rewards.math.tree import EULER, INFINITY, PI, TWO, Node, Op, UnreadableError
 from rewards.math.vectors import marked
 
 _CONSTANTS = {"pi": PI, "infty": INFINITY, "ldots": ELLIPSIS, **SETS}
@@ -149,6 +149,8 @@ def _read_fenced(cursor: Cursor, name: str) -> Node:
 def _read_accented(cursor: Cursor, name: str) -> Node:
     """Read what an accent stands above; a name stays itself, but for the unit vectors i, j, k and under dots."""
     inner = read_argument(cursor)
+    if inner == EULER and name in _VECTOR_MARKS:  # \vec e_1
+        inner = Node("sym", (), "e")
     if inner.op == "sym":
         inner = read_subscripts(cursor, inner)
     if name in DOTS:

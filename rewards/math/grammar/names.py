@@ -37,6 +37,9 @@ def read_call(cursor: Cursor, name: Node) -> Node:
     letter = name.value[0]
     if letter == "P" and cursor.at("(") and (events := _conditional_events(cursor)):
         return Node("call", events, name.value + "|")
+    if name.value == "E" and cursor.at("[") and not cursor.now.spaced:  # an expectation
+        group = read_bracketed(cursor)
+        return Node("call", group.args, name.value)
     if cursor.at("(") and not cursor.now.spaced and (letter in CALLS or _is_derivative_at(cursor, name)):
         group = read_bracketed(cursor)
         return Node("call", group.args if group.op == "seq" else (group,), name.value)

@@ -57,7 +57,7 @@ def number_in_words(words: list[str]) -> tuple[Fraction, bool, int] | None:
         return Fraction(1, 2), False, 1
     if len(words) > 1 and words[0] in ("a", "an") and words[1] in _PARTS:
         return Fraction(1, _PARTS[words[1]]), False, 2
-    if len(words) > 1 and words[0] in ("a", "an") and measure(words[1]) is not None:  # a week
+    if len(words) > 1 and words[0] in ("a", "an") and len(words[1]) > 2 and measure(words[1]) is not None:  # a week, not a t
         return Fraction(1), False, 1
     return (Fraction(value), False, taken) if taken else None
 

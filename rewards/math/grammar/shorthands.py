@@ -40,6 +40,11 @@ _TIMES = re.compile(r"(?<=\d) +times +(?=\d)")
 _REPEATING = re.compile(r"(?<=\.)(\d) *\(?repeating\)?$", re.ASCII)
 # Digits that repeat, in a group of their own: 0.{\overline{3}}.
 _GROUPED_PERIOD = re.compile(r"(?<=\.)\{\s*(\\(?:overline|bar)\s*\{\d{1,100}\})\s*\}", re.ASCII)
+# A system of equations with one large brace, and a determinant with bars around an array.
+_SYSTEM = re.compile(r"\\left\s*\\(?:\{|lbrace)\s*\\begin\{(?:array|matrix)\}(?:\{[lcr| ]{0,20}\})?")
+_SYSTEM_END = re.compile(r"\\end\{(?:array|matrix)\}\s*\\right\s*\.")
+_BARRED = re.compile(r"(?:\\left\s*)?\|\s*\\begin\{(?:array|matrix|smallmatrix)\}(?:\{[lcr| ]{0,20}\})?")
+_BARRED_END = re.compile(r"\\end\{(?:array|matrix|smallmatrix)\}\s*(?:\\right\s*)?\|")
 
 _INDEX = r"(?:\{([^{}]{1,40})\}|(\w))"
 # What is chosen from, in front of the letter: {}_nC_k, ^5C_2, {}^nP_k.
@@ -56,6 +61,14 @@ def _chosen(match: re.Match[str]) -> str:
     return rf" \{name}{{{outer or bare_outer}}}{{{inner or bare_inner}}}"
 
 
+def _with_environments(text: str) -> str:
+    """Return `text` with systems and determinants in the environments made for them, where both ends are there once."""
+    for begins, ends, name in ((_SYSTEM, _SYSTEM_END, "cases"), (_BARRED, _BARRED_END, "vmatrix")):
+        if len(begins.findall(text)) == len(ends.findall(text)) == 1 == text.count("\\begin{"):
+            text = begins.sub(rf"\\begin{{{name}}}", ends.sub(rf"\\end{{{name}}}", text))
+    return text
+
+
 def _in_signs(text: str) -> str:
     """Return `text` with signs for the words that stand for them between numbers."""
     text = text.replace("plus or minus", r" \pm ")
@@ -67,6 +80,8 @@ def without_shorthands(text: str) -> str:
     """Return `text`, as it was written, with short spellings of marks, choices and powers of ten replaced."""
     if "prime" in text or "'" in text:
         text = _PRIMES.sub(lambda match: "'" * (match[1] or "'").replace("\\prime", "'").count("'"), text)
+    if "\\begin{" in text:
+        text = _with_environments(text)
     if "_" in text and ("C" in text or "P" in text):
         text = _CHOOSE.sub(_chosen, text)
     if "plus" in text or "times" in text or "repeating" in text:

@@ -7,6 +7,7 @@ import re
 
 from rewards.math.grammar.bases import read_in_base
 from rewards.math.grammar.boundaries import is_word
+from rewards.math.grammar.brackets import read_bracketed
 from rewards.math.grammar.cursor import Cursor, read_whole
 from rewards.math.grammar.functions import read_function
 from rewards.math.grammar.tokens import Token
@@ -16,6 +17,7 @@ from rewards.math.tree import INFINITY, Node, number
 _INFINITE = re.compile(r"(?:(positive|plus|negative|minus)\s+)?infinity")
 _DIGITS = re.compile(r"(?=[A-Za-z]*\d|[A-F]+$)[0-9A-Z]+|(?=[a-z]*\d)[0-9a-z]+")
 _NUMBER_OR_LETTER = re.compile(r"[-+]?[\d.,/]+|[A-Za-z]|(?!NO)[A-Z]{2}'?")  # or two points
+_ONE_WORD = re.compile(r"[A-Za-z]{2,20}")
 _LABEL = re.compile(r"[A-Za-z]{3,}(?: [a-z]{2,}){0,2}")
 _FORMULA = re.compile(r"[\\^=+]")
 
@@ -44,7 +46,19 @@ def read_text(cursor: Cursor) -> Node:
         return read_function(cursor, text)
     if _NUMBER_OR_LETTER.fullmatch(text) or _FORMULA.search(text):
         return read_whole(text, cursor.rules)
-    return _meant(cursor, text)
+    return _read_named_call(cursor, text) or _meant(cursor, text)
+
+
+def _read_named_call(cursor: Cursor, text: str) -> Node | None:
+    r"""Read \text{Var}(X) in front of a relation as a call of a name; None, with the cursor where it was, for anything else."""
+    if not cursor.at("(") or not _ONE_WORD.fullmatch(text):
+        return None
+    start = cursor.index
+    group = read_bracketed(cursor)
+    if cursor.at("=", "\\approx", ":"):
+        return Node("call", group.args if group.op == "seq" else (group,), text.lower())
+    cursor.index = start
+    return None
 
 
 def _meant(cursor: Cursor, words: str) -> Node:
