@@ -38,6 +38,7 @@ def serve_examiner() -> None:
     served = Examined(module, examiner)
     if not load(setup["source"], setup["context"], link, module):
         os._exit(1)
+    served.listen()
     examiner.send(("defined", served.definitions(names)))
     served.values.settle()
     served.serve_all()
@@ -120,6 +121,8 @@ class Examined(Peer):
         match op:
             case "subclass":
                 return self._subclass(name, args[0], args[1], kwargs)
+            case "isinstance":
+                return isinstance(args[0], self.objects[target])
             case "copy":
                 return (copy.deepcopy if name == "deep" else copy.copy)(self.objects[target])
             case "dir":
@@ -169,6 +172,25 @@ class Examined(Peer):
                 original(*args, **named)
 
         return print
+
+    def listen(self) -> None:
+        """From now on, warnings and records of the log go to the tests, who may look for them."""
+        import warnings
+
+        def show(message: Any, category: Any, *_: Any) -> None:
+            if self.depth:
+                self.ask("warn", None, "", [str(message), category])
+
+        warnings.simplefilter("always")
+        warnings.showwarning = show  # type: ignore[assignment]
+        logging = sys.modules.get("logging")
+        if logging is not None:
+            handler = logging.Handler()
+            handler.emit = lambda r: self.depth and self.ask("log", None, "", [r.name, r.levelno, r.getMessage()])
+            root = logging.getLogger()
+            root.addHandler(handler)
+            if root.level == logging.WARNING:
+                root.setLevel(1)
 
     def _input(self, prompt: object = "") -> Any:
         if not self.depth:

@@ -14,7 +14,7 @@ from typing import Any
 
 from rewards.code import codec
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, makers
+from rewards.code.inside import descriptions, makers, stdlib
 from rewards.code.inside.candidate import MAX_DETAIL, describe
 from rewards.code.inside.values import Node, Values
 from rewards.code.wire import FrameError, Link
@@ -27,7 +27,7 @@ _ATOMS = ("str", "int", "float")
 
 
 def _bases(kind: type) -> list[str]:
-    return [base.__name__ for base in type.mro(kind) if base.__module__ == "builtins"]
+    return [base.__name__ for base in type.mro(kind) if base.__module__ in ("builtins", "collections")]
 
 
 class Refused(Exception):
@@ -241,10 +241,11 @@ class Peer:
         home = self.homes.get(id(value))
         if home is not None:
             return {"o": home}
+        kind = type(value)
         number = self.numbers.get(id(value))
         if number is not None:
-            return {"h": number}
-        kind = type(value)
+            again = self._filled(value, kind) if isinstance(value, list | dict | set | deque) and not self.keeps(kind) else None
+            return again or {"h": number}  # what holds data that may have changed is told anew
         if isinstance(value, type):
             return self._export_class(value)
         if issubclass(kind, enum.Enum):
@@ -262,18 +263,29 @@ class Peer:
         protocol = descriptions.iterator_kind(value)
         if protocol is not None:
             return {"I": [self.number(value), protocol]}
+        for base in stdlib.ENCODERS:
+            if issubclass(kind, base) and descriptions.is_own(kind) and not self.keeps(kind):
+                return {"v": stdlib.encode(value, self.values.encode, base)}
         return {"p": [self.number(value), self._export_class(kind)]}
 
     def _filled(self, value: Any, kind: type) -> Node:
         """Return the node of an own subclass of data: what it holds, and a number under which its methods can be asked for."""
-        base = next((name for name in ("str", "dict", "list", "tuple", "set", "int", "float") if name in _bases(kind)), None)
+        base = next(
+            (
+                name
+                for name in ("str", "Counter", "OrderedDict", "deque", "dict", "list", "tuple", "set", "int", "float")
+                if name in _bases(kind)
+            ),
+            None,
+        )
         if base is None or not descriptions.is_own(kind) or len(kind.__dict__) == 2:
             return None
         number = self.number(value)
-        plain = codec._as_base(value, getattr(builtins, base))
-        content = (
-            self.values.pairs(plain, 0) if base == "dict" else self.values.encode(plain if base in _ATOMS else tuple(plain))
+        is_mapping = base in ("dict", "Counter", "OrderedDict")
+        plain: Any = (
+            codec._as_base(value, dict if is_mapping else getattr(builtins, base, list)) if base != "deque" else list(value)
         )
+        content = self.values.pairs(plain, 0) if is_mapping else self.values.encode(plain if base in _ATOMS else tuple(plain))
         return {"S": [number, base, kind.__name__, content, hasattr(kind, "__missing__")]}
 
     def _export_class(self, kind: type) -> Node:

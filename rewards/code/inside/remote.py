@@ -15,7 +15,9 @@ satisfied by it. Standard library only.
 
 import builtins
 import functools
+import logging
 import sys
+import warnings
 from typing import Any
 
 from rewards.code import wire
@@ -129,7 +131,7 @@ class RemoteCandidate(Peer):
         """Return the place from which a new object will have come, in the words of the tests."""
         if self.defining:
             return "a name"
-        called = target if op == "call" else self.remote.get(target)
+        called = target if isinstance(target, str) else self.remote.get(target)
         title = called if isinstance(called, str) else getattr(called, "__name__", type(called).__name__)
         shapes = ",".join(type(arg).__name__ for arg in args[:8])
         return f"{title}{'.' if name else ''}{name}({shapes})"
@@ -193,7 +195,7 @@ class RemoteCandidate(Peer):
         elif not name.startswith("__"):
             self.trust.looked_up(instance, name, is_method=True)
         value = self.ask("method", kind, name, args, kwargs)
-        if isinstance(value, type(instance)) and lineup.CONSTRUCTS.match(name):
+        if type(instance) in type(value).__mro__ and lineup.CONSTRUCTS.match(name):
             reference(value).is_kin = True
         return value
 
@@ -219,7 +221,7 @@ class RemoteCandidate(Peer):
         @functools.wraps(function)
         def construct(*args: Any, **kwargs: Any) -> Any:
             value = function(*args, **kwargs)
-            if isinstance(value, Standin) and isinstance(value, kind):
+            if isinstance(value, Standin) and kind in type(value).__mro__:
                 reference(value).is_kin = True
             return value
 
@@ -231,7 +233,7 @@ class RemoteCandidate(Peer):
         number = self.homes[id(stand_in)]
         value = self.ask("call", self.callable_names.get(number, number), "", args, kwargs)
         is_named = number in self.named_classes or "_described" not in vars(stand_in)
-        if isinstance(stand_in, type) and is_named and isinstance(value, stand_in) and isinstance(value, Standin):
+        if isinstance(stand_in, type) and is_named and isinstance(value, Standin) and stand_in in type(value).__mro__:
             held = reference(value)
             held.origin = ""
             self.trust.constructed.append(value)
@@ -296,6 +298,10 @@ class RemoteCandidate(Peer):
         """Do what the candidate asks of an object of the tests, if it may."""
         if op == "input":
             return input(*args)
+        if op == "warn":
+            return warnings.warn(args[0], args[1], stacklevel=2)
+        if op == "log":
+            return logging.getLogger(args[0]).log(*args[1:])
         if op == "print":
             return print(*args, **kwargs)
         if op == "readline":

@@ -10,6 +10,7 @@ import types
 from typing import Any
 
 from rewards.code.codec import CodecError
+from rewards.code.inside import descriptions
 from rewards.code.inside.descriptions import SPECIAL
 
 _MISSING = object()
@@ -62,10 +63,17 @@ class Meta(abc.ABCMeta):
 
     def __setattr__(cls, name: str, value: Any) -> None:
         peer = None if name.startswith("_") and (name.startswith(("_abc", "__"))) else peer_of(cls)
-        if peer is None:
+        if peer is None or "_described" not in cls.__dict__:
             super().__setattr__(name, value)
-        else:
+        if peer is not None:
             peer.ask("set", peer.homes[id(cls)], name, [value])
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        """Objects of the other end's may be instances by registration, or by a protocol: it knows."""
+        if super().__instancecheck__(instance):
+            return True
+        peer = peer_of(cls) if isinstance(type(instance), Meta) else None
+        return peer is not None and peer.ask("isinstance", peer.homes[id(cls)], "", [instance]) is True
 
     def __getitem__(cls, _: Any) -> Any:
         return cls  # Stack[int]
@@ -87,7 +95,10 @@ def _mirror(made: Any, bases: Any, space: Any, named: dict[str, Any]) -> None:
         return
     over_there = [base for base in bases if isinstance(base, Meta)]
     members = []
-    for name, value in space.items():
+    mixed: dict[str, Any] = {}
+    for base in reversed([k for k in made.__mro__[1:-1] if not isinstance(k, Meta) and descriptions.is_own(k)]):
+        mixed.update(base.__dict__)
+    for name, value in {**mixed, **space}.items():
         if name in _NOT_MIRRORED or name.startswith("_abc_") or (name.startswith("__") and name not in SPECIAL):
             continue
         if isinstance(value, staticmethod | classmethod):
@@ -119,8 +130,9 @@ class Standin(metaclass=Meta):
             found = kind.__dict__.get(name, _MISSING)
             if found is _MISSING:
                 continue
-            if "_described" in kind.__dict__ and not isinstance(found, types.FunctionType):
-                break
+            is_theirs = "_described" in kind.__dict__
+            if not isinstance(found, types.FunctionType) and (is_theirs or not hasattr(type(found), "__get__")):
+                break  # data: the other end has it too, and may have set it on the instance
             peer = reference(self).peer
             peer.touched(self, name, found)
             return object.__getattribute__(self, name)

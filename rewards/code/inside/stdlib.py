@@ -121,7 +121,10 @@ def _zone(zone: Any, take: Take) -> Any:
 
 
 def _time_parts(value: Any, take: Take) -> list[Any]:
-    return [value.hour, value.minute, value.second, value.microsecond, value.fold, _zone(value.tzinfo, take)]
+    zone = _zone(value.tzinfo, take)
+    if zone is None and value.utcoffset() is not None:  # a zone of the program's own: its offset here and now
+        zone = [take(value.utcoffset()), value.tzname()]
+    return [value.hour, value.minute, value.second, value.microsecond, value.fold, zone]
 
 
 def _view(name: str) -> Callable[[Any, Take], list[Any]]:
@@ -141,9 +144,9 @@ ENCODERS: dict[type, Callable[[Any, Take], list[Any]]] = {
     type(NotImplemented): lambda x, t: ["not implemented"],
     decimal.Decimal: lambda x, t: ["Decimal", decimal.Decimal.__str__(x)],
     fractions.Fraction: lambda x, t: ["Fraction", t(x.numerator), t(x.denominator)],
-    datetime.date: lambda x, t: ["date", x.year, x.month, x.day],
     datetime.time: lambda x, t: ["time", *_time_parts(x, t)],
     datetime.datetime: lambda x, t: ["datetime", x.year, x.month, x.day, *_time_parts(x, t)],
+    datetime.date: lambda x, t: ["date", x.year, x.month, x.day],
     datetime.timedelta: lambda x, t: ["timedelta", x.days, x.seconds, x.microseconds],
     datetime.timezone: lambda x, t: ["timezone", _zone(x, t)],
     uuid.UUID: lambda x, t: ["UUID", x.hex],
@@ -156,7 +159,10 @@ ENCODERS: dict[type, Callable[[Any, Take], list[Any]]] = {
     type({}.keys()): _view("keys"),
     type({}.values()): _view("values"),
     type({}.items()): _view("items"),
-    **{kind: lambda x, t: ["path", type(x).__name__, str(x)] for kind in _PATHS.values()},
+    **{
+        kind: lambda x, t: ["path", next(k.__name__ for k in type(x).__mro__ if k.__name__ in _PATHS), str(x)]
+        for kind in _PATHS.values()
+    },
 }
 for _view_of in (OrderedDict[Any, Any](),):
     ENCODERS |= {
@@ -166,9 +172,9 @@ for _view_of in (OrderedDict[Any, Any](),):
     }
 
 
-def encode(value: Any, take: Take) -> list[Any]:
-    """Return a value of one of the types in `ENCODERS` as [name, parts..]."""
-    return ENCODERS[type(value)](value, take)
+def encode(value: Any, take: Take, kind: type | None = None) -> list[Any]:
+    """Return a value of one of the types in `ENCODERS`, or of a subclass of `kind`, as [name, parts..]."""
+    return ENCODERS[kind or type(value)](value, take)
 
 
 # -- back ------------------------------------------------------------------------------------------------------------------

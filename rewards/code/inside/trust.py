@@ -116,16 +116,16 @@ class Trust:
         return answer
 
     def _refute(self, kind: int, name: str, args: Any, text: str) -> None:
-        if self.ask(kind, name, args) is True:
+        if self._quietly(kind, name, args[0], args[1], False) is True:
             raise Contradiction(text)
 
     def _relate(self, instance: Any, other: Any) -> None:
         """What is used with an object that the tests constructed, of a class of the same family, is one too."""
         mine, theirs = reference(instance), reference(other)
-        related = isinstance(instance, type(other)) or isinstance(other, type(instance))
-        if related and mine.origin == "":
+        related = type(other) in type(instance).__mro__ or type(instance) in type(other).__mro__
+        if related and (mine.origin == "" or mine.is_kin):
             self.vouch(theirs)
-        elif related and theirs.origin == "":
+        elif related and (theirs.origin == "" or theirs.is_kin):
             self.vouch(mine)
         else:
             self.owe(mine, instance, "with another object")

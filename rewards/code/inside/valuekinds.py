@@ -6,6 +6,7 @@ What the tests do with such a value is their own; its class's other methods are 
 import collections
 import enum
 import types
+from collections import Counter, OrderedDict, deque
 from typing import Any
 
 from rewards.code.codec import CodecError
@@ -13,21 +14,47 @@ from rewards.code.inside import stdlib
 from rewards.code.inside.descriptions import COMPARISONS, SPECIAL
 from rewards.code.inside.standins import Meta, checked_name, forwarded_property, forwarder, peer_of
 
-_PLAIN: dict[str, type] = {kind.__name__: kind for kind in (str, dict, list, tuple, set, int, float)}
+_PLAIN: dict[str, type] = {
+    kind.__name__: kind for kind in (str, Counter, OrderedDict, deque, dict, list, tuple, set, int, float)
+}
 
 
 def filled(peer: Any, body: Any) -> Any:
     """Return an instance of a subclass of data: the data is ours, and what no data has is asked for at the other end."""
     number, base, name, content, is_missing = body
+    known = peer.remote.get(number)
+    if known is not None:
+        _refill(known, content if base in ("dict", "Counter", "OrderedDict") else peer.values.decode(content), peer)
+        return known
     space: dict[str, Any] = {"__module__": "solution", "__getattr__": _unlike_data(peer, number)}
-    if is_missing is True and base == "dict":
+    if is_missing is True and base in ("dict", "Counter"):
         space["__missing__"] = lambda self, key: peer.ask("missing", number, "", [key])
-    kind = type(checked_name(name), (_PLAIN[base],), space)
-    if base == "dict":
-        made: Any = kind((peer.values.decode(key), peer.values.decode(value)) for key, value in content)
+    kind: Any = type(checked_name(name), (_PLAIN[base],), space)
+    if issubclass(kind, dict):
+        made: Any = (
+            kind()
+            if base == "Counter"
+            else kind((peer.values.decode(key), peer.values.decode(value)) for key, value in content)
+        )
+        if base == "Counter":
+            made.update({peer.values.decode(key): peer.values.decode(value) for key, value in content})
     else:
         made = kind(peer.values.decode(content))
     return peer.adopt(number, made)
+
+
+def _refill(known: Any, content: Any, peer: Any) -> None:
+    """Put other data into what crosses again."""
+    if not isinstance(known, list | set | dict | deque):
+        raise CodecError("not a container")
+    known.clear()
+    if isinstance(known, dict):
+        for key, value in content:
+            known[peer.values.decode(key)] = peer.values.decode(value)
+    elif isinstance(known, set):
+        known.update(content)
+    else:
+        known.extend(content)
 
 
 def _unlike_data(peer: Any, number: int) -> Any:

@@ -145,6 +145,12 @@ def _builtin_under_test(body: Sequence[ast.stmt]) -> str:
     return ""
 
 
+def runnable(tests: str, entry: str) -> str:
+    """Return the tests as one text that runs by itself, with the calls that they lack."""
+    body = ast.parse(tests).body
+    return ast.unparse(ast.Module(body=body + _calls_to_add(body, entry), type_ignores=[]))
+
+
 def _calls_to_add(body: Sequence[ast.stmt], entry: str) -> list[ast.stmt]:
     """Return calls of what nothing calls: a `check(candidate)`, with the entry point, and `test_*` functions."""
     mentioned = _called_at_top(body)
