@@ -24,9 +24,11 @@ from problems.types import Problem, ProblemSource
 from rewards.pool import VerifierPool
 from rewards.types import STRICT, Reading, Reward, Verdict
 from rewards.verifiers import verify
+from rl.policy.opening import DTYPES
 from rl.policy.prompts import render
 from rl.policy.tiny import character_tokenizer
 from rl.rollout import group_up
+from rl.runtime import device
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig, SftConfig
 from rl.types import Completion, Group, Rollout
@@ -122,10 +124,11 @@ def make_model(work: Work, directory: Path) -> Path:
     assert work.mean_tokens is not None
     tokenizer = tokenizer_of_size(work.shape.vocabulary)
     torch.manual_seed(derive_seed("bench model", work.name) % 2**63)
-    model = _decoder(work.shape, tokenizer, max(_PROBE_TOKENS, work.prompt_tokens + work.max_tokens))
-    aim_stop(model, tokenizer.eos_token_id, work.mean_tokens)
+    with device():  # on a GPU a large one is drawn there
+        model = _decoder(work.shape, tokenizer, max(_PROBE_TOKENS, work.prompt_tokens + work.max_tokens))
+        aim_stop(model, tokenizer.eos_token_id, work.mean_tokens)
     path = directory / work.name / "model"
-    model.save_pretrained(path)
+    model.to(DTYPES[work.dtype]).save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path
 

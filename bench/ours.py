@@ -9,6 +9,7 @@ from bench.work import Work
 from rewards.pool import VerifierPool
 from rl.policy.opening import load_model, load_tokenizer
 from rl.rollout import draw_groups, open_worker
+from rl.settings.schema import RunConfig
 from rl.types import Drawn, Group
 from rl.update.batch import make_batch
 from rl.update.engine import Engine
@@ -18,8 +19,10 @@ from rl.update.step import update_policy
 class OurSide:
     """Our trainer, one step at a time."""
 
-    def __init__(self, work: Work, model: Path, pool: VerifierPool, groups: Sequence[Group] = ()):
-        self.config = run_config(work, model)
+    def __init__(
+        self, work: Work, model: Path, pool: VerifierPool, groups: Sequence[Group] = (), config: RunConfig | None = None
+    ):
+        self.config = config or run_config(work, model)
         self.groups = groups
         policy, self.tokenizer = load_model(self.config.model), load_tokenizer(self.config.model)
         self.source = problems_of(work, self.config)

@@ -7,6 +7,7 @@ from bench.command import bench_command
 from launch.demo import demo_command
 from launch.eval import eval_command
 from launch.export import export_command
+from launch.gpu_check import gpu_check_command
 from launch.grade import grade_command
 from launch.problems import problems_command
 from launch.report import report_command
@@ -24,6 +25,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code an
     "problems": (problems_command, "`problems check`: which references of a problem set cannot be graded against"),
     "export": (export_command, "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
     "bench": (bench_command, "speed and memory of update, sampling and whole step as ratios to TRL's GRPOTrainer"),
+    "gpu-check": (gpu_check_command, "checks and measures the lab on this machine's GPU: one page and one JSON file"),
     "doctor": (doctor_command, "which layers of isolation this machine gives to untrusted programs"),
     "report": (report_command, "a picture and one self-contained page of a run"),
 }
@@ -31,7 +33,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code an
 
 def usage() -> str:
     """Return the text of `reasonlab --help`."""
-    lines = [f"  {name:<8} {about}" for name, (_, about) in COMMANDS.items()]
+    lines = [f"  {name:<9} {about}" for name, (_, about) in COMMANDS.items()]
     return (
         "usage: reasonlab COMMAND ...\n\nReinforcement learning from answers that a program can check.\n\n"
         + "\n".join(lines)

@@ -13,14 +13,8 @@ Not covered: what a verifier does while it runs. Programs are confined by `rewar
 verdicts arrive while the caller goes on (sampling, for instance).
 """
 
-import contextlib
 import json
-import os
 import queue
-import selectors
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -29,6 +23,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 from problems.types import Problem
+from rewards.child import Child, WorkerDied, WorkerNotStarted, WorkerUnusable
 from rewards.code.settings import SandboxSettings
 from rewards.types import STRICT, Reading, Verdict
 from rewards.verifiers import verifier_of
@@ -40,89 +35,24 @@ _BATCH_BYTES = 16_384  # of them; they must fit the pipe, whatever the worker do
 _START_TRIES = 3  # in a row and without a verdict between them; then it will not start at all
 
 
-class WorkerDied(Exception):
-    """The worker process ended without an answer."""
-
-
-class WorkerUnusable(Exception):
-    """The worker process said something that is no verdict: the grader's fault."""
-
-
-class WorkerNotStarted(Exception):
-    """The worker process did not start: the grader's fault."""
-
-
-class _Worker:
-    """One verifier process and the pipe to it."""
+class _Worker(Child):
+    """One verifier process."""
 
     def __init__(self, module: str, memory_megabytes: int, sandbox: SandboxSettings):
-        self.ready = False
-        self.unread = b""
-        self.process = subprocess.Popen(
-            # -P: the working directory shadows nothing
-            [sys.executable, "-P", "-m", module, str(memory_megabytes), sandbox.model_dump_json()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-        )
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.stdin, self.stdout = self.process.stdin, self.process.stdout
-        for pipe in (self.stdin, self.stdout):
-            os.set_blocking(pipe.fileno(), False)
-        self.reading, self.writing = selectors.DefaultSelector(), selectors.DefaultSelector()
-        self.reading.register(self.stdout, selectors.EVENT_READ)
-        self.writing.register(self.stdin, selectors.EVENT_WRITE)
+        super().__init__(module, [str(memory_megabytes), sandbox.model_dump_json()], own_group=True)
 
     def send(self, requests: bytes, timeout_seconds: float) -> None:
         """Hand over one request or more, a line each; raises one of FAILURES."""
-        if not self.ready:  # starting up is not the answer's time
-            try:
-                self._read_line(time.monotonic() + _START_SECONDS)
-            except (TimeoutError, WorkerDied):
-                raise WorkerNotStarted("the verifier process did not start, see its error output") from None
-            self.ready = True
-        deadline = time.monotonic() + timeout_seconds
-        while requests:
-            if not self.writing.select(max(0.0, deadline - time.monotonic())):
-                raise TimeoutError
-            try:
-                requests = requests[os.write(self.stdin.fileno(), requests[:65536]) :]
-            except BlockingIOError:
-                continue
-            except OSError:
-                raise WorkerDied from None
+        self.start(_START_SECONDS)  # starting up is not the answer's time
+        self.write(requests, timeout_seconds)
 
     def receive(self, timeout_seconds: float) -> Verdict:
         """Return the verdict on the oldest request without one; raises one of FAILURES."""
-        reply = self._read_line(time.monotonic() + timeout_seconds)
+        reply = self.read_line(timeout_seconds)
         try:
             return Verdict(**json.loads(reply))
         except (ValueError, TypeError) as error:
             raise WorkerUnusable(f"the verifier process said something that is no verdict: {error}"[:200]) from None
-
-    def _read_line(self, deadline: float) -> bytes:
-        while b"\n" not in self.unread:
-            if not self.reading.select(max(0.0, deadline - time.monotonic())):
-                raise TimeoutError
-            chunk = os.read(self.stdout.fileno(), 65536)
-            if not chunk:
-                raise WorkerDied
-            self.unread += chunk
-        line, _, self.unread = self.unread.partition(b"\n")
-        return line
-
-    def kill(self) -> None:
-        """End the process and everything it started, and reap it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.reading.close()
-        self.writing.close()
-        for pipe in (self.stdin, self.stdout):
-            with contextlib.suppress(OSError):  # bytes that the dead worker never read
-                pipe.close()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

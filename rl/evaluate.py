@@ -23,7 +23,7 @@ from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import template_hash
 from rl.rollout import RolloutWorker, gather_shares, open_pool, open_worker, share
-from rl.runtime import device, process_group, quiet_libraries, rank, set_threads
+from rl.runtime import describe_device, device, process_group, quiet_libraries, rank, set_threads
 from rl.settings.arguments import clearly, evaluation_arguments
 from rl.settings.loading import Loaded, describe
 from rl.settings.schema import EvalConfig
@@ -199,6 +199,7 @@ def run_evaluation(loaded: Loaded[EvalConfig]) -> JsonDict:
     config = loaded.config
     quiet_libraries()
     set_threads(None)
+    describe_device()  # refuses to evaluate on the CPU beside a GPU that torch does not see
     tokenizer = load_tokenizer(config.model)
     problems = evaluation_problems(config)
     model = load_model(config.model, trainable=False)

@@ -19,11 +19,13 @@ from typing import TypeVar
 
 import torch
 
+from problems.errors import LabError
 from rl.stopping import Guard, Listener
 
 T = TypeVar("T")
 _MEETING = timedelta(minutes=10)  # for the last rank to come to the end, after the first
 _REST_SECONDS = 5.0
+_NVIDIA_DEVICES = Path("/dev")  # where the driver puts nvidia0, nvidia1, ...
 LAUNCHER_VARIABLES = frozenset(
     {
         "RANK",
@@ -41,6 +43,9 @@ _ALONE = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_SIZE": "1"} 
 
 if not torch.cuda.is_available():
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
+elif "PYTORCH_CUDA_ALLOC_CONF" not in os.environ:
+    # micro-batches differ in size: without segments that grow, a fifth of the memory can lie in gaps nobody fits in
+    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -77,6 +82,26 @@ def local_rank() -> int:
 def device() -> torch.device:
     """The device of this rank."""
     return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def describe_device() -> str:
+    """Return what this rank computes on, for people.
+
+    Raises LabError where an NVIDIA driver shows devices and torch sees none: a large model would train on the CPU for weeks
+    without a word. Who means the CPU says so with an empty CUDA_VISIBLE_DEVICES.
+    """
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(device())
+        return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, torch {torch.__version__}"
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    found = sorted(path.name for path in _NVIDIA_DEVICES.glob("nvidia[0-9]*"))
+    if found and hidden not in ("", "-1"):
+        raise LabError(
+            f"this machine has NVIDIA devices ({', '.join(found)}) and torch {torch.__version__} sees none of them: its build "
+            f"is for {'CUDA ' + torch.version.cuda if torch.version.cuda else 'CPUs'}, CUDA_VISIBLE_DEVICES is {hidden!r}. "
+            "Install a torch built for this driver (`nvidia-smi` shows it), or set CUDA_VISIBLE_DEVICES= (empty) to use the CPU"
+        )
+    return f"the CPU, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
 def set_threads(threads: int | None) -> None:

@@ -25,7 +25,7 @@ from rl.policy.interfaces import Tokenizer
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import render
 from rl.rollout import ReferenceKls, RolloutWorker, open_pool, open_worker
-from rl.runtime import LAUNCHER_VARIABLES, process_group, quiet_libraries, rank, set_threads, world_size
+from rl.runtime import LAUNCHER_VARIABLES, describe_device, process_group, quiet_libraries, rank, set_threads, world_size
 from rl.selfcheck import self_check
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import RunConfig, check_world
@@ -84,6 +84,7 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
     check_world(config, world_size())
     quiet_libraries()
     set_threads(config.train.threads)
+    say(f"on {describe_device()}" + (f", {world_size()} ranks" if world_size() > 1 else ""))
     with ExitStack() as closing:
         if not has_model(config):
             closing.enter_context(process_group())  # the others wait for rank 0
@@ -106,6 +107,11 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
             run.cut_after(state.step or -1)  # a run that starts over writes its step 0 again
             tracker = closing.enter_context(open_tracker(run, config, state))
             view = closing.enter_context(StepView(total=config.train.steps, done=state.step, name=config.run.name))
+        if config.train.one_step_off and torch.cuda.is_available():
+            say(
+                "train.one_step_off on a GPU: sampling and update each keep a Python thread busy, and the threads share one "
+                "lock: compare step_time without it"
+            )
         parts = Parts(
             config=config,
             run=run,

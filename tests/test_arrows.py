@@ -25,7 +25,8 @@ ROOMS: dict[str, set[str]] = {
     "rewards/math floor": set(),
     "rewards/math/grammar": {"rewards/math floor", "rewards floor"},
     "rewards/math/equality": {"rewards/math floor"},
-    "rewards/math": {"rewards/math/grammar", "rewards/math/equality", "rewards floor"},
+    "rewards/math/symbolic": {"rewards/math/equality", "rewards floor"},
+    "rewards/math": {"rewards/math/grammar", "rewards/math/symbolic"},
     "rewards/code floor": set(),
     "rewards/code/inside": {"rewards/code floor"},
     "rewards/code/judging": {"rewards/code floor", "rewards floor"},
@@ -43,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
 }
 FLOORS = {
     "problems": {"types", "errors", "seeding", "procedural", "rows", "finite"},
-    "rewards": {"types", "boxes", "answer", "numbers", "shaping"},
+    "rewards": {"types", "boxes", "answer", "numbers", "shaping", "child"},
     "rewards/math": {"tree", "unit_table", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},
     "rl": {"types", "runtime", "stopping", "stats"},

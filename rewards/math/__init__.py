@@ -4,8 +4,8 @@ r"""A verifier for mathematical answers that needs neither torch nor a GPU.
 two bare answers; `parse` gives the tree of one answer. Nothing here evaluates text: a tokenizer and a grammar of our own
 build a small bounded tree.
 
-May import: its own rooms grammar (what an answer says) and equality (is it the same), and the floor of rewards. Start with
-`verify.py`.
+May import: its own rooms grammar (what an answer says), equality (is it the same) and symbolic (sympy, asked last), and the
+floor of rewards. Start with `verify.py`.
 """
 
 from rewards.math.grammar.parser import parse

@@ -29,6 +29,10 @@ Op = Literal[
     "fact2",  # The double factorial of (n).
     "sum",  # A sum over an index: (index, low, high, term).
     "prod",  # A product over an index: (index, low, high, factor).
+    "int",  # A definite integral: (variable, low, high, integrand).
+    "anti",  # An indefinite integral: (variable, integrand).
+    "lim",  # A limit: (variable, point, expression); value: "+" or "-" for the side it comes from, None for both.
+    "diff",  # A derivative: (variable, order, expression).
     "pm",  # Plus or minus: (term) alone or (left, right).
     "mp",  # Minus or plus, signs taken together with those of "pm": (term) or (left, right).
     # functions
@@ -104,8 +108,8 @@ def symbols(node: Node) -> frozenset[str]:
 
 
 def binds(node: Node) -> frozenset[str]:
-    """Return the names that `node` binds: the index of a sum, the variables of a set builder."""
-    if node.op in ("sum", "prod"):
+    """Return the names that `node` binds: the index of a sum, the variable of an integral or limit, those of a set builder."""
+    if node.op in ("sum", "prod", "int", "lim"):
         return frozenset((node.args[0].value,))
     return symbols(node.args[0]) if node.op == "build" else frozenset()
 

@@ -29,6 +29,7 @@ from rewards.math.grammar.clean import clean
 from rewards.math.grammar.parser import parse
 from rewards.math.grammar.words import plain_words, same_words
 from rewards.math.references import is_label, is_text_answer
+from rewards.math.symbolic.stage import refuted, settled
 from rewards.math.tree import Node, UnreadableError
 from rewards.types import LENIENT, STRICT, Reading, Status, Verdict
 
@@ -268,9 +269,11 @@ def _by_meaning(gold: str, answer: str, prompt: str, is_text: bool) -> Judgement
     except RecursionError:
         return Judgement("timeout", Decision(Rule.TOO_DEEP))
     if is_same:
-        return Judgement("correct", trail.decision)
+        return Judgement("wrong" if refuted(left, right, trail, prompt) else "correct", trail.decision)
     if _CHOICES.fullmatch(gold) and same_words(gold, answer):
         return _judged(True, Rule.SAME_LETTERS)
+    if settled(left, right, trail, prompt):
+        return Judgement("correct", trail.decision)
     return Judgement("timeout" if trail.too_big else "wrong", trail.decision)
 
 

@@ -1,7 +1,8 @@
 """One decoding step for many rows, with the prompt of a group computed and kept once: the protocol, and which decoder is taken.
 
-Three decoders stand behind it:
+Four decoders stand behind it:
 - rl/sampling/native.py: Llama-shaped float32 models on a CPU with a C compiler;
+- rl/sampling/static.py: Llama-shaped models on a GPU, the whole step recorded, where its cache fits;
 - rl/sampling/planned.py: every model whose attention goes through rl/policy/attention.py, on any device, adapters included;
 - rl/sampling/cached.py: all others, through transformers' own cache; rows cannot join a running batch there.
 
@@ -18,6 +19,7 @@ from rl.policy.interfaces import CausalLM
 from rl.sampling.cached import CachedDecoder
 from rl.sampling.native import native_decoder
 from rl.sampling.planned import PlannedDecoder
+from rl.sampling.static import static_decoder
 from rl.types import Indices, IntArray
 
 
@@ -45,8 +47,13 @@ class Decoder(Protocol):
         """Forget a group that no row belongs to any more."""
 
 
-def build_decoder(model: CausalLM) -> Decoder:
-    """Return the fastest decoder for `model` as it now is; its weights must not change while the decoder is used."""
+def build_decoder(model: CausalLM, rows: int = 1, tokens: int = 1, *, recorded: bool = True) -> Decoder:
+    """Return the fastest decoder for `model` as it now is; its weights must not change while the decoder is used.
+
+    There will be at most `rows` rows at a time, of at most `tokens` tokens, prompts included. `recorded` allows a decoder that
+    replays its step.
+    """
     if not can_plan(model):
         return CachedDecoder(model)
-    return native_decoder(model) or PlannedDecoder(model)
+    static = static_decoder(model, rows, tokens) if recorded else None
+    return native_decoder(model) or static or PlannedDecoder(model)

@@ -12,6 +12,8 @@ from torch import nn
 
 from rl.policy.interfaces import CausalLM
 
+_MODEL_TYPES = frozenset({"llama", "qwen2", "qwen3"})
+_FIXED_ROTARY = frozenset({"default", "linear", "llama3", "yarn"})  # kinds whose frequencies do not depend on the length
 Linear = tuple[torch.Tensor, torch.Tensor | None]  # weight [out, in] and bias [out]
 
 
@@ -45,6 +47,23 @@ class FusedWeights:
     scaling: float  # of a query
     head_dim: int  # d
     rotary: nn.Module  # (any states, positions [1, T]) -> cosines and sines [1, T, d], both halves of d alike
+
+
+def is_llama_shaped(config: Any) -> bool:
+    """Whether a model with this config may have layers as FusedLayer says."""
+    return (
+        config.model_type in _MODEL_TYPES
+        and config.hidden_act == "silu"
+        and config.rope_parameters["rope_type"] in _FIXED_ROTARY
+    )
+
+
+def logits_of(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """Return the logits [n, V] of states [n, H]; on a GPU those of bf16 are float32, so nothing is rounded on the way."""
+    if states.dtype.itemsize >= 4 or states.device.type == "cpu":
+        return nn.functional.linear(states, weight, bias)
+    logits: torch.Tensor = torch.mm(states, weight.T, out_dtype=torch.float32)
+    return logits if bias is None else logits.add_(bias)
 
 
 def fuse(causal_lm: CausalLM) -> FusedWeights:
@@ -92,7 +111,7 @@ def _linear(layer: Any) -> Linear:
     if not layer.merged and not layer.disable_adapters:
         for name in layer.active_adapters:
             if name in layer.lora_A:
-                weight = weight + layer.get_delta_weight(name)
+                weight = (weight + layer.get_delta_weight(name)).to(weight.dtype)
     return weight, bias
 
 

@@ -45,6 +45,7 @@ class HowToDraw:
     stop: StopTexts | None = None  # a completion ends with the token that completes one of these texts
     thinking: ThinkingBudget | None = None  # evaluation only
     cache_tokens: int | None = None  # tokens with keys and values at one time, all rows together; None: no limit
+    cuda_graphs: bool = True  # on a GPU: record a step and replay it
 
 
 def how_to_draw(settings: SamplingSettings, tokenizer: Tokenizer) -> HowToDraw:
@@ -58,4 +59,5 @@ def how_to_draw(settings: SamplingSettings, tokenizer: Tokenizer) -> HowToDraw:
         stop=StopTexts(texts=settings.stop, tokenizer=tokenizer) if settings.stop else None,
         thinking=ThinkingBudget.of(settings.thinking, tokenizer) if settings.thinking else None,
         cache_tokens=settings.cache_tokens,
+        cuda_graphs=settings.cuda_graphs,
     )

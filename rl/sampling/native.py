@@ -21,12 +21,10 @@ from torch.nn.functional import linear, pad
 
 from rl.policy.interfaces import CausalLM, base_causal_lm
 from rl.sampling.compiled import PAGE, TOGETHER, Step, compiled
-from rl.sampling.fused import FusedWeights, Unfit, fuse
+from rl.sampling.fused import FusedWeights, Unfit, fuse, is_llama_shaped
 from rl.sampling.prefill import KeyValues, prefill, prefill_batches
 from rl.types import Indices, IntArray
 
-_MODEL_TYPES = frozenset({"llama", "qwen2", "qwen3"})
-_FIXED_ROTARY = frozenset({"default", "linear", "llama3", "yarn"})  # kinds whose frequencies do not depend on the length
 _TOLERANCE = 1e-3  # nats between native logits and the model's own
 _checked: WeakKeyDictionary[CausalLM, bool] = WeakKeyDictionary()  # whether the native logits of a model were its own
 
@@ -35,9 +33,7 @@ def native_decoder(model: CausalLM) -> "NativeDecoder | None":
     """Return a native decoder for `model`, or None where there can be none."""
     config = model.config
     fits = (
-        config.model_type in _MODEL_TYPES
-        and config.hidden_act == "silu"
-        and config.rope_parameters["rope_type"] in _FIXED_ROTARY
+        is_llama_shaped(config)
         and config.hidden_size % PAGE == config.intermediate_size % PAGE == 0
         and all(p.dtype == torch.float32 and p.device.type == "cpu" for p in model.parameters())
     )

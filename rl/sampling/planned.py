@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import pad
 
 from rl.policy.attention import with_plan
 from rl.policy.interfaces import CausalLM, base_causal_lm
+from rl.sampling.fused import logits_of
 from rl.sampling.prefill import KeyValues, prefill, prefill_batches
 from rl.types import Indices, IntArray
 
@@ -69,7 +71,10 @@ class PlannedDecoder:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return the logits [n, V] of states [n, H]."""
-        logits: torch.Tensor = self.causal_lm.get_output_embeddings()(states)
+        head = self.causal_lm.get_output_embeddings()
+        if type(head) is nn.Linear:  # not isinstance: an adapter on it computes something else
+            return logits_of(states, head.weight, head.bias)
+        logits: torch.Tensor = head(states)
         return logits
 
     def _prompt_size(self, group: int) -> int:
@@ -140,11 +145,11 @@ class PlannedDecoder:
         keys[every, :, self.place] = key[:, :, 0]
         values[every, :, self.place] = value[:, :, 0]
 
-        query = query.view(rows, kv_heads, repeats, size) * scaling  # [B, k, r, d]
+        query = query.view(rows, kv_heads, repeats, size)  # [B, k, r, d]
         width = self.own_mask.shape[-1]
-        own_scores = query @ keys[:rows, :, :width].mT  # [B, k, r, T]
+        own_scores = _scores(query, keys[:rows, :, :width], scaling)  # [B, k, r, T]
         prompt_keys, prompt_values = self.shared[layer]
-        prompt_scores = self._by_row(self._by_group(query) @ prompt_keys.mT, repeats)  # [B, k, r, Tp]
+        prompt_scores = self._by_row(_scores(self._by_group(query), prompt_keys, scaling), repeats)  # [B, k, r, Tp]
         scores = torch.cat(
             [prompt_scores.masked_fill(self.prompt_mask, -torch.inf), own_scores.masked_fill(self.own_mask, -torch.inf)], -1
         )
@@ -180,6 +185,20 @@ class PlannedDecoder:
     def close(self, group: int) -> None:
         """Forget the prompt of a group."""
         del self.prompts[group], self.first_states[group]
+
+
+def _scores(query: torch.Tensor, key: torch.Tensor, scaling: float) -> torch.Tensor:
+    """Return scaling Q K^T [b, k, m, n] of query [b, k, m, d] and key [b, k, n, d], in float32 at least.
+
+    The trap: a product in bf16 keeps 8 bits of a score, and Qwen2's scores are in the hundreds (transformers#33317).
+    """
+    if query.dtype.itemsize >= 4:
+        return (query * scaling) @ key.mT
+    if query.device.type == "cpu":
+        return (query.float() @ key.float().mT).mul_(scaling)
+    flat = torch.bmm(query.flatten(0, 1), key.flatten(0, 1).mT, out_dtype=torch.float32)
+    scores: torch.Tensor = flat.unflatten(0, query.shape[:2]).mul_(scaling)
+    return scores
 
 
 def _padded(parts: Sequence[torch.Tensor], size: int) -> torch.Tensor:

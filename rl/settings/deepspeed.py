@@ -65,6 +65,7 @@ class DeepSpeedSettings(Settings):
     """ZeRO stage, or a whole DeepSpeed JSON file."""
 
     stage: Literal[0, 1, 2, 3] = 0
+    shard_frozen: bool = Field(default=False, description="allow stage 3 with adapters, which costs memory")
     config: Path | None = Field(default=None, description="JSON file with more DeepSpeed settings, e.g. offload")
 
     @model_validator(mode="after")

@@ -20,7 +20,8 @@ from rl.settings.base import Settings
 from rl.settings.deepspeed import DeepSpeedSettings
 
 Dtype = Literal["fp32", "bf16"]
-LOGIT_BUFFER_ELEMENTS = 2**24  # logits that exist at one time, in float32 64 MB; two such buffers are needed
+# logits that exist at one time, in float32 64 MB; two such buffers are needed. On a GPU 1 GB: every buffer reads the whole head
+LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA = 2**24, 2**28
 LayoutName = Literal["shared", "packed", "padded"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Sources = Annotated[
@@ -124,6 +125,7 @@ class SamplingSettings(Settings):
     thinking: ThinkingSettings | None = Field(default=None, description="budget forcing; evaluation only")
     max_rows: int = Field(default=512, ge=1, description="completions decoded together on one rank")
     cache_tokens: int | None = Field(default=None, ge=1, description="keys and values kept on one rank; default: no limit")
+    cuda_graphs: bool = Field(default=True, description="record decoding steps on a GPU; false: launch each operation anew")
 
     @model_validator(mode="after")
     def _least_below_most(self) -> "SamplingSettings":
@@ -234,6 +236,12 @@ class RunConfig(Settings):
         faults = self.sampling.faults_in_training()
         if self.algorithm.reference_reset_steps and self.model.lora is not None:
             faults.append("algorithm.reference_reset_steps needs a reference of its own; with model.lora it is the frozen base")
+        if self.model.lora is not None and self.deepspeed.stage == 3 and not self.deepspeed.shard_frozen:
+            faults.append(
+                "deepspeed.stage 3 with model.lora shards the frozen base and keeps it whole for sampling besides, so it needs "
+                "more memory than stage 1 or 2 and gathers the base three times a micro-batch: take one of these, or set "
+                "deepspeed.shard_frozen=true to have it all the same"
+            )
         if self.reward.overlong_buffer_tokens > self.sampling.max_completion_tokens:
             faults.append(
                 f"reward.overlong_buffer_tokens {self.reward.overlong_buffer_tokens} is longer than "

@@ -95,11 +95,18 @@ class Engine:
         self.layout = choose_layout(model, config.train.layout)
         trainable = [p for p in policy.parameters() if p.requires_grad]
         settings = config.optimizer
+        ds_config = deepspeed_config(config)
+        offloads = "offload_optimizer" in ds_config["zero_optimization"]
         self._adamw = torch.optim.AdamW(
-            trainable, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+            trainable,
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            # one kernel and no temporaries of the size of the weights
+            fused=True if device().type == "cuda" and not offloads else None,
         )
         self.engine, *_ = deepspeed.initialize(
-            model=policy, optimizer=self._adamw, model_parameters=trainable, config=deepspeed_config(config)
+            model=policy, optimizer=self._adamw, model_parameters=trainable, config=ds_config
         )
 
     @property
@@ -195,6 +202,18 @@ class Engine:
                 module.training = training
             for name, value in counters.items():
                 setattr(self.engine, name, value)
+
+    @contextmanager
+    def head_in_parts(self, tokens: int | None) -> Iterator[None]:
+        """Have the LM head work on `tokens` tokens at a time inside; None: on as many as usual."""
+        module = self.engine.module
+        before = module.buffer_elements
+        if tokens is not None:
+            module.buffer_elements = tokens * self.policy.config.get_text_config().vocab_size
+        try:
+            yield
+        finally:
+            module.buffer_elements = before
 
     @property
     def _is_plain(self) -> bool:

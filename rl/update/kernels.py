@@ -1,13 +1,20 @@
 """Attention with its log-sum-exp, and its backward pass from a given output and log-sum-exp: torch's own fused kernels.
 
 `torch.nn.functional.scaled_dot_product_attention` keeps the log-sum-exp to itself; the kernels below it hand it out
-(aten/src/ATen/native/native_functions.yaml). Grouped-query attention is expanded here, a call at a time.
-All tensors are [b, h, T, d], normalisers [b, h, T]; keys and values may have fewer heads, of which h is a multiple.
+(aten/src/ATen/native/native_functions.yaml). Keys and values may have fewer heads, of which h is a multiple.
+
+- `forward` and `backward` take batches, everywhere: tensors [b, h, T, d], normalisers [b, h, T]; grouped-query attention is
+  expanded here, a call at a time.
+- `flash_forward` and `flash_backward` take stretches of any lengths one behind the other, on a GPU and in half precision:
+  tensors [N, h, d], normalisers [h, N].
 """
+
+from dataclasses import dataclass
 
 import torch
 
 _aten = torch.ops.aten
+_BLOCK = 32  # the CUDA kernel reads log-sum-exps in blocks of so many (transformers/cuda/mem_eff_attention/kernel_backward.h)
 Three = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
@@ -77,13 +84,62 @@ def _cuda_backward(
     causal: bool,
     scaling: float,
 ) -> Three:
-    width = -(-query.shape[2] // 32) * 32  # the kernel reads log-sum-exps in blocks of 32
+    width = -(-query.shape[2] // _BLOCK) * _BLOCK
     padded = torch.nn.functional.pad(normaliser, (0, width - query.shape[2]), value=torch.inf)
+    # the trap: a pad by nothing keeps the strides of a transposed [b, T, h], and the kernel wants rows of a multiple of 8
+    padded = padded.contiguous()
     no_dropout = torch.zeros((), dtype=torch.long, device=query.device)
     d_query, d_key, d_value, _ = _aten._scaled_dot_product_efficient_attention_backward(
         gradient, query, key, value, None, output, padded, no_dropout, no_dropout, 0.0, (True, True, True, False), causal,
         scale=scaling,
     )  # fmt: skip
+    return d_query, d_key, d_value
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stretches:
+    """How queries and keys are cut: stretch i of the queries sees stretch i of the keys."""
+
+    query_starts: torch.Tensor  # [S + 1], int32, the last is the number of queries
+    key_starts: torch.Tensor  # [S + 1], int32
+    longest_query: int
+    longest_key: int
+
+
+def takes_flash(query: torch.Tensor) -> bool:
+    """Whether the flash kernels can do heads like these [.., d], forward and backward."""
+    size = query.shape[-1]
+    return query.device.type != "cpu" and query.dtype.itemsize == 2 and size % 8 == 0 and size <= 192
+
+
+def flash_forward(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, stretches: Stretches, *, causal: bool, scaling: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return softmax(S) V [N, h, d] and the log-sum-exp [h, N] of S = scaling Q K^T, stretch by stretch."""
+    cut = (stretches.query_starts, stretches.key_starts, stretches.longest_query, stretches.longest_key)
+    output, normaliser, *_ = _aten._flash_attention_forward(query, key, value, *cut, 0.0, causal, False, scale=scaling)
+    return output, normaliser
+
+
+def flash_backward(
+    gradient: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    output: torch.Tensor,
+    normaliser: torch.Tensor,
+    stretches: Stretches,
+    *,
+    causal: bool,
+    scaling: float,
+) -> Three:
+    """Return the gradients of query, key and value; as with `backward`, a softmax over more keys gives the share of these."""
+    cut = (stretches.query_starts, stretches.key_starts, stretches.longest_query, stretches.longest_key)
+    gradient, normaliser = gradient.contiguous(), normaliser.contiguous()
+    seed, unused = torch.empty(2, dtype=torch.uint64, device=query.device), torch.empty(0, device=query.device)
+    d_query, d_key, d_value = _aten._flash_attention_backward(
+        gradient, query, key, value, output, normaliser, *cut, 0.0, causal, seed, unused, scale=scaling
+    )
     return d_query, d_key, d_value
 
 

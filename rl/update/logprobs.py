@@ -11,7 +11,7 @@ from torch import nn
 
 from rl.policy.attention import with_plan
 from rl.policy.interfaces import CausalLM, base_causal_lm
-from rl.settings.schema import LOGIT_BUFFER_ELEMENTS
+from rl.settings.schema import LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA
 from rl.update.packing import TokenRows
 
 
@@ -47,7 +47,9 @@ class _HeadLogprobs(torch.autograd.Function):
             return (None,) * 6
         hidden, weight, bias, targets, entropies, normalisers = ctx.saved_tensors
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        # the parts are added up in float32 at least: in bf16 each addition would round away what the next ones bring
+        exact = torch.promote_types(weight.dtype, torch.float32)
+        d_weight = torch.zeros_like(weight, dtype=exact) if ctx.needs_input_grad[1] else None
         d_bias = torch.zeros_like(bias) if bias is not None and ctx.needs_input_grad[2] else None
         buffers = _buffers(hidden, weight, len(targets), ctx.buffer_elements, 1 if d_entropies is None else 2)
         for part in _parts(len(targets), buffers.shape[1]):
@@ -63,14 +65,26 @@ class _HeadLogprobs(torch.autograd.Function):
                 d_logits *= p
             if d_logprobs is not None:
                 d_logits.scatter_add_(-1, targets[part, None], d_logprobs[part, None])
-            d_logits = d_logits.div_(ctx.temperature).to(weight.dtype)
+            if ctx.temperature != 1:
+                d_logits.div_(ctx.temperature)
+            d_logits = d_logits.to(weight.dtype)
             if d_hidden is not None:
                 d_hidden[part] = d_logits @ weight
             if d_weight is not None:
-                d_weight.addmm_(d_logits.T, hidden[part])
+                _add_product(d_weight, d_logits.T, hidden[part])
             if d_bias is not None:
                 d_bias += d_logits.sum(0)
-        return d_hidden, d_weight, d_bias, None, None, None
+        return d_hidden, None if d_weight is None else d_weight.to(weight.dtype), d_bias, None, None, None
+
+
+def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    """Add left @ right to `total`, whose type may be wider than theirs."""
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    elif left.device.type == "cpu":  # which has no product that widens
+        total += left @ right
+    else:
+        total += torch.mm(left, right, out_dtype=total.dtype)
 
 
 def _parts(count: int, size: int) -> list[slice]:
@@ -90,6 +104,10 @@ def _logits(
     logits = buffer[: len(hidden)]
     if logits.dtype == hidden.dtype and bias is None:
         torch.mm(hidden, weight.T, out=logits)
+    elif hidden.device.type != "cpu":  # bf16 in, float32 out: nothing is rounded on the way
+        torch.mm(hidden, weight.T, out_dtype=logits.dtype, out=logits)
+        if bias is not None:
+            logits += bias
     else:
         logits.copy_(nn.functional.linear(hidden, weight, bias))
     return logits.div_(temperature) if temperature != 1 else logits
@@ -98,11 +116,11 @@ def _logits(
 class TokenLogprobs(nn.Module):
     """A causal LM seen as a function from rows and target tokens to log-probabilities. This is what DeepSpeed wraps."""
 
-    def __init__(self, model: CausalLM, temperature: float, buffer_elements: int = LOGIT_BUFFER_ELEMENTS):
+    def __init__(self, model: CausalLM, temperature: float, buffer_elements: int | None = None):
         super().__init__()
         self.model: Any = model  # CausalLM and nn.Module at once: Python's types have no name for both
         self.temperature = temperature
-        self.buffer_elements = buffer_elements
+        self.buffer_elements = buffer_elements  # None: what suits the device
 
     def forward(self, rows: TokenRows, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (log-probability of each target in nats [N], entropy of its distribution [N]), both with gradient."""
@@ -111,7 +129,7 @@ class TokenLogprobs(nn.Module):
         output = causal_lm.get_decoder()(input_ids=rows.input_ids, position_ids=rows.position_ids, **plan)
         chosen = output.last_hidden_state.flatten(0, 1)[rows.positions]  # [N, H]
         head = causal_lm.get_output_embeddings()
-        logprobs, entropies = _HeadLogprobs.apply(
-            chosen, head.weight, head.bias, targets, self.temperature, self.buffer_elements
-        )
+        on_cpu = chosen.device.type == "cpu"
+        elements = self.buffer_elements or (LOGIT_BUFFER_ELEMENTS if on_cpu else LOGIT_BUFFER_ELEMENTS_CUDA)
+        logprobs, entropies = _HeadLogprobs.apply(chosen, head.weight, head.bias, targets, self.temperature, elements)
         return logprobs, entropies

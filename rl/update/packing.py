@@ -5,10 +5,14 @@ that works token by token (embeddings, projections, MLP, norms, LM head). Only a
 (a prompt or a completion) is causal within itself, and a completion also sees its whole prompt. The two parts are computed
 apart and merged by their log-sum-exp, as ring attention does (arXiv 2310.01889), forward and backward, so keys and values of
 a prompt are never copied for its G completions, and their gradient is the sum over all of them.
+
+On a GPU in half precision each part is one call a layer that takes segments of any length; elsewhere segments of similar
+length are padded into batches, a call each.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,16 +44,57 @@ class Fans:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Layout:
-    """Who sees whom in a packed row: an AttentionPlan."""
+class Crossing:
+    """All completions of each prompt, in one stretch, and the prompt: one call for all of them."""
 
-    buckets: tuple[Bucket, ...]
-    fans: tuple[Fans, ...]
+    queries: torch.Tensor  # [R], places of the completions in the packed row
+    keys: torch.Tensor  # [K], places of their prompts
+    stretches: kernels.Stretches
+
+
+Segment = tuple[int, int]  # start in the packed row, and length
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layout:
+    """Who sees whom in a packed row: an AttentionPlan. Calls are laid out when they are first needed."""
+
+    segments: tuple[Segment, ...]  # every token of the row is in one; in their order
+    pairs: tuple[tuple[Segment, Segment], ...]  # prompt, and all its completions in one stretch
+    device: torch.device
+
+    @cached_property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """The segments, padded into batches."""
+        return _buckets(self.segments, self.device)
+
+    @cached_property
+    def fans(self) -> tuple[Fans, ...]:
+        """Completions and their prompts, padded into batches."""
+        return _fans(self.pairs, self.device)
+
+    @cached_property
+    def within(self) -> kernels.Stretches:
+        """The segments as stretches that see themselves."""
+        return _stretches(self.segments, self.segments, self.device)
+
+    @cached_property
+    def across(self) -> Crossing | None:
+        """Completions and their prompts as stretches; None where no completion is read."""
+        if not self.pairs:
+            return None
+        prompts, completions = zip(*self.pairs, strict=True)
+        return Crossing(
+            queries=torch.as_tensor(_places(completions), device=self.device),
+            keys=torch.as_tensor(_places(prompts), device=self.device),
+            stretches=_stretches(completions, prompts, self.device),
+        )
 
     def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
         """Return [1, N, h, d]; query [1, h, N, d], key and value [1, k, N, d] with h a multiple of k."""
         parts = [states[0].transpose(0, 1) for states in (query, key, value)]  # [N, h or k, d]
-        output: torch.Tensor = _PackedAttention.apply(*parts, self, scaling)
+        function = _FlashAttention if kernels.takes_flash(query) else _PackedAttention
+        output: torch.Tensor = function.apply(*parts, self, scaling)
         return output[None]
 
 
@@ -76,8 +121,8 @@ def pack(rows: Sequence[Row], device: torch.device, *, share_prompts: bool = Tru
     groups = by_prompt(rows) if share_prompts else [[number] for number in range(len(rows))]
     ids: list[np.ndarray] = []
     position_ids: list[np.ndarray] = []
-    segments: list[tuple[int, int]] = []  # start and length
-    fans: list[tuple[tuple[int, int], tuple[int, int]]] = []  # prompt, completions
+    segments: list[Segment] = []
+    fans: list[tuple[Segment, Segment]] = []  # prompt, completions
     predicted: list[np.ndarray] = [np.empty(0, np.int64)] * len(rows)
     end = 0
     for group in groups:
@@ -93,7 +138,8 @@ def pack(rows: Sequence[Row], device: torch.device, *, share_prompts: bool = Tru
             predicted[number] = np.concatenate([[last], np.arange(end, end + len(read))])
             ids.append(read)
             position_ids.append(np.arange(length, length + len(read)))
-            segments.append((end, len(read)))
+            if len(read):
+                segments.append((end, len(read)))
             end += len(read)
         if end > first:
             fans.append(((first - length, length), (first, end - first)))
@@ -105,7 +151,7 @@ def pack(rows: Sequence[Row], device: torch.device, *, share_prompts: bool = Tru
         input_ids=flat(ids)[None],
         positions=flat(predicted),
         position_ids=flat(position_ids)[None],
-        layout=Layout(buckets=_buckets(segments, device), fans=_fans(fans, device)),
+        layout=Layout(segments=tuple(segments), pairs=tuple(fans), device=device),
     )
 
 
@@ -127,22 +173,34 @@ def pad(rows: Sequence[Row], pad_id: int, device: torch.device) -> TokenRows:
     )
 
 
-def _buckets(segments: list[tuple[int, int]], device: torch.device) -> tuple[Bucket, ...]:
+def _places(stretches: Sequence[Segment]) -> np.ndarray:
+    """Return the place of every token of `stretches`, one stretch after the other."""
+    return np.concatenate([np.arange(start, start + length) for start, length in stretches])
+
+
+def _stretches(queries: Sequence[Segment], keys: Sequence[Segment], device: torch.device) -> kernels.Stretches:
+    starts = np.zeros((2, len(queries) + 1), dtype=np.int32)
+    for row, stretches in zip(starts, (queries, keys), strict=True):
+        row[1:] = np.cumsum([length for _, length in stretches])
+    query_starts, key_starts = torch.as_tensor(starts, device=device)
+    longest = [max(length for _, length in stretches) for stretches in (queries, keys)]
+    return kernels.Stretches(query_starts=query_starts, key_starts=key_starts, longest_query=longest[0], longest_key=longest[1])
+
+
+def _buckets(segments: Sequence[Segment], device: torch.device) -> tuple[Bucket, ...]:
     """Put segments of similar length together, longest first."""
-    buckets: list[list[tuple[int, int]]] = []
+    buckets: list[list[Segment]] = []
     for start, length in sorted(segments, key=lambda segment: (-segment[1], segment[0])):
-        if length == 0:
-            continue
         if not buckets or length < _BUCKET_FILL * buckets[-1][0][1]:
             buckets.append([])
         buckets[-1].append((start, length))
     return tuple(_bucket(members, device) for members in buckets)
 
 
-def _fans(fans: list[tuple[tuple[int, int], tuple[int, int]]], device: torch.device) -> tuple[Fans, ...]:
+def _fans(fans: Sequence[tuple[Segment, Segment]], device: torch.device) -> tuple[Fans, ...]:
     """Put fans of similar size together, largest first; off the CPU only those whose prompts need no padding."""
     fill = _FAN_FILL if device.type == "cpu" else 1.0
-    groups: list[list[tuple[tuple[int, int], tuple[int, int]]]] = []
+    groups: list[list[tuple[Segment, Segment]]] = []
     shortest = longest = 0  # prompt of the newest group
     for fan in sorted(fans, key=lambda fan: (-fan[1][1], fan[0])):
         prompt, completions = fan[0][1], fan[1][1]
@@ -154,7 +212,7 @@ def _fans(fans: list[tuple[tuple[int, int], tuple[int, int]]], device: torch.dev
     return tuple(_fan_bucket(group, device) for group in groups)
 
 
-def _fan_bucket(fans: list[tuple[tuple[int, int], tuple[int, int]]], device: torch.device) -> Fans:
+def _fan_bucket(fans: list[tuple[Segment, Segment]], device: torch.device) -> Fans:
     prompts = _bucket([prompt for prompt, _ in fans], device)
     mask = None
     if len(prompts.real) < prompts.tokens.numel():
@@ -163,7 +221,7 @@ def _fan_bucket(fans: list[tuple[tuple[int, int], tuple[int, int]]], device: tor
     return Fans(completions=_bucket([stretch for _, stretch in fans], device), prompts=prompts, mask=mask)
 
 
-def _bucket(members: list[tuple[int, int]], device: torch.device) -> Bucket:
+def _bucket(members: list[Segment], device: torch.device) -> Bucket:
     starts = np.array([start for start, _ in members])[:, None]
     lengths = np.array([length for _, length in members])[:, None]
     offsets = np.arange(lengths.max())[None]
@@ -226,6 +284,47 @@ class _PackedAttention(torch.autograd.Function):
             for total, where, part in zip((d_query, d_key, d_value), wheres[:3], parts, strict=True):
                 total.index_add_(0, where.places, _flat(part, where))
         return d_query, d_key, d_value, None, None
+
+
+class _FlashAttention(torch.autograd.Function):
+    """The same in two calls, without padding. All tensors are [N, heads, d]."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, scaling: float
+    ) -> torch.Tensor:
+        output, normaliser = kernels.flash_forward(query, key, value, layout.within, causal=True, scaling=scaling)
+        across = layout.across
+        if across is not None:
+            mine, prompts = across.queries, across.keys
+            of_prompt, total = kernels.flash_forward(
+                query[mine], key[prompts], value[prompts], across.stretches, causal=False, scaling=scaling
+            )
+            own = normaliser[:, mine]  # [h, R]
+            of_both = torch.logaddexp(own, total)
+            own_share = (own - of_both).exp_().T[..., None]  # [R, h, 1]
+            prompt_share = (total - of_both).exp_().T[..., None]
+            output[mine] = (output[mine] * own_share).add_(of_prompt * prompt_share).to(output.dtype)
+            normaliser[:, mine] = of_both
+        ctx.save_for_backward(query, key, value, output, normaliser)
+        ctx.layout, ctx.scaling = layout, scaling
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+        query, key, value, output, normaliser = ctx.saved_tensors
+        layout, scaling = ctx.layout, ctx.scaling
+        gradients = kernels.flash_backward(
+            gradient, query, key, value, output, normaliser, layout.within, causal=True, scaling=scaling
+        )
+        across = layout.across
+        if across is not None:
+            mine, prompts = across.queries, across.keys
+            states = (gradient[mine], query[mine], key[prompts], value[prompts], output[mine], normaliser[:, mine])
+            parts = kernels.flash_backward(*states, across.stretches, causal=False, scaling=scaling)
+            for total, where, part in zip(gradients, (mine, prompts, prompts), parts, strict=True):
+                total.index_add_(0, where, part)
+        return *gradients, None, None
 
 
 def _batched(states: torch.Tensor, bucket: Bucket, *, padding_to_zero: bool = False) -> torch.Tensor:

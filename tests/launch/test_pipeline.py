@@ -130,7 +130,7 @@ def test_cold_start_goes_on_from_a_model_with_adapters(imitator, tmp_path):
     [
         ["model.dtype=bf16", "deepspeed.stage=0"],
         ["model.dtype=bf16", "deepspeed.stage=2"],
-        ["model.lora={r: 4}", "model.gradient_checkpointing=true", "deepspeed.stage=3"],
+        ["model.lora={r: 4}", "model.gradient_checkpointing=true", "deepspeed.stage=3", "deepspeed.shard_frozen=true"],
     ],
     ids=["bf16 ZeRO 0", "bf16 ZeRO 2", "LoRA checkpointed ZeRO 3"],
 )

@@ -46,7 +46,7 @@ def accumulate(
         "run.name=unused",
         f"deepspeed.stage={stage}",
         "train.micro_batch_tokens=60",  # some five micro-batches in all, so ranks get different work
-        *(["model.lora.r=4"] if lora else []),
+        *(["model.lora.r=4", "deepspeed.shard_frozen=true"] if lora else []),
         *more,
         *(f"algorithm.{key}={json.dumps(value)}" for key, value in algorithm.items()),
     ]

@@ -18,6 +18,7 @@ from rewards.math.equality.exact import NotRationalError, UndefinedError, ration
 from rewards.math.equality.formal import formal_agreement
 from rewards.math.equality.numeric import Complex, Number, Numeric
 from rewards.math.equality.points import (
+    MAX_CHOSEN,
     Place,
     Point,
     Values,
@@ -25,6 +26,7 @@ from rewards.math.equality.points import (
     integer_symbols,
     literal_places,
     literals,
+    one_sign_turned,
     places,
     secret_places,
     whole_places,
@@ -196,6 +198,8 @@ class _Comparison:
         before = self.agreed
         try:
             agrees = self._at(values, must_agree, closely)
+            if agrees is False and self._stands_apart(values):
+                return None
             if len(values) <= MANY_NAMES and len(set(values.values())) < len(values):
                 self.agreed = before  # where n is k much agrees
             return agrees
@@ -207,6 +211,27 @@ class _Comparison:
         except (UndefinedError, ZeroDivisionError, ValueError, OverflowError):
             pass
         return None
+
+    def _stands_apart(self, values: Place) -> bool:
+        """Tell whether no way leads from a point to where all names are positive, one sign turned at a time, through the reals.
+
+        Where lengths and masses stand under a root, as in `\\sqrt{k/m}` and `\\sqrt{km}/m`, nobody means both to be negative.
+        """
+        negative = [name for name, value in values.items() if value < 0]
+        return 2 <= len(negative) <= MAX_CHOSEN and not self._leads_to_positive(values)
+
+    def _leads_to_positive(self, values: Place) -> bool:
+        negative = [name for name, value in values.items() if value < 0]
+        if len(negative) <= 1:
+            return True
+        return any(self._is_real(turned) and self._leads_to_positive(turned) for turned in one_sign_turned(values, negative))
+
+    def _is_real(self, values: Place) -> bool:
+        """Tell whether both sides have real values at a point."""
+        try:
+            return not self._evaluated(Point(values, LOW, self.log_base_ten)).left_reals
+        except (UndefinedError, ZeroDivisionError, ValueError, OverflowError):
+            return False
 
     def _at(self, values: Place, must_agree: bool, closely: bool = False) -> bool | None:
         """Compare at one point, the first ones and those where it is asked for to all digits that there are to see."""

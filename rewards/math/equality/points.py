@@ -102,6 +102,12 @@ def _coordinate(name: str, integer: bool, index: int, count: int, num_names: int
     return -value if second_half and (num_names == 1 or (seed >> 20) % 2) else value
 
 
+def one_sign_turned(values: Place, negative: list[str]) -> Iterator[Place]:
+    """Yield the points that differ from `values` in the sign of one of the names `negative`."""
+    for name in negative:
+        yield {**values, name: -values[name]}
+
+
 def secret_places(names: frozenset[str], integers: frozenset[str]) -> list[Place]:
     """Return values between 1/3 and 3 that differ from process to process; names in `integers` get ever larger ones."""
     return [

@@ -73,6 +73,36 @@ class Rule(Enum):
     ARBITRARY_CONSTANTS = "arbitrary constants, {}"
     ANTIDERIVATIVES = "antiderivatives that differ by a constant"
 
+    # sympy, asked where all of the above leaves it open
+    STILL_TO_DO = "the answer leaves to be done what the question asks for"
+    SYMPY_SAME = "sympy: both are the same expression"
+    SYMPY_ZERO = "sympy: the difference simplifies to 0"
+    SYMPY_NUMBERS = "sympy: equal to {} digits at {} point(s) of the whole domain, without a proof"
+    SYMPY_NUMBERS_DIFFER = "sympy: numbers differ"
+    SYMPY_DECIMAL = "sympy: a decimal with enough correct digits"
+    SYMPY_INFINITE = "sympy: an infinite value"
+    SYMPY_NO_VALUE = "sympy: no value"
+    SYMPY_ANTIDERIVATIVES = "sympy: the same derivative, up to a constant"
+    SYMPY_NO_CONSTANT = "sympy: no constant of integration of its own"
+    SYMPY_DIVISORS = "sympy: all whole numbers of a period"
+    SYMPY_MATRICES = "sympy: matrices entry by entry"
+    SYMPY_PARTS = "sympy: item by item"
+    SYMPY_SOLUTIONS = "sympy: the same solutions"
+    SYMPY_OTHER_SOLUTIONS = "sympy: other solutions"
+    SYMPY_CURVES = "sympy: the same points, factor by factor"
+    SYMPY_OTHER_CURVES = "sympy: other points"
+    SYMPY_FAMILIES = "sympy: the same values modulo a common period"
+    SYMPY_UNKNOWN = "sympy cannot tell: {}"
+    SYMPY_FAILED = "sympy failed: {}"
+    SYMPY_NOT_STARTED = "sympy cannot tell: its process did not start in time"
+    SYMPY_TIMED_OUT = "sympy found nothing within its time"
+    SYMPY_ENDED = "sympy found nothing within its time or memory"
+    SYMPY_EXPLODED = "sympy found nothing: {}"
+
+
+# What leaves a pair of expressions open: no value was formed, or too few.
+UNDECIDED = frozenset((Rule.NOT_EVALUATED, Rule.TOO_FEW_POINTS, Rule.REFUSED, Rule.UNDEFINED))
+
 
 @dataclass(frozen=True)
 class Decision:

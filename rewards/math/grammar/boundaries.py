@@ -14,6 +14,7 @@ _NEVER_WORDS = ((FUNCTIONS | ALIASES.keys()) - _MINUTES_OR_MINIMUM) | GREEK | _C
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"  # abcd is a product, no word
 _FACTOR_COMMANDS = ACCENTS | SETS.keys() | GREEK | FUNCTIONS | ALIASES.keys() | {
     "frac", "pi", "infty", "lfloor", "lceil", "langle", "lvert", "begin", "sum", "prod", "triangle", "angle", "partial",
+    "int", "lim",
 }  # fmt: skip
 
 

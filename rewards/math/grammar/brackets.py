@@ -11,6 +11,8 @@ from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import RELATIONS, SETS
 from rewards.math.tree import REALS, Node, number, symbols
 
+_WHOLE_NAMES = frozenset(("pi", "oo", "inf", "infty", "infinity"))
+
 
 def read_group(cursor: Cursor) -> Node:
     """Read a LaTeX group, which may hold a fraction or a binomial in TeX's own spelling: {1 \\over 2}."""
@@ -39,7 +41,7 @@ def read_argument(cursor: Cursor) -> Node:
         first, rest = token.text[0], token.text[1:]
         cursor.replace(Token("num", rest, token.place + 1, False, number(int(rest))))
         return number(int(first))
-    if token.kind == "name" and len(token.text) > 1:
+    if token.kind == "name" and len(token.text) > 1 and token.text not in _WHOLE_NAMES:
         cursor.split_name()
     sign = read_sign(cursor)
     return signed(sign, cursor.rules.atom(cursor))

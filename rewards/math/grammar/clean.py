@@ -62,6 +62,8 @@ _SIGNS = {
     "‖": "|",
     "∑": r" \sum ",
     "∏": r" \prod ",
+    "∫": r" \int ",
+    "∂": r" \partial ",
     "→⟶": r" \to ",
     "⇒⟹": r" \Rightarrow ",
     "∧": r" \land ",
@@ -212,7 +214,23 @@ _UNIT_QUOTIENT = re.compile(
 # A sign set as text: \text{-}5.
 _TEXT_SIGN = re.compile(r"\\text\s*\{\s*([-+])\s*\}")
 # A function in upright type: \mathrm{lcm}. What is a unit or a word too needs an argument behind it.
-_ALSO_WORDS = ("sec", "min", "mod", "re", "im", "sign", "Min", "Max", "floor", "ceil", "ceiling", "factorial")
+_ALSO_WORDS = (
+    "sec",
+    "min",
+    "mod",
+    "tr",
+    "rank",
+    "trace",
+    "re",
+    "im",
+    "sign",
+    "Min",
+    "Max",
+    "floor",
+    "ceil",
+    "ceiling",
+    "factorial",
+)
 _NEVER_WORDS = sorted((FUNCTIONS | ALIASES.keys()) - set(_ALSO_WORDS), key=len, reverse=True)
 _FUNCTION = re.compile(
     r"\\(?:mathrm|mathbf|mathsf|operatorname\*?|text|rm)\s*\{\s*"

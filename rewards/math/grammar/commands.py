@@ -5,6 +5,7 @@ r"""What a LaTeX command stands for where a value is expected: fractions, roots,
 
 from rewards.math.grammar.bases import read_in_base
 from rewards.math.grammar.brackets import read_argument, read_bracketed, read_group
+from rewards.math.grammar.calculus import derivative_of_numerator, read_derivative, read_integral, read_limit
 from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.derivatives import DOTS, dotted, leibniz, read_differential_quotient
 from rewards.math.grammar.environments import read_environment
@@ -15,7 +16,9 @@ from rewards.math.grammar.vocabulary import ACCENTS, ALIASES, ELLIPSIS, GREEK, S
 from rewards.math.tree import EULER, INFINITY, PI, TWO, Node, Op, UnreadableError
 from rewards.math.vectors import marked
 
-_CONSTANTS = {"pi": PI, "infty": INFINITY, "ldots": ELLIPSIS, **SETS}
+_TRANSPOSED = Node("sym", (), "\\top")
+_CONSTANTS = {"pi": PI, "infty": INFINITY, "ldots": ELLIPSIS, "top": _TRANSPOSED, "intercal": _TRANSPOSED, **SETS}
+_OF_MATRICES = {"tr": "tr", "trace": "tr", "rank": "rank"}
 _PREFIXES: dict[str, Op] = {"pm": "pm", "mp": "mp", "neg": "not"}
 _SERIES: dict[str, Op] = {"sum": "sum", "prod": "prod"}
 _VECTOR_MARKS = frozenset(("hat", "widehat", "vec", "overrightarrow"))
@@ -36,6 +39,8 @@ def read_command(cursor: Cursor) -> Node:
     name = token.text
     if is_function(name):
         return _read_function_command(cursor, name)
+    if name in _OF_MATRICES:
+        return read_function(cursor, _OF_MATRICES[name])
     if name == "frac":
         return _read_fraction(cursor)
     if name in _CONSTANTS:
@@ -48,6 +53,10 @@ def read_command(cursor: Cursor) -> Node:
         return _read_fenced(cursor, name)
     if name == "begin":
         return read_environment(cursor)
+    if name == "int":
+        return read_integral(cursor)
+    if name == "lim":
+        return read_limit(cursor)
     if name in _SERIES:
         return _read_series(cursor, _SERIES[name])
     if name in _OVER_DIGITS and (digits := _digits_in_base(cursor)):
@@ -88,8 +97,11 @@ def _is_named_function(cursor: Cursor, name: str) -> bool:
 
 
 def _read_fraction(cursor: Cursor) -> Node:
-    r"""Read a quotient; a derivative such as \frac{dy}{dx} is one name."""
+    r"""Read a quotient; a derivative such as \frac{dy}{dx} is one name, \frac{d}{dx} is applied to what follows."""
+    of_bracket = cursor.at("{") and cursor.texts_ahead(2) == ["d", "("]
     top, bottom = read_argument(cursor), read_argument(cursor)
+    if derived := read_derivative(cursor, top, bottom) or (derivative_of_numerator(top, bottom) if of_bracket else None):
+        return derived
     if top.op == bottom.op == "mul":
         above, below = _differential(top), _differential(bottom)
         if above and below:
@@ -229,14 +241,16 @@ def _read_series(cursor: Cursor, op: Op) -> Node:
             variable, low = _read_index(cursor)
     if variable is None or low is None or high is None:
         raise cursor.unreadable("a sum without bounds")
-    start = cursor.index
+    start, unread = cursor.index, list(cursor.tokens[cursor.index :])
     body = cursor.rules.product(cursor)
     if variable.value == "i":
         # Here i is the index and not the imaginary unit, as which the body was read: read it again with another letter.
-        for place in range(start, cursor.index):
-            token = cursor.tokens[place]
-            if token.kind == "name" and token.text == "i":
-                cursor.tokens[place] = token._replace(text="j")
+        left = len(cursor.tokens) - cursor.index
+        read, rest = unread[: len(unread) - left], unread[len(unread) - left :]
+        is_index = [token.kind == "name" and token.text == "i" for token in read]
+        cursor.tokens[start:] = [
+            token._replace(text="j") if here else token for token, here in zip(read, is_index, strict=True)
+        ] + rest
         cursor.index = start
         variable = Node("sym", (), "j")
         body = cursor.rules.product(cursor)

@@ -5,6 +5,7 @@ r"""What a run of letters stands for where a value is expected: functions, const
 
 from rewards.math.grammar.bases import read_digits
 from rewards.math.grammar.boundaries import is_word
+from rewards.math.grammar.calculus import read_plain_derivative
 from rewards.math.grammar.choosing import read_choice
 from rewards.math.grammar.commands import read_command
 from rewards.math.grammar.constructors import read_constructor
@@ -12,6 +13,7 @@ from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.derivatives import read_differential_quotient
 from rewards.math.grammar.functions import read_function
 from rewards.math.grammar.names import read_call
+from rewards.math.grammar.spoken import is_called, read_called
 from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.texts import read_words
 from rewards.math.grammar.tokens import Token
@@ -31,6 +33,10 @@ def read_letters(cursor: Cursor) -> Node:
     """Read a run of letters, or as much of it as is one value."""
     token = cursor.now
     text = token.text
+    if is_called(cursor):
+        return read_called(cursor)
+    if text == "d" and (derived := read_plain_derivative(cursor)):
+        return derived
     if text[0] == "d" and (derivative := read_differential_quotient(cursor)):
         return derivative
     if is_function(text) and not (text in _CHOICES_OF_NAMES and cursor.ahead().sign != "("):
@@ -51,7 +57,7 @@ def read_letters(cursor: Cursor) -> Node:
     if text in GREEK:
         cursor.advance()
         return read_subscripts(cursor, Node("sym", (), "\\" + text))
-    if text == "frac":  # a command whose backslash was lost
+    if text == "frac" or _is_lost_command(cursor):  # a command whose backslash was lost
         cursor.replace(token._replace(kind="cmd"))
         return read_command(cursor)
     if text.isupper() and (digits := read_digits(cursor)):
@@ -67,6 +73,14 @@ def read_letters(cursor: Cursor) -> Node:
     elif len(text) > 1 and not text.isupper():  # capitals side by side name one thing: the side AB
         cursor.split_name()
     return _read_name(cursor)
+
+
+def _is_lost_command(cursor: Cursor) -> bool:
+    """Tell whether it is sum_{...}, int_0^1 and the like, or `lim x->0`."""
+    text, following = cursor.now.text, cursor.ahead()
+    if text in ("sum", "prod", "int", "lim") and following.text == "_":
+        return True
+    return text == "lim" and following.kind == "name" and cursor.ahead(2).sign in ("->", "\\to")
 
 
 def _read_name(cursor: Cursor) -> Node:

@@ -36,6 +36,7 @@ from rewards.math.grammar.quantifiers import (
     split_tail,
     without_repeated_tails,
 )
+from rewards.math.grammar.spoken import written_out
 from rewards.math.grammar.statements import read_answer, read_sets, read_statement
 from rewards.math.grammar.sums import read_sum
 from rewards.math.grammar.systems import multiplicities, rewritten
@@ -77,7 +78,7 @@ def parse(text: str) -> Node:
         raise UnreadableError("nothing to read")
     if "  " in cleaned or "\n" in cleaned:  # long white space would cost the patterns below their linear time
         cleaned = "\n".join(" ".join(line.split()) for line in cleaned.splitlines() if line.strip())
-    cleaned = _with_brackets(_unwrapped(cleaned))
+    cleaned = written_out(_with_brackets(_unwrapped(cleaned)))
     if counts := multiplicities(cleaned):
         return Node("bound", (_tree(rewritten(cleaned)),), ((), f"roots that count {counts} times"))
     return _tree(rewritten(cleaned))
@@ -124,12 +125,18 @@ def _read(text: str) -> Node:
     return under_its_condition(read_whole(with_sign(text), _RULES))
 
 
+def _is_remainder(text: str) -> bool:
+    r"""Tell whether `a \bmod b` is the number that is left over: no congruence, and no list of residues."""
+    outside = re.sub(r"\([^()]*\)|\{[^{}]*\}", "", text)
+    return "\\bmod" in text and "," not in outside and not _RELATION.search(text) and "\\equiv" not in text
+
+
 def _read_bound(text: str) -> Node | None:
     """Return a formula with a quantifier or a modulus behind it, or None where it has none or is to be read as a whole."""
     try:
         if "cup" in text and (union := split_union(text)):
             return Node("bound", (_read(union.body),), ((union.name,), union.domain))
-        if "mod" in text and (parts := split_modulus(text)):
+        if "mod" in text and not _is_remainder(text) and (parts := split_modulus(text)):
             return residue_class(_read(parts[0]), _read(parts[1]))
         if parted := split_tail(without_repeated_tails(text)):
             body, tail = parted

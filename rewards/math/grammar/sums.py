@@ -28,6 +28,8 @@ def read_sum(cursor: Cursor) -> Node:
             terms.append(Node("neg", (read_product(cursor),)))
         elif sign := _take_plus_minus(cursor):
             terms = [Node(sign, (_added(terms), read_product(cursor)))]
+        elif cursor.take("\\bmod"):  # the remainder of all that stands in front of it
+            return Node("fn", (_added(terms), read_product(cursor)), "mod")
         else:
             return _added(terms)
 

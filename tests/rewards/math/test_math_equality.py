@@ -38,7 +38,7 @@ DECIDED = [
     (Rule.MANY_DIGITS, "8", "4!!", "", "correct", "equal to 90 digits at 1 point(s)"),
     (Rule.NUMBERS_DIFFER, "|x|", "x", "", "wrong", "numbers differ"),
     (Rule.TOO_FEW_POINTS, "1/(x-x)", "2/(x-x)", "", "wrong", "not enough points where both sides are defined"),
-    (Rule.REFUSED, "2", "2^{x^{2000000}}", "", "timeout", "refused: too large an exponent"),
+    (Rule.REFUSED, "2", "9^{9^{9^9}}", "", "timeout", "refused: too large an exponent"),
     (Rule.NOT_EVALUATED, "1", "-[0,1)", "", "wrong", "not evaluated: seq"),
     (Rule.UNDEFINED, "5", "5/0", "", "wrong", "undefined: division by zero"),
     (Rule.UNITS_CONFLICT, "\\$5", "€5", "", "wrong", "units conflict: $ and €"),
@@ -87,10 +87,19 @@ DECIDED = [
     ),
     (Rule.INTEGERS, "3\\pmod 7", "-4\\pmod 7", "", "correct", "sets of integers"),
     (Rule.ARBITRARY_CONSTANTS, "x^2+C", "x^2+c", "", "correct", "arbitrary constants, same structure"),
+    (
+        Rule.STILL_TO_DO,
+        "3",
+        "\\int_0^3 dx",
+        "Find the area.",
+        "wrong",
+        "the answer leaves to be done what the question asks for",
+    ),
     (Rule.ANTIDERIVATIVES, "x^2+C", "x^2+1+C", "", "correct", "antiderivatives that differ by a constant"),
 ]
 # DIFFERENT_KINDS is what a trail says before anything decided; the limits of the parser leave no text for TOO_DEEP
 UNSEEN = {Rule.DIFFERENT_KINDS, Rule.TOO_DEEP}
+SYMPY = {rule for rule in Rule if rule.name.startswith("SYMPY")}  # test_symbolic.py has pairs for them
 
 
 @pytest.mark.parametrize(("rule", "reference", "answer", "question", "status", "text"), DECIDED)
@@ -101,7 +110,7 @@ def test_a_pair_is_decided_by_its_rule(rule, reference, answer, question, status
 
 
 def test_every_rule_has_a_pair() -> None:
-    assert {rule for rule, *_ in DECIDED} | UNSEEN == set(Rule)
+    assert {rule for rule, *_ in DECIDED} | UNSEEN | SYMPY == set(Rule)
 
 
 def test_no_two_rules_share_a_text() -> None:

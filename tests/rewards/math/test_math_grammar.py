@@ -26,6 +26,10 @@ TEXTS: dict[Op, str] = {
     "fact2": "5!!",
     "sum": "\\sum_{k=1}^{n} k",
     "prod": "\\prod_{k=1}^{n} k",
+    "int": "\\int_0^1 x^2 dx",
+    "anti": "\\int x^2 dx",
+    "lim": "\\lim_{x\\to 0} x",
+    "diff": "\\frac{d}{dx} x^2",
     "pm": "1 \\pm x",
     "mp": "1 \\mp x",
     "fn": "\\sin x",
@@ -107,6 +111,16 @@ TREES = [
     ("\\sum_{k=1}^{n} k", Node("sum", (K, ONE, N, K))),
     ("\\sum_{i=1}^{n} i", Node("sum", (Node("sym", (), "j"), ONE, N, Node("sym", (), "j")))),  # i is no imaginary unit here
     ("\\frac{dy}{dx}", Node("sym", (), "dy/dx")),
+    # calculus.py
+    ("\\int_0^1 x\\,dx", Node("int", (X, ZERO, ONE, X))),
+    ("\\int \\frac{dx}{x}", Node("anti", (X, Node("div", (ONE, X), "frac")))),
+    ("\\int_0^1\\int_0^2 kx\\,dk\\,dx", Node("int", (X, ZERO, ONE, Node("int", (K, ZERO, TWO, Node("mul", (K, X))))))),
+    ("\\lim_{x\\to 0^+} x", Node("lim", (X, ZERO, X), "+")),
+    ("\\frac{d^2}{dx^2} x", Node("diff", (X, TWO, X))),
+    ("d/dx x", Node("diff", (X, ONE, X))),
+    # spoken.py
+    ("the integral of x dx from 0 to 1", Node("int", (X, ZERO, ONE, X))),
+    ("Integral(x, (x, 0, 1))", Node("int", (X, ZERO, ONE, X))),
     # environments.py
     ("\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", Node("mat", tuple(map(number, (1, 2, 3, 4))), 2)),
     # phrases.py

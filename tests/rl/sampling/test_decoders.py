@@ -9,14 +9,22 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rl.policy.attention import NAME
+from rl.policy.interfaces import base_causal_lm
 from rl.policy.opening import add_adapters, load_model
 from rl.sampling.cached import CachedDecoder
 from rl.sampling.decoding import build_decoder
+from rl.sampling.fused import fuse
 from rl.sampling.native import NativeDecoder, native_decoder
 from rl.sampling.planned import PlannedDecoder
+from rl.sampling.static import StaticDecoder
 from rl.settings.schema import LoraSettings, ModelSettings
 
-DECODERS = {"native": native_decoder, "planned": PlannedDecoder, "cached": CachedDecoder}
+
+def static(model: Any) -> StaticDecoder:
+    return StaticDecoder(model, fuse(base_causal_lm(model)), rows=12, tokens=80)
+
+
+DECODERS = {"native": native_decoder, "planned": PlannedDecoder, "static": static, "cached": CachedDecoder}
 
 
 @pytest.fixture(scope="module", params=["qwen3", "llama", "qwen2", "lora"])
@@ -94,7 +102,7 @@ def test_decoders_give_the_logits_of_a_full_forward_pass(shape, kind):
             texts.append(list(prompts[1]))
 
 
-@pytest.mark.parametrize("kind", ["native", "planned"])
+@pytest.mark.parametrize("kind", ["native", "planned", "static"])
 @torch.no_grad()
 def test_a_row_that_has_just_joined_may_move_before_its_first_step(shape, kind):
     decoder = DECODERS[kind](shape)

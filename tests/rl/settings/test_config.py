@@ -263,3 +263,11 @@ def test_eval_flags_are_texts_whatever_they_look_like() -> None:
     assert found["model"]["path"] == "runs/a: [b]"
     assert found["problems"][0]["path"] == "x, y.jsonl"
     assert found["samples"] == 3
+
+
+def test_adapters_with_sharded_weights_are_refused_unless_asked_for() -> None:
+    adapters = {"path": "m", "lora": {"r": 4}}
+    with pytest.raises(ValueError, match=r"deepspeed.stage 3 with model.lora .* stage 1 or 2"):
+        config(model=adapters, deepspeed={"stage": 3})
+    assert config(model=adapters, deepspeed={"stage": 3, "shard_frozen": True}).deepspeed.stage == 3
+    assert config(model=adapters, deepspeed={"stage": 2}).deepspeed.stage == 2

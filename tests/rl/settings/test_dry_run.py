@@ -108,3 +108,13 @@ def test_the_shape_of_a_local_model_is_read_from_its_config(tmp_path: Path) -> N
     file.write_text("{")
     with pytest.raises(LabError, match=r"cannot read .*config\.json"):
         model_shape(str(tmp_path))
+
+
+def test_what_the_backward_pass_needs_grows_with_the_width_of_the_mlp() -> None:
+    train = {"train": {"micro_batch_tokens": 100}}
+    kept = {name: value * GIB for name, value in memory_estimate(config(**train), SMALL, 1).items()}
+    # 100 tokens, 2 layers, 10 arrays of 8 and 4 of 16, in numbers of 4 bytes
+    assert kept["activations of a micro-batch"] == pytest.approx(100 * 2 * (10 * 8 + 4 * 16) * 4)
+    checkpointed = config(**train, model={"path": "m", "gradient_checkpointing": True})
+    parts = {name: value * GIB for name, value in memory_estimate(checkpointed, SMALL, 1).items()}
+    assert parts["activations of a micro-batch"] == pytest.approx(100 * 2 * 2 * 8 * 4)
