@@ -68,6 +68,7 @@ def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
     ending: wire.ExamEnding
     try:
         _run(setup, candidate, tally)
+        candidate.audit()
         ending = {"nonce": setup["nonce"]}
     except CandidateGone:
         ending = {"failed": str(candidate.failure)}

@@ -25,9 +25,10 @@ from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, lineup
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL, is_function
+from rewards.code.inside.faces import Contradiction, is_data
 from rewards.code.inside.peer import Peer, Refused
 from rewards.code.inside.standins import Standin, reference
-from rewards.code.inside.trust import Contradiction, Trust
+from rewards.code.inside.trust import READS, Trust
 from rewards.code.wire import FrameError, Link
 
 _MALFORMED = (
@@ -87,6 +88,10 @@ class RemoteCandidate(Peer):
     def ask(self, op: str, target: Any, name: str = "", args: Any = (), kwargs: Any = None) -> Any:
         """Send a request; an exception of the candidate is raised as if it came from here."""
         self.calls += 1
+        if op in ("call", "set") or (op == "method" and name not in READS):
+            for arg in args:
+                if isinstance(arg, Standin):
+                    reference(arg).face = None  # it may be changed there
         outer, self._origin = self._origin, self._origin_of(op, target, name, args)
         try:
             came_well, value = self._exchange(op, target, name, args, kwargs)
@@ -189,7 +194,7 @@ class RemoteCandidate(Peer):
                 return self.trust.special(kind, name, args)
             except Contradiction as error:
                 raise self._contradicted(error) from None
-        self.trust.epoch += 1
+        self.trust.faces.epoch += 1
         if name == "__call__":
             self.trust.vouch(reference(instance))
         elif not name.startswith("__"):
@@ -229,13 +234,14 @@ class RemoteCandidate(Peer):
 
     def call(self, stand_in: Any, args: Any, kwargs: Any) -> Any:
         """Call a function or a class; what a class makes of itself was constructed by the tests."""
-        self.trust.epoch += 1
+        self.trust.faces.epoch += 1
         number = self.homes[id(stand_in)]
         value = self.ask("call", self.callable_names.get(number, number), "", args, kwargs)
         is_named = number in self.named_classes or "_described" not in vars(stand_in)
         if isinstance(stand_in, type) and is_named and isinstance(value, Standin) and stand_in in type(value).__mro__:
             held = reference(value)
             held.origin = ""
+            held.made_of = repr((args, kwargs)) if all(map(is_data, (*args, *kwargs.values()))) and (args or kwargs) else ""
             self.trust.constructed.append(value)
         return value
 
@@ -250,7 +256,7 @@ class RemoteCandidate(Peer):
 
     def wrote(self, instance: Any, name: str) -> None:
         """Data has no attributes that can be set."""
-        self.trust.epoch += 1
+        self.trust.faces.epoch += 1
         self.trust.vouch(reference(instance))
 
     def is_named(self, name: str) -> bool:
@@ -261,10 +267,17 @@ class RemoteCandidate(Peer):
         """A value of a class that the tests do not name has no methods that would shadow those of data."""
         return self.defining or name not in self.trust.data_names
 
+    def audit(self) -> None:
+        """Look at the end for what only the whole exam shows."""
+        try:
+            self.trust.audit()
+        except Contradiction as error:
+            raise self._contradicted(error) from None
+
     def drawn(self, iterator: Any) -> list[Any]:
         """Return all items; one without an end is a failure."""
         try:
-            return self.trust.draw(iterator)
+            return self.trust.faces.draw(iterator)
         except Contradiction as error:
             raise self._contradicted(error) from None
 
@@ -314,6 +327,8 @@ class RemoteCandidate(Peer):
     def _may(self, op: str, value: Any, name: Any, args: list[Any]) -> bool:
         """Return whether the candidate may do this: only to instances of the tests' own classes, and to no method of theirs."""
         if type(name) is not str or (name.startswith("__") and name not in SPECIAL):
+            return False
+        if name == "__init__":
             return False
         if op in ("method", "property"):
             return isinstance(value, type) and bool(args) and isinstance(args[0], value)

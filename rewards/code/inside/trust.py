@@ -8,31 +8,26 @@ from; a debt that is still open when the tests end makes the answer wrong. What 
 length, items and membership are asked of that list.
 
 Any object contradicts itself when it equals everything, when its equality is not symmetric or tells apart what it called equal,
-when its order goes both ways, or when its length, items and iteration disagree. Standard library only.
+when its order goes both ways, or when its length, items and iteration disagree (`faces`). Standard library only.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from rewards.code.inside import lineup, stdlib
 from rewards.code.inside.descriptions import ARITHMETIC, COMPARISONS
+from rewards.code.inside.faces import Contradiction, Faces, NoCollection, is_data
 from rewards.code.inside.standins import Reference, Standin, reference
-
-MAX_DRAWN = 100_000
 
 
 def _special(names: str) -> frozenset[str]:
     return frozenset(f"__{name}__" for name in names.split())
 
 
-_READS = COMPARISONS | _special("len iter next getitem contains hash bool repr str reversed int float index")
+READS = COMPARISONS | _special("len iter next getitem contains hash bool repr str reversed int float index")
 _SHOWS_AN_OBJECT = _special("call enter aenter await aiter anext get set set_name")
 _COLLECTION = _special("len iter getitem contains reversed")
-
-
-class Contradiction(Exception):
-    """An object said two things that cannot both be true."""
 
 
 class Trust:
@@ -43,7 +38,8 @@ class Trust:
         self.debts: dict[str, str] = {}
         self.pairs: list[tuple[str, str]] = []  # origins whose objects were used with each other
         self.vouched: set[str] = {""}  # "": constructed by the tests
-        self.epoch = 0  # what an object said is compared with what it says before anything else happens
+        self.faces = Faces(ask)
+        self.equalities: dict[type, int] = {}  # classes whose equality said yes to two objects, and their numbers
         self.constructed: list[Any] = []
         self.data_names = stdlib.names_of_data()
         self.random = random.Random()
@@ -86,8 +82,8 @@ class Trust:
         """Answer a special method of an instance, `args[0]`."""
         instance = args[0]
         held = reference(instance)
-        if name not in _READS:
-            self.epoch += 1
+        if name not in READS:
+            self.faces.epoch += 1
         if name in _SHOWS_AN_OBJECT:
             self.vouch(held)
         elif name in COMPARISONS:
@@ -177,6 +173,7 @@ class Trust:
                 and self._quietly(kind, "__eq__", other, shown, False) is False
             ):
                 raise Contradiction("an object equals two that differ")
+        self.equalities[type(other)] = kind
         return answer
 
     def _quietly(self, kind: int, name: str, instance: Any, other: Any, aloud: bool) -> Any:
@@ -203,97 +200,29 @@ class Trust:
     def _calculates(self, kind: int, name: str, instance: Any, other: Any, value: Any) -> None:
         """A sum that is the same whatever is added is none."""
         said = [self._quietly(kind, name, instance, shown, False) for shown in lineup.decoys(other, "__eq__", self.random)]
-        if said and all(type(result) is type(value) and _is_data(value) and result == value for result in said):
+        if said and all(type(result) is type(value) and is_data(value) and result == value for result in said):
             raise Contradiction(f"an object gives {value!r} whatever {name.strip('_')} is asked of it")
-
-    # -- collections -------------------------------------------------------------------------------------------------------
 
     def _collect(self, kind: int, name: str, args: Any) -> Any:
         instance, held = args[0], reference(args[0])
         if self.stands(held):
-            return self._checked(kind, name, args)
-        defined = type(instance)
-        is_iterator = hasattr(defined, "__next__")
-        if not hasattr(defined, "__iter__") or is_iterator:
-            if name == "__contains__" or (is_iterator and name == "__len__"):
+            return self.faces.checked(kind, name, args)
+        if name == "__getitem__" and held.face is None and not isinstance(args[1], int | slice):
+            return self.ask(kind, name, args)
+        try:
+            return self.faces.stranger(kind, name, args)
+        except NoCollection:
+            if name != "__iter__":
                 self.owe(held, instance, name.strip("_"))
             return self.ask(kind, name, args)
-        if name == "__getitem__" and (hasattr(defined, "keys") or not isinstance(args[1], int | slice)):
-            return self.ask(kind, name, args)
-        items = self._snapshot(kind, instance)
-        return getattr(items, name)(*args[1:])
 
-    def _snapshot(self, kind: int, instance: Any) -> list[Any]:
-        """Return what an object iterates over, drawn once and kept until something else happens."""
-        facts = self.facts(instance)
-        if "snapshot" not in facts:
-            facts["snapshot"] = self.draw(self.ask(kind, "__iter__", (instance,)))
-        items: list[Any] = facts["snapshot"]
-        return items
+    # -- at the end --------------------------------------------------------------------------------------------------------
 
-    def draw(self, iterator: Any) -> list[Any]:
-        """Return all items of an iterator of the candidate's."""
-        items = []
-        for item in iterator:
-            items.append(item)
-            if len(items) > MAX_DRAWN:
-                raise Contradiction("an iteration without an end")
-        return items
-
-    def facts(self, instance: Any) -> dict[str, Any]:
-        """Return what an object has said since anything happened."""
-        held = reference(instance)
-        if held.facts.get("epoch") != self.epoch:
-            held.facts = {"epoch": self.epoch, "indexed": {}}
-        return held.facts
-
-    def _checked(self, kind: int, name: str, args: Any) -> Any:
-        """Answer for an object that answers for itself, and hold its answers against each other."""
-        instance = args[0]
-        facts = self.facts(instance)
-        value = self.ask(kind, name, args)
-        if name == "__len__":
-            facts["len"] = value
-        elif name == "__getitem__" and type(args[1]) is int and args[1] >= 0:
-            facts["indexed"][args[1]] = value
-        elif name == "__iter__" and not hasattr(type(instance), "__next__"):
-            return self._recorded(kind, instance, value)
-        elif name == "__contains__" and value is True and _is_absent(instance, args[1], facts):
-            raise Contradiction("an object contains what it does not iterate over")
-        self._agree(kind, instance)
-        return value
-
-    def _recorded(self, kind: int, instance: Any, iterator: Any) -> Iterator[Any]:
-        items: list[Any] = []
-        epoch = self.epoch
-        for item in iterator:
-            if len(items) <= MAX_DRAWN:
-                items.append(item)
-            yield item
-        if epoch == self.epoch and len(items) <= MAX_DRAWN:
-            self.facts(instance)["items"] = items
-            self._agree(kind, instance)
-
-    def _agree(self, kind: int, instance: Any) -> None:
-        """Hold length, items and iteration against each other, as far as the tests have asked for them."""
-        facts = self.facts(instance)
-        items, indexed = facts.get("items"), facts["indexed"]
-        if items is None or hasattr(type(instance), "keys"):
-            return
-        if "len" in facts and facts["len"] != len(items):
-            raise Contradiction(f"a length of {facts['len']!r} and {len(items)} items")
-        if set(indexed) >= set(range(len(items))) and items:
-            wrong = [i for i, item in enumerate(items) if _is_data(item) and _is_data(indexed[i]) and item != indexed[i]]
-            if wrong:
-                raise Contradiction("items by number that differ from those of the iteration")
-
-
-def _is_absent(instance: Any, item: Any, facts: dict[str, Any]) -> bool:
-    """Return whether an item is none of those that an object, which has a length, iterates over."""
-    if hasattr(type(instance), "keys") or "items" not in facts or "len" not in facts or not _is_data(item):
-        return False
-    return all(_is_data(held) and held != item for held in facts["items"])
-
-
-def _is_data(value: Any) -> bool:
-    return value is None or isinstance(value, bool | int | float | str | bytes)
+    def audit(self) -> None:
+        """Look for an equality that never says no, among objects that were constructed from different values."""
+        for kind, numbers in self.equalities.items():
+            made = {held.made_of: one for one in self.constructed if type(one) is kind and (held := reference(one)).made_of}
+            shown = list(made.values())[-4:]
+            pairs = [(one, other) for place, one in enumerate(shown) for other in shown[place + 1 :]]
+            if len(shown) > 2 and all(self._quietly(numbers, "__eq__", *pair, False) is True for pair in pairs):
+                raise Contradiction(f"all objects of {kind.__name__} are equal")
