@@ -37,7 +37,14 @@ from rewards.reading.doubt import before_explanation, is_taken_back, leaves_open
 from rewards.reading.phrases import Phrase, answer_phrase
 from rewards.reading.sentences import undressed
 from rewards.reading.thinking import after_thinking, opens_thinking
-from rewards.reading.turns import first_turn, further_solutions, goes_on_counting, invented_questions, is_still_the_question
+from rewards.reading.turns import (
+    first_turn,
+    further_solutions,
+    goes_on_counting,
+    invented_questions,
+    is_still_the_question,
+    may_go_on,
+)
 from rewards.reading.values import leading_value
 from rewards.types import STRICT, Reading
 
@@ -57,7 +64,6 @@ MAX_CHARACTERS = 20_000  # at the end of a text without a mark, in which the ans
 MAX_BARE_CHARACTERS = 300
 MAX_SENTENCE_CHARACTERS = 600
 BARE_ANSWER = "bare answer"  # the mark of a completion that is nothing but an answer
-_CLOSING_CHARACTERS = 3  # "$.\n" behind a box says nothing
 _WORK_CHARACTERS = 60  # a text with more before "Solution:" is no answer with its solution behind it
 
 _ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
@@ -68,10 +74,13 @@ _HEADING = re.compile(  # a Markdown heading, with the answer somewhere below
 _SAYS_ANSWER = re.compile(r"\bans(?:wer)?\b|答案|故选", re.IGNORECASE)
 _ASKS = re.compile(r"[a-zA-Z]{2,}\s.*[?？؟]\W*$")
 _SUPPOSES = re.compile(r"\W*(?:let|suppose|assume|try|consider)\b", re.IGNORECASE)
+_TAG = re.compile(r"<[a-zA-Z|/\uff5c]")
+_UNDERLINED = re.compile(r"(?<![\w\\])__([^_\n]{1,60})__(?!\w)")
+_ROUGHLY = re.compile(r"(?:approximately|approx\.?|about|roughly|around)\s+([-$\\\d].*)", re.IGNORECASE)
+_PLAIN_NUMBER = re.compile(r"[-\d.,/]+", re.ASCII)
 _THINKS = re.compile(r"\W*let\s+me\b", re.IGNORECASE)
 _BEGINS_WITH_VALUE = re.compile(r"[-−\s$\\(]*\d")
 _SPACED_TEXT = re.compile(r"\\(?:text|mathrm|mbox)\s*\{([^{}]*)\}|\\[ ,;:]|~")
-_SPACE = re.compile(r"[\s~]|\\[,;:]")
 _WORDS = re.compile(r"[^\W\d_]{2,30}\s{1,9}[^\W\d_]{2}")
 
 # "\f", "\b", "\t" and "\r" of LaTeX commands, read as escapes by a careless writer of JSON
@@ -105,10 +114,15 @@ def committed_answers(completion: str, reading: Reading = STRICT) -> Committed:
     """Return what the final answer of `completion` may be."""
     if not reading.thinking_open and (only := only_number(completion)) is not None:
         return Committed([only], "box")  # nearly every completion of a trained model, without the steps below
-    text = after_thinking(completion, reading.thinking_open)
-    if text is None:
-        return Committed([], "the thinking does not end")
-    text = _without_invented_questions(_own_turn(text))
+    text = completion
+    if reading.thinking_open or _may_hold_tags(completion):
+        rest = after_thinking(completion, reading.thinking_open)
+        if rest is None:
+            return Committed([], "the thinking does not end")
+        text = first_turn(rest)
+    text = _repaired(text)
+    if may_go_on(text):
+        text = _without_invented_questions(text)
     marked = _marked(text)
     return _unmarked(text, reading) if marked is None else marked
 
@@ -131,16 +145,19 @@ def reasoning_text(completion: str) -> str:
 # -- which part of the text is the completion's own
 
 
-def _own_turn(text: str) -> str:
+def _may_hold_tags(text: str) -> bool:
+    """Tell whether any mark of thinking or of turns may be in `text`: asked of every completion, so by plain searches."""
+    return ("<" in text and _TAG.search(text) is not None) or "THINK]" in text or "INST]" in text or "\u25c1" in text
+
+
+def _repaired(text: str) -> str:
     if "\t" in text or "\r" in text or "\x08" in text or "\x0c" in text:
         text = repair(text)
-    return plain_digits(first_turn(text))
+    return text if text.isascii() else plain_digits(text)
 
 
 def _without_invented_questions(text: str) -> str:
     """Return `text` up to the first question, or further solution, that it invents behind an answer."""
-    if "\n" not in text:
-        return text
     for start in invented_questions(text):
         before = text[:start]
         if _marked(before) is not None or (not goes_on_counting(text, start) and _answers(before)):
@@ -180,6 +197,8 @@ def _marked(text: str) -> Committed | None:
     if "####" in text and not _HEADING.match(text, text.rfind("####")):
         line, _, behind = text.rpartition("####")[2].strip().partition("\n")
         answer = line.strip(" :*")
+        if not behind and _PLAIN_NUMBER.fullmatch(answer):
+            return Committed([answer], "hashes")
         return _claimed(answer, "hashes", behind) if answer else Committed([], "nothing after ####")
     return None
 
@@ -187,17 +206,19 @@ def _marked(text: str) -> Committed | None:
 def _boxed(text: str, boxes: Boxes) -> Committed:
     if not boxes.answer:
         return Committed([], "a box that does not close")
-    behind = text[boxes.end :]
-    if (len(behind) > _CLOSING_CHARACTERS or not behind.isascii()) and is_taken_back(behind):
+    if len(text) > boxes.end + 2 and is_taken_back(text, boxes.end):
         return Committed([], "a box that is taken back")
-    return Committed([boxes.answer, *_said(boxes.answer)], "box", boxes)
+    said = _said(boxes.answer) if " " in boxes.answer or "~" in boxes.answer else []
+    return Committed([boxes.answer, *said], "box", boxes)
 
 
 def _said(answer: str) -> list[str]:
     r"""Return what a box with a sentence in it says: "5" for `\text{The area is } 5`."""
-    if len(answer) > MAX_SENTENCE_CHARACTERS or not _SPACE.search(answer):
+    if len(answer) > MAX_SENTENCE_CHARACTERS:
         return []
     sentence = " ".join(_SPACED_TEXT.sub(lambda match: match[1] or " ", answer).split())
+    if (rough := _ROUGHLY.match(sentence)) is not None:
+        return [rough[1]]
     if not _WORDS.search(sentence) or _BEGINS_WITH_VALUE.match(sentence):
         return []
     return [value for value in sentence_values(sentence) if value != answer]
@@ -220,7 +241,7 @@ def _claimed(answer: str, mark: str, behind: str) -> Committed:
 
 
 def _unmarked(text: str, reading: Reading) -> Committed:
-    text = with_decimal_points(undressed(text[-MAX_CHARACTERS:])).strip()
+    text = _UNDERLINED.sub(r"**\1**", with_decimal_points(undressed(text[-MAX_CHARACTERS:]))).strip()
     if not text:
         return Committed([], "nothing was written")
     phrase = answer_phrase(text)

@@ -13,6 +13,7 @@ box belongs to it, and so does "or 8". Nothing else outside of boxes is read.
 """
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 MAX_BOXES = 200
@@ -23,8 +24,6 @@ BOX = re.compile(
 # What nearly every completion of a trained model is after its thinking: one box with a number or plain arithmetic. Reading it
 # at once takes a third off the time of a verdict, and changes none.
 _ONLY_A_NUMBER = re.compile(r"\s*\\boxed\{((?=[^{}]*\d)[-+*/=(),.\d ]+)\}\s*")
-# The same holds for the only box of a longer text, when nothing in it has to be looked at: braces one deep, no line end.
-_ONE_PLAIN_BOX = re.compile(r"\\box(?:ed)?\{((?:[^{}\\\n]|\\[^\\\n]|\{(?:[^{}\\\n]|\\[^\\\n])*\})*)\}")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE_CONTENT = re.compile(r"\$?\s*(-?\d+(?:\.\d+)?|[A-Za-z](?![A-Za-z]))")  # of a box without braces
 _NAME_CHARACTERS = 12  # no name has more of them before its "box"
@@ -35,7 +34,8 @@ _GAP_JOIN = re.compile(
 )
 _OR = re.compile(
     r"\b(?:or|oder|ou|maybe|perhaps|possib\w+|alternativ\w+|another|otherwise|could|might|may|vs|versus|guess\w*|either"
-    r"|candidate|as well as)\b|\\lor(?![a-z])|\\vee(?![a-z])|或|^[^.\n]*\b(?:if|when|else)\b[^.\n]*$",
+    r"|candidate|as well as|for (?:even|odd|positive|negative|[a-z] ?[=<>]))\b"
+    r"|\\lor(?![a-z])|\\vee(?![a-z])|或|^[^.\n]*\b(?:if|when|else)\b[^.\n]*$",
     re.IGNORECASE,
 )
 _OPERATORS = re.compile(  # boxes in one formula: none of them is the answer
@@ -94,16 +94,26 @@ _NAMES_A_CHOICE = re.compile(r"answer|option|choice", re.IGNORECASE)
 class Boxes(NamedTuple):
     """What the boxes of a text commit to.
 
-    `answer` is "" where they commit to nothing. `parts` and `named` are the last boxes that may each give one of several things
-    asked for, without and with the names in front of them; `letter` is the choice named right behind the last box; `end` is
-    where that ends.
+    `answer` is "" where they commit to nothing; `end` is where the last box ends. `several` and `letter_behind` are what few
+    references ask for.
     """
 
     answer: str
-    parts: tuple[str, ...] = ()
-    named: tuple[str, ...] = ()
-    letter: str | None = None
+    text: str = ""
+    closed: Sequence["Box"] = ()
     end: int = 0
+
+    def several(self, with_names: bool) -> list[str]:
+        """Return the last boxes that may each give one of several things asked for, bare or with the names before them."""
+        group = _listed(self.text, self.closed)
+        return [_with_name(self.text, box) if with_names else box.content for box in group]
+
+    def letter_behind(self) -> str | None:
+        """Return the letter of the choice that is named right behind the last box: "so the answer is (B)"."""
+        match = _LETTER_BEHIND.match(self.text[self.end : self.end + _LETTER_CHARACTERS])
+        if match is None or not (match[2] or _NAMES_A_CHOICE.search(match[1])):
+            return None
+        return match[2] or match[3]
 
 
 class Box(NamedTuple):
@@ -133,10 +143,7 @@ def read_boxes(text: str) -> Boxes | None:
     """
     if (only := only_number(text)) is not None:
         return Boxes(only, end=len(text))
-    place = text.find("box")
-    if text.find("box", place + 1) < 0 and (one := _ONE_PLAIN_BOX.match(text, max(0, place - 1))):
-        return _one_box(text, one)
-    names = list(BOX.finditer(text, max(0, place - _NAME_CHARACTERS)))[-MAX_BOXES:]
+    names = list(BOX.finditer(text, max(0, text.find("box") - _NAME_CHARACTERS)))[-MAX_BOXES:]
     if not names:
         return None
     closing = _closing_braces(text, names[0].end())
@@ -146,24 +153,9 @@ def read_boxes(text: str) -> Boxes | None:
     end = closed[-1].end
     if names[-1].start() >= end and text.find("{", names[-1].start()) not in closing:
         return Boxes("")  # the last box does not close: a cut-off answer
-    answer = _with_tail(_joined(text, closed), text[end : end + _TAIL_CHARACTERS])
-    letter = _letter_behind(text[end : end + _LETTER_CHARACTERS])
-    if len(closed) == 1:
-        return Boxes(answer, letter=letter, end=end)
-    group = _listed(text, closed)
-    parts, named = tuple(box.content for box in group), tuple(_with_name(text, box) for box in group)
-    return Boxes(answer, parts, named, letter, end)
-
-
-def _one_box(text: str, one: re.Match[str]) -> Boxes:
-    """Return the same for the only box of a text, with plain content: what most completions have."""
-    content, end = one[1].strip(), one.end()
-    if not content.strip("$ ."):
-        return Boxes("")
-    tail = text[end : end + _LETTER_CHARACTERS]
-    if not tail.strip(" .$\n"):
-        return Boxes(content, end=end)
-    return Boxes(_with_tail(content, tail[:_TAIL_CHARACTERS]), letter=_letter_behind(tail), end=end)
+    last = closed[0].content if len(closed) == 1 else _joined(text, closed)
+    answer = _with_tail(last, text[end : end + _TAIL_CHARACTERS])
+    return Boxes(answer, text, closed, end)
 
 
 def _closing_braces(text: str, start: int) -> dict[int, int]:
@@ -228,9 +220,7 @@ def _on_one_line(content: str) -> str:
 
 def _joined(text: str, closed: list[Box]) -> str:
     """Return the last box and those that belong to it as one text: "5", "3, 5" or "3 or 5"."""
-    if len(closed) == 1:
-        return closed[0].content
-    if _APPROXIMATES.fullmatch(text[closed[-2].end : closed[-1].start]):
+    if len(closed) > 1 and _APPROXIMATES.fullmatch(text[closed[-2].end : closed[-1].start]):
         return _exact_one(closed[-2].content, closed[-1].content)
     group = [closed[-1]]
     is_open = False  # whether the text leaves open which of the group counts
@@ -256,8 +246,10 @@ def _exact_one(value: str, other: str) -> str:
     return value if first is None else other
 
 
-def _listed(text: str, closed: list[Box]) -> list[Box]:
+def _listed(text: str, closed: Sequence[Box]) -> list[Box]:
     """Return the last boxes that no word takes back or leaves open, each in short succession; [] for less than two."""
+    if len(closed) < 2:
+        return []
     group = [closed[-1]]
     for box in reversed(closed[:-1]):
         gap = text[box.end : group[0].start]
@@ -277,14 +269,6 @@ def _with_name(text: str, box: Box) -> str:
 
 def _name(text: str, box: Box) -> re.Match[str] | None:
     return _NAME_IN_FRONT.search(text[max(0, box.start - 20) : box.start])
-
-
-def _letter_behind(tail: str) -> str | None:
-    """Return the letter of the choice that is named right behind a box: "so the answer is (B)"."""
-    match = _LETTER_BEHIND.match(tail)
-    if match is None or not (match[2] or _NAMES_A_CHOICE.search(match[1])):
-        return None
-    return match[2] or match[3]
 
 
 def _different(group: list[Box]) -> list[str]:

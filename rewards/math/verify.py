@@ -84,7 +84,9 @@ def grade(
     if fault := _missing_reference(reference):
         return Verdict(status="error", detail=fault)
     committed = committed_answers(completion, reading)
-    readings, mark = readings_for(_gold(reference).text, committed, prompt), committed.mark
+    gold, mark = _gold(reference), committed.mark
+    is_plain = gold.value is not None and mark in ("box", "hashes")  # a number is asked for: these are read as they stand
+    readings = committed.readings if is_plain else readings_for(gold.text, committed, prompt)
     if not readings:
         return Verdict(status="unparsed", detail=mark)
     answer = readings[0]
@@ -95,7 +97,7 @@ def grade(
         if judgement.status != "unparsed" and not only_other_words:
             answer = candidate
             break
-    detail = f"{judgement.decision}; reference: {_shown(_gold(reference).text)}; answer ({mark}): {_shown(answer)}"
+    detail = f"{judgement.decision}; reference: {_shown(gold.text)}; answer ({mark}): {_shown(answer)}"
     return Verdict(status=judgement.status, extracted=answer[:MAX_ANSWER_CHARACTERS], detail=detail)
 
 
@@ -274,6 +276,8 @@ def _by_meaning(gold: str, answer: str, prompt: str, is_text: bool) -> Judgement
         return _judged(True, Rule.SAME_LETTERS)
     if settled(left, right, trail, prompt):
         return Judgement("correct", trail.decision)
+    if trail.decision.rule is Rule.SYMPY_NOT_STARTED:  # the machine's fault, not the answer's
+        return Judgement("error", trail.decision)
     return Judgement("timeout" if trail.too_big else "wrong", trail.decision)
 
 

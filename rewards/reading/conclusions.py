@@ -13,7 +13,8 @@ from rewards.reading.doubt import before_explanation, denies, is_bounded, leaves
 from rewards.reading.languages import without_closing_verb, words
 from rewards.reading.phrases import claims_nothing
 from rewards.reading.sentences import Formula, bold_texts, formulas, plain_line, sentences, without_bold
-from rewards.reading.values import formula_text, is_circumstance, leading_value, numbers, stated_number
+from rewards.reading.stated import DIVIDES, EQUALS, NAME_ONLY, formula_values, is_denied, stated_formula, whole_formula
+from rewards.reading.values import formula_text, is_bounded_behind, leading_value, numbers, stated_number
 
 MAX_CHARACTERS = 4000  # at the end of a text, in which the conclusion is looked for
 MAX_SENTENCE_CHARACTERS = 600
@@ -40,8 +41,6 @@ _VERB = re.compile(
     r"|(?:是|为|等于|得到?|は|[은는])\s*[:：]?\s*",
     re.IGNORECASE,
 )
-_EQUALS = re.compile(r"(?<![<>!=:\\])=(?!=)\s*")
-_DIVIDES = re.compile(r"[,;]|\\text|\\(?:quad|land)|\band\b")  # between two equations
 _CALCULATES = re.compile(  # "..., which is 7 - 1 = 6th place" does not explain but goes on
     r"\W*which\s+(?:is\s+[^,.;=\n]{1,40}=|(?:is|equals)\s+(?:just\s+|simply\s+|equal\s+to\s+)?(?:\$[^$\n]{1,200}\$"
     r"|[-\d.,/]+)\s*\.?\s*$"
@@ -49,29 +48,19 @@ _CALCULATES = re.compile(  # "..., which is 7 - 1 = 6th place" does not explain 
     r"|evaluates|comes)\b)",
     re.IGNORECASE,
 )
-_ENVIRONMENT = re.compile(
-    r"\\(?:begin|end)\{(?:align|gather|multline|eqnarray|equation|split|aligned|gathered)\*?\}(?:\{[lcr]+\})?"
-)
-_ROW_END = re.compile(r"\\\\(?:\s*\[[^\]\n]{0,10}\])?")
-_SPACING = re.compile(r"^(?:\s|\\(?:qquad|quad|,|;|:| ))+")
-_ATTAINED = re.compile(
-    r"\bis\s+(?:always\s+|only\s+)?(?:minimized|maximized|smallest|largest|satisfied|attained"
-    r"|achieved)\s+(?:only\s+)?(?:when|at|if)\b"
-)
-_WHEN = re.compile(r"(?:\b(?:when|if|where|with|at|while|as)|,)\s*$", re.IGNORECASE)
 _RESTATES = re.compile(
     r"(?P<before>\\\]|\$|\w)\s*,?\s*\bor\s*,?\s*(?:equivalently,?|in\s+[\w\s]{1,30},?)?\s*(?=(?:\$|\\\["
     r"|\d)[^$\n]{0,200}[=<>\\])"
 )
 _ALTERNATIVE = re.compile(
-    r"(?:^|\n[ \t]*|[.!][ \t\n])(?=(?:alternatively|as\s+an\s+extra|another\s+(?:way|approach|solution)|remark|checking"
+    r"(?:^|\n[ \t]*|[.!][ \t\n]|(?<=\})|\()(?=(?:alternatively|as\s+an\s+extra|another\s+(?:way|approach|solution)|remark"
+    r"|checking"
     r"|to\s+check)\b)",
     re.IGNORECASE,
 )
+_GIVEN = re.compile(r"\b(?:attained|achieved|reached|occurring)?\s?\b(?:at|when|for|if|where|with)\s+[^\W\d]\w{0,10}\s?$")
 _RELATIVE = re.compile(r"\s+(?:that|which|who)\s+(?:is|are|was|were|has|have)\s+[^$\n]*$")
 _ASIDE = re.compile(r"\s*\((?=[^()]*[a-z]{2,}\s+[a-z]{2,})[^()]{0,200}\)")
-_IMPLIES = re.compile(r"\\(?:Rightarrow|implies|Longrightarrow|iff|therefore|to|rightarrow)(?![a-zA-Z])|⇒|⟹|→")
-_NAME_ONLY = re.compile(r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?(?:\([a-z]\))?'?|\\(?:triangle|angle|overline|odot)\s*\{?[A-Za-z]+\}?")
 _CUT_OFF = re.compile(
     r"(?:[=+\-*/^,(<>:]|(?<!\w)(?:the|to|is|are|then|so|and|or|of|we|by|with|a|an|that|need|have|for|get|this|it|he|she"
     r"|they|in|on|from|now))\s*$",
@@ -81,8 +70,9 @@ _ENDS = re.compile(r"[.!?。！？।؟)\]}$*_`|:]\s*$")
 _REMARK = re.compile(
     r"\W*(?:(?:this|that|these|it|which)\s+(?:is\s+(?:because|consistent|the\s+(?:required|desired))|matches|makes\s+sense"
     r"|agrees|confirms"
-    r"|satisf\w+|works|checks?|completes)|check|to\s+(?:check|verify)|we\s+can\s+(?:check|verify)|verification|note|notice"
-    r"|indeed|(?:because|since)\b[^,]*$|as\s+a\s+check"
+    r"|satisf\w+|works|checks?|completes)|check|checking|remark|to\s+(?:check|verify)|we\s+can\s+(?:check|verify)"
+    r"|verification|note|notice"
+    r"|indeed|(?:because|since)\b[^,]*$|as\s+(?:a\s+check|required|desired|claimed|needed|wanted|expected)"
     r"|proof|in\s+other\s+words|explanation|recall|remember|i\s+hope|hope|let\s+me\s+know|feel\s+free|great|done|thanks?"
     r"|thank\s+you|q\.?\s?e\.?\s?d"
     r"|if\s+you\s+(?:have|need|would)|is\s+there\s+anything|would\s+you\s+like)\b",
@@ -93,21 +83,33 @@ _CONDITION_IN_FRONT = re.compile(
     r"|если)\b[^\n]{3,200}?(?:,(?!\d)\s*(?:then\s+)?|\s+then\s+)",
     re.IGNORECASE,
 )
+_IS_CONDITION = re.compile(r"^\W*(?:if|when|since|because|as|given\s+that|unless)\b[^,\n]{3,200},[^\d$\\]*$", re.IGNORECASE)
 _MAX_CONDITIONS = 3
 _PLANS = re.compile(
     r"^\W*(?:first(?:ly)?|next|now|then|step|multiply|add|subtract|divide|take|use|recall|substitute|plug|expand|factor"
     r"|simplify|solve|find|compute"
-    r"|calculate|count|we\s+(?:need|want|must|can|should|know|are\s+given)|to\s+\w+|note|given)\b",
+    r"|calculate|count|we\s+(?:need|want|must|can|should|know|are\s+given)|to\s+(?!the\s+nearest)\w+|note|given)\b",
     re.IGNORECASE,
 )
+_ACTS = re.compile(
+    r"\b(?:we|to|now|then|and)\s+(?:\w+\s+)?(?:divide|multiply|add|subtract|substitute|square|factor|cancel|plug)\b"
+    r"|\bboth\s+sides\b",
+    re.IGNORECASE,
+)
+_OBTAINS = re.compile(r"\b(?:get|gets|obtain|gives?|giving|yields?|total|left|is|are|makes?)\b", re.IGNORECASE)
+_ROOTS = re.compile(r"\$?\b([a-z])\s?=\s?[^=$\n]{1,40}\$?\s+or\s+\$?\1\s?=")
 _TWO_WORDS = re.compile(r"[^\W\d_]{2,20}\W{1,3}[^\W\d_]")
-_SUPPOSES = re.compile(r"^\W*(?:let(?!['’]s|\s+(?:us|me)\b)|suppose|assume|assuming|consider|try|imagine)\b", re.IGNORECASE)
-_CODE = re.compile(r"[;{}_\[\]<>#\"\\]|\w\(|[a-z]\.[a-z]|\)\s*\.")
-_COMMAND = re.compile(r"\\(?:text|mathrm|begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+")
-_FREE_NAME = re.compile(r"[a-zA-Z]")
-_LINKED = re.compile(
-    r"(?:\b(?:is|are|equals|be|est|es|ist|as|get|gets|have|obtain|find|that|gives|yields|implies|total\s+of|answer\s+of"
-    r"|up\s+to|costs?|worth|makes?|needs?|takes?|has|find)|[:=是为])\s*$",
+_SUPPOSES = re.compile(
+    r"^\W*(?:(?:now|next|then|so|let\s+us|let['’]s|we)\W+){0,2}(?:let(?!['’]s|\s+(?:us|me)\b)|suppose|assume|assuming"
+    r"|consider|try|imagine|check|look)\b",
+    re.IGNORECASE,
+)
+_CODE = re.compile(r"[;{}_\[\]<>#\"\\]|\w\(|[a-z]{2}\.[a-z]|\)\s*\.")
+_REJECTS = re.compile(
+    r"[\d$]\W{0,3}(?:\w+\s+)?(?:cannot|can['’]t|can\s+not|isn['’]t|doesn['’]t|does\s+not)\s+(?:be(?!\s+(?:simplified"
+    r"|reduced|factored))|work|satisfy|hold)\b|\bcontradict\w*"
+    r"|[\d$]\W{0,3}(?:\w+\s+)?is\s+(?:wrong|incorrect|impossible|absurd|invalid|not\s+(?:the|a|an|correct|right|valid"
+    r"|possible))\b",
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"^(?:step|case|part|question|problem|schritt|étape|paso|шаг)\s*\d*\W|^第.步", re.IGNORECASE)
@@ -130,7 +132,7 @@ def concluded(text: str) -> list[str]:
     last = lines[-1]
     if len(lines) > 1 and (bare := _bare_value(last)):
         return bare
-    if len(lines) == 1 and (formula := _whole_formula(last)):
+    if len(lines) == 1 and (formula := whole_formula(last)):
         return formula
     found = [sentence for line in lines for sentence in sentences(line)][-MAX_SENTENCES:]
     is_last = True
@@ -160,8 +162,12 @@ def sentence_values(sentence: str, is_last: bool = True) -> list[str]:
         return []
     if (letter := _CHOICE.match(without_bold(sentence))) is not None:
         return [letter[1]]
+    if _IS_CONDITION.match(clause) or _REJECTS.search(clause):
+        return []  # "Since 12 is even, we are done."
     clause = before_explanation(clause, _HOLDS_VALUE, _CALCULATES)
     clause = _restated(_without(_RELATIVE, _without(_ASIDE, clause)))
+    if (roots := _ROOTS.search(clause)) is not None and not leaves_open(clause[: roots.start()]):
+        return [clause[roots.start() :].strip(" *_.")]  # "x = 1 or x = 2": both
     if leaves_open(clause) or not _is_statement(sentence):
         return []
     clause = without_closing_verb(clause).strip(" *_`\"'").rstrip(".。।!,;: ")
@@ -197,19 +203,12 @@ def _bare_value(line: str) -> list[str]:
     bare = without_bold(line).strip(" *_`").rstrip(".。 ").strip()
     if len(bare) > MAX_SENTENCE_CHARACTERS:
         return []
-    if formula := _whole_formula(bare):
+    if formula := whole_formula(bare):
         return formula
     found = numbers(bare)
     if len(found) == 1 and found[0].start == 0 and len(bare) - found[0].end <= 20 and not _STATES.search(bare):
         return leading_value(bare)
     return [bare] if re.fullmatch(r"\(?[A-J]\)?", bare) else []
-
-
-def _whole_formula(text: str) -> list[str]:
-    """Return the values of a text that is nothing but a formula, or []."""
-    spans = formulas(text)
-    bare = len(spans) == 1 and not text[: spans[0].start].strip(" *_") and not text[spans[0].end :].strip(" *_.。")
-    return _formula_values(text, spans[0]) if bare else []
 
 
 def _states_choice(sentence: str) -> bool:
@@ -218,7 +217,9 @@ def _states_choice(sentence: str) -> bool:
 
 def _is_no_answer(sentence: str) -> bool:
     """Tell whether a sentence is a label of a step, or an answer phrase that claims nothing."""
-    return _LABEL.match(sentence) is not None or claims_nothing(sentence)
+    if _LABEL.match(sentence) and "=" not in sentence:
+        return True
+    return claims_nothing(sentence)
 
 
 def _clause(sentence: str) -> str:
@@ -245,7 +246,7 @@ def _restated(clause: str) -> str:
     for match in list(_RESTATES.finditer(clause))[-1:]:
         before = [one for one in formulas(clause) if one.end == match.start() + len(match["before"])]
         left = before[0].content.partition("=")[0].strip() if before else ""
-        if before and ("=" not in before[0].content or _NAME_ONLY.fullmatch(left)):
+        if before and ("=" not in before[0].content or NAME_ONLY.fullmatch(left)):
             return clause
         if not before and match["before"].isdigit():
             return clause
@@ -264,7 +265,11 @@ def _without(pattern: re.Pattern[str], clause: str) -> str:
 
 def _is_statement(sentence: str) -> bool:
     """Tell whether a sentence may state a result: it concludes, calculates, or has a verb, and plans no step."""
-    if _CONCLUDES.search(sentence) or "=" in sentence:
+    if "=" in sentence:
+        return True
+    if _ACTS.search(sentence) and not _OBTAINS.search(sentence):
+        return False  # "So we divide by 5."
+    if _CONCLUDES.search(sentence):
         return True
     return not _PLANS.match(sentence) and (_STATES.search(sentence) is not None or _is_whole(sentence))
 
@@ -279,34 +284,34 @@ def _bold_value(bold: list[str], clause: str) -> list[str]:
     if len(inside) != 1 or len(inside[0]) > len(clause) * 0.8:
         return []
     before, _, behind = clause.partition(inside[0])
-    if is_bounded(before, behind) or _is_denied(before):
+    if is_bounded(before, behind) or is_denied(before):
         return []
     spans = formulas(inside[0])
     if len(spans) == 1 and spans[0].start == 0:
-        return _formula_values(inside[0], spans[0])
+        return formula_values(inside[0], spans[0])
     return leading_value(inside[0]) or _clause_values(inside[0])
-
-
-def _is_denied(before: str) -> bool:
-    return denies(" ".join(before.split()[-3:]))
 
 
 def _clause_values(clause: str) -> list[str]:
     spans = formulas(clause)
-    equals = [match for match in _EQUALS.finditer(clause) if not any(one.start < match.start() < one.end for one in spans)]
-    if equals and _DIVIDES.search(clause, equals[0].end(), equals[-1].start()):
+    equals = [match for match in EQUALS.finditer(clause) if not any(one.start < match.start() < one.end for one in spans)]
+    if equals and DIVIDES.search(clause, equals[0].end(), equals[-1].start()):
         equals = []  # "x = 1 and x = 2"
     verbs = [match for match in _VERB.finditer(clause) if not any(one.start < match.start() < one.end for one in spans)]
     readings: list[str] = []
+    if equals and (given := _GIVEN.search(clause[: equals[-1].start()])) and _HOLDS_VALUE.search(clause[: given.start()]):
+        return _clause_values(clause[: given.start()].rstrip(" ,;"))  # "is 8, attained at x = 2"
     if equals and (not spans or equals[-1].end() <= spans[-1].start):
         tail = clause[equals[-1].end() :].strip()
-        return _tail_values(tail) if not _is_denied(clause[: equals[-1].start()]) else []
+        return _tail_values(tail) if not is_denied(clause[: equals[-1].start()]) else []
     if verbs:
         tail = clause[verbs[-1].end() :].strip(" *_")
         if starts_with_bound(tail) or is_bounded(clause[: verbs[-1].start()], "") or _starts_with_denial(tail):
             return []
         says_value = _HOLDS_VALUE.search(tail) or not _HOLDS_VALUE.search(clause)
-        if tail and says_value and not _is_denied(clause[: verbs[-1].start()]):
+        if is_denied(clause[: verbs[-1].end()]) or is_bounded_behind(tail):
+            return []
+        if tail and says_value:
             readings.append(tail)
     return readings + _stated(clause, spans)
 
@@ -325,59 +330,10 @@ def _starts_with_denial(tail: str) -> bool:
 def _stated(clause: str, spans: list[Formula]) -> list[str]:
     """Return the formula of a clause that states its value, or its last number where it holds no formula."""
     if spans:
-        return _stated_formula(clause, spans)
+        return stated_formula(clause, spans)
     if _CODE.search(clause.replace("\\$", "")):
         return []
     found = numbers(clause)
-    if not found or _is_denied(clause[: found[-1].start]) or (not clause.isascii() and denies(clause[found[-1].end :])):
+    if not found or is_denied(clause[: found[-1].start]) or (not clause.isascii() and denies(clause[found[-1].end :])):
         return []
     return stated_number(clause)
-
-
-def _stated_formula(clause: str, spans: list[Formula]) -> list[str]:
-    """Return the only formula that is more than a name, else the last one that a verb links or that ends the clause."""
-    valued = [one for one in spans if not _NAME_ONLY.fullmatch(one.content)] or spans
-    firm = [one for one in valued if not is_circumstance(clause[: one.start])] or valued[-1:]
-    linked = [one for one in valued if _LINKED.search(clause[: one.start])]
-    last = valued[-1]
-    if _ATTAINED.search(clause) or (
-        "=" in last.content and not clause[last.end :].strip(" .*_") and not _WHEN.search(clause[: last.start])
-    ):
-        linked = [last]
-    chosen = (linked or firm)[-1]
-    before, behind = clause[: chosen.start], clause[chosen.end :]
-    if is_bounded(before, behind) or _is_denied(before):
-        return []
-    return _formula_values(clause, chosen) if linked or len(firm) == 1 or not behind.strip(" .*_") else []
-
-
-def _formula_values(sentence: str, formula: Formula) -> list[str]:
-    """Return a formula and, where it is a chain that ends in a value, that value.
-
-    "3z - 2 = 10" is no chain but an equation that is still to be solved; "the area is $\\pi r^2 = 25\\pi$" is one.
-    """
-    whole = _last_row(formula_text(sentence, formula))
-    if whole.startswith("="):
-        return [value] if (value := _after_equals(whole)) else []
-    left = whole.rpartition("=")[0]
-    is_chain = "=" in left or not _FREE_NAME.search(_COMMAND.sub(" ", left)) or _LINKED.search(sentence[: formula.start])
-    value = _after_equals(whole) if is_chain else None
-    return [whole] if value is None else [whole, value]
-
-
-def _last_row(formula: str) -> str:
-    """Return the last row of a displayed formula, and of that what it comes to behind the last arrow."""
-    if _ENVIRONMENT.search(formula):
-        rows = [row for row in _ROW_END.split(_ENVIRONMENT.sub("", formula)) if row.strip(" &.")]
-        formula = re.sub(r"&?\s*\\text\s*\{[^{}]*\}", "", rows[-1]).replace("&", "") if rows else ""
-    return _SPACING.sub("", _IMPLIES.split(formula)[-1]).strip(" .,")
-
-
-def _after_equals(formula: str) -> str | None:
-    equals = list(_EQUALS.finditer(formula))
-    if not equals or _DIVIDES.search(formula, equals[0].end(), equals[-1].start()):
-        return None
-    value = re.split(r"\\approx(?![a-zA-Z])|≈|\\\\|\\end\{", formula[equals[-1].end() :])[0]
-    value = value.replace("&", "").strip().rstrip(".,; ")
-    balanced = value.count("{") == value.count("}") and value.count("(") == value.count(")")
-    return value if value and balanced else None

@@ -15,12 +15,12 @@ _PLAIN |= {0x066B: ".", 0x066C: ",", 0x066A: "%", 0x2212: "-", 0xFF0E: "."}
 _FULLWIDTH = 0xFEE0  # between a fullwidth form and its ASCII character
 _PLAIN |= {ord(sign) + _FULLWIDTH: sign for sign in "%+-/=()<>$"}
 _PLAIN |= {code + _FULLWIDTH: chr(code) for first, last in ("AZ", "az") for code in range(ord(first), ord(last) + 1)}
-_OF_OTHER_SCRIPTS = re.compile(f"[{''.join(map(re.escape, map(chr, _PLAIN)))}]")
+_ANY = re.compile("[" + "".join(map(chr, sorted(_PLAIN))) + "]")
 
 
 def plain_digits(text: str) -> str:
     """Return `text` with the digits, separators and signs of other scripts as ASCII characters."""
-    return text.translate(_PLAIN) if not text.isascii() and _OF_OTHER_SCRIPTS.search(text) else text
+    return text if text.isascii() or not _ANY.search(text) else text.translate(_PLAIN)
 
 
 # words that only languages with a decimal comma have, and one of English

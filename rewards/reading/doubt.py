@@ -126,9 +126,13 @@ _TAKEN_BACK = re.compile(
     re.IGNORECASE,
 )
 _TAKEN_BACK_CHARACTERS = 200
+_SHORTEST_TAKING_BACK = 8  # characters, in a script with an alphabet
 
 
-def is_taken_back(behind: str) -> bool:
-    """Tell whether the text right behind an answer takes it back: "Wait, no, that is wrong"."""
-    match = _TAKEN_BACK.match(behind[:_TAKEN_BACK_CHARACTERS])
-    return match is not None and not behind[match.end() :].lstrip().startswith("?")
+def is_taken_back(text: str, end: int = 0) -> bool:
+    """Tell whether what stands in `text` right behind `end`, the end of an answer, takes it back: "Wait, no, that is wrong"."""
+    length = len(text) - end
+    if length < _SHORTEST_TAKING_BACK and (length < 2 or text[-1] < "\x80"):
+        return False
+    match = _TAKEN_BACK.match(text, end, end + _TAKEN_BACK_CHARACTERS)
+    return match is not None and not text[match.end() : match.end() + 9].lstrip().startswith("?")

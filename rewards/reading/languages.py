@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 # what an answer is called; a colon may follow, or one of LINKS
 ANSWERS = (
-    r"(?:(?:final|correct|right|best)\s+){0,3}answer(?:\s+choice)?(?:\s+(?:to|for)\s+(?:the|this|our"
-    r"|part)\s+(?:\w+\s+){0,3}?\w+)?",
+    r"(?:(?:final|correct|right|best)\s+){0,3}answers?(?:\s+choice)?"
+    r"(?:\s+(?:to|for)\s+(?:part\s+\(?\w\)?|(?:the|this|our)\s+(?:\w+\s+){0,3}?\w+))?",
     r"(?:correct|right|best)\s+(?:option|choice|alternative|letter|statement)",
     r"ans\b\.?",
     r"r[ée]ponse(?:\s+(?:finale|correcte|exacte))?", r"respuesta(?:\s+(?:final|correcta))?",
@@ -52,7 +52,8 @@ CONCLUDES_UNSPACED = (
 )  # fmt: skip
 
 EXPLAINS = (
-    r"because", r"since", r"as(?=\s+(?:there|the|we|it|he|she|each|this|that|they|all|every|both|no|only|\w+\s+(?:is|are"
+    r"because", r"since", r"I\s+hope", r"see",
+    r"as(?=\s+(?:there|the|we|it|he|she|each|this|that|they|all|every|both|no|only|\w+\s+(?:is|are"
     r"|has|have|was))\b)",
     r"(?<!in )(?<!for )(?<!of )(?<!at )(?<!from )which", r"although", r"though", r"even\s+though", r"so(?!\s+(?:far|many"
     r"|much|that)\b)", r"thus", r"therefore", r"hence", r"meaning", r"i\.e", r"given\s+that",
@@ -70,10 +71,10 @@ OPEN = (
     r"or(?=\W+(?:\w+\W+){0,3}?[\d$\\(]|\s+(?:more|less|fewer|so|not|maybe|perhaps"
     r"|greater)\b)", r"maybe", r"perhaps", r"possibly",
     r"probably", r"might", r"(?-i:may)", r"could\s+(?:also\s+)?(?:be|equal)", r"likely", r"I\s+think", r"think\s+(?:it|that"
-    r"|the\s+answer)", r"either",
+    r"|the\s+answer)", r"either(?=\W+(?:\w+\W+)?[\d$\\])",
     r"neither", r"if(?!\s+(?:he|she|they|it|you|we)\b)", r"unless", r"suppose", r"assume", r"assuming", r"let(?!['’]s"
     r"|\s+(?:us|me)\b)", r"guess", r"unsure", r"try", r"whether", r"imagine",
-    r"except", r"unclear", r"roughly\s+guess\w*",
+    r"except", r"at\s+least\s+one\s+of", r"unclear", r"roughly\s+guess\w*",
     r"ou", r"peut-être", r"si", r"soit", r"o", r"quizás?", r"tal\s+vez", r"talvez", r"oppure", r"forse", r"oder", r"vielleicht",
     r"wenn", r"falls", r"möglicherweise", r"wahrscheinlich", r"könnten?", r"или", r"может", r"возможно", r"если", r"вероятно",
     r"пусть", r"या", r"शायद", r"यदि", r"अगर", r"أو", r"ربما", r"قد", r"إذا", r"veya", r"ya\s+da", r"belki", r"eğer", r"hoặc",
@@ -120,6 +121,7 @@ BOUNDS = (
     r"up\s+to", r"under", r"over", r"above", r"below", r"between", r"bounded\s+(?:above\s+"
     r"|below\s+)?by", r"exceeds?", r"within",
     r"a\s+(?:maximum|minimum)\s+of", r"as\s+(?:many|much|few|little)\s+as", r"almost", r"nearly", r"beyond",
+    r"close\s+to", r"far\s+from", r"anything\s+but",
     r"au\s+(?:moins|plus)", r"(?:plus|moins)\s+(?:de|que)", r"(?:supérieure?"
     r"|inférieure?)s?\s+(?:ou\s+égale?s?\s+)?à", r"jusqu'à",
     r"entre", r"al\s+menos", r"por\s+lo\s+menos", r"como\s+(?:máximo|mínimo)", r"a\s+lo\s+sumo", r"(?:más|menos)\s+(?:de|que)",
@@ -165,4 +167,4 @@ def words(spaced: Iterable[str], unspaced: Iterable[str] = ()) -> str:
 
 def without_closing_verb(text: str) -> str:
     """Return `text` without the verb that closes it in languages that put the verb last."""
-    return text if text.isascii() else _VERBS_BEHIND.sub("", text)
+    return text if text.isascii() and "'" not in text else _VERBS_BEHIND.sub("", text)

@@ -13,7 +13,6 @@ from rewards.reading import languages
 from rewards.reading.doubt import (
     before_explanation,
     denies,
-    is_bounded,
     is_no_claim,
     is_taken_back,
     leaves_open,
@@ -21,7 +20,7 @@ from rewards.reading.doubt import (
 )
 from rewards.reading.languages import without_closing_verb, words
 from rewards.reading.sentences import first_sentence, formulas
-from rewards.reading.values import leading_value, numbers
+from rewards.reading.values import is_bounded_behind, leading_value, numbers
 
 MAX_TAIL_CHARACTERS = 600
 MAX_CHARACTERS = 20_000  # at the end of a text, in which phrases are looked for
@@ -32,7 +31,7 @@ _LINK = words(languages.LINKS, languages.LINKS_UNSPACED)
 _PHRASE = re.compile(
     rf"{words(languages.ANSWERS, languages.ANSWERS_UNSPACED)}\s{{0,8}}(?:\*\*|__|\)|\()?\s{{0,8}}"
     rf"(?:\([^()\n]{{1,30}}\)\s{{0,8}})?(?:{_LINK}"
-    rf"|(?<=उत्तर\s)(?=\d))"
+    rf"|(?<=उत्तर\s)(?=\d)|(?<=cevap\s)(?=\d))"
     r"|" + "|".join(languages.CHOOSES_UNSPACED) + r"(?=\s*[:：(（$A-Z①-⑩\d])"
     r"|(?:^|\n)[^\w\n]*(?:the\s+)?(?:final\s+)?(?:answer|réponse(?:\s+finale)?|respuesta(?:\s+final)?|antwort|ответ|答案"
     r"|答え)[^\w\n$\\]*\n",
@@ -41,7 +40,8 @@ _PHRASE = re.compile(
 _FILLER = re.compile(
     r"(?:\s|\*\*|__|[:：]|(?:therefore|thus|simply|just|indeed|clearly|exactly|also|now|hence|approximately|approx\.?|about"
     r"|roughly|around"
-    r"|equal\s+to|given\s+by|as\s+follows|found\s+to\s+be|option|choice|that|then|surely|definitely|obviously|precisely"
+    r"|equal\s+to|given\s+by|as\s+follows|found\s+to\s+be|option|choice|that|then|surely|certainly|undoubtedly|definitely"
+    r"|obviously|precisely"
     r"|only|still"
     r"|environ|aproximadamente|circa|ungefähr|etwa|примерно)(?!\w)|大约|约为?|选项)*",
     re.IGNORECASE,
@@ -52,6 +52,9 @@ _NEXT_LISTED = re.compile(r"\n\s*(?:\*\*)?[23][.)]")
 _WORKING = re.compile(r"[\d)}]\s*[-+*/×÷·xX]\s*[$(\d].*=")
 _NAMED = re.compile(r"[^\W\d]\w{0,8}(?:\([^()\n]{0,20}\))?\s*[=≤≥<>∈:]")
 _BEGINS = re.compile(r"(?:let|let['’]s|we|first|firstly|to|i|step|since|because|start\w*|here)\b", re.IGNORECASE)
+_OPTION_BEHIND = re.compile(r"(?<=[A-J])(?:选项|選項|项)$")
+_HAS_DIGIT = re.compile(r"\d")
+_POWER = re.compile(r"\W*[\d.]+\W*(?:squared|cubed)\b", re.IGNORECASE)  # "5 squared": no spelling that is read
 _BUT = re.compile(r"\bbut\b|但", re.IGNORECASE)
 _ASKS = re.compile(r"[?？؟]\W*$")
 
@@ -102,6 +105,8 @@ def _claimed(text: str, match: re.Match[str]) -> Phrase | None:
     if is_taken_back(behind):
         return Phrase([], True, tail)
     phrase = _read(tail)
+    if not phrase.is_direct and _is_label(match) and _HAS_DIGIT.search(behind):
+        return None  # "Answer: There are 12 pens. He loses 5."
     if _is_words(tail) and (len(tail.split()) > MAX_WORDS or _BEGINS.match(tail) or (_is_label(match) and numbers(behind))):
         return None  # "Answer: Let us think step by step."
     return phrase
@@ -116,18 +121,13 @@ def _is_label(match: re.Match[str]) -> bool:
 
 
 def _read(tail: str) -> Phrase:
-    kept = without_closing_verb(before_explanation(tail)).strip().strip("*_`").rstrip(",;: ").strip()
-    if starts_with_bound(kept) or starts_with_bound(tail) or _is_bounded_behind(kept):
+    kept = _OPTION_BEHIND.sub("", without_closing_verb(before_explanation(tail)).strip().strip("*_`").rstrip(",;: ").strip())
+    if _POWER.match(kept) or starts_with_bound(kept) or starts_with_bound(tail) or is_bounded_behind(kept):
         return Phrase([], True, tail)
     is_direct = _is_direct(kept)
     if leaves_open(kept) or _BUT.search(kept):
         return Phrase([kept], is_direct, tail)
     return Phrase(list(dict.fromkeys([kept, *leading_value(kept)])), is_direct, tail)
-
-
-def _is_bounded_behind(tail: str) -> bool:
-    found = numbers(tail)
-    return bool(found) and is_bounded("", tail[found[0].end :])
 
 
 def _is_denied(tail: str) -> bool:

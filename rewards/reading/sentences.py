@@ -110,6 +110,9 @@ _PROGRAM = re.compile(
     r"```(?!(?:text|txt|plaintext|math|latex|tex|markdown|md|output)?[ \t]*\n)[^\n]*\n.*?(?:```|\Z)", re.DOTALL
 )
 _FENCE = re.compile(r"```[a-zA-Z]*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_CODE = re.compile(
+    r"\b(?:print|def|return|import|range|while)\b|\w\(\w*\)|#\s|^\s*\w+\s*[+*-]?=\s*\w+[^\n]*\n\s*\w+\s*=", re.MULTILINE
+)
 _CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")
 _DRAWING = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)", re.DOTALL)
 _DISPLAY = re.compile(
@@ -124,7 +127,7 @@ _LEADER = re.compile(r"^\s*=\s*")
 def undressed(text: str) -> str:
     """Return `text` without programs, fences and calculator notes, and with each displayed formula on one line."""
     if "```" in text:
-        text = _FENCE.sub(lambda match: "\n" + match[1] + "\n", _PROGRAM.sub("\n", text))
+        text = _FENCE.sub(_unfenced, _PROGRAM.sub("\n", text))
     if "<<" in text:
         text = _CALCULATOR.sub("", text)
     if "[asy]" in text:
@@ -132,6 +135,11 @@ def undressed(text: str) -> str:
     if "\\[" in text or "$$" in text or "\\begin" in text:
         text = _DISPLAY.sub(lambda match: _on_one_line(match[0]), text)
     return text
+
+
+def _unfenced(match: re.Match[str]) -> str:
+    """Return what a fence without a language holds, where that is no program either."""
+    return "\n" if _CODE.search(match[1]) else f"\n{match[1]}\n"
 
 
 def _on_one_line(display: str) -> str:

@@ -21,8 +21,10 @@ def after_thinking(completion: str, thinking_open: bool = False) -> str | None:
 
     `thinking_open`: the prompt ended inside of a thought, so that the completion begins there.
     """
-    if not _may_think(completion):
-        return None if thinking_open else completion
+    closed = completion.rfind("</think>")
+    rest = completion if closed < 0 else completion[closed + len("</think>") :]
+    if not _may_think(rest):  # what nearly every completion comes to
+        return None if closed < 0 and thinking_open else rest
     end = end_of_thinking(completion)
     if end is None:
         return None if thinking_open or _opens(completion) else completion
@@ -48,5 +50,6 @@ def _opens(text: str) -> bool:
 
 
 def _may_think(text: str) -> bool:
-    """Tell at once of most texts that they hold none of the marks: each has one of these in it."""
-    return "hink" in text or "hought" in text or "HINK" in text or "channel" in text or "reasoning>" in text
+    if not ("<" in text or "THINK" in text or "\u25c1" in text):
+        return False
+    return "hink" in text or "THINK" in text or "thought" in text or "reasoning>" in text or "channel" in text

@@ -11,6 +11,7 @@ from rewards.reading.doubt import is_bounded
 from rewards.reading.sentences import Formula, formulas
 
 NUMBER = re.compile(
+    r"(?<![\w.:])\d{1,2}:\d{2}(?::\d{2})?(?:\s?[aApP]\.?[mM]\b\.?)?(?![\w:])|"
     r"(?<![A-Za-z0-9_.\\^{])[-−]?(?:\\?[$€£¥]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))"
     r"(?:\s?/\s?\d+(?:\.\d+)?(?![\w/]))?(?:\s*(?:\\?%|percent\b|per\s+cent\b|°))?(?![A-Za-z0-9_.]*\d)"
 )
@@ -25,8 +26,9 @@ _CHANGES_VALUE = re.compile(
     r"\s*(?:plus|minus|times(?=\s+(?:[\d$(]|as\b|more\b|the\b|that\b|\w+er\b))|over|divided|multiplied"
     r"|to(?=\s+(?:the\s+(?:power|nearest)|[\d$]))|and|or|out\s+of|squared|cubed|percent|hundred|thousand|million|billion"
     r"|trillion"
-    r"|dozen|factorial|pi|mod\w*|in\s+\d|with\s+remainder|remainder|point|half|thirds?|halves|fourths?|quarters?|fifths?)\b"
-    r"|\s*(?:[-+*^=<>×·:;÷!(\"'_#\[\\–]|/(?!\s*[a-zA-Z]{2,}))|\s*[,;]?\s*\d|\s*(?:[b-z](?![a-z])|a(?!\s+[a-z]{3,}))"
+    r"|dozen|factorial|pi|mod\w*|(?:in|per)\s+\d+|with\s+remainder|remainder|point|half|thirds?|halves|fourths?|quarters?"
+    r"|fifths?)\b"
+    r"|\s*(?:[-+*^=<>×·:;÷!(\"'_#\[\\–]|/(?!\s*[a-zA-Z]{2,}))|\s*[,;]?\s*\d|\s*(?:[b-z](?![a-z])|a(?![a-z]|\s+[a-z]{3,}))"
     r"|\s*[万亿億千百兆点]",
     re.IGNORECASE,
 )
@@ -48,6 +50,16 @@ _ENOUGH = re.compile(
     r"\s+(?:for|in|after|every|per|to\s+[a-z]+|that|by|from|on|at|within)\b|(?:\s+[a-z]{2,}){1,4}?\s+(?:of|for|in|out\s+of"
     r"|after|every|per|to\s+[a-z]+|that|from|on|at|within|each)\b",
     re.IGNORECASE,
+)
+# another value beside the first: "5 for even n and 6 for odd n"
+_ANOTHER = re.compile(r"\d.*(?:,\s|;|\b(?:and|or|while)\b)\s*(?:\\?\$)?-?\d", re.DOTALL)
+_REFERENCE = re.compile(
+    r"\b(?:step|case|theorem|lemma|equation|page|problem|question|exercise|figure|table|section|chapter|part"
+    r"|line)\s*[(#]?$",
+    re.IGNORECASE,
+)
+_RANGE = re.compile(
+    r"\bbetween\b[^.\d]{0,40}[\d.,]+\s*\w{0,12}\s*and\s*\W{0,2}$|\brang\w+\b.{0,40}\bto\s*\W{0,2}$", re.IGNORECASE
 )
 _CONDITION = re.compile(r",?\s*(?:where|for\s+(?:all|any|every|each|some)|with)\b", re.IGNORECASE)
 _PERCENT_BEHIND = re.compile(r"\s*(?:\\?%|percent\b|pct\b)")
@@ -83,7 +95,7 @@ def formula_text(sentence: str, formula: Formula) -> str:
 
 def stated_number(sentence: str) -> list[str]:
     """Return the number a sentence states, with its unit and bare; [] where it states none."""
-    free = [one for one in numbers(sentence) if not is_bounded(sentence[: one.start], sentence[one.end :])]
+    free = [one for one in numbers(sentence) if _is_free(sentence, one)]
     firm = [one for one in free if not is_circumstance(sentence[: one.start])]
     if not free or (len(free) < len(numbers(sentence)) and not firm):
         return []
@@ -91,6 +103,20 @@ def stated_number(sentence: str) -> list[str]:
         return []
     chosen = (firm or free)[-1]
     return [] if _GOES_ON.search(sentence[: chosen.start][-4:]) else with_unit(sentence, chosen)
+
+
+def _is_free(sentence: str, number: Found) -> bool:
+    """Tell whether a number is more than a bound, the end of a range, or the name of a step."""
+    before = sentence[: number.start]
+    if _REFERENCE.search(before[-20:]) or _RANGE.search(before[-100:]):
+        return False
+    return not is_bounded(before, sentence[number.end :])
+
+
+def is_bounded_behind(text: str) -> bool:
+    """Tell whether the number that `text` begins with is only a bound: "5 or more"."""
+    found = numbers(text)
+    return bool(found) and not text[: found[0].start].strip() and is_bounded("", text[found[0].end :])
 
 
 def is_circumstance(before: str) -> bool:
@@ -111,6 +137,8 @@ def with_unit(sentence: str, number: Found) -> list[str]:
 
 def leading_value(text: str) -> list[str]:
     """Return the value that `text` begins with, where words follow it that do not change it."""
+    if _ANOTHER.search(text):
+        return []
     spans = formulas(text)
     if spans and not text[: spans[0].start].strip():
         behind = text[spans[0].end :].strip(" *_")

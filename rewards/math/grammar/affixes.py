@@ -5,7 +5,7 @@ r"""What stands around a value: signs in front; factorials, percents, degrees an
 
 from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.subscripts import read_subscripts
-from rewards.math.tree import Node, UnreadableError, number
+from rewards.math.tree import ONE, Node, UnreadableError, number, symbols
 
 _SUFFIX_SIGNS = frozenset(("!", "%", "^", "'", '"', "\\circ", "\\prime"))
 _TEMPERATURES = {
@@ -110,5 +110,8 @@ def _star_length(cursor: Cursor) -> int:
 
 def _primed(node: Node) -> Node:
     if node.op != "sym":
-        raise UnreadableError("a prime on what is no name")
+        names = symbols(node)
+        if len(names) != 1 or node.op not in ("add", "mul", "div", "pow", "fn"):
+            raise UnreadableError("a prime on what is no name")
+        return Node("diff", (Node("sym", (), next(iter(names))), ONE, node))  # (x^2 + 1)'
     return node._replace(value=node.value + "'")

@@ -71,7 +71,8 @@ class SympyProcess:
                     return last if reply.same is None and last is not None else reply
                 last = reply
         except WorkerNotStarted:
-            self._replace()
+            if self._child is None or self._child.process.poll() is not None:
+                self._replace()  # one that is only slow goes on starting, and serves the next question
             return Reply(None, "SYMPY_NOT_STARTED")
         except TimeoutError:
             self._replace()

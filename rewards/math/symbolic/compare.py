@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
+import mpmath
 import sympy
 
 from rewards.math.equality.decimals import as_decimal, rounds
@@ -120,6 +121,7 @@ class Comparison:
             return Reply(False, "SYMPY_NUMBERS_DIFFER")
         exact_enough = found.digits >= ENOUGH_DIGITS
         enough = found.agree is True and exact_enough and not any(side.has(*_STEPS) for side in (left, right))
+        enough = enough and sampling.tell_enough(left, right, self._bounds_of(convert), found.digits + sampling.GUARD)
         by_numbers = Reply(True, "SYMPY_NUMBERS", (str(found.digits), str(found.points))) if enough else UNDECIDED
         if enough:
             self.report(by_numbers)
@@ -256,6 +258,8 @@ def with_numbers(side: Expression) -> tuple[Expression, int | None]:
         measured = numeric_integral(part) if isinstance(part, sympy.Integral) else numeric_series(part)
         if measured is None:
             raise UnknownError("no number that can be trusted")
+        if abs(measured.value) < mpmath.mpf(10) ** (2 - measured.digits):
+            raise UnknownError("a number next to zero")
         side = side.subs(part, sympy.Float(measured.value.real, measured.digits + sampling.GUARD))
         digits = min(digits or measured.digits, measured.digits)
     return side, digits

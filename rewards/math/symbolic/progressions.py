@@ -12,7 +12,8 @@ from rewards.math.symbolic.evaluate import tried
 
 Expression = Any
 MAX_RESIDUES = 120
-SAMPLES = 700
+SAMPLES = 900
+TURNS = 6
 
 
 class Progression(NamedTuple):
@@ -120,7 +121,8 @@ def _check(difference: Expression, name: Expression, progressions: Sequence[Prog
         if height is None or abs(height) > 1e-25:
             raise UnknownError("zeros that are none")
     own = sorted(float(sympy.Mod(zero, period)) for zero in residues)
-    width = float(period)
+    width = TURNS * float(period)  # the function may have a longer period than its zeros
+    turns = [turn * float(period) for turn in range(TURNS + 1)]
     last: tuple[float, float] | None = None
     for step in range(SAMPLES + 1):
         place = width * (step + 0.123) / SAMPLES
@@ -133,7 +135,7 @@ def _check(difference: Expression, name: Expression, progressions: Sequence[Prog
         if (
             crosses
             and last is not None
-            and not any(last[0] - 1e-9 <= zero + turn <= place + 1e-9 for zero in own for turn in (0, width))
+            and not any(last[0] - 1e-9 <= zero + turn <= place + 1e-9 for zero in own for turn in turns)
         ):
             raise UnknownError("a zero that was not found")
         last = (place, height)

@@ -68,6 +68,8 @@ def _is_surely_small(expression: Expression, name: Expression, place: Expression
 
 def _edges(part: Expression) -> list[Expression]:
     """Return what must not vanish, or change its sign, where a part of an expression is defined."""
+    if part.is_Pow and part.exp.is_Rational and part.exp.q % 2 and part.exp.q > 1:
+        raise UnknownError("an odd root, which is real on both sides of zero and not so to sympy")
     if part.is_Pow and not (part.exp.is_Integer and part.exp.is_positive):
         return [part.base]
     if isinstance(part, sympy.log):

@@ -18,6 +18,10 @@ DIGITS = 50
 MAX_DIGITS = 1500
 GUARD = 15
 ENOUGH = 6
+LOST = 25  # digits of a term that must be seen beside the others
+SATURATED = 20.0  # tanh of more is 1 in seventeen digits
+MAX_OPERATIONS = 150  # of both sides together, for a look at every part
+_SATURATING = (sympy.tanh, sympy.coth, sympy.sech, sympy.csch, sympy.erf, sympy.erfc)
 _REALS = [
     "0.37", "1.83", "-0.62", "-2.41", "7.29", "-11.3", "0.081", "-0.0457", "0.913", "-0.938", "0.558", "103.7", "-254.1",
     "3.27", "23.9", "-5.77", "0.0123", "4021.3", "-90017.6", "0.741",
@@ -49,6 +53,35 @@ def compared(left: Expression, right: Expression, said: Mapping[Expression, tupl
             return Finding(False, agreed, digits)
         agreed += verdict is True
     return Finding(True if agreed >= (ENOUGH if names else 1) else None, agreed, digits - GUARD)
+
+
+def tells(expression: Expression, point: Mapping[Expression, Number], digits: int) -> bool:
+    """Tell whether the value at a point shows all parts of an expression: no term is lost beside another, nothing saturates.
+
+    x + e^(-10^7 x^2) is x in fifty digits nearly everywhere.
+    """
+    for part in sympy.preorder_traversal(expression):
+        if isinstance(part, _SATURATING) and not part.is_number:
+            inner = value(part.args[0], point, 15)
+            if inner is None or abs(inner) > SATURATED:
+                return False
+        elif part.is_Add:
+            sizes = [0 if (number := value(term, point, 15)) is None else abs(number) for term in part.args]
+            smallest = min((size for size in sizes if size), default=0)
+            if smallest < max(sizes) * mpmath.mpf(10) ** (LOST - digits):
+                return False
+    return True
+
+
+def tell_enough(left: Expression, right: Expression, said: Mapping[Expression, tuple[float, float]], digits: int) -> bool:
+    """Tell whether enough points show all of both sides, so that agreement there means something."""
+    names = sorted(left.free_symbols | right.free_symbols, key=str)
+    if sympy.count_ops(left) + sympy.count_ops(right) > MAX_OPERATIONS:
+        return False
+    if not names:
+        return True  # `digits_needed` has looked at constants
+    telling = sum(tells(left, point, digits) and tells(right, point, digits) for point in points(names, said))
+    return telling >= ENOUGH
 
 
 def _same_at(left: Expression, right: Expression, point: Mapping[Expression, Number], digits: int) -> bool | None:

@@ -68,17 +68,16 @@ def _same_sets(gold: Node, answer: Node, name: str) -> bool:
     if len(domains) > 1:
         return False
     first = {"\\integers": (None,), "\\naturals": (0, 1)}[domains.pop()]
-    sides = [(node, line) for node, line in ((gold, ours), (answer, theirs))]
-    return any(_whole(*sides[0], least) == _whole(*sides[1], least) for least in first)
+    points = [realline.size(point) for line in (ours, theirs) for point in line.points]
+    low, high = (int(min(points)) - 2, int(max(points)) + 2) if points else (0, 0)
+    return any(_whole(gold, ours, low, high, least) == _whole(answer, theirs, low, high, least) for least in first)
 
 
-def _whole(node: Node, line: RealLine, least: int | None) -> tuple[Any, ...]:
+def _whole(node: Node, line: RealLine, low: int, high: int, least: int | None) -> tuple[Any, ...]:
     """Return the whole numbers of a set: those between its points, and whether all below and all above belong to it."""
     builds = node.op == "build" and node.value in _INTEGERS
     if not builds and any(line.between):
         raise UnknownError("reals against whole numbers")
-    points = [realline.size(point) for point in line.points]
-    low, high = (int(min(points)) - 2, int(max(points)) + 2) if points else (0, 0)
     if least is not None:
         low = min(low, least)
     wanted = realline.ordered([sympy.Integer(number) for number in range(low, high + 1)]) if high - low <= MAX_WHOLE else []

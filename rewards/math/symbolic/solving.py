@@ -15,6 +15,8 @@ def could_have_same_solutions(gold: Node, answer: Node) -> bool:
         return False
     if is_solved(gold) and not is_solved(answer) and not (_is_curve(gold) and _is_curve(answer)):
         return False
+    if is_equation_of_one(gold) and not is_solved(gold) and not contains(answer, "rel", "set", "list", "bound", "build", "pm"):
+        return False  # 3 alone does not say for what it solves 2x = 6
     if contains(gold, "call") or contains(answer, "call"):
         return False
     names, others = _names(gold), _names(answer)
@@ -77,6 +79,8 @@ def is_solved(node: Node) -> bool:
         return is_solved(node.args[0])
     if node.op != "rel" or node == EMPTY:
         return True
+    if node.value == ("=",) and node.args[0].op == "seq":  # (x, y) = (2, 3)
+        return all(part.op == "sym" for part in node.args[0].args)
     names = [member for member in node.args if member.op == "sym"]
     others = [member for member in node.args if member.op != "sym" or member == REALS or member.value in _NUMBER_SETS]
     return len(names) - sum(other.op == "sym" for other in others) == 1 and not any(

@@ -129,7 +129,7 @@ def _finite(number: float) -> float | str:
 
 def _note(reply: Reply, trail: Trail) -> None:
     """Write what sympy found into the trail; where it found nothing, what the fast stages said stands."""
-    if reply.rule and (reply.same is not None or reply.rule in _ENDED):
+    if reply.rule and (reply.same is not None or reply.rule in _ENDED or reply.rule == Rule.SYMPY_NOT_STARTED.name):
         trail.decide(Rule[reply.rule], *reply.facts)
     if reply.same is not None:
         trail.too_big = False

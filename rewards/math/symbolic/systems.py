@@ -40,8 +40,8 @@ def _points(node: Node, names: list[str]) -> Points | None:
         and all(part.op == "seq" and len(part.args) == len(names) for part in node.args)
     ):
         return _distinct([_constants(part) for part in node.args])
-    if node.op == "rel" and node.value == ("=",) and _order(node):
-        return _points(node.args[1], names)
+    if node.op == "rel" and node.value == ("=",) and (own := _order(node)):
+        return _points(node.args[1], names) if own == names else None
     if node.op == "build" and node.args[0].op == "seq" and node.value is None:
         node = node.args[1]
     if (

@@ -69,6 +69,16 @@ def test_a_question_without_an_end_ends_in_its_time() -> None:
     process.close()
 
 
+def test_a_process_that_starts_too_slowly_serves_the_next_question() -> None:
+    process = SympyProcess(wall_seconds=0.01)
+    assert process.ask(request("\\frac13", "\\int_0^1 x^2\\,dx")).rule == "SYMPY_NOT_STARTED"
+    first = process.pid
+    process.wall_seconds = 30.0
+    assert process.ask(request("\\frac13", "\\int_0^1 x^2\\,dx")).same
+    assert process.pid == first
+    process.close()
+
+
 def test_the_trainers_signals_do_not_end_it() -> None:
     process = SympyProcess()
     process.ask(request("\\frac13", "\\int_0^1 x^2\\,dx"))
