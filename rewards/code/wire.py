@@ -229,6 +229,7 @@ class ExamSetup(TypedDict):
     modules: Sequence[str]  # of the names, those that can only be modules: the tests' own, whatever the candidate defines
     expects: Sequence[str]  # exits that the tests speak of: SystemExit, KeyboardInterrupt
     pytest: bool  # the tests use pytest
+    patches: bool  # the tests put mocks in the place of functions
     seeds: bool  # the tests seed random numbers
 
 

@@ -9,7 +9,7 @@ import enum
 import functools
 import sys
 import types
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rewards.code.inside import stdlib
@@ -56,11 +56,11 @@ def iterator_kind(value: Any) -> str | None:
         return "generator"
     if is_own(kind):
         return None
-    if isinstance(value, Coroutine) or kind.__name__ in ("async_generator_asend", "async_generator_athrow", "anext_awaitable"):
+    if kind is types.CoroutineType or kind.__name__ in ("async_generator_asend", "async_generator_athrow", "anext_awaitable"):
         return "coroutine"
-    if isinstance(value, AsyncGenerator | AsyncIterator):
+    if kind is types.AsyncGeneratorType:
         return "async generator"
-    if hasattr(kind, "__await__"):
+    if kind.__module__ in ("_asyncio", "asyncio.futures", "asyncio.tasks") and hasattr(kind, "__await__"):
         return "coroutine"
     return "iterator" if isinstance(value, Iterator) and hasattr(kind, "__next__") and _is_plain_iterator(kind) else None
 

@@ -7,6 +7,7 @@ import ast
 import builtins
 import copy
 import functools
+import importlib
 import io
 import os
 import sys
@@ -73,6 +74,7 @@ class Examined(Peer):
         self.makes_real_functions = True
         self.named_classes: tuple[type, ...] = ()
         self.bound: dict[str, Any] = {}  # data that the tests read by name, as it last crossed
+        self.patched: dict[tuple[str, str], Any] = {}
         self.sink = _Sink()
         sys.stdout = sys.__stdout__ = io.TextIOWrapper(self.sink, "utf-8", "surrogateescape", write_through=True)  # type: ignore[misc, arg-type]
         builtins.input = self._input
@@ -131,6 +133,8 @@ class Examined(Peer):
                 return getattr(args[0], name)
             case "signature":
                 return _signature(self.objects[target])
+            case "patch":
+                return self._patch(*args)
             case "seed":
                 return _seed(args[0], args[1])
         return super().carry_out(op, target, name, args, kwargs)
@@ -160,8 +164,11 @@ class Examined(Peer):
         return changed
 
     def show(self, text: Any) -> None:
-        """Hear whether the tests have put something else in the place of `print`."""
-        self.print_is_patched = text == "print"
+        """Hear whether the tests have put something else in the place of `print`, and of the environment."""
+        if text:
+            self.print_is_patched = text["print"]
+            os.environ.clear()
+            os.environ.update(text["environment"])
 
     def _print_for(self, original: Any) -> Any:
         @functools.wraps(original)
@@ -191,6 +198,16 @@ class Examined(Peer):
             root.addHandler(handler)
             if root.level == logging.WARNING:
                 root.setLevel(1)
+
+    def _patch(self, module: str, attribute: str, value: Any, is_undone: bool) -> None:
+        """Put a mock of the tests in the place of a function of the standard library, or the function back in its own."""
+        holder = sys.modules.get(module) or importlib.import_module(module)
+        key = module, attribute
+        if is_undone and key in self.patched:
+            setattr(holder, attribute, self.patched.pop(key))
+        elif not is_undone:
+            self.patched.setdefault(key, getattr(holder, attribute))
+            setattr(holder, attribute, value)
 
     def _input(self, prompt: object = "") -> Any:
         if not self.depth:

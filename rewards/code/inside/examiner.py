@@ -29,6 +29,7 @@ from rewards.code.inside.candidate import describe
 from rewards.code.inside.remote import CandidateExit, CandidateFailed, CandidateGone, RemoteCandidate
 from rewards.code.wire import FrameError, Link
 
+_PATCHED_OTHERWISE = {("builtins", "print"), ("builtins", "input"), ("sys", "stdin"), ("sys", "stdout"), ("sys", "stderr")}
 MODULE_ALIASES = {"np": "numpy"}
 
 
@@ -141,6 +142,8 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
         raise CandidateGone
     if setup["seeds"]:
         _share_seeds(candidate)
+    if setup["patches"]:
+        _share_patches(candidate)
 
 
 def _introduced(candidate: RemoteCandidate) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -161,7 +164,9 @@ def _introduced(candidate: RemoteCandidate) -> tuple[dict[str, Any], dict[str, A
 
 def _bind_one(names: dict[str, Any], name: str, is_module: bool, origin: Any, defined: dict[str, Any]) -> None:
     """Give the tests one name: a module of their own, an import made afresh, or what the candidate defines."""
-    if is_module:  # tests that use `math.` without an import mean the module, whatever the candidate calls so
+    if (
+        is_module and origin is None
+    ):  # tests that use `math.` without an import mean the module, whatever the candidate calls so
         names[name] = importlib.import_module(MODULE_ALIASES.get(name, name))
     elif origin is not None:
         _import_afresh(names, name, *origin)
@@ -177,6 +182,29 @@ def _share_seeds(candidate: RemoteCandidate) -> None:
         holder: Any = module.random if title == "numpy" and module else module
         if holder is not None:
             holder.seed = _shared_seed(candidate, title, holder.seed)
+
+
+def _share_patches(candidate: RemoteCandidate) -> None:
+    """Have what the tests patch in the standard library be patched for the candidate too."""
+    patch: Any = importlib.import_module("unittest.mock")._patch
+    enter, leave = patch.__enter__, patch.__exit__
+
+    def tell(made: Any, value: Any, is_undone: bool) -> None:
+        holder, name = made.getter(), made.attribute
+        place = getattr(holder, "__name__", ""), name
+        if isinstance(holder, types.ModuleType) and place[0] not in ("__main__", "tests") and place not in _PATCHED_OTHERWISE:
+            candidate.ask("patch", None, "", [*place, value, is_undone])
+
+    def entered(made: Any) -> Any:
+        value = enter(made)
+        tell(made, getattr(made.target, made.attribute), is_undone=False)
+        return value
+
+    def left(made: Any, *error: Any) -> Any:
+        tell(made, None, is_undone=True)
+        return leave(made, *error)
+
+    patch.__enter__, patch.__exit__ = entered, left
 
 
 def _shared_seed(candidate: RemoteCandidate, title: str, seed: Any) -> Any:

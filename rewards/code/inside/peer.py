@@ -125,7 +125,7 @@ class Peer:
         if changes:
             self.values.apply(changes)
 
-    def printed(self) -> str:
+    def printed(self) -> Any:
         """Return what was printed here since the last message."""
         return ""
 

@@ -16,6 +16,7 @@ satisfied by it. Standard library only.
 import builtins
 import functools
 import logging
+import os
 import sys
 import warnings
 from typing import Any
@@ -76,6 +77,7 @@ class RemoteCandidate(Peer):
         self.expects = expects  # exits that the tests speak of
         self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args))
         self.names: dict[str, Any] = {}  # the tests' name space
+        self.told: tuple[bool, dict[str, str]] = (False, dict(os.environ))
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
         self.named_classes: set[int] = set()  # numbers of the classes that the tests name
         self.callable_names: dict[int, str] = {}
@@ -143,9 +145,13 @@ class RemoteCandidate(Peer):
 
     # -- what comes back ---------------------------------------------------------------------------------------------------
 
-    def printed(self) -> str:
-        """Tell the candidate whether the tests have put something else in the place of `print`."""
-        return "" if builtins.print is _PRINT else "print"
+    def printed(self) -> Any:
+        """Tell the candidate whether the tests have put something else in the place of `print`, and of the environment."""
+        is_patched, environment = builtins.print is not _PRINT, dict(os.environ)
+        if (is_patched, environment) == self.told:
+            return ""
+        self.told = is_patched, environment
+        return {"print": is_patched, "environment": environment}
 
     def show(self, text: Any) -> None:
         """Print what the candidate printed, where the tests' own output goes."""
@@ -334,7 +340,8 @@ class RemoteCandidate(Peer):
             return isinstance(value, type) and bool(args) and isinstance(args[0], value)
         if op == "get":
             return not isinstance(value, type) and descriptions.iterator_kind(value) is None and not is_function(value)
-        if op not in ("set", "del") or not descriptions.is_own(type(value)) or isinstance(value, type):
+        is_mock = type(value).__module__ == "unittest.mock"  # whose record of calls is what tests look at
+        if op not in ("set", "del") or is_mock or isinstance(value, type) or is_function(value):
             return False
         return not callable(getattr(type(value), name, None)) and not callable(
             vars(value).get(name) if hasattr(value, "__dict__") else None

@@ -21,13 +21,14 @@ _NOT_MIRRORED = ("__module__", "__qualname__", "__classcell__", "__dict__", "__w
 class Reference:
     """What a stand-in for an instance knows: its end, its number there, where it came from, and what it said (`trust`)."""
 
-    __slots__ = ("face", "facts", "is_kin", "made_of", "number", "origin", "peer")
+    __slots__ = ("face", "facts", "is_kin", "made_of", "number", "origin", "peer", "shadows")
 
     def __init__(self, peer: Any, number: int):
         self.peer, self.number, self.origin = peer, number, ""
         self.is_kin = False  # an object that a class made of itself in another way than by a call
         self.made_of = ""  # the arguments that the tests made it of, where they are data
         self.face: Any = None
+        self.shadows: set[str] = set()  # attributes that the tests have set, which may hide methods
         self.facts: dict[str, Any] = {}
 
 
@@ -67,6 +68,8 @@ class Meta(abc.ABCMeta):
         peer = None if name.startswith("_") and (name.startswith(("_abc", "__"))) else peer_of(cls)
         if peer is None or "_described" not in cls.__dict__:
             super().__setattr__(name, value)
+        elif name in cls.__dict__:
+            type.__delattr__(cls, name)  # a method that is replaced: ask the other end from now on
         if peer is not None:
             peer.ask("set", peer.homes[id(cls)], name, [value])
 
@@ -128,6 +131,8 @@ class Standin(metaclass=Meta):
             if name == "__dict__":
                 return _get(self, name)
             return object.__getattribute__(self, name)
+        if name in reference(self).shadows:
+            return _get(self, name)
         for kind in type(self).__mro__:
             found = kind.__dict__.get(name, _MISSING)
             if found is _MISSING:
@@ -149,10 +154,12 @@ class Standin(metaclass=Meta):
             return
         held = reference(self)
         held.peer.wrote(self, name)
+        held.shadows.add(name)
         held.peer.ask("set", held.number, name, [value])
 
     def __delattr__(self, name: str) -> None:
         held = reference(self)
+        held.shadows.discard(name)
         held.peer.ask("del", held.number, name)
 
     def __copy__(self) -> Any:

@@ -42,6 +42,7 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         modules=plan.modules,
         expects=plan.expects,
         pytest=plan.pytest,
+        patches=plan.patches,
         seeds=plan.seeds,
         pieces=plan.pieces,
         context=plan.context,

@@ -27,6 +27,7 @@ class Plan:
     modules: tuple[str, ...]  # of the names, those that can only be modules
     expects: tuple[str, ...]  # exits that the tests speak of
     pytest: bool  # they are written for pytest
+    patches: bool  # they put mocks in the place of functions
     seeds: bool  # they seed random numbers
     asks: bool  # they use the candidate at all
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
@@ -123,6 +124,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         modules=tuple(name for name in others if name in _MODULES and not _bare(body, name)),
         expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used),
         pytest="pytest" in tests,
+        patches="patch" in tests,
         seeds="seed(" in tests,
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
         harmless="seed(" not in tests and _harmless([*body, *(ast.parse(context).body if needs_context else ())]),
