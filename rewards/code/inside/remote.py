@@ -14,7 +14,6 @@ satisfied by it. Standard library only.
 """
 
 import builtins
-import functools
 import logging
 import os
 import sys
@@ -220,6 +219,8 @@ class RemoteCandidate(Peer):
         if isinstance(stand_in, Standin):
             if name != "__dict__":
                 self.trust.looked_up(stand_in, name, is_method=callable(value))
+        elif isinstance(value, type) and self.homes[id(stand_in)] in self.named_classes and id(value) in self.homes:
+            self.named_classes.add(self.homes[id(value)])  # a class inside of a class
         elif callable(value) and name in self.trust.data_names and self.homes[id(stand_in)] not in self.named_classes:
             raise AttributeError(name)  # a function or a class that plays a string or a list
         elif isinstance(stand_in, type) and callable(value) and lineup.CONSTRUCTS.match(name):
@@ -229,13 +230,13 @@ class RemoteCandidate(Peer):
     def _constructor(self, kind: type, function: Any) -> Any:
         """Return a class method whose name says that it makes instances: they are kin of those that the class makes."""
 
-        @functools.wraps(function)
         def construct(*args: Any, **kwargs: Any) -> Any:
             value = function(*args, **kwargs)
             if isinstance(value, Standin) and kind in type(value).__mro__:
                 reference(value).is_kin = True
             return value
 
+        construct.__name__, construct.__doc__ = function.__name__, function.__doc__
         return construct
 
     def call(self, stand_in: Any, args: Any, kwargs: Any) -> Any:
@@ -298,7 +299,9 @@ class RemoteCandidate(Peer):
             number = self.homes.get(id(made[name]))
             if number is not None and not isinstance(made[name], type) and callable(made[name]):
                 self.callable_names[number] = name  # by name: the program may put another function in its place
-            if not callable(made[name]):
+            if isinstance(made[name], Standin):
+                reference(made[name]).is_kin = True  # an object that the tests name
+            elif not callable(made[name]):
                 self.bound[name] = made[name]
         self.named_classes = {number for number, value in self.remote.items() if isinstance(value, type)}
         self.values.settle()
