@@ -15,9 +15,10 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-from rewards.code import wire
+from rewards.code import codec, wire
 from rewards.code.codec import CodecError
 from rewards.code.inside.candidate import load, prepare, site_names
+from rewards.code.inside.descriptions import DATA_TYPES
 from rewards.code.inside.peer import Peer
 from rewards.code.wire import Link
 
@@ -135,6 +136,9 @@ class Examined(Peer):
                 return _signature(self.objects[target])
             case "patch":
                 return self._patch(*args)
+            case "data":
+                base = next(kind for kind in DATA_TYPES if isinstance(self.objects[target], kind))
+                return codec._as_base(self.objects[target], base)
             case "seed":
                 return _seed(args[0], args[1])
         return super().carry_out(op, target, name, args, kwargs)

@@ -30,6 +30,22 @@ from rewards.code.inside.remote import CandidateExit, CandidateFailed, Candidate
 from rewards.code.wire import FrameError, Link
 
 _PATCHED_OTHERWISE = {("builtins", "print"), ("builtins", "input"), ("sys", "stdin"), ("sys", "stdout"), ("sys", "stderr")}
+# What tests beside a named entry point can only mean as the standard library's, were it defined by the candidate ten times.
+_WELL_KNOWN = {
+    name: module
+    for module, names in (
+        ("math", "isclose sqrt pi inf nan isnan isinf"),
+        ("collections", "Counter deque defaultdict OrderedDict namedtuple"),
+        ("itertools", "permutations combinations combinations_with_replacement islice zip_longest"),
+        ("copy", "deepcopy"),
+        ("functools", "reduce"),
+        ("decimal", "Decimal"),
+        ("fractions", "Fraction"),
+        ("io", "StringIO"),
+        ("contextlib", "redirect_stdout"),
+    )
+    for name in names.split()
+}
 MODULE_ALIASES = {"np": "numpy"}
 
 
@@ -134,7 +150,7 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
         names[entry] = defined[entry]
     for name in setup["names"]:
         if name not in names:
-            _bind_one(names, name, name in setup["modules"], imports.get(name), defined)
+            _bind_one(names, name, name in setup["modules"], imports.get(name), defined, bool(entry))
     if entry in names and "candidate" in setup["names"]:
         names.setdefault("candidate", names[entry])  # what HumanEval's tests call it, outside of a `check` too
     if entry and entry not in defined:
@@ -162,7 +178,7 @@ def _introduced(candidate: RemoteCandidate) -> tuple[dict[str, Any], dict[str, A
         raise CandidateGone from None
 
 
-def _bind_one(names: dict[str, Any], name: str, is_module: bool, origin: Any, defined: dict[str, Any]) -> None:
+def _bind_one(names: dict[str, Any], name: str, is_module: bool, origin: Any, defined: dict[str, Any], is_helper: bool) -> None:
     """Give the tests one name: a module of their own, an import made afresh, or what the candidate defines."""
     if (
         is_module and origin is None
@@ -170,6 +186,8 @@ def _bind_one(names: dict[str, Any], name: str, is_module: bool, origin: Any, de
         names[name] = importlib.import_module(MODULE_ALIASES.get(name, name))
     elif origin is not None:
         _import_afresh(names, name, *origin)
+    elif name in _WELL_KNOWN and is_helper:
+        names[name] = getattr(importlib.import_module(_WELL_KNOWN[name]), name)
     elif name in defined:
         names[name] = defined[name]
     elif name in sys.stdlib_module_names:

@@ -58,6 +58,7 @@ def _plain_class(said: Any, name: str, bases: list[type], space: dict[str, Any])
     if plain is not None:  # `isinstance(x, dict)` is true by this alone: the stand-in holds no data that C code could read
         twin = type(name, (plain,), {"__qualname__": space["__qualname__"]})
         space["__class__"] = property(lambda self: twin)
+        space["_holds_data"] = True
     if isinstance(said.get("dataclass"), list):
         import dataclasses
 

@@ -74,7 +74,7 @@ class RemoteCandidate(Peer):
         self.calls = 0
         self.failure: str | None = None  # what no test may forgive
         self.expects = expects  # exits that the tests speak of
-        self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args))
+        self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args), lambda n: self.ask("data", n))
         self.names: dict[str, Any] = {}  # the tests' name space
         self.told: tuple[bool, dict[str, str]] = (False, dict(os.environ))
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
@@ -202,6 +202,8 @@ class RemoteCandidate(Peer):
         self.trust.faces.epoch += 1
         if name == "__call__":
             self.trust.vouch(reference(instance))
+        elif self.trust.is_plain(instance, name):
+            return getattr(self.trust.data(instance), name)(*args[1:], **(kwargs or {}))
         elif not name.startswith("__"):
             self.trust.looked_up(instance, name, is_method=True)
         value = self.ask("method", kind, name, args, kwargs)
@@ -215,6 +217,8 @@ class RemoteCandidate(Peer):
 
     def get(self, stand_in: Any, name: str) -> Any:
         """Return an attribute."""
+        if isinstance(stand_in, Standin) and self.trust.is_plain(stand_in, name):
+            return getattr(self.trust.data(stand_in), name)
         value = super().get(stand_in, name)
         if isinstance(stand_in, Standin):
             if name != "__dict__":
