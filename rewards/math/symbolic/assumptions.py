@@ -24,7 +24,7 @@ _NUMBER = (
 _NAME = r"\\?[A-Za-z](?:[a-z]{1,8})?(?:_\d)?"
 _OF_ALL = re.compile(
     r"\b(?:variables?|letters?|unknowns?|parameters?|constants?|quantities)\s+(?:are|is|represents?|denotes?|stands?\s+for)"
-    r"\s+(?:all\s+)?(?:an?\s+)?(?:real\s+)?(positive|non-?\s?negative|negative)\b"
+    r"\s+(?:all\s+)?(?:an?\s+)?(?:real\s+)?(positive|non-?\s?negative|negative)\b(?!\s+(?:or|and)\b)"
 )
 _BELOW = r"(?:<=?|\\leq?(?:slant)?(?![A-Za-z])|\\lt(?![A-Za-z])|≤)"
 _ABOVE = r"(?:>=?|\\geq?(?:slant)?(?![A-Za-z])|\\gt(?![A-Za-z])|≥)"
