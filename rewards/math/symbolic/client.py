@@ -18,7 +18,8 @@ from rewards.child import Child, WorkerDied, WorkerNotStarted, WorkerUnusable
 from rewards.math.symbolic.wire import Reply
 
 CPU_SECONDS = 2  # of one question
-WALL_SECONDS = 4.0  # of one question
+WALL_SECONDS = 12.0  # of one question: its CPU time is what ends it, unless the machine is very busy
+POOL_SECONDS = 4.0  # of start and question together in a worker that is killed after `reward.timeout_seconds`
 START_SECONDS = 30.0  # a start is no answer's fault, and is waited for
 MEGABYTES = 1024
 MAX_ANSWER_BYTES = 65_536

@@ -121,9 +121,16 @@ def _kind(gold: Node, answer: Node, trail: Trail, prompt: str) -> str | None:
     if has_operators(gold) or has_operators(answer) or rests_on_few_integers(gold, answer):
         return "values"
     if trail.decision.rule in UNDECIDED:
-        return "values"
+        return None if _is_mere_size(gold, answer, trail) else "values"
     differ = trail.decision.rule is Rule.NUMBERS_DIFFER
     return "values" if differ and prompt and agree_where_said(gold, answer, prompt) else None
+
+
+def _is_mere_size(gold: Node, answer: Node, trail: Trail) -> bool:
+    """Tell whether a constant was refused for its size alone: a tower or a factorial is as large for sympy."""
+    if trail.decision.rule is not Rule.REFUSED or symbols(gold) or symbols(answer):
+        return False
+    return not contains(gold, "sum", "prod") and not contains(answer, "sum", "prod")
 
 
 def _states_the_task(gold: Node, answer: Node, kind: str, prompt: str) -> bool:
