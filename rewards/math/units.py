@@ -115,12 +115,15 @@ _COMPACT = (
     "mol", "rad", "kJ", "kW", "kN", "kg", "km", "cm", "dm", "mg", "mL", "eV", "Pa", "Hz", "N", "J", "W", "V", "A", "K", "C",
     "T", "L", "m", "s", "g", "h",
 )  # fmt: skip
+_CAPITALS_BELOW = frozenset(("JK", "NC", "JC", "WK", "VA", "JT"))  # JK^{-1}
 COMPACT_WORDS = frozenset(("Nm", "Ns", "Js", "Vs", "As", "Ws", "Jkg"))  # without a power: others may be products of names
 
 
 def _side_by_side(word: str, power: str) -> tuple[str, ...]:
     """Return the symbols of `Nm` or of `kgms` with a negative power; () where the word is a unit itself or none at all."""
     below = power.startswith("-")
+    if below and word in _CAPITALS_BELOW:
+        return word[0], word[1]
     if (word in UNITS and not (below and word in ("ms", "kms"))) or len(word) > 8 or word.isupper() or not word.isascii():
         return ()
     if not below and (word.islower() or (word not in COMPACT_WORDS and len(word) < 3)):

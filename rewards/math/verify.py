@@ -24,7 +24,16 @@ from rewards.math.asked import readings_for
 from rewards.math.equality.families import same_up_to_names
 from rewards.math.equality.rules import Decision, Rule, Trail
 from rewards.math.grammar.bases import same_digits
-from rewards.math.grammar.choices import asks_for_several, choice, lettered, said_choice, wanted_choice
+from rewards.math.grammar.choices import (
+    asks_for_several,
+    choice,
+    lettered,
+    lists_choices,
+    said_as_choice,
+    said_choice,
+    small_lettered,
+    wanted_choice,
+)
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.parser import parse
 from rewards.math.grammar.words import plain_words, same_saying, same_words
@@ -179,17 +188,20 @@ def _by_choice(gold: str, answer: str, prompt: str) -> Judgement | None:
         return None if said is None else _judged(said == wanted, Rule.LETTER_OF_CHOICE)
     if "or" in answer and asks_for_several(gold) and _OR.search(answer):
         return _judged(False, Rule.ALTERNATIVES)
-    asked = lettered(gold)  # "(B) 12": the letter or the value, and where both are there the value too
+    if (is_said := said_as_choice(gold, answer, prompt)) is not None:
+        return _judged(is_said, Rule.LETTER_OF_CHOICE)
+    small = small_lettered(gold)
+    asked = lettered(gold) or small  # "(B) 12": the letter or the value, and where both are there the value too
     if asked is None:
         return _by_value_of_choice(gold, answer, prompt)
-    given = lettered(answer)
+    given = lettered(answer) or small_lettered(answer)
     if given is not None and given.letter != asked.letter:
         return _judged(False, Rule.LETTER_OF_CHOICE)
     if given is not None:
         judgement = _by_meaning(asked.text, given.text, prompt, is_text=True)
         return judgement if judgement.decision.rule is not Rule.UNREADABLE else _judged(True, Rule.LETTER_OF_CHOICE)
     said = said_choice(answer) or choice(answer)
-    if said is not None:
+    if said is not None and (small is None or lists_choices(prompt)):  # else "(a)" may only name a part of the question
         return _judged(said == asked.letter, Rule.LETTER_OF_CHOICE)
     return _by_meaning(asked.text, answer, prompt, is_text=True)
 

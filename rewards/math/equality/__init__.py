@@ -10,11 +10,12 @@ from files behind it on its line:
     sets, times                                         unions and set builders; times of day
     items                                               sets, lists, sequences, matrices, ratios
     relations, cases, listed, quantities                equations and inequalities, cases, {n in Z | ...}, units
-    integers, named                                     sets of integers; values by name
+    integers, named, forms                              sets of integers; values by name; two forms of one value
     realsets, emptiness, inequalities, intervals        sets of real numbers
     normal, definitions, labels, parts                  what the files above share
-    linear, proportional, integer_sets, progressions    lines; a constant factor; integers by membership; ellipses
-    derivatives                                         x' and dx/dt in one notation
+    linear, proportional, integer_sets, open_lists      lines; a constant factor; integers by membership; 1, 2, ..., n
+    progressions                                        ellipses
+    derivatives, capitals                               x' and dx/dt in one notation; GM that is G times M
     expressions                                         equal values of expressions: exactly, then by numbers
     matrices, decimals, steps, points, digits           values at points, to how many digits
     algebraic, balls, turns, numeric, formal, exact     how values are found

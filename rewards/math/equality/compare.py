@@ -6,6 +6,7 @@ above this file and knows what may be renamed.
 """
 
 from rewards.math.equality.cases import without_harmless_condition
+from rewards.math.equality.forms import as_values
 from rewards.math.equality.items import same_objects
 from rewards.math.equality.named import names_conflict, same_by_name
 from rewards.math.equality.normal import normal_forms
@@ -43,6 +44,8 @@ def _compared(gold: Node, answer: Node, trail: Trail, strict: bool) -> bool:
     by_name = same_by_name(gold, answer, trail, equal)  # x = 1, y = 2
     if by_name is not None:
         return by_name
+    if "rel" in kinds and (worth := as_values(gold, answer, equal)) != (gold, answer):  # f = g, both the value
+        return equal(*worth, trail)
     if "rel" in kinds:  # y = 2x, x > 3
         return same_relations(gold, answer, trail, equal)
     if is_set_like(gold) or is_set_like(answer):  # (0, 1] u [2, 3)

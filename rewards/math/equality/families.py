@@ -30,6 +30,7 @@ _INDICES = frozenset(("k", "n", "m", "l", "j", "N", HIDDEN))
 
 def same_up_to_names(gold: Node, answer: Node, trail: Trail) -> bool:
     """Tell whether `answer` is the object `gold`, up to the names of what is bound or arbitrary in it."""
+    gold, answer = _of_all_integers(gold, answer), _of_all_integers(answer, gold)
     if same_integer_sets(gold, answer):
         trail.decide(Rule.INTEGERS)
         return True
@@ -88,6 +89,14 @@ def _family(node: Node) -> Node:
     if node.op == "build" and node.value == INTEGERS.value and node.args[0].op != "sym":
         return _built_family(node._replace(value=None)) or node
     return node
+
+
+def _of_all_integers(node: Node, other: Node) -> Node:
+    r"""Return {x | x = 3k, k in Z} with its k bound beside 3Z or another set that is written so."""
+    family = _built_family(node) if node.op == "build" and node.value is None and other.op in ("mul", "add") else None
+    if family is None or family.args[0].op != "rel" or family.args[0].value != ("=",) or family.args[0].args[0] != node.args[0]:
+        return node
+    return Node("bound", (family.args[0].args[1],), family.value)
 
 
 def _built_family(node: Node) -> Node | None:

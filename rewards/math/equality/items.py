@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from rewards.math.equality.cases import same_cases
 from rewards.math.equality.expressions import equal_expressions
 from rewards.math.equality.matrices import as_matrix, rows_as_matrix
+from rewards.math.equality.open_lists import open_list
 from rewards.math.equality.parts import MAX_ITEMS, Equal, in_order, joined_by, same_in_any_order, same_members, strictly
 from rewards.math.equality.realsets import real_set, same_real_sets
 from rewards.math.equality.rules import Rule, Trail
@@ -46,6 +47,8 @@ def _same_lists(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
     trail.decide(Rule.COLLECTIONS)
     if {gold.value, answer.value} == {"and", "or"}:
         return False
+    if (counted := open_list(gold.args)) and counted == open_list(answer.args):  # 1, 2, ..., n
+        return True
     if len(gold.args) == 1 or len(answer.args) == 1:
         return len(gold.args) == len(answer.args) and equal(gold.args[0], answer.args[0], trail)
     return same_in_any_order(list(gold.args), list(answer.args), trail, equal)

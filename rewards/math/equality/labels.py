@@ -32,6 +32,8 @@ def is_name(node: Node) -> bool:
 
 def is_label(left: Node, value: Node) -> bool:
     """Tell whether `left = value` says what it is the value of, also in a gold: `|CD| = 6`, `B^{-1} = [...]`, `a:b = 2:3`."""
+    if _is_ratio_of_two(left) and symbols(left).isdisjoint(symbols(value)) and symbols(value):  # T_1/T_2 = \\sqrt{m_1/m_2}
+        return value.op not in OBJECTS
     if symbols(value) or not symbols(left) or value == ZERO:
         return False
     if left.op == "seq" and left.value == "[]" and len(left.args) == 1 and left.args[0].op == "sym":  # the area [ABC]
@@ -54,6 +56,14 @@ def is_label(left: Node, value: Node) -> bool:
         return False
     names = symbols(left)
     return not any(map(_COORDINATES.fullmatch, names)) or (left.op == "div" and all(map(_is_measured, names)))
+
+
+def _is_ratio_of_two(node: Node) -> bool:
+    """Tell whether it is the quotient of two names that differ in what stands below: L_K/L_G."""
+    if node.op not in ("div", "ratio") or len(node.args) != 2 or any(part.op != "sym" for part in node.args):
+        return False
+    (one, lower), (other, other_lower) = (part.value.partition("_")[::2] for part in node.args)
+    return bool(one == other and lower and other_lower and lower != other_lower)
 
 
 def _is_measured(name: str) -> bool:

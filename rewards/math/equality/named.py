@@ -21,7 +21,7 @@ _COORDINATES = frozenset("xyz")
 
 def named_values(node: Node, equal: Equal) -> Values | None:
     """Return the values by name of `x = 1, y = 2`, `x = y = 2` or `(x, y) = (1, 2)`; None where it is something else."""
-    if node.op == "list" or (node.op == "seq" and node.value == "()"):
+    if node.op == "list" or (node.op == "seq" and node.value in ("()", "[]")) or _names_all(node):
         pairs = [assignment(part, False, equal) if part.op == "rel" else None for part in node.args]
         return None if None in pairs else _by_key([pair for pair in pairs if pair is not None])
     if node.op != "rel" or set(node.value) != {"="}:
@@ -33,6 +33,15 @@ def named_values(node: Node, equal: Equal) -> Values | None:
     elif len(node.args) > 2 and (pair := assignment(node, False, equal)) and pair[0].op == "list":
         return _by_key([pair])
     return None
+
+
+def _names_all(node: Node) -> bool:
+    """Tell whether a set is of values by name, `{x = 2, y = -3}`."""
+    return node.op == "set" and len(node.args) > 1 and all(_gives_number(part) for part in node.args)
+
+
+def _gives_number(node: Node) -> bool:
+    return node.op == "rel" and node.args[0].op == "sym" and node.args[-1].op != "seq"
 
 
 def _by_key(pairs: list[tuple[Node, Node]]) -> Values | None:

@@ -2,6 +2,7 @@
 
 import re
 
+from rewards.math.equality.capitals import with_capitals_apart
 from rewards.math.equality.definitions import with_arguments_of, without_names
 from rewards.math.equality.matrices import matrix_value
 from rewards.math.equality.parts import Equal
@@ -21,6 +22,7 @@ def normal_forms(gold: Node, answer: Node, equal: Equal) -> tuple[Node, Node]:
     if (gold.op == "call") != (answer.op == "call"):
         gold, answer = _counted(gold, answer), _counted(answer, gold)
     gold, answer = _normal_form(gold, equal), _normal_form(with_arguments_of(gold, answer), equal)
+    gold, answer = with_capitals_apart(gold, answer), with_capitals_apart(answer, gold)
     if gold.op in _BY_PARTS or answer.op in _BY_PARTS:
         return gold, answer
     return as_vectors(gold, answer)

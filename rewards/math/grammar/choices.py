@@ -118,6 +118,47 @@ def lettered(text: str) -> Lettered | None:
     return Lettered(match["a"] or match["b"], rest)
 
 
+# -- letters that are small
+
+_SMALL = re.compile(
+    r"(?:\(([a-h])\)|([a-h])\))(?:[\s~]|\\[ ,;:]){1,4}(?P<text>-?\$?-?(?:\d|\\[a-z]|[A-Z]|(?!and\b|or\b)[a-z]{3}).{0,400})",
+    re.DOTALL,
+)
+_ONE_SMALL = re.compile(r"[\s$]*([a-j])[\s$.]*")
+_PART = re.compile(r"(?<![A-Za-z\d])\(?[a-jA-J]\)(?=[\s,.;]|$)")
+
+
+def small_lettered(gold: str) -> Lettered | None:
+    """Return the small letter and the text of `(b) 14` or `b) 14`; None for anything else, as the parts (a) 5 (b) 6."""
+    match = _SMALL.fullmatch(gold.strip())
+    if match is None or _PART.search(match["text"]):
+        return None
+    return Lettered((match[1] or match[2]).upper(), match["text"])
+
+
+def said_as_choice(gold: str, answer: str, prompt: str) -> bool | None:
+    """Tell whether an answer says the choice that a small letter names; None where `a` may be a name or "(a)" a part.
+
+    `A) 12` is a choice by itself; a letter alone, (A) too, is one where the question lists them.
+    """
+    wanted = _ONE_SMALL.fullmatch(gold)
+    if wanted is None:
+        return None
+    given = lettered(answer) or small_lettered(answer)
+    said = given.letter if given else said_choice(answer)
+    is_marked = given is not None
+    if said is None and lists_choices(prompt):
+        said, is_marked = choice(answer), True
+    if said is None or not (is_marked or lists_choices(prompt)):
+        return None
+    return said == wanted[1].upper()
+
+
+def lists_choices(prompt: str) -> bool:
+    """Tell whether a question has choices (a), (b) and (c)."""
+    return all(re.search(rf"(?i)(?<![a-z\d])\(?{letter}\)\s", prompt) for letter in "abc")
+
+
 # -- several letters
 
 _LETTERS_SIDE_BY_SIDE = re.compile(r"A?B?C?D?E?F?G?H?I?J?")

@@ -14,6 +14,7 @@ from functools import lru_cache
 from rewards.answer import repair
 from rewards.math.grammar.markup import without_markup
 from rewards.math.grammar.numerals import fold_number_words, fold_ordinals
+from rewards.math.grammar.science import in_one_spelling
 from rewards.math.grammar.shorthands import without_empty_groups, without_shorthands
 from rewards.math.grammar.unit_runs import fold_units
 from rewards.math.grammar.vocabulary import ALIASES, FUNCTIONS
@@ -357,6 +358,7 @@ _DONE = re.compile(r"(?<!\s)(?:\s|\\(?:checkmark|blacksquare|qed|Box|square)(?![
 def clean(text: str) -> str:
     """Return `text` in the one spelling the tokenizer reads."""
     text = without_shorthands(fold_unicode(in_signs(without_markup(text).strip()))).strip()
+    text = in_one_spelling(text)
     if text.startswith("**") and text.endswith("**"):
         text = text.strip("*")
     if "\\\\" in text:

@@ -10,6 +10,7 @@ from rewards.math.grammar.cursor import Cursor
 from rewards.math.grammar.derivatives import DOTS, dotted, leibniz, read_differential_quotient
 from rewards.math.grammar.environments import read_environment
 from rewards.math.grammar.functions import read_function
+from rewards.math.grammar.names import read_defined
 from rewards.math.grammar.subscripts import read_subscripts
 from rewards.math.grammar.tokens import Token
 from rewards.math.grammar.vocabulary import ACCENTS, ALIASES, ELLIPSIS, GREEK, SETS, is_function
@@ -48,7 +49,7 @@ def read_command(cursor: Cursor) -> Node:
     if cursor.at("(") and _is_named_function(cursor, name):
         return Node("fn", (read_bracketed(cursor),), name.lower())
     if name in GREEK or name == "partial":
-        return read_subscripts(cursor, Node("sym", (), "\\" + name))
+        return read_defined(cursor, read_subscripts(cursor, Node("sym", (), "\\" + name)))
     if name in _FENCES or name == "langle":
         return _read_fenced(cursor, name)
     if name == "begin":

@@ -10,6 +10,7 @@ from rewards.math.grammar.vocabulary import CALLS
 from rewards.math.tree import Node
 
 MAX_EVENTS = 20  # tokens of a conditional probability
+MAX_DEFINED = 10  # tokens of (x, y, z) =
 _DERIVED = frozenset("fghuvwxyz")
 _ORDERS = frozenset("123456789nkm")
 
@@ -50,7 +51,27 @@ def read_call(cursor: Cursor, name: Node) -> Node:
     if cursor.at("^") and letter in "fgh" and cursor.texts_ahead(5) == list("{-1}("):
         cursor.index += 5
         return Node("call", (read_bracketed(cursor),), name.value + "^-1")
-    return name
+    return read_defined(cursor, name)
+
+
+def read_defined(cursor: Cursor, name: Node) -> Node:
+    """Return `name` as a call where the equation behind it defines a function of names, V(x, y) = ...; else `name`."""
+    if not cursor.at("(") or not _is_defined(cursor):
+        return name
+    group = read_bracketed(cursor)
+    return Node("call", group.args if group.op == "seq" else (group,), name.value)
+
+
+def _is_defined(cursor: Cursor) -> bool:
+    """Tell whether a name at the beginning is a function by the equation that follows: x(t) = ...."""
+    texts = cursor.texts_ahead(MAX_DEFINED)
+    if cursor.index > 1 or ")" not in texts:
+        return False
+    end = texts.index(")")
+    names, commas = texts[:end:2], texts[1:end:2]
+    are_names = all(len(name.strip("\\")) < 7 and name.strip("\\").isalpha() and name.islower() for name in names)
+    separate = len(set(names)) == len(names) == len(commas) + 1 and all(comma == "," for comma in commas)
+    return are_names and separate and texts[end + 1 : end + 2] == ["="]
 
 
 def _with_order(cursor: Cursor, name: Node) -> Node:
