@@ -36,6 +36,7 @@ from rewards.reading.digits import plain_digits, with_decimal_points
 from rewards.reading.doubt import before_explanation, is_taken_back, leaves_open, starts_with_bound
 from rewards.reading.phrases import Phrase, answer_phrase
 from rewards.reading.sentences import undressed
+from rewards.reading.several import json_answer, stated_bound
 from rewards.reading.thinking import after_thinking, opens_thinking
 from rewards.reading.turns import (
     first_turn,
@@ -81,6 +82,7 @@ _PLAIN_NUMBER = re.compile(r"[-\d.,/]+", re.ASCII)
 _THINKS = re.compile(r"\W*let\s+me\b", re.IGNORECASE)
 _BEGINS_WITH_VALUE = re.compile(r"[-−\s$\\(]*\d")
 _SPACED_TEXT = re.compile(r"\\(?:text|mathrm|mbox)\s*\{([^{}]*)\}|\\[ ,;:]|~")
+_BOUNDS = re.compile(r"\b(?:least|most|than)\b", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W\d_]{2,30}\s{1,9}[^\W\d_]{2}")
 
 # "\f", "\b", "\t" and "\r" of LaTeX commands, read as escapes by a careless writer of JSON
@@ -94,12 +96,14 @@ class Committed(NamedTuple):
 
     `readings` are readings of one place, best first: a later one is narrower, and counts where the one before cannot be read;
     none: it commits to nothing. `mark` says what it was read from ("box", "answer tag", "hashes", "phrase", "bare answer",
-    "conclusion"), or why there is no answer. `boxes` holds more of what a box says, for references that ask for it.
+    "conclusion"), or why there is no answer. `boxes` holds more of what a box says, for references that ask for it,
+    and `bound` the bound that a last sentence states, for references that are one.
     """
 
     readings: list[str]
     mark: str
     boxes: Boxes | None = None
+    bound: str | None = None
 
 
 def repair(text: str) -> str:
@@ -124,7 +128,11 @@ def committed_answers(completion: str, reading: Reading = STRICT) -> Committed:
     if may_go_on(text):
         text = _without_invented_questions(text)
     marked = _marked(text)
-    return _unmarked(text, reading) if marked is None else marked
+    if marked is not None:
+        return marked
+    return _unmarked(text, reading)._replace(
+        bound=stated_bound(text) if _BOUNDS.search(text[-MAX_SENTENCE_CHARACTERS:]) else None
+    )
 
 
 def final_answer(completion: str, reading: Reading = STRICT) -> str | None:
@@ -241,10 +249,13 @@ def _claimed(answer: str, mark: str, behind: str) -> Committed:
 
 
 def _unmarked(text: str, reading: Reading) -> Committed:
+    said = json_answer(text)
     text = _UNDERLINED.sub(r"**\1**", with_decimal_points(undressed(text[-MAX_CHARACTERS:]))).strip()
-    if not text:
+    if not text and (said is None or reading.policy == "strict"):
         return Committed([], "nothing was written")
     phrase = answer_phrase(text)
+    if reading.policy == "lenient" and said is not None:
+        return _claimed(said, "JSON", "")
     if phrase is not None and phrase.is_direct:
         return Committed(phrase.readings, "phrase")
     if reading.policy == "strict":

@@ -13,6 +13,14 @@ from rewards.reading.doubt import before_explanation, denies, is_bounded, leaves
 from rewards.reading.languages import without_closing_verb, words
 from rewards.reading.phrases import claims_nothing
 from rewards.reading.sentences import Formula, bold_texts, formulas, plain_line, sentences, without_bold
+from rewards.reading.several import (
+    stated_alternatives,
+    stated_clock,
+    stated_equations,
+    stated_point,
+    whole_point,
+    without_circumstances,
+)
 from rewards.reading.stated import DIVIDES, EQUALS, NAME_ONLY, formula_values, is_denied, stated_formula, whole_formula
 from rewards.reading.values import formula_text, is_bounded_behind, leading_value, numbers, stated_number
 
@@ -160,12 +168,18 @@ def sentence_values(sentence: str, is_last: bool = True) -> list[str]:
     clause = _clause(without_bold(sentence))
     if _SUPPOSES.match(clause) or (is_last and _CUT_OFF.search(clause)) or _is_no_answer(sentence):
         return []
-    if (letter := _CHOICE.match(without_bold(sentence))) is not None:
+    plain = without_bold(sentence)
+    if (letter := _CHOICE.match(plain) or _CHOICE.match(plain.rpartition(",")[2])) is not None:
         return [letter[1]]
     if _IS_CONDITION.match(clause) or _REJECTS.search(clause):
         return []  # "Since 12 is even, we are done."
     clause = before_explanation(clause, _HOLDS_VALUE, _CALCULATES)
     clause = _restated(_without(_RELATIVE, _without(_ASIDE, clause)))
+    clause = without_circumstances(clause)
+    if (several := stated_equations(clause) or stated_alternatives(clause) or stated_point(clause)) is not None:
+        return [several]
+    if (clock := stated_clock(clause)) is not None:
+        return clock
     if (roots := _ROOTS.search(clause)) is not None and not leaves_open(clause[: roots.start()]):
         return [clause[roots.start() :].strip(" *_.")]  # "x = 1 or x = 2": both
     if leaves_open(clause) or not _is_statement(sentence):
@@ -205,6 +219,8 @@ def _bare_value(line: str) -> list[str]:
         return []
     if formula := whole_formula(bare):
         return formula
+    if several := stated_equations(bare) or whole_point(bare):
+        return [several]
     found = numbers(bare)
     if len(found) == 1 and found[0].start == 0 and len(bare) - found[0].end <= 20 and not _STATES.search(bare):
         return leading_value(bare)
@@ -289,6 +305,8 @@ def _bold_value(bold: list[str], clause: str) -> list[str]:
     spans = formulas(inside[0])
     if len(spans) == 1 and spans[0].start == 0:
         return formula_values(inside[0], spans[0])
+    if point := whole_point(inside[0]):
+        return [point]
     return leading_value(inside[0]) or _clause_values(inside[0])
 
 

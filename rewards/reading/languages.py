@@ -17,6 +17,7 @@ ANSWERS = (
     r"r[ée]ponse(?:\s+(?:finale|correcte|exacte))?", r"respuesta(?:\s+(?:final|correcta))?",
     r"resposta(?:\s+(?:final|correta))?", r"risposta(?:\s+(?:finale|corretta|esatta))?", r"antwort", r"endergebnis",
     r"ответ", r"(?:ال)?(?:إجابة|اجابة|جواب)(?:\s+(?:النهائية|الصحيحة|النهائي|الصحيح))?", r"(?:सही\s+|अंतिम\s+)?उत्तर",
+    r"सही\s+विकल्प",
     r"cevap", r"yanıt", r"đáp\s+án", r"đáp\s+số", r"câu\s+trả\s+lời(?:\s+cuối\s+cùng)?",
 )  # fmt: skip
 ANSWERS_UNSPACED = (r"答案", r"正解", r"答え", r"解答", r"(?:正确|正確)(?:选项|選項)", r"정?답(?!변)")
@@ -64,7 +65,7 @@ EXPLAINS = (
     r"क्योंकि", r"لأن\w*", r"حيث",
     r"çünkü", r"vì", r"bởi\s+vì", r"왜냐하면",
 )  # fmt: skip
-EXPLAINS_UNSPACED = ("因为", "因為", "由于", "由於", "なぜなら")
+EXPLAINS_UNSPACED = (r"(?<=[，,])(?:比|其中|较)", "因为", "因為", "由于", "由於", "なぜなら")
 
 # a value that one of these stands with is left open, wherever it stands in the sentence
 OPEN = (
