@@ -130,9 +130,11 @@ def committed_answers(completion: str, reading: Reading = STRICT) -> Committed:
     marked = _marked(text)
     if marked is not None:
         return marked
-    return _unmarked(text, reading)._replace(
-        bound=stated_bound(text) if _BOUNDS.search(text[-MAX_SENTENCE_CHARACTERS:]) else None
-    )
+    committed = _unmarked(text, reading)
+    says_bound = reading.policy == "lenient" or committed.mark == "phrase"
+    if says_bound and _BOUNDS.search(text[-MAX_SENTENCE_CHARACTERS:]):
+        return committed._replace(bound=stated_bound(text))
+    return committed
 
 
 def final_answer(completion: str, reading: Reading = STRICT) -> str | None:
