@@ -305,6 +305,11 @@ class _Input(io.TextIOBase):
         super().__init__()
         self.served = served
 
+    @property
+    def buffer(self) -> Any:
+        """The same as bytes."""
+        return io.BytesIO(self.read().encode())
+
     def readable(self) -> bool:
         return True
 

@@ -156,6 +156,9 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
     if entry and entry not in defined:
         candidate.fail(f"the program defines no {entry}")
         raise CandidateGone
+    if entry and not callable(names[entry]):
+        candidate.fail(f"{entry} is nothing that can be called")
+        raise CandidateGone
     if setup["seeds"]:
         _share_seeds(candidate)
     if setup["patches"]:

@@ -7,6 +7,7 @@ Standard library only.
 
 import builtins
 import enum
+import threading
 import types
 from collections import deque
 from collections.abc import Callable
@@ -51,14 +52,16 @@ class Peer:
         self.keep_alive: list[Any] = []
         self.makes_real_functions = False
         self.loop: Any = None
+        self.lock = threading.RLock()  # either end may have threads; one asks at a time, and answers what it is asked meanwhile
         self.depth = 0  # of requests that we are answering
 
     # -- asking ------------------------------------------------------------------------------------------------------------
 
     def ask(self, op: str, target: Any, name: str = "", args: Any = (), kwargs: Any = None) -> Any:
         """Send a request, answer what is asked meanwhile, and return the value or raise the exception that comes back."""
-        self.request(op, target, name, args, kwargs)
-        came_well, value = self.await_reply()
+        with self.lock:
+            self.request(op, target, name, args, kwargs)
+            came_well, value = self.await_reply()
         if came_well:
             return value
         raise value

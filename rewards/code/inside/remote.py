@@ -93,11 +93,12 @@ class RemoteCandidate(Peer):
             for arg in args:
                 if isinstance(arg, Standin):
                     reference(arg).face = None  # it may be changed there
-        outer, self._origin = self._origin, self._origin_of(op, target, name, args)
-        try:
-            came_well, value = self._exchange(op, target, name, args, kwargs)
-        finally:
-            self._origin = outer
+        with self.lock:
+            outer, self._origin = self._origin, self._origin_of(op, target, name, args)
+            try:
+                came_well, value = self._exchange(op, target, name, args, kwargs)
+            finally:
+                self._origin = outer
         if came_well:
             return value
         if isinstance(value, _ENDS_OF_ITERATION) and op not in _ITERATES and name not in ("__next__", "__anext__"):
