@@ -29,10 +29,10 @@ MAX_WORDS = 8  # of an answer that is nothing but words
 
 _LINK = words(languages.LINKS, languages.LINKS_UNSPACED)
 _PHRASE = re.compile(
-    rf"{words(languages.ANSWERS, languages.ANSWERS_UNSPACED)}\s{{0,8}}(?:\*\*|__|\)|\()?\s{{0,8}}"
+    rf"सही\s+विकल्प\s(?=\(?[A-J]\b)|{words(languages.ANSWERS, languages.ANSWERS_UNSPACED)}\s{{0,8}}(?:\*\*|__|\)|\()?\s{{0,8}}"
     rf"(?:\([^()\n]{{1,30}}\)\s{{0,8}})?(?:{_LINK}"
     rf"|(?<=उत्तर\s)(?=\d)|(?<=cevap\s)(?=\d))"
-    r"|" + "|".join(languages.CHOOSES_UNSPACED) + r"(?=\s*[:：(（$A-Z①-⑩\d])"
+    r"|【(?:参考|最终)?答案】|" + "|".join(languages.CHOOSES_UNSPACED) + r"(?=\s*[:：(（$A-Z①-⑩\d])"
     r"|(?:^|\n)[^\w\n]*(?:the\s+)?(?:final\s+)?(?:answer|réponse(?:\s+finale)?|respuesta(?:\s+final)?|antwort|ответ|答案"
     r"|答え)[^\w\n$\\]*\n",
     re.IGNORECASE,
@@ -42,7 +42,8 @@ _FILLER = re.compile(
     r"|roughly|around"
     r"|equal\s+to|given\s+by|as\s+follows|found\s+to\s+be|option|choice|that|then|surely|certainly|undoubtedly|definitely"
     r"|obviously|precisely"
-    r"|only|still"
+    r"|only|still|la|las|el|los|le|les|die|der|das|opción|opção|opzione|alternativa|letra|lettera|inciso|réponse"
+    r"|respuesta|вариант|विकल्प|الخيار"
     r"|environ|aproximadamente|circa|ungefähr|etwa|примерно)(?!\w)|大约|约为?|选项)*",
     re.IGNORECASE,
 )
@@ -55,6 +56,10 @@ _BEGINS = re.compile(r"(?:let|let['’]s|we|first|firstly|to|i|step|since|becaus
 _OPTION_BEHIND = re.compile(r"(?<=[A-J])(?:选项|選項|项)$")
 _HAS_DIGIT = re.compile(r"\d")
 _POWER = re.compile(r"\W*[\d.]+\W*(?:squared|cubed)\b", re.IGNORECASE)  # "5 squared": no spelling that is read
+_SAME_BOUND = re.compile(  # "at least 40, i.e. n ≥ 40": an inequality, and no value
+    r",?\s*\(?(?:i\.?e\.?|that\s+is|so|or|namely|meaning|thus|hence)?,?\s*\$?\s*"
+    r"((?:\\?[a-zA-Z]\w{0,3})\s*(?:[<>≤≥]=?|\\[lg](?:eq?|t)(?:slant)?(?![a-zA-Z]))\s*[-\d.,/]{1,30}(?<![.,]))\$?\)?\W*$"
+)
 _BUT = re.compile(r"\bbut\b|但", re.IGNORECASE)
 _ASKS = re.compile(r"[?？؟]\W*$")
 
@@ -122,6 +127,8 @@ def _is_label(match: re.Match[str]) -> bool:
 
 def _read(tail: str) -> Phrase:
     kept = _OPTION_BEHIND.sub("", without_closing_verb(before_explanation(tail)).strip().strip("*_`").rstrip(",;: ").strip())
+    if starts_with_bound(kept) and (inequality := _SAME_BOUND.search(tail)) is not None:
+        return Phrase([inequality[1]], True, tail)
     if _POWER.match(kept) or starts_with_bound(kept) or starts_with_bound(tail) or is_bounded_behind(kept):
         return Phrase([], True, tail)
     is_direct = _is_direct(kept)
@@ -132,7 +139,9 @@ def _read(tail: str) -> Phrase:
 
 def _is_denied(tail: str) -> bool:
     first = tail.split()[:2]
-    return denies(" ".join(first if tail[:1].isalpha() else first[:1])) or (not tail.isascii() and denies(tail[-12:]))
+    return denies(" ".join(first if tail[:1].isalpha() else first[:1])) or (
+        not tail.isascii() and denies(before_explanation(tail)[-12:])
+    )
 
 
 def _is_list_of_steps(rest: str) -> bool:
