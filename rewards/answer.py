@@ -79,8 +79,10 @@ _TAG = re.compile(r"<[a-zA-Z|/\uff5c]")
 _UNDERLINED = re.compile(r"(?<![\w\\])__([^_\n]{1,60})__(?!\w)")
 _SHORTEST_FINAL = 8  # characters of a final answer behind a box
 _NAME_CHARACTERS = 60  # in front of a box, in which it may be called a draft
-_DRAFT = re.compile(r"\b(?:draft|tentative|first\s+guess|initial\s+guess)\b[^.\n]{0,40}$", re.IGNORECASE)
-_FINAL = re.compile(r"[Ff]inal\s+[Aa]nswer|FINAL\s+ANSWER|最终答案|[Rr]éponse\s+finale|[Rr]espuesta\s+final")
+_DRAFT = re.compile(r"\b(?:draft|tentative|first\s+guess|initial\s+guess)\b[^.,\n]{0,40}$", re.IGNORECASE)
+_FINAL = re.compile(
+    r"(?:\n|\.\s)[\s*#_>]{0,10}(?:[Tt]he\s+|[Mm]y\s+)?(?:(?:F|f)inal\s+[Aa]nswer|FINAL\s+ANSWER|最终答案|[Rr]éponse\s+finale)"
+)
 _IS_VALUE = re.compile(r"[\s*$({\[]*(?:-?\s*[\d\\√π]|[A-J](?![\w'’])|[A-Za-z]\w{0,3}\s*[=<>≤≥(])")
 _ROUGHLY = re.compile(r"(?:approximately|approx\.?|about|roughly|around)\s+([-$\\\d].*)", re.IGNORECASE)
 _JSON_ANSWER = re.compile(
@@ -239,9 +241,10 @@ def _is_draft(text: str, end: int) -> bool:
 
 def _later_answer(text: str, end: int) -> Committed | None:
     """Return what a "Final Answer: C" behind the last box says, which replaces the box; None where none says a value."""
-    if _FINAL.search(text, end) is None:
+    final = _FINAL.search(text, end)
+    if final is None:
         return None
-    phrase = answer_phrase(undressed(text[end:][-MAX_CHARACTERS:]))
+    phrase = answer_phrase(undressed(text[final.start() :][-MAX_CHARACTERS:]))
     if phrase is None or not phrase.is_direct or not phrase.readings or not _IS_VALUE.match(phrase.readings[0]):
         return None
     return Committed(phrase.readings, "phrase")

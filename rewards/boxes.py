@@ -95,7 +95,8 @@ _NAMES_A_CHOICE = re.compile(r"answer|option|choice", re.IGNORECASE)
 class Boxes(NamedTuple):
     """What the boxes of a text commit to.
 
-    `answer` is "" where they commit to nothing; `start` and `end` are those of the last box. `several` and `letter_behind` are what few
+    `answer` is "" where they commit to nothing; `start` and `end` are those of the last box.
+    `several` and `letter_behind` are what few
     references ask for.
     """
 

@@ -326,7 +326,7 @@ def _clause_values(clause: str) -> list[str]:
         if contradicts_itself(clause):
             return []
         if len(equals) == 1 and is_unsolved(clause[: equals[0].start()]):
-            return [clause]
+            return [clause[max((verb.end() for verb in verbs if verb.end() < equals[0].start()), default=0) :]]
         tail = clause[equals[-1].end() :].strip()
         return _tail_values(tail) if not is_denied(clause[: equals[-1].start()]) else []
     if verbs:

@@ -68,11 +68,15 @@ def formula_values(sentence: str, formula: Formula) -> list[str]:
     if whole.startswith("="):
         return [value] if (value := _after_equals(whole)) else []
     left = whole.rpartition("=")[0]
-    is_chain = "=" in left or not _FREE_NAME.search(_COMMAND.sub(" ", left)) or _LINKED.search(sentence[: formula.start])
+    is_chain = "=" in left or not _FREE_NAME.search(_COMMAND.sub(" ", left)) or _states_value(sentence[: formula.start])
     value = _after_equals(whole) if is_chain else None
     if value is not None and NAME_ONLY.fullmatch(value):
         value = None  # "18 = x"
     return [whole] if value is None else [whole, value]
+
+
+def _states_value(before: str) -> bool:
+    return _LINKED.search(before) is not None and "equation" not in before.lower()
 
 
 def _last_row(formula: str) -> str:
