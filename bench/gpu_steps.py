@@ -187,7 +187,7 @@ def update(work: Work, scratch: Path) -> Found:
             "floor_seconds_at_matmul_rate": least.update_gflop / rate,
             "share_of_matmul_rate": least.update_gflop / rate / min(seconds[1:]),
             "peak_memory_gib": peak_memory_gb() * 1e9 / 2**30,
-            "plan_gib": {**plan, "all without sampling": sum(v for k, v in plan.items() if "KV" not in k)},
+            "plan_gib": {**plan, "all without sampling": sum(v for k, v in plan.items() if "while sampling" not in k)},
         }
 
 

@@ -37,6 +37,7 @@ from rewards.reading.doubt import before_explanation, is_taken_back, leaves_open
 from rewards.reading.letters import chosen_letter
 from rewards.reading.phrases import Phrase, answer_phrase
 from rewards.reading.sentences import undressed
+from rewards.reading.several import json_answer, stated_bound
 from rewards.reading.thinking import after_thinking, opens_thinking
 from rewards.reading.turns import (
     first_turn,
@@ -85,14 +86,11 @@ _FINAL = re.compile(
 )
 _IS_VALUE = re.compile(r"[\s*$({\[]*(?:-?\s*[\d\\√π]|[A-J](?![\w'’])|[A-Za-z]\w{0,3}\s*[=<>≤≥(])")
 _ROUGHLY = re.compile(r"(?:approximately|approx\.?|about|roughly|around)\s+([-$\\\d].*)", re.IGNORECASE)
-_JSON_ANSWER = re.compile(
-    r'"(?:final_?)?answer"\s{0,9}:\s{0,9}("(?:[^"\\\n]|\\.){1,600}"|-?[\d.]{1,60}(?![\w.]))', re.IGNORECASE
-)
-_JSON_END = re.compile(r"\s*\}\s*(?:```)?\s*")
 _PLAIN_NUMBER = re.compile(r"[-\d.,/]+", re.ASCII)
 _THINKS = re.compile(r"\W*let\s+me\b", re.IGNORECASE)
 _BEGINS_WITH_VALUE = re.compile(r"[-−\s$\\(]*\d")
 _SPACED_TEXT = re.compile(r"\\(?:text|mathrm|mbox)\s*\{([^{}]*)\}|\\[ ,;:]|~")
+_BOUNDS = re.compile(r"\b(?:least|most|than)\b", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W\d_]{2,30}\s{1,9}[^\W\d_]{2}")
 
 # "\f", "\b", "\t" and "\r" of LaTeX commands, read as escapes by a careless writer of JSON
@@ -106,12 +104,14 @@ class Committed(NamedTuple):
 
     `readings` are readings of one place, best first: a later one is narrower, and counts where the one before cannot be read;
     none: it commits to nothing. `mark` says what it was read from ("box", "answer tag", "hashes", "phrase", "bare answer",
-    "conclusion"), or why there is no answer. `boxes` holds more of what a box says, for references that ask for it.
+    "conclusion"), or why there is no answer. `boxes` holds more of what a box says, for references that ask for it,
+    and `bound` the bound that a last sentence states, for references that are one.
     """
 
     readings: list[str]
     mark: str
     boxes: Boxes | None = None
+    bound: str | None = None
 
 
 def repair(text: str) -> str:
@@ -136,7 +136,13 @@ def committed_answers(completion: str, reading: Reading = STRICT) -> Committed:
     if may_go_on(text):
         text = _without_invented_questions(text)
     marked = _marked(text)
-    return _unmarked(text, reading) if marked is None else marked
+    if marked is not None:
+        return marked
+    committed = _unmarked(text, reading)
+    says_bound = reading.policy == "lenient" or committed.mark == "phrase"
+    if says_bound and _BOUNDS.search(text[-MAX_SENTENCE_CHARACTERS:]):
+        return committed._replace(bound=stated_bound(text))
+    return committed
 
 
 def final_answer(completion: str, reading: Reading = STRICT) -> str | None:
@@ -279,28 +285,18 @@ def _claimed(answer: str, mark: str, behind: str) -> Committed:
 
 
 def _unmarked(text: str, reading: Reading) -> Committed:
-    if "answer" in text and (field := _json_answer(text)) is not None and reading.policy != "strict":
-        return Committed([field], BARE_ANSWER)
+    said = json_answer(text)
     text = _UNDERLINED.sub(r"**\1**", with_decimal_points(undressed(text[-MAX_CHARACTERS:]))).strip()
-    if not text:
+    if not text and (said is None or reading.policy == "strict"):
         return Committed([], "nothing was written")
     phrase = answer_phrase(text)
+    if reading.policy == "lenient" and said is not None:
+        return _claimed(said, "JSON", "")
     if phrase is not None and phrase.is_direct:
         return Committed(phrase.readings, "phrase")
     if reading.policy == "strict":
         return Committed([], "no marked answer")
     return _prose(text, phrase)
-
-
-def _json_answer(text: str) -> str | None:
-    """Return the field "answer" of a JSON object that closes the text, also in a fence."""
-    fields = list(_JSON_ANSWER.finditer(text, max(0, len(text) - MAX_CHARACTERS)))
-    if not fields or not _JSON_END.fullmatch(text, fields[-1].end()):
-        return None
-    value = fields[-1][1]
-    if not value.startswith('"'):
-        return value
-    return value[1:-1].replace("\\\\", "\\").replace('\\"', '"').strip() or None
 
 
 def _prose(text: str, phrase: Phrase | None) -> Committed:

@@ -120,7 +120,7 @@ def verify_countdown(problem: Problem, completion: str, reading: Reading = STRIC
     if fault := countdown_fault(problem):
         return Verdict(status="error", detail=fault)
     numbers, target = _numbers_and_target(problem)
-    readings, mark, _ = committed_answers(completion, reading)
+    readings, mark, *_ = committed_answers(completion, reading)
     if not readings:
         return Verdict(status="unparsed", detail=f"no final answer: {mark}")
     answer = next((one for one in readings if _is_expression(one)), readings[0])

@@ -65,7 +65,7 @@ def verify_number(problem: Problem, completion: str, reading: Reading = STRICT) 
     expected = parse_rational(problem.reference or "")
     if expected is None:
         return Verdict(status="error", detail=number_fault(problem) or "")
-    readings, mark, _ = committed_answers(completion, reading)
+    readings, mark, *_ = committed_answers(completion, reading)
     if not readings:
         return Verdict(status="unparsed", detail=f"no final answer: {mark}")
     answer = next((one for one in readings if _value(one) is not None), readings[0])

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from problems.types import Problem
 from rewards.code.judging.verifier import configure
 from rewards.code.settings import SandboxSettings
+from rewards.math.symbolic.client import SYMPY
 from rewards.types import Reading
 from rewards.verifiers import verify
 
@@ -24,6 +25,7 @@ def main() -> None:
     # The soft limit only: the sandbox of domain "code" sets limits of its own, under the same hard one.
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    SYMPY.total_seconds = SYMPY.wall_seconds  # the pool kills a verdict that waits longer
     configure(SandboxSettings.model_validate_json(sys.argv[2]))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -35,6 +35,7 @@ from rl.tracking.view import StepView
 from rl.types import Rollout
 
 _AT_ONCE = 64  # problems sampled together on one rank, so that progress can be shown
+_BATCHES_AT_ONCE = 4  # on a GPU at least so many full batches of rows: the end of each part runs nearly empty
 _GENERATED_PROBLEMS = 256  # asked where a source has no end and the settings name no number
 
 
@@ -48,8 +49,11 @@ def sample_all(
     """Return `samples` rollouts for every problem, in order, on every rank."""
     mine = share(problems)
     groups: list[tuple[Rollout, ...]] = []
-    for start in range(0, len(mine), _AT_ONCE):
-        part = mine[start : start + _AT_ONCE]
+    at_once = _AT_ONCE
+    if device().type != "cpu":
+        at_once = max(at_once, _BATCHES_AT_ONCE * worker.sampler.max_rows // samples)
+    for start in range(0, len(mine), at_once):
+        part = mine[start : start + at_once]
         sampled, _, _ = worker.rollouts(part, samples, ("eval", seed), 0)
         groups += sampled
         # the other ranks are about as far, so what is done here stands for the whole

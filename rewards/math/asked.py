@@ -26,6 +26,7 @@ _SENTENCE = re.compile(
 _TEXT = re.compile(r"\\text\s?\{[^{}]*\}")
 _LETTERED_VALUE = re.compile(r"^\(?[A-J]\)[.:]?\s+(?=[$\\\d-])(.*)$", re.DOTALL)  # "(B) 5"
 _SEVERAL = re.compile(r"=[^=]*(?:,(?!\d{3})|;|\band\b|\\text|\\quad)[^=]*=")  # equations side by side
+_IS_BOUND = re.compile(r"[<>≤≥]|\\(?:[lg]e(?:q|qslant)?)(?![a-zA-Z])|\\infty|∞|\bat (?:least|most)\b|\bthan\b")
 _OPENING, _CLOSING = "([{", ")]}"
 _PROSE = ("phrase", "conclusion", BARE_ANSWER)
 
@@ -35,6 +36,8 @@ def readings_for(reference: str, committed: Committed, prompt: str = "") -> list
     readings = committed.readings
     if committed.boxes is not None and readings:
         return _of_boxes(reference, committed.boxes, readings)
+    if committed.bound and _IS_BOUND.search(reference):
+        return [*readings[:1], committed.bound]  # only where it is asked for: a bound is no value
     if committed.mark not in _PROSE:
         return readings
     if wanted_choice(reference) is not None:

@@ -27,10 +27,11 @@ from rewards.math.grammar.bases import same_digits
 from rewards.math.grammar.choices import asks_for_several, choice, lettered, said_choice, wanted_choice
 from rewards.math.grammar.clean import clean
 from rewards.math.grammar.parser import parse
-from rewards.math.grammar.words import plain_words, same_words
+from rewards.math.grammar.words import plain_words, same_saying, same_words
 from rewards.math.references import is_label, is_text_answer
 from rewards.math.symbolic.stage import refuted, settled
 from rewards.math.tree import Node, UnreadableError
+from rewards.reading.digits import writes_decimal_commas
 from rewards.types import LENIENT, STRICT, Reading, Status, Verdict
 
 MAX_REFERENCE_CHARACTERS = 4000
@@ -42,8 +43,14 @@ _RATIO = re.compile(r"(-?)(?:\\[dt]?frac\{(-?\d{1,30})\}\{(\d{1,30})\}|(-?\d{1,3
 _DECIMAL = re.compile(r"-?\d{0,30}\.\d{1,5}", re.ASCII)
 _LOOSE = re.compile(r"\s+(?![\w.])|(?<![\w.])\s+", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"(-?\d{1,100}),(\d{1,2}|\d{4,100})", re.ASCII)
+_DECIMAL_OR_TWO = re.compile(r"-?\d{1,9},\d", re.ASCII)  # in English two numbers, in French most often one
 _DECIMAL_POINT = re.compile(r"-?\d{1,100}\.\d{1,100}", re.ASCII)
 _CHOICES = re.compile(r"[\s$({]*[A-J](?:[\s$,(){}]|and|[A-J])*", re.ASCII)
+_ONE_TEXT = re.compile(r"\\text(?:bf|rm|it)?\s*\{[^{}]*\}\.?")  # a reference that is a sentence and nothing else
+_PENCE = re.compile(r"(\d{1,9}(?:\.\d{1,4})?)\s?p", re.ASCII)
+_INTEGRAL = re.compile(
+    r"\\int|∫|\bintegra|antiderivative|primitiv|stammfunktion|積分|积分|原函数|интеграл|первообразн", re.IGNORECASE
+)
 _OR = re.compile(r"\bor\b")
 _WORDY = re.compile(r"(?=.*[A-Za-z]{2})[\w\s.,'()-]+", re.ASCII)
 # A question asks for a percentage where it says the word or the sign without a number in front: not "a 20 % solution".
@@ -89,6 +96,9 @@ def grade(
     readings = committed.readings if is_plain else readings_for(gold.text, committed, prompt)
     if not readings:
         return Verdict(status="unparsed", detail=mark)
+    if _DECIMAL_OR_TWO.fullmatch(reference.strip()) and writes_decimal_commas(prompt or completion[-MAX_ANSWER_CHARACTERS:]):
+        pointed = _pointed(reference)
+        reference = pointed if any(judge(pointed, one, prompt).status == "correct" for one in readings[:2]) else reference
     answer = readings[0]
     for candidate in readings:
         judgement = judge(reference, candidate, prompt, is_text)
@@ -99,6 +109,11 @@ def grade(
             break
     detail = f"{judgement.decision}; reference: {_shown(gold.text)}; answer ({mark}): {_shown(answer)}"
     return Verdict(status=judgement.status, extracted=answer[:MAX_ANSWER_CHARACTERS], detail=detail)
+
+
+def _pointed(reference: str) -> str:
+    """Return `7,5` as 7.5, which it is in a question of a language that writes decimal commas, unless it lists 7 and 5."""
+    return reference.strip().replace(",", ".")
 
 
 def reference_fault(problem: Problem) -> str | None:
@@ -166,7 +181,7 @@ def _by_choice(gold: str, answer: str, prompt: str) -> Judgement | None:
         return _judged(False, Rule.ALTERNATIVES)
     asked = lettered(gold)  # "(B) 12": the letter or the value, and where both are there the value too
     if asked is None:
-        return None
+        return _by_value_of_choice(gold, answer, prompt)
     given = lettered(answer)
     if given is not None and given.letter != asked.letter:
         return _judged(False, Rule.LETTER_OF_CHOICE)
@@ -177,6 +192,15 @@ def _by_choice(gold: str, answer: str, prompt: str) -> Judgement | None:
     if said is not None:
         return _judged(said == asked.letter, Rule.LETTER_OF_CHOICE)
     return _by_meaning(asked.text, answer, prompt, is_text=True)
+
+
+def _by_value_of_choice(gold: str, answer: str, prompt: str) -> Judgement | None:
+    """Judge "(B) 7" by its value where the reference is one, 7, without that letter in it; None for any other answer."""
+    given = lettered(answer)
+    if given is None or given.letter in gold or not any(map(str.isdigit, gold)):
+        return None
+    judgement = _by_meaning(gold, given.text, prompt, is_text=True)
+    return judgement if judgement.status == "correct" else None
 
 
 class _Gold(NamedTuple):
@@ -221,6 +245,8 @@ def _by_text(gold: _Gold, answer: str) -> Judgement | None:
         return _judged(True, Rule.SAME_TEXT)
     if gold.value is not None and (value := _plain_number(answer)) is not None:
         return _judged(value == gold.value, Rule.EXACT_RATIONALS)  # 1/2 and 0.5
+    if gold.value is not None and (pence := _PENCE.fullmatch(answer)):  # 75p, which no number is a multiple of p for
+        return _judged(_plain_number(pence[1]) == gold.value, Rule.EXACT_RATIONALS)
     if len(answer) > MAX_ANSWER_CHARACTERS:
         return Judgement("unparsed", Decision(Rule.TOO_LONG, (len(answer),)))
     canonical = _canonical(answer)
@@ -257,6 +283,8 @@ def _by_meaning(gold: str, answer: str, prompt: str, is_text: bool) -> Judgement
     left, right = _tree(gold), _tree(answer)
     if isinstance(left, UnreadableError):  # a reference in words
         if fault := _unreadable(gold, left, is_text):
+            if _ONE_TEXT.fullmatch(gold) and same_saying(gold, answer):
+                return _judged(True, Rule.SAME_WORDS)
             return Judgement("error", Decision(Rule.UNREADABLE, (fault,)))
         return _judged(True, Rule.SAME_WORDS) if same_words(gold, answer) else _judged(False, Rule.DIFFERENT_WORDS)
     if isinstance(right, UnreadableError):
@@ -265,7 +293,7 @@ def _by_meaning(gold: str, answer: str, prompt: str, is_text: bool) -> Judgement
         return Judgement("unparsed", Decision(Rule.UNREADABLE, (str(right),)))
     if prompt and _echoes(prompt, answer, gold):
         return _judged(False, Rule.REPEATS_QUESTION)
-    trail = Trail(percent=_PERCENT.search(prompt) is not None)
+    trail = Trail(percent=_PERCENT.search(prompt) is not None, integral=_INTEGRAL.search(prompt) is not None)
     try:
         is_same = same_up_to_names(left, right, trail)
     except RecursionError:
@@ -276,7 +304,7 @@ def _by_meaning(gold: str, answer: str, prompt: str, is_text: bool) -> Judgement
         return _judged(True, Rule.SAME_LETTERS)
     if settled(left, right, trail, prompt):
         return Judgement("correct", trail.decision)
-    if trail.decision.rule is Rule.SYMPY_NOT_STARTED:  # the machine's fault, not the answer's
+    if trail.decision.rule in (Rule.SYMPY_NOT_STARTED, Rule.SYMPY_STARVED):  # the machine's fault, not the answer's
         return Judgement("error", trail.decision)
     return Judgement("timeout" if trail.too_big else "wrong", trail.decision)
 

@@ -14,8 +14,16 @@ from rewards.reading.languages import without_closing_verb, words
 from rewards.reading.letters import chosen_letter
 from rewards.reading.phrases import claims_nothing
 from rewards.reading.sentences import Formula, bold_texts, formulas, plain_line, sentences, without_bold
-from rewards.reading.several import contradicts_itself, is_unsolved, side_by_side, speaks_of_one
+from rewards.reading.several import (
+    stated_alternatives,
+    stated_clock,
+    stated_equations,
+    stated_point,
+    whole_point,
+    without_circumstances,
+)
 from rewards.reading.stated import DIVIDES, EQUALS, NAME_ONLY, formula_values, is_denied, stated_formula, whole_formula
+from rewards.reading.together import contradicts_itself, is_unsolved, side_by_side, speaks_of_one
 from rewards.reading.values import formula_text, is_bounded_behind, leading_value, numbers, stated_number, without_place
 
 MAX_CHARACTERS = 4000  # at the end of a text, in which the conclusion is looked for
@@ -175,6 +183,11 @@ def sentence_values(sentence: str, is_last: bool = True) -> list[str]:
         return []  # "Since 12 is even, we are done."
     clause = _before_comparison(before_explanation(clause, _HOLDS_VALUE, _CALCULATES))
     clause = _restated(_without(_RELATIVE, _without(_ASIDE, clause)))
+    clause = without_circumstances(clause)
+    if (several := stated_equations(clause) or stated_alternatives(clause) or stated_point(clause)) is not None:
+        return [several]
+    if (clock := stated_clock(clause)) is not None:
+        return clock
     if (together := side_by_side(clause)) is not None:
         return [together]
     if (roots := _ROOTS.search(clause)) is not None and not leaves_open(clause[: roots.start()]):
@@ -216,6 +229,8 @@ def _bare_value(line: str) -> list[str]:
         return []
     if formula := whole_formula(bare):
         return formula
+    if several := stated_equations(bare) or whole_point(bare):
+        return [several]
     found = numbers(bare)
     if len(found) == 1 and found[0].start == 0 and len(bare) - found[0].end <= 20 and not _STATES.search(bare):
         return leading_value(bare)
@@ -226,7 +241,11 @@ def _choice(sentence: str) -> str | None:
     """Return the letter that a sentence chooses, at its beginning or behind its last "therefore"."""
     plain = without_bold(sentence)
     starts = [match.end() for match in _CONCLUDES.finditer(plain)]
-    return chosen_letter(plain) or (chosen_letter(plain[starts[-1] :]) if starts else None)
+    return (
+        chosen_letter(plain)
+        or chosen_letter(plain.rpartition(",")[2])
+        or (chosen_letter(plain[starts[-1] :]) if starts else None)
+    )
 
 
 def _is_no_answer(sentence: str) -> bool:
@@ -310,6 +329,8 @@ def _bold_value(bold: list[str], clause: str) -> list[str]:
     spans = formulas(inside[0])
     if len(spans) == 1 and spans[0].start == 0:
         return formula_values(inside[0], spans[0])
+    if point := whole_point(inside[0]):
+        return [point]
     return leading_value(inside[0]) or _clause_values(inside[0])
 
 
@@ -325,7 +346,7 @@ def _clause_values(clause: str) -> list[str]:
     if equals and (not spans or equals[-1].end() <= spans[-1].start):
         if contradicts_itself(clause):
             return []
-        if len(equals) == 1 and is_unsolved(clause[: equals[0].start()]):
+        if len(equals) == 1 and not clause.lower().startswith("then ") and is_unsolved(clause[: equals[0].start()]):
             return [clause[max((verb.end() for verb in verbs if verb.end() < equals[0].start()), default=0) :]]
         tail = clause[equals[-1].end() :].strip()
         return _tail_values(tail) if not is_denied(clause[: equals[-1].start()]) else []

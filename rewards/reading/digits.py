@@ -35,9 +35,14 @@ _WITH_COMMA = re.compile(r"(?<![\d.,])(\d+),(\d+)(?![.,]?\d)")
 _BRACED_COMMA = re.compile(r"(?<=\d)\{,\}(?=\d{1,2}(?!\d))")
 
 
+def writes_decimal_commas(text: str) -> bool:
+    """Tell whether the language of a text writes 7,5 for 7.5."""
+    return _COMMA_WORDS.search(text) is not None and not _ENGLISH_WORDS.search(text)
+
+
 def with_decimal_points(text: str) -> str:
     """Return prose with its numbers in English spelling where its language writes `1.250,5` or `1 250,5` for 1250.5."""
-    if not _COMMA_WORDS.search(text) or _ENGLISH_WORDS.search(text):
+    if not writes_decimal_commas(text):
         return text
     text = _GROUPED.sub(lambda match: re.sub(r"\D", "", match[1]) + (f".{match[2]}" if match[2] else ""), text)
     return _BRACED_COMMA.sub(".", _WITH_COMMA.sub(r"\1.\2", text))

@@ -67,7 +67,7 @@ EXPLAINS = (
     r"क्योंकि", r"لأن\w*", r"حيث",
     r"çünkü", r"vì", r"bởi\s+vì", r"왜냐하면",
 )  # fmt: skip
-EXPLAINS_UNSPACED = ("因为", "因為", "由于", "由於", "なぜなら")
+EXPLAINS_UNSPACED = (r"(?<=[，,])(?:比|其中|较)", "因为", "因為", "由于", "由於", "なぜなら")
 
 # a value that one of these stands with is left open, wherever it stands in the sentence
 OPEN = (

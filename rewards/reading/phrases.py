@@ -29,9 +29,9 @@ MAX_WORDS = 8  # of an answer that is nothing but words
 
 _LINK = words(languages.LINKS, languages.LINKS_UNSPACED)
 _PHRASE = re.compile(
-    rf"सही\s+विकल्प\s(?=\(?[A-J]\b)|{words(languages.ANSWERS, languages.ANSWERS_UNSPACED)}\s{{0,8}}(?:\*\*|__|\)|\()?\s{{0,8}}"
-    rf"(?:\([^()\n]{{1,30}}\)\s{{0,8}})?(?:{_LINK}"
-    rf"|(?<=उत्तर\s)(?=\d)|(?<=cevap\s)(?=\d))"
+    rf"{words(languages.ANSWERS, languages.ANSWERS_UNSPACED)}\s{{0,8}}(?:\*\*|__|\)|\()?\s{{0,8}}"
+    rf"(?:\((?![A-J]\))[^()\n]{{1,30}}\)\s{{0,8}})?(?:{_LINK}"
+    rf"|(?<=उत्तर\s)(?=\d|\(?[A-J]\b)|(?<=विकल्प\s)(?=\(?[A-J]\b)|(?<=cevap\s)(?=\d))"
     r"|【(?:参考|最终)?答案】|" + "|".join(languages.CHOOSES_UNSPACED) + r"(?=\s*[:：(（$A-Z①-⑩\d])"
     r"|(?:^|\n)[^\w\n]*(?:the\s+)?(?:final\s+)?(?:answer|réponse(?:\s+finale)?|respuesta(?:\s+final)?|antwort|ответ|答案"
     r"|答え)[^\w\n$\\]*\n",
@@ -42,8 +42,8 @@ _FILLER = re.compile(
     r"|roughly|around"
     r"|equal\s+to|given\s+by|as\s+follows|found\s+to\s+be|option|choice|that|then|surely|certainly|undoubtedly|definitely"
     r"|obviously|precisely"
-    r"|only|still|la|las|el|los|le|les|die|der|das|opción|opção|opzione|alternativa|letra|lettera|inciso|réponse"
-    r"|respuesta|вариант|विकल्प|الخيار"
+    r"|only|still"
+    r"|la|las|le|les|el|los|alternativa|letra|lettera|inciso|réponse|respuesta|विकल्प|الخيار|die|der|das|l['’]option|opción|opção|opzione|вариант|for\s+sure"
     r"|environ|aproximadamente|circa|ungefähr|etwa|примерно)(?!\w)|大约|约为?|选项)*",
     re.IGNORECASE,
 )
@@ -54,6 +54,10 @@ _WORKING = re.compile(r"[\d)}]\s*[-+*/×÷·xX]\s*[$(\d].*=")
 _NAMED = re.compile(r"[^\W\d]\w{0,8}(?:\([^()\n]{0,20}\))?\s*[=≤≥<>∈:]")
 _BEGINS = re.compile(r"(?:let|let['’]s|we|first|firstly|to|i|step|since|because|start\w*|here)\b", re.IGNORECASE)
 _OPTION_BEHIND = re.compile(r"(?<=[A-J])(?:选项|選項|项)$")
+# "B, 不是 A", "C non A": what it is not says nothing more
+_NOT_OTHERS = re.compile(
+    r"^(\(?[A-J]\)?|[-\d.,/]{1,20})(?:\s?[,，]\s?(?:而)?(?:不是|并非)\s?[^，,。]{1,20}|\s(?:non|nicht|не)\s\(?[A-J]\)?)$"
+)
 _HAS_DIGIT = re.compile(r"\d")
 _POWER = re.compile(r"\W*[\d.]+\W*(?:squared|cubed)\b", re.IGNORECASE)  # "5 squared": no spelling that is read
 _SAME_BOUND = re.compile(  # "at least 40, i.e. n ≥ 40": an inequality, and no value
@@ -101,7 +105,7 @@ def _claimed(text: str, match: re.Match[str]) -> Phrase | None:
     start = _FILLER.match(text, match.end()).end()  # type: ignore[union-attr]  # it matches the empty text
     rest = text[start : start + MAX_TAIL_CHARACTERS]
     whole = first_sentence(rest)
-    tail = whole.strip().strip('*_`"“”').strip()
+    tail = _NOT_OTHERS.sub(r"\1", whole.strip().strip('*_`"“”').strip())
     if not tail or _ASKS.search(tail) or _is_denied(tail) or _is_list_of_steps(rest):
         return None
     if _WORKING.match(tail) and "=" in rest[len(whole) :]:

@@ -1,132 +1,146 @@
-r"""Several values side by side in a clause: "$x = -3$ et $x = 2$", "x₁ = 2, x₂ = 5", "$a < -4$ 或 $a > 0$".
+r"""What a sentence states that is no single number: equations side by side, a point, a time of day, a bound; answers in JSON.
 
-Together they are one answer, and none of them is it alone. A clause that speaks of one of several ("one of the roots is 3")
-states no answer at all, and neither does an equation that is still to be solved, or a chain that says that 4 is 3.
+"Les solutions sont $x = -3$ et $x = 2$" states both, so that neither alone is its answer. A bound is told apart from values:
+it only answers a reference that is an inequality.
 """
 
+import json
 import re
-from fractions import Fraction
+from typing import Any
 
-from rewards.reading.sentences import formulas
+from rewards.reading.doubt import denies, leaves_open
+from rewards.reading.sentences import sentences
 
-MAX_CHARACTERS = 600
+MAX_JSON_CHARACTERS = 20_000
+MAX_EQUATIONS = 12
 
-_RELATION = r"(?:=|[<>≤≥]=?|\\(?:leq?|geq?|leqslant|geqslant|lt|gt)(?![a-zA-Z]))"
-_NAME = r"(?:\\?[a-zA-Z]|\\(?:alpha|beta|gamma|theta|lambda|omega|phi|mu))(?:_(?:\{\w{1,4}\}|\w)|[₀-₉]{1,2})?(?:\(\w{1,4}\))?'?"
-_VALUE = r"[^\s=<>≤≥,;，；][^=<>≤≥]{0,80}"
-_PIECE = rf"(?:-?[\d./]{{1,12}}\s*{_RELATION}\s*)?{_NAME}\s*{_RELATION}\s*{_VALUE}"
-_ONLY_PIECE = re.compile(rf"\s*({_PIECE})\s*")
-_LAST_PIECE = re.compile(rf"(?<![\w\\+*/^−-])(?<![+*/^−-]\s)({_PIECE})\s*$")
-_OR = r"(?<!\w)(?:or|ou|oder|o|или|या|أو|hoặc)(?!\w)|或者?|または|또는|\\(?:lor|vee)(?![a-zA-Z])"
-_IS_OR = re.compile(_OR, re.IGNORECASE)
-_JOIN = re.compile(
-    rf"\s*(?:,(?=\s|[a-zA-Z\\])|[;，；、]|(?<!\w)(?:and|et|und|y(?!\s*[=<>≤≥\\_(])|e(?!\s*[=<>≤≥\\_(])|и|और|و|và)(?!\w)|[和与及]|以及|\\(?:land|wedge)(?![a-zA-Z])"
-    rf"|\\q?quad(?![a-zA-Z])|\\text\s?\{{\s?(?:and|or)\s?\}}|{_OR})\s*",
-    re.IGNORECASE,
+_NAME = r"[a-zA-Z](?:_\{?\w\}?|[₀-₉]|\d)?"
+_VALUE = r"[-−+]?\\?[\w√π][^\s=,;$，、；。]{0,40}(?:\s[-+*/^]\s[^\s=,;$，、；。]{1,40}){0,4}"
+_EQUATION = rf"(?:\$\s?{_NAME}\s?=\s?[^$=]{{1,60}}\$|{_NAME}\s?=\s?{_VALUE})"
+_JOINT = (
+    r"(?:\s?[,;，、；]\s?(?:(?:and|or|et|ou|y|o|e|und|oder|и|или)\s)?|\s(?:and|or|et|ou|y|o|e|und|oder|и|или|और|या|و|أو)\s"
+    r"|\s?(?:和|或|与|と|または)\s?)"
 )
-_PROSE = re.compile(r"(?<![\\a-zA-Z{])[^\W\d_₀-₉]{2,}|[\u3040-\u9fff]")
+_EQUATIONS = re.compile(
+    rf"(?<![\w=+*/^\\-])(?<![=+*/^-]\s){_EQUATION}(?:{_JOINT}{_EQUATION}){{1,{MAX_EQUATIONS}}}(?=[\s.。!*_]*$)"
+)
 _GIVEN = re.compile(
-    r"(?<!\w)(?:when|if|where|with|for|at|since|because|as|let|from|using|given|quand|lorsque|pour|avec|si|où|cuando|para|con"
-    r"|donde|wenn|für|mit|wobei|bei|при|если|где)\W*$|[当若设將将由]\W*$",
+    r"(?<!\w)(?:at|when|for|if|where|with|since|because|as|let|given|si|wenn|если|quand|cuando|当|若)\s?$", re.IGNORECASE
+)
+_HOLDS_VALUE = re.compile(r"\d|\$|\\[(\[]")
+_POINT = re.compile(r"\$?\(\s?-?[\w./\\{}√]{1,30}(?:\s?,\s?[-−]?[\w./\\{}√]{1,30}){1,5}\s?\)\$?")
+
+_POINT_AT_END = re.compile(rf"(?<!\w)(?<!\$)({_POINT.pattern})(?=[\s.。!*_]*$)")
+_ATTAINED = re.compile(r"(?:attained|achieved|reached|occurring|obtained)\s*$")
+_AMOUNT = r"\$?-?\d[\d.,]{0,20}(?:/\d{1,9})?\s?(?:\\?%|percent)?\$?"
+_ALTERNATIVES = re.compile(rf"(?<!\w)(?:is|are|be|equals|get|have)\s({_AMOUNT},?\sor\s{_AMOUNT})(?=[\s.。!*_]*$)")
+
+_CLOCK = re.compile(
+    r"(?<![\d:.])([01]?\d|2[0-4]):[0-5]\d(?::[0-5]\d)?(?!\d|:)(?:\s?(?:[aApP]\.?\s?[mM]\b\.?|o['’]clock|hours|Uhr))?"
+)
+_ASIDE_OF_CLOCK = re.compile(r"(?<!\w)(?:before|after|until|till|from|since|between|than|and|to|of)\s$", re.IGNORECASE)
+
+_BOUND = re.compile(
+    r"(?:(?<![\w\\])\$?(?P<name>[a-zA-Z])\$?\s)?(?:(?:is|are|must\sbe|has\sto\sbe|should\sbe|needs\sto\sbe)\s)?"
+    r"(?P<words>at\s(?:least|most)|(?:no|not)\s(?:less|more|fewer|greater)\sthan"
+    r"|(?:strictly\s)?(?:greater|less|more|fewer|smaller|larger)\sthan(?:\sor\sequal\sto)?)\s"
+    r"\$?(?P<value>[-−]?\d[\d.,/]{0,20}\d|[-−]?\d)\$?(?![\w/^*+])",
     re.IGNORECASE,
 )
-_LINKED = re.compile(
-    r"(?:(?<!\w)(?:is|are|get|gets|have|obtain|find|gives?|yields?|that|sont|est|donc|son|es|sind|ist|obtenemos|obtient)"
-    r"|[:：=是为得有])\W*$",
-    re.IGNORECASE,
+_INEQUALITY = re.compile(
+    r"(?P<name>[a-zA-Z])\s?(?P<sign>≥|≤|\\geq?\b|\\leq?\b|<=?|>=?)\s?(?P<value>[-−]?\d[\d.,/]{0,20}\d|[-−]?\d)(?![\w/^*+])"
 )
-_HAS_DIGIT = re.compile(r"\d")
-_JOINED = re.compile(r"\s*(?:,|;|and|or|\\text\s?\{\s?(?:and|or)\s?\})\s*$")
-_MAX_PIECES = 12
+_NUMBER = re.compile(r"\d[\d.,/]{0,20}\d|\d")
+
+_JSON = re.compile(r"```(?:json)?[ \t]*\n(\{.{1,20000}?\})[ \t]*\n?```|\A\s*(\{.*\})\s*\Z", re.DOTALL)
+_JSON_KEYS = ("answer", "final_answer", "final answer", "finalanswer")
 
 
-def side_by_side(clause: str) -> str | None:
-    """Return the named values or inequalities in which a clause ends, two or more, as one text; None where there are none."""
-    if len(clause) > MAX_CHARACTERS or not re.search(_RELATION, clause):
+def stated_equations(clause: str) -> str | None:
+    """Return the equations side by side in which a clause ends, "x = 2 and x = 5"; None where it states something else."""
+    if clause.count("=") < 2:
         return None
-    plain = _without_delimiters(clause).rstrip(" .。!*")
-    joins = list(_JOIN.finditer(plain))[-_MAX_PIECES:]
-    end, found = len(plain), list[str]()
-    is_open = False
-    for join in reversed(joins):
-        piece = _ONLY_PIECE.fullmatch(plain, join.end(), end)
-        if piece is None or _PROSE.search(piece[1]):
-            break
-        found.insert(0, piece[1].strip())
-        is_open = is_open or _IS_OR.search(join[0]) is not None
-        end = join.start()
-    if not found or (first := _first_piece(plain[:end])) is None:
+    match = _EQUATIONS.search(clause)
+    if match is None or _HOLDS_VALUE.search(clause[: match.start()]) or _GIVEN.search(clause[: match.start()]):
         return None
-    found.insert(0, first)
-    if any(re.search(r"[<>≤≥]|\\[lg]", piece) for piece in found):
-        return (r" \text{ or } " if is_open else r" \text{ and } ").join(found)
-    return ", ".join(found)
-
-
-def _first_piece(text: str) -> str | None:
-    """Return the relation that `text` ends in, where words that state it lead to it."""
-    match = _LAST_PIECE.search(text, max(0, len(text) - 120))
-    if match is None or _PROSE.search(match[1]):
+    before = clause[: match.start()]
+    if denies(" ".join(before.split()[-3:])) or leaves_open(before):
         return None
-    before = text[: match.start()]
-    if _GIVEN.search(before) or (_HAS_DIGIT.search(before.rpartition(":")[2]) and not _LINKED.search(before)):
+    return match[0].strip()
+
+
+def without_circumstances(clause: str) -> str:
+    """Return `clause` without equations at its end that say when its value is one: "is 8, attained at x = 2 and y = 4"."""
+    match = _EQUATIONS.search(clause) if clause.count("=") > 1 else None
+    if match is None or not _HOLDS_VALUE.search(clause[: match.start()]) or not _GIVEN.search(clause[: match.start()]):
+        return clause
+    return _ATTAINED.sub("", _GIVEN.sub("", clause[: match.start()]).rstrip(" ,;")).rstrip(" ,;")
+
+
+def stated_point(clause: str) -> str | None:
+    """Return the point in which a clause ends, "at (3, -2)", where nothing in front of it is a value."""
+    match = _POINT_AT_END.search(clause) if clause.rstrip(" .*$").endswith(")") else None
+    return match[1] if match and not _HOLDS_VALUE.search(clause[: match.start()]) and not leaves_open(clause) else None
+
+
+def stated_alternatives(clause: str) -> str | None:
+    """Return the two numbers in which a clause ends, "1/2, or 50%", to be judged as what they say."""
+    match = _ALTERNATIVES.search(clause) if " or " in clause else None
+    return match[1] if match and not _HOLDS_VALUE.search(clause[: match.start()]) else None
+
+
+def whole_point(text: str) -> str | None:
+    """Return a text that is a point, "(3, -2)", and nothing else."""
+    return text if _POINT.fullmatch(text) else None
+
+
+def stated_clock(clause: str) -> list[str] | None:
+    """Return the time of day in which a clause ends; [] where it only stands beside it, None where there is no single one."""
+    found = list(_CLOCK.finditer(clause)) if ":" in clause else []
+    if len(found) != 1 or clause[found[0].end() :].strip(" .。*_)"):
         return None
-    return match[1].strip()
+    return [] if _ASIDE_OF_CLOCK.search(clause[: found[0].start()]) else [found[0][0]]
 
 
-def _without_delimiters(clause: str) -> str:
-    pieces, position = list[str](), 0
-    for formula in formulas(clause):
-        pieces += [clause[position : formula.start], formula.content]
-        position = formula.end
-    return "".join([*pieces, clause[position:]])
+def stated_bound(text: str) -> str | None:
+    """Return the bound that the last sentence of a text states, "n is at least 40"; None where it states no single one."""
+    pieces = sentences(text[-600:])
+    if not pieces or leaves_open(pieces[-1]):
+        return None
+    last = pieces[-1].replace("**", "")
+    found = [*_BOUND.finditer(last), *_INEQUALITY.finditer(last)]
+    values = {match["value"] for match in found}
+    if len(values) != 1 or set(_NUMBER.findall(last)) - {value.lstrip("-−") for value in values}:
+        return None
+    if denies(" ".join(last[: found[0].start()].split()[-3:])):
+        return None
+    match = found[-1]
+    if "sign" in match.groupdict():
+        return f"{match['name']} {match['sign']} {match['value']}"
+    return f"{match['name']} is {match['words']} {match['value']}" if match["name"] else f"{match['words']} {match['value']}"
 
 
-# -- what states no answer
-
-_ONE_OF = re.compile(
-    r"\b(?:one|some|two|any|another|each)\s+of\s+(?:them|these|those|its|their|the\s+(?:\w+\s+)?(?:roots?|solutions?|values?|zeros?"
-    r"|answers?|possib\w+|factors?))\b|\b(?:one|another|a)\s+(?:possible\s+)?(?:root|solution|possible\s+(?:value|answer))\s+(?:is|=)"
-    r"|(?<!\w)(?:l['’]une?\s+(?:d['’]|des)|una?\s+de\s+(?:ellas|ellos|las|los|sus)|una\s+delle|uno\s+dei|um[a]?\s+d[ao]s"
-    r"|eine[rs]?\s+(?:davon|der)|одно\s+из|один\s+из)|其中(?:一个|之一)|[解根]之一",
-    re.IGNORECASE,
-)
-
-
-def speaks_of_one(clause: str) -> bool:
-    """Tell whether a clause names one of several: "one of them is 3"."""
-    return _ONE_OF.search(clause) is not None
-
-
-_OPERATION = re.compile(r"(?:[\w.()]{1,20}\s?[-+*/^×·−]\s?){1,8}[\w.()]{1,20}\s*$|(?<![\w.])\d{1,6}[a-z]\s*$")
-_VARIABLE = re.compile(r"(?<![a-zA-Z])[a-z](?![a-zA-Z])")
-_TWO_LETTERS = re.compile(r"[a-zA-Z]{2}")
+def json_answer(text: str) -> str | None:
+    """Return the answer of a text that ends in an object of JSON with one key for it, None where it has none."""
+    if "{" not in text or "nswer" not in text or len(text) > MAX_JSON_CHARACTERS:
+        return None
+    found = list(_JSON.finditer(text))
+    if not found or text[found[-1].end() :].strip():
+        return None
+    try:
+        pairs = json.loads(
+            found[-1][1] or found[-1][2], object_pairs_hook=lambda items: items, parse_int=str, parse_float=str, strict=False
+        )
+    except (ValueError, RecursionError):
+        return None
+    answers = [value for key, value in pairs if str(key).lower() in _JSON_KEYS] if isinstance(pairs, list) else []
+    return _as_text(answers[0]) if len(answers) == 1 else None
 
 
-def is_unsolved(left: str) -> bool:
-    """Tell whether `left`, the left side of an equation in prose, is an expression in a variable: "3z - 2"."""
-    match = _OPERATION.search(left[-60:])
-    return match is not None and _VARIABLE.search(match[0]) is not None and not _TWO_LETTERS.search(match[0])
-
-
-_EQUALS = re.compile(r"(?<![<>!=:\\])=(?!=)")
-_PLAIN = re.compile(r"[\s$]*(-?\d{1,15}(?:\.\d{1,15})?)[\s$.]*")
-_BOTH_SIGNS = re.compile(r"[\s$]*(?:\\pm(?![a-zA-Z])|±)")
-
-
-def contradicts_itself(chain: str) -> bool:
-    """Tell whether a chain of equations ends in two numbers that differ, "x = 4 = 3", or picks one of two: "±2 = 2"."""
-    parts = _EQUALS.split(chain)
-    if len(parts) < 3:
-        return False
-    left, right = parts[-2], _PLAIN.fullmatch(parts[-1])
-    if right is None:
-        return False
-    if _BOTH_SIGNS.match(left):
-        return True
-    match = _PLAIN.fullmatch(left)
-    if match is None or match[1] == right[1]:
-        return False
-    first, second = Fraction(match[1]), Fraction(right[1])
-    is_rounded = "." in match[1] or "." in right[1]
-    return abs(first - second) > (abs(first) / 50 if is_rounded else 0)
+def _as_text(value: Any) -> str | None:
+    """Return a string, a number or a list of such as the text of an answer."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return ", ".join(value)
+    return None

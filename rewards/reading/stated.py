@@ -9,7 +9,7 @@ import re
 
 from rewards.reading.doubt import denies, is_bounded
 from rewards.reading.sentences import Formula, formulas
-from rewards.reading.several import contradicts_itself
+from rewards.reading.together import contradicts_itself
 from rewards.reading.values import formula_text, is_circumstance
 
 EQUALS = re.compile(r"(?<![<>!=:\\])=(?!=)\s*")

@@ -12,7 +12,7 @@ from rewards.reading.sentences import Formula, formulas
 
 NUMBER = re.compile(
     r"(?<![\w.:])\d{1,2}:\d{2}(?::\d{2})?(?:\s?[aApP]\.?[mM]\b\.?)?(?![\w:])|"
-    r"(?<![A-Za-z0-9_.\\^{])[-−]?(?:\\?[$€£¥]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))"
+    r"(?<![A-Za-z0-9_.\\^{])(?<!\d:)[-−]?(?:\\?[$€£¥]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))"
     r"(?:\s?/\s?\d+(?:\.\d+)?(?![\w/]))?(?:\s*(?:\\?%|percent\b|per\s+cent\b|°))?(?![A-Za-z0-9_.]*\d)"
 )
 _UNIT_WORD = re.compile(r"\s?([^\W\d_]{1,20}(?:[²³]|\^\d)?(?:/[a-zA-Z]{1,4}[²³]?)?)")
@@ -25,6 +25,7 @@ _PLACE = re.compile(
     r"|tall|wide|deep)\b[^$\d\\=]{0,200}$",
     re.IGNORECASE,
 )
+_CURRENCY_BEHIND = re.compile(r"^\s?(?:\\?\$|[€£¥₽])(?=\s[^\W\d_])")
 _NO_UNIT = frozenset((
     "is", "are", "was", "were", "and", "in", "on", "at", "for", "of", "every", "each", "a", "an", "the", "to", "from",
     "by", "with", "if", "when", "so", "because", "since", "which", "that", "who", "per", "after", "before", "more",
@@ -35,7 +36,7 @@ _CHANGES_VALUE = re.compile(
     r"\s*(?:plus|minus|times(?=\s+(?:[\d$(]|as\b|more\b|the\b|that\b|\w+er\b))|over|divided|multiplied"
     r"|to(?=\s+(?:the\s+(?:power|nearest)|[\d$]))|and|or|out\s+of|squared|cubed|percent|hundred|thousand|million|billion"
     r"|trillion"
-    r"|dozen|factorial|pi|mod\w*|(?:in|per)\s+\d+|with\s+remainder|remainder|point|half|thirds?|halves|fourths?|quarters?"
+    r"|dozen|factorial|pi|mod\w*|per\s+\d+|in\s+\d+(?!\s?(?:years?|days?|months?|weeks?|hours?|minutes?|seconds?)\b)|with\s+remainder|remainder|point|half|thirds?|halves|fourths?|quarters?"
     r"|fifths?)\b"
     r"|\s*(?:[-+*^=<>×·:;÷!(\"'_#\[\\–]|/(?!\s*[a-zA-Z]{2,}))|\s*[,;]?\s*\d|\s*(?:[b-z](?![^\W\d_])|a(?![^\W\d_]|\s+[a-z]{3,}))"
     r"|\s*(?:[万亿億百兆点]|千(?![米克瓦卡]))",
@@ -44,7 +45,7 @@ _CHANGES_VALUE = re.compile(
 _CIRCUMSTANCE = re.compile(
     r"(?<!\w)(?:in|after|for|of|per|every|each|on|at|within|during|among|all|than|with|past|next|first|last|from|nearest"
     r"|step|case|day|into"
-    r"|page|problem|question|equation|if|when|since|to\s+[a-z]+|the\s+other|day|week|year|through|across|dans|pour|après|en"
+    r"|page|problem|question|equation|if|when|since|to\s+[a-z]+|the\s+other|day|week|year|through|across|dans|pour|après|en|d['’]ici|pendant|durant|depuis|dentro\s+de|durante|innerhalb(?:\s+von)?"
     r"|por|para|después\s+de"
     r"|d['’]ici|dentro\s+de|innerhalb\s+von|durante|pendant|binnen|em|após|dopo|entro|depois\s+de|в\s+течение"
     r"|nach|für|von|mit|через|за|из|на|для|по|после)\s*(?:the\s+|a\s+|an\s+|these\s+|those\s+|all\s+|his\s+|her\s+|their\s+"
@@ -145,6 +146,7 @@ def with_unit(sentence: str, number: Found) -> list[str]:
     behind = sentence[number.end :]
     if (letter := _UNIT_LETTER.match(behind)) is not None:
         return [f"{number.text} {letter[1]}"]  # never without: "3 m" may be a multiple of m
+    behind = _CURRENCY_BEHIND.sub("", sentence[number.end :], count=1)
     unit = _UNIT_WORD.match(behind)
     if _CHANGES_VALUE.match(behind) or not _MAY_FOLLOW.match(behind):
         return []

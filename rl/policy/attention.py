@@ -67,5 +67,13 @@ def can_plan(model: CausalLM) -> bool:
     return config._attn_implementation == NAME and set(layers) <= {"full_attention"} and not windows and not dropout
 
 
+def takes_flash(states: torch.Tensor) -> bool:
+    """Whether torch's flash kernels do heads like these [.., d], forward and backward (flash_attn/flash_api.cpp)."""
+    device, size = states.device, states.shape[-1]
+    if device.type == "cpu" or states.dtype.itemsize != 2 or size % 8 or size > 192:
+        return False
+    return device.type != "cuda" or torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 AttentionInterface.register(NAME, attention)
 AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch.nn.functional import embedding, linear, rms_norm, scaled_dot_product_attention, silu
 
+from rl.policy.attention import takes_flash
 from rl.policy.interfaces import CausalLM, base_causal_lm
 from rl.sampling.fused import FusedLayer, FusedWeights, Linear, Unfit, fuse, is_llama_shaped, logits_of
 from rl.sampling.prefill import prefill, prefill_batches
@@ -102,7 +103,7 @@ class StaticDecoder:
         self.sine = torch.cat([-sine[0, :, :half], sine[0, :, half:]], -1)  # [T, d], for the halves of a head, exchanged
         self.positions = positions  # [T]
         self.rows = torch.arange(most, device=self.device)
-        self.is_flash = self.device.type == "cuda" and self.dtype.itemsize == 2  # what the kernel can do
+        self.is_flash = takes_flash(self.cache)
         self.query_starts = torch.arange(most + 1, device=self.device, dtype=torch.int32)  # [rows + 1], as the kernel counts
         self.key_starts = self.query_starts * tokens
         self.inputs = torch.zeros(2, most, device=self.device, dtype=torch.long)  # token and its place, by row

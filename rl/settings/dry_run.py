@@ -45,6 +45,12 @@ class ModelShape:
         mlp = 3 * (self.hidden + self.intermediate)
         return self.layers * rank * (query_and_output + key_and_value + mlp)
 
+    @property
+    def fused_parameters(self) -> int:
+        """Weights that decoding on a GPU holds a second time, fused: query, key and value; gate and up."""
+        attention = self.hidden * self.head_dim * (self.heads + 2 * self.kv_heads)
+        return self.layers * (attention + 2 * self.hidden * self.intermediate)
+
     def cache_bytes(self, tokens: int, number_bytes: int) -> int:
         """Keys and values of `tokens` tokens, in numbers of `number_bytes`."""
         return 2 * self.layers * self.kv_heads * self.head_dim * number_bytes * tokens
@@ -150,6 +156,7 @@ def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> di
         "optimizer": numbers.trained * adam_bytes / optimizer_ranks,
         "activations of a micro-batch": activations * number_bytes,
         "logits of a buffer": 2 * logits * _FP32_BYTES,  # two, see LOGIT_BUFFER_ELEMENTS
+        "fused weights while sampling": shape.fused_parameters * number_bytes if is_bf16 else 0,
         "KV cache while sampling, at full length": shape.cache_bytes(cached_tokens, number_bytes),
     }
     return {purpose: count / GIB for purpose, count in num_bytes.items()}
@@ -198,7 +205,7 @@ def _work_lines(config: RunConfig, ranks: int) -> list[str]:
 
 def _memory_lines(config: RunConfig, shape: ModelShape, ranks: int) -> list[str]:
     gib = memory_estimate(config, shape, ranks)
-    sampling = gib["KV cache while sampling, at full length"]
+    sampling = gib["KV cache while sampling, at full length"] + gib["fused weights while sampling"]
     training = gib["gradients"] + gib["activations of a micro-batch"] + gib["logits of a buffer"]
     always = sum(gib.values()) - sampling - training
     peak = always + max(sampling, training)

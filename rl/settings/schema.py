@@ -247,6 +247,8 @@ class RunConfig(Settings):
                 f"reward.overlong_buffer_tokens {self.reward.overlong_buffer_tokens} is longer than "
                 f"sampling.max_completion_tokens {self.sampling.max_completion_tokens}"
             )
+        if self.sandbox.same_process:
+            faults.append("sandbox.same_process lets a program that attacks its tests be paid; it is for evaluation only")
         if self.reward.overlong_weight and not self.reward.overlong_buffer_tokens:
             faults.append("reward.overlong_weight needs reward.overlong_buffer_tokens above 0, or it never applies")
         if self.reward.overlong_weight and self.algorithm.advantage == "maxrl":

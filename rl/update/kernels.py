@@ -106,12 +106,6 @@ class Stretches:
     longest_key: int
 
 
-def takes_flash(query: torch.Tensor) -> bool:
-    """Whether the flash kernels can do heads like these [.., d], forward and backward."""
-    size = query.shape[-1]
-    return query.device.type != "cpu" and query.dtype.itemsize == 2 and size % 8 == 0 and size <= 192
-
-
 def flash_forward(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, stretches: Stretches, *, causal: bool, scaling: float
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rl.policy.attention import takes_flash
 from rl.types import Row
 from rl.update import kernels
 
@@ -93,7 +94,7 @@ class Layout:
     def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
         """Return [1, N, h, d]; query [1, h, N, d], key and value [1, k, N, d] with h a multiple of k."""
         parts = [states[0].transpose(0, 1) for states in (query, key, value)]  # [N, h or k, d]
-        function = _FlashAttention if kernels.takes_flash(query) else _PackedAttention
+        function = _FlashAttention if takes_flash(query) else _PackedAttention
         output: torch.Tensor = function.apply(*parts, self, scaling)
         return output[None]
 

@@ -15,6 +15,7 @@ import contextlib
 import gc
 import io
 import os
+import re
 import sys
 import threading
 import types
@@ -44,12 +45,19 @@ _CLASS_STYLE_MODULES = (
     "random",
     "operator",
 )
+_SITE_CLASSES = {
+    "ListNode": "class ListNode:\n    def __init__(self, val=0, next=None):\n        self.val, self.next = val, next\n",
+    "TreeNode": "class TreeNode:\n    def __init__(self, val=0, left=None, right=None):\n"
+    "        self.val, self.left, self.right = val, left, right\n",
+}
 
 
-def describe(error: BaseException) -> str:
-    """Return the type and message of `error` in one line."""
+def describe(error: BaseException, bare: bool = False) -> str:
+    """Return the type and message of `error` in one line; `bare`: the message alone, as it is."""
     try:
-        text = f"{type(error).__name__}: {error}"
+        text = str(error) if bare else f"{type(error).__name__}: {error}"
+        if bare:
+            return str.__str__(text)[:100_000]
     except BaseException:  # a `__str__` of the program's
         text = type(error).__name__
     return str.__str__(text).encode("ascii", "backslashreplace").decode()[:MAX_DETAIL]
@@ -105,6 +113,18 @@ def _compile(source: str, context: str) -> types.CodeType:
         if not context:
             raise
         return compile(context + source, FILE_NAME, "exec", dont_inherit=True)
+
+
+def site_names(source: str, module: types.ModuleType) -> None:
+    """Put into the name space what LeetCode's runner puts there, for programs in its style."""
+    if "class Solution" in source:
+        exec(_CLASS_STYLE_PRELUDE, module.__dict__)
+        module.__dict__.update({name: __import__(name) for name in _CLASS_STYLE_MODULES})
+    elif "typing" not in source and re.search(r"\b(List|Dict|Tuple|Set|Optional|Union|Any|Callable|Iterable)\b", source):
+        exec("from typing import *", module.__dict__)
+    for name, definition in _SITE_CLASSES.items():
+        if name in source and f"class {name}" not in source.replace(f"# class {name}", ""):
+            exec(definition, module.__dict__)
 
 
 def load(source: str, context: str, link: Link, module: types.ModuleType) -> bool:
@@ -194,9 +214,7 @@ def serve_calls() -> None:
     link = Link(3)
     setup: wire.FunctionSetup = link.receive()
     module = prepare("solution")
-    if "class Solution" in setup["source"]:
-        exec(_CLASS_STYLE_PRELUDE, module.__dict__)
-        module.__dict__.update({name: __import__(name) for name in _CLASS_STYLE_MODULES})
+    site_names(setup["source"], module)
     if not load(setup["source"], setup["context"], link, module):
         os._exit(1)
     name = setup["entry_point"]

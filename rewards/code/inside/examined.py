@@ -1,24 +1,30 @@
 """The candidate's process in style assert: loads the untrusted program, tells the examiner what it defines, answers requests.
 
-Values cross as data; what is no data crosses as a number, under which the object stays here. As everywhere in the candidate's
-process, nothing said from here is believed. Standard library only.
+As everywhere in the candidate's process, nothing said from here is believed. Standard library only.
 """
 
 import ast
 import builtins
-import collections
-import contextlib
+import copy
+import functools
+import importlib
+import io
 import os
+import sys
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rewards.code import codec, wire
-from rewards.code.inside.candidate import MAX_DETAIL, describe, load, prepare
-from rewards.code.wire import FrameError, Link
+from rewards.code.codec import CodecError
+from rewards.code.inside.candidate import load, prepare, site_names
+from rewards.code.inside.descriptions import DATA_TYPES
+from rewards.code.inside.peer import Peer
+from rewards.code.wire import Link
 
-_CONTAINERS = (list, dict, set, bytearray, collections.deque)
+_MAX_PRINTED = 2**20  # characters between two messages; more are dropped
 _MISSING = object()
+_IMMUTABLE = (int, float, str, bool, type(None), tuple, frozenset, bytes, complex)
 
 
 def serve_examiner() -> None:
@@ -30,15 +36,18 @@ def serve_examiner() -> None:
     imports = {name: origin for name, origin in _imports(setup["source"]).items() if name in names} if len(names) > 1 else {}
     examiner.send(("imports", imports))
     module = prepare("solution")
+    site_names(setup["source"], module)
+    served = Examined(module, examiner)
     if not load(setup["source"], setup["context"], link, module):
         os._exit(1)
-    served = _Examined(module, examiner)
+    served.listen()
     examiner.send(("defined", served.definitions(names)))
-    served.serve()
+    served.values.settle()
+    served.serve_all()
 
 
 def _imports(source: str) -> dict[str, tuple[str, str | None]]:
-    """Return the names that `source` imports at its top level under their own names: name -> (module, attribute)."""
+    """Return the names that `source` imports at its top level: name -> (module, attribute); another's name is not taken."""
     origins: dict[str, tuple[str, str | None]] = {}
     try:
         body = ast.parse(source).body
@@ -47,8 +56,9 @@ def _imports(source: str) -> dict[str, tuple[str, str | None]]:
     for node in body:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.asname or "." not in alias.name:
-                    origins[alias.asname or alias.name] = (alias.name, None)
+                name = alias.asname or alias.name
+                if "." not in name and (name == alias.name or name not in sys.stdlib_module_names):
+                    origins[name] = (alias.name, None)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 if alias.asname in (None, alias.name):
@@ -56,29 +66,37 @@ def _imports(source: str) -> dict[str, tuple[str, str | None]]:
     return origins
 
 
-class _Examined:
+class Examined(Peer):
     """The loaded program, as the examiner may use it."""
 
     def __init__(self, module: types.ModuleType, examiner: Link):
+        super().__init__(examiner)
         self.module = module
-        self.examiner = examiner
-        self.objects: list[Any] = []  # by number; kept alive, so that their ids stay their own
-        self.numbers: dict[int, int] = {}  # id -> number
+        self.makes_real_functions = True
+        self.named_classes: tuple[type, ...] = ()
+        self.bound: dict[str, Any] = {}  # data that the tests read by name, as it last crossed
+        self.patched: dict[tuple[str, str], Any] = {}
+        self.sink = _Sink()
+        sys.stdout = sys.__stdout__ = io.TextIOWrapper(self.sink, "utf-8", "surrogateescape", write_through=True)  # type: ignore[misc, arg-type]
+        builtins.input = self._input
+        self.print_is_patched = False
+        builtins.print = self._print_for(builtins.print)
+        sys.stdin = _Input(self)
 
-    def definitions(self, names: Sequence[str]) -> dict[str, wire.Definition]:
+    def definitions(self, names: Sequence[str]) -> list[tuple[str, Any]]:
         """Return what the program defines among `names`."""
-        defined: dict[str, wire.Definition] = {}
-        for name in names:
-            value = self._look_up(name)
-            if value is _MISSING:
+        found = [(name, value) for name in names if (value := self._look_up(name)) is not _MISSING]
+        self.named_classes = tuple(value for _, value in found if isinstance(value, type))
+        defined = []
+        for name, value in found:
+            position = self.position()
+            try:
+                defined.append((name, self.values.encode(value)))
+            except CodecError:
+                self.rewind(position)
                 continue
-            if isinstance(value, type):
-                defined[name] = ("class", [kind.__name__ for kind in type.mro(value)])
-            elif callable(value):
-                defined[name] = ("function",)
-            elif not isinstance(value, types.ModuleType):
-                with contextlib.suppress(codec.CodecError):
-                    defined[name] = ("data", self._encode(value))
+            if isinstance(value, _IMMUTABLE):
+                self.bound[name] = value
         return defined
 
     def _look_up(self, name: str) -> Any:
@@ -92,132 +110,209 @@ class _Examined:
         value = self.module.__dict__[name] = getattr(solution(), name)
         return value
 
-    # -- requests ----------------------------------------------------------------------------------------------------------
-
-    def serve(self) -> None:
+    def serve_all(self) -> None:
         """Answer requests until the examiner is gone."""
         while True:
             try:
-                request: wire.Request = self.examiner.receive()
+                message = self.receive()
             except EOFError:
                 os._exit(0)
-            self._answer(request)
+            self.serve(message)
 
-    def _answer(self, request: wire.Request) -> None:
-        """Carry out one request and send the reply."""
-        reply: wire.Reply
-        try:
-            reply = self._carry_out(request)
-        except codec.CodecError as error:
-            reply = ("unfit", str(error)[:MAX_DETAIL], False)
-        except BaseException as error:
-            names = [kind.__name__ for kind in type.mro(type(error))]
-            reply = ("raise", names, describe(error))
-        try:
-            self.examiner.send(reply)
-        except (FrameError, ValueError, TypeError, RecursionError, MemoryError) as error:
-            self.examiner.send(("unfit", describe(error), isinstance(error, MemoryError)))
+    def carry_out(self, op: str, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Carry out one request."""
+        match op:
+            case "subclass":
+                return self._subclass(name, args[0], args[1], kwargs)
+            case "isinstance":
+                return isinstance(args[0], self.objects[target])
+            case "copy":
+                return (copy.deepcopy if name == "deep" else copy.copy)(self.objects[target])
+            case "dir":
+                return dir(self.objects[target])
+            case "attribute":
+                return getattr(args[0], name)
+            case "signature":
+                return _signature(self.objects[target])
+            case "patch":
+                return self._patch(*args)
+            case "data":
+                base = next(kind for kind in DATA_TYPES if isinstance(self.objects[target], kind))
+                return codec._as_base(self.objects[target], base)
+            case "seed":
+                return _seed(args[0], args[1])
+        return super().carry_out(op, target, name, args, kwargs)
 
-    def _carry_out(self, request: wire.Request) -> wire.Reply:
-        match request:
-            case ["call", target, args, kwargs]:
-                return self._call(target, args, kwargs)
-            case ["get", number, name]:
-                return ("ok", self._encode(getattr(self.objects[number], name)), [])
-            case ["set", number, name, value]:
-                setattr(self.objects[number], name, self._decode(value))
-                return ("ok", None, [])
-            case ["item", number, key]:
-                return ("ok", self._encode(self.objects[number][self._decode(key)]), [])
-            case [action, number]:
-                return self._inspect(action, self.objects[number])
+    def named(self, name: str) -> Any:
+        """Return what a name stands for now."""
+        return self.module.__dict__[name]
 
-    def _inspect(self, action: str, value: Any) -> wire.Reply:
-        if action == "iter":
-            return ("ok", {"h": [self._number(iter(value)), "iterator", ""]}, [])
-        if action == "len":
-            return ("ok", len(value), [])
-        if action == "text":
-            return ("ok", self._encode(str(value)), [])
-        try:
-            return ("ok", self._encode(next(value)), [])
-        except StopIteration:
-            return ("end",)
+    def keeps(self, kind: type) -> bool:
+        """Return whether instances cross as objects though their base is data: the tests name the class."""
+        return issubclass(kind, self.named_classes)
 
-    def _call(self, target: str | int, args: list[wire.Data], kwargs: dict[str, wire.Data]) -> wire.Reply:
-        function = self._own(target)
-        given = [self._decode(arg) for arg in args]
-        named = {key: self._decode(value) for key, value in kwargs.items()}
-        value = function(*given, **named)
-        changes: wire.Changes = []
-        for position, (before, after) in enumerate(zip(args, given, strict=True)):
-            if isinstance(after, _CONTAINERS):
-                now = self._encode(after)
-                if now != before:
-                    changes.append((position, now))
-        for position, arg in enumerate(given):
-            if arg is value and isinstance(arg, _CONTAINERS):
-                return ("same", position, changes)
-        return ("ok", self._encode(value), changes)
+    # -- what is printed, read, and bound to names -------------------------------------------------------------------------
 
-    def _own(self, target: str | int) -> Any:
-        return self.module.__dict__[target] if isinstance(target, str) else self.objects[target]
+    def printed(self) -> str:
+        """Return what was printed since the last message."""
+        return self.sink.drain() if self.sink.pieces else ""
 
-    # -- values ------------------------------------------------------------------------------------------------------------
+    def changes(self) -> Any:
+        """Return what changed in shared containers, and the names that stand for other data now."""
+        changed = self.values.changes()
+        for name, known in self.bound.items():
+            value = self.module.__dict__.get(name)
+            if value is not known and isinstance(value, _IMMUTABLE):
+                self.bound[name] = value
+                changed.append([name, self.values.encode(value)])
+        return changed
 
-    def _encode(self, value: Any) -> wire.Data:
-        data: wire.Data = codec.encode(value, export=self._export)
-        return data
+    def show(self, text: Any) -> None:
+        """Hear whether the tests have put something else in the place of `print`, and of the environment."""
+        if text:
+            self.print_is_patched = text["print"]
+            os.environ.clear()
+            os.environ.update(text["environment"])
 
-    def _decode(self, data: wire.Data) -> Any:
-        return codec.decode(data, self._resolve)
+    def _print_for(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def print(*args: Any, **named: Any) -> None:
+            if self.print_is_patched and self.depth and named.get("file") is None:
+                self.ask("print", None, "", args, named)
+            else:
+                original(*args, **named)
 
-    def _export(self, value: Any) -> wire.Handle:
-        if hasattr(type(value), "__next__"):
-            return [self._number(value), "iterator", ""]
-        if isinstance(value, type):
-            return [self._number(value), "class", value.__name__]
-        if isinstance(value, codec.ITERATORS):
-            views: Any = value
-            return [self._number(iter(views)), "iterator", ""]
-        if isinstance(value, types.FunctionType | types.MethodType | types.BuiltinFunctionType):
-            return [self._number(value), "function", ""]
-        return [self._number(value), "instance", type(value).__name__]
+        return print
 
-    def _number(self, value: Any) -> int:
-        """Return the number under which the examiner knows `value`; the same object keeps its number."""
-        known = self.numbers.get(id(value))
-        if known is None:
-            self.objects.append(value)
-            known = self.numbers[id(value)] = len(self.objects) - 1
-        return known
+    def listen(self) -> None:
+        """From now on, warnings and records of the log go to the tests, who may look for them."""
+        import warnings
 
-    def _resolve(self, handle: wire.Handle) -> Any:
-        number, kind, _ = handle
-        if kind == "own":
-            return self._own(number)
-        call = self._callback(number)
-        return call if kind == "callback" else _drawn(call)
+        def show(message: Any, category: Any, *_: Any) -> None:
+            if self.depth:
+                self.ask("warn", None, "", [str(message), category])
 
-    def _callback(self, number: int) -> Callable[..., Any]:
-        """Return a function that calls a function of the tests."""
+        warnings.simplefilter("always")
+        warnings.showwarning = show  # type: ignore[assignment]
+        logging = sys.modules.get("logging")
+        if logging is not None:
+            handler = logging.Handler()
+            handler.emit = lambda r: self.depth and self.ask("log", None, "", [r.name, r.levelno, r.getMessage()])
+            root = logging.getLogger()
+            root.addHandler(handler)
+            if root.level == logging.WARNING:
+                root.setLevel(1)
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            given = [self._encode(arg) for arg in args]
-            named = {key: self._encode(value) for key, value in kwargs.items()}
-            self.examiner.send(("callback", number, given, named))
-            while True:
-                reply: wire.CallbackReply | wire.Request = self.examiner.receive()
-                if reply[0] == "returned":
-                    return self._decode(reply[1])
-                if reply[0] == "raised":
-                    raise getattr(builtins, reply[1], Exception)(reply[2])
-                self._answer(reply)  # the callback called the program in its turn
+    def _patch(self, module: str, attribute: str, value: Any, is_undone: bool) -> None:
+        """Put a mock of the tests in the place of a function of the standard library, or the function back in its own."""
+        holder = sys.modules.get(module) or importlib.import_module(module)
+        key = module, attribute
+        if is_undone and key in self.patched:
+            setattr(holder, attribute, self.patched.pop(key))
+        elif not is_undone:
+            self.patched.setdefault(key, getattr(holder, attribute))
+            setattr(holder, attribute, value)
 
-        return call
+    def _input(self, prompt: object = "") -> Any:
+        if not self.depth:
+            raise EOFError("EOF when reading a line")
+        return self.ask("input", None, "", [str(prompt)] if prompt != "" else [])
+
+    # -- subclasses that the tests make ------------------------------------------------------------------------------------
+
+    def _subclass(self, name: str, bases: list[type], members: list[Any], named: dict[str, Any]) -> int:
+        """Make a class with the tests' methods and return its number."""
+
+        def fill(space: dict[str, Any]) -> None:
+            space["__module__"] = "solution"
+            for key, kind, value in members:
+                space[key] = _member(kind, value)
+
+        kind = types.new_class(name, tuple(bases), named, fill)
+        return self.number(kind)
 
 
-def _drawn(pull: Callable[[], list[Any]]) -> Iterator[Any]:
-    """Yield what the tests' iterator gives; `pull` returns it in a list that is empty at the end."""
-    while item := pull():
-        yield item[0]
+def _member(kind: str, value: Any) -> Any:
+    if kind == "property":
+        return property(*value)
+    if kind in ("staticmethod", "classmethod"):
+        return (staticmethod if kind == "staticmethod" else classmethod)(value)
+    if kind == "abstract":
+        value.__isabstractmethod__ = True
+    return value
+
+
+def _signature(function: Any) -> Any:
+    import inspect
+
+    try:
+        found = inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+    empty = inspect.Parameter.empty
+    return [
+        (p.name, int(p.kind), [] if p.default is empty else [p.default], [] if p.annotation is empty else [_note(p.annotation)])
+        for p in found.parameters.values()
+    ]
+
+
+def _note(annotation: Any) -> Any:
+    return annotation if isinstance(annotation, type | str) else str(annotation)
+
+
+def _seed(which: str, args: Any) -> None:
+    import random
+
+    if which == "random":
+        random.seed(*args)
+    elif "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(*args)
+
+
+class _Sink(io.RawIOBase):
+    """Keeps what is printed until the next message."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[bytes] = []
+        self.size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 1
+
+    def write(self, data: Any) -> int:
+        piece = bytes(data)
+        self.size += len(piece)
+        if self.size <= _MAX_PRINTED:
+            self.pieces.append(piece)
+        return len(piece)
+
+    def drain(self) -> str:
+        """Return what was written since the last call."""
+        text = b"".join(self.pieces).decode("utf-8", "replace")
+        self.pieces.clear()
+        self.size = 0
+        return text
+
+
+class _Input(io.TextIOBase):
+    """Standard input: the tests', where they patch it."""
+
+    def __init__(self, served: Examined):
+        super().__init__()
+        self.served = served
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 0
+
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
+        return str(self.served.ask("readline", None)) if self.served.depth else ""
+
+    def read(self, size: int | None = -1, /) -> str:
+        return "".join(iter(self.readline, ""))

@@ -14,6 +14,7 @@ text of the tests; it is confined as the candidate is, and is told only what it 
 
 import builtins
 import importlib
+import importlib.util
 import marshal
 import socket
 import sys
@@ -22,15 +23,37 @@ from dataclasses import dataclass
 from typing import Any
 
 from rewards.code import wire
+from rewards.code.codec import CodecError
+from rewards.code.inside import pytestlike
 from rewards.code.inside.candidate import describe
-from rewards.code.inside.remote import CandidateFailed, CandidateGone, RemoteCandidate
+from rewards.code.inside.remote import CandidateExit, CandidateFailed, CandidateGone, RemoteCandidate
 from rewards.code.wire import FrameError, Link
+
+_PATCHED_OTHERWISE = {("builtins", "print"), ("builtins", "input"), ("sys", "stdin"), ("sys", "stdout"), ("sys", "stderr")}
+# What tests beside a named entry point can only mean as the standard library's, were it defined by the candidate ten times.
+_WELL_KNOWN = {
+    name: module
+    for module, names in (
+        ("math", "isclose sqrt pi inf nan isnan isinf"),
+        ("collections", "Counter deque defaultdict OrderedDict namedtuple"),
+        ("itertools", "permutations combinations combinations_with_replacement islice zip_longest"),
+        ("copy", "deepcopy"),
+        ("functools", "reduce"),
+        ("decimal", "Decimal"),
+        ("fractions", "Fraction"),
+        ("io", "StringIO"),
+        ("contextlib", "redirect_stdout"),
+    )
+    for name in names.split()
+}
+MODULE_ALIASES = {"np": "numpy"}
 
 
 def serve_once() -> None:
     """Run one set of tests: for those that might leave something behind in this process."""
     link = Link(3)
-    link.send(_examine(link.receive(), RemoteCandidate(Link(4))))
+    setup: wire.ExamSetup = link.receive()
+    link.send(_examine(setup, RemoteCandidate(Link(4), frozenset(setup["expects"]))))
 
 
 def serve_many() -> None:
@@ -41,8 +64,9 @@ def serve_many() -> None:
         if not head or not descriptors:
             return
         link.buffer = head
-        candidate = RemoteCandidate(Link(descriptors[0]))
-        report = _examine(link.receive(), candidate)
+        setup: wire.ExamSetup = link.receive()
+        candidate = RemoteCandidate(Link(descriptors[0]), frozenset(setup["expects"]))
+        report = _examine(setup, candidate)
         candidate.link.socket.close()
         link.send(report)
 
@@ -61,6 +85,7 @@ def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
     ending: wire.ExamEnding
     try:
         _run(setup, candidate, tally)
+        candidate.audit()
         ending = {"nonce": setup["nonce"]}
     except CandidateGone:
         ending = {"failed": str(candidate.failure)}
@@ -69,10 +94,9 @@ def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
         ending = {"failed": f"assertion failed {_place(error)}{text}", "wrong": True}
     except BaseException as error:
         ending = {"failed": f"{describe(error)} {_place(error)}", "memory": _for_want_of_memory(error)}
-    if candidate.failure:
-        ending = {"failed": candidate.failure}  # whatever the tests made of it
-    if candidate.unsupported:
-        ending = {"unsupported": candidate.unsupported}
+    failure = candidate.failure or candidate.trust.unpaid()
+    if failure:
+        ending = {"failed": failure}  # whatever the tests made of it
     return {**ending, "passed": tally.passed, "total": tally.total, "calls": candidate.calls}
 
 
@@ -83,6 +107,8 @@ def _run(setup: wire.ExamSetup, candidate: RemoteCandidate, tally: _Tally) -> No
     names = module.__dict__
     names.update(__builtins__=builtins, __name__="__main__")
     sys.argv = ["tests.py"]
+    if setup["pytest"] and importlib.util.find_spec("pytest") is None:
+        sys.modules["pytest"] = pytestlike.module()
     sys.set_int_max_str_digits(100_000)  # long integers in tests; bounded, since what the candidate sends is read here
     if setup["context"]:
         exec(marshal.loads(bytes.fromhex(setup["context"])), names)
@@ -92,8 +118,8 @@ def _run(setup: wire.ExamSetup, candidate: RemoteCandidate, tally: _Tally) -> No
         try:
             exec(marshal.loads(bytes.fromhex(piece)), names)
             tally.passed += counted
-        except SystemExit as stop:  # only the tests' own, unittest.main() for one: the candidate's never crosses
-            if stop.code:
+        except SystemExit as stop:  # the tests' own, unittest.main() for one
+            if stop.code or isinstance(stop, CandidateExit):
                 raise
             tally.passed += counted
         except Exception:
@@ -118,51 +144,93 @@ def _place(error: BaseException) -> str:
 def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSetup) -> None:
     """Put the entry point and the other free names of the tests into their name space."""
     entry = setup["entry_point"]
-    try:
-        first: wire.Imports = candidate.link.receive()
-        second: wire.Defined = candidate.link.receive()
-        (said, imports), (_, defined) = first, second
-        if said != "imports":
-            raise FrameError("not the imports")
-    except (EOFError, OSError):
-        candidate.failure = "the program did not load"
-        raise CandidateGone from None
-    except (FrameError, ValueError, TypeError) as error:
-        candidate.failure = f"an answer that is not data: {describe(error)}"
-        raise CandidateGone from None
+    imports, defined = _introduced(candidate)
+    candidate.names = names
     if entry in defined:
-        names[entry] = candidate.function(entry)  # whatever it is said to be: every use of it is a call over there
+        names[entry] = defined[entry]
     for name in setup["names"]:
         if name not in names:
-            _bind_one(candidate, names, name, imports.get(name), defined.get(name))
+            _bind_one(names, name, name in setup["modules"], imports.get(name), defined, bool(entry))
     if entry in names and "candidate" in setup["names"]:
         names.setdefault("candidate", names[entry])  # what HumanEval's tests call it, outside of a `check` too
     if entry and entry not in defined:
-        candidate.failure = f"the program defines no {entry}"
+        candidate.fail(f"the program defines no {entry}")
         raise CandidateGone
+    if setup["seeds"]:
+        _share_seeds(candidate)
+    if setup["patches"]:
+        _share_patches(candidate)
 
 
-def _bind_one(
-    candidate: RemoteCandidate,
-    names: dict[str, Any],
-    name: str,
-    origin: tuple[str, str | None] | None,
-    definition: wire.Definition | None,
-) -> None:
-    """Give the tests one name: an import made afresh, a value, an exception class of that name, or a function over there."""
-    if origin is not None:
+def _introduced(candidate: RemoteCandidate) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the candidate imports, and what its names stand for."""
+    try:
+        first: wire.Imports = candidate.link.receive()
+        second: wire.Defined = candidate.link.receive()
+        if (first[0], second[0]) != ("imports", "defined") or not isinstance(first[1], dict):
+            raise FrameError("no introduction")
+        return first[1], candidate.define(second)
+    except (EOFError, OSError):
+        candidate.fail("the program did not load")
+        raise CandidateGone from None
+    except (FrameError, CodecError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        candidate.fail(f"an answer that is not data: {describe(error)}")
+        raise CandidateGone from None
+
+
+def _bind_one(names: dict[str, Any], name: str, is_module: bool, origin: Any, defined: dict[str, Any], is_helper: bool) -> None:
+    """Give the tests one name: a module of their own, an import made afresh, or what the candidate defines."""
+    if (
+        is_module and origin is None
+    ):  # tests that use `math.` without an import mean the module, whatever the candidate calls so
+        names[name] = importlib.import_module(MODULE_ALIASES.get(name, name))
+    elif origin is not None:
         _import_afresh(names, name, *origin)
-        return
-    if definition is None:
-        if name in sys.stdlib_module_names:  # tests that rely on the candidate's imports can only mean the module
-            names[name] = importlib.import_module(name)
-        return
-    if definition[0] == "data":
-        names[name] = candidate.decode(definition[1])
-    elif definition[0] == "class" and "BaseException" in definition[1]:
-        names[name] = candidate.exceptions[name] = _exception_class(name, definition[1][1:])
-    else:
-        names[name] = candidate.function(name)
+    elif name in _WELL_KNOWN and is_helper:
+        names[name] = getattr(importlib.import_module(_WELL_KNOWN[name]), name)
+    elif name in defined:
+        names[name] = defined[name]
+    elif name in sys.stdlib_module_names:
+        names[name] = importlib.import_module(name)
+
+
+def _share_seeds(candidate: RemoteCandidate) -> None:
+    """Have the tests' seeds count for the candidate's random numbers too."""
+    for title, module in (("random", importlib.import_module("random")), ("numpy", sys.modules.get("numpy"))):
+        holder: Any = module.random if title == "numpy" and module else module
+        if holder is not None:
+            holder.seed = _shared_seed(candidate, title, holder.seed)
+
+
+def _share_patches(candidate: RemoteCandidate) -> None:
+    """Have what the tests patch in the standard library be patched for the candidate too."""
+    patch: Any = importlib.import_module("unittest.mock")._patch
+    enter, leave = patch.__enter__, patch.__exit__
+
+    def tell(made: Any, value: Any, is_undone: bool) -> None:
+        holder, name = made.getter(), made.attribute
+        place = getattr(holder, "__name__", ""), name
+        if isinstance(holder, types.ModuleType) and place[0] not in ("__main__", "tests") and place not in _PATCHED_OTHERWISE:
+            candidate.ask("patch", None, "", [*place, value, is_undone])
+
+    def entered(made: Any) -> Any:
+        value = enter(made)
+        tell(made, getattr(made.target, made.attribute), is_undone=False)
+        return value
+
+    def left(made: Any, *error: Any) -> Any:
+        tell(made, None, is_undone=True)
+        return leave(made, *error)
+
+    patch.__enter__, patch.__exit__ = entered, left
+
+
+def _shared_seed(candidate: RemoteCandidate, title: str, seed: Any) -> Any:
+    def shared(*args: Any) -> None:
+        seed(*args)
+        candidate.ask("seed", None, "", [title, list(args)])
+
+    return shared
 
 
 def _import_afresh(names: dict[str, Any], name: str, module_name: str, attribute: str | None) -> None:
@@ -175,10 +243,3 @@ def _import_afresh(names: dict[str, Any], name: str, module_name: str, attribute
         names[name] = module if attribute is None else getattr(module, attribute)
     except (ImportError, AttributeError):
         return
-
-
-def _exception_class(name: str, bases: list[str]) -> type[Exception]:
-    """Return a class of our own that stands for an exception of the candidate, under the first built-in among its bases."""
-    known = [getattr(builtins, base) for base in bases if isinstance(getattr(builtins, base, None), type)]
-    base = known[0] if known and issubclass(known[0], Exception) else Exception
-    return type(name, (base,), {})

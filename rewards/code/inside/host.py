@@ -28,7 +28,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # inside, code, rewards, the repository
 
 from rewards.code import wire  # noqa: E402  found on the path set above
-from rewards.code.inside import candidate, confine, examined, examiner, kernel, probe, scratch, seccomp  # noqa: E402
+from rewards.code.inside import candidate, confine, examined, examiner, kernel, probe, scratch, seccomp, together  # noqa: E402
 
 STACK_BYTES = 64 * 2**20
 FIRST_FREE = 12  # 0 to 9 are kept for children, 10 is the control socket, 11 the Landlock ruleset
@@ -46,6 +46,7 @@ ROLES: dict[wire.Role, Callable[[], None]] = {
     "function": candidate.serve_calls,
     "examined": examined.serve_examiner,
     "session": candidate.serve_session,
+    "together": together.serve_together,
     "examiner": examiner.serve_once,
     "kept examiner": examiner.serve_many,
 }

@@ -2,7 +2,8 @@
 
 Start with `verifier.py` (a completion in, a Verdict out), then `styles`. Below them:
 
-- a file for each style: `scripts` (stdin), `calls` (function), `asserts` with `plan` (assert); `checker` (a problem's own);
+- a file for each style: `scripts` (stdin), `calls` (function), `asserts` with `plan` and `together` (assert); `checker` (a
+  problem's own);
 - `source` (finding Python in text), `compare` (when a value counts as the expected one), `outcome` (the kinds of end);
 - `sandbox` (the host and its processes), `channel` (messages under a deadline).
 

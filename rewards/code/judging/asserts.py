@@ -14,8 +14,9 @@ from rewards.code.judging.outcome import GRACE_SECONDS, MAX_DETAIL, BadTests, Ou
 from rewards.code.judging.plan import Plan, plan_of
 from rewards.code.judging.sandbox import Children, HostDied, KeptExaminer, Sandbox
 from rewards.code.judging.source import Candidate, context_of
+from rewards.code.judging.together import hold_together
 from rewards.code.settings import Limits
-from rewards.code.wire import ExaminedSetup, ExamSetup, FrameError, Report, Role
+from rewards.code.wire import ExaminedSetup, ExamSetup, FrameError, Report, Role, TogetherSetup
 
 
 def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candidate: Candidate, limits: Limits) -> Outcome:
@@ -28,17 +29,39 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
     fraction = checks.get("reward", "all") != "all"
     context = context_of(checks, prompt, entry)
     plan = plan_of(tests, entry, context, fraction)
+    if not plan.asks:
+        raise BadTests("the tests never call the program")
     repeated = context.strip() in candidate.source  # a program that repeats it needs no second copy
+    if sandbox.settings.same_process:
+        return hold_together(sandbox, _together(plan, candidate, "" if repeated else context, tests, fraction), limits)
     examined = ExaminedSetup(source=candidate.source, context="" if repeated else context, names=plan.names)
     exam = ExamSetup(
         nonce=secrets.token_hex(16),
-        entry_point=entry,
+        entry_point=plan.entry,
         names=plan.names,
+        modules=plan.modules,
+        expects=plan.expects,
+        pytest=plan.pytest,
+        patches=plan.patches,
+        seeds=plan.seeds,
         pieces=plan.pieces,
         context=plan.context,
         fraction=fraction,
     )
     return _hold(sandbox, plan, exam, examined, limits)
+
+
+def _together(plan: Plan, candidate: Candidate, context: str, tests: str, fraction: bool) -> TogetherSetup:
+    return TogetherSetup(
+        source=candidate.source,
+        context=context,
+        entry_point=plan.entry,
+        nonce=secrets.token_hex(16),
+        pieces=plan.pieces,
+        fraction=fraction,
+        pytest=plan.pytest,
+        may_exit="unittest" in tests,
+    )
 
 
 def _hold(sandbox: Sandbox, plan: Plan, exam: ExamSetup, examined: ExaminedSetup, limits: Limits) -> Outcome:
@@ -90,11 +113,9 @@ def _examine(
 
 def _decide(report: Report, exam: ExamSetup, channel: Channel, children: Children, limits: Limits) -> Outcome:
     """Return the outcome of an exam from the examiner's report."""
-    if "unsupported" in report:
-        raise BadTests(report["unsupported"])
     if not secrets.compare_digest(str(report.get("nonce", "")), exam["nonce"]):
         return _explain(report, channel, children, limits)
-    if not report["calls"]:
+    if not report["calls"] and len(exam["names"]) <= 1:
         raise BadTests("the tests never called the program")
     passed, total = report["passed"], report["total"]
     ended = children.reap()[0]

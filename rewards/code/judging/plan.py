@@ -9,6 +9,7 @@ import builtins
 import functools
 import marshal
 import symtable
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,13 @@ class Plan:
     pieces: tuple[tuple[str, bool], ...]  # marshalled code, whether it counts as a test of its own
     names: tuple[str, ...]  # free names, the entry point first
     context: str  # marshalled code that defines helpers of the problem, or ""
+    entry: str  # the entry point; found among the names where the problem names none
+    modules: tuple[str, ...]  # of the names, those that can only be modules
+    expects: tuple[str, ...]  # exits that the tests speak of
+    pytest: bool  # they are written for pytest
+    patches: bool  # they put mocks in the place of functions
+    seeds: bool  # they seed random numbers
+    asks: bool  # they use the candidate at all
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
 
@@ -43,7 +51,9 @@ def _globals_used(text: str, name: str) -> tuple[set[str], set[str]]:
 def _called_at_top(body: Sequence[ast.stmt]) -> set[str]:
     """Return the names that top-level statements mention, outside of definitions."""
     plain = [s for s in body if not isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
-    return {node.id for statement in plain for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    nodes = [node for statement in plain for node in ast.walk(statement)]
+    dotted = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return {node.id for node in nodes if isinstance(node, ast.Name)} | (dotted & {"main"})
 
 
 def _marshalled(tree: ast.Module, name: str = "tests.py") -> str:
@@ -63,6 +73,10 @@ _PURE_BUILTINS = _names(
     "getattr hasattr hash hex id int isinstance issubclass iter len list map max min next oct ord pow print range repr "
     "reversed round set slice sorted str sum tuple type zip True False None Exception"
 )
+
+
+_TEST_BUILTINS = _names("isinstance type range list print len sorted set str repr getattr hasattr")
+_MODULES = frozenset(sys.stdlib_module_names) | {"np", "numpy"}
 
 
 def _harmless(body: Sequence[ast.stmt]) -> bool:
@@ -93,6 +107,10 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         raise BadTests(f"the tests do not compile: {error}") from None
     body += _calls_to_add(body, entry)
     free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
+    entry = entry or ("" if free else _builtin_under_test(body))
+    if not entry.isidentifier():  # Solution().twoSum
+        free = sorted({*free, *_globals_used(entry, "entry")[0]} - defined) if entry else free
+        entry = ""
     helpers: set[str] = set()
     if context and free:
         helpers = _globals_used(context, "context.py")[1]
@@ -102,15 +120,47 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         pieces=tuple((_marshalled(tree), counted) for tree, counted in _pieces(body, fraction)),
         names=tuple(([entry] if entry else []) + others),
         context=_marshalled(ast.parse(context), "context.py") if needs_context else "",
-        harmless=_harmless([*body, *(ast.parse(context).body if needs_context else ())]),
+        entry=entry,
+        modules=tuple(name for name in others if name in _MODULES and not _bare(body, name)),
+        expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used),
+        pytest="pytest" in tests,
+        patches="patch" in tests,
+        seeds="seed(" in tests,
+        asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
+        harmless="seed(" not in tests and _harmless([*body, *(ast.parse(context).body if needs_context else ())]),
     )
+
+
+def _bare(body: Sequence[ast.stmt], name: str) -> bool:
+    """Return whether `name` stands anywhere but before a dot: a module never does."""
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    owners = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    return any(isinstance(node, ast.Name) and node.id == name and id(node) not in owners for node in nodes)
+
+
+def _builtin_under_test(body: Sequence[ast.stmt]) -> str:
+    """Return the built-in whose name the candidate must have taken: the tests name nothing else, and call it first."""
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in _TEST_BUILTINS:
+                return node.func.id
+    return ""
+
+
+def runnable(tests: str, entry: str) -> str:
+    """Return the tests as one text that runs by itself, with the calls that they lack."""
+    body = ast.parse(tests).body
+    return ast.unparse(ast.Module(body=body + _calls_to_add(body, entry), type_ignores=[]))
 
 
 def _calls_to_add(body: Sequence[ast.stmt], entry: str) -> list[ast.stmt]:
     """Return calls of what nothing calls: a `check(candidate)`, with the entry point, and `test_*` functions."""
     mentioned = _called_at_top(body)
     calls: list[ast.stmt] = []
+    uses_pytest = any(isinstance(node, ast.Import) and node.names[0].name == "pytest" for node in body)
     for node in body:
+        if isinstance(node, ast.ClassDef) and node.name not in mentioned and not {"main", "unittest"} <= mentioned:
+            calls += _runs_of(node)
         if not isinstance(node, ast.FunctionDef) or node.name in mentioned:
             continue
         needed = len(node.args.args) - len(node.args.defaults)
@@ -118,6 +168,33 @@ def _calls_to_add(body: Sequence[ast.stmt], entry: str) -> list[ast.stmt]:
             calls += ast.parse(f"check({entry})").body
         elif node.name.startswith("test") and needed == 0 and not node.decorator_list:
             calls += ast.parse(f"{node.name}()").body
+        elif node.name.startswith("test") and uses_pytest:
+            calls += ast.parse(f"__import__('pytest').run_test({node.name}, globals())").body
+    return calls
+
+
+_RUN_CASES = """
+import unittest as _unittest
+_result = _unittest.TestResult()
+_unittest.defaultTestLoader.loadTestsFromTestCase({name}).run(_result)
+assert _result.wasSuccessful() and _result.testsRun > len(_result.skipped), str(_result.failures + _result.errors)[-300:]
+"""
+
+
+def _runs_of(node: ast.ClassDef) -> list[ast.stmt]:
+    """Return what runs a class of tests that nobody runs: unittest's, or methods `test_*` of a plain `Test*`."""
+    if any(ast.unparse(base).endswith("TestCase") for base in node.bases):
+        return ast.parse(_RUN_CASES.format(name=node.name)).body
+    if node.bases or not node.name.startswith("Test"):
+        return []
+    tests = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name.startswith("test")]
+    has_setup = any(isinstance(item, ast.FunctionDef) and item.name == "setup_method" for item in node.body)
+    calls = []
+    for item in tests:
+        text = f"_case = {node.name}()\n" + ("_case.setup_method()\n" if has_setup else "")
+        plain = len(item.args.args) == 1 and not item.decorator_list
+        text += f"_case.{item.name}()" if plain else f"__import__('pytest').run_test({node.name}.{item.name}, globals(), _case)"
+        calls += ast.parse(text).body
     return calls
 
 

@@ -11,7 +11,7 @@ from files behind it on its line:
     items                                               sets, lists, sequences, matrices, ratios
     relations, cases, listed, quantities                equations and inequalities, cases, {n in Z | ...}, units
     integers, named                                     sets of integers; values by name
-    realsets, inequalities, intervals                   sets of real numbers
+    realsets, emptiness, inequalities, intervals        sets of real numbers
     normal, definitions, labels, parts                  what the files above share
     linear, proportional, integer_sets, progressions    lines; a constant factor; integers by membership; ellipses
     derivatives                                         x' and dx/dt in one notation

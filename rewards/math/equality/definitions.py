@@ -23,8 +23,9 @@ def assignment(node: Node, answer: bool, equal: Equal) -> tuple[Node, Node] | No
         return None
     if name.op == "mat":
         name = Node("seq", name.args, "()")
-    if len(values) == 1 and is_name(values[0]) and not symbols(name) and name.op not in ("seq", "set", "list"):
-        name, values = values[0], [name]  # 2 = x
+    if is_name(values[-1]) and not any(map(symbols, (name, *values[:-1]))) and name.op not in ("seq", "set", "list"):
+        name, values = values[-1], [name, *values[:-1]]  # 10/2 = 5 = x
+        operators = ("=", *operators[:-1])
     named = _names_something(name, values[0]) or is_label(name, values[-1])
     if not named and not (answer and _says_what_it_computes(name, values[0])):
         if symbols(node) or contains(node, "seq", "list", "set"):
@@ -36,6 +37,11 @@ def assignment(node: Node, answer: bool, equal: Equal) -> tuple[Node, Node] | No
         name, values, operators = names, [values[-1]], ("=",)
     value = _value_of_chain(operators, values, equal)
     return None if value is None else (name, value)
+
+
+def is_tautology(node: Node) -> bool:
+    """Tell whether it only says that something is itself: `5 = 5`, which is no answer to `x = 5`."""
+    return node.op == "rel" and set(node.value) <= {"=", "~", "<=", ">="} and all(part == node.args[0] for part in node.args)
 
 
 def _names_of_one_value(name: Node, values: list[Node]) -> Node | None:

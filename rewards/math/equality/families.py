@@ -33,10 +33,22 @@ def same_up_to_names(gold: Node, answer: Node, trail: Trail) -> bool:
     if same_integer_sets(gold, answer):
         trail.decide(Rule.INTEGERS)
         return True
+    gold, answer = _as_class(gold, answer), _as_class(answer, gold)
+    if trail.integral:
+        gold, answer = _with_usual_constant(gold), _with_usual_constant(answer)
     gold, answer = _indexed_alike(_family(gold), _family(answer))
     if gold.op == "bound" or answer.op == "bound":
         return _same_bound(gold, answer, trail)
     return _same_unbound(gold, answer, trail)
+
+
+def _as_class(node: Node, other: Node) -> Node:
+    r"""Return `2 \bmod 5` as the class of 2 where the other side is such a class, `2 \pmod 5`."""
+    is_remainder = node.op == "fn" and node.value == "mod" and not symbols(node)
+    if not is_remainder or other.op != "bound" or other.value[0] != (HIDDEN,):
+        return node
+    multiple = Node("mul", (node.args[1], Node("sym", (), HIDDEN)))
+    return Node("bound", (Node("add", (node.args[0], multiple)),), other.value)
 
 
 def _same_unbound(gold: Node, answer: Node, trail: Trail) -> bool:
@@ -177,6 +189,7 @@ def _same_bound(gold: Node, answer: Node, trail: Trail) -> bool:
 
 # -- arbitrary constants
 
+_OF_INTEGRALS = frozenset(("C", "c", "K", "k", "D", "A", "C_1", "c_1", "C_0", "c_0"))
 _CONSTANT = re.compile(r"[CcK]|[CcK]_\d")
 _OTHER_NAMES = {"c": re.compile(r"[Cc]"), "C": re.compile(r"[ABCKck](?:_\d)?"), "K": re.compile(r"[ABCKck](?:_\d)?")}
 _OTHER_NUMBERED = re.compile(r"[A-DKa-ck](?:_\d)?")
@@ -198,7 +211,7 @@ def _same_up_to_constants(gold: Node, answer: Node, trail: Trail) -> bool:
         if any(equal(gold, renamed, inner) for renamed in _renamings(answer, others, tuple(sorted(constants)))):
             trail.decide(Rule.ARBITRARY_CONSTANTS, str(inner.decision))
             return True
-    if constants == {"C"} and rest & _VARIABLES and _differ_by_a_constant(gold, answer, "C", min(others), rest):
+    if constants == {"C"} and rest & _VARIABLES and differ_by_a_constant(gold, answer, "C", min(others), rest):
         trail.decide(Rule.ANTIDERIVATIVES)
         return True
     return False
@@ -223,7 +236,7 @@ def _is_linear_in(node: Node, names: Iterable[str]) -> bool:
     return (is_factor or is_numerator) and _is_linear_in(inside[0], names)
 
 
-def _differ_by_a_constant(gold: Node, answer: Node, constant: str, other: str, variables: frozenset[str]) -> bool:
+def differ_by_a_constant(gold: Node, answer: Node, constant: str, other: str, variables: frozenset[str]) -> bool:
     """Tell whether both are a function plus a bare constant, and the functions differ by what depends on no variable."""
     left, right = assignment(gold, False, equal), assignment(answer, True, equal)
     if left and right and not labels_agree(left[0], right[0]):
@@ -248,3 +261,18 @@ def _without_term(node: Node, name: str) -> Node | None:
     if len(rest) != len(node.args) - 1 or name in symbols(Node("add", rest)):
         return None
     return Node("add", rest)
+
+
+def _with_usual_constant(node: Node) -> Node:
+    """Return an antiderivative with its constant, a term that occurs once and depends on nothing, called C."""
+    if node.op == "rel" and node.value == ("=",):
+        return node._replace(args=(node.args[0], _with_usual_constant(node.args[1])))
+    if node.op != "add" or "C" in symbols(node):
+        return node
+    terms = [part for part in node.args if part.op == "sym" and part.value in _OF_INTEGRALS]
+    if len(terms) != 1:
+        return node
+    rest = tuple(part for part in node.args if part is not terms[0])
+    if terms[0].value in symbols(Node("add", rest)):
+        return node
+    return node._replace(args=(*rest, Node("sym", (), "C")))

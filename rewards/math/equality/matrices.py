@@ -9,6 +9,8 @@ from rewards.math.tree import OBJECTS, Node, contains, number
 MAX_ENTRIES = 100
 MAX_EXPONENT = 32
 MAX_SQUARE = 16  # entries of a matrix that is raised to a power
+MAX_EXPONENT_WITH_NAMES = 4
+MAX_NODES_OF_POWER = 4000
 
 
 def matrix_value(node: Node) -> Node:
@@ -80,8 +82,23 @@ def _power(matrix: Node, exponent: Node) -> Node | None:
                 return None
             power = _with_entries(product, (number(rational(cell)) for cell in product.args))
     except ArithmeticError:
-        return None
+        return _power_with_names(matrix, int(exponent.value))
     return power
+
+
+def _power_with_names(matrix: Node, exponent: int) -> Node | None:
+    """Return a power of a matrix whose entries are no rationals, as sums of products that nobody simplifies."""
+    length = matrix.value
+    if exponent > MAX_EXPONENT_WITH_NAMES or _nodes(matrix) * length ** (exponent - 1) * exponent > MAX_NODES_OF_POWER:
+        return None
+    power: Node | None = matrix
+    for _ in range(exponent - 1):
+        power = _product(power, matrix) if power is not None else None
+    return power
+
+
+def _nodes(node: Node) -> int:
+    return 1 + sum(map(_nodes, node.args))
 
 
 def as_matrix(node: Node) -> Node:

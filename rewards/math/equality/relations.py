@@ -4,7 +4,9 @@ A definition is its value; an inequality is the interval of its solutions; an eq
 without its denominators where no solution is gained.
 """
 
-from rewards.math.equality.definitions import assignment, same_definitions
+import re
+
+from rewards.math.equality.definitions import assignment, is_tautology, same_definitions
 from rewards.math.equality.expressions import equal_expressions
 from rewards.math.equality.labels import NAMELESS
 from rewards.math.equality.linear import FLIPPED, difference, solve_linear
@@ -15,13 +17,19 @@ from rewards.math.equality.rules import Rule, Trail
 from rewards.math.tree import OBJECTS, ZERO, Node, substituted, symbols
 
 MAX_DENOMINATORS = 4
+_WORD = re.compile(r"[a-z]{3,}")
 
 
 def same_relations(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
     """Compare two sides, one of which at least is a relation."""
+    if gold.op == answer.op and is_tautology(answer) and not is_tautology(gold):  # 5 = 5 says nothing of x = 5
+        trail.decide(Rule.MEMBER_BY_MEMBER)
+        return False
     left, right = assignment(gold, False, equal), assignment(answer, True, equal)
     if left and right and same_definitions(left, right, trail, equal):
         return True
+    if left and answer.op == "rel" and left[1].op in ("seq", "union") and _WORD.fullmatch(str(left[0].value)):
+        return equal(left[1], answer, trail)  # Domain: (-\infty, 3]
     if left and answer.op == "rel" and _is_solved(left):
         trail.decide(Rule.STILL_TO_BE_SOLVED)
         return False
@@ -68,6 +76,8 @@ def _same_statements(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bo
     trail.decide(Rule.MEMBER_BY_MEMBER)
     if left_ops != right_ops:
         return False
+    if left_ops in (("perp",), ("parallel",)):
+        return _same_lines(left, right, equal)
     if all(strictly(equal, one, other) for one, other in zip(left, right, strict=True)):
         return True
     if left_ops in (("=",), ("!=",)) and strictly(equal, left[0], right[1]) and strictly(equal, left[1], right[0]):
@@ -81,6 +91,20 @@ def _same_statements(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bo
     if proportional(one, other, positive=left_ops[0] in ("<", "<=")):
         return True
     return left_ops[0] == "=" and (_cleared(one, other, trail) or _cleared(other, one, trail))
+
+
+def _same_lines(left: tuple[Node, ...], right: tuple[Node, ...], equal: Equal) -> bool:
+    """Tell whether two pairs of lines are the same in any order, each named by its points: AB or BA."""
+    wanted, written = (tuple(map(_in_order_of_points, lines)) for lines in (left, right))
+    return any(
+        all(strictly(equal, one, other) for one, other in zip(wanted, turned, strict=True))
+        for turned in (written, written[::-1])
+    )
+
+
+def _in_order_of_points(line: Node) -> Node:
+    is_of_points = line.op == "sym" and len(line.value) == 2 and line.value.isupper()
+    return line._replace(value="".join(sorted(line.value))) if is_of_points else line
 
 
 def _smaller_first(node: Node) -> tuple[tuple[Node, ...], tuple[str, ...]]:

@@ -95,6 +95,7 @@ class Rule(Enum):
     SYMPY_UNKNOWN = "sympy cannot tell: {}"
     SYMPY_FAILED = "sympy failed: {}"
     SYMPY_NOT_STARTED = "sympy cannot tell: its process did not start in time"
+    SYMPY_STARVED = "sympy cannot tell: the machine was too busy"
     SYMPY_TIMED_OUT = "sympy found nothing within its time"
     SYMPY_ENDED = "sympy found nothing within its time or memory"
     SYMPY_EXPLODED = "sympy found nothing: {}"
@@ -120,11 +121,13 @@ class Decision:
 class Trail:
     """What decided last in one comparison, and what the question allows.
 
-    `percent` tells that the question asks for a percentage; `too_big` that a value was refused somewhere on the way.
+    `percent` tells that the question asks for a percentage, `integral` that it is about an integral; `too_big` that a value
+    was refused somewhere on the way.
     """
 
     decision: Decision = Decision(Rule.DIFFERENT_KINDS)
     percent: bool = False
+    integral: bool = False
     too_big: bool = False
 
     def decide(self, rule: Rule, *facts: object) -> None:
@@ -137,4 +140,4 @@ class Trail:
 
     def apart(self) -> "Trail":
         """Return a trail for parts whose decisions are not to be told."""
-        return Trail(percent=self.percent)
+        return Trail(percent=self.percent, integral=self.integral)

@@ -1,11 +1,12 @@
 """Sets that are no list of their members: unions, differences, half-open intervals, set builders, the reals."""
 
+from rewards.math.equality.emptiness import is_plainly_empty
 from rewards.math.equality.items import same_objects
 from rewards.math.equality.listed import listed
 from rewards.math.equality.parts import Equal, in_order, joined_by, same_in_any_order
 from rewards.math.equality.realsets import real_set, same_real_sets
 from rewards.math.equality.rules import Rule, Trail
-from rewards.math.tree import REALS, SETS, Node, binds, substituted, symbols
+from rewards.math.tree import EMPTY, REALS, SETS, Node, binds, substituted, symbols
 
 
 def is_set_like(node: Node) -> bool:
@@ -21,6 +22,8 @@ def same_sets(gold: Node, answer: Node, trail: Trail, equal: Equal) -> bool:
     if gold.op == answer.op == "set":
         return same_objects(gold, answer, trail, equal)
     trail.decide(Rule.REAL_SETS)
+    if EMPTY in (gold, answer) and is_plainly_empty(answer if gold == EMPTY else gold, of_equations=answer == EMPTY):
+        return True
     left, right = real_set(gold, is_set_like(answer) or answer.op == "rel"), real_set(answer, True)
     if left is not None and right is not None:
         return same_real_sets(left, right)

@@ -11,6 +11,7 @@ from rewards.math.units import WORDS as UNIT_WORDS
 _MINUTES_OR_MINIMUM = frozenset(("min", "sec"))  # a unit behind a number, a function in front of its argument
 _CONSTANTS = frozenset(("pi", "infty", "oo", "inf", "infinity", "frac"))
 _NEVER_WORDS = ((FUNCTIONS | ALIASES.keys()) - _MINUTES_OR_MINIMUM) | GREEK | _CONSTANTS
+_BEHIND_POINTS = frozenset(("=", "}", "/", ":", "+", "*", "\\cdot", "\\perp", "\\parallel"))
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"  # abcd is a product, no word
 _FACTOR_COMMANDS = ACCENTS | SETS.keys() | GREEK | FUNCTIONS | ALIASES.keys() | {
     "frac", "pi", "infty", "lfloor", "lceil", "langle", "lvert", "begin", "sum", "prod", "triangle", "angle", "partial",
@@ -29,12 +30,17 @@ def is_word(cursor: Cursor, token: Token) -> bool:
     if text in UNIT_WORDS:  # 2mg \sin x is a product
         following = cursor.ahead()
         return not (current and len(text) == 2 and following.kind == "cmd" and following.text in FUNCTIONS | GREEK)
-    if len(text) == 2 and text.isupper() and text != "NO":  # the side AT
+    if len(text) == 2 and text.isupper() and (text != "NO" or _names_points(cursor, token)):  # the side AT
         return False
     if text.lower() in NO_PRODUCT or text in ("and", "or"):
         raised = len(text) == 2 and current and cursor.ahead().text == "^"
         return not raised  # Be^x is B times e^x
     return len(text) > 3 and not text.isupper() and not PACKED.match(text) and text not in _ALPHABET
+
+
+def _names_points(cursor: Cursor, token: Token) -> bool:
+    r"""Tell whether the letters of "no" are two points here: \frac{NO}{BO}, NO = 5."""
+    return cursor.now is token and cursor.ahead().sign in _BEHIND_POINTS
 
 
 def starts_factor(cursor: Cursor) -> bool:

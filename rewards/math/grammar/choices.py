@@ -12,7 +12,9 @@ _WRAPPER = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf|textit|mathit|textrm
                       r"boxed|fbox|hbox|bf|rm|it)\s*(?=[{\s])")  # fmt: skip
 _MARKUP = re.compile(r"\\[!,;: ]|[${}`*\"]|\\\(|\\\)|\\\[|\\\]|~")
 _LEAD = (
-    r"(?:(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:answer|ans\.?|option|choice|letter)(?:\s+is)?\s*:?\s*"
+    r"(?:(?:i(?:'d|\s+would)?\s+(?:think|believe|say|choose|pick|go\s+with)\s+(?:that\s+)?|i'm\s+sure\s+)?(?:it\s+is|it's|it\s+must\s+be)\s+"
+    r"|(?:i'd|i'll|i\s+would|i\s+will)\s+(?:go\s+with|choose|pick|say)\s+(?:option\s+)?"
+    r"|(?:i\s+)?(?:choose|pick|select|mark)\s+(?:(?:the\s+)?(?:answer|option|choice)\s+)?|(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:answer|ans\.?|option|choice|letter)(?:\s+is)?\s*:?\s*"
     r"|(?:答案|故|应|正确选项)?\s*(?:是|为|选择?|选项|:)\s*:?\s*"
     r"|(?:réponse|respuesta|antwort|ответ|risposta|resposta|opción|letra)\s*:?\s*)"
 )
@@ -35,6 +37,24 @@ _LETTERED = re.compile(
     r"(?P<gap>(?:[\s$~}:.]|\\[ ,;:]|\\q?quad)*)(?P<text>(?!and\b|or\b|&)[^\s(^_+*/=,<>{}&\[\]].*|\$.*)",
     re.DOTALL,
 )
+
+
+_SURELY = re.compile(r"\b(?:for sure|definitely|certainly|clearly|surely|obviously)\s+(?=[(\[]?[A-J]\b)", re.IGNORECASE)
+_DENIES = re.compile(
+    r"(?<=[A-J)\].])\s?[,;]?\s?(?:and\s|y\s|et\s|und\s)?(?:not|no|non|nicht|не|而?不是|并非|rather than|instead of"
+    r"|(?:it|this|that)\s(?:can(?:'t|not| not)\sbe|is(?:n't|\snot)))\s?"
+    r"(?P<denied>[(\[]?[A-J][)\]]?(?:\s?(?:,|or|nor|and|ou|o|oder|,\s?or)\s?[(\[]?[A-J][)\]]?){0,8})\.?$"
+)
+
+
+def _without_denials(bare: str) -> str:
+    """Return `D, not B` without the letters that it says it is not; as it is where the letter itself is among them."""
+    match = _DENIES.search(bare)
+    if match is None:
+        return bare
+    kept = bare[: match.start()]
+    last = re.findall(r"\b[A-J]\b", kept)
+    return bare if not last or last[-1] in re.findall(r"[A-J]", match["denied"]) else kept
 
 
 class Lettered(NamedTuple):
@@ -71,8 +91,8 @@ def wanted_choice(gold: str) -> str | None:
 
 
 def said_choice(answer: str) -> str | None:
-    """Return the one letter that an answer says, with its text or a reason behind it, or None."""
-    bare = _bare(answer)
+    """Return the one letter that an answer says, with its text, a reason or a denial of others behind it, or None."""
+    bare = _without_denials(_SURELY.sub("", _bare(answer)))
     match = _SAID.fullmatch(bare)
     if match is None:
         return None
@@ -101,22 +121,25 @@ def lettered(text: str) -> Lettered | None:
 # -- several letters
 
 _LETTERS_SIDE_BY_SIDE = re.compile(r"A?B?C?D?E?F?G?H?I?J?")
+_SEVERAL_LETTERS = re.compile(r"[A-J]{2,10}")
 _LETTER_OR_ROMAN = re.compile(r"[A-Za-z]|[IVX]{1,4}|[ivx]{1,4}")
 _TOUCHING_BRACKETS = re.compile(r"\)\s*\(")
 _AROUND_LETTERS = re.compile(
     r"^\W*(?:(?:both|only|all of)\s+)?(?:(?:options?|choices?|statements?)\s+)?(?=[(\w])|\s+only\W*$", re.IGNORECASE
 )
-_BETWEEN_LETTERS = re.compile(r",|;|\band\b|&|、|，")
+_BETWEEN_LETTERS = re.compile(r",|;|\b(?:and|et|und|y|e|и)\b|&|、|，|和|与|及|と")
 _SPACED_LETTERS = re.compile(r"[A-J](?: [A-J]){1,9}")
 
 
-def letters(text: str) -> tuple[str, ...] | None:
-    """Return the letters of a list of choices ("A, B and D") in order of the alphabet, or None."""
+def letters(text: str, in_any_order: bool = False) -> tuple[str, ...] | None:
+    """Return the letters of a list of choices ("A, B and D") in order of the alphabet, or None; DBA only `in_any_order`."""
     bare = _TOUCHING_BRACKETS.sub("), (", _AROUND_LETTERS.sub("", _bare(text)))
     if _SPACED_LETTERS.fullmatch(bare):
         return tuple(sorted(bare.split()))
     stripped = (part.strip(" ().") for part in _BETWEEN_LETTERS.split(bare))
     parts = [part for part in stripped if part]
+    if len(parts) == 1 and in_any_order and _SEVERAL_LETTERS.fullmatch(parts[0]) and len(set(parts[0])) == len(parts[0]):
+        return tuple(sorted(parts[0]))
     if len(parts) == 1:  # ABD
         return tuple(parts[0]) if len(parts[0]) > 1 and _LETTERS_SIDE_BY_SIDE.fullmatch(parts[0]) else None
     if not parts or not all(map(_LETTER_OR_ROMAN.fullmatch, parts)):

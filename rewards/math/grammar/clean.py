@@ -17,6 +17,7 @@ from rewards.math.grammar.numerals import fold_number_words, fold_ordinals
 from rewards.math.grammar.shorthands import without_empty_groups, without_shorthands
 from rewards.math.grammar.unit_runs import fold_units
 from rewards.math.grammar.vocabulary import ALIASES, FUNCTIONS
+from rewards.math.grammar.wordings import in_signs
 from rewards.math.units import measure
 
 _SIGNS = {
@@ -60,6 +61,9 @@ _SIGNS = {
     "⌉": r" \rceil ",
     "∣｜": "|",
     "‖": "|",
+    "⊥⟂": r" \perp ",
+    "∥": r" \parallel ",
+    "∤": r" \nmid ",
     "∑": r" \sum ",
     "∏": r" \prod ",
     "∫": r" \int ",
@@ -352,7 +356,7 @@ _DONE = re.compile(r"(?<!\s)(?:\s|\\(?:checkmark|blacksquare|qed|Box|square)(?![
 
 def clean(text: str) -> str:
     """Return `text` in the one spelling the tokenizer reads."""
-    text = without_shorthands(fold_unicode(without_markup(text))).strip()
+    text = without_shorthands(fold_unicode(in_signs(without_markup(text).strip()))).strip()
     if text.startswith("**") and text.endswith("**"):
         text = text.strip("*")
     if "\\\\" in text:

@@ -119,7 +119,13 @@ def _ends_argument(cursor: Cursor, node: Node) -> bool:
         return True
     if token.kind == "name" and (packed := PACKED.match(token.text)) and is_function(packed[1]):  # sinx cosy
         return True
-    if cursor.at("\\hat", "\\vec") and cursor.ahead(2).text in AXES:  # \sin t \hat i has a unit vector behind
+    if cursor.at("\\hat", "\\vec") and cursor.ahead(2).text in (
+        *AXES,
+        "x",
+        "y",
+        "z",
+        "r",
+    ):  # \sin t \hat i has a unit vector behind
         return True
     if cursor.at("(", "{"):  # \ln 2(x+1) has both factors in it, \ln x(x+1) has not
         return node.op not in ("num", "div", "const")

@@ -92,6 +92,12 @@ def _read_name(cursor: Cursor) -> Node:
         return EULER
     if text == "e":
         return read_subscripts(cursor, Node("sym", (), text)) if cursor.at("_") else EULER
-    if text in ("i", "I") and not cursor.at("_"):
+    if text in ("i", "I") and not cursor.at("_") and not _is_current(cursor):
         return IMAGINARY
     return read_call(cursor, read_subscripts(cursor, Node("sym", (), text)))
+
+
+def _is_current(cursor: Cursor) -> bool:
+    """Tell whether i or I is a function of one argument: a current I(0), or I(t) in front of an equals sign."""
+    texts = [cursor.now.text, *cursor.texts_ahead(3)]
+    return texts[0] == "(" and texts[2:3] == [")"] and (texts[1] == "0" or texts[3:4] == ["="])

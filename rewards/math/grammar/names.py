@@ -43,6 +43,10 @@ def read_call(cursor: Cursor, name: Node) -> Node:
     if cursor.at("(") and not cursor.now.spaced and (letter in CALLS or _is_derivative_at(cursor, name)):
         group = read_bracketed(cursor)
         return Node("call", group.args if group.op == "seq" else (group,), name.value)
+    if (
+        cursor.at("(") and len(name.value) == 1 and cursor.texts_ahead(2) == ["0", ")"]
+    ):  # I(0) e^{-t}: nobody multiplies by zero
+        return Node("call", (read_bracketed(cursor),), name.value)
     if cursor.at("^") and letter in "fgh" and cursor.texts_ahead(5) == list("{-1}("):
         cursor.index += 5
         return Node("call", (read_bracketed(cursor),), name.value + "^-1")

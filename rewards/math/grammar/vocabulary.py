@@ -44,7 +44,7 @@ RELATIONS = {
     "=": "=", "==": "=", ":=": "=", "<": "<", ">": ">", "<=": "<=", "=<": "<=", ">=": ">=", "!=": "!=", "<>": "!=",
     "\\le": "<=", "\\ge": ">=", "\\ne": "!=", "\\approx": "~", "\\equiv": "=", "\\in": "in", "\\to": "->", "->": "->",
     "\\mapsto": "->", "\\notin": "notin", "\\Rightarrow": "=>", "=>": "=>", "\\subset": "subset", "\\subseteq": "subset",
-    "\\propto": "propto",
+    "\\propto": "propto", "\\perp": "perp", "\\parallel": "parallel", "\\divides": "divides", "\\nmid": "ndivides",
 }  # fmt: skip
 SET_OPERATORS: dict[str, Op] = {
     "cup": "union", "cap": "inter", "bigcup": "union", "bigcap": "inter", "setminus": "minus", "lor": "or", "land": "and",

@@ -5,7 +5,7 @@ r"""Answers in words: names, yes and no, letters of choices. Case, font, article
 
 import re
 
-from rewards.math.grammar.choices import choice, letters, unmarked
+from rewards.math.grammar.choices import asks_for_several, choice, letters, unmarked
 from rewards.math.grammar.clean import fold_unicode
 from rewards.math.grammar.dates import date, day_of_week, same_dates
 from rewards.math.grammar.vocabulary import WORD_NUMBERS
@@ -53,7 +53,8 @@ def same_words(gold: str, answer: str) -> bool:
         return True  # without "and" the order may matter
     if (truths := _truths(gold_key)) and len(truths) > 1:  # true, false, true
         return truths == _truths(answer_key)
-    gold_letters, answer_letters = letters(gold), letters(answer)
+    gold_letters = letters(gold)
+    answer_letters = letters(answer, in_any_order=asks_for_several(gold))
     if gold_letters is not None or answer_letters is not None:
         return gold_letters == answer_letters
     wanted = choice(gold)
@@ -62,6 +63,12 @@ def same_words(gold: str, answer: str) -> bool:
         return wanted == choice(answer)
     wanted_truth = _TRUTHS.get(gold_key)
     return wanted_truth is not None and wanted_truth == _said_truth(answer)
+
+
+def same_saying(gold: str, answer: str) -> bool:
+    """Tell whether two sentences have the same words in the same order, whatever their case and punctuation."""
+    key = _key(gold)
+    return bool(key) and key == _key(answer)
 
 
 # -- yes and no

@@ -15,8 +15,17 @@ from rewards.math.tree import Node, symbols
 Assumptions = dict[str, dict[str, bool]]
 Bounds = dict[str, tuple[float, float]]
 MAX_PROMPT = 4000
-_BY_CASES = re.compile(r"\bcases\b|\botherwise\b|\bpiecewise\b|\bif\b", re.IGNORECASE)
-_NUMBER = r"-?(?:\d{1,9}(?:\.\d{1,9})?(?:/\d{1,9})?|\\infty|\\frac\{\d{1,9}\}\{\d{1,9}\})"
+_BY_CASES = re.compile(r"\bcases\b|\botherwise\b|\bpiecewise\b|\belse\b|\bif\b[^.?!]{1,200}\bif\b", re.IGNORECASE)
+_PI = r"(?:\\pi(?![A-Za-z])|π)"
+_NUMBER = (
+    rf"-?(?:\\[dt]?frac\s?\{{(?:\d{{1,9}}|\d{{0,9}}\s?{_PI})\}}\s?\{{\d{{1,9}}\}}|\\infty"
+    rf"|(?:\d{{1,9}}(?:\.\d{{1,9}})?\s?{_PI}?|{_PI})(?:/\d{{1,9}})?)"
+)
+_NAME = r"\\?[A-Za-z](?:[a-z]{1,8})?(?:_\d)?"
+_OF_ALL = re.compile(
+    r"\b(?:variables?|letters?|unknowns?|parameters?|constants?|quantities)\s+(?:are|is|represents?|denotes?|stands?\s+for)"
+    r"\s+(?:all\s+)?(?:an?\s+)?(?:real\s+)?(positive|non-?\s?negative|negative)\b(?!\s+(?:or|and)\b)"
+)
 _BELOW = r"(?:<=?|\\leq?(?:slant)?(?![A-Za-z])|\\lt(?![A-Za-z])|≤)"
 _ABOVE = r"(?:>=?|\\geq?(?:slant)?(?![A-Za-z])|\\gt(?![A-Za-z])|≥)"
 _SIGNS = {"positive": {"positive": True}, "nonnegative": {"nonnegative": True}, "negative": {"negative": True}}
@@ -35,7 +44,7 @@ def said(prompt: str, names: Iterable[str]) -> tuple[Assumptions, Bounds]:
     text = _MARKUP.sub(lambda match: _BLACKBOARD[match[1]] if match[1] else "", prompt)
     by_cases = _BY_CASES.search(text) is not None
     for name in names:
-        if facts := _facts(text, name):
+        if facts := _facts(text, name) | _of_all(text):
             assumptions[name] = facts
         if not by_cases and (ends := _ends(text, name)) is not None:
             bounds[name] = ends
@@ -55,6 +64,12 @@ def _sign(ends: tuple[float, float]) -> dict[str, bool]:
     if low >= 0:
         return {"positive": True}
     return {"negative": True} if high <= 0 else {"real": True}
+
+
+def _of_all(text: str) -> dict[str, bool]:
+    """Return what a question says of all names: "assume all variables are positive"."""
+    match = _OF_ALL.search(text)
+    return dict(_SIGNS[re.sub(r"[-\s]", "", match[1])]) if match else {}
 
 
 def _facts(text: str, name: str) -> dict[str, bool]:
@@ -90,13 +105,17 @@ def _of_words(sign: str, kind: str) -> dict[str, bool]:
 
 def _ends(text: str, name: str) -> tuple[float, float] | None:
     """Return between which numbers a name is said to lie, or None."""
-    own = rf"(?<![A-Za-z\\^_*+/-]){re.escape(name)}(?![A-Za-z^_*+/(-])"
+    own = rf"(?<![A-Za-z\\^_*+/-]){re.escape(name)}(?![A-Za-z^_(])(?!\s?[-+*/^])"
+    text = re.sub(r"([-+*/])\s(?=[A-Za-z\\])", r"\1", text)  # the x of 1 - x > 0 is not bounded
+    others_behind, others_before = rf"(?:\s?,\s?{_NAME}){{0,5}}", rf"(?:{_NAME}\s?,\s?){{0,5}}"
     low, high = -math.inf, math.inf
-    for match in re.finditer(rf"(?<![A-Za-z^_*+/}})-])({_NUMBER})\s*{_BELOW}\s*{own}", text):
+    for match in re.finditer(
+        rf"(?<![\w^*+/}})-])({_NUMBER})\s*{_BELOW}\s*(?:{_NAME}\s?{_BELOW}\s?)?{others_before}{own}", text
+    ):
         low = max(low, _value(match[1]))
-    for match in re.finditer(rf"{own}\s*{_ABOVE}\s*({_NUMBER})(?![\w^*/+-])", text):
+    for match in re.finditer(rf"{own}{others_behind}\s*{_ABOVE}\s*(?:{_NAME}\s?{_ABOVE}\s?)?({_NUMBER})(?![\w^*/+-])", text):
         low = max(low, _value(match[1]))
-    for match in re.finditer(rf"{own}\s*{_BELOW}\s*({_NUMBER})(?![\w^*/+-])", text):
+    for match in re.finditer(rf"{own}{others_behind}\s*{_BELOW}\s*({_NUMBER})(?![\w^*/+-])", text):
         high = min(high, _value(match[1]))
     if low >= high or (low == -math.inf and high == math.inf):
         return None
@@ -108,7 +127,10 @@ def _value(text: str) -> float:
     text = text.lstrip("-")
     if text == "\\infty":
         return sign * math.inf
-    numbers = [float(part) for part in re.findall(r"[\d.]+", text)]
+    if re.search(_PI, text):
+        sign *= math.pi
+        text = re.sub(r"(?<!\d)\s?" + _PI, "1", text)
+    numbers = [float(part) for part in re.findall(r"\d+(?:\.\d+)?", text)]
     return sign * (numbers[0] / numbers[1] if len(numbers) > 1 and numbers[1] else numbers[0])
 
 

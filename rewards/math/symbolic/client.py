@@ -1,24 +1,30 @@
 """The sympy process as its parent sees it: started at first need, one question at a time, replaced when it dies.
 
+An answer has a CPU time; a process that starts slowly, or gets less than that on a loaded machine, says nothing of the answer.
+
 One process serves all threads of this one. It stays in this process's group, so that a pool that kills a stuck verifier with
 its group takes it along; it ends by itself when this process is gone. After a fork the child starts one of its own.
 """
 
 import json
+import math
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from rewards.child import Child, WorkerDied, WorkerNotStarted, WorkerUnusable
 from rewards.math.symbolic.wire import Reply
 
 CPU_SECONDS = 2  # of one question
-WALL_SECONDS = 4.0  # of one question, starting the process included; below the pool's limit of a verdict
+WALL_SECONDS = 4.0  # of one question
+START_SECONDS = 30.0  # a start is no answer's fault, and is waited for
 MEGABYTES = 1024
 MAX_ANSWER_BYTES = 65_536
 MAX_KNOWN = 256  # decisions that are remembered; a question has at most MAX_NODES nodes
 _MODULE = "rewards.math.symbolic.worker"
+MOST = 0.8  # of its CPU time that an answer must have had before its end is its own fault
 _AT_ONCE = 1.0  # a process that dies sooner was already dead, or was killed by someone else
 
 
@@ -27,6 +33,8 @@ class SympyProcess:
 
     def __init__(self, cpu_seconds: int = CPU_SECONDS, wall_seconds: float = WALL_SECONDS, megabytes: int = MEGABYTES):
         self.cpu_seconds, self.wall_seconds, self.megabytes = cpu_seconds, wall_seconds, megabytes
+        self.start_seconds = START_SECONDS
+        self.total_seconds = math.inf  # of both together; a process that is itself limited has to say so
         self.asked = 0
         self.restarts = 0
         self._lock = threading.Lock()
@@ -34,7 +42,7 @@ class SympyProcess:
         self._known: dict[bytes, Reply] = {}
 
     def ask(self, request: dict[str, Any]) -> Reply:
-        """Return what the process found, up to when it ended if it does; never waits longer than its wall time."""
+        """Return what the process found, up to when it ended if it does; never waits longer than a start and its wall time."""
         line = json.dumps(request).encode() + b"\n"
         with self._lock:
             if (known := self._known.get(line)) is not None:  # the answers of a group are often the same
@@ -56,11 +64,14 @@ class SympyProcess:
 
     def _asked(self, line: bytes, started: float) -> Reply | None:
         """Return the finding, the last one before a time-out, or None where the process died without any."""
-        deadline = started + self.wall_seconds
+        end = started + self.total_seconds
         last: Reply | None = None
+        used = 0.0
         try:
             child = self._running()
-            child.start(deadline - time.monotonic())
+            child.start(min(self.start_seconds, end - time.monotonic()))
+            deadline = min(time.monotonic() + self.wall_seconds, end)
+            used = _cpu_seconds(child)
             child.write(line, deadline - time.monotonic())
             while True:
                 finding = json.loads(child.read_line(deadline - time.monotonic(), MAX_ANSWER_BYTES))
@@ -75,8 +86,9 @@ class SympyProcess:
                 self._replace()  # one that is only slow goes on starting, and serves the next question
             return Reply(None, "SYMPY_NOT_STARTED")
         except TimeoutError:
+            starved = self._child is not None and _cpu_seconds(self._child) - used < self.cpu_seconds * MOST
             self._replace()
-            return last or Reply(None, "SYMPY_TIMED_OUT")
+            return last or Reply(None, "SYMPY_STARVED" if starved else "SYMPY_TIMED_OUT")
         except WorkerDied:
             self._replace()
             return last
@@ -91,8 +103,10 @@ class SympyProcess:
         return self._child
 
     def _replace(self) -> None:
+        """End the process and start the next one, which is then ready, or nearly so, when it is needed."""
         self.restarts += 1
         self.close()
+        self._running()
 
     def close(self) -> None:
         """End the process; the next question starts another."""
@@ -109,6 +123,15 @@ class SympyProcess:
     def pid(self) -> int | None:
         """The process id, None while none runs."""
         return self._child.process.pid if self._child is not None else None
+
+
+def _cpu_seconds(child: Child) -> float:
+    """Return the CPU time that a process has used."""
+    try:
+        fields = Path(f"/proc/{child.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return math.inf  # not known: the answer's fault
 
 
 SYMPY = SympyProcess()

@@ -5,6 +5,7 @@ only where it cannot, and nothing else in the expressions steps or saturates, nu
 """
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -17,18 +18,17 @@ from rewards.math.equality.decimals import as_decimal, rounds
 from rewards.math.symbolic import proofs, sampling
 from rewards.math.symbolic.convert import Converter, UnknownError, is_matrix
 from rewards.math.symbolic.divisors import same_divisors
-from rewards.math.symbolic.quadrature import numeric_integral, numeric_series
+from rewards.math.symbolic.quadrature import MANY_DIGITS, numeric_integral, numeric_series
 from rewards.math.symbolic.wire import Reply
 from rewards.math.tree import IMAGINARY, Node, contains, symbols
 
 Expression = Any
 Progress = Callable[[Reply], None]
 _CONSTANT = re.compile(r"(?:[CcKk]|[CcKk]_\d|C')")
-_STEPS = (sympy.floor, sympy.ceiling, sympy.Max, sympy.Min, sympy.sign, sympy.Mod, sympy.Piecewise, sympy.Heaviside, sympy.frac)
 _UNDONE = (sympy.Integral, sympy.Sum, sympy.Product, sympy.Limit, sympy.Derivative)
 Bounds = Mapping[str, tuple[float, float]]
 UNDECIDED = Reply(None)
-ENOUGH_DIGITS = 15  # that numbers without a proof must agree in
+ENOUGH_DIGITS = 30  # that numbers without a proof must agree in
 
 
 class Comparison:
@@ -88,10 +88,12 @@ class Comparison:
             left, right = convert.of(gold), convert.of(answer)
             if not any(side.has(sympy.Integral, sympy.Sum, sympy.Product) for side in (left, right)):
                 return False
+            if left.is_infinite or right.is_infinite:
+                return False
             found = self._sampled(left, right, convert)
         except UnknownError:
             return False
-        if found.agree and found.digits >= ENOUGH_DIGITS:
+        if found.agree and found.digits >= ENOUGH_DIGITS and not any(map(sampling.may_hide, (left, right))):
             self.report(Reply(True, "SYMPY_NUMBERS", (str(found.digits), "1")))
         return found.agree is False and not (left.has(sympy.log) and _mentions(gold, "log"))
 
@@ -120,14 +122,27 @@ class Comparison:
         if found.agree is False:
             return Reply(False, "SYMPY_NUMBERS_DIFFER")
         exact_enough = found.digits >= ENOUGH_DIGITS
-        enough = found.agree is True and exact_enough and not any(side.has(*_STEPS) for side in (left, right))
+        enough = found.agree is True and exact_enough and not any(side.has(*sampling.STEPS) for side in (left, right))
+        enough = enough and not any(map(sampling.may_hide, (left, right)))
         enough = enough and sampling.tell_enough(left, right, self._bounds_of(convert), found.digits + sampling.GUARD)
         by_numbers = Reply(True, "SYMPY_NUMBERS", (str(found.digits), str(found.points))) if enough else UNDECIDED
         if enough:
             self.report(by_numbers)
-        if proofs.is_zero(left - right):
+        if proofs.is_zero(self._from_their_ends(left - right, convert)):
             return Reply(True, "SYMPY_ZERO")
         return by_numbers
+
+    def _from_their_ends(self, difference: Expression, convert: Converter) -> Expression:
+        """Return an expression with x = 5 + t, t positive, where x is more than 5: that much sympy understands of a bound."""
+        for symbol, (low, high) in self._bounds_of(convert).items():
+            step = sympy.Dummy(symbol.name, positive=True, integer=symbol.is_integer)
+            if symbol.is_integer and not float(low if math.isfinite(low) else high).is_integer():
+                continue
+            if low not in (0.0, -math.inf) and high == math.inf:
+                difference = difference.subs(symbol, sympy.Rational(str(low)) + step)
+            elif high not in (0.0, math.inf) and low == -math.inf:
+                difference = difference.subs(symbol, sympy.Rational(str(high)) - step)
+        return difference
 
     def _bounds_of(self, convert: Converter) -> dict[Expression, tuple[float, float]]:
         return {symbol: self.bounds[name] for name, symbol in convert.names.items() if name in self.bounds}
@@ -255,7 +270,10 @@ def with_numbers(side: Expression) -> tuple[Expression, int | None]:
     for part in side.atoms(sympy.Integral, sympy.Sum, sympy.Product):
         if part.free_symbols or (not isinstance(part, sympy.Integral) and part.limits[0][2].is_finite):
             continue
-        measured = numeric_integral(part) if isinstance(part, sympy.Integral) else numeric_series(part)
+        measure = numeric_integral if isinstance(part, sympy.Integral) else numeric_series
+        measured = measure(part)
+        if measured is not None and not sampling.may_hide(part):  # more digits cost more, and could decide
+            measured = measure(part, MANY_DIGITS) or measured
         if measured is None:
             raise UnknownError("no number that can be trusted")
         if abs(measured.value) < mpmath.mpf(10) ** (2 - measured.digits):

@@ -15,6 +15,7 @@ from rewards.math.symbolic.closures import closure
 Expression = Any
 Number = Any
 DIGITS = 30
+MANY_DIGITS = 60  # where numbers decide without a proof
 LEAST = 8
 _NEAR, _FAR = 40, 400  # terms of the partial sums that are looked at
 _INFINITY = mpmath.inf
@@ -56,7 +57,7 @@ def _measured(number: Number, doubt: Number, most: int) -> Measured | None:
 def _end(bound: Expression) -> Number:
     if bound.is_infinite:
         return _INFINITY if bound == sympy.oo else -_INFINITY
-    return mpmath.mpf(bound.evalf(DIGITS + 5)._to_mpmath(mpmath.mp.prec))
+    return mpmath.mpf(bound.evalf(MANY_DIGITS + 5)._to_mpmath(mpmath.mp.prec))
 
 
 def _cuts(start: Number, end: Number) -> tuple[list[Number], list[Number]]:
@@ -71,24 +72,24 @@ def _cuts(start: Number, end: Number) -> tuple[list[Number], list[Number]]:
     return [start, start + width / 2, end], [start, start + width * 0.31, start + width * 0.77, end]
 
 
-def numeric_series(left: Expression) -> Measured | None:
+def numeric_series(left: Expression, digits: int = DIGITS) -> Measured | None:
     """Return the value of an endless sum or product without other names; its partial results must come nearer to it."""
     index, low, high = left.limits[0]
     if len(left.limits) != 1 or left.free_symbols or not low.is_Integer or high != sympy.oo:
         return None
     is_sum = isinstance(left, sympy.Sum)
-    with mpmath.workdps(DIGITS):
+    with mpmath.workdps(digits):
         try:
-            term = closure(left.function, index, DIGITS + 10)
+            term = closure(left.function, index, digits + 10)
             accelerated = mpmath.nsum if is_sum else mpmath.nprod
             total = accelerated(term, [int(low), _INFINITY])
             near, far = (_partial(term, int(low), count, is_sum) for count in (_NEAR, _FAR))
         except (ArithmeticError, ValueError, TypeError, AttributeError, mpmath.NoConvergence):
             return None
         first, second = abs(near - total), abs(far - total)
-        tiny = mpmath.mpf(10) ** (5 - DIGITS) * (1 + abs(total))
+        tiny = mpmath.mpf(10) ** (5 - digits) * (1 + abs(total))
         nearer = second <= tiny or (second < first * 0.75 and second < 0.2 * (1 + abs(total)))
-        return Measured(mpmath.mpc(total), DIGITS - 12) if nearer else None
+        return Measured(mpmath.mpc(total), digits - (12 if digits <= DIGITS else 20)) if nearer else None
 
 
 def _partial(term: Callable[[Number], Number], low: int, count: int, is_sum: bool) -> Number:

@@ -21,6 +21,8 @@ ENOUGH = 6
 LOST = 25  # digits of a term that must be seen beside the others
 SATURATED = 20.0  # tanh of more is 1 in seventeen digits
 MAX_OPERATIONS = 150  # of both sides together, for a look at every part
+MAX_IN_INTEGRAL, MAX_IN_SERIES = 100, 20  # numbers in them for which agreement of digits means something
+STEPS = (sympy.floor, sympy.ceiling, sympy.Max, sympy.Min, sympy.sign, sympy.Mod, sympy.Piecewise, sympy.Heaviside, sympy.frac)
 _SATURATING = (sympy.tanh, sympy.coth, sympy.sech, sympy.csch, sympy.erf, sympy.erfc)
 _REALS = [
     "0.37", "1.83", "-0.62", "-2.41", "7.29", "-11.3", "0.081", "-0.0457", "0.913", "-0.938", "0.558", "103.7", "-254.1",
@@ -41,7 +43,7 @@ class Finding(NamedTuple):
 def compared(left: Expression, right: Expression, said: Mapping[Expression, tuple[float, float]], known: int | None) -> Finding:
     """Compare two expressions at points; `said` bounds names, as the problem does; only `known` digits may be trusted."""
     names = sorted(left.free_symbols | right.free_symbols, key=str)
-    digits = digits_needed(left, right)
+    digits = digits_needed(left, right) + (DIGITS if not names and known is None else 0)
     if digits > MAX_DIGITS or (known is not None and digits > DIGITS + GUARD):
         return Finding(None, 0, digits)
     if known is not None:
@@ -53,6 +55,38 @@ def compared(left: Expression, right: Expression, said: Mapping[Expression, tupl
             return Finding(False, agreed, digits)
         agreed += verdict is True
     return Finding(True if agreed >= (ENOUGH if names else 1) else None, agreed, digits - GUARD)
+
+
+def may_hide(side: Expression) -> bool:
+    """Tell whether an integral or series could agree with something else to many digits and yet differ.
+
+    Steps and what saturates hide the difference far down; series of slowly varying terms come very near to their integral:
+    the sum of e^(-n^2/100) is 5 sqrt(pi) - 1/2 in 400 digits; and a narrow peak falls between the places an integral looks at.
+    """
+    return any(_hides(part) for part in side.atoms(sympy.Integral, sympy.Sum, sympy.Product))
+
+
+def _hides(part: Expression) -> bool:
+    inner, names = part.function, [limits[0] for limits in part.limits]
+    if inner.has(*STEPS, *_SATURATING, sympy.Integral, sympy.Sum, sympy.Product):
+        return True
+    most = MAX_IN_INTEGRAL if isinstance(part, sympy.Integral) else MAX_IN_SERIES
+    if any(max(abs(number.p), number.q) > most for number in inner.atoms(sympy.Rational)):
+        return True
+    for power in inner.atoms(sympy.Pow, sympy.exp):
+        base, exponent = power.as_base_exp()
+        if exponent.is_number and abs(exponent) > most / 2:
+            return True
+        if exponent.has(*names) and (base.has(*names) or _is_steep(exponent, names, isinstance(part, sympy.Integral))):
+            return True
+    return False
+
+
+def _is_steep(exponent: Expression, names: Sequence[Expression], in_integral: bool) -> bool:
+    """Tell whether an exponent holds an exponential or, in a series, is not linear."""
+    if in_integral:
+        return any(part.as_base_exp()[1].has(*names) for part in exponent.atoms(sympy.Pow, sympy.exp))
+    return any(sympy.diff(exponent, name, 2) != 0 for name in names)
 
 
 def tells(expression: Expression, point: Mapping[Expression, Number], digits: int) -> bool:
@@ -129,13 +163,22 @@ def _domain(name: Expression, bounds: tuple[float, float] | None) -> list[Number
     elif name.is_negative:
         values = [-abs(number) for number in values]
     if bounds is not None:
-        low, high = bounds
-        inside = [number for number in values if low < number < high]
-        if len(inside) < ENOUGH and math.isfinite(low) and math.isfinite(high):
-            parts = [sympy.Rational(text) for text in _REALS if 0 < float(text) < 1]
-            inside += [sympy.Rational(low) + (sympy.Rational(high) - sympy.Rational(low)) * part for part in parts]
-        values = inside or values
+        values = _between(values, *bounds, whole=bool(name.is_integer)) or values
     return list(dict.fromkeys(values))
+
+
+def _between(values: list[Number], low: float, high: float, *, whole: bool) -> list[Number]:
+    """Return numbers between two ends, near both of them too."""
+    inside = [number for number in values if low < number < high]
+    if whole:
+        start = math.floor(low) if math.isfinite(low) else math.ceil(high) - _POINTS
+        return inside + [sympy.Integer(start + step) for step in range(1, _POINTS) if low < start + step < high]
+    if math.isfinite(low) and math.isfinite(high):
+        parts = [sympy.Rational(text) for text in (*_REALS, "0.997") if 0 < float(text) < 1]
+        return [sympy.Rational(low) + (sympy.Rational(high) - sympy.Rational(low)) * part for part in parts] + inside
+    sizes = [abs(sympy.Rational(text)) for text in _REALS]
+    end = sympy.Rational(low if math.isfinite(low) else high)
+    return [end + size if math.isfinite(low) else end - size for size in sizes]
 
 
 def value(expression: Expression, point: Mapping[Expression, Number], digits: int) -> Number | None:

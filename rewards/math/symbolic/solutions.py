@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from rewards.math.equality.normal import without_plus_minus
-from rewards.math.symbolic import curves, progressions, realline, relations
+from rewards.math.symbolic import complexroots, curves, progressions, realline, relations
 from rewards.math.symbolic.convert import Converter, UnknownError
 from rewards.math.symbolic.realline import EVERYTHING, NOTHING, RealLine
 from rewards.math.symbolic.solving import is_family
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Expression = Any
 _PERIODIC = ("sin", "cos", "tan", "cot", "sec", "csc")
+_COMPLEXES = "\\complexes"
 _INTEGERS = ("\\integers", "\\naturals")
 MAX_WHOLE = 50
 
@@ -33,6 +34,9 @@ def same_solutions(gold: Node, answer: Node, comparison: "Comparison") -> Reply:
             return Reply(found, "SYMPY_SOLUTIONS" if found else "SYMPY_OTHER_SOLUTIONS")
         return _same_curves(gold, answer, sorted(names), comparison)
     name = next(iter(names), "x")
+    if any(node.op == "build" and node.value == _COMPLEXES for node in (gold, answer)):
+        same = complexroots.same_roots(_complex_condition(gold), _complex_condition(answer))
+        return Reply(same, "SYMPY_SOLUTIONS" if same else "SYMPY_OTHER_SOLUTIONS")
     if is_family(gold) or is_family(answer) or (_is_periodic(gold, name) or _is_periodic(answer, name)):
         ours, theirs = _family(gold, name), _family(answer, name)
         if not ours or not theirs:
@@ -41,6 +45,19 @@ def same_solutions(gold: Node, answer: Node, comparison: "Comparison") -> Reply:
         return Reply(same, "SYMPY_FAMILIES")
     same = _same_sets(gold, answer, name)
     return Reply(same, "SYMPY_SOLUTIONS" if same else "SYMPY_OTHER_SOLUTIONS")
+
+
+def _complex_condition(node: Node) -> complexroots.Roots:
+    """Return the complex numbers of a set builder with a polynomial equation, or of a finite set."""
+    if node.op in ("set", "list"):
+        return complexroots.of_values([_constant(part) for part in node.args])
+    if node.op != "build":
+        return complexroots.of_values([_constant(node)])
+    head, condition = node.args
+    if head.op != "sym" or node.value != _COMPLEXES or condition.op != "rel" or condition.value != ("=",):
+        raise UnknownError("a set of complex numbers")
+    convert = Converter({head.value: {"complex": True}})
+    return complexroots.of_equation(convert.of(condition.args[0]) - convert.of(condition.args[1]), convert.symbol(head.value))
 
 
 def _free(node: Node) -> frozenset[str]:

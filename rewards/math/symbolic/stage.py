@@ -6,6 +6,7 @@ task again, an integral for its value or an equation for its solution, is not as
 
 import re
 
+from rewards.math.equality.families import differ_by_a_constant
 from rewards.math.equality.points import integer_symbols
 from rewards.math.equality.rules import UNDECIDED, Rule, Trail
 from rewards.math.symbolic.assumptions import agree_where_said, said
@@ -14,7 +15,10 @@ from rewards.math.symbolic.solving import could_have_same_solutions, is_equation
 from rewards.math.symbolic.wire import Reply, encode, fits
 from rewards.math.tree import INFINITY, Node, contains, symbols
 
+_MACHINES_FAULT = frozenset(("SYMPY_NOT_STARTED", "SYMPY_STARVED"))
 _ENDED = frozenset(("SYMPY_ENDED", "SYMPY_TIMED_OUT", "SYMPY_EXPLODED"))
+_CONSTANT = re.compile(r"[CcKk](?:_\d)?")
+_ASKS_FOR_INTEGRAL = re.compile(r"\\int(?![A-Za-z])|\b(?:indefinite|integrate|antiderivative|primitive)", re.IGNORECASE)
 _ASKS_FOR_EQUATION = re.compile(r"\bequation\b", re.IGNORECASE)
 
 
@@ -39,9 +43,12 @@ def contains_infinity(node: Node) -> bool:
 def refuted(gold: Node, answer: Node, trail: Trail, prompt: str) -> bool:
     """Tell whether sympy refutes what the fast stages took for the same on grounds that prove little.
 
-    A gcd of names is the same at a few whole numbers by chance, and a multiple of a relation may lose a pole.
+    A gcd of names is the same at a few whole numbers by chance, a multiple of a relation may lose a pole, and ln x is ln |x|
+    wherever both are real.
     """
-    by_numbers = trail.decision.rule is Rule.MANY_DIGITS and rests_on_few_integers(gold, answer)
+    by_numbers = trail.decision.rule is Rule.MANY_DIGITS and (
+        rests_on_few_integers(gold, answer) or one_side_is_log_of_size(gold, answer)
+    )
     one_name = len(symbols(gold) | symbols(answer)) == 1
     by_multiple = trail.decision.rule is Rule.MULTIPLE and one_name and any(map(_divides_by_names, (gold, answer)))
     if not (by_numbers or by_multiple) or not fits(gold, answer):
@@ -56,6 +63,29 @@ def _divides_by_names(node: Node) -> bool:
     return (node.op == "div" and bool(symbols(node.args[1]))) or any(map(_divides_by_names, node.args))
 
 
+def same_antiderivatives(gold: Node, answer: Node) -> bool:
+    """Tell whether both are a function plus a constant of integration, c on one side and k on the other perhaps."""
+    ours, theirs = ([name for name in symbols(side) if _CONSTANT.fullmatch(name)] for side in (gold, answer))
+    if len(ours) != 1 or len(theirs) != 1 or symbols(gold) - {*ours} != symbols(answer) - {*theirs}:
+        return False
+    return differ_by_a_constant(gold, answer, ours[0], theirs[0], symbols(gold) - {*ours})
+
+
+def one_side_is_log_of_size(gold: Node, answer: Node) -> bool:
+    """Tell whether one side alone has the logarithm of a size, ln |x|, and no constant of integration: there ln x is usual."""
+    sides = [_has_log_of_size(side) for side in (gold, answer)]
+    return sides[0] != sides[1] and not any(map(_CONSTANT.fullmatch, symbols(gold)))
+
+
+def _has_log_of_size(node: Node) -> bool:
+    here = node.op == "fn" and node.value in ("ln", "log") and _holds_size(node.args[0])
+    return here or any(map(_has_log_of_size, node.args))
+
+
+def _holds_size(node: Node) -> bool:
+    return (node.op == "fn" and node.value == "abs") or any(map(_holds_size, node.args))
+
+
 def rests_on_few_integers(gold: Node, answer: Node) -> bool:
     """Tell whether a gcd or lcm of names occurs."""
     return any(map(_divides_names, (gold, answer)))
@@ -68,6 +98,9 @@ def _divides_names(node: Node) -> bool:
 
 def settled(gold: Node, answer: Node, trail: Trail, prompt: str) -> bool:
     """Tell whether sympy finds two trees to be the same that the fast stages left undecided; the trail says what decided."""
+    if prompt and _ASKS_FOR_INTEGRAL.search(prompt) and same_antiderivatives(gold, answer):
+        trail.decide(Rule.ANTIDERIVATIVES)
+        return True
     kind = _kind(gold, answer, trail, prompt)
     if kind is None or not fits(gold, answer):
         return False
@@ -129,7 +162,7 @@ def _finite(number: float) -> float | str:
 
 def _note(reply: Reply, trail: Trail) -> None:
     """Write what sympy found into the trail; where it found nothing, what the fast stages said stands."""
-    if reply.rule and (reply.same is not None or reply.rule in _ENDED or reply.rule == Rule.SYMPY_NOT_STARTED.name):
+    if reply.rule and (reply.same is not None or reply.rule in _ENDED | _MACHINES_FAULT):
         trail.decide(Rule[reply.rule], *reply.facts)
     if reply.same is not None:
         trail.too_big = False

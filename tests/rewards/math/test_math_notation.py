@@ -110,7 +110,7 @@ def test_markup_and_short_spellings_are_cleaned(written: str, cleaned: str) -> N
     assert clean(written) == cleaned
 
 
-@pytest.mark.parametrize("text", ["70's", "2'", "5 at 3", "(no)", "\\lvert x", "Interval(1)", "Rational()", "|x||"])
+@pytest.mark.parametrize("text", ["70's", "5 at 3", "(no)", "\\lvert x", "Interval(1)", "Rational()", "|x||"])
 def test_what_is_no_notation_stays_unread(text: str) -> None:
     with pytest.raises(UnreadableError):
         parse(text)

@@ -34,7 +34,8 @@ DECIDED = [
 ]  # fmt: skip
 # what says that nothing was found: the verdict is then that of the fast stages
 FOUND_NOTHING = {rule for rule in Rule if rule.name in (
-    "SYMPY_NO_VALUE", "SYMPY_UNKNOWN", "SYMPY_FAILED", "SYMPY_NOT_STARTED", "SYMPY_TIMED_OUT", "SYMPY_ENDED", "SYMPY_EXPLODED",
+    "SYMPY_NO_VALUE", "SYMPY_UNKNOWN", "SYMPY_FAILED", "SYMPY_NOT_STARTED", "SYMPY_STARVED",
+    "SYMPY_TIMED_OUT", "SYMPY_ENDED", "SYMPY_EXPLODED",
 )}  # fmt: skip
 
 

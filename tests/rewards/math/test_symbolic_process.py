@@ -70,10 +70,11 @@ def test_a_question_without_an_end_ends_in_its_time() -> None:
 
 
 def test_a_process_that_starts_too_slowly_serves_the_next_question() -> None:
-    process = SympyProcess(wall_seconds=0.01)
+    process = SympyProcess(wall_seconds=30.0)
+    process.start_seconds = 0.01
     assert process.ask(request("\\frac13", "\\int_0^1 x^2\\,dx")).rule == "SYMPY_NOT_STARTED"
     first = process.pid
-    process.wall_seconds = 30.0
+    process.start_seconds = 30.0
     assert process.ask(request("\\frac13", "\\int_0^1 x^2\\,dx")).same
     assert process.pid == first
     process.close()

@@ -12,7 +12,7 @@ from rl.policy.attention import NAME
 from rl.sampling import sampler as module
 from rl.sampling.fused import fuse, logits_of
 from rl.sampling.how_to_draw import HowToDraw
-from rl.sampling.planned import PlannedDecoder
+from rl.sampling.planned import PlannedDecoder, _scores
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.sampling.static import StaticDecoder, _sizes, static_decoder
 
@@ -139,3 +139,13 @@ def test_the_flash_kernel_gets_one_query_a_row_and_the_keys_of_all_rows_without_
     assert output.shape == (5, 4, 8)
     # 8 rows of 20 tokens; a token is keys and values of 2 heads of 8, so the next one's keys are 32 numbers further
     assert seen == [(torch.Size([160, 2, 8]), (32, 8, 1), torch.Size([6]), (1, 20), torch.int32)]
+
+
+def test_scores_of_bf16_are_float32_on_a_gpu_and_on_a_cpu():
+    query, key = (torch.randn(2, 2, n, 8).bfloat16() * 8 for n in (3, 5))
+    found = _scores(query, key, 0.3)
+    assert found.dtype == torch.float32
+    # eight bits of a score of dozens would be a tenth off
+    assert torch.allclose(found.double(), query.double() @ key.double().mT * 0.3, atol=1e-3)
+    on_a_gpu = _scores(query.to("meta"), key.to("meta"), 0.3)
+    assert (on_a_gpu.shape, on_a_gpu.dtype) == (found.shape, torch.float32)

@@ -8,9 +8,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from rl.policy.attention import NAME
+from rl.policy.attention import NAME, takes_flash
 from rl.types import Row
-from rl.update import kernels
+from rl.update import kernels, packing
 from rl.update.batch import collate, uniform_row
 from rl.update.logprobs import TokenLogprobs
 from rl.update.packing import pack
@@ -185,9 +185,19 @@ def test_two_calls_a_layer_give_what_the_padded_batches_give(monkeypatch):
     states = [torch.randn(1, heads, tokens, 8, dtype=torch.float64) for heads in (4, 2, 2)]
     gradient = torch.randn(1, tokens, 4, 8, dtype=torch.float64)
     for flash in (True, False):
-        monkeypatch.setattr(kernels, "takes_flash", lambda query, flash=flash: flash)
+        monkeypatch.setattr(packing, "takes_flash", lambda query, flash=flash: flash)
         inputs = [part.clone().requires_grad_(True) for part in states]
         output = layout.attend(0, inputs[0], inputs[1], inputs[2], 0.3)
         found.append((output, *torch.autograd.grad(output, inputs, gradient)))
     for mine, expected in zip(*found, strict=True):
         assert torch.allclose(mine, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size", "expected"),
+    [(torch.bfloat16, 64, True), (torch.bfloat16, 24, True), (torch.bfloat16, 20, False), (torch.bfloat16, 256, False),
+     (torch.float32, 64, False)],
+)  # fmt: skip
+def test_flash_is_for_half_precision_and_heads_of_whole_eighths(dtype, size, expected):
+    assert takes_flash(torch.empty(3, 2, size, dtype=dtype, device=META)) is expected
+    assert not takes_flash(torch.empty(3, 2, size, dtype=dtype))

@@ -1,0 +1,183 @@
+"""Stand-ins for functions, iterators, generators and coroutines of the other end. Standard library only."""
+
+import collections.abc
+import types
+from typing import Any
+
+from rewards.code.inside.standins import ASKED, checked_name
+
+
+class Function:
+    """Stands for a function."""
+
+    def __init__(self, peer: Any, said: Any):
+        name = checked_name(said["name"])
+        state: dict[str, Any] = {"_peer": peer, "_binds": said["binds"] is True, "__name__": name, "__module__": "solution"}
+        state["__qualname__"] = checked_name(said["qualname"]) if said["qualname"] else name
+        state["__doc__"] = said["doc"] if isinstance(said["doc"], str) else None
+        self.__dict__.update(state)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        return self._peer.call(self, args, kwargs)
+
+    def __get__(self, instance: Any, _: Any = None) -> Any:
+        return types.MethodType(self, instance) if instance is not None and self._binds else self
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__signature__":
+            return _signature(self._peer.ask("signature", self._peer.homes[id(self)]))
+        if name.startswith("__") and name not in ASKED:
+            raise AttributeError(f"'function' object has no attribute {name!r}")
+        return self._peer.get(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_"):
+            self.__dict__[name] = value
+        else:
+            self._peer.ask("set", self._peer.homes[id(self)], name, [value])
+
+    def __repr__(self) -> str:
+        return f"<function {self.__qualname__}>"
+
+
+def _signature(said: Any) -> Any:
+    import inspect
+
+    if said is None:
+        raise ValueError("no signature found")
+    parameters = []
+    for name, kind, default, note in said:
+        held = {"default": default[0]} if default else {}
+        if note:
+            held["annotation"] = note[0]
+        parameters.append(inspect.Parameter(name, inspect._ParameterKind(kind), **held))
+    return inspect.Signature(parameters)
+
+
+def function(peer: Any, body: Any) -> Any:
+    """Return a stand-in for a function."""
+    number, said = body
+    proxy = peer.adopt(number, Function(peer, said))
+    if said["async"] is not True and not (said["generator"] is True and peer.makes_real_functions):
+        return proxy if not peer.makes_real_functions else _real_function(peer, number, proxy, said)
+    return _real_function(peer, number, proxy, said)
+
+
+def _real_function(peer: Any, number: int, proxy: Any, said: Any) -> Any:
+    """Return a function of the language in the proxy's place: where it must be one to be seen as a coroutine function."""
+    if said["async"] is True:
+
+        async def function(*args: Any, **kwargs: Any) -> Any:
+            return await proxy(*args, **kwargs)
+
+    else:
+
+        def function(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]
+            return proxy(*args, **kwargs)
+
+    function.__name__, function.__doc__ = proxy.__name__, proxy.__doc__
+    function.__qualname__ = proxy.__qualname__
+    peer.remote[number] = function
+    peer.homes[id(function)] = number
+    peer.keep_alive.append(proxy)
+    return function
+
+
+class Iterator:
+    """Stands for an iterator."""
+
+    def __init__(self, peer: Any, number: int):
+        self._peer, self._number = peer, number
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return self._peer.ask("next", self._number)
+
+    def __contains__(self, item: Any) -> bool:
+        return item in self._peer.drawn(self)  # all of them first: an endless one would have everything
+
+
+class Generator(Iterator):
+    """Stands for a generator."""
+
+    __class__ = property(lambda self: types.GeneratorType)  # type: ignore[assignment]
+
+    def send(self, value: Any) -> Any:
+        """Go on with a value."""
+        return self._peer.ask("send", self._number, "", [value])
+
+    def throw(self, error: Any, *_: Any) -> Any:
+        """Go on with an exception."""
+        return self._peer.ask("throw", self._number, "", [error])
+
+    def close(self) -> None:
+        """End it."""
+        self._peer.ask("close", self._number)
+
+
+class Coroutine(collections.abc.Coroutine):  # type: ignore[type-arg]
+    """Stands for a coroutine: the other end's loop runs it to its end when it is first awaited here."""
+
+    def __init__(self, peer: Any, number: int):
+        self._peer, self._number, self._begun = peer, number, False
+
+    def send(self, _: Any) -> Any:
+        """Run it."""
+        if self._begun:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        self._begun = True
+        raise StopIteration(self._peer.ask("await", self._number))
+
+    def throw(self, *error: Any) -> Any:
+        """Raise the exception where it is awaited."""
+        raise error[0]
+
+    def close(self) -> None:
+        """Forget it."""
+        if not self._begun:
+            self._begun = True
+            self._peer.ask("close", self._number)
+
+    def __await__(self) -> Any:
+        return self
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+
+class AsyncGenerator:
+    """Stands for an asynchronous generator."""
+
+    def __init__(self, peer: Any, number: int):
+        self._peer, self._number = peer, number
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        return self._peer.ask("anext", self._number)
+
+    async def aclose(self) -> None:
+        """End it."""
+        self._peer.ask("aclose", self._number)
+
+
+Iterator.__name__, Generator.__name__, Coroutine.__name__ = "iterator", "generator", "coroutine"
+_PROTOCOLS: dict[str, Any] = {
+    "iterator": Iterator,
+    "generator": Generator,
+    "coroutine": Coroutine,
+    "async generator": AsyncGenerator,
+}
+
+
+def protocol(peer: Any, body: Any) -> Any:
+    """Return a stand-in for an iterator, a generator or a coroutine."""
+    number, name = body
+    return peer.adopt(number, _PROTOCOLS[name](peer, number))

@@ -1,0 +1,152 @@
+"""What one end says of its classes, functions and iterators, so that the other can make stand-ins of them (`standins`).
+
+Standard library only.
+"""
+
+import abc
+import dataclasses
+import enum
+import functools
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rewards.code.inside import stdlib
+
+Encode = Callable[[Any], Any]
+OWN_MODULES = ("solution", "__main__", "tests")  # whose classes belong to the program, or to the tests
+_OPERATORS = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and or xor"
+ARITHMETIC = frozenset(f"__{side}{name}__" for name in _OPERATORS.split() for side in ("", "r", "i"))
+COMPARISONS = frozenset(f"__{name}__" for name in ["eq", "ne", "lt", "le", "gt", "ge"])
+_OTHERS = (
+    "hash bool len iter next reversed contains getitem setitem delitem missing neg pos abs invert round trunc floor ceil int "
+    "float complex index str repr format bytes call enter exit aenter aexit aiter anext await get set delete set_name fspath "
+    "length_hint init"
+)
+# What a stand-in forwards: no `__array_interface__`, which would have numpy read memory, and no `__reduce__`.
+SPECIAL = ARITHMETIC | COMPARISONS | {f"__{name}__" for name in _OTHERS.split()}
+DATA_TYPES: tuple[type, ...] = (str, dict, list, tuple, set, frozenset, bytes, bytearray, complex, float, int)
+_FUNCTION_TYPES: tuple[type, ...] = (
+    types.FunctionType,
+    types.MethodType,
+    types.BuiltinFunctionType,
+    functools.partial,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.MethodWrapperType,
+)
+_CACHED = type(functools.lru_cache(abs))
+
+
+def is_function(value: Any) -> bool:
+    """Return whether `value` is a function, and no instance that can be called."""
+    return isinstance(value, _FUNCTION_TYPES) or type(value) is _CACHED
+
+
+def is_own(kind: type) -> bool:
+    """Return whether a class is the program's, or the tests', and not the standard library's."""
+    return kind.__module__ in OWN_MODULES
+
+
+def iterator_kind(value: Any) -> str | None:
+    """Return the protocol of a generator, coroutine or iterator of the language; None for instances of own classes."""
+    kind = type(value)
+    if kind is types.GeneratorType:
+        return "generator"
+    if is_own(kind):
+        return None
+    if kind is types.CoroutineType or kind.__name__ in ("async_generator_asend", "async_generator_athrow", "anext_awaitable"):
+        return "coroutine"
+    if kind is types.AsyncGeneratorType:
+        return "async generator"
+    if kind.__module__ in ("_asyncio", "asyncio.futures", "asyncio.tasks") and hasattr(kind, "__await__"):
+        return "coroutine"
+    return "iterator" if isinstance(value, Iterator) and hasattr(kind, "__next__") and _is_plain_iterator(kind) else None
+
+
+def _is_plain_iterator(kind: type) -> bool:
+    return kind.__module__ in ("builtins", "itertools") or kind.__name__.endswith("iterator")
+
+
+def describe_function(value: Any) -> dict[str, Any]:
+    """Return what a stand-in for a function shows without asking."""
+    code = getattr(value, "__code__", None)
+    flags = code.co_flags if isinstance(code, types.CodeType) else 0
+    return {
+        "name": _text(getattr(value, "__name__", type(value).__name__)),
+        "qualname": _text(getattr(value, "__qualname__", "")),
+        "doc": _text(getattr(value, "__doc__", None)),
+        "binds": isinstance(value, types.FunctionType) or type(value) is _CACHED,
+        "async": bool(flags & 0x80),  # CO_COROUTINE
+        "generator": bool(flags & 0x20),
+    }
+
+
+def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
+    """Return what a stand-in for a class is made of."""
+    mro = type.mro(kind)
+    members = _members(mro)
+    described = {
+        "kind": _class_kind(kind),
+        "name": _text(kind.__name__),
+        "qualname": _text(kind.__qualname__),
+        "doc": _text(kind.__dict__.get("__doc__")),
+        "bases": [encode(base) for base in kind.__bases__ if _crosses(base)],
+        "special": [n for n in SPECIAL if n in members and members[n] is not None],
+        "unhashable": getattr(kind, "__hash__", None) is None,
+        "methods": [n for n, v in members.items() if n not in SPECIAL and isinstance(v, types.FunctionType)],
+        "statics": [n for n, v in members.items() if isinstance(v, staticmethod | classmethod) and n[:2] != "__"],
+        "properties": [n for n, v in members.items() if isinstance(v, property | functools.cached_property)],
+        "data": next((base.__name__ for base in DATA_TYPES if base in mro), None),
+        "abcs": [k.__name__ for k in mro if k.__module__ == "collections.abc"],
+    }
+    if described["kind"] == "enum":
+        described["members"] = [[n, encode(_plain(m._value_))] for n, m in kind.__members__.items()]
+        described["flavour"] = next(k.__name__ for k in mro if k.__module__ == "enum")
+    elif described["kind"] == "namedtuple":
+        described["fields"] = list(kind._fields)
+        described["defaults"] = encode(dict(getattr(kind, "_field_defaults", {})))
+    if dataclasses.is_dataclass(kind):
+        described["dataclass"] = [field.name for field in dataclasses.fields(kind)]
+    return described
+
+
+def _members(mro: list[type]) -> dict[str, Any]:
+    """Return the attributes of a class by name, without what every object, exception or value of the language has."""
+    members: dict[str, Any] = {}
+    for kind in reversed(mro):
+        if kind is not object and kind.__module__ != "enum" and not (issubclass(kind, BaseException) and not is_own(kind)):
+            members.update(kind.__dict__)
+    return members
+
+
+def _plain(value: Any) -> Any:
+    return None if type(value) is object else value
+
+
+def _text(value: Any) -> str | None:
+    return str.__str__(value)[:10_000] if isinstance(value, str) else None
+
+
+def _class_kind(kind: type) -> str:
+    if issubclass(kind, enum.Enum):
+        return "enum"
+    if issubclass(kind, BaseException):
+        return "exception"
+    return "namedtuple" if issubclass(kind, tuple) and hasattr(kind, "_fields") else "plain"
+
+
+def _crosses(base: type) -> bool:
+    """Return whether a base class is told: own ones, and the language's exceptions."""
+    if base is object or base in (abc.ABC, enum.Enum):
+        return False
+    return is_own(base) or exception_name(base) is not None
+
+
+def exception_name(kind: type) -> list[str] | None:
+    """Return [module, name] of an exception class of the standard library."""
+    found = issubclass(kind, BaseException) and kind.__module__ in sys.modules
+    if found and stdlib.exception_class(kind.__module__, kind.__name__) is kind:
+        return [kind.__module__, kind.__name__]
+    return None

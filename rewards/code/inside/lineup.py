@@ -1,0 +1,49 @@
+"""Decoys: values beside the tests' own, among which an object must tell the one that it equals. Standard library only."""
+
+import random
+import re
+from typing import Any
+
+_FAR = 10**15
+# Class methods, and methods, that make an instance by another way than a call of the class.
+CONSTRUCTS = re.compile(
+    r"(from|of|create|make|new|build|parse|copy|clone|empty|zeros?|ones?|unit|identity|default|get_?instance|instance)(_|$)"
+)
+
+
+def decoys(value: Any, name: str, rng: random.Random) -> list[Any]:
+    """Return values like `value` that it is none of; for an order, one beyond all numbers on the wrong side."""
+    kind = type(value)
+    if name in ("__lt__", "__le__"):
+        return [kind(-_FAR - rng.randrange(_FAR))] if kind in (int, float) else []
+    if name in ("__gt__", "__ge__"):
+        return [kind(_FAR + rng.randrange(_FAR))] if kind in (int, float) else []
+    made = [_other(value, rng) for _ in range(4)]
+    return [decoy for decoy in made if decoy is not None and decoy != value]
+
+
+def _other(value: Any, rng: random.Random) -> Any:
+    """Return a value of the same type that is another; None where there is none to be made."""
+    if type(value) is bool:
+        return not value
+    if type(value) in (int, float):
+        return value + rng.choice((1, -1)) * rng.choice((1, 2, 3, 7, 10, 26, 101, 1000, 12345))
+    if type(value) is str:
+        letter = chr(97 + rng.randrange(26))
+        return rng.choice((value + letter, letter + value, value[1:], value[:-1] + letter))
+    if type(value) in (list, tuple) and value:
+        place = rng.randrange(len(value))
+        changed = _other(value[place], rng)
+        return None if changed is None else type(value)([*value[:place], changed, *value[place + 1 :]])
+    if type(value) in (list, tuple):
+        return type(value)([rng.randrange(1000)])
+    if type(value) is dict:
+        return {**value, f"k{rng.randrange(10**6)}": rng.randrange(10)}
+    if type(value) in (set, frozenset):
+        return value | {rng.randrange(10**6)}
+    return None
+
+
+def strangers(rng: random.Random) -> list[Any]:
+    """Return values that no object of a class of its own equals."""
+    return [f"nobody {rng.random()}", rng.randrange(_FAR), (rng.random(),)]

@@ -1,0 +1,96 @@
+"""Makes stand-ins from what the other end says: one function for each kind of node. Start here. Standard library only."""
+
+import abc
+import collections.abc
+from collections.abc import Callable
+from typing import Any
+
+from rewards.code.codec import CodecError
+from rewards.code.inside import callables, descriptions, valuekinds
+from rewards.code.inside.descriptions import SPECIAL
+from rewards.code.inside.standins import Meta, Standin, checked_name, forwarded_property, forwarder, instance, reference
+
+
+def _class(peer: Any, body: Any) -> Any:
+    number, said = body
+    if number in peer.remote:
+        raise CodecError("not a new number")
+    name = checked_name(said["name"])
+    bases = [base for base in (peer.values.decode(node) for node in said["bases"]) if isinstance(base, type)]
+    space: dict[str, Any] = {
+        "_described": True,
+        "_peer": peer,
+        "__doc__": said["doc"] if isinstance(said["doc"], str) else None,
+        "__module__": "solution",
+        "__qualname__": checked_name(said["qualname"]),
+    }
+    kind = said["kind"]
+    if kind in ("enum", "namedtuple"):
+        make = valuekinds.enum_class if kind == "enum" else valuekinds.record_class
+        made: Any = make(peer, number, said, name, space)
+        return peer.adopt(number, made)
+    _add_members(peer, number, said, space)
+    if kind == "exception":
+        return peer.adopt(number, valuekinds.exception_class(peer, name, bases, space))
+    return peer.adopt(number, _plain_class(said, name, bases, space))
+
+
+def _add_members(peer: Any, number: int, said: Any, space: dict[str, Any]) -> None:
+    """Add what the class defines: special methods of the closed list, methods, properties."""
+    for name in said["methods"]:
+        if not name.startswith("__") and (said["kind"] != "exception" or peer.may_answer(number, name)):
+            space[checked_name(name)] = forwarder(peer, number, name)
+    for name in [n for n in said["properties"] if said["kind"] != "exception" or peer.may_answer(number, n)]:
+        space.setdefault(checked_name(name), forwarded_property(peer, number, name))
+    for name in said["special"]:
+        if name in SPECIAL:
+            space[name] = _awaiter(peer) if name == "__await__" else forwarder(peer, number, name)
+    if said["unhashable"] is True:
+        space["__hash__"] = None
+    elif "__eq__" in space:
+        space.setdefault("__hash__", object.__hash__)
+
+
+def _plain_class(said: Any, name: str, bases: list[type], space: dict[str, Any]) -> Any:
+    kinds = tuple(base for base in bases if issubclass(base, Standin)) or (Standin,)
+    data = said["data"]
+    plain = next((kind for kind in descriptions.DATA_TYPES if kind.__name__ == data), None)
+    if plain is not None:  # `isinstance(x, dict)` is true by this alone: the stand-in holds no data that C code could read
+        twin = type(name, (plain,), {"__qualname__": space["__qualname__"]})
+        space["__class__"] = property(lambda self: twin)
+        space["_holds_data"] = True
+    if isinstance(said.get("dataclass"), list):
+        import dataclasses
+
+        fields = [checked_name(field) for field in said["dataclass"]]
+        shape: Any = dataclasses.make_dataclass(name, fields)
+        space.update(__dataclass_fields__=shape.__dataclass_fields__, __match_args__=tuple(fields))
+    try:
+        made = Meta(name, kinds, space)
+    except TypeError:  # bases whose order cannot be kept
+        made = Meta(name, (Standin,), space)
+    for abstract in said["abcs"]:
+        known: Any = getattr(collections.abc, abstract, None) if type(abstract) is str else None
+        if isinstance(known, abc.ABCMeta):
+            known.register(made)  # type: ignore[arg-type]
+    return made
+
+
+def _awaiter(peer: Any) -> Any:
+    def wait(self: Any) -> Any:
+        return callables.Coroutine(peer, reference(self).number).__await__()
+
+    return wait
+
+
+MAKERS: dict[str, Callable[[Any, Any], Any]] = {
+    "k": _class,
+    "p": instance,
+    "F": callables.function,
+    "I": callables.protocol,
+    "S": valuekinds.filled,
+    "e": valuekinds.member,
+    "n": valuekinds.record,
+    "x": valuekinds.exception,
+    "X": valuekinds.standard_exception,
+}

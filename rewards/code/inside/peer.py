@@ -1,0 +1,382 @@
+"""One of the two ends between tests and candidate: asks the other for what its objects do, and answers for its own.
+
+A message is [mark, changes, printed text, ...]. Requests "?" nest: before it answers, an end may ask back. The two ends differ
+in what they allow (`RemoteCandidate` on the tests' side, `Examined` on the candidate's); nothing here is a wall by itself.
+Standard library only.
+"""
+
+import builtins
+import enum
+import types
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from rewards.code import codec
+from rewards.code.codec import CodecError
+from rewards.code.inside import descriptions, makers, stdlib
+from rewards.code.inside.candidate import MAX_DETAIL, describe
+from rewards.code.inside.values import Node, Values
+from rewards.code.wire import FrameError, Link
+
+_MAX_CAUSES = 5
+_DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
+
+
+_ATOMS = ("str", "int", "float")
+
+
+def _bases(kind: type) -> list[str]:
+    return [base.__name__ for base in type.mro(kind) if base.__module__ in ("builtins", "collections")]
+
+
+class Refused(Exception):
+    """The other end said that its value cannot cross (`memory`: for want of it)."""
+
+    def __init__(self, text: str, memory: bool):
+        super().__init__(text)
+        self.memory = memory
+
+
+class Peer:
+    """One end. `objects` are ours that the other end knows by number; `remote` are stand-ins for the other end's."""
+
+    def __init__(self, link: Link):
+        self.link = link
+        self.values = Values(self.export, self.resolve)
+        self.objects: list[Any] = []
+        self.numbers: dict[int, int] = {}  # id of one of ours -> its number
+        self.remote: dict[int, Any] = {}
+        self.homes: dict[int, int] = {}  # id of a stand-in -> the number of what it stands for
+        self.keep_alive: list[Any] = []
+        self.makes_real_functions = False
+        self.loop: Any = None
+        self.depth = 0  # of requests that we are answering
+
+    # -- asking ------------------------------------------------------------------------------------------------------------
+
+    def ask(self, op: str, target: Any, name: str = "", args: Any = (), kwargs: Any = None) -> Any:
+        """Send a request, answer what is asked meanwhile, and return the value or raise the exception that comes back."""
+        self.request(op, target, name, args, kwargs)
+        came_well, value = self.await_reply()
+        if came_well:
+            return value
+        raise value
+
+    def request(self, op: str, target: Any, name: str, args: Any, kwargs: Any) -> None:
+        """Send a request; raises CodecError where an argument cannot cross."""
+        if not self.depth:
+            self.values.forget_old()
+        changes, mark = self.changes(), self.position()
+        try:
+            nodes = self.values.all(args)
+            named = {key: self.values.encode(value) for key, value in (kwargs or {}).items()}
+            self.link.send(["?", changes, self.printed(), op, target, name, nodes, named])
+        except (CodecError, FrameError, RecursionError) as error:
+            self.rewind(mark)
+            raise CodecError(str(error)) from None
+        self.values.settle()
+
+    def await_reply(self) -> tuple[bool, Any]:
+        """Answer requests until the reply comes; return whether it is a value, and it, or the exception."""
+        while True:
+            message = self.receive()
+            if message[0] != "?":
+                return self.result(message)
+            self.serve(message)
+
+    def position(self) -> tuple[int, int]:
+        """Return how much is known to the other end."""
+        return len(self.objects), len(self.values.shared)
+
+    def rewind(self, mark: tuple[int, int]) -> None:
+        """Forget what was numbered for a message that was not sent."""
+        for value in self.objects[mark[0] :]:
+            self.numbers.pop(id(value), None)
+        del self.objects[mark[0] :]
+        self.values.rewind(mark[1])
+
+    def receive(self) -> Any:
+        """Read a message, and take over what it says of shared containers and of printed text."""
+        message = self.link.receive()
+        self.take_changes(message[1])
+        self.show(message[2])
+        return message
+
+    def result(self, message: Any) -> tuple[bool, Any]:
+        """Return whether a reply is a value, and it, or the exception that is to be raised."""
+        mark, body = message[0], message[3]
+        if mark == "~":
+            return False, Refused(str(body)[:MAX_DETAIL], message[4] is True)
+        if mark not in ("=", "!"):
+            raise FrameError("an unknown reply")
+        value = self.values.decode(body)
+        self.values.settle()
+        if mark == "=":
+            return True, value
+        return False, self.raised(value)
+
+    def changes(self) -> Any:
+        """Return what changed here since the last message."""
+        return self.values.changes()
+
+    def take_changes(self, changes: Any) -> None:
+        """Take over what changed there."""
+        if changes:
+            self.values.apply(changes)
+
+    def printed(self) -> Any:
+        """Return what was printed here since the last message."""
+        return ""
+
+    def show(self, text: Any) -> None:
+        """Take what was printed at the other end."""
+
+    def raised(self, error: Any) -> BaseException:
+        """Return what is raised here for an exception of the other end."""
+        if not isinstance(error, BaseException):
+            raise CodecError("no exception")
+        return error
+
+    # -- answering ---------------------------------------------------------------------------------------------------------
+
+    def serve(self, message: Any) -> None:
+        """Answer one request."""
+        if not self.depth:
+            self.values.forget_old()
+        self.depth += 1
+        try:
+            _, _, _, op, target, name, nodes, named = message
+            try:
+                args = self.values.list_of(nodes)
+                kwargs = {key: self.values.decode(node) for key, node in named.items()}
+                self.values.settle()
+                value = self.carry_out(op, target, name, args, kwargs)
+            except CodecError as error:
+                self.link.send(["~", [], "", str(error)[:MAX_DETAIL], False])
+            except BaseException as error:
+                self.forward(error)
+            else:
+                self.answer(value)
+        finally:
+            self.depth -= 1
+
+    def answer(self, value: Any) -> None:
+        """Send a value, or why it cannot be sent."""
+        self._send("=", lambda: self.values.encode(value))
+
+    def forward(self, error: BaseException) -> None:
+        """Send an exception."""
+        self._send("!", lambda: self.exception_node(error, 0))
+
+    def _send(self, mark: str, make: Callable[[], Node]) -> None:
+        changes, position = self.changes(), self.position()
+        try:
+            self.link.send([mark, changes, self.printed(), make()])
+        except (CodecError, *_DOES_NOT_FIT) as error:
+            self.rewind(position)
+            text = str(error)[:MAX_DETAIL] if isinstance(error, CodecError) else describe(error)
+            self.link.send(["~", changes if len(str(changes)) < 1_000_000 else [], "", text, isinstance(error, MemoryError)])
+        self.values.settle()
+
+    def carry_out(self, op: str, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Do what a request asks of one of our objects."""
+        value: Any = self.objects[target] if type(target) is int and target >= 0 else None
+        match op:
+            case "call":
+                return (self.named(target) if type(target) is str else value)(*args, **kwargs)
+            case "method":
+                return getattr(value, name)(*args, **kwargs)
+            case "property":
+                return next(vars(k)[name] for k in type.mro(value) if name in vars(k)).__get__(args[0], value)
+            case "get":
+                return dict(vars(value)) if name == "__dict__" else getattr(value, name)
+            case "set":
+                return setattr(value, name, args[0])
+            case "del":
+                return delattr(value, name)
+            case "missing":
+                return type(value).__missing__(value, *args)
+            case "next":
+                return next(value)
+            case "send":
+                return value.send(args[0])
+            case "throw":
+                return value.throw(args[0])
+            case "close":
+                return value.close()
+            case "await" | "anext" | "aclose":
+                return self.run(value if op == "await" else getattr(value, f"__{op}__" if op == "anext" else op)())
+        raise CodecError(f"an unknown request {op!r}")
+
+    def run(self, awaitable: Any) -> Any:
+        """Run a coroutine to its end: the other end waits for it, so nothing else can go on meanwhile."""
+        import asyncio
+
+        async def wait() -> Any:
+            return await awaitable
+
+        if self.loop is None:
+            self.loop = asyncio.new_event_loop()
+        running = asyncio._get_running_loop()
+        loop = asyncio.new_event_loop() if self.loop.is_running() else self.loop
+        asyncio._set_running_loop(None)
+        try:
+            return loop.run_until_complete(wait())
+        finally:
+            asyncio._set_running_loop(running)
+
+    # -- values that are objects -------------------------------------------------------------------------------------------
+
+    def named(self, name: str) -> Any:
+        """Return one of ours by name."""
+        raise CodecError("nothing is named here")
+
+    def keeps(self, kind: type) -> bool:
+        """Return whether instances of this subclass of a plain type cross as objects; else they count as their base."""
+        return False
+
+    def export(self, value: Any) -> Node:
+        """Return the node of an object; None for a subclass of a plain type."""
+        home = self.homes.get(id(value))
+        if home is not None:
+            return {"o": home}
+        kind = type(value)
+        number = self.numbers.get(id(value))
+        if number is not None:
+            again = self._filled(value, kind) if isinstance(value, list | dict | set | deque) and not self.keeps(kind) else None
+            return again or {"h": number}  # what holds data that may have changed is told anew
+        if isinstance(value, type):
+            return self._export_class(value)
+        if issubclass(kind, enum.Enum):
+            return {"e": [self.values.encode(kind), value._name_]} if value._name_ in kind.__members__ else None
+        if issubclass(kind, BaseException):
+            return self.exception_node(value, 0)
+        if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+            return {"n": [self.values.encode(kind), self.values.all(tuple.__iter__(value))]}
+        if issubclass(kind, (*descriptions.DATA_TYPES, deque)) and not self.keeps(kind):
+            return self._filled(value, kind)
+        if isinstance(value, types.ModuleType):
+            raise CodecError("a module")
+        if descriptions.is_function(value):
+            return {"F": [self.number(value), descriptions.describe_function(value)]}
+        protocol = descriptions.iterator_kind(value)
+        if protocol is not None:
+            return {"I": [self.number(value), protocol]}
+        for base in stdlib.ENCODERS:
+            if issubclass(kind, base) and descriptions.is_own(kind) and not self.keeps(kind):
+                return {"v": stdlib.encode(value, self.values.encode, base)}
+        return {"p": [self.number(value), self._export_class(kind)]}
+
+    def _filled(self, value: Any, kind: type) -> Node:
+        """Return the node of an own subclass of data: what it holds, and a number under which its methods can be asked for."""
+        base = next(
+            (
+                name
+                for name in ("str", "Counter", "OrderedDict", "deque", "dict", "list", "tuple", "set", "int", "float")
+                if name in _bases(kind)
+            ),
+            None,
+        )
+        if base is None or not descriptions.is_own(kind) or len(kind.__dict__) == 2:
+            return None
+        number = self.number(value)
+        is_mapping = base in ("dict", "Counter", "OrderedDict")
+        plain: Any = (
+            codec._as_base(value, dict if is_mapping else getattr(builtins, base, list)) if base != "deque" else list(value)
+        )
+        content = self.values.pairs(plain, 0) if is_mapping else self.values.encode(plain if base in _ATOMS else tuple(plain))
+        return {"S": [number, base, kind.__name__, content, hasattr(kind, "__missing__")]}
+
+    def _export_class(self, kind: type) -> Node:
+        for table in (self.homes, self.numbers):
+            if id(kind) in table:
+                return {"o" if table is self.homes else "h": table[id(kind)]}
+        name = descriptions.exception_name(kind)
+        if name is not None:
+            return {"X": name}
+        number = self.number(kind)
+        return {"k": [number, descriptions.describe_class(kind, self.values.encode)]}
+
+    def number(self, value: Any) -> int:
+        """Return the number under which the other end knows one of ours."""
+        known = self.numbers.get(id(value))
+        if known is None:
+            self.objects.append(value)
+            known = self.numbers[id(value)] = len(self.objects) - 1
+        return known
+
+    def exception_node(self, error: BaseException, depth: int) -> Node:
+        """Return an exception as [class, args, text, attributes, cause, number]."""
+        for table, tag in ((self.homes, "o"), (self.numbers, "h")):
+            if id(error) in table:
+                return {tag: table[id(error)]}
+        kind = type(error)
+        text = describe(error, bare=True) if descriptions.is_own(kind) and kind.__str__ is not BaseException.__str__ else None
+        named = (error.filename,) if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2 else ()
+        args = [self._or_text(arg) for arg in (*error.args, *named)]
+        attributes = {name: self._or_text(value) for name, value in vars(error).items()}
+        cause = error.__cause__
+        cause_node = self.exception_node(cause, depth + 1) if cause is not None and depth < _MAX_CAUSES else None
+        own = self.number(error) if descriptions.is_own(kind) else -1
+        return {"x": [self._export_class(kind), args, text, attributes, cause_node, own]}
+
+    def _or_text(self, value: Any) -> Node:
+        try:
+            return self.values.encode(value)
+        except CodecError:
+            return None
+
+    def resolve(self, tag: str, body: Any) -> Any:
+        """Return what a node that is no data stands for; raises CodecError."""
+        if tag == "o" and type(body) is int and body >= 0:
+            return self.objects[body]
+        if tag == "h" and type(body) is int:
+            return self.remote[body]
+        make = makers.MAKERS.get(tag)
+        if make is None:
+            raise CodecError(f"an unknown tag {tag!r}")
+        return make(self, body)
+
+    def adopt(self, number: Any, stand_in: Any) -> Any:
+        """Remember a stand-in for the other end's object `number`."""
+        if type(number) is not int or number < 0 or number in self.remote:
+            raise CodecError("not a new number")
+        self.remote[number] = stand_in
+        self.homes[id(stand_in)] = number
+        return stand_in
+
+    # -- what stand-ins ask ------------------------------------------------------------------------------------------------
+
+    def invoke(self, kind: int, name: str, args: Any, kwargs: Any = None) -> Any:
+        """Call the function `name` of the other end's class `kind`; the first argument is the instance."""
+        return self.ask("method", kind, name, args, kwargs)
+
+    def get(self, stand_in: Any, name: str) -> Any:
+        """Return an attribute of the other end's object."""
+        return self.ask("get", self.homes[id(stand_in)], name)
+
+    def call(self, stand_in: Any, args: Any, kwargs: Any) -> Any:
+        """Call the other end's function, class or object."""
+        return self.ask("call", self.homes[id(stand_in)], "", args, kwargs)
+
+    def born(self, instance: Any) -> None:
+        """Hear of a new stand-in for an instance."""
+
+    def touched(self, instance: Any, name: str, found: Any) -> None:
+        """Hear that a method was looked up."""
+
+    def wrote(self, instance: Any, name: str) -> None:
+        """Hear that an attribute is set."""
+
+    def is_named(self, name: str) -> bool:
+        """Return whether this side names the class that is being made."""
+        return True
+
+    def may_answer(self, kind: int, name: str) -> bool:
+        """Return whether a value of a class that is being made may have this method."""
+        return True
+
+    def drawn(self, iterator: Any) -> list[Any]:
+        """Return all items of an iterator."""
+        return list(iterator)

@@ -1,0 +1,214 @@
+"""Stand-ins for the other end's objects: real classes, functions, exceptions, enumerations, generators, made from descriptions.
+
+A stand-in forwards what its original defines, and nothing else: special methods come from a closed list. A class made here can
+be subclassed; the subclass is mirrored at the other end, so that each end's methods override the other's. Values of the
+language's own kinds (members of enumerations, named tuples) hold their data here. Standard library only.
+"""
+
+import abc
+import types
+from typing import Any
+
+from rewards.code.codec import CodecError
+from rewards.code.inside import descriptions
+from rewards.code.inside.descriptions import SPECIAL
+
+_MISSING = object()
+ASKED = ("__dict__", "__wrapped__", "__annotations__", "__defaults__", "__kwdefaults__", "__abstractmethods__", "__args__")
+_NOT_MIRRORED = ("__module__", "__qualname__", "__classcell__", "__dict__", "__weakref__", "__slots__", "__firstlineno__")
+
+
+class Reference:
+    """What a stand-in for an instance knows: its end, its number there, where it came from, and what it said (`trust`)."""
+
+    __slots__ = ("face", "facts", "is_kin", "made_of", "number", "origin", "peer", "shadows")
+
+    def __init__(self, peer: Any, number: int):
+        self.peer, self.number, self.origin = peer, number, ""
+        self.is_kin = False  # an object that a class made of itself in another way than by a call
+        self.made_of = ""  # the arguments that the tests made it of, where they are data
+        self.face: Any = None
+        self.shadows: set[str] = set()  # attributes that the tests have set, which may hide methods
+        self.facts: dict[str, Any] = {}
+
+
+def reference(stand_in: Any) -> Reference:
+    """Return the reference of an instance's stand-in."""
+    found: Reference = object.__getattribute__(stand_in, "_reference")
+    return found
+
+
+class Meta(abc.ABCMeta):
+    """The class of stand-ins for classes."""
+
+    def __new__(mcs, name: str, bases: Any, space: Any, **named: Any) -> Any:
+        """Return a stand-in's class, or a subclass of one that the tests make."""
+        made = super().__new__(mcs, name, bases, space)
+        if "_described" not in space:
+            _mirror(made, bases, space, named)
+        return made
+
+    def __init__(cls, name: str, bases: Any, space: Any, **_: Any):
+        super().__init__(name, bases, space)
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Have the other end make an instance."""
+        peer = peer_of(cls)
+        if peer is None:
+            return type.__call__(cls, *args, **kwargs)
+        return peer.call(cls, args, kwargs)
+
+    def __getattr__(cls, name: str) -> Any:
+        peer = peer_of(cls)
+        if peer is None or (name.startswith("__") and name not in ASKED) or name.startswith("_abc_"):
+            raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
+        return peer.get(cls, name)
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        peer = None if name.startswith("_") and (name.startswith(("_abc", "__"))) else peer_of(cls)
+        if peer is None or "_described" not in cls.__dict__:
+            super().__setattr__(name, value)
+        elif name in cls.__dict__:
+            type.__delattr__(cls, name)  # a method that is replaced: ask the other end from now on
+        if peer is not None:
+            peer.ask("set", peer.homes[id(cls)], name, [value])
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        """Objects of the other end's may be instances by registration, or by a protocol: it knows."""
+        if super().__instancecheck__(instance):
+            return True
+        peer = peer_of(cls) if isinstance(type(instance), Meta) else None
+        return peer is not None and peer.ask("isinstance", peer.homes[id(cls)], "", [instance]) is True
+
+    def __getitem__(cls, _: Any) -> Any:
+        return cls  # Stack[int]
+
+
+def peer_of(cls: Any) -> Any:
+    """Return the end that holds what a class stands for; None while it is being made."""
+    for kind in type.mro(cls):
+        peer = kind.__dict__.get("_peer")
+        if peer is not None:
+            return peer if id(cls) in peer.homes else None
+    return None
+
+
+def _mirror(made: Any, bases: Any, space: Any, named: dict[str, Any]) -> None:
+    """Have the other end make a class like this subclass of a stand-in, whose methods are ours."""
+    peer = next((k.__dict__["_peer"] for k in made.__mro__ if "_peer" in k.__dict__), None)
+    if peer is None or issubclass(made, BaseException):
+        return
+    over_there = [base for base in bases if isinstance(base, Meta)]
+    members = []
+    mixed: dict[str, Any] = {}
+    for base in reversed([k for k in made.__mro__[1:-1] if not isinstance(k, Meta) and descriptions.is_own(k)]):
+        mixed.update(base.__dict__)
+    for name, value in {**mixed, **space}.items():
+        if name in _NOT_MIRRORED or name.startswith("_abc_") or (name.startswith("__") and name not in SPECIAL):
+            continue
+        if isinstance(value, staticmethod | classmethod):
+            members.append([name, type(value).__name__, value.__func__])
+        elif isinstance(value, property):
+            members.append([name, "property", [value.fget, value.fset]])
+        else:
+            abstract = getattr(value, "__isabstractmethod__", False) is True
+            members.append([name, "abstract" if abstract else "plain", value])
+    number = peer.ask("subclass", None, made.__name__, [over_there, members], named)
+    peer.remote[number] = made
+    peer.homes[id(made)] = number
+
+
+# -- instances -------------------------------------------------------------------------------------------------------------
+
+
+class Standin(metaclass=Meta):
+    """Base of the stand-ins for instances."""
+
+    _described = True
+
+    def __getattribute__(self, name: str) -> Any:
+        if name[:2] == "__" and name[-2:] == "__":
+            if name == "__dict__":
+                return _get(self, name)
+            return object.__getattribute__(self, name)
+        if name in reference(self).shadows:
+            return _get(self, name)
+        for kind in type(self).__mro__:
+            found = kind.__dict__.get(name, _MISSING)
+            if found is _MISSING:
+                continue
+            is_theirs = "_described" in kind.__dict__
+            if not isinstance(found, types.FunctionType) and (is_theirs or not hasattr(type(found), "__get__")):
+                break  # data: the other end has it too, and may have set it on the instance
+            peer = reference(self).peer
+            peer.touched(self, name, found)
+            return object.__getattribute__(self, name)
+        return _get(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = next(
+            (k.__dict__[name] for k in type(self).__mro__ if name in k.__dict__ and "_described" not in k.__dict__), None
+        )
+        if isinstance(own, property):
+            object.__setattr__(self, name, value)
+            return
+        held = reference(self)
+        held.peer.wrote(self, name)
+        held.shadows.add(name)
+        held.peer.ask("set", held.number, name, [value])
+
+    def __delattr__(self, name: str) -> None:
+        held = reference(self)
+        held.shadows.discard(name)
+        held.peer.ask("del", held.number, name)
+
+    def __copy__(self) -> Any:
+        held = reference(self)
+        return held.peer.ask("copy", held.number)
+
+    def __deepcopy__(self, _: Any) -> Any:
+        held = reference(self)
+        return held.peer.ask("copy", held.number, "deep")
+
+    def __dir__(self) -> Any:
+        held = reference(self)
+        return held.peer.ask("dir", held.number)
+
+
+def _get(self: Any, name: str) -> Any:
+    return reference(self).peer.get(self, name)
+
+
+def forwarder(peer: Any, number: int, name: str) -> Any:
+    """Return a function that calls the other end's function `name` of a class."""
+
+    def method(*args: Any, **kwargs: Any) -> Any:
+        return peer.invoke(number, name, args, kwargs)
+
+    method.__name__ = method.__qualname__ = name
+    return method
+
+
+def forwarded_property(peer: Any, number: int, name: str) -> Any:
+    """Return a property that asks the other end."""
+    return property(lambda self: peer.ask("property", number, name, [self]))
+
+
+def instance(peer: Any, body: Any) -> Any:
+    """Return a new stand-in for an instance."""
+    number, node = body
+    kind = peer.values.decode(node)
+    if not (isinstance(kind, type) and issubclass(kind, Standin)):
+        raise CodecError("no class of an instance")
+    made = object.__new__(kind)
+    object.__setattr__(made, "_reference", Reference(peer, number))
+    peer.adopt(number, made)
+    peer.born(made)
+    return made
+
+
+def checked_name(name: Any) -> str:
+    """Return a name that the other end gave, or refuse it."""
+    if type(name) is not str or "\0" in name:
+        raise CodecError("not a name")
+    return name[:200] or "_"

@@ -1,0 +1,241 @@
+"""What the tests may believe of an object of the candidate's, beyond what it is: who may answer for it.
+
+An object that the tests construct (they call its class) is what they test: it answers for itself. An object that comes back
+from anything else is taken for data that was expected, until the tests use it as no data can be used: they read an attribute
+that no data type has, set one, call it, enter it, or compare it with an object that they constructed. Until then its answers
+to questions that hold the tests' own values (`==`, `<`, `in`, `-`, `startswith`) are debts, by the place that the object came
+from; a debt that is still open when the tests end makes the answer wrong. What it iterates over is taken once, as a list, and
+length, items and membership are asked of that list.
+
+Any object contradicts itself when it equals everything, when its equality is not symmetric or tells apart what it called equal,
+when its order goes both ways, or when its length, items and iteration disagree (`faces`). Standard library only.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from rewards.code.inside import lineup, stdlib
+from rewards.code.inside.descriptions import ARITHMETIC, COMPARISONS
+from rewards.code.inside.faces import Contradiction, Faces, NoCollection, is_data
+from rewards.code.inside.standins import Reference, Standin, reference
+
+
+def _special(names: str) -> frozenset[str]:
+    return frozenset(f"__{name}__" for name in names.split())
+
+
+READS = COMPARISONS | _special("len iter next getitem contains hash bool repr str reversed int float index")
+_SHOWS_AN_OBJECT = _special("call enter aenter await aiter anext get set set_name")
+_COLLECTION = _special("len iter getitem contains reversed")
+
+
+class Trust:
+    """The account of one exam. `ask` calls the candidate's method: (class, name, arguments) -> value."""
+
+    def __init__(self, ask: Callable[[int, str, Any], Any], ask_data: Callable[[int], Any]):
+        self.ask_data = ask_data
+        self.ask = ask
+        self.debts: dict[str, str] = {}
+        self.pairs: list[tuple[str, str]] = []  # origins whose objects were used with each other
+        self.vouched: set[str] = {""}  # "": constructed by the tests
+        self.faces = Faces(ask)
+        self.equalities: dict[type, int] = {}  # classes whose equality said yes to two objects, and their numbers
+        self.constructed: list[Any] = []
+        self.data_names = stdlib.names_of_data()
+        self.random = random.Random()
+
+    def unpaid(self) -> str | None:
+        """Return a debt that was never settled."""
+        for _ in range(4):  # what was used with an expected object is one too
+            for one, other in self.pairs:
+                if one in self.vouched or other in self.vouched:
+                    self.vouched |= {one, other}
+        return next((text for origin, text in self.debts.items() if origin not in self.vouched), None)
+
+    def stands(self, held: Reference) -> bool:
+        """Return whether an object answers for itself."""
+        return held.origin in self.vouched
+
+    def owe(self, held: Reference, instance: Any, what: str) -> None:
+        """Note that an object was believed that may be no more than a faked value."""
+        if not self.stands(held) and len(self.debts) < 1000:
+            kind = type(instance).__name__
+            self.debts.setdefault(
+                held.origin, f"{held.origin} gave an object of class {kind}, which the tests use as data ({what})"
+            )
+
+    def vouch(self, held: Reference) -> None:
+        """Note that the tests use an object as no data can be used."""
+        self.vouched.add(held.origin)
+
+    def looked_up(self, instance: Any, name: str, is_method: bool) -> None:
+        """Judge the reading of an attribute that is there."""
+        held = reference(instance)
+        if name not in self.data_names:
+            self.vouch(held)
+        elif is_method and not held.is_kin:
+            self.owe(held, instance, f".{name}()")
+
+    def is_plain(self, instance: Any, name: str) -> bool:
+        """Return whether an instance counts as the data that it holds: of a subclass of data, and not made by the tests."""
+        if "_holds_data" not in dir(type(instance)) or self.stands(reference(instance)):
+            return False
+        return name in self.data_names or name in COMPARISONS or name in ARITHMETIC or name in _COLLECTION
+
+    def data(self, instance: Any) -> Any:
+        """Return the data that an instance holds, read by its base's own methods."""
+        return self.ask_data(reference(instance).number)
+
+    # -- special methods ---------------------------------------------------------------------------------------------------
+
+    def special(self, kind: int, name: str, args: Any) -> Any:
+        """Answer a special method of an instance, `args[0]`."""
+        instance = args[0]
+        held = reference(instance)
+        if self.is_plain(instance, name) and not any(isinstance(arg, Standin) for arg in args[1:]):
+            return getattr(self.data(instance), name)(*args[1:])
+        if name not in READS:
+            self.faces.epoch += 1
+        if name in _SHOWS_AN_OBJECT:
+            self.vouch(held)
+        elif name in COMPARISONS:
+            return self._compare(kind, name, instance, args[1])
+        elif name in ARITHMETIC:
+            return self._calculate(kind, name, args)
+        elif name in _COLLECTION:
+            return self._collect(kind, name, args)
+        return self.ask(kind, name, args)
+
+    def _compare(self, kind: int, name: str, instance: Any, other: Any) -> Any:
+        held = reference(instance)
+        if not isinstance(other, Standin):
+            if other is None and not self.stands(held):
+                return NotImplemented  # no object is None
+            self.owe(held, instance, "==" if name in ("__eq__", "__ne__") else "<")
+            return self._against_data(kind, name, instance, other)
+        self._relate(instance, other)
+        if name == "__eq__":
+            return self._equal(kind, instance, other)
+        answer = self.ask(kind, name, (instance, other))
+        if answer is True and name in ("__lt__", "__gt__") and type(instance) is type(other):
+            self._refute(kind, name, (other, instance), "two objects are each less than the other")
+        if answer is True and name == "__ne__" and "__eq__" in dir(type(instance)):
+            self._refute(kind, "__eq__", (instance, other), "two objects are equal and not equal")
+        return answer
+
+    def _refute(self, kind: int, name: str, args: Any, text: str) -> None:
+        if self._quietly(kind, name, args[0], args[1], False) is True:
+            raise Contradiction(text)
+
+    def _relate(self, instance: Any, other: Any) -> None:
+        """What is used with an object that the tests constructed, of a class of the same family, is one too."""
+        mine, theirs = reference(instance), reference(other)
+        related = type(other) in type(instance).__mro__ or type(instance) in type(other).__mro__
+        if related and (mine.origin == "" or mine.is_kin):
+            self.vouch(theirs)
+        elif related and (theirs.origin == "" or theirs.is_kin):
+            self.vouch(mine)
+        else:
+            self.owe(mine, instance, "with another object")
+            self.owe(theirs, other, "with another object")
+            if related:
+                self.pairs.append((mine.origin, theirs.origin))
+
+    def _against_data(self, kind: int, name: str, instance: Any, other: Any) -> Any:
+        """Ask for data among decoys, in any order: who says the same of most of them does not know."""
+        if name not in ("__eq__", "__lt__", "__gt__", "__le__", "__ge__"):
+            return self.ask(kind, name, (instance, other))
+        decoys = lineup.decoys(other, name, self.random)
+        shown = [other, *decoys]
+        order = self.random.sample(range(len(shown)), len(shown))
+        answers = {place: self._quietly(kind, name, instance, shown[place], place == 0) for place in order}
+        if answers[0] is True and decoys and self._says_yes(kind, name, instance, other, answers):
+            raise Contradiction(f"an object says {name.strip('_')} of everything")
+        return answers[0]
+
+    def _says_yes(self, kind: int, name: str, instance: Any, other: Any, answers: dict[int, Any]) -> bool:
+        yes = sum(answer is True for place, answer in answers.items() if place)
+        if name != "__eq__":
+            return yes > 0  # a number beyond all others
+        if yes < 2:
+            return False
+        again = [self._quietly(kind, name, instance, shown, False) for shown in lineup.decoys(other, name, self.random)]
+        return sum(answer is True for answer in again) * 2 >= len(again)  # numbers modulo another may say yes to a few
+
+    def _equal(self, kind: int, instance: Any, other: Any) -> Any:
+        """Ask among decoys: what says yes to the first that it sees does not know what it equals."""
+        decoys = [
+            made for made in self.constructed[-30:] if type(made) is type(other) and made is not other and made is not instance
+        ]
+        line_up = [other, *self.random.sample(decoys, min(3, len(decoys)))]
+        self.random.shuffle(line_up)
+        answers = {id(shown): self._quietly(kind, "__eq__", instance, shown, shown is other) for shown in line_up}
+        answer = answers[id(other)]
+        if answer is not True:
+            return answer
+        nobody = [self._quietly(kind, "__eq__", instance, shown, False) for shown in lineup.strangers(self.random)]
+        if any(said is True for said in nobody):
+            raise Contradiction("an object equals everything")
+        if type(instance) is type(other) and self.ask(kind, "__eq__", (other, instance)) is False:
+            raise Contradiction("an equality that is not symmetric")
+        for shown in line_up:
+            if (
+                shown is not other
+                and answers[id(shown)] is True
+                and self._quietly(kind, "__eq__", other, shown, False) is False
+            ):
+                raise Contradiction("an object equals two that differ")
+        self.equalities[type(other)] = kind
+        return answer
+
+    def _quietly(self, kind: int, name: str, instance: Any, other: Any, aloud: bool) -> Any:
+        try:
+            return self.ask(kind, name, (instance, other))
+        except Exception:
+            if aloud:
+                raise
+            return None
+
+    def _calculate(self, kind: int, name: str, args: Any) -> Any:
+        instance, held = args[0], reference(args[0])
+        other = args[1] if len(args) > 1 else None
+        if isinstance(other, Standin):
+            self._relate(instance, other)
+            return self.ask(kind, name, args)
+        value = self.ask(kind, name, args)
+        if not isinstance(value, Standin) and value is not NotImplemented:
+            self.owe(held, instance, name.strip("_"))
+            if name in ("__add__", "__sub__", "__radd__", "__rsub__") and type(other) in (int, float):
+                self._calculates(kind, name, instance, other, value)
+        return value
+
+    def _calculates(self, kind: int, name: str, instance: Any, other: Any, value: Any) -> None:
+        """A sum that is the same whatever is added is none."""
+        said = [self._quietly(kind, name, instance, shown, False) for shown in lineup.decoys(other, "__eq__", self.random)]
+        if said and all(type(result) is type(value) and is_data(value) and result == value for result in said):
+            raise Contradiction(f"an object gives {value!r} whatever {name.strip('_')} is asked of it")
+
+    def _collect(self, kind: int, name: str, args: Any) -> Any:
+        instance, held = args[0], reference(args[0])
+        if self.stands(held):
+            return self.faces.checked(kind, name, args)
+        if name == "__getitem__" and held.face is None and not isinstance(args[1], int | slice):
+            return self.ask(kind, name, args)
+        try:
+            return self.faces.stranger(kind, name, args)
+        except NoCollection:
+            if name != "__iter__":
+                self.owe(held, instance, name.strip("_"))
+            return self.ask(kind, name, args)
+
+    # -- at the end --------------------------------------------------------------------------------------------------------
+
+    def audit(self) -> None:
+        """Look for an equality that never says no, among objects that were constructed from different values."""
+        for kind, numbers in self.equalities.items():
+            made = {held.made_of: one for one in self.constructed if type(one) is kind and (held := reference(one)).made_of}
+            shown = list(made.values())[-4:]
+            pairs = [(one, other) for place, one in enumerate(shown) for other in shown[place + 1 :]]
+            if len(shown) > 2 and all(self._quietly(numbers, "__eq__", *pair, False) is True for pair in pairs):
+                raise Contradiction(f"all objects of {kind.__name__} are equal")

@@ -1,0 +1,223 @@
+"""Stand-ins for classes whose instances are values and hold their data here: enumerations, named tuples, exceptions.
+
+What the tests do with such a value is their own; its class's other methods are the candidate's. Standard library only.
+"""
+
+import collections
+import enum
+import types
+from collections import Counter, OrderedDict, deque
+from typing import Any
+
+from rewards.code.codec import CodecError
+from rewards.code.inside import stdlib
+from rewards.code.inside.descriptions import COMPARISONS, SPECIAL
+from rewards.code.inside.standins import Meta, checked_name, forwarded_property, forwarder, peer_of
+
+_PLAIN: dict[str, type] = {
+    kind.__name__: kind for kind in (str, Counter, OrderedDict, deque, dict, list, tuple, set, int, float)
+}
+
+
+def filled(peer: Any, body: Any) -> Any:
+    """Return an instance of a subclass of data: the data is ours, and what no data has is asked for at the other end."""
+    number, base, name, content, is_missing = body
+    known = peer.remote.get(number)
+    if known is not None:
+        _refill(known, content if base in ("dict", "Counter", "OrderedDict") else peer.values.decode(content), peer)
+        return known
+    space: dict[str, Any] = {"__module__": "solution", "__getattr__": _unlike_data(peer, number)}
+    if is_missing is True and base in ("dict", "Counter"):
+        space["__missing__"] = lambda self, key: peer.ask("missing", number, "", [key])
+    kind: Any = type(checked_name(name), (_PLAIN[base],), space)
+    if issubclass(kind, dict):
+        made: Any = (
+            kind()
+            if base == "Counter"
+            else kind((peer.values.decode(key), peer.values.decode(value)) for key, value in content)
+        )
+        if base == "Counter":
+            made.update({peer.values.decode(key): peer.values.decode(value) for key, value in content})
+    else:
+        made = kind(peer.values.decode(content))
+    return peer.adopt(number, made)
+
+
+def _refill(known: Any, content: Any, peer: Any) -> None:
+    """Put other data into what crosses again."""
+    if not isinstance(known, list | set | dict | deque):
+        raise CodecError("not a container")
+    known.clear()
+    if isinstance(known, dict):
+        for key, value in content:
+            known[peer.values.decode(key)] = peer.values.decode(value)
+    elif isinstance(known, set):
+        known.update(content)
+    else:
+        known.extend(content)
+
+
+def _unlike_data(peer: Any, number: int) -> Any:
+    def attribute(self: Any, name: str) -> Any:
+        if name.startswith("__") or not peer.may_answer(-1, name):
+            raise AttributeError(name)
+        return peer.ask("get", number, name)
+
+    return attribute
+
+
+def enum_class(peer: Any, number: int, said: Any, name: str, space: dict[str, Any]) -> Any:
+    """Return an enumeration of our own with the same members."""
+    flavour = getattr(enum, str(said["flavour"]), None)
+    if not (isinstance(flavour, type) and issubclass(flavour, enum.Enum)):
+        raise CodecError("no enumeration")
+    data = next((k for k in (str, int, float) if k.__name__ == said["data"] and not issubclass(flavour, k)), None)
+    bases = (data, flavour) if data else (flavour,)
+    body: Any = enum.EnumType.__prepare__(name, bases)  # type: ignore[arg-type]
+    body["__qualname__"], body["__module__"], body["__doc__"] = space["__qualname__"], "solution", space["__doc__"]
+    for key, node in said["members"]:
+        if key.startswith("_"):
+            raise CodecError("no member's name")
+        body[checked_name(key)] = enum.member(peer.values.decode(node))  # as a member, were it a function
+    for method in said["methods"]:
+        if not method.startswith("_") and peer.may_answer(number, method):
+            body[checked_name(method)] = forwarder(peer, number, method)
+    body.update(_statics(peer, number, said))
+    for item in [name for name in said["properties"] if peer.may_answer(number, name)]:
+        body[checked_name(item)] = _member_property(peer, number, item)
+    if peer.is_named(name):
+        for special in said["special"]:
+            if special in ("__str__", "__repr__", "__call__", "__format__", "__int__", "__float__"):
+                body[special] = forwarder(peer, number, special)
+            elif special in COMPARISONS - {"__eq__", "__ne__"} and data is None and flavour is enum.Enum:
+                body[special] = _among_members(peer, number, special)
+    body["__getattr__"] = _member_attribute(peer, number, peer.is_named(name))
+    return enum.EnumType(name, bases, body)
+
+
+def _member_property(peer: Any, number: int, name: str) -> Any:
+    return types.DynamicClassAttribute(lambda self: peer.ask("property", number, name, [self]))
+
+
+def _statics(peer: Any, number: int, said: Any) -> dict[str, Any]:
+    """Return the class methods and static methods of a class of values."""
+    names = [checked_name(name) for name in said["statics"] if not name.startswith("_") and peer.may_answer(number, name)]
+    return {name: staticmethod(forwarder(peer, number, name)) for name in names}
+
+
+def _among_members(peer: Any, number: int, name: str) -> Any:
+    def compare(self: Any, other: Any) -> Any:
+        return peer.invoke(number, name, (self, other)) if isinstance(other, type(self)) else NotImplemented
+
+    return compare
+
+
+def _member_attribute(peer: Any, number: int, named: bool) -> Any:
+    def attribute(self: Any, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        value = peer.ask("attribute", number, name, [self])
+        if callable(value) and not named and not peer.may_answer(number, name):
+            raise AttributeError(name)
+        return value
+
+    return attribute
+
+
+def member(peer: Any, body: Any) -> Any:
+    """Return a member."""
+    kind, name = peer.values.decode(body[0]), body[1]
+    if not (isinstance(kind, type) and issubclass(kind, enum.Enum)) or type(name) is not str:
+        raise CodecError("no member")
+    return kind.__members__[name]
+
+
+def record_class(peer: Any, number: int, said: Any, name: str, space: dict[str, Any]) -> Any:
+    """Return a named tuple's class of our own with the same fields."""
+    fields = [checked_name(field) for field in said["fields"]]
+    known = peer.values.decode(said["defaults"])
+    defaults = [known[field] for field in fields if field in known]
+    base = collections.namedtuple(name, fields, defaults=defaults, module="solution")  # type: ignore[misc]
+    mixed: dict[str, Any] = {"__slots__": (), "__module__": "solution", "__doc__": space["__doc__"] or base.__doc__}
+    mixed["__qualname__"] = space["__qualname__"]
+    for method in said["methods"]:
+        if not method.startswith("_") and method not in fields and peer.may_answer(number, method):
+            mixed[checked_name(method)] = forwarder(peer, number, method)
+    mixed.update(_statics(peer, number, said))
+    for item in said["properties"]:
+        if item not in fields and peer.may_answer(number, item):
+            mixed[checked_name(item)] = forwarded_property(peer, number, item)
+    own = set(said["special"]) - set(dir(tuple)) | (set(said["special"]) & {"__str__", "__add__", "__mul__"})
+    if peer.is_named(name):
+        mixed.update({special: forwarder(peer, number, special) for special in own & SPECIAL if special != "__init__"})
+        if "__repr__" in said["special"] and said.get("repr"):
+            mixed["__repr__"] = forwarder(peer, number, "__repr__")
+    return type(name, (base,), mixed) if len(mixed) > 4 else base
+
+
+def record(peer: Any, body: Any) -> Any:
+    """Return a named tuple."""
+    kind, items = peer.values.decode(body[0]), peer.values.list_of(body[1])
+    if not (isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")) or len(items) != len(kind._fields):
+        raise CodecError("no named tuple")
+    return tuple.__new__(kind, items)
+
+
+def exception_class(peer: Any, name: str, bases: list[type], space: dict[str, Any]) -> Any:
+    """Return a class of exceptions of our own, under the same bases."""
+    for special in [n for n in space if n in SPECIAL]:
+        del space[special]  # an exception is a value: no operator of the candidate's answers for it
+    space["__str__"] = lambda self: self.__dict__.get("_text") or BaseException.__str__(self)
+    space["__getattr__"] = _exception_attribute
+    space["_is_named"] = peer.is_named(name)
+    kinds = tuple(base for base in bases if issubclass(base, Exception)) or (Exception,)
+    return Meta(name, kinds, space)
+
+
+def _exception_attribute(self: Any, name: str) -> Any:
+    peer = peer_of(type(self))
+    if name.startswith("__") or peer is None or id(self) not in peer.homes:
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    value = peer.get(self, name)
+    if callable(value) and not type(self)._is_named and not peer.may_answer(-1, name):
+        raise AttributeError(name)
+    return value
+
+
+def standard_exception(peer: Any, body: Any) -> Any:
+    """Return a class of exceptions of the standard library."""
+    kind = stdlib.exception_class(*body)
+    if kind is None:
+        raise CodecError("no exception of the standard library")
+    return kind
+
+
+def exception(peer: Any, body: Any) -> Any:
+    """Return an exception with its arguments, text, attributes and cause."""
+    node, args, text, attributes, cause, number = body
+    kind = peer.values.decode(node)
+    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        raise CodecError("no class of exceptions")
+    given = tuple(peer.values.list_of(args))
+    error = _new_exception(kind, given)
+    for name, item in attributes.items():
+        error.__dict__[checked_name(name)] = peer.values.decode(item)
+    if isinstance(text, str):
+        error.__dict__["_text"] = text
+    if cause is not None:
+        error.__cause__ = peer.values.decode(cause)
+    return error if number == -1 else peer.adopt(number, error)
+
+
+def _new_exception(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    """Return an exception with these arguments; nothing of the other end's runs."""
+    if not isinstance(kind, Meta):
+        try:
+            made = kind(*args)
+            if made.args == args or isinstance(made, OSError):
+                return made
+        except Exception:
+            pass
+    made = kind.__new__(kind)
+    made.args = args
+    return made
