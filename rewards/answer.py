@@ -34,6 +34,7 @@ from rewards.reading import thinking
 from rewards.reading.conclusions import concluded, says_conclusion, sentence_values
 from rewards.reading.digits import plain_digits, with_decimal_points
 from rewards.reading.doubt import before_explanation, is_taken_back, leaves_open, starts_with_bound
+from rewards.reading.letters import chosen_letter
 from rewards.reading.phrases import Phrase, answer_phrase
 from rewards.reading.sentences import undressed
 from rewards.reading.several import json_answer, stated_bound
@@ -77,6 +78,13 @@ _ASKS = re.compile(r"[a-zA-Z]{2,}\s.*[?？؟]\W*$")
 _SUPPOSES = re.compile(r"\W*(?:let|suppose|assume|try|consider)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[a-zA-Z|/\uff5c]")
 _UNDERLINED = re.compile(r"(?<![\w\\])__([^_\n]{1,60})__(?!\w)")
+_SHORTEST_FINAL = 8  # characters of a final answer behind a box
+_NAME_CHARACTERS = 60  # in front of a box, in which it may be called a draft
+_DRAFT = re.compile(r"\b(?:draft|tentative|first\s+guess|initial\s+guess)\b[^.,\n]{0,40}$", re.IGNORECASE)
+_FINAL = re.compile(
+    r"(?:\n|\.\s)[\s*#_>]{0,10}(?:[Tt]he\s+|[Mm]y\s+)?(?:(?:F|f)inal\s+[Aa]nswer|FINAL\s+ANSWER|最终答案|[Rr]éponse\s+finale)"
+)
+_IS_VALUE = re.compile(r"[\s*$({\[]*(?:-?\s*[\d\\√π]|[A-J](?![\w'’])|[A-Za-z]\w{0,3}\s*[=<>≤≥(])")
 _ROUGHLY = re.compile(r"(?:approximately|approx\.?|about|roughly|around)\s+([-$\\\d].*)", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"[-\d.,/]+", re.ASCII)
 _THINKS = re.compile(r"\W*let\s+me\b", re.IGNORECASE)
@@ -216,10 +224,36 @@ def _marked(text: str) -> Committed | None:
 def _boxed(text: str, boxes: Boxes) -> Committed:
     if not boxes.answer:
         return Committed([], "a box that does not close")
-    if len(text) > boxes.end + 2 and is_taken_back(text, boxes.end):
-        return Committed([], "a box that is taken back")
+    if len(text) > boxes.end + 2:
+        if len(text) > boxes.end + _SHORTEST_FINAL and (later := _later_answer(text, boxes.end)) is not None:
+            return later
+        if is_taken_back(text, boxes.end):
+            return Committed([], "a box that is taken back")
+    if boxes.start and _is_draft(text, boxes.start):
+        return Committed([], "a box that is a draft")
+    if "<answer>" in boxes.answer:
+        boxes = boxes._replace(answer=_ANSWER_TAG.sub(r"\1", boxes.answer).strip())
     said = _said(boxes.answer) if " " in boxes.answer or "~" in boxes.answer else []
     return Committed([boxes.answer, *said], "box", boxes)
+
+
+def _is_draft(text: str, end: int) -> bool:
+    """Tell whether the box at `end` is called a draft: by plain searches, since every box is asked."""
+    start = max(0, end - _NAME_CHARACTERS)
+    if text.find("raft", start, end) < 0 and text.find("tativ", start, end) < 0 and text.find("guess", start, end) < 0:
+        return False
+    return _DRAFT.search(text[start:end]) is not None
+
+
+def _later_answer(text: str, end: int) -> Committed | None:
+    """Return what a "Final Answer: C" behind the last box says, which replaces the box; None where none says a value."""
+    final = _FINAL.search(text, end)
+    if final is None:
+        return None
+    phrase = answer_phrase(undressed(text[final.start() :][-MAX_CHARACTERS:]))
+    if phrase is None or not phrase.is_direct or not phrase.readings or not _IS_VALUE.match(phrase.readings[0]):
+        return None
+    return Committed(phrase.readings, "phrase")
 
 
 def _said(answer: str) -> list[str]:
@@ -272,11 +306,13 @@ def _prose(text: str, phrase: Phrase | None) -> Committed:
         and (len(text) <= MAX_BARE_CHARACTERS or " " not in text)
         and not _ASKS.search(text[-MAX_BARE_CHARACTERS:])
     )
+    if is_short and (letter := chosen_letter(text)) is not None:
+        return Committed([letter], BARE_ANSWER)
     if is_short and _SUPPOSES.match(text):
         readings = concluded(text) if says_conclusion(text) or not _THINKS.match(text) else []
         return Committed(readings, "conclusion" if readings else "a supposition")
     if is_short and not _SAYS_ANSWER.search(text):
-        is_sentence = _WORDS.search(text) or ("=" in text and text[0] != "\\") or not text.isascii()
+        is_sentence = _WORDS.search(text) or says_conclusion(text) or ("=" in text and text[0] != "\\") or not text.isascii()
         narrower = concluded(text) if is_sentence and ("=" in text or not _BEGINS_WITH_VALUE.match(text)) else []
         return Committed([text.strip("*` "), *narrower], BARE_ANSWER)
     if phrase is not None and (values := sentence_values(phrase.tail)):

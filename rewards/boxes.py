@@ -83,7 +83,8 @@ _ROW_OF_VALUES = re.compile(r"[^=]{1,40}=[^=]{1,80}|\s*-?[\d.,/]+\s*")
 
 _LETTER_CHARACTERS = 160  # in which the letter of a choice is looked for behind the last box
 _LETTER_BEHIND = re.compile(
-    r"[\s$.,;)\]\\}]*((?:(?i:so|thus|hence|therefore|and|the|our|correct|final|right|answer|option|choice|is|which|that"
+    r"[\s$.,;)\]\\}]*(?:(?!(?i:not|unlike|except))[a-zA-Z]{1,12}(?:/[a-z]{1,4})?[,.]\s)?"
+    r"((?:(?i:so|thus|hence|therefore|and|the|our|correct|final|right|answer|option|choice|is|which|that"
     r"|corresponds?|corresponding"
     r"|matches|matching|to|with|i\.e\.)(?![a-zA-Z])[\s,:]*){0,10})(?:\\(?:textbf|text|mathrm|mathbf)\{|\*\*|\$|\s)*"
     r"(?:\(([A-J])\)|([A-J])(?![\w'’(]))(?!\s*(?:,|or\b|and\b|/)\s*\(?[A-J]\b)(?!\s+or\b)"
@@ -94,7 +95,8 @@ _NAMES_A_CHOICE = re.compile(r"answer|option|choice", re.IGNORECASE)
 class Boxes(NamedTuple):
     """What the boxes of a text commit to.
 
-    `answer` is "" where they commit to nothing; `end` is where the last box ends. `several` and `letter_behind` are what few
+    `answer` is "" where they commit to nothing; `start` and `end` are those of the last box.
+    `several` and `letter_behind` are what few
     references ask for.
     """
 
@@ -102,6 +104,7 @@ class Boxes(NamedTuple):
     text: str = ""
     closed: Sequence["Box"] = ()
     end: int = 0
+    start: int = 0
 
     def several(self, with_names: bool) -> list[str]:
         """Return the last boxes that may each give one of several things asked for, bare or with the names before them."""
@@ -155,7 +158,7 @@ def read_boxes(text: str) -> Boxes | None:
         return Boxes("")  # the last box does not close: a cut-off answer
     last = closed[0].content if len(closed) == 1 else _joined(text, closed)
     answer = _with_tail(last, text[end : end + _TAIL_CHARACTERS])
-    return Boxes(answer, text, closed, end)
+    return Boxes(answer, text, closed, end, closed[-1].start)
 
 
 def _closing_braces(text: str, start: int) -> dict[int, int]:

@@ -16,7 +16,7 @@ _MAY_BE_LETTER = re.compile(
     r"\W{0,4}(?:(?:text|math)[a-z]{0,8}\W{1,4})?(?:option\W|choice\W)?\W{0,4}[A-Ja-j](?![A-Za-z])", re.IGNORECASE
 )
 _WORD = re.compile(r"(?<!\\)\b[^\W\d_]{3,}")
-_HAS_WORDS = re.compile(r"\\text|\\mathrm|(?<![\\a-zA-Z])[^\W\d_]{2,}")
+_HAS_WORDS = re.compile(r"\\circ|°|\\text|\\mathrm|(?<![\\a-zA-Z])[^\W\d_]{2,}")
 _DELIMITERS = re.compile(r"(?<!\\)\$|\\[\[\]()]")
 _SPACES = re.compile(r"\s+|\\[,;! ]")
 _WORDS_BEHIND = re.compile(r"\s?(?!(?:and|or|to)\b)[^\W\d_]|/[a-zA-Z]{2,}")
@@ -65,7 +65,11 @@ def _asked_value(readings: list[str], prompt: str) -> list[str]:
     """Return what the last reading gives as the value of an expression that stands in the question."""
     left, _, right = readings[-1].rpartition("=") if readings else ("", "", "")
     asked = _SPACES.sub("", left)
-    return [right.strip(" .")] if len(asked) > 2 and asked in _SPACES.sub("", prompt) else []
+    return (
+        [right.strip(" .")]
+        if len(asked) > 2 and asked in (whole := _SPACES.sub("", prompt)) and f"{asked}={right}" not in whole
+        else []
+    )
 
 
 def _without_units(readings: list[str]) -> list[str]:

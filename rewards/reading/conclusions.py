@@ -11,6 +11,7 @@ import re
 from rewards.reading import languages
 from rewards.reading.doubt import before_explanation, denies, is_bounded, leaves_open, starts_with_bound
 from rewards.reading.languages import without_closing_verb, words
+from rewards.reading.letters import chosen_letter
 from rewards.reading.phrases import claims_nothing
 from rewards.reading.sentences import Formula, bold_texts, formulas, plain_line, sentences, without_bold
 from rewards.reading.several import (
@@ -22,7 +23,8 @@ from rewards.reading.several import (
     without_circumstances,
 )
 from rewards.reading.stated import DIVIDES, EQUALS, NAME_ONLY, formula_values, is_denied, stated_formula, whole_formula
-from rewards.reading.values import formula_text, is_bounded_behind, leading_value, numbers, stated_number
+from rewards.reading.together import contradicts_itself, is_unsolved, side_by_side, speaks_of_one
+from rewards.reading.values import formula_text, is_bounded_behind, leading_value, numbers, stated_number, without_place
 
 MAX_CHARACTERS = 4000  # at the end of a text, in which the conclusion is looked for
 MAX_SENTENCE_CHARACTERS = 600
@@ -36,7 +38,7 @@ _STATES = re.compile(
     r"|made|takes?|took|needs?|spends?|spent|earns?|earned|pays?|paid|left|remain\w*|contains?|there|saves?|saved|sold"
     r"|sells?|walks?|runs?"
     r"|works?|receives?|becomes?|obtain|find|do|does|did|can|could|would|should|est|sont|reste|es|son|quedan?|tiene|hay|ist"
-    r"|sind|hat|è|é)(?!\w)"
+    r"|sind|hat|è|é|هو|هي|تساوي|يساوي|है|हैं|là|bằng|olur|eşittir)(?!\w)"
     r"|=|[是为得有]|等于|は|равн|осталось|[:：]",
     re.IGNORECASE,
 )
@@ -86,6 +88,10 @@ _REMARK = re.compile(
     r"|if\s+you\s+(?:have|need|would)|is\s+there\s+anything|would\s+you\s+like)\b",
     re.IGNORECASE,
 )
+# what a name in the formula above stands for
+_WHERE = re.compile(
+    r"(?:(?:with|where|avec|où|wobei|donde|где)\s+|其中\s*)(?:\$|\\\()[^$\n]{1,80}(?:\$|\\\))\W*$", re.IGNORECASE
+)
 _CONDITION_IN_FRONT = re.compile(
     r"^\W*(?:(?:so|then|thus|therefore|now)\W+)?(?:if|when|since|because|as|after|given(?:\s+that)?|si|wenn"
     r"|если)\b[^\n]{3,200}?(?:,(?!\d)\s*(?:then\s+)?|\s+then\s+)",
@@ -106,7 +112,8 @@ _ACTS = re.compile(
 )
 _OBTAINS = re.compile(r"\b(?:get|gets|obtain|gives?|giving|yields?|total|left|is|are|makes?)\b", re.IGNORECASE)
 _ROOTS = re.compile(r"\$?\b([a-z])\s?=\s?[^=$\n]{1,40}\$?\s+or\s+\$?\1\s?=")
-_TWO_WORDS = re.compile(r"[^\W\d_]{2,20}\W{1,3}[^\W\d_]")
+_TWO_WORDS = re.compile(r"[^\W\d_]{2,20}\W{1,3}[^\W\d_]|[\u3040-\u9fff]{2}")
+_FULL_STOPS = (".", "!", "。", "！", "।", "．")
 _SUPPOSES = re.compile(
     r"^\W*(?:(?:now|next|then|so|let\s+us|let['’]s|we)\W+){0,2}(?:let(?!['’]s|\s+(?:us|me)\b)|suppose|assume|assuming"
     r"|consider|try|imagine|check|look)\b",
@@ -122,10 +129,12 @@ _REJECTS = re.compile(
 )
 _LABEL = re.compile(r"^(?:step|case|part|question|problem|schritt|étape|paso|шаг)\s*\d*\W|^第.步", re.IGNORECASE)
 _EMPTY_ITEM = re.compile(r"\n\s*\d{1,2}[.)]\s[^\n]*\n\s*\d{1,2}[.)]\s*$")  # the number of an item that was not written
-_CHOICE = re.compile(
-    r"\W*(?i:(?:so|thus|therefore|hence|因此|所以)\W+)?(?i:only\s+)?(?i:(?:option|choice|answer|statement|letter)\s+)?"
-    r"[(\[]?([A-J])[)\]]?\s+(?:is|must\s+be)\s+(?:therefore\s+|thus\s+)?(?:the\s+)?(?:correct|right|best|true)\b"
-    r"(?!\s+(?:only|if|for|when))"
+# what a clause says of its value in comparison: "80 miles, 15 miles more than the bus"
+_COMPARES = re.compile(
+    r"\s*,\s+(?:\w+\s+){0,2}?\$?\d[\d.,]*%?\s+(?:[^\W\d_]+\s+){0,2}?(?:more|less|fewer|longer|shorter|older|younger|faster|slower|(?:de\s+)?m[áa]s"
+    r"|(?:de\s+)?menos|de\s+plus|de\s+moins|in\s+pi[ùu]|in\s+meno|mehr|weniger|a\s+mais|a\s+menos|больше|меньше)(?!\w)"
+    r"|[，,]\s*(?:比|较|較|其中|是原来)|\s*,\s+(?:including|of\s+which|of\s+whom|dont|davon|из\s+них|de\s+los\s+cuales)(?!\w)",
+    re.IGNORECASE,
 )
 
 
@@ -146,10 +155,10 @@ def concluded(text: str) -> list[str]:
     is_last = True
     while found:
         sentence = found.pop()[-MAX_SENTENCE_CHARACTERS:]
-        if _REMARK.match(sentence):
+        if _REMARK.match(sentence) or (found and _WHERE.match(sentence)):
             is_last = False
             continue
-        if _HOLDS_VALUE.search(sentence) or is_last or _states_choice(sentence):
+        if _HOLDS_VALUE.search(sentence) or is_last or _choice(sentence):
             if is_last and not _ENDS.search(sentence) and not _HOLDS_VALUE.search(sentence) and len(lines) + len(found) > 1:
                 return []  # cut off in the middle of a sentence
             return sentence_values(sentence, is_last)
@@ -168,18 +177,19 @@ def sentence_values(sentence: str, is_last: bool = True) -> list[str]:
     clause = _clause(without_bold(sentence))
     if _SUPPOSES.match(clause) or (is_last and _CUT_OFF.search(clause)) or _is_no_answer(sentence):
         return []
-    plain = without_bold(sentence)
-    if (letter := _CHOICE.match(plain) or _CHOICE.match(plain.rpartition(",")[2])) is not None:
-        return [letter[1]]
-    if _IS_CONDITION.match(clause) or _REJECTS.search(clause):
+    if letter := _choice(sentence):
+        return [letter]
+    if _IS_CONDITION.match(clause) or _REJECTS.search(clause) or speaks_of_one(clause):
         return []  # "Since 12 is even, we are done."
-    clause = before_explanation(clause, _HOLDS_VALUE, _CALCULATES)
+    clause = _before_comparison(before_explanation(clause, _HOLDS_VALUE, _CALCULATES))
     clause = _restated(_without(_RELATIVE, _without(_ASIDE, clause)))
     clause = without_circumstances(clause)
     if (several := stated_equations(clause) or stated_alternatives(clause) or stated_point(clause)) is not None:
         return [several]
     if (clock := stated_clock(clause)) is not None:
         return clock
+    if (together := side_by_side(clause)) is not None:
+        return [together]
     if (roots := _ROOTS.search(clause)) is not None and not leaves_open(clause[: roots.start()]):
         return [clause[roots.start() :].strip(" *_.")]  # "x = 1 or x = 2": both
     if leaves_open(clause) or not _is_statement(sentence):
@@ -227,8 +237,15 @@ def _bare_value(line: str) -> list[str]:
     return [bare] if re.fullmatch(r"\(?[A-J]\)?", bare) else []
 
 
-def _states_choice(sentence: str) -> bool:
-    return _CHOICE.match(sentence) is not None
+def _choice(sentence: str) -> str | None:
+    """Return the letter that a sentence chooses, at its beginning or behind its last "therefore"."""
+    plain = without_bold(sentence)
+    starts = [match.end() for match in _CONCLUDES.finditer(plain)]
+    return (
+        chosen_letter(plain)
+        or chosen_letter(plain.rpartition(",")[2])
+        or (chosen_letter(plain[starts[-1] :]) if starts else None)
+    )
 
 
 def _is_no_answer(sentence: str) -> bool:
@@ -253,8 +270,15 @@ def _clause(sentence: str) -> str:
     return clause
 
 
+def _before_comparison(clause: str) -> str:
+    match = _COMPARES.search(clause)
+    if match is None or not _HOLDS_VALUE.search(clause[: match.start()]) or _inside(clause, match.start()):
+        return clause
+    return clause[: match.start()]
+
+
 def _is_whole(sentence: str) -> bool:
-    return sentence.rstrip(" *_`\"'").endswith((".", "!")) and _TWO_WORDS.search(sentence) is not None
+    return sentence.rstrip(" *_`\"'").endswith(_FULL_STOPS) and _TWO_WORDS.search(sentence) is not None
 
 
 def _restated(clause: str) -> str:
@@ -320,10 +344,14 @@ def _clause_values(clause: str) -> list[str]:
     if equals and (given := _GIVEN.search(clause[: equals[-1].start()])) and _HOLDS_VALUE.search(clause[: given.start()]):
         return _clause_values(clause[: given.start()].rstrip(" ,;"))  # "is 8, attained at x = 2"
     if equals and (not spans or equals[-1].end() <= spans[-1].start):
+        if contradicts_itself(clause):
+            return []
+        if len(equals) == 1 and not clause.lower().startswith("then ") and is_unsolved(clause[: equals[0].start()]):
+            return [clause[max((verb.end() for verb in verbs if verb.end() < equals[0].start()), default=0) :]]
         tail = clause[equals[-1].end() :].strip()
         return _tail_values(tail) if not is_denied(clause[: equals[-1].start()]) else []
     if verbs:
-        tail = clause[verbs[-1].end() :].strip(" *_")
+        tail = without_place(clause[verbs[-1].end() :].strip(" *_"))
         if starts_with_bound(tail) or is_bounded(clause[: verbs[-1].start()], "") or _starts_with_denial(tail):
             return []
         says_value = _HOLDS_VALUE.search(tail) or not _HOLDS_VALUE.search(clause)
@@ -331,7 +359,7 @@ def _clause_values(clause: str) -> list[str]:
             return []
         if tail and says_value:
             readings.append(tail)
-    return readings + _stated(clause, spans)
+    return readings + (_stated(clause, spans) or [value for one in readings for value in leading_value(one)])
 
 
 def _tail_values(tail: str) -> list[str]:

@@ -26,7 +26,7 @@ def plain_digits(text: str) -> str:
 # words that only languages with a decimal comma have, and one of English
 _COMMA_WORDS = re.compile(
     r"(?<!\w)(?:ist|sind|und|beträgt|donc|est|les|une|des|por|los|las|una|quindi|sono|portanto|são|della|vale|bu|vậy"
-    r"|kostet)(?!\w)|[а-яё]{3}",
+    r"|kostet|réponse|antwort|élèves|euros)(?!\w)|[а-яё]{3}",
     re.IGNORECASE,
 )
 _ENGLISH_WORDS = re.compile(r"\b(?:the|is|are|of|and)\b", re.IGNORECASE)

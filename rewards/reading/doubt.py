@@ -12,7 +12,8 @@ from rewards.reading.sentences import formulas, without_formulas
 _OPEN = re.compile(words(languages.OPEN, languages.OPEN_UNSPACED), re.IGNORECASE)
 _DENIES = re.compile(words(languages.DENIES, languages.DENIES_UNSPACED), re.IGNORECASE)
 _ENDS_IN_BOUND = re.compile(
-    words(languages.BOUNDS, languages.BOUNDS_UNSPACED) + r"\s*(?:[是为有需]|\*\*|\\?\$|[€£]|the\s+|a\s+|about\s+)?\s*$",
+    words(languages.BOUNDS, languages.BOUNDS_UNSPACED)
+    + r"\s*(?:[是为有需]|[\u4e00-\u9fff]{1,3}|\*\*|\\?\$|[€£]|the\s+|a\s+|about\s+)?\s*$",
     re.IGNORECASE,
 )
 _STARTS_WITH_BOUND = re.compile(

@@ -17,7 +17,8 @@ ANSWERS = (
     r"r[ée]ponse(?:\s+(?:finale|correcte|exacte))?", r"respuesta(?:\s+(?:final|correcta))?",
     r"resposta(?:\s+(?:final|correta))?", r"risposta(?:\s+(?:finale|corretta|esatta))?", r"antwort", r"endergebnis",
     r"ответ", r"(?:ال)?(?:إجابة|اجابة|جواب)(?:\s+(?:النهائية|الصحيحة|النهائي|الصحيح))?", r"(?:सही\s+|अंतिम\s+)?उत्तर",
-    r"सही\s+विकल्प",
+    r"सही\s+विकल्प", r"(?:opción|opci[óo]n|alternativa|option|opção|opzione)\s+(?:correcta|correcte|correta|corretta)",
+    r"bonne\s+réponse", r"правильный\s+вариант", r"richtige\s+(?:antwort|option)", r"الخيار\s+الصحيح",
     r"cevap", r"yanıt", r"đáp\s+án", r"đáp\s+số", r"câu\s+trả\s+lời(?:\s+cuối\s+cùng)?",
 )  # fmt: skip
 ANSWERS_UNSPACED = (r"答案", r"正解", r"答え", r"解答", r"(?:正确|正確)(?:选项|選項)", r"정?답(?!변)")
@@ -34,7 +35,7 @@ CHOOSES_UNSPACED = (r"(?:故|因此|所以|本题|应)(?:本题)?选择?", r"(?<
 
 CONCLUDES = (
     r"therefore", r"thus", r"hence", r"so(?!\s+(?:that(?!['’]s|\s+(?:is|makes|means|gives|leaves))|far|many|much|on"
-    r"|called)\b)", r"consequently", r"in\s+conclusion",
+    r"|called)\b)", r"consequently", r"in\s+conclusion", r"the\s+answer(?=\s+(?:must|has\s+to)\s+be\b)",
     r"in\s+total", r"altogether", r"in\s+all", r"finally", r"overall", r"as\s+a\s+result", r"we\s+conclude(?:\s+that)?",
     r"it\s+follows\s+that", r"accordingly", r"conclusion",
     r"donc", r"ainsi", r"par\s+conséquent", r"finalement", r"en\s+conclusion", r"au\s+total", r"on\s+(?:en\s+)?déduit",
@@ -58,7 +59,8 @@ EXPLAINS = (
     r"|has|have|was))\b)",
     r"(?<!in )(?<!for )(?<!of )(?<!at )(?<!from )which", r"although", r"though", r"even\s+though", r"so(?!\s+(?:far|many"
     r"|much|that)\b)", r"thus", r"therefore", r"hence", r"meaning", r"i\.e", r"given\s+that",
-    r"rather\s+than", r"instead\s+of", r"(?:and\s+)?not", r"whereas", r"while", r"due\s+to", r"considering", r"after\s+\w+ing",
+    r"rather\s+than", r"instead\s+of", r"(?:and\s+)?not", r"whereas", r"while", r"due\s+to",
+    r"and\s+then(?=\s+(?:some|there|a|the)\b)", r"considering", r"after\s+\w+ing",
     r"(?<=, )car", r"parce\s+que", r"puisque", r"porque", r"ya\s+que", r"(?<=, )pues", r"puesto\s+que",
     r"(?<=, )pois", r"já\s+que", r"perché",
     r"poiché", r"weil", r"denn", r"(?<=, )da", r"так\s+как", r"потому\s+что", r"поскольку", r"ведь",

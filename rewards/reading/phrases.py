@@ -32,7 +32,7 @@ _PHRASE = re.compile(
     rf"{words(languages.ANSWERS, languages.ANSWERS_UNSPACED)}\s{{0,8}}(?:\*\*|__|\)|\()?\s{{0,8}}"
     rf"(?:\((?![A-J]\))[^()\n]{{1,30}}\)\s{{0,8}})?(?:{_LINK}"
     rf"|(?<=उत्तर\s)(?=\d|\(?[A-J]\b)|(?<=विकल्प\s)(?=\(?[A-J]\b)|(?<=cevap\s)(?=\d))"
-    r"|" + "|".join(languages.CHOOSES_UNSPACED) + r"(?=\s*[:：(（$A-Z①-⑩\d])"
+    r"|【(?:参考|最终)?答案】|" + "|".join(languages.CHOOSES_UNSPACED) + r"(?=\s*[:：(（$A-Z①-⑩\d])"
     r"|(?:^|\n)[^\w\n]*(?:the\s+)?(?:final\s+)?(?:answer|réponse(?:\s+finale)?|respuesta(?:\s+final)?|antwort|ответ|答案"
     r"|答え)[^\w\n$\\]*\n",
     re.IGNORECASE,
@@ -43,7 +43,7 @@ _FILLER = re.compile(
     r"|equal\s+to|given\s+by|as\s+follows|found\s+to\s+be|option|choice|that|then|surely|certainly|undoubtedly|definitely"
     r"|obviously|precisely"
     r"|only|still"
-    r"|la|le|el|die|der|das|l['’]option|opción|opção|opzione|вариант|for\s+sure"
+    r"|la|las|le|les|el|los|alternativa|letra|lettera|inciso|réponse|respuesta|विकल्प|الخيار|die|der|das|l['’]option|opción|opção|opzione|вариант|for\s+sure"
     r"|environ|aproximadamente|circa|ungefähr|etwa|примерно)(?!\w)|大约|约为?|选项)*",
     re.IGNORECASE,
 )
@@ -60,6 +60,10 @@ _NOT_OTHERS = re.compile(
 )
 _HAS_DIGIT = re.compile(r"\d")
 _POWER = re.compile(r"\W*[\d.]+\W*(?:squared|cubed)\b", re.IGNORECASE)  # "5 squared": no spelling that is read
+_SAME_BOUND = re.compile(  # "at least 40, i.e. n ≥ 40": an inequality, and no value
+    r",?\s*\(?(?:i\.?e\.?|that\s+is|so|or|namely|meaning|thus|hence)?,?\s*\$?\s*"
+    r"((?:\\?[a-zA-Z]\w{0,3})\s*(?:[<>≤≥]=?|\\[lg](?:eq?|t)(?:slant)?(?![a-zA-Z]))\s*[-\d.,/]{1,30}(?<![.,]))\$?\)?\W*$"
+)
 _BUT = re.compile(r"\bbut\b|但", re.IGNORECASE)
 _ASKS = re.compile(r"[?？؟]\W*$")
 
@@ -127,6 +131,8 @@ def _is_label(match: re.Match[str]) -> bool:
 
 def _read(tail: str) -> Phrase:
     kept = _OPTION_BEHIND.sub("", without_closing_verb(before_explanation(tail)).strip().strip("*_`").rstrip(",;: ").strip())
+    if starts_with_bound(kept) and (inequality := _SAME_BOUND.search(tail)) is not None:
+        return Phrase([inequality[1]], True, tail)
     if _POWER.match(kept) or starts_with_bound(kept) or starts_with_bound(tail) or is_bounded_behind(kept):
         return Phrase([], True, tail)
     is_direct = _is_direct(kept)
@@ -137,7 +143,9 @@ def _read(tail: str) -> Phrase:
 
 def _is_denied(tail: str) -> bool:
     first = tail.split()[:2]
-    return denies(" ".join(first if tail[:1].isalpha() else first[:1])) or (not tail.isascii() and denies(tail[-12:]))
+    return denies(" ".join(first if tail[:1].isalpha() else first[:1])) or (
+        not tail.isascii() and denies(before_explanation(tail)[-12:])
+    )
 
 
 def _is_list_of_steps(rest: str) -> bool:

@@ -9,10 +9,11 @@ import re
 
 from rewards.reading.doubt import denies, is_bounded
 from rewards.reading.sentences import Formula, formulas
+from rewards.reading.together import contradicts_itself
 from rewards.reading.values import formula_text, is_circumstance
 
 EQUALS = re.compile(r"(?<![<>!=:\\])=(?!=)\s*")
-DIVIDES = re.compile(r"[,;]|\\text|\\(?:quad|land)|\band\b")  # between two equations
+DIVIDES = re.compile(r"[,;]|\\(?:lor|vee|wedge)(?![a-zA-Z])|\\text|\\(?:quad|land)|\band\b")  # between two equations
 _ENVIRONMENT = re.compile(
     r"\\(?:begin|end)\{(?:align|gather|multline|eqnarray|equation|split|aligned|gathered)\*?\}(?:\{[lcr]+\})?"
 )
@@ -67,11 +68,15 @@ def formula_values(sentence: str, formula: Formula) -> list[str]:
     if whole.startswith("="):
         return [value] if (value := _after_equals(whole)) else []
     left = whole.rpartition("=")[0]
-    is_chain = "=" in left or not _FREE_NAME.search(_COMMAND.sub(" ", left)) or _LINKED.search(sentence[: formula.start])
+    is_chain = "=" in left or not _FREE_NAME.search(_COMMAND.sub(" ", left)) or _states_value(sentence[: formula.start])
     value = _after_equals(whole) if is_chain else None
     if value is not None and NAME_ONLY.fullmatch(value):
         value = None  # "18 = x"
     return [whole] if value is None else [whole, value]
+
+
+def _states_value(before: str) -> bool:
+    return _LINKED.search(before) is not None and "equation" not in before.lower()
 
 
 def _last_row(formula: str) -> str:
@@ -84,7 +89,7 @@ def _last_row(formula: str) -> str:
 
 def _after_equals(formula: str) -> str | None:
     equals = list(EQUALS.finditer(formula))
-    if not equals or DIVIDES.search(formula, equals[0].end(), equals[-1].start()):
+    if not equals or contradicts_itself(formula) or DIVIDES.search(formula, equals[0].end(), equals[-1].start()):
         return None
     value = re.split(r"\\approx(?![a-zA-Z])|≈|\\\\|\\end\{", formula[equals[-1].end() :])[0]
     value = value.replace("&", "").strip().rstrip(".,; ")

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 MAX_QUESTIONS = 12
 
 _END_OF_TURN = re.compile(
-    r"<\|(?:im_end|im_start|eot_id|endoftext|end_of_text|end|eom_id|start_header_id|return|user|eot|endofprompt)\|>|</s>"
+    r"<\|(?:im_end|im_start|eot_id|endoftext|end_of_text|end|eom_id|start_header_id|return|user|eot|endofprompt)\|>|</s>|<eoa>"
     r"|\[/?INST\]"
     r"|<(?:end|start)_of_turn>|<turn\|>|<eos>|<\uff5c(?:end\u2581of\u2581sentence|User)\uff5c>"  # the last of DeepSeek
 )
@@ -58,7 +58,7 @@ def first_turn(text: str) -> str:
     """Return the first turn of `text` that says anything."""
     if "<" not in text and "INST]" not in text:
         return text
-    if not ("<|" in text or "</s>" in text or "INST]" in text or "turn" in text or "<eos>" in text or "<\uff5c" in text):
+    if not ("<|" in text or "</s>" in text or "INST]" in text or "turn" in text or "<eo" in text or "<\uff5c" in text):
         return text
     turns = [turn for turn in _END_OF_TURN.split(text) if turn.strip()]
     return turns[0] if turns else ""

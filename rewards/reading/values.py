@@ -16,6 +16,15 @@ NUMBER = re.compile(
     r"(?:\s?/\s?\d+(?:\.\d+)?(?![\w/]))?(?:\s*(?:\\?%|percent\b|per\s+cent\b|°))?(?![A-Za-z0-9_.]*\d)"
 )
 _UNIT_WORD = re.compile(r"\s?([^\W\d_]{1,20}(?:[²³]|\^\d)?(?:/[a-zA-Z]{1,4}[²³]?)?)")
+_UNIT_LETTER = re.compile(
+    r"\s?((?:m|km|cm|mm|kg|g)/(?:s|h|min)(?:²|\^2)?|[mgshLNJWVAKC](?:²|³|\^[23])?)(?=\s+[^\W\d_]{2,}|[.,]?\s*$)(?!\s+(?:for|and|or|times|plus|minus)\b)"
+)
+# "500 m above the hut": where a thing is, behind its distance
+_PLACE = re.compile(
+    r"(?<=[^\W\d_])\s+(?:above|below|beneath|underneath|away|ahead|behind|apart|from|north|south|east|west|when|after|before"
+    r"|tall|wide|deep)\b[^$\d\\=]{0,200}$",
+    re.IGNORECASE,
+)
 _CURRENCY_BEHIND = re.compile(r"^\s?(?:\\?\$|[€£¥₽])(?=\s[^\W\d_])")
 _NO_UNIT = frozenset((
     "is", "are", "was", "were", "and", "in", "on", "at", "for", "of", "every", "each", "a", "an", "the", "to", "from",
@@ -29,8 +38,8 @@ _CHANGES_VALUE = re.compile(
     r"|trillion"
     r"|dozen|factorial|pi|mod\w*|per\s+\d+|in\s+\d+(?!\s?(?:years?|days?|months?|weeks?|hours?|minutes?|seconds?)\b)|with\s+remainder|remainder|point|half|thirds?|halves|fourths?|quarters?"
     r"|fifths?)\b"
-    r"|\s*(?:[-+*^=<>×·:;÷!(\"'_#\[\\–]|/(?!\s*[a-zA-Z]{2,}))|\s*[,;]?\s*\d|\s*(?:[b-z](?![a-z])|a(?![a-z]|\s+[a-z]{3,}))"
-    r"|\s*[万亿億千百兆点]",
+    r"|\s*(?:[-+*^=<>×·:;÷!(\"'_#\[\\–]|/(?!\s*[a-zA-Z]{2,}))|\s*[,;]?\s*\d|\s*(?:[b-z](?![^\W\d_])|a(?![^\W\d_]|\s+[a-z]{3,}))"
+    r"|\s*(?:[万亿億百兆点]|千(?![米克瓦卡]))",
     re.IGNORECASE,
 )
 _CIRCUMSTANCE = re.compile(
@@ -38,11 +47,12 @@ _CIRCUMSTANCE = re.compile(
     r"|step|case|day|into"
     r"|page|problem|question|equation|if|when|since|to\s+[a-z]+|the\s+other|day|week|year|through|across|dans|pour|après|en|d['’]ici|pendant|durant|depuis|dentro\s+de|durante|innerhalb(?:\s+von)?"
     r"|por|para|después\s+de"
+    r"|d['’]ici|dentro\s+de|innerhalb\s+von|durante|pendant|binnen|em|após|dopo|entro|depois\s+de|в\s+течение"
     r"|nach|für|von|mit|через|за|из|на|для|по|после)\s*(?:the\s+|a\s+|an\s+|these\s+|those\s+|all\s+|his\s+|her\s+|their\s+"
     r"|los\s+|les\s+|den\s+)?$",
     re.IGNORECASE,
 )
-_MAY_FOLLOW = re.compile(r"\W*$|\s?[^\W\d_]|/[a-zA-Z]{2}|[,.]\s|\*\*|\s*[（(，。、]")
+_MAY_FOLLOW = re.compile(r"\W*$|\s?[^\W\d_]|\s?[€$£¥₽₹](?!\d)|/[a-zA-Z]{2}|[,.]\s|\*\*|\s*[（(，。、]")
 _CODE = re.compile(r"__|\w\(\)|\w\.\w+\(|[{};]|==|\b(?:import|lambda|return|print|def)\b")
 _GOES_ON = re.compile(r"[\w)}\s][-+*/^×÷·–]\s?$")  # a number that is the rest of an expression
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b")
@@ -125,8 +135,17 @@ def is_circumstance(before: str) -> bool:
     return _CIRCUMSTANCE.search(before[-40:]) is not None
 
 
+def without_place(text: str) -> str:
+    """Return a quantity, "500 m above the hut", without the words that say where or when it is measured."""
+    found = numbers(text)
+    return _PLACE.sub("", text) if len(found) == 1 and found[0].start == 0 else text
+
+
 def with_unit(sentence: str, number: Found) -> list[str]:
     """Return a number with the unit behind it, and the number alone where no word changes it."""
+    behind = sentence[number.end :]
+    if (letter := _UNIT_LETTER.match(behind)) is not None:
+        return [f"{number.text} {letter[1]}"]  # never without: "3 m" may be a multiple of m
     behind = _CURRENCY_BEHIND.sub("", sentence[number.end :], count=1)
     unit = _UNIT_WORD.match(behind)
     if _CHANGES_VALUE.match(behind) or not _MAY_FOLLOW.match(behind):
