@@ -64,12 +64,9 @@ def _without_chains(readings: list[str]) -> list[str]:
 def _asked_value(readings: list[str], prompt: str) -> list[str]:
     """Return what the last reading gives as the value of an expression that stands in the question."""
     left, _, right = readings[-1].rpartition("=") if readings else ("", "", "")
-    asked = _SPACES.sub("", left)
-    return (
-        [right.strip(" .")]
-        if len(asked) > 2 and asked in (whole := _SPACES.sub("", prompt)) and f"{asked}={right}" not in whole
-        else []
-    )
+    asked, value, whole = _SPACES.sub("", left), right.strip(" ."), _SPACES.sub("", prompt)
+    is_asked = len(asked) > 2 and asked in whole and f"{asked}={_SPACES.sub('', value)}" not in whole
+    return [value] if is_asked else []
 
 
 def _without_units(readings: list[str]) -> list[str]:

@@ -128,9 +128,14 @@ def _kind(gold: Node, answer: Node, trail: Trail, prompt: str) -> str | None:
 
 def _is_mere_size(gold: Node, answer: Node, trail: Trail) -> bool:
     """Tell whether a constant was refused for its size alone: a tower or a factorial is as large for sympy."""
-    if trail.decision.rule is not Rule.REFUSED or symbols(gold) or symbols(answer):
+    if trail.decision.rule is not Rule.REFUSED or (symbols(gold) and symbols(answer)):
         return False
-    return not contains(gold, "sum", "prod") and not contains(answer, "sum", "prod")
+    return not any(contains(side, "sum", "prod") or _divides_factorials(side) for side in (gold, answer))
+
+
+def _divides_factorials(node: Node) -> bool:
+    is_quotient = node.op == "div" and contains(node.args[0], "fact") and contains(node.args[1], "fact")
+    return is_quotient or any(map(_divides_factorials, node.args))
 
 
 def _states_the_task(gold: Node, answer: Node, kind: str, prompt: str) -> bool:

@@ -16,6 +16,11 @@ from rewards.math import grade
 from rewards.types import Reading
 
 FOLDER = ROOT / "tests" / "data" / "math_kinds"
+SLOW = ("calculus", "calculus_second", "exactness")  # several seconds each
+FILES = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in SLOW else [])
+    for path in sorted(FOLDER.glob("*.jsonl"))
+]
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -41,7 +46,7 @@ def misses(path: Path) -> list[tuple[str, str, str, str]]:
     return found
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.jsonl")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES)
 def test_every_row_gets_its_label(path: Path) -> None:
     assert not misses(path)
 
