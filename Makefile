@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo test test-fast endings check bench bench-math clean
+.PHONY: help setup demo test test-fast endings check bench bench-math hostile-math clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
@@ -17,6 +17,7 @@ help:
 	@echo "make check           format, lint and types"
 	@echo "make bench           update, sampling and whole step against TRL: speed and memory (under forty minutes)"
 	@echo "make bench-math      the math verifier against math-verify, inspect_ai and MathRuler (in an environment of their own)"
+	@echo "make hostile-math    a thousand pairs made to exhaust sympy (half an hour)"
 	@echo "make setup           only the virtual environment in .venv"
 	@echo "make clean           remove .venv, runs/ and caches"
 
@@ -44,6 +45,9 @@ test-fast: $(READY)
 
 endings: $(READY)
 	$(BIN)/python tests/support/starts_and_ends.py $(ARGS)
+
+hostile-math: $(READY)
+	REASONLAB_HOSTILE_PAIRS=1000 $(BIN)/python -m pytest tests/rewards/math/test_symbolic_process.py -k many_hostile $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
