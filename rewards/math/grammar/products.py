@@ -111,7 +111,8 @@ def _side_by_side(node: Node, factor: Node, first: Token) -> Node:
         top, bottom = factor.args
         if top.op == bottom.op == "num" and 0 < top.value < bottom.value and top.value.denominator == 1:
             return number(node.value + top.value / bottom.value)
-    if first.kind == "num" and not first.spaced and node.op == "sym":
+    is_power = factor.op == "pow" and factor.args[1].op != "num"  # n2^{n-1}, but x2^2 may be a name with its number
+    if first.kind == "num" and not first.spaced and node.op == "sym" and not is_power:
         raise UnreadableError(f"a number right behind a name at {first.place}")
     if first.kind == "op" and first.text == "{" and node.op == "num" and factor.op == "num":
         raise UnreadableError(f"two numbers side by side at {first.place}")
