@@ -84,7 +84,7 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
     check_world(config, world_size())
     quiet_libraries()
     set_threads(config.train.threads)
-    say(f"on {describe_device()}" + (f", {world_size()} ranks" if world_size() > 1 else ""))
+    say_where(config)
     with ExitStack() as closing:
         if not has_model(config):
             closing.enter_context(process_group())  # the others wait for rank 0
@@ -107,11 +107,6 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
             run.cut_after(state.step or -1)  # a run that starts over writes its step 0 again
             tracker = closing.enter_context(open_tracker(run, config, state))
             view = closing.enter_context(StepView(total=config.train.steps, done=state.step, name=config.run.name))
-        if config.train.one_step_off and torch.cuda.is_available():
-            say(
-                "train.one_step_off on a GPU: sampling and update each keep a Python thread busy, and the threads share one "
-                "lock: compare step_time without it"
-            )
         parts = Parts(
             config=config,
             run=run,
@@ -127,6 +122,16 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         )
         check_before_first_step(parts)
         yield parts, state
+
+
+def say_where(config: RunConfig) -> None:
+    """Tell the user on what the run works, and what may be slow about it there."""
+    say(f"on {describe_device()}" + (f", {world_size()} ranks" if world_size() > 1 else ""))
+    if config.train.one_step_off and torch.cuda.is_available():
+        say(
+            "train.one_step_off on a GPU: sampling and update each keep a Python thread busy, and the threads share one "
+            "lock: compare step_time without it"
+        )
 
 
 def say(message: str) -> None:
