@@ -72,7 +72,7 @@ def _combined(node: Node) -> RealSet | None:
             return None
         sets.append(one)
     names = {one.variable for one in sets if one.variable}
-    if len(names) > 1:
+    if not sets or len(names) > 1:  # a row of cases may have no condition
         return None
     pieces: tuple[Piece, ...] | None = sets[0].pieces
     for part, other in zip(node.args[1:], sets[1:], strict=True):
