@@ -155,8 +155,8 @@ def under_its_condition(node: Node) -> Node:
     if node.op != "list" or node.value != "," or len(node.args) > MAX_CONDITIONS:
         return node
     body, *conditions = node.args
-    if not all(is_condition_on(body, condition) for condition in conditions):
-        return node
+    if not conditions or not all(is_condition_on(body, condition) for condition in conditions):
+        return node  # a list of one value is a system of one equation
     joined = conditions[0] if len(conditions) == 1 else Node("list", tuple(conditions), ",")
     return _cases([body], [joined])
 
