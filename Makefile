@@ -12,7 +12,7 @@ export TOKENIZERS_PARALLELISM = false
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
-	@echo "make test            all tests (make test-fast: only the fast ones, two and a half minutes)"
+	@echo "make test            all tests (make test-fast: only the fast ones, four to seven minutes)"
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
 	@echo "make check           format, lint and types"
 	@echo "make bench           update, sampling and whole step against TRL: speed and memory (under forty minutes)"
