@@ -79,6 +79,7 @@ class ModelSettings(Settings):
     dtype: Dtype = "fp32"
     attention: str = Field(default="sdpa", description="attention implementation of transformers")
     gradient_checkpointing: bool = False
+    fused_kernels: bool = Field(default=True, description="Triton kernels in the update on a GPU; false: plain torch")
     lora: LoraSettings | None = None
 
     @model_validator(mode="after")

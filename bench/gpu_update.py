@@ -1,0 +1,398 @@
+"""The update on one GPU in under two minutes: are the fused kernels right there, and what does each of them gain?
+
+    python -m bench.gpu_update OUT [toy]
+
+Writes OUT/gpu_update.json and OUT/profile_update.txt and prints a summary. Kernels against float64 first; then the rate of
+each, its bytes counted once; then an optimizer step on the same rollouts with the kernels switched on one after the other, the
+gradient of all held against that of none, a set of longer rows, LoRA, and a profile. Off a GPU everything runs at toy size
+on plain torch: that checks the script.
+"""
+
+import gc
+import json
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.gpu_steps import Found, the_work
+from bench.material import HashPool, make_model, run_config, synthetic_groups
+from bench.ours import OurSide
+from bench.profile import bandwidth_gigabytes, floor, matmul_gflops
+from bench.sides import clock
+from bench.work import Work
+from rl.memory import peak_memory_gb
+from rl.policy.opening import load_model, load_tokenizer
+from rl.runtime import describe_device, device, process_group, quiet_libraries, set_threads
+from rl.types import Group
+from rl.update.batch import make_batch
+from rl.update.engine import Engine
+from rl.update.fused import KINDS, TOLERANCES, Fused
+from rl.update.step import accumulate_gradients
+
+_TIMES = 3  # updates of a variant that count; one before does not
+_PROFILE_ROWS = 30
+
+
+def on_gpu() -> bool:
+    """Whether there is one."""
+    return torch.cuda.is_available()
+
+
+def judged() -> Found:
+    """Errors of all kernels at several models' sizes: the worst of each quantity, and what is beyond the tolerance."""
+    from rl.update import judge
+
+    sizes: list[tuple[str, Callable[..., dict[str, float]], tuple[int, ...]]] = []
+    sizes += [("head", judge.errors_of_head, (n, v)) for n, v in ((1, 78), (33, 151_936), (3, 50_257))]
+    sizes += [("norm", judge.errors_of_norm, (n, h)) for n, h in ((1, 24), (333, 896), (4_099, 896), (517, 3_584))]
+    sizes += [("swiglu", judge.errors_of_swiglu, (n, h)) for n, h in ((1, 256), (333, 4_864), (129, 18_944))]
+    sizes += [("rotary", judge.errors_of_rotary, each) for each in ((1, 4, 4, 24), (333, 14, 2, 64), (129, 28, 4, 128))]
+    sizes += [("attention", judge.errors_of_attention, each) for each in ((7, 4, 24), (1_000, 14, 64), (333, 28, 128))]
+    worst: dict[str, float] = {}
+    wrong = []
+    for name, check, size in sizes:
+        for dtype in (torch.float32, torch.bfloat16):
+            for quantity, error in check(*size, dtype, device()).items():
+                key = f"{name}, {quantity}, {dtype}"
+                worst[key] = max(worst.get(key, 0.0), error)
+                if not error <= TOLERANCES[dtype]:
+                    wrong.append(f"{name} {size}: {quantity} is {error:.2g} off in {dtype}")
+    return {"cases": 2 * len(sizes), "wrong": wrong, "worst": worst}
+
+
+def rate(work: Callable[[], object], num_bytes: float) -> Found:
+    """Return milliseconds of `work` on the device, the median of some, and the GB/s that `num_bytes` make of it."""
+    times = []
+    for _ in range(12):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        work()
+        end.record()
+        torch.cuda.synchronize()
+        times.append(start.elapsed_time(end))
+    middle = sorted(times)[len(times) // 2]
+    return {"ms": middle, "gigabytes_a_second": num_bytes * 1e-6 / middle}
+
+
+def rates() -> Found:
+    """Milliseconds and GB/s of every kernel and of what it takes the place of, at 0.5 B's sizes in bf16."""
+    return {**head_rates(1766, 151_936), **layer_rates(16_384, 896, 4_864)}
+
+
+def head_rates(tokens: int, vocabulary: int) -> Found:
+    """Return the rates of the head's elementwise work, and of ways to add up the weight's gradient."""
+    from rl.update import logprobs, triton_head
+
+    where = device()
+    logits = torch.randn(tokens, vocabulary, device=where)
+    targets = torch.randint(vocabulary, (tokens,), device=where)
+    found = tuple(torch.empty(tokens, device=where) for _ in range(3))
+    upstream, rounded, room = (
+        torch.randn(tokens, device=where),
+        torch.empty_like(logits, dtype=torch.bfloat16),
+        torch.empty_like(logits),
+    )
+    size = logits.nbytes
+    result = {
+        "look": rate(lambda: triton_head.look(logits, targets, 1.0, found), size),
+        "look, plain": rate(lambda: logprobs._look(room, logits, targets, 1.0, found), size),
+        "gradient": rate(
+            lambda: triton_head.gradient(logits, targets, found[2], found[1], upstream, None, 1.0, rounded), 1.5 * size
+        ),
+        "gradient, plain": rate(
+            lambda: logprobs._gradient(room, logits, targets, found[2], found[1], upstream, None, 1.0, rounded), 1.5 * size
+        ),
+    }
+    hidden, total = torch.randn(tokens, 896, device=where).bfloat16(), torch.zeros(vocabulary, 896, device=where)
+    weight = torch.randn(vocabulary, 896, device=where).bfloat16()
+    rounded = torch.randn(tokens, vocabulary, device=where).bfloat16()
+    result["logits in float32"] = rate(lambda: torch.mm(hidden, weight.T, out_dtype=torch.float32, out=logits), size)
+    result["d hidden"] = rate(lambda: rounded @ weight, size / 2)
+    result["d weight, added after"] = rate(lambda: logprobs._add_product(total, rounded.T, hidden), size / 2)
+    try:
+        total.zero_()
+        torch.addmm(total, rounded.T, hidden, out_dtype=torch.float32, out=total)
+        torch.addmm(total, rounded.T, hidden, out_dtype=torch.float32, out=total)
+        exact = 2 * torch.mm(rounded.T, hidden, out_dtype=torch.float32)
+        right = float((total - exact).norm() / exact.norm())
+        timed = rate(lambda: torch.addmm(total, rounded.T, hidden, out_dtype=torch.float32, out=total), size / 2)
+        result["d weight, added by the product"] = {**timed, "error": right}
+    except Exception as error:  # an overload that some versions of torch may lack
+        result["d weight, added by the product"] = {"raised": str(error)[:300]}
+    return result
+
+
+def layer_rates(rows: int, hidden: int, inner: int) -> Found:
+    """Return the rates of the layers' kernels forward and backward."""
+    from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm, apply_rotary_pos_emb
+
+    from rl.update import triton_layers
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, device=device()).bfloat16().requires_grad_(True)
+
+    result: Found = {}
+
+    def both(name: str, function: Callable[..., Any], inputs: Sequence[torch.Tensor], forward: float, backward: float) -> None:
+        outputs = function(*inputs)
+        outputs = (outputs,) if isinstance(outputs, torch.Tensor) else outputs
+        upstream = [torch.randn_like(part) for part in outputs]
+        result[f"{name}, forward"] = rate(lambda: function(*inputs), forward)
+        result[f"{name}, backward"] = rate(
+            lambda: torch.autograd.grad(outputs, inputs, upstream, retain_graph=True), backward
+        )  # fmt: skip
+
+    x, weight = drawn(1, rows, hidden), drawn(hidden)
+    plain_norm = Qwen2RMSNorm(hidden).to(device()).bfloat16()
+    both("norm", lambda a, b: triton_layers.norm(a, b, 1e-6), (x, weight), 2 * x.nbytes, 3 * x.nbytes)
+    both(
+        "norm of torch", lambda a, b: torch.nn.functional.rms_norm(a, b.shape, b, 1e-6), (x, weight), 2 * x.nbytes, 3 * x.nbytes
+    )
+    both("norm of transformers", plain_norm, (x,), 2 * x.nbytes, 3 * x.nbytes)
+    gate, up = drawn(1, rows, inner), drawn(1, rows, inner)
+    both("swiglu", triton_layers.swiglu, (gate, up), 3 * gate.nbytes, 5 * gate.nbytes)
+    both("swiglu, plain", lambda a, b: torch.nn.functional.silu(a) * b, (gate, up), 3 * gate.nbytes, 5 * gate.nbytes)
+    query, key = drawn(1, rows, 14, 64), drawn(1, rows, 2, 64)
+    cosine, sine = drawn(1, rows, 64).detach(), drawn(1, rows, 64).detach()
+    moved = 2 * (query.nbytes + key.nbytes)
+    both("rotary", lambda a, b: triton_layers.rotary(a, b, cosine, sine), (query, key), moved, moved)
+
+    def plain(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        turned: tuple[torch.Tensor, ...] = apply_rotary_pos_emb(a.transpose(1, 2), b.transpose(1, 2), cosine, sine)
+        return turned
+
+    both("rotary, plain", plain, (query, key), moved, moved)
+    return result
+
+
+VARIANTS: dict[str, frozenset[str]] = {
+    "none": frozenset(),
+    "head": frozenset({"head"}),
+    "head, norm": frozenset({"head", "norm"}),
+    "head, norm, swiglu": frozenset({"head", "norm", "swiglu"}),
+    "head, norm, swiglu, rotary": frozenset({"head", "norm", "swiglu", "rotary"}),
+    "all": frozenset(KINDS),
+}
+
+
+def switch(engine: Engine, kinds: frozenset[str]) -> None:
+    """Have the engine's policy use these kernels, on a GPU."""
+    Fused(kinds=kinds if on_gpu() else frozenset()).applied(engine.engine.module)
+
+
+def timed(side: OurSide, kinds: frozenset[str], buffer_elements: int | None = None) -> Found:
+    """Seconds of updates with these kernels, and peak memory."""
+    switch(side.engine, kinds)
+    module: Any = side.engine.engine.module
+    module.buffer_elements = buffer_elements
+    seconds = [side.update().seconds]
+    if on_gpu():
+        torch.cuda.reset_peak_memory_stats()
+    seconds += [side.update().seconds for _ in range(_TIMES)]
+    module.buffer_elements = None
+    return {"first": seconds[0], "seconds": seconds[1:], "best": min(seconds[1:]), "peak_memory_gb": peak_memory_gb()}
+
+
+def opened(work: Work, path: Path, groups: Sequence[Group], lora: int | None = None) -> OurSide:
+    """Return our trainer, ZeRO 1."""
+    config = run_config(work, path)
+    deepspeed = config.deepspeed.model_copy(update={"stage": 1})
+    given = {"path": str(path), "dtype": config.model.dtype, **({"lora": {"r": lora}} if lora else {})}
+    model = type(config.model).model_validate(given)
+    return OurSide(work, path, HashPool(), groups, config.model_copy(update={"deepspeed": deepspeed, "model": model}))
+
+
+def rollouts(work: Work, path: Path) -> Sequence[Group]:
+    """Return rollouts to learn from."""
+    config = run_config(work, path)
+    frozen: Any = load_model(config.model, trainable=False).to(device())
+    return synthetic_groups(work, frozen, load_tokenizer(config.model), config)
+
+
+def updates(side: OurSide, say: Callable[[str], None]) -> Found:
+    """An update with one kernel after the other, and its share of the matrix rate."""
+    parameters = sum(p.numel() for p in side.engine.policy.parameters())
+    least = floor(side.engine.policy.config, parameters, side.groups, 2)
+    matmul = matmul_gflops(8192 if on_gpu() else 256, 8192, 1024, torch.bfloat16)
+    found: Found = {
+        "at the start": side.engine.fused.words,
+        "tokens": sum(len(r.completion_ids) for g in side.groups for r in g.rollouts),
+        "floor": least.update_gflop / matmul,
+        "matmul_tflops": matmul / 1e3,
+    }
+    runs = [(name, kinds, None) for name, kinds in VARIANTS.items()]
+    runs += [(f"all, logits 2^{power}", VARIANTS["all"], 2**power) for power in (27, 29, 30)]
+    for name, kinds, elements in runs:
+        found[name] = timed(side, kinds, elements)
+        found[name]["share of the matrix rate"] = found["floor"] / found[name]["best"]
+        say(f"{name}: {found[name]['best']:.3f} s")
+    return found
+
+
+def phases(side: OurSide) -> Found:
+    """Seconds of an update's parts, with the device waited for in between; of the launching alone in brackets' place."""
+    switch(side.engine, VARIANTS["all"])
+    started = clock()
+    batch = make_batch(side.groups, side.config.algorithm, side.config.sampling.max_completion_tokens)
+    made = time.perf_counter()
+    tally = accumulate_gradients(side.engine, None, batch, side.config, side.tokenizer.pad_token_id)
+    launched = time.perf_counter()
+    ran = clock()
+    tally.over_ranks()
+    told = clock()
+    side.engine.step(1e-9)
+    stepped = time.perf_counter()
+    ended = clock()
+    return {
+        "make_batch": made - started, "forward and backward launched": launched - made, "forward and backward": ran - made,
+        "tally": told - ran, "step launched": stepped - told, "step": ended - told,
+    }  # fmt: skip
+
+
+def gradient_gap(side: OurSide) -> Found:
+    """How far the gradient of an update with all kernels is from that with none, of the norm; and of none from itself again."""
+    batch = make_batch(side.groups, side.config.algorithm, side.config.sampling.max_completion_tokens)
+
+    def gradient(kinds: frozenset[str]) -> dict[str, torch.Tensor]:
+        switch(side.engine, kinds)
+        accumulate_gradients(side.engine, None, batch, side.config, side.tokenizer.pad_token_id)
+        found = {name: value.float() for name, value in side.engine.gradients()}
+        side.engine.rehearse_step()
+        return found
+
+    plain, again, fused = gradient(VARIANTS["none"]), gradient(VARIANTS["none"]), gradient(VARIANTS["all"])
+
+    def apart(mine: dict[str, torch.Tensor]) -> float:
+        squares = [
+            (torch.sum((mine[name] - plain[name]).double() ** 2), torch.sum(plain[name].double() ** 2)) for name in plain
+        ]
+        above, below = (torch.stack(part).sum() for part in zip(*squares, strict=True))
+        return float((above / below).sqrt())
+
+    return {"all from none": apart(fused), "none from none": apart(again)}
+
+
+def profiled(side: OurSide, out: Path) -> Found:
+    """Kernels of one update with all of ours, by time on the device; the whole table goes to a file."""
+    switch(side.engine, VARIANTS["all"])
+    activity = torch.profiler.ProfilerActivity
+    started = clock()
+    with torch.profiler.profile(activities=[activity.CPU, *([activity.CUDA] if on_gpu() else [])]) as profiler:
+        side.update()
+        clock()
+    wall = clock() - started
+    averages = profiler.key_averages()
+    on_device = sorted(
+        (event for event in averages if event.device_type.name == "CUDA"), key=lambda event: -event.self_device_time_total
+    )
+    total = sum(event.self_device_time_total for event in on_device)
+    lines = [f"{event.self_device_time_total / 1e3:9.2f} ms {event.count:6d}  {event.key[:110]}" for event in on_device]
+    (out / "profile_update.txt").write_text(
+        "\n".join(lines) + "\n\n" + str(averages.table(sort_by="self_cpu_time_total", row_limit=40))
+    )
+    return {
+        "device_seconds": total * 1e-6,
+        "wall_seconds_while_profiled": wall,
+        "launches": sum(event.count for event in on_device),
+        "top": lines[:_PROFILE_ROWS],
+        "waits": {event.key: event.count for event in averages if "Synchronize" in event.key or "Memcpy" in event.key},
+    }
+
+
+def longer(work: Work) -> Work:
+    """Return `work` with longer completions, and about as many tokens."""
+    if work.max_tokens < 100:
+        return work
+    return replace(work, num_problems=2, group_size=16, mean_tokens=1000, max_tokens=4096)
+
+
+class Report:
+    """What was found so far; a part that raises does not end the others."""
+
+    def __init__(self, out: Path):
+        out.mkdir(parents=True, exist_ok=True)
+        self.out, self.found, self.started = out, dict[str, Any](), time.perf_counter()
+
+    def say(self, line: str) -> None:
+        """Print it with the time."""
+        print(f"{time.perf_counter() - self.started:6.1f} s  {line}", flush=True)
+
+    def part(self, name: str, doing: Callable[[], Found]) -> None:
+        """Do one part and keep what it found."""
+        try:
+            self.found[name] = doing()
+        except Exception as error:
+            traceback.print_exc()
+            self.found[name] = {"raised": f"{type(error).__name__}: {error}"[:500]}
+        (self.out / "gpu_update.json").write_text(json.dumps(self.found, indent=1))
+        self.say(name)
+        for line in _lines(self.found[name]):
+            print("         " + line, flush=True)
+
+
+def _lines(found: Found) -> list[str]:
+    lines = []
+    for name, value in found.items():
+        inner = value if isinstance(value, dict) else {"": value}
+        for row in inner.pop("top", []) if isinstance(value, dict) else value if name == "top" else []:
+            lines.append(row)
+        if name != "top":
+            lines.append(f"{name}: " + ", ".join(f"{key} {_short(each)}".strip() for key, each in inner.items()))
+    return lines
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def full(report: Report, work: Work, path: Path, groups: Sequence[Group]) -> None:
+    """All weights learn."""
+    side = opened(work, path, groups)
+    report.part("updates", lambda: updates(side, report.say))
+    report.part("phases", lambda: phases(side))
+    report.part("profile", lambda: profiled(side, report.out))
+    report.part("gradient", lambda: gradient_gap(side))
+    side.groups = rollouts(longer(work), path)
+    report.part("longer rows", lambda: {name: timed(side, VARIANTS[name]) for name in ("none", "all")})
+    side.close()
+
+
+def adapters(report: Report, work: Work, path: Path, groups: Sequence[Group]) -> None:
+    """Only adapters learn."""
+    side = opened(work, path, groups, lora=32)
+    report.part("lora", lambda: {name: timed(side, VARIANTS[name]) for name in ("none", "all")})
+    side.close()
+
+
+def main(out: Path, is_toy: bool) -> None:
+    """Do all of it."""
+    quiet_libraries()
+    set_threads(None)
+    work = the_work("d", is_toy)
+    report = Report(out)
+    report.part("machine", lambda: {"device": describe_device(), "copy_gigabytes_a_second": bandwidth_gigabytes()})
+    if on_gpu():
+        report.part("judged", judged)
+        report.part("rates", rates)
+    with process_group(), tempfile.TemporaryDirectory() as scratch:
+        path = make_model(work, Path(scratch))
+        report.say("model written")
+        groups = rollouts(work, path)
+        full(report, work, path, groups)
+        gc.collect()  # DeepSpeed's engines are cycles
+        adapters(report, work, path, groups)
+    report.say("done")
+
+
+if __name__ == "__main__":
+    _out, *_toy = sys.argv[1:]
+    main(Path(_out), bool(_toy))
