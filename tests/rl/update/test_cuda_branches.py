@@ -10,11 +10,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from rl.policy.attention import NAME, takes_flash
+from rl.settings.algorithm import AlgorithmSettings
 from rl.types import Row
 from rl.update import kernels, packing
 from rl.update.batch import collate, uniform_row
 from rl.update.logprobs import TokenLogprobs
 from rl.update.packing import pack
+from rl.update.step import micro_batch_loss, observe
 
 META = torch.device("meta")
 FORWARD = torch.ops.aten._scaled_dot_product_efficient_attention.default
@@ -136,6 +138,18 @@ def test_a_whole_update_of_a_packed_batch_goes_through_the_cuda_branches(dtype, 
         assert watch.flash == 2 * 2 * 2
         assert watch.widths == []
     assert all(parameter.grad is not None and parameter.grad.dtype == dtype for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("loss", ["dapo", "grpo", "cispo"])
+def test_from_rows_to_what_is_observed_nothing_waits_for_the_device(loss):
+    settings = AlgorithmSettings(loss=loss, entropy_coef=0.1)
+    policy = TokenLogprobs(qwen2().to(META, torch.bfloat16), 1.0)
+    micro = collate(rows_of(8, groups=3, members=4, longest=30), 0, META, "shared")
+    # a tensor without values: whatever asks for one, or for a mask's places, raises
+    result = micro_batch_loss(policy, None, micro, settings)
+    result.loss.backward()
+    observed = observe(micro, result, settings)
+    assert observed.plus(observed).quantities["loss"].parts[0].device == META
 
 
 def test_off_the_cpu_prompts_are_never_padded_because_the_kernel_takes_no_mask():
