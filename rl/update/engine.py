@@ -24,6 +24,7 @@ from rl.settings.schema import LayoutName, RunConfig
 from rl.update.fused import choose
 from rl.update.logprobs import TokenLogprobs
 from rl.update.packing import TokenRows
+from rl.update.zero_checks import check_together
 
 # of DeepSpeed's engine, moved by a step (deepspeed 0.19.8, runtime/engine.py, _take_model_step and step)
 _COUNTERS = (
@@ -111,6 +112,8 @@ class Engine:
         self.engine, *_ = deepspeed.initialize(
             model=policy, optimizer=self._adamw, model_parameters=trainable, config=ds_config
         )
+        if self.stage in (1, 2):
+            check_together(self.engine.optimizer)
 
     @property
     def policy(self) -> Any:

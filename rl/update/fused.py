@@ -24,7 +24,7 @@ _NAMED = re.compile(r"(?:Llama|Mistral|Qwen2|Qwen3)(RMSNorm|MLP|Attention)")
 Errors = dict[str, float]
 # |difference| / |float64|: float32 arithmetic in another order; in bf16 what is written is rounded, to 8 bits
 TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 1e-2}
-_ROWS = 70  # of a check: more than a tile of the norm, and no multiple of one
+_NUMBERS = 2**22  # of a check: enough programs at the same time for a race to show
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,20 +65,20 @@ def checks_of(model: CausalLM, dtype: torch.dtype, device: torch.device) -> dict
     found = {kind: module for module in _modules(model) if (kind := _kind(module)) is not None}
     widths = {len(module.weight) for module in _modules(model) if _kind(module) == "norm"}
 
+    def rows(width: int) -> int:
+        return _NUMBERS // width + 1
+
     def norms(judge: Any) -> Errors:
-        return {
-            f"{name} of {width}": error
-            for width in widths
-            for name, error in judge.errors_of_norm(_ROWS, width, *where).items()
-        }
+        found = {width: judge.errors_of_norm(rows(width), width, *where) for width in widths}
+        return {f"{name} of {width}": error for width, errors in found.items() for name, error in errors.items()}
 
     where = (dtype, device)
     by_kind: dict[str, Callable[[Any], Errors]] = {
-        "head": lambda judge: judge.errors_of_head(9, config.vocab_size, *where),
-        "attention": lambda judge: judge.errors_of_attention(_ROWS, heads, size, *where),
+        "head": lambda judge: judge.errors_of_head(rows(config.vocab_size), config.vocab_size, *where),
+        "attention": lambda judge: judge.errors_of_attention(rows(heads * size), heads, size, *where),
         "norm": norms,
-        "swiglu": lambda judge: judge.errors_of_swiglu(_ROWS, config.intermediate_size, *where),
-        "rotary": lambda judge: judge.errors_of_rotary(_ROWS, heads, config.num_key_value_heads, size, *where),
+        "swiglu": lambda judge: judge.errors_of_swiglu(rows(config.intermediate_size), config.intermediate_size, *where),
+        "rotary": lambda judge: judge.errors_of_rotary(rows(2 * heads * size), heads, config.num_key_value_heads, size, *where),
     }
     kinds = {"head", *found}
     if can_plan(model) and takes_flash(torch.empty(0, size, dtype=dtype, device=device)):

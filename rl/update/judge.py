@@ -118,7 +118,7 @@ def errors_of_attention(tokens: int, heads: int, size: int, dtype: torch.dtype, 
     added = output.double().index_add(0, places, of_prompt.double())
     sums = output.clone()
     triton_attention.add_rows(sums, places, of_prompt)
-    triton_attention.merge(output, normaliser, of_prompt, total, places)
+    normaliser = triton_attention.merge(output, normaliser, of_prompt, total, places)
     return {"output": _apart(output, expected), "log-sum-exp": _apart(normaliser, merged), "sums": _apart(sums, added)}
 
 

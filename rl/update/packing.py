@@ -95,7 +95,8 @@ class Layout:
 
     def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
         """Return [1, N, h, d]; query [1, h, N, d], key and value [1, k, N, d] with h a multiple of k."""
-        parts = [states[0].transpose(0, 1) for states in (query, key, value)]  # [N, h or k, d]
+        # not [0], whose gradient would be written into zeros of the size of the states
+        parts = [states.squeeze(0).transpose(0, 1) for states in (query, key, value)]  # [N, h or k, d]
         function = _FlashAttention if takes_flash(query) else _PackedAttention
         output: torch.Tensor = function.apply(*parts, self, scaling)
         return output[None]
@@ -305,9 +306,9 @@ class _FlashAttention(torch.autograd.Function):
             if layout.fused and all(part.is_contiguous() for part in (output, normaliser, of_prompt, total)):
                 from rl.update import triton_attention
 
-                triton_attention.merge(output, normaliser, of_prompt, total, mine)
+                normaliser = triton_attention.merge(output, normaliser, of_prompt, total, mine)
             else:
-                _merge(output, normaliser, of_prompt, total, mine)
+                normaliser = _merge(output, normaliser, of_prompt, total, mine)
         ctx.save_for_backward(query, key, value, output, normaliser)
         ctx.layout, ctx.scaling = layout, scaling
         return output
@@ -339,14 +340,15 @@ class _FlashAttention(torch.autograd.Function):
 
 def _merge(
     output: torch.Tensor, normaliser: torch.Tensor, of_prompt: torch.Tensor, total: torch.Tensor, places: torch.Tensor
-) -> None:
-    """As rl/update/triton_attention.py:merge."""
+) -> torch.Tensor:
+    """As rl/update/triton_attention.py:merge; `normaliser` changes in place."""
     own = normaliser[:, places]  # [h, R]
     of_both = torch.logaddexp(own, total)
     own_share = (own - of_both).exp_().T[..., None]  # [R, h, 1]
     prompt_share = (total - of_both).exp_().T[..., None]
     output[places] = (output[places] * own_share).add_(of_prompt * prompt_share).to(output.dtype)
     normaliser[:, places] = of_both
+    return normaliser
 
 
 def _batched(states: torch.Tensor, bucket: Bucket, *, padding_to_zero: bool = False) -> torch.Tensor:

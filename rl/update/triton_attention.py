@@ -1,4 +1,4 @@
-"""What packed attention does around torch's flash kernels on a GPU, in place and in one pass each, in Triton.
+"""What packed attention does around torch's flash kernels on a GPU, in one pass each, in Triton.
 
 Completions attend to themselves and to their prompt in two calls, whose softmaxes become one (rl/update/packing.py, which does
 the same in plain torch and is the judge of these kernels).
@@ -13,19 +13,23 @@ import triton.language as tl
 
 @triton.jit(do_not_specialize=["tokens", "rows"])
 def _merge(
-    output, normaliser, of_prompt, total, places, tokens, rows,
+    output, normaliser, merged, of_prompt, total, places, tokens, rows,
     heads: tl.constexpr, size: tl.constexpr, HEADS: tl.constexpr, SIZE: tl.constexpr,
 ):  # fmt: skip
-    """One token of a completion a program, all its heads."""
+    """One token of a completion a program, all its heads.
+
+    The trap: all warps of a program read `normaliser`, and one of them writes what was merged. In place, some would read
+    what is written; `output` may be, because each number there is read by the thread that writes it.
+    """
     row = tl.program_id(0).to(tl.int64)
     place = tl.load(places + row)
     head = tl.arange(0, HEADS)
-    at = normaliser + head * tokens + place
-    own = tl.load(at, mask=head < heads, other=0.0)
+    at = head * tokens + place
+    own = tl.load(normaliser + at, mask=head < heads, other=0.0)
     other = tl.load(total + head * rows + row, mask=head < heads, other=0.0)
     most = tl.maximum(own, other)
     both = most + tl.log(tl.exp(own - most) + tl.exp(other - most))
-    tl.store(at, both, mask=head < heads)
+    tl.store(merged + at, both, mask=head < heads)
     column = tl.arange(0, SIZE)[None, :]
     inside = (head[:, None] < heads) & (column < size)
     inner = head[:, None] * size + column
@@ -48,17 +52,19 @@ def _add_rows(total, places, part, width: tl.constexpr, WIDTH: tl.constexpr):
 
 def merge(
     output: torch.Tensor, normaliser: torch.Tensor, of_prompt: torch.Tensor, total: torch.Tensor, places: torch.Tensor
-) -> None:
-    """Merge a softmax over other keys into `output` [N, h, d] and `normaliser` [h, N], which change in place.
+) -> torch.Tensor:
+    """Merge a softmax over other keys into `output` [N, h, d], in place, and return the log-sum-exps [h, N] of both.
 
-    The other's are `of_prompt` [R, h, d] and `total` [h, R], of the tokens at `places` [R]. All are contiguous. Each of the two
-    weighs as much as its normaliser has of both (arXiv 2310.01889).
+    Its own are `normaliser` [h, N]; the other's are `of_prompt` [R, h, d] and `total` [h, R], of the tokens at `places` [R].
+    All are contiguous. Each of the two weighs as much as its normaliser has of both (arXiv 2310.01889).
     """
     rows, heads, size = of_prompt.shape
+    merged = normaliser.clone()
     _merge[(rows,)](
-        output, normaliser, of_prompt, total, places, len(output), rows, heads=heads, size=size,
+        output, normaliser, merged, of_prompt, total, places, len(output), rows, heads=heads, size=size,
         HEADS=triton.next_power_of_2(heads), SIZE=triton.next_power_of_2(size), num_warps=4,
     )  # fmt: skip
+    return merged
 
 
 def add_rows(total: torch.Tensor, places: torch.Tensor, part: torch.Tensor) -> None:
