@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from rl.policy.attention import can_plan, takes_flash
 from rl.policy.interfaces import CausalLM, base_causal_lm
 
+if TYPE_CHECKING:
+    from rl.update.judge import Errors  # which imports Triton
+
 KINDS = ("head", "attention", "norm", "swiglu", "rotary")
 _NAMED = re.compile(r"(?:Llama|Mistral|Qwen2|Qwen3)(RMSNorm|MLP|Attention)")
-Errors = dict[str, float]
-# |difference| / |float64|: float32 arithmetic in another order; in bf16 what is written is rounded, to 8 bits
-TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 1e-2}
 _NUMBERS = 2**22  # of a check: enough programs at the same time for a race to show
 
 
@@ -48,7 +48,7 @@ def choose(model: CausalLM, device: torch.device, wanted: bool) -> Fused:
     if find_spec("triton") is None:
         return Fused(words="no Triton here: the update's elementwise work is left to plain torch, which takes twice as long")
     checks = checks_of(model, dtype, device)
-    faults = {kind: fault for kind, check in checks.items() if (fault := _fault(check, dtype))}
+    faults = {kind: fault for kind, check in checks.items() if (fault := _fault(check))}
     kinds = frozenset(checks) - frozenset(faults)
     words = [f"fused kernels of the update: {', '.join(kind for kind in KINDS if kind in kinds) or 'none'}"]
     words += [f"left to plain torch: {kind}, {fault}" for kind, fault in faults.items()]
@@ -57,7 +57,7 @@ def choose(model: CausalLM, device: torch.device, wanted: bool) -> Fused:
     return Fused(kinds=kinds, words="; ".join(words))
 
 
-def checks_of(model: CausalLM, dtype: torch.dtype, device: torch.device) -> dict[str, Callable[[], Errors]]:
+def checks_of(model: CausalLM, dtype: torch.dtype, device: torch.device) -> dict[str, Callable[[], "Errors"]]:
     """Return for each kind that `model` has a use for what checks it at the model's sizes; see rl/update/judge.py."""
     config = model.config.get_text_config()
     heads = config.num_attention_heads
@@ -68,7 +68,7 @@ def checks_of(model: CausalLM, dtype: torch.dtype, device: torch.device) -> dict
     def rows(width: int) -> int:
         return _NUMBERS // width + 1
 
-    def norms(judge: Any) -> Errors:
+    def norms(judge: Any) -> "Errors":
         found = {width: judge.errors_of_norm(rows(width), width, *where) for width in widths}
         return {f"{name} of {width}": error for width, errors in found.items() for name, error in errors.items()}
 
@@ -86,20 +86,21 @@ def checks_of(model: CausalLM, dtype: torch.dtype, device: torch.device) -> dict
     return {kind: partial(_judged, check) for kind, check in by_kind.items() if kind in kinds}
 
 
-def _judged(check: Callable[[Any], Errors]) -> Errors:
-    from rl.update import judge  # which imports Triton
+def _judged(check: Callable[[Any], "Errors"]) -> "Errors":
+    from rl.update import judge
 
     return check(judge)
 
 
-def _fault(check: Callable[[], Errors], dtype: torch.dtype) -> str | None:
+def _fault(check: Callable[[], "Errors"]) -> str | None:
     """Return what is wrong with a kernel in words, or None."""
     try:
         errors = check()
     except Exception as error:  # whatever it is: compiler, driver, a version of Triton; plain torch needs none of them
         return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:200]}"
-    wrong = {name: error for name, error in errors.items() if not error <= TOLERANCES[dtype]}
-    return ", ".join(f"{name} is {error:.2g} off" for name, error in wrong.items()) or None
+    wrong = {name: error for name, error in errors.items() if not error.is_sound}
+    told = [f"{name} is {error.kernel:.2g} off, plain torch {error.plain:.2g}" for name, error in wrong.items()]
+    return ", ".join(told) or None
 
 
 def _modules(model: CausalLM) -> Iterator[Any]:

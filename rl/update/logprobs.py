@@ -48,7 +48,7 @@ class _HeadLogprobs(torch.autograd.Function):
                     ones = torch.ones_like(found[0])
                     triton_head.gradient(logits, targets[part], found[2], found[1], ones, None, temperature, kept[part])
             else:
-                _look(buffers[1, : len(logits)], logits, targets[part], temperature, found)
+                plain_look(buffers[1, : len(logits)], logits, targets[part], temperature, found)
         ctx.save_for_backward(hidden, weight, bias, targets, entropies, normalisers, kept)
         ctx.temperature, ctx.buffer_elements, ctx.fused = temperature, buffer_elements, fused
         ctx.set_materialize_grads(False)
@@ -82,7 +82,7 @@ class _HeadLogprobs(torch.autograd.Function):
 
                 triton_head.gradient(*given)
             else:
-                _gradient(buffers[-1, : len(logits)], *given)
+                plain_gradient(buffers[-1, : len(logits)], *given)
             if d_hidden is not None:
                 d_hidden[part] = d_logits @ weight
             if d_weight is not None:
@@ -108,7 +108,7 @@ def _backward_of_kept(
     return d_hidden, d_weight, d_bias
 
 
-def _look(
+def plain_look(
     room: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor, temperature: float, found: tuple[torch.Tensor, ...]
 ) -> None:
     """As rl/update/triton_head.py:look; overwrites `logits` and `room`, both [n, V]."""
@@ -120,7 +120,7 @@ def _look(
     torch.neg(torch.linalg.vecdot(torch.exp(logits, out=room), logits), out=entropies)
 
 
-def _gradient(
+def plain_gradient(
     room: torch.Tensor,
     logits: torch.Tensor,
     targets: torch.Tensor,

@@ -308,7 +308,7 @@ class _FlashAttention(torch.autograd.Function):
 
                 normaliser = triton_attention.merge(output, normaliser, of_prompt, total, mine)
             else:
-                normaliser = _merge(output, normaliser, of_prompt, total, mine)
+                normaliser = plain_merge(output, normaliser, of_prompt, total, mine)
         ctx.save_for_backward(query, key, value, output, normaliser)
         ctx.layout, ctx.scaling = layout, scaling
         return output
@@ -338,7 +338,7 @@ class _FlashAttention(torch.autograd.Function):
         return *gradients, None, None
 
 
-def _merge(
+def plain_merge(
     output: torch.Tensor, normaliser: torch.Tensor, of_prompt: torch.Tensor, total: torch.Tensor, places: torch.Tensor
 ) -> torch.Tensor:
     """As rl/update/triton_attention.py:merge; `normaliser` changes in place."""

@@ -23,7 +23,7 @@ from rl.types import Row
 from rl.update import fused, judge, kernels, packing, triton_attention, triton_head, triton_layers
 from rl.update import logprobs as logprobs_module
 from rl.update.batch import collate, uniform_row
-from rl.update.fused import TOLERANCES, Fused, choose
+from rl.update.fused import Fused, choose
 from rl.update.logprobs import TokenLogprobs, _HeadLogprobs
 
 IS_COMPILED = torch.cuda.is_available() and os.environ["TRITON_INTERPRET"] == "0"  # conftest.py sets it where nobody has
@@ -88,8 +88,10 @@ def apart(found: list[torch.Tensor], expected: list[torch.Tensor]) -> float:
     return max(float((a - b).norm() / b.norm().clamp(min=1e-6)) for a, b in zip(found, expected, strict=True))
 
 
-def right(errors: dict[str, float], dtype: torch.dtype) -> bool:
-    return all(error <= TOLERANCES[dtype] for error in errors.values())
+def right(errors: judge.Errors, dtype: torch.dtype) -> bool:
+    if IS_COMPILED or dtype == torch.float32:
+        return all(error.is_sound for error in errors.values())
+    return all(error.kernel < 1e-2 for error in errors.values())  # the interpreter cuts off where a GPU rounds
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -207,7 +209,7 @@ def test_a_kernel_that_raises_or_is_wrong_is_left_to_plain_torch_in_words(monkey
     monkeypatch.setattr(triton_layers, "swiglu", wrong)
     monkeypatch.setattr(fused, "_NUMBERS", 1000)  # interpreted, the real one takes minutes
     checks = fused.checks_of(model_of("qwen2"), torch.float32, DEVICE)
-    faults = {kind: fused._fault(check, torch.float32) for kind, check in checks.items()}
+    faults = {kind: fused._fault(check) for kind, check in checks.items()}
     assert faults["head"] == "RuntimeError: ptxas died"
     assert "output is" in str(faults["swiglu"])
     assert faults["norm"] is None
