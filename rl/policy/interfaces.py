@@ -43,6 +43,12 @@ class Tokenizer(Protocol):
     @overload
     def __call__(self, text: list[str], *, add_special_tokens: bool = True) -> EncodedTexts: ...
 
+    def get_vocab(self) -> dict[str, int]:
+        """Return every token with its id."""
+
+    def get_added_vocab(self) -> dict[str, int]:
+        """Return the tokens that were added to those of the tokenizer's own training, with their ids."""
+
     def apply_chat_template(
         self, conversation: list[dict[str, str]], *, add_generation_prompt: bool, return_dict: bool
     ) -> list[int]:
