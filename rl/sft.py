@@ -18,7 +18,8 @@ from problems.catalog import build_source, solve
 from problems.seeding import derive_rng, derive_seed
 from problems.types import STYLES, ProblemError
 from rl.policy.interfaces import CausalLM, Tokenizer
-from rl.policy.opening import check_model_path, load_model, load_tokenizer, lora_config, plain_model, save_policy
+from rl.policy.opening import load_model, load_tokenizer, lora_config, plain_model, save_policy
+from rl.policy.paths import check_model_path
 from rl.policy.prompts import render
 from rl.policy.tiny import make_tiny_model
 from rl.runtime import process_group, quiet_libraries, rank, set_threads

@@ -66,24 +66,15 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def check_gguf(file: Path) -> None:
-    """Raise PolicyError for a GGUF file that cannot be read to its end, or whose architecture transformers does not know."""
+    """Raise PolicyError for a GGUF file that cannot be read to its end, does not fit together or that nothing here opens."""
     if importlib.util.find_spec("gguf") is None:
         raise PolicyError(f"{file} takes the package gguf to open: pip install 'reasonlab[gguf]' (or: pip install gguf)")
-    from gguf import GGUFReader
-    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
-
     with file.open("rb") as stream:
         if stream.read(4) != b"GGUF":
             raise PolicyError(f"{file} is no GGUF file: it does not begin with the letters GGUF")
-    try:
-        reader = GGUFReader(file)  # maps every tensor, so that one that is cut off shows itself
-    except (ValueError, IndexError, KeyError, OverflowError) as error:
-        raise PolicyError(
-            f"{file} ends too early or is damaged ({file.stat().st_size:,} bytes; {first_line(error)}): fetch it again"
-        ) from None
-    field = reader.get_field("general.architecture")
-    architecture = "" if field is None else str(field.contents())
-    del reader  # it keeps the file mapped
+    architecture = _check_whole(file)
+    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
     try:
         load_gguf_checkpoint(str(file))  # names and settings only
     except (ValueError, KeyError, IndexError, TypeError) as error:
@@ -91,3 +82,24 @@ def check_gguf(file: Path) -> None:
             f"{file} holds a model of the architecture {architecture!r}, and transformers cannot make a model of it: "
             f"{first_line(error)}. Give the directory or the hub name of the same model in the Hugging Face layout"
         ) from None
+
+
+def _check_whole(file: Path) -> str:
+    """Return the architecture that a GGUF file names; raises PolicyError for one that is cut off or has too few embeddings."""
+    from gguf import GGUFReader
+
+    try:
+        reader = GGUFReader(file)  # maps every tensor, so that one that is cut off shows itself
+    except (ValueError, IndexError, KeyError, OverflowError):
+        size = file.stat().st_size
+        raise PolicyError(f"{file} ends too early or is damaged ({size:,} bytes): download it again") from None
+    named, tokens = reader.get_field("general.architecture"), reader.get_field("tokenizer.ggml.tokens")
+    rows = next((int(tensor.shape[-1]) for tensor in reader.tensors if tensor.name == "token_embd.weight"), None)
+    if tokens is None:
+        raise PolicyError(f"{file} holds no tokenizer; give the model in the Hugging Face layout instead")
+    if rows is not None and len(tokens.data) > rows:
+        raise PolicyError(
+            f"{file} has a tokenizer of {len(tokens.data):,} tokens and a model of {rows:,}: they do not belong together. "
+            "Convert the model again with its own tokenizer, or give it in the Hugging Face layout"
+        )
+    return "" if named is None else str(named.contents())

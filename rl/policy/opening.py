@@ -24,8 +24,6 @@ from rl.settings.schema import LoraSettings, ModelSettings
 if TYPE_CHECKING:
     from peft import LoraConfig  # loads slowly, and only runs with adapters need it
 
-__all__ = ["PolicyError", "check_model_path"]
-
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -42,7 +40,6 @@ def write_plain(settings: ModelSettings, directory: Path) -> None:
     """Write the model and tokenizer of any path that can be opened as a Hugging Face directory, which appears whole."""
     model = load_model(settings, trainable=False)
     tokenizer = load_tokenizer(settings)
-    check_vocabulary(model.config.get_text_config().vocab_size, tokenizer, settings.path)
     save_policy(model, tokenizer, directory, merge=False)
 
 
@@ -77,7 +74,7 @@ def load_tokenizer(settings: ModelSettings) -> Tokenizer:
     if tokenizer.eos_token_id is None:
         raise PolicyError(f"the tokenizer of {settings.path} has no end token: completions could never stop")
     opened: Tokenizer = tokenizer
-    if not is_gguf(settings.path):  # reading that takes seconds; it is checked when it is written out
+    if not is_gguf(settings.path):  # reading that takes seconds, and check_gguf has looked
         try:
             model = AutoConfig.from_pretrained(place, **arguments)
         except (OSError, ValueError, KeyError) as error:

@@ -102,4 +102,4 @@ def cannot_open(what: str, path: str, error: BaseException) -> PolicyError:
 
 def first_line(error: BaseException) -> str:
     """Return what an error says, in short."""
-    return str(error).strip().split("\n")[0][:300]
+    return str(error).strip().split("\n")[0][:300].rstrip(".")

@@ -5,7 +5,8 @@ import shutil
 import pytest
 
 from rl.policy.interfaces import base_causal_lm
-from rl.policy.opening import PolicyError, add_adapters, check_model_path, load_model, load_tokenizer, stop_token_ids
+from rl.policy.opening import add_adapters, load_model, load_tokenizer, stop_token_ids
+from rl.policy.paths import PolicyError, check_model_path
 from rl.settings.schema import LoraSettings, ModelSettings
 
 
