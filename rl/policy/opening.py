@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from rl.policy.attention import NAME
 from rl.policy.gguf import in_plain_layout
 from rl.policy.interfaces import CausalLM, Tokenizer
-from rl.policy.paths import PolicyError, cannot_open, check_model_path, first_line, hub_answers, is_on_hub
+from rl.policy.paths import PolicyError, check_model_path, first_line, place
 from rl.settings.model_files import is_gguf
 from rl.settings.schema import LoraSettings, ModelSettings
 
@@ -43,24 +43,14 @@ def write_plain(settings: ModelSettings, directory: Path) -> None:
     save_policy(model, tokenizer, directory, merge=False)
 
 
-def _place(settings: ModelSettings) -> tuple[str, dict[str, Any]]:
-    """Return how transformers is told where a model is: a directory or name, and further arguments."""
-    if is_gguf(settings.path):
-        file = Path(settings.path)
-        return str(file.parent), {"gguf_file": file.name}
-    if is_on_hub(settings.path):
-        return settings.path, {"revision": settings.revision, "local_files_only": not hub_answers()}
-    return settings.path, {}
-
-
 def load_tokenizer(settings: ModelSettings) -> Tokenizer:
     """Return the tokenizer; raises PolicyError when it is missing, has no pad or end token, or belongs to another model."""
     check_model_path(settings.path)
-    place, arguments = _place(settings)
+    where, arguments = place(settings)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", **arguments)
+        tokenizer = AutoTokenizer.from_pretrained(where, padding_side="left", **arguments)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise cannot_open("tokenizer", settings.path, error) from None
+        raise PolicyError(f"cannot open the tokenizer of {settings.path}: {first_line(error)}") from None
     if settings.pad_token is not None:
         if settings.pad_token not in tokenizer.get_vocab():
             raise PolicyError(f"model.pad_token {settings.pad_token!r} is not in the vocabulary of {settings.path}")
@@ -76,9 +66,9 @@ def load_tokenizer(settings: ModelSettings) -> Tokenizer:
     opened: Tokenizer = tokenizer
     if not is_gguf(settings.path):  # reading that takes seconds, and check_gguf has looked
         try:
-            model = AutoConfig.from_pretrained(place, **arguments)
+            model = AutoConfig.from_pretrained(where, **arguments)
         except (OSError, ValueError, KeyError) as error:
-            raise cannot_open("configuration", settings.path, error) from None
+            raise PolicyError(f"cannot open the configuration of {settings.path}: {first_line(error)}") from None
         check_vocabulary(model.get_text_config().vocab_size, opened, settings.path)
     return opened
 
@@ -127,16 +117,16 @@ def load_model(settings: ModelSettings, *, trainable: bool = True) -> CausalLM:
 
 def _open_whole(settings: ModelSettings) -> Any:
     """Return the model with all its weights: transformers by itself draws at random what a file lacks, and only warns."""
-    place, arguments = _place(settings)
+    where, arguments = place(settings)
     attention = NAME if settings.attention == "sdpa" else settings.attention
     arguments |= {"dtype": DTYPES[settings.dtype], "attn_implementation": attention, "output_loading_info": True}
     # transformers draws a progress bar for the tensors of a GGUF file, whatever it was told about bars
     hidden = redirect_stderr(io.StringIO()) if is_gguf(settings.path) else nullcontext()
     try:
         with hidden:
-            model, loading = AutoModelForCausalLM.from_pretrained(place, **arguments)
+            model, loading = AutoModelForCausalLM.from_pretrained(where, **arguments)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        raise cannot_open("model", settings.path, error) from None
+        raise PolicyError(f"cannot open the model of {settings.path}: {first_line(error)}") from None
     if missing := sorted(loading["missing_keys"]):
         raise PolicyError(
             f"the weights of {settings.path} lack {len(missing)} of the model's tensors ({', '.join(missing[:3])}): they would "

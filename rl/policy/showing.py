@@ -14,10 +14,10 @@ from problems.seeding import derive_seed
 from problems.types import Problem
 from rl.policy.interfaces import TokenIds, Tokenizer
 from rl.policy.opening import listed_stop_tokens, load_tokenizer
-from rl.policy.paths import hub_answers, is_on_hub
+from rl.policy.paths import place
 from rl.policy.prompts import leaves_thinking_open, render
 from rl.runtime import quiet_libraries
-from rl.settings.schema import PromptSettings, RunConfig
+from rl.settings.schema import ModelSettings, PromptSettings, RunConfig
 
 _WIDTH = 110
 
@@ -27,14 +27,15 @@ def show_prompt(config: RunConfig) -> str:
     quiet_libraries()
     tokenizer = load_tokenizer(config.model)
     problem = build_source(config.problems, derive_seed("train", config.run.seed)).get("train", 0)
-    stop_ids = listed_stop_tokens(_generation_config(config.model.path), tokenizer)
+    stop_ids = listed_stop_tokens(_generation_config(config.model), tokenizer)
     return picture(problem, config.prompt, tokenizer, sorted(stop_ids))
 
 
-def _generation_config(path: str) -> GenerationConfig | None:
+def _generation_config(settings: ModelSettings) -> GenerationConfig | None:
+    where, arguments = place(settings)
     try:
-        return GenerationConfig.from_pretrained(path, local_files_only=is_on_hub(path) and not hub_answers())
-    except (OSError, ValueError):  # most models have none, and then the tokenizer's end token is all there is
+        return GenerationConfig.from_pretrained(where, **arguments)
+    except (OSError, ValueError):  # many models have none, and then the tokenizer's end token is all there is
         return None
 
 
