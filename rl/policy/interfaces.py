@@ -6,7 +6,7 @@ transformers and peft are not type-checked here; what comes from them is named b
 Dimension letters: B rows, T tokens, H hidden size, V vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, overload
 
@@ -36,6 +36,7 @@ class Tokenizer(Protocol):
     pad_token_id: int
     eos_token_id: int
     chat_template: str | None  # Jinja; None for a model that was never taught to chat
+    added_tokens_decoder: Mapping[int, Any]  # tokenizers' AddedToken by id: its text is str() of it, `special` if it is a mark
 
     @overload
     def __call__(self, text: str, *, add_special_tokens: bool = True) -> Encoded: ...

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from problems.types import thinking
 from rl.policy.attention import NAME
 from rl.policy.gguf import in_plain_layout
 from rl.policy.interfaces import CausalLM, Tokenizer
@@ -76,16 +77,16 @@ def load_tokenizer(settings: ModelSettings) -> Tokenizer:
 def check_vocabulary(rows: int, tokenizer: Tokenizer, path: str) -> None:
     """Raise PolicyError where the tokenizer makes ids that a model of `rows` tokens has no embedding for.
 
-    Some models ship a mark that they have no row for and never see (Gemma 3's `<image_soft_token>`): added tokens are let
-    pass, unless prompts and completions need them: as pad or end token, or in the chat template.
+    Some models ship a mark that they have no row for and never see (Gemma 3's `<image_soft_token>`): special tokens are let
+    pass, unless prompts and completions need them: as pad or end token, in the chat template, or around a thought.
     """
-    vocabulary, added = tokenizer.get_vocab(), tokenizer.get_added_vocab()
-    template = str(tokenizer.chat_template or "")
+    unseen = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    written = f"{tokenizer.chat_template or ''}{thinking('', '')}"
     needed = {tokenizer.pad_token_id, tokenizer.eos_token_id}
     beyond = {
         token: number
-        for token, number in vocabulary.items()
-        if number >= rows and (token not in added or number in needed or token in template)
+        for token, number in tokenizer.get_vocab().items()
+        if number >= rows and (token not in unseen or number in needed or token in written)
     }
     if beyond:
         shown = ", ".join(f"{token!r} = {number}" for token, number in sorted(beyond.items(), key=lambda item: item[1])[:3])

@@ -1,5 +1,6 @@
 """A GGUF file becomes an ordinary model directory, once and whole; one that cannot is refused before anything is written."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -141,7 +142,12 @@ def test_ranks_that_start_together_write_it_once(written, tmp_path):
         "load_model(plain_model(ModelSettings(path=sys.argv[1]), Path(sys.argv[2])))"
     )
     command = [sys.executable, "-c", script, str(written[0]), str(tmp_path)]
-    ranks = [subprocess.Popen(command, cwd=REPOSITORY, env=environment(), stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    ranks = [
+        subprocess.Popen(
+            command, cwd=REPOSITORY, env=environment(PYTHONPATH=os.pathsep.join(sys.path)), stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
     said = [rank.communicate(timeout=300)[1] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0, 0], said
     assert sum("was dequantised once" in text for text in said) == 1

@@ -134,6 +134,12 @@ def test_added_tokens_need_a_row_only_where_prompts_and_completions_use_them(cop
     assert load_model(settings).config.vocab_size == len(load_tokenizer(settings).get_vocab())
 
 
+def test_an_added_word_needs_a_row_since_any_text_may_have_it(copied):
+    with_added_tokens(copied, ["<tool>"], special=False)
+    with pytest.raises(PolicyError, match=r"1 more .*<tool>"):
+        load_tokenizer(ModelSettings(path=str(copied)))
+
+
 def test_a_pad_token_without_a_row_is_refused(copied):
     with_added_tokens(copied, ["<pad>"], special=True)
     with pytest.raises(PolicyError, match="'<pad>'"):
