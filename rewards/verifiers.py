@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from problems.catalog import verifier_name
-from problems.types import Problem
+from problems.types import Problem, boxed
 from rewards.code.judging.outcome import KINDS
 from rewards.code.judging.verifier import time_limit, verify_code
 from rewards.code.settings import SandboxSettings
 from rewards.countdown import countdown_fault, verify_countdown
 from rewards.math.verify import reference_fault, verify_math
 from rewards.numbers import number_fault, parse_rational, verify_number
-from rewards.spelling import spelling_fault, verify_spelling
+from rewards.spelling import spelling_fault, stated, verify_spelling
 from rewards.types import STRICT, Reading, Verdict, Verifier
 
 
@@ -33,7 +33,11 @@ def verify_word_problem(problem: Problem, completion: str, reading: Reading = ST
 def verify_letters(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
     """Compare how many there are as a number, what is spelled letter by letter."""
     is_number = parse_rational(problem.reference or "") is not None
-    return (verify_word_problem if is_number else verify_spelling)(problem, completion, reading)
+    judge = verify_word_problem if is_number else verify_spelling
+    verdict = judge(problem, completion, reading)
+    if verdict.status != "unparsed" or reading.policy == STRICT.policy or (said := stated(completion, reading)) is None:
+        return verdict
+    return judge(problem, boxed(said), STRICT)
 
 
 def letters_fault(problem: Problem) -> str | None:

@@ -42,6 +42,29 @@ def test_a_bare_word_is_read_leniently() -> None:
     assert verify(asked("tac"), "cat", LENIENT).status == "wrong"
 
 
+@pytest.mark.parametrize(
+    ("reference", "text", "status"),
+    [  # what SmolLM2-135M-Instruct says untrained, and the like
+        ("x", 'The 2nd letter of the word "oxen" is "X".', "correct"),
+        ("n", 'The 6th letter of the word "genuine" is "G".', "wrong"),
+        ("x", 'The 2nd letter of the word "oxen" is "OX".', "wrong"),
+        ("apple", 'The word "apple" is longer than "plum".', "correct"),
+        ("apple", 'The word "plum" is indeed longer than "apple".', "wrong"),
+        ("apple", 'The words "plum" and "apple" are indeed longer.', "unparsed"),
+        ("apple", '"plum" is longer. Then "apple" is longer.', "unparsed"),
+        ("2", 'The letter "t" occurs twice in the word "contempt".', "correct"),
+        ("2", 'The letter "e" occurs 1 time in the word "sincere" in the English language.', "wrong"),
+        ("3", 'The letter "r" appears three times in the word "strawberry".', "correct"),
+        ("nevil", 'The word "liven" spelled backwards is "nevil"', "correct"),
+        ("emit", 'The word "time" is a word that has no sound when written backwards.', "unparsed"),
+        ("x", '<think>the 2nd letter is "x".', "unparsed"),
+    ],
+)
+def test_what_a_sentence_states_counts_leniently_only(reference: str, text: str, status: str) -> None:
+    assert verify(asked(reference), text, LENIENT).status == status
+    assert verify(asked(reference), text, STRICT).status == "unparsed"
+
+
 @pytest.mark.parametrize("letter", ["a", "e", "i", "o"])
 def test_a_letter_that_is_also_a_word_or_a_number_is_a_letter(letter: str) -> None:
     assert verify(asked(letter), f"\\boxed{{{letter}}}").status == "correct"
