@@ -231,6 +231,8 @@ class ExamSetup(TypedDict):
     pytest: bool  # the tests use pytest
     patches: bool  # the tests put mocks in the place of functions
     seeds: bool  # the tests seed random numbers
+    guards: Sequence[Sequence[int]]  # lines from which the tests go on to an assertion (`judging/guards.py`)
+    blocks: Sequence[Sequence[int]]  # lines of their `with` statements
 
 
 class ExamEnding(TypedDict, total=False):

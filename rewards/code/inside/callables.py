@@ -109,9 +109,11 @@ class Generator(Iterator):
         """Go on with a value."""
         return self._peer.ask("send", self._number, "", [value])
 
-    def throw(self, error: Any, *_: Any) -> Any:
-        """Go on with an exception."""
-        return self._peer.ask("throw", self._number, "", [error])
+    def throw(self, error: Any, value: Any = None, *_: Any) -> Any:
+        """Go on with an exception; `yield from` gives its class first."""
+        if isinstance(error, type):
+            error = value if isinstance(value, BaseException) else error() if value is None else error(value)
+        return self._peer.throw(self, error)
 
     def close(self) -> None:
         """End it."""

@@ -198,8 +198,10 @@ class Peer:
                 return setattr(value, name, args[0])
             case "del":
                 return delattr(value, name)
-            case "missing":
-                return type(value).__missing__(value, *args)
+            case "missing":  # twice as the language asks: what is stored by the first is found by the second
+                return [dict.__getitem__(value, *args), dict.__getitem__(value, *args), dict.__contains__(value, *args)]
+            case "says":
+                return getattr(type(value), name)(value, *args)
             case "next":
                 return next(value)
             case "send":
@@ -289,7 +291,7 @@ class Peer:
             codec._as_base(value, dict if is_mapping else getattr(builtins, base, list)) if base != "deque" else list(value)
         )
         content = self.values.pairs(plain, 0) if is_mapping else self.values.encode(plain if base in _ATOMS else tuple(plain))
-        return {"S": [number, base, kind.__name__, content, hasattr(kind, "__missing__")]}
+        return {"S": [number, base, kind.__name__, content, descriptions.redefined(kind)]}
 
     def _export_class(self, kind: type) -> Node:
         for table in (self.homes, self.numbers):
@@ -366,6 +368,9 @@ class Peer:
     def born(self, instance: Any) -> None:
         """Hear of a new stand-in for an instance."""
 
+    def suspect(self, number: int, named: Any) -> None:
+        """Hear of an own subclass of data that defines these operators anew."""
+
     def touched(self, instance: Any, name: str, found: Any) -> None:
         """Hear that a method was looked up."""
 
@@ -379,6 +384,10 @@ class Peer:
     def may_answer(self, kind: int, name: str) -> bool:
         """Return whether a value of a class that is being made may have this method."""
         return True
+
+    def throw(self, iterator: Any, error: Any) -> Any:
+        """Raise an error in the other end's generator."""
+        return self.ask("throw", self.homes[id(iterator)], "", [error])
 
     def drawn(self, iterator: Any) -> list[Any]:
         """Return all items of an iterator."""

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rewards.code.judging.guards import Block, Guard, guards_of
 from rewards.code.judging.outcome import BadTests
 
 
@@ -30,6 +31,8 @@ class Plan:
     patches: bool  # they put mocks in the place of functions
     seeds: bool  # they seed random numbers
     asks: bool  # they use the candidate at all
+    guards: tuple[Guard, ...]  # where assertions follow
+    blocks: tuple[Block, ...]  # where `with` statements are
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
 
@@ -105,6 +108,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         used, defined = _globals_used(tests, "tests.py")
     except (SyntaxError, ValueError, RecursionError) as error:
         raise BadTests(f"the tests do not compile: {error}") from None
+    guards, blocks = guards_of(body)
     body += _calls_to_add(body, entry)
     free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
     entry = entry or ("" if free else _builtin_under_test(body))
@@ -126,6 +130,8 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         pytest="pytest" in tests,
         patches="patch" in tests,
         seeds="seed(" in tests,
+        guards=guards,
+        blocks=blocks,
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
         harmless="seed(" not in tests and _harmless([*body, *(ast.parse(context).body if needs_context else ())]),
     )
