@@ -228,7 +228,7 @@ class ExamSetup(TypedDict):
     fraction: bool  # go on after a failure, and count
     modules: Sequence[str]  # of the names, those that can only be modules: the tests' own, whatever the candidate defines
     expects: Sequence[str]  # exits that the tests speak of: SystemExit, KeyboardInterrupt
-    pytest: bool  # the tests use pytest
+    frameworks: Sequence[str]  # pytest, unittest: those that the tests use
     patches: bool  # the tests put mocks in the place of functions
     seeds: bool  # the tests seed random numbers
     guards: Sequence[Sequence[int]]  # lines from which the tests go on to an assertion (`judging/guards.py`)

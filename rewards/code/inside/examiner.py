@@ -24,7 +24,7 @@ from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import pytestlike
+from rewards.code.inside import failures, pytestlike
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.failures import CandidateExit, CandidateFailed, CandidateGone, Watch
 from rewards.code.inside.remote import RemoteCandidate
@@ -114,12 +114,14 @@ def _run(setup: wire.ExamSetup, candidate: RemoteCandidate, tally: _Tally) -> No
     names = module.__dict__
     names.update(__builtins__=builtins, __name__="__main__")
     sys.argv = ["tests.py"]
-    if setup["pytest"] and importlib.util.find_spec("pytest") is None:
+    if "pytest" in setup["frameworks"] and importlib.util.find_spec("pytest") is None:
         sys.modules["pytest"] = pytestlike.module()
     sys.set_int_max_str_digits(100_000)  # long integers in tests; bounded, since what the candidate sends is read here
     if setup["context"]:
         exec(marshal.loads(bytes.fromhex(setup["context"])), names)
     _bind(candidate, names, setup)
+    if not setup["fraction"]:
+        failures.hear(candidate.fail, candidate.watch, "unittest" in setup["frameworks"])
     for piece, counted in setup["pieces"]:
         tally.total += counted
         try:
@@ -198,7 +200,7 @@ def _bind_one(names: dict[str, Any], name: str, is_module: bool, origin: Any, de
         _import_afresh(names, name, *origin)
     elif name in _WELL_KNOWN and (is_helper or "unittest" in _WELL_KNOWN[name]):
         names[name] = getattr(importlib.import_module(_WELL_KNOWN[name]), name)
-    elif name in defined:
+    elif name in defined and not name.startswith("assert"):  # those are the tests' own
         names[name] = defined[name]
     elif name in sys.stdlib_module_names:
         names[name] = importlib.import_module(name)

@@ -7,10 +7,13 @@ Assumed: line numbers are those of `judging/guards.py`. Standard library only.
 """
 
 import bisect
+import functools
+import importlib
 import opcode
 import sys
+import threading
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 _RAISE = opcode.opmap["RAISE_VARARGS"]
@@ -101,6 +104,33 @@ def _running() -> set[types.FrameType]:
         frames.add(frame)
         frame = frame.f_back
     return frames
+
+
+def hear(fail: Callable[[str], None], watch: Watch, is_unittest: bool) -> None:
+    """Have failures count that nobody asks for: in threads, and of unittest's cases that run by `main(exit=False)`."""
+
+    def ended(happened: Any) -> None:
+        failure = watch.failure(happened.exc_value) if happened.exc_value is not None else None
+        if failure:
+            fail(failure)
+
+    threading.excepthook = ended
+    sys.unraisablehook = ended
+    if not is_unittest:
+        return
+    result: Any = importlib.import_module("unittest").TestResult
+    for name in ("addFailure", "addError", "addSubTest", "addUnexpectedSuccess"):
+        setattr(result, name, _told(fail, getattr(result, name)))
+
+
+def _told(fail: Callable[[str], None], note: Any) -> Any:
+    @functools.wraps(note)
+    def told(result: Any, case: Any, *error: Any) -> None:
+        if error[-1:] != (None,):  # a subtest that passed
+            fail(f"{case}: {error[-1][1] if error else 'unexpected success'}"[:200])
+        note(result, case, *error)
+
+    return told
 
 
 class Aliases:

@@ -23,12 +23,13 @@ from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, lineup
+from rewards.code.inside import lineup
 from rewards.code.inside.candidate import describe
-from rewards.code.inside.descriptions import SPECIAL, is_function
+from rewards.code.inside.descriptions import SPECIAL
 from rewards.code.inside.faces import Contradiction, is_data
 from rewards.code.inside.failures import Aliases, CandidateExit, CandidateFailed, CandidateGone, Watch, failed_assertion
 from rewards.code.inside.peer import Peer, Refused
+from rewards.code.inside.permitted import may
 from rewards.code.inside.standins import Standin, reference
 from rewards.code.inside.trust import READS, Trust
 from rewards.code.wire import FrameError, Link
@@ -137,7 +138,9 @@ class RemoteCandidate(Peer):
         called = target if isinstance(target, str) else self.remote.get(target)
         title = called if isinstance(called, str) else getattr(called, "__name__", type(called).__name__)
         shapes = ",".join(type(arg).__name__ for arg in args[:8])
-        return f"{title}{'.' if name else ''}{name}({shapes})"
+        known = called if isinstance(called, type) or not isinstance(called, Standin) else type(called)
+        number = self.homes.get(id(known), "")  # the program may call two functions alike, but the origin is another
+        return f"{title}{'.' if name else ''}{name}({shapes})#{number}"
 
     # -- what comes back ---------------------------------------------------------------------------------------------------
 
@@ -271,10 +274,7 @@ class RemoteCandidate(Peer):
         value = self.ask("call", self.callable_names.get(number, number), "", args, kwargs)
         is_named = number in self.named_classes or "_described" not in vars(stand_in)
         if isinstance(stand_in, type) and is_named and isinstance(value, Standin) and stand_in in type(value).__mro__:
-            held = reference(value)
-            held.origin = ""
-            held.made_of = repr((args, kwargs)) if all(map(is_data, (*args, *kwargs.values()))) and (args or kwargs) else ""
-            self.trust.constructed.append(value)
+            self.trust.constructs(value, args, kwargs)
         return value
 
     def born(self, instance: Any) -> None:
@@ -306,10 +306,13 @@ class RemoteCandidate(Peer):
 
     def audit(self) -> None:
         """Look at the end for what only the whole exam shows."""
+        before = self.failure
         try:
             self.trust.audit()
         except Contradiction as error:
             raise self.contradicted(error) from None
+        if self.failure and not before:
+            self.failure = None  # of an object that only the audit wanted
 
     def throw(self, iterator: Any, error: Any) -> Any:
         """Raise an error of the tests in a generator; what comes instead of that very error has swallowed it."""
@@ -373,23 +376,6 @@ class RemoteCandidate(Peer):
         if op == "readline":
             return sys.stdin.readline()
         value = self.objects[target] if type(target) is int and target >= 0 else None
-        if op not in _CALLABLE_OPS and not self._may(op, value, name, args):
+        if op not in _CALLABLE_OPS and not may(op, value, name, args):
             raise AttributeError(name)
         return super().carry_out(op, target, name, args, kwargs)
-
-    def _may(self, op: str, value: Any, name: Any, args: list[Any]) -> bool:
-        """Return whether the candidate may do this: only to instances of the tests' own classes, and to no method of theirs."""
-        if type(name) is not str or (name.startswith("__") and name not in SPECIAL):
-            return False
-        if name == "__init__":
-            return False
-        if op in ("method", "property"):
-            return isinstance(value, type) and bool(args) and isinstance(args[0], value)
-        if op == "get":
-            return not isinstance(value, type) and descriptions.iterator_kind(value) is None and not is_function(value)
-        is_mock = type(value).__module__ == "unittest.mock"  # whose record of calls is what tests look at
-        if op not in ("set", "del") or is_mock or isinstance(value, type) or is_function(value):
-            return False
-        return not callable(getattr(type(value), name, None)) and not callable(
-            vars(value).get(name) if hasattr(value, "__dict__") else None
-        )

@@ -21,12 +21,13 @@ _NOT_MIRRORED = ("__module__", "__qualname__", "__classcell__", "__dict__", "__w
 class Reference:
     """What a stand-in for an instance knows: its end, its number there, where it came from, and what it said (`trust`)."""
 
-    __slots__ = ("face", "facts", "is_kin", "made_of", "number", "origin", "peer", "shadows")
+    __slots__ = ("arguments", "face", "facts", "is_kin", "made_of", "number", "origin", "peer", "shadows")
 
     def __init__(self, peer: Any, number: int):
         self.peer, self.number, self.origin = peer, number, ""
         self.is_kin = False  # an object that a class made of itself in another way than by a call
-        self.made_of = ""  # the arguments that the tests made it of, where they are data
+        self.made_of = ""  # the arguments that the tests made it of, in writing, where they are data
+        self.arguments: Any = ()
         self.face: Any = None
         self.shadows: set[str] = set()  # attributes that the tests have set, which may hide methods
         self.facts: dict[str, Any] = {}

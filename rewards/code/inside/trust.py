@@ -11,6 +11,7 @@ Any object contradicts itself when it equals everything, when its equality is no
 when its order goes both ways, or when its length, items and iteration disagree (`faces`). Standard library only.
 """
 
+import copy
 import random
 from collections.abc import Callable
 from typing import Any
@@ -55,6 +56,14 @@ class Trust:
                     self.vouched |= {one, other}
         return next((text for origin, text in self.debts.items() if origin not in self.vouched), None)
 
+    def constructs(self, instance: Any, args: Any, kwargs: Any) -> None:
+        """Note that the tests made an object by a call of its class."""
+        held = reference(instance)
+        held.origin = ""
+        if (args or kwargs) and lineup.is_small([*args, *kwargs.values()]):
+            held.made_of, held.arguments = repr((args, kwargs)), copy.deepcopy((args, kwargs))
+        self.constructed.append(instance)
+
     def stands(self, held: Reference) -> bool:
         """Return whether an object answers for itself."""
         return held.origin in self.vouched
@@ -63,9 +72,8 @@ class Trust:
         """Note that an object was believed that may be no more than a faked value."""
         if not self.stands(held) and len(self.debts) < 1000:
             kind = type(instance).__name__
-            self.debts.setdefault(
-                held.origin, f"{held.origin} gave an object of class {kind}, which the tests use as data ({what})"
-            )
+            place = held.origin.partition("#")[0]
+            self.debts.setdefault(held.origin, f"{place} gave an object of class {kind}, which the tests use as data ({what})")
 
     def vouch(self, held: Reference) -> None:
         """Note that the tests use an object as no data can be used."""
@@ -167,10 +175,14 @@ class Trust:
         """Ask for data among decoys, in any order: who says the same of most of them does not know."""
         if name not in ("__eq__", "__lt__", "__gt__", "__le__", "__ge__"):
             return self.ask(kind, name, (instance, other))
+        if name == "__eq__" and lineup.is_matcher(other):
+            return NotImplemented  # what compares for the tests is asked itself
         decoys = lineup.decoys(other, name, self.random)
         shown = [other, *decoys]
         order = self.random.sample(range(len(shown)), len(shown))
         answers = {place: self._quietly(kind, name, instance, shown[place], place == 0) for place in order}
+        if differ(answers[0], self._quietly(kind, name, instance, other, False)):
+            raise Contradiction(f"two answers to {name.strip('_')}")
         if answers[0] is True and decoys and self._says_yes(kind, name, instance, other, answers):
             raise Contradiction(f"an object says {name.strip('_')} of everything")
         return answers[0]
@@ -179,10 +191,11 @@ class Trust:
         yes = sum(answer is True for place, answer in answers.items() if place)
         if name != "__eq__":
             return yes > 0  # a number beyond all others
-        if yes < 2:
-            return False
+        if yes < 2 or type(other) in (str, float):
+            return yes > 1
         again = [self._quietly(kind, name, instance, shown, False) for shown in lineup.decoys(other, name, self.random)]
-        return sum(answer is True for answer in again) * 2 >= len(again)  # numbers modulo another may say yes to a few
+        yes += sum(answer is True for answer in again)
+        return yes * 4 > (len(again) + len(answers) - 1) * 3  # numbers modulo another may say yes to half of them
 
     def _equal(self, kind: int, instance: Any, other: Any) -> Any:
         """Ask among decoys: what says yes to the first that it sees does not know what it equals."""
@@ -257,9 +270,29 @@ class Trust:
         for kind, numbers in self.equalities.items():
             made = {held.made_of: one for one in self.constructed if type(one) is kind and (held := reference(one)).made_of}
             shown = list(made.values())[-4:]
-            pairs = [(one, other) for place, one in enumerate(shown) for other in shown[place + 1 :]]
-            if len(shown) > 2 and all(self._quietly(numbers, "__eq__", *pair, False) is True for pair in pairs):
+            if 0 < len(shown) < 3:
+                shown += self._more_of(kind, shown[-1], set(made))
+            pairs = [(one, other) for place, one in enumerate(shown) for other in shown[place + 1 :] if one is not other]
+            if len(shown) > 2 and pairs and all(self._quietly(numbers, "__eq__", *pair, False) is True for pair in pairs):
                 raise Contradiction(f"all objects of {kind.__name__} are equal")
+
+    def _more_of(self, kind: Any, example: Any, known: set[str]) -> list[Any]:
+        """Make more objects of a class, of other values: at the end of the exam, so that nobody sees what it does."""
+        more = []
+        args, kwargs = reference(example).arguments
+        for _ in range(4):
+            others = (
+                [lineup.near(arg, self.random) for arg in args],
+                {n: lineup.near(v, self.random) for n, v in kwargs.items()},
+            )
+            written = repr((tuple(others[0]), others[1]))
+            if written not in known:
+                known.add(written)
+                try:
+                    more.append(kind(*others[0], **others[1]))
+                except Exception:
+                    continue
+        return more
 
 
 def _said(says: Callable[[str, Any], Any], name: str, shown: Any) -> Any:

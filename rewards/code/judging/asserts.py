@@ -41,7 +41,7 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         names=plan.names,
         modules=plan.modules,
         expects=plan.expects,
-        pytest=plan.pytest,
+        frameworks=plan.frameworks,
         patches=plan.patches,
         seeds=plan.seeds,
         guards=plan.guards,
@@ -61,7 +61,7 @@ def _together(plan: Plan, candidate: Candidate, context: str, tests: str, fracti
         nonce=secrets.token_hex(16),
         pieces=plan.pieces,
         fraction=fraction,
-        pytest=plan.pytest,
+        pytest="pytest" in plan.frameworks,
         may_exit="unittest" in tests,
     )
 

@@ -27,7 +27,7 @@ class Plan:
     entry: str  # the entry point; found among the names where the problem names none
     modules: tuple[str, ...]  # of the names, those that can only be modules
     expects: tuple[str, ...]  # exits that the tests speak of
-    pytest: bool  # they are written for pytest
+    frameworks: tuple[str, ...]  # pytest, unittest: what they are written for
     patches: bool  # they put mocks in the place of functions
     seeds: bool  # they seed random numbers
     asks: bool  # they use the candidate at all
@@ -127,7 +127,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         entry=entry,
         modules=tuple(name for name in others if name in _MODULES and not _bare(body, name)),
         expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used),
-        pytest="pytest" in tests,
+        frameworks=tuple(name for name in ("pytest", "unittest") if name in tests),
         patches="patch" in tests,
         seeds="seed(" in tests,
         guards=guards,
