@@ -92,5 +92,6 @@ MAKERS: dict[str, Callable[[Any, Any], Any]] = {
     "e": valuekinds.member,
     "n": valuekinds.record,
     "x": valuekinds.exception,
+    "y": valuekinds.exception_back,
     "X": valuekinds.standard_exception,
 }

@@ -15,12 +15,13 @@ from typing import Any
 
 from rewards.code import codec
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, makers, stdlib
+from rewards.code.inside import descriptions, makers, standins, stdlib
 from rewards.code.inside.candidate import MAX_DETAIL, describe
-from rewards.code.inside.values import Node, Values
+from rewards.code.inside.values import Node, Values, items_of
 from rewards.code.wire import FrameError, Link
 
 _MAX_CAUSES = 5
+_MAX_EXCEPTIONS = 64  # of the language's own classes
 _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
 
 
@@ -29,6 +30,16 @@ _ATOMS = ("str", "int", "float")
 
 def _bases(kind: type) -> list[str]:
     return [base.__name__ for base in type.mro(kind) if base.__module__ in ("builtins", "collections")]
+
+
+def _method(kind: Any, name: str, args: list[Any]) -> Any:
+    """Return the function `name` of a class; of operators, what the language would take, which a mock keeps unbound."""
+    if name in descriptions.SPECIAL and isinstance(kind, type):
+        found = next((vars(k)[name] for k in type.mro(kind) if name in vars(k)), None)
+        if type(found).__module__ == "unittest.mock":
+            bound: Any = found.__get__(args[0], type(args[0])) if hasattr(type(found), "__get__") else found
+            return lambda _, *rest, **named: bound(*rest, **named)
+    return getattr(kind, name)
 
 
 class Refused(Exception):
@@ -51,6 +62,8 @@ class Peer:
         self.homes: dict[int, int] = {}  # id of a stand-in -> the number of what it stands for
         self.keep_alive: list[Any] = []
         self.makes_real_functions = False
+        self.exceptions = 0
+        self.originals: dict[tuple[int, str], Any] = {}  # (class, name) -> what stood there before it was set from there
         self.loop: Any = None
         self.lock = threading.RLock()  # either end may have threads; one asks at a time, and answers what it is asked meanwhile
         self.depth = 0  # of requests that we are answering
@@ -189,7 +202,7 @@ class Peer:
             case "call":
                 return (self.named(target) if type(target) is str else value)(*args, **kwargs)
             case "method":
-                return getattr(value, name)(*args, **kwargs)
+                return _method(value, name, args)(*args, **kwargs)
             case "property":
                 return next(vars(k)[name] for k in type.mro(value) if name in vars(k)).__get__(args[0], value)
             case "get":
@@ -241,10 +254,12 @@ class Peer:
 
     def export(self, value: Any) -> Node:
         """Return the node of an object; None for a subclass of a plain type."""
+        kind = type(value)
+        if issubclass(kind, BaseException):
+            return self.exception_node(value, 0)
         home = self.homes.get(id(value))
         if home is not None:
             return {"o": home}
-        kind = type(value)
         number = self.numbers.get(id(value))
         if number is not None:
             again = self._filled(value, kind) if isinstance(value, list | dict | set | deque) and not self.keeps(kind) else None
@@ -252,15 +267,18 @@ class Peer:
         if isinstance(value, type):
             return self._export_class(value)
         if issubclass(kind, enum.Enum):
-            return {"e": [self.values.encode(kind), value._name_]} if value._name_ in kind.__members__ else None
-        if issubclass(kind, BaseException):
-            return self.exception_node(value, 0)
+            if value._name_ in kind.__members__:
+                return {"e": [self.values.encode(kind), value._name_]}
+            return {"e": [self.values.encode(kind), int(value._value_)]} if issubclass(kind, enum.Flag) else None
         if issubclass(kind, tuple) and hasattr(kind, "_fields"):
             return {"n": [self.values.encode(kind), self.values.all(tuple.__iter__(value))]}
         if issubclass(kind, (*descriptions.DATA_TYPES, deque)) and not self.keeps(kind):
             return self._filled(value, kind)
         if isinstance(value, types.ModuleType):
             raise CodecError("a module")
+        known = standins.forwards(value, self)
+        if known is not None:
+            return {"m": known}
         if descriptions.is_function(value):
             return {"F": [self.number(value), descriptions.describe_function(value)]}
         protocol = descriptions.iterator_kind(value)
@@ -285,9 +303,7 @@ class Peer:
             return None
         number = self.number(value)
         is_mapping = base in ("dict", "Counter", "OrderedDict")
-        plain: Any = (
-            codec._as_base(value, dict if is_mapping else getattr(builtins, base, list)) if base != "deque" else list(value)
-        )
+        plain: Any = value if is_mapping or base == "deque" else codec._as_base(value, getattr(builtins, base))
         content = self.values.pairs(plain, 0) if is_mapping else self.values.encode(plain if base in _ATOMS else tuple(plain))
         return {"S": [number, base, kind.__name__, content, hasattr(kind, "__missing__")]}
 
@@ -310,19 +326,28 @@ class Peer:
         return known
 
     def exception_node(self, error: BaseException, depth: int) -> Node:
-        """Return an exception as [class, args, text, attributes, cause, number]."""
-        for table, tag in ((self.homes, "o"), (self.numbers, "h")):
-            if id(error) in table:
-                return {tag: table[id(error)]}
+        """Return an exception as [class, args, text, attributes, [cause, context], number]; told anew where it is known."""
         kind = type(error)
         text = describe(error, bare=True) if descriptions.is_own(kind) and kind.__str__ is not BaseException.__str__ else None
         named = (error.filename,) if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2 else ()
         args = [self._or_text(arg) for arg in (*error.args, *named)]
         attributes = {name: self._or_text(value) for name, value in vars(error).items()}
-        cause = error.__cause__
-        cause_node = self.exception_node(cause, depth + 1) if cause is not None and depth < _MAX_CAUSES else None
-        own = self.number(error) if descriptions.is_own(kind) else -1
-        return {"x": [self._export_class(kind), args, text, attributes, cause_node, own]}
+        before = [
+            self.exception_node(other, depth + 1) if other is not None and depth < _MAX_CAUSES else None
+            for other in (error.__cause__, error.__context__ if error.__context__ is not error.__cause__ else None)
+        ]
+        if id(error) in self.homes:
+            return {"y": [self.homes[id(error)], attributes, before[0]]}
+        number = self._exception_number(error, kind)
+        return {"x": [self._export_class(kind), args, text, attributes, [*before, error.__suppress_context__], number]}
+
+    def _exception_number(self, error: BaseException, kind: type) -> int:
+        """Return a number, so that it stays the same object; not for many, since an exception keeps its frames alive."""
+        if id(error) not in self.numbers and not descriptions.is_own(kind):
+            if self.exceptions >= _MAX_EXCEPTIONS:
+                return -1
+            self.exceptions += 1
+        return self.number(error)
 
     def _or_text(self, value: Any) -> Node:
         try:
@@ -336,10 +361,19 @@ class Peer:
             return self.objects[body]
         if tag == "h" and type(body) is int:
             return self.remote[body]
+        if tag == "m":
+            return self.member(*body)
         make = makers.MAKERS.get(tag)
         if make is None:
             raise CodecError(f"an unknown tag {tag!r}")
         return make(self, body)
+
+    def member(self, number: Any, name: Any) -> Any:
+        """Return a method or property of one of our classes, as it was before anyone replaced it."""
+        kind = self.objects[number] if type(number) is int and number >= 0 else None
+        if not isinstance(kind, type) or type(name) is not str:
+            raise CodecError("no member of a class")
+        return self.originals.get((number, name)) or next(vars(k)[name] for k in type.mro(kind) if name in vars(k))
 
     def adopt(self, number: Any, stand_in: Any) -> Any:
         """Remember a stand-in for the other end's object `number`."""

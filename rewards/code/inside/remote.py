@@ -155,8 +155,9 @@ class RemoteCandidate(Peer):
 
     def show(self, text: Any) -> None:
         """Print what the candidate printed, where the tests' own output goes."""
-        if text and isinstance(text, str):
-            sys.stdout.write(text)
+        for descriptor, piece in [[1, text]] if isinstance(text, str) else text:
+            if piece and isinstance(piece, str):
+                (sys.stderr if descriptor == 2 else sys.stdout).write(piece)
 
     def take_changes(self, changes: Any) -> None:
         """Take over changed containers, and names of the program that stand for another value now."""

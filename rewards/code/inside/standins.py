@@ -41,14 +41,14 @@ def reference(stand_in: Any) -> Reference:
 class Meta(abc.ABCMeta):
     """The class of stand-ins for classes."""
 
-    def __new__(mcs, name: str, bases: Any, space: Any, **named: Any) -> Any:
+    def __new__(mcs, name: str, bases: Any, space: Any, /, **named: Any) -> Any:
         """Return a stand-in's class, or a subclass of one that the tests make."""
         made = super().__new__(mcs, name, bases, space)
         if "_described" not in space:
             _mirror(made, bases, space, named)
         return made
 
-    def __init__(cls, name: str, bases: Any, space: Any, **_: Any):
+    def __init__(cls, name: str, bases: Any, space: Any, /, **_: Any):
         super().__init__(name, bases, space)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -68,10 +68,19 @@ class Meta(abc.ABCMeta):
         peer = None if name.startswith("_") and (name.startswith(("_abc", "__"))) else peer_of(cls)
         if peer is None or "_described" not in cls.__dict__:
             super().__setattr__(name, value)
+        elif forwards(value, peer) == (peer.homes[id(cls)], name):
+            type.__setattr__(cls, name, value)  # it is put back
         elif name in cls.__dict__:
             type.__delattr__(cls, name)  # a method that is replaced: ask the other end from now on
         if peer is not None:
             peer.ask("set", peer.homes[id(cls)], name, [value])
+
+    def __delattr__(cls, name: str) -> None:
+        peer = None if name.startswith("__") else peer_of(cls)
+        if peer is None or name in cls.__dict__:
+            super().__delattr__(name)
+        if peer is not None:
+            peer.ask("del", peer.homes[id(cls)], name)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         """Objects of the other end's may be instances by registration, or by a protocol: it knows."""
@@ -79,9 +88,6 @@ class Meta(abc.ABCMeta):
             return True
         peer = peer_of(cls) if isinstance(type(instance), Meta) else None
         return peer is not None and peer.ask("isinstance", peer.homes[id(cls)], "", [instance]) is True
-
-    def __getitem__(cls, _: Any) -> Any:
-        return cls  # Stack[int]
 
 
 def peer_of(cls: Any) -> Any:
@@ -125,6 +131,9 @@ class Standin(metaclass=Meta):
     """Base of the stand-ins for instances."""
 
     _described = True
+
+    def __class_getitem__(cls, _: Any) -> Any:
+        return cls  # Stack[int]
 
     def __getattribute__(self, name: str) -> Any:
         if name[:2] == "__" and name[-2:] == "__":
@@ -186,12 +195,27 @@ def forwarder(peer: Any, number: int, name: str) -> Any:
         return peer.invoke(number, name, args, kwargs)
 
     method.__name__ = method.__qualname__ = name
+    method.__dict__["_forwards"] = peer, number, name
     return method
+
+
+class _Property(property):
+    """A property of the other end's class; has room to say of which."""
 
 
 def forwarded_property(peer: Any, number: int, name: str) -> Any:
     """Return a property that asks the other end."""
-    return property(lambda self: peer.ask("property", number, name, [self]))
+    made = _Property(lambda self: peer.ask("property", number, name, [self]))
+    made.__dict__["_forwards"] = peer, number, name
+    return made
+
+
+def forwards(value: Any, peer: Any) -> tuple[int, str] | None:
+    """Return which member of which class of the other end's a function or property stands for; None for any other."""
+    if type(value) not in (types.FunctionType, _Property):
+        return None
+    of, number, name = vars(value).get("_forwards", (None, 0, ""))
+    return (number, name) if of is peer else None
 
 
 def instance(peer: Any, body: Any) -> Any:

@@ -125,10 +125,14 @@ def _member_attribute(peer: Any, number: int, named: bool) -> Any:
 
 
 def member(peer: Any, body: Any) -> Any:
-    """Return a member."""
+    """Return a member, or what several flags make together."""
     kind, name = peer.values.decode(body[0]), body[1]
-    if not (isinstance(kind, type) and issubclass(kind, enum.Enum)) or type(name) is not str:
+    if not (isinstance(kind, type) and issubclass(kind, enum.Enum)) or type(name) not in (str, int):
         raise CodecError("no member")
+    if type(name) is int:
+        if not issubclass(kind, enum.Flag):
+            raise CodecError("no flags")
+        return kind(name)
     return kind.__members__[name]
 
 
@@ -193,20 +197,43 @@ def standard_exception(peer: Any, body: Any) -> Any:
 
 
 def exception(peer: Any, body: Any) -> Any:
-    """Return an exception with its arguments, text, attributes and cause."""
-    node, args, text, attributes, cause, number = body
+    """Return an exception with its arguments, text, attributes, cause and context: a new one, or the one that it was."""
+    node, args, text, attributes, before, number = body
     kind = peer.values.decode(node)
     if not (isinstance(kind, type) and issubclass(kind, BaseException)):
         raise CodecError("no class of exceptions")
     given = tuple(peer.values.list_of(args))
-    error = _new_exception(kind, given)
+    error = peer.remote.get(number)
+    if error is None:
+        error = _new_exception(kind, given)
+        if number != -1:
+            peer.adopt(number, error)
+    elif type(error) is not kind:
+        raise CodecError("another exception")
+    elif not isinstance(error, OSError):
+        error.args = given
     for name, item in attributes.items():
         error.__dict__[checked_name(name)] = peer.values.decode(item)
     if isinstance(text, str):
         error.__dict__["_text"] = text
+    cause, context = (None if item is None else peer.values.decode(item) for item in before[:2])
+    error.__cause__, error.__context__, error.__suppress_context__ = cause, context or cause, before[2] is True
+    return error
+
+
+def exception_back(peer: Any, body: Any) -> Any:
+    """Return one of our exceptions, with what the other end has put on it: notes, attributes, a cause; no function."""
+    number, attributes, cause = body
+    error = peer.objects[number] if type(number) is int and number >= 0 else None
+    if not isinstance(error, BaseException):
+        raise CodecError("no exception")
+    for name, item in attributes.items():
+        value = peer.values.decode(item)
+        if (name == "__notes__" or not name.startswith("_")) and not callable(getattr(error, name, None)):
+            error.__dict__[checked_name(name)] = value
     if cause is not None:
         error.__cause__ = peer.values.decode(cause)
-    return error if number == -1 else peer.adopt(number, error)
+    return error
 
 
 def _new_exception(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:

@@ -76,7 +76,7 @@ class Values:
     def pairs(self, value: dict[Any, Any], depth: int) -> list[Node]:
         """Return the nodes of a dict's items."""
         self.items += len(value)
-        return [[self._node(k, depth + 1), self._node(v, depth + 1)] for k, v in dict.items(value)]
+        return [[self._node(k, depth + 1), self._node(v, depth + 1)] for k, v in items_of(value)]
 
     def _rare(self, value: Any, kind: type, depth: int) -> Node:
         if kind is TracebackType:
@@ -210,6 +210,13 @@ class Values:
                 self.marks[number] = _mark(value)
 
 
+def items_of(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
+    """Return a dict's items by the language's own methods, in its own order."""
+    if isinstance(value, OrderedDict):  # whose order is not that of the dict beneath, once something was moved
+        return [(key, dict.__getitem__(value, key)) for key in OrderedDict.__iter__(value)]
+    return dict.items(value)
+
+
 def _size(value: Any) -> int:
     return int(value.size) if stdlib.is_array(value) else len(value)
 
@@ -219,7 +226,7 @@ def _mark(value: Any) -> Any:
     if isinstance(value, list):
         return value[:]
     if isinstance(value, dict):
-        return dict.copy(value)
+        return dict(items_of(value))
     if isinstance(value, bytearray):
         return bytes(value)
     return (value.shape, value.tobytes()) if stdlib.is_array(value) else list(value)
