@@ -231,6 +231,7 @@ class ExamSetup(TypedDict):
     pytest: bool  # the tests use pytest
     patches: bool  # the tests put mocks in the place of functions
     seeds: bool  # the tests seed random numbers
+    gives: Sequence[str]  # classes of the tests that the program means by these names
 
 
 class ExamEnding(TypedDict, total=False):

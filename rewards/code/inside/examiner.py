@@ -145,7 +145,7 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
     """Put the entry point and the other free names of the tests into their name space."""
     entry = setup["entry_point"]
     imports, defined = _introduced(candidate)
-    candidate.names = names
+    candidate.names, candidate.gives = names, setup["gives"]
     if entry in defined:
         names[entry] = defined[entry]
     for name in setup["names"]:
