@@ -154,7 +154,8 @@ class RemoteCandidate(Peer):
         if self.defining:
             return "a name"
         called = target if isinstance(target, str) else self.remote.get(target)
-        title = called if isinstance(called, str) else getattr(called, "__name__", type(called).__name__)
+        named = type(called) if isinstance(called, Standin) else called  # whose own name would be asked for
+        title = named if isinstance(named, str) else getattr(named, "__name__", type(named).__name__)
         shapes = ",".join(type(arg).__name__ for arg in args[:8])
         return f"{title}{'.' if name else ''}{name}({shapes})"
 
@@ -238,7 +239,7 @@ class RemoteCandidate(Peer):
             return getattr(self.trust.data(stand_in), name)
         value = super().get(stand_in, name)
         if isinstance(stand_in, Standin):
-            if name != "__dict__":
+            if name not in ("__dict__", "__doc__"):
                 self.trust.looked_up(stand_in, name, is_method=callable(value))
         elif isinstance(value, type) and self.homes[id(stand_in)] in self.named_classes and id(value) in self.homes:
             self.named_classes.add(self.homes[id(value)])  # a class inside of a class

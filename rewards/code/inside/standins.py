@@ -15,6 +15,7 @@ from rewards.code.inside.descriptions import SPECIAL
 
 _MISSING = object()
 ASKED = ("__dict__", "__wrapped__", "__annotations__", "__defaults__", "__kwdefaults__", "__abstractmethods__", "__args__")
+_ON_INSTANCES = ("__dict__", "__name__", "__qualname__", "__wrapped__", "__doc__", "__annotations__")
 _NOT_MIRRORED = ("__module__", "__qualname__", "__classcell__", "__dict__", "__weakref__", "__slots__", "__firstlineno__")
 
 
@@ -137,7 +138,7 @@ class Standin(metaclass=Meta):
 
     def __getattribute__(self, name: str) -> Any:
         if name[:2] == "__" and name[-2:] == "__":
-            if name == "__dict__":
+            if name in _ON_INSTANCES:
                 return _get(self, name)
             return object.__getattribute__(self, name)
         if name in reference(self).shadows:
