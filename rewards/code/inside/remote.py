@@ -117,13 +117,13 @@ class RemoteCandidate(Peer):
         except OSError:
             raise self._gone() from None
         try:
-            return self.await_reply()
+            return self.await_reply(args)
         except (EOFError, OSError):
             raise self._gone() from None
         except (CandidateFailed, Contradiction):
             raise
         except _MALFORMED as error:
-            self.fail(f"an answer that is not data: {describe(error)}")
+            import traceback; self.fail(f"an answer that is not data: {describe(error)}"+ traceback.format_exc()[-1200:])
             raise CandidateFailed(str(self.failure)) from None
 
     def _gone(self) -> CandidateGone:
@@ -345,6 +345,10 @@ class RemoteCandidate(Peer):
             return False
         if name == "__init__":
             return False
+        if op in ("isinstance", "issubclass"):
+            return isinstance(value, type)
+        if op in ("copy", "dir"):
+            return descriptions.is_own(type(value))
         if op in ("method", "property"):
             return isinstance(value, type) and bool(args) and isinstance(args[0], value)
         if op == "get":
