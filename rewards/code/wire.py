@@ -232,6 +232,7 @@ class ExamSetup(TypedDict):
     patches: bool  # the tests put mocks in the place of functions
     seeds: bool  # the tests seed random numbers
     inspects: bool  # the tests look at what functions and classes are
+    gives: Sequence[str]  # classes of the tests that the program means by these names
 
 
 class ExamEnding(TypedDict, total=False):

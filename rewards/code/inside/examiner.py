@@ -146,7 +146,7 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
     entry = setup["entry_point"]
     candidate.inspects = setup["inspects"]
     imports, defined = _introduced(candidate)
-    candidate.names = names
+    candidate.names, candidate.gives = names, setup["gives"]
     if entry in defined:
         names[entry] = defined[entry]
     for name in setup["names"]:

@@ -13,7 +13,18 @@ from rewards.code.codec import CodecError
 from rewards.code.inside import stdlib
 from rewards.code.inside.descriptions import is_own
 
-_FACTS = ("argcount", "posonlyargcount", "kwonlyargcount", "varnames", "name", "flags", "nlocals", "names", "freevars", "cellvars")
+_FACTS = (
+    "argcount",
+    "posonlyargcount",
+    "kwonlyargcount",
+    "varnames",
+    "name",
+    "flags",
+    "nlocals",
+    "names",
+    "freevars",
+    "cellvars",
+)
 
 
 def raw(kind: Any, name: str) -> Any:

@@ -16,13 +16,11 @@ from typing import Any
 
 from rewards.code import codec
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, introspection, makers, standins, stdlib
+from rewards.code.inside import descriptions, introspection, makers, standins, stdlib, valuekinds
 from rewards.code.inside.candidate import MAX_DETAIL, describe
-from rewards.code.inside.values import Node, Values, items_of
+from rewards.code.inside.values import Node, Values
 from rewards.code.wire import FrameError, Link
 
-_MAX_CAUSES = 5
-_MAX_EXCEPTIONS = 64  # of the language's own classes
 _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
 
 
@@ -32,16 +30,6 @@ _ATOMS = ("str", "int", "float")
 
 def _bases(kind: type) -> list[str]:
     return [base.__name__ for base in type.mro(kind) if base.__module__ in ("builtins", "collections")]
-
-
-def _method(kind: Any, name: str, args: list[Any]) -> Any:
-    """Return the function `name` of a class; of operators, what the language would take, which a mock keeps unbound."""
-    if name in descriptions.SPECIAL and isinstance(kind, type):
-        found = next((vars(k)[name] for k in type.mro(kind) if name in vars(k)), None)
-        if type(found).__module__ == "unittest.mock":
-            bound: Any = found.__get__(args[0], type(args[0])) if hasattr(type(found), "__get__") else found
-            return lambda _, *rest, **named: bound(*rest, **named)
-    return getattr(kind, name)
 
 
 class Refused(Exception):
@@ -65,6 +53,7 @@ class Peer:
         self.keep_alive: list[Any] = []
         self.makes_real_functions = False
         self.inspects = False  # this end looks at what functions are
+        self.tells_shapes = False  # of functions: to an end that makes real ones
         self.exceptions = 0
         self.originals: dict[tuple[int, str], Any] = {}  # (class, name) -> what stood there before it was set from there
         self.loop: Any = None
@@ -194,7 +183,7 @@ class Peer:
 
     def forward(self, error: BaseException) -> None:
         """Send an exception."""
-        self._send("!", lambda: self.exception_node(error, 0))
+        self._send("!", lambda: valuekinds.exception_node(self, error, 0))
 
     def _send(self, mark: str, make: Callable[[], Node]) -> None:
         changes, position = self.changes(), self.position()
@@ -213,7 +202,7 @@ class Peer:
             case "call":
                 return (self.named(target) if type(target) is str else value)(*args, **kwargs)
             case "method":
-                return _method(value, name, args)(*args, **kwargs)
+                return descriptions.method(value, name, args)(*args, **kwargs)
             case "property":
                 return next(vars(k)[name] for k in type.mro(value) if name in vars(k)).__get__(args[0], value)
             case "get":
@@ -277,7 +266,7 @@ class Peer:
         """Return the node of an object; None for a subclass of a plain type."""
         kind = type(value)
         if issubclass(kind, BaseException):
-            return self.exception_node(value, 0)
+            return valuekinds.exception_node(self, value, 0)
         home = self.homes.get(id(value))
         if home is not None:
             return {"o": home}
@@ -286,7 +275,7 @@ class Peer:
             again = self._filled(value, kind) if isinstance(value, list | dict | set | deque) and not self.keeps(kind) else None
             return again or {"h": number}  # what holds data that may have changed is told anew
         if isinstance(value, type):
-            return self._export_class(value)
+            return self.export_class(value)
         if issubclass(kind, enum.Enum):
             if value._name_ in kind.__members__:
                 return {"e": [self.values.encode(kind), value._name_]}
@@ -301,14 +290,14 @@ class Peer:
         if known is not None:
             return {"m": known}
         if descriptions.is_function(value):
-            return {"F": [self.number(value), descriptions.describe_function(value)]}
+            return {"F": [self.number(value), descriptions.describe_function(value, self.tells_shapes)]}
         protocol = descriptions.iterator_kind(value)
         if protocol is not None:
             return {"I": [self.number(value), protocol]}
         base = next((k for k in type.mro(kind) if k in stdlib.ENCODERS), None)
         if base is not None and descriptions.is_own(kind) and not self.keeps(kind):
             return {"v": stdlib.encode(value, self.values.encode, base)}
-        return {"p": [self.number(value), self._export_class(kind)]}
+        return {"p": [self.number(value), self.export_class(kind)]}
 
     def _filled(self, value: Any, kind: type) -> Node:
         """Return the node of an own subclass of data: what it holds, and a number under which its methods can be asked for."""
@@ -328,7 +317,8 @@ class Peer:
         content = self.values.pairs(plain, 0) if is_mapping else self.values.encode(plain if base in _ATOMS else tuple(plain))
         return {"S": [number, base, kind.__name__, content, hasattr(kind, "__missing__")]}
 
-    def _export_class(self, kind: type) -> Node:
+    def export_class(self, kind: type) -> Node:
+        """Return the node of a class."""
         for table in (self.homes, self.numbers):
             if id(kind) in table:
                 return {"o" if table is self.homes else "h": table[id(kind)]}
@@ -346,31 +336,8 @@ class Peer:
             known = self.numbers[id(value)] = len(self.objects) - 1
         return known
 
-    def exception_node(self, error: BaseException, depth: int) -> Node:
-        """Return an exception as [class, args, text, attributes, [cause, context], number]; told anew where it is known."""
-        kind = type(error)
-        text = describe(error, bare=True) if descriptions.is_own(kind) and kind.__str__ is not BaseException.__str__ else None
-        named = (error.filename,) if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2 else ()
-        args = [self._or_text(arg) for arg in (*error.args, *named)]
-        attributes = {name: self._or_text(value) for name, value in vars(error).items()}
-        before = [
-            self.exception_node(other, depth + 1) if other is not None and depth < _MAX_CAUSES else None
-            for other in (error.__cause__, error.__context__ if error.__context__ is not error.__cause__ else None)
-        ]
-        if id(error) in self.homes:
-            return {"y": [self.homes[id(error)], attributes, before[0]]}
-        number = self._exception_number(error, kind)
-        return {"x": [self._export_class(kind), args, text, attributes, [*before, error.__suppress_context__], number]}
-
-    def _exception_number(self, error: BaseException, kind: type) -> int:
-        """Return a number, so that it stays the same object; not for many, since an exception keeps its frames alive."""
-        if id(error) not in self.numbers and not descriptions.is_own(kind):
-            if self.exceptions >= _MAX_EXCEPTIONS:
-                return -1
-            self.exceptions += 1
-        return self.number(error)
-
-    def _or_text(self, value: Any) -> Node:
+    def or_text(self, value: Any) -> Node:
+        """Return the node of a value; none where it cannot cross."""
         try:
             return self.values.encode(value)
         except CodecError:

@@ -14,10 +14,12 @@ satisfied by it. Standard library only.
 """
 
 import builtins
+import contextlib
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from rewards.code import wire
@@ -27,7 +29,7 @@ from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL, is_function
 from rewards.code.inside.faces import Contradiction, is_data
 from rewards.code.inside.peer import Peer, Refused
-from rewards.code.inside.standins import Standin, reference
+from rewards.code.inside.standins import Meta, Standin, reference
 from rewards.code.inside.trust import READS, Trust
 from rewards.code.wire import FrameError, Link
 
@@ -71,6 +73,7 @@ class RemoteCandidate(Peer):
 
     def __init__(self, link: Link, expects: frozenset[str] = frozenset()):
         super().__init__(link)
+        self.tells_shapes = True
         self.calls = 0
         self.failure: str | None = None  # what no test may forgive
         self.expects = expects  # exits that the tests speak of
@@ -78,6 +81,8 @@ class RemoteCandidate(Peer):
         self.names: dict[str, Any] = {}  # the tests' name space
         self.told: tuple[bool, dict[str, str]] = (False, dict(os.environ))
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
+        self.gives: Sequence[str] = ()  # names of classes of the tests' own, for the candidate to use
+        self.given: dict[str, Any] = {}
         self.named_classes: set[int] = set()  # numbers of the classes that the tests name
         self.callable_names: dict[int, str] = {}
         self.defining = False
@@ -93,6 +98,8 @@ class RemoteCandidate(Peer):
             for arg in args:
                 if isinstance(arg, Standin):
                     reference(arg).face = None  # it may be changed there
+        for given in self.gives:
+            self._give(given)
         with self.lock:
             outer, self._origin = self._origin, self._origin_of(op, target, name, args)
             try:
@@ -109,6 +116,14 @@ class RemoteCandidate(Peer):
             raise CandidateFailed(f"the program returned {value}", memory=value.memory)
         raise value
 
+    def _give(self, name: str) -> None:
+        """Tell the candidate of a class of the tests that it may mean, when the tests have made it."""
+        kind = self.names.get(name)
+        if isinstance(kind, type) and not isinstance(kind, Meta) and self.given.get(name) is not kind:
+            self.given[name] = kind
+            with contextlib.suppress(CandidateFailed):
+                self._exchange("bind", None, name, [kind, descriptions.parameters(kind)], None)
+
     def _exchange(self, op: str, target: Any, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
         try:
             self.request(op, target, name, args, kwargs)
@@ -123,7 +138,9 @@ class RemoteCandidate(Peer):
         except (CandidateFailed, Contradiction):
             raise
         except _MALFORMED as error:
-            import traceback; self.fail(f"an answer that is not data: {describe(error)}"+ traceback.format_exc()[-1200:])
+            import traceback
+
+            self.fail(f"an answer that is not data: {describe(error)}" + traceback.format_exc()[-1200:])
             raise CandidateFailed(str(self.failure)) from None
 
     def _gone(self) -> CandidateGone:

@@ -39,7 +39,29 @@ Take = Callable[[Any], Any]  # encodes, or decodes, one part
 MUTABLE = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict, array.array)
 _FUNCTIONS = "abs all any bin chr divmod hex len max min ord pow repr round sorted sum callable format hash isinstance"
 _CALLING = ("call", "attrgetter", "itemgetter", "methodcaller")  # what they make is no value
-_OPERATORS = frozenset(f"__{name}__" for name in "add sub mul truediv floordiv mod pow and or xor neg eq ne lt le gt ge len".split())
+_OPERATORS = frozenset(
+    f"__{name}__"
+    for name in [
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "pow",
+        "and",
+        "or",
+        "xor",
+        "neg",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "len",
+    ]
+)
 _EXCEPTION_MODULES = frozenset(
     {
         *("builtins", "json.decoder", "decimal", "asyncio.exceptions", "concurrent.futures._base", "re", "queue", "_queue"),

@@ -11,9 +11,12 @@ from typing import Any
 
 from rewards.code.codec import CodecError
 from rewards.code.inside import stdlib
-from rewards.code.inside.descriptions import COMPARISONS, SPECIAL
+from rewards.code.inside.candidate import describe
+from rewards.code.inside.descriptions import COMPARISONS, SPECIAL, is_own
 from rewards.code.inside.standins import Meta, checked_name, forwarded_property, forwarder, peer_of
 
+_MAX_CAUSES = 5
+_MAX_EXCEPTIONS = 64  # of the language's own classes
 _PLAIN: dict[str, type] = {
     kind.__name__: kind for kind in (str, Counter, OrderedDict, deque, dict, list, tuple, set, int, float)
 }
@@ -194,6 +197,33 @@ def standard_exception(peer: Any, body: Any) -> Any:
     if kind is None:
         raise CodecError("no exception of the standard library")
     return kind
+
+
+def exception_node(peer: Any, error: BaseException, depth: int) -> Any:
+    """Return an exception as [class, args, text, attributes, [cause, context], number]; told anew where it is known."""
+    kind = type(error)
+    text = describe(error, bare=True) if is_own(kind) and kind.__str__ is not BaseException.__str__ else None
+    named = (error.filename,) if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2 else ()
+    args = [peer.or_text(arg) for arg in (*error.args, *named)]
+    attributes = {name: peer.or_text(value) for name, value in vars(error).items()}
+    before = [
+        exception_node(peer, other, depth + 1) if other is not None and depth < _MAX_CAUSES else None
+        for other in (error.__cause__, error.__context__ if error.__context__ is not error.__cause__ else None)
+    ]
+    if id(error) in peer.homes:
+        return {"y": [peer.homes[id(error)], attributes, before[0]]}
+    number = _exception_number(peer, error, kind)
+    return {"x": [peer.export_class(kind), args, text, attributes, [*before, error.__suppress_context__], number]}
+
+
+def _exception_number(peer: Any, error: BaseException, kind: type) -> int:
+    """Return a number, so that it stays the same object; not for many, since an exception keeps its frames alive."""
+    if id(error) not in peer.numbers and not is_own(kind):
+        if peer.exceptions >= _MAX_EXCEPTIONS:
+            return -1
+        peer.exceptions += 1
+    number: int = peer.number(error)
+    return number
 
 
 def exception(peer: Any, body: Any) -> Any:
