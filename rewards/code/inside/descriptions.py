@@ -5,11 +5,16 @@ Standard library only.
 
 import abc
 import builtins
+import collections
+import collections.abc
+import contextlib
 import dataclasses
 import enum
 import functools
+import numbers
 import sys
 import types
+import typing
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,6 +42,12 @@ _FUNCTION_TYPES: tuple[type, ...] = (
     types.WrapperDescriptorType,
     types.MethodWrapperType,
 )
+ABCS: dict[str, Any] = {
+    f"{kind.__module__}.{kind.__name__}": kind
+    for module in (collections, collections.abc, numbers, contextlib)
+    for kind in vars(module).values()
+    if isinstance(kind, abc.ABCMeta)
+}
 _CACHED = type(functools.lru_cache(abs))
 
 
@@ -91,6 +102,7 @@ def describe_function(value: Any, shaped: bool) -> dict[str, Any]:
         "binds": isinstance(value, types.FunctionType) or type(value) is _CACHED,
         "async": bool(flags & 0x80),  # CO_COROUTINE
         "generator": bool(flags & 0x20),
+        "type": type(value).__name__,
         **({"shape": _shape(value)} if shaped else {}),
     }
 
@@ -145,7 +157,8 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
         "statics": [n for n, v in members.items() if isinstance(v, staticmethod | classmethod) and n[:2] != "__"],
         "properties": [n for n, v in members.items() if isinstance(v, property | functools.cached_property)],
         "data": next((base.__name__ for base in DATA_TYPES if base in mro), None),
-        "abcs": [k.__name__ for k in mro if k.__module__ == "collections.abc"],
+        "abcs": [f"{k.__module__}.{k.__name__}" for k in mro if f"{k.__module__}.{k.__name__}" in ABCS],
+        "traits": [trait for trait, holds in _traits(kind, mro).items() if holds],
     }
     if described["kind"] == "enum":
         described["members"] = [[n, encode(_plain(m._value_))] for n, m in kind.__members__.items()]
@@ -156,6 +169,17 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
     if dataclasses.is_dataclass(kind):
         described["dataclass"] = [field.name for field in dataclasses.fields(kind)]
     return described
+
+
+def _traits(kind: Any, mro: list[type]) -> dict[str, bool]:
+    """Return what a class does when it is asked about others, and in brackets."""
+    meta = type(kind)
+    return {
+        "hooks": meta is not type,  # registration, a hook, a protocol
+        "generic": typing.Generic in mro,
+        "subscript": any("__class_getitem__" in k.__dict__ for k in mro if is_own(k))
+        or (is_own(meta) and hasattr(meta, "__getitem__")),
+    }
 
 
 def _members(mro: list[type]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ As everywhere in the candidate's process, nothing said from here is believed. St
 
 import ast
 import builtins
-import copy
 import functools
 import importlib
 import io
@@ -129,16 +128,8 @@ class Examined(Peer):
                 return self._bind(name, *args)
             case "subclass":
                 return self._subclass(name, args[0], args[1], kwargs)
-            case "isinstance":
-                return isinstance(args[0], self.objects[target])
-            case "copy":
-                return (copy.deepcopy if name == "deep" else copy.copy)(self.objects[target])
-            case "dir":
-                return dir(self.objects[target])
             case "attribute":
                 return getattr(args[0], name)
-            case "signature":
-                return _signature(self.objects[target])
             case "set" if isinstance(self.objects[target], type):
                 return self._set_on_class(self.objects[target], target, name, args[0])
             case "patch":
@@ -264,24 +255,6 @@ def _member(kind: str, value: Any) -> Any:
     if kind == "abstract":
         value.__isabstractmethod__ = True
     return value
-
-
-def _signature(function: Any) -> Any:
-    import inspect
-
-    try:
-        found = inspect.signature(function)
-    except (TypeError, ValueError):
-        return None
-    empty = inspect.Parameter.empty
-    return [
-        (p.name, int(p.kind), [] if p.default is empty else [p.default], [] if p.annotation is empty else [_note(p.annotation)])
-        for p in found.parameters.values()
-    ]
-
-
-def _note(annotation: Any) -> Any:
-    return annotation if isinstance(annotation, type | str) else str(annotation)
 
 
 def _seed(which: str, args: Any) -> None:

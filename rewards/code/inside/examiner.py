@@ -24,7 +24,7 @@ from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import pytestlike
+from rewards.code.inside import callables, pytestlike, typenotes
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.remote import CandidateExit, CandidateFailed, CandidateGone, RemoteCandidate
 from rewards.code.wire import FrameError, Link
@@ -144,6 +144,7 @@ def _place(error: BaseException) -> str:
 def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSetup) -> None:
     """Put the entry point and the other free names of the tests into their name space."""
     entry = setup["entry_point"]
+    candidate.inspects = setup["inspects"]
     imports, defined = _introduced(candidate)
     candidate.names, candidate.gives = names, setup["gives"]
     if entry in defined:
@@ -163,6 +164,8 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
         _share_seeds(candidate)
     if setup["patches"]:
         _share_patches(candidate)
+    if setup["inspects"]:
+        _resolve_there(candidate)
 
 
 def _introduced(candidate: RemoteCandidate) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -226,6 +229,25 @@ def _share_patches(candidate: RemoteCandidate) -> None:
         return leave(made, *error)
 
     patch.__enter__, patch.__exit__ = entered, left
+
+
+def _resolve_there(candidate: RemoteCandidate) -> None:
+    """Have the candidate's annotations be resolved where it runs: texts among them mean its names."""
+    typing: Any = importlib.import_module("typing")
+    inspect: Any = importlib.import_module("inspect")
+    typing.get_type_hints = _asking(candidate, "hints", typing.get_type_hints)
+    inspect.get_annotations = _asking(candidate, "annotations", inspect.get_annotations)
+
+
+def _asking(candidate: RemoteCandidate, op: str, original: Any) -> Any:
+    def asking(value: Any, *args: Any, **named: Any) -> Any:
+        known = value.home() if isinstance(value, callables.Function) else value
+        function = getattr(value, "__func__", None)
+        known = function.home() if isinstance(function, callables.Function) else known
+        number = candidate.homes.get(id(known))
+        return original(value, *args, **named) if number is None else typenotes.notes_of(candidate.ask(op, number))
+
+    return asking
 
 
 def _shared_seed(candidate: RemoteCandidate, title: str, seed: Any) -> Any:

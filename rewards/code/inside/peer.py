@@ -6,6 +6,7 @@ Standard library only.
 """
 
 import builtins
+import copy
 import enum
 import threading
 import types
@@ -15,7 +16,7 @@ from typing import Any
 
 from rewards.code import codec
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, makers, standins, stdlib, valuekinds
+from rewards.code.inside import descriptions, introspection, makers, standins, stdlib, valuekinds
 from rewards.code.inside.candidate import MAX_DETAIL, describe
 from rewards.code.inside.values import Node, Values
 from rewards.code.wire import FrameError, Link
@@ -23,6 +24,7 @@ from rewards.code.wire import FrameError, Link
 _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
 
 
+_SAME = (tuple, frozenset, str, bytes, int, float, complex)  # values whose identity tests may ask for
 _ATOMS = ("str", "int", "float")
 
 
@@ -50,6 +52,7 @@ class Peer:
         self.homes: dict[int, int] = {}  # id of a stand-in -> the number of what it stands for
         self.keep_alive: list[Any] = []
         self.makes_real_functions = False
+        self.inspects = False  # this end looks at what functions are
         self.tells_shapes = False  # of functions: to an end that makes real ones
         self.exceptions = 0
         self.originals: dict[tuple[int, str], Any] = {}  # (class, name) -> what stood there before it was set from there
@@ -63,7 +66,7 @@ class Peer:
         """Send a request, answer what is asked meanwhile, and return the value or raise the exception that comes back."""
         with self.lock:
             self.request(op, target, name, args, kwargs)
-            came_well, value = self.await_reply()
+            came_well, value = self.await_reply(args)
         if came_well:
             return value
         raise value
@@ -82,12 +85,12 @@ class Peer:
             raise CodecError(str(error)) from None
         self.values.settle()
 
-    def await_reply(self) -> tuple[bool, Any]:
+    def await_reply(self, args: Any) -> tuple[bool, Any]:
         """Answer requests until the reply comes; return whether it is a value, and it, or the exception."""
         while True:
             message = self.receive()
             if message[0] != "?":
-                return self.result(message)
+                return self.result(message, args)
             self.serve(message)
 
     def position(self) -> tuple[int, int]:
@@ -108,11 +111,13 @@ class Peer:
         self.show(message[2])
         return message
 
-    def result(self, message: Any) -> tuple[bool, Any]:
+    def result(self, message: Any, args: Any) -> tuple[bool, Any]:
         """Return whether a reply is a value, and it, or the exception that is to be raised."""
         mark, body = message[0], message[3]
         if mark == "~":
             return False, Refused(str(body)[:MAX_DETAIL], message[4] is True)
+        if mark == "a":
+            return True, args[range(len(args))[body]]
         if mark not in ("=", "!"):
             raise FrameError("an unknown reply")
         value = self.values.decode(body)
@@ -162,12 +167,18 @@ class Peer:
             except BaseException as error:
                 self.forward(error)
             else:
-                self.answer(value)
+                self.answer(value, args)
         finally:
             self.depth -= 1
 
-    def answer(self, value: Any) -> None:
-        """Send a value, or why it cannot be sent."""
+    def answer(self, value: Any, args: list[Any]) -> None:
+        """Send a value, or why it cannot be sent; of an argument handed back, which it is."""
+        if type(value) in _SAME:
+            place = next((place for place, arg in enumerate(args) if arg is value), None)
+            if place is not None:
+                self.link.send(["a", self.changes(), self.printed(), place])
+                self.values.settle()
+                return
         self._send("=", lambda: self.values.encode(value))
 
     def forward(self, error: BaseException) -> None:
@@ -195,7 +206,17 @@ class Peer:
             case "property":
                 return next(vars(k)[name] for k in type.mro(value) if name in vars(k)).__get__(args[0], value)
             case "get":
-                return dict(vars(value)) if name == "__dict__" else getattr(value, name)
+                return dict(value.__dict__) if name == "__dict__" else getattr(value, name)
+            case "isinstance":
+                return isinstance(args[0], value)
+            case "issubclass":
+                return issubclass(args[0], value)
+            case "item":
+                return value[args[0]]
+            case "copy":
+                return (copy.deepcopy if name == "deep" else copy.copy)(value)
+            case "dir":
+                return dir(value)
             case "set":
                 return setattr(value, name, args[0])
             case "del":
@@ -212,7 +233,7 @@ class Peer:
                 return value.close()
             case "await" | "anext" | "aclose":
                 return self.run(value if op == "await" else getattr(value, f"__{op}__" if op == "anext" else op)())
-        raise CodecError(f"an unknown request {op!r}")
+        return introspection.answer(op, value, name)
 
     def run(self, awaitable: Any) -> Any:
         """Run a coroutine to its end: the other end waits for it, so nothing else can go on meanwhile."""
@@ -273,9 +294,9 @@ class Peer:
         protocol = descriptions.iterator_kind(value)
         if protocol is not None:
             return {"I": [self.number(value), protocol]}
-        for base in stdlib.ENCODERS:
-            if issubclass(kind, base) and descriptions.is_own(kind) and not self.keeps(kind):
-                return {"v": stdlib.encode(value, self.values.encode, base)}
+        base = next((k for k in type.mro(kind) if k in stdlib.ENCODERS), None)
+        if base is not None and descriptions.is_own(kind) and not self.keeps(kind):
+            return {"v": stdlib.encode(value, self.values.encode, base)}
         return {"p": [self.number(value), self.export_class(kind)]}
 
     def _filled(self, value: Any, kind: type) -> Node:

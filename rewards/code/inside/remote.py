@@ -25,6 +25,7 @@ from typing import Any
 from rewards.code import wire
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, lineup
+from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL, is_function
 from rewards.code.inside.faces import Contradiction, is_data
@@ -132,7 +133,7 @@ class RemoteCandidate(Peer):
         except OSError:
             raise self._gone() from None
         try:
-            return self.await_reply()
+            return self.await_reply(args)
         except (EOFError, OSError):
             raise self._gone() from None
         except (CandidateFailed, Contradiction):
@@ -154,8 +155,9 @@ class RemoteCandidate(Peer):
         if self.defining:
             return "a name"
         called = target if isinstance(target, str) else self.remote.get(target)
-        named = type(called) if isinstance(called, Standin) else called  # whose own name would be asked for
-        title = named if isinstance(named, str) else getattr(named, "__name__", type(named).__name__)
+        title = (
+            called if isinstance(called, str) else (called if isinstance(called, type | Function) else type(called)).__name__
+        )
         shapes = ",".join(type(arg).__name__ for arg in args[:8])
         return f"{title}{'.' if name else ''}{name}({shapes})"
 
@@ -361,6 +363,10 @@ class RemoteCandidate(Peer):
             return False
         if name == "__init__":
             return False
+        if op in ("isinstance", "issubclass"):
+            return isinstance(value, type)
+        if op in ("copy", "dir"):
+            return descriptions.is_own(type(value))
         if op in ("method", "property"):
             return isinstance(value, type) and bool(args) and isinstance(args[0], value)
         if op == "get":

@@ -8,6 +8,7 @@ import ast
 import builtins
 import functools
 import marshal
+import re
 import symtable
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ class Plan:
     patches: bool  # they put mocks in the place of functions
     gives: tuple[str, ...]  # classes of theirs that hold data: the program's, under the same name
     seeds: bool  # they seed random numbers
+    inspects: bool  # they look at what functions and classes are
     asks: bool  # they use the candidate at all
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
@@ -76,6 +78,9 @@ _PURE_BUILTINS = _names(
 )
 
 
+_INSPECTS = re.compile(
+    r"inspect|signature|__(doc|annotations|(kw)?defaults|code|qualname|name)__|getdoc|get_type_hints|\bhelp\("
+)
 _TEST_BUILTINS = _names("isinstance type range list print len sorted set str repr getattr hasattr")
 _MODULES = frozenset(sys.stdlib_module_names) | {"np", "numpy"}
 
@@ -128,8 +133,11 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         patches="patch" in tests,
         gives=_given([*body, *(ast.parse(context).body if needs_context else ())]),
         seeds="seed(" in tests,
+        inspects=_INSPECTS.search(tests) is not None,
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
-        harmless="seed(" not in tests and _harmless([*body, *(ast.parse(context).body if needs_context else ())]),
+        harmless="seed(" not in tests
+        and _INSPECTS.search(tests) is None
+        and _harmless([*body, *(ast.parse(context).body if needs_context else ())]),
     )
 
 
