@@ -260,7 +260,7 @@ class RemoteCandidate(Peer):
                 reference(value).is_kin = True
             return value
 
-        construct.__name__, construct.__doc__ = function.__name__, function.__doc__
+        construct.__name__, construct.__doc__ = getattr(function, "__name__", ""), function.__doc__
         return construct
 
     def call(self, stand_in: Any, args: Any, kwargs: Any) -> Any:

@@ -138,9 +138,13 @@ def _mirror(made: Any, bases: Any, space: Any, named: dict[str, Any]) -> None:
         else:
             abstract = getattr(value, "__isabstractmethod__", False) is True
             members.append([name, "abstract" if abstract else "plain", value])
-    number = peer.ask("subclass", None, made.__name__, [over_there, members], named)
-    peer.remote[number] = made
-    peer.homes[id(made)] = number
+    outer, peer.unborn = peer.unborn, made
+    try:
+        number = peer.ask("subclass", None, made.__name__, [over_there, members], named)
+    finally:
+        peer.unborn = outer
+    if peer.remote.get(number) is not made:
+        peer.adopt(number, made)
 
 
 # -- instances -------------------------------------------------------------------------------------------------------------
