@@ -5,7 +5,7 @@ Standard library only.
 
 from typing import Any
 
-from rewards.code.inside.descriptions import SPECIAL, is_function, iterator_kind
+from rewards.code.inside.descriptions import SPECIAL, is_function, is_own, iterator_kind
 
 _RECORDS = ("configure_mock", "reset_mock", "attach_mock", "mock_add_spec", "mock_calls", "method_calls", "call_args_list")
 
@@ -16,6 +16,10 @@ def may(op: str, value: Any, name: Any, args: list[Any]) -> bool:
         return False
     if name == "__init__" or _is_record(value, name):
         return False
+    if op in ("isinstance", "issubclass"):
+        return isinstance(value, type)
+    if op in ("copy", "dir"):
+        return is_own(type(value))
     if op in ("method", "property"):
         return isinstance(value, type) and bool(args) and isinstance(args[0], value)
     if op == "get":
