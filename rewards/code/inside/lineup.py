@@ -44,6 +44,19 @@ def _neighbours(value: Any, rng: random.Random) -> list[Any]:
     return made
 
 
+def likenesses(value: Any) -> list[Any]:
+    """Return objects of the same class that hold other data. Nothing that the class defines runs for it."""
+    held, kind = getattr(value, "__dict__", None), type(value)
+    if type(held) is not dict or not held:
+        return []
+    made = []
+    for _ in range(3):
+        like = object.__new__(kind)
+        like.__dict__.update({name: near(item, random.Random()) for name, item in held.items()})
+        made.append(like)
+    return made
+
+
 def near(value: Any, rng: random.Random) -> Any:
     """Return another value that is as small, of which an object may be made without more work; or the value itself."""
     if type(value) in (int, float):

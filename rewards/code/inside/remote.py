@@ -64,7 +64,7 @@ class RemoteCandidate(Peer):
         self.calls = 0
         self.failure: str | None = None  # what no test may forgive
         self.expects = expects  # exits that the tests speak of
-        self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args), lambda n: self.ask("data", n))
+        self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args), self.ask)
         self.names: dict[str, Any] = {}  # the tests' name space
         self.told: tuple[bool, dict[str, str]] = (False, dict(os.environ))
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
@@ -109,10 +109,7 @@ class RemoteCandidate(Peer):
         """Ask subclasses of data whether they equal and hold what nobody does, once the message that brought them is read."""
         waiting, self.suspects = self.suspects, []
         for number in waiting:
-            try:
-                self.trust.question(functools.partial(self.ask, "says", number))
-            except Contradiction as error:
-                raise self.contradicted(error) from None
+            self._held(self.trust.question, functools.partial(self.ask, "says", number))
 
     def _give(self, name: str) -> None:
         """Tell the candidate of a class of the tests that it may mean, when the tests have made it."""
@@ -213,10 +210,7 @@ class RemoteCandidate(Peer):
             return self.ask("method", kind, name, args, kwargs)
         if name in SPECIAL and name not in ("__init__", "__call__"):
             failure = self._failure(args[2]) if name in ("__exit__", "__aexit__") and len(args) > 2 else None
-            try:
-                value = self.trust.special(kind, name, args)
-            except Contradiction as error:
-                raise self.contradicted(error) from None
+            value = self._held(self.trust.special, kind, name, args)
             return self._left(value, failure, name == "__aexit__")
         self.trust.faces.epoch += 1
         if name == "__call__":
@@ -252,6 +246,13 @@ class RemoteCandidate(Peer):
         if not is_data(value) or value:
             self.fail(failure)
         return value
+
+    def _held(self, judge: Any, *args: Any) -> Any:
+        """Return what a judgement gives; a contradiction fails for good."""
+        try:
+            return judge(*args)
+        except Contradiction as error:
+            raise self.contradicted(error) from None
 
     def contradicted(self, error: Contradiction | str) -> CandidateFailed:
         """Remember that an object said two things that cannot both be true."""
@@ -305,6 +306,14 @@ class RemoteCandidate(Peer):
         if name not in self.trust.data_names:
             self.trust.vouch(reference(instance))
 
+    def holds(self, cls: Any, op: str, value: Any) -> bool:
+        """Return what a class says of an instance or a subclass; one that says yes to all is a liar."""
+        held = super().holds(cls, op, value)
+        if held:
+            says = functools.partial(self.ask, op, self.homes[id(cls)], "")
+            self._held(self.trust.question_class, says, op == "issubclass")
+        return held
+
     def suspect(self, number: int, named: Any) -> None:
         """Hear of a subclass of data that the tests do not name; `named`: what it defines anew."""
         if "__eq__" in named or "__contains__" in named:
@@ -326,10 +335,7 @@ class RemoteCandidate(Peer):
     def audit(self) -> None:
         """Look at the end for what only the whole exam shows."""
         before = self.failure
-        try:
-            self.trust.audit()
-        except Contradiction as error:
-            raise self.contradicted(error) from None
+        self._held(self.trust.audit)
         if self.failure and not before:
             self.failure = None  # of an object that only the audit wanted
 
@@ -348,10 +354,8 @@ class RemoteCandidate(Peer):
 
     def drawn(self, iterator: Any) -> list[Any]:
         """Return all items; one without an end is a failure."""
-        try:
-            return self.trust.faces.draw(iterator)
-        except Contradiction as error:
-            raise self.contradicted(error) from None
+        drawn: list[Any] = self._held(self.trust.faces.draw, iterator)
+        return drawn
 
     # -- names -------------------------------------------------------------------------------------------------------------
 

@@ -30,14 +30,16 @@ READS = COMPARISONS | _special("len iter next getitem contains hash bool repr st
 _SHOWS_AN_OBJECT = _special("call enter aenter await aiter anext get set set_name")
 _STEADY = _special("bool int float index complex hash")
 _TEXTS = _special("str repr format")  # one that the tests constructed may print, or count, what is asked of it
+_MAX_LIKENESSES = 40
 _COLLECTION = _special("len iter getitem contains reversed")
 
 
 class Trust:
     """The account of one exam. `ask` calls the candidate's method: (class, name, arguments) -> value."""
 
-    def __init__(self, ask: Callable[[int, str, Any], Any], ask_data: Callable[[int], Any]):
-        self.ask_data = ask_data
+    def __init__(self, ask: Callable[[int, str, Any], Any], ask_number: Callable[[str, int], Any]):
+        self.ask_number = ask_number  # an operation on an object, by its number
+        self.shown = 0  # how often likenesses were made
         self.ask = ask
         self.debts: dict[str, str] = {}
         self.pairs: list[tuple[str, str]] = []  # origins whose objects were used with each other
@@ -95,7 +97,7 @@ class Trust:
 
     def data(self, instance: Any) -> Any:
         """Return the data that an instance holds, read by its base's own methods."""
-        return self.ask_data(reference(instance).number)
+        return self.ask_number("data", reference(instance).number)
 
     # -- special methods ---------------------------------------------------------------------------------------------------
 
@@ -202,7 +204,7 @@ class Trust:
         decoys = [
             made for made in self.constructed[-30:] if type(made) is type(other) and made is not other and made is not instance
         ]
-        line_up = [other, *self.random.sample(decoys, min(3, len(decoys)))]
+        line_up = [other, *self.random.sample(decoys, min(3, len(decoys))), *self._likenesses(other)]
         self.random.shuffle(line_up)
         answers = {id(shown): self._quietly(kind, "__eq__", instance, shown, shown is other) for shown in line_up}
         answer = answers[id(other)]
@@ -222,6 +224,22 @@ class Trust:
                 raise Contradiction("an object equals two that differ")
         self.equalities[type(other)] = kind
         return answer
+
+    def _likenesses(self, other: Any) -> list[Any]:
+        """Return objects that hold other data than `other`: until the tests have made some that can be shown."""
+        self.shown += 1
+        if self.shown > _MAX_LIKENESSES:
+            return []
+        try:
+            return [like for like in self.ask_number("likenesses", reference(other).number) if isinstance(like, Standin)]
+        except Exception:
+            return []
+
+    def question_class(self, says: Callable[[Any], Any], is_of_classes: bool) -> None:
+        """Show a class what belongs to none; one that has everything among its instances, or its subclasses, is a liar."""
+        shown = (int, str, dict) if is_of_classes else lineup.strangers(self.random)
+        if all(says([one]) is True for one in shown):
+            raise Contradiction("a class to which everything belongs")
 
     def _quietly(self, kind: int, name: str, instance: Any, other: Any, aloud: bool) -> Any:
         try:
