@@ -228,9 +228,14 @@ class ExamSetup(TypedDict):
     fraction: bool  # go on after a failure, and count
     modules: Sequence[str]  # of the names, those that can only be modules: the tests' own, whatever the candidate defines
     expects: Sequence[str]  # exits that the tests speak of: SystemExit, KeyboardInterrupt
-    pytest: bool  # the tests use pytest
+    frameworks: Sequence[str]  # pytest, unittest: those that the tests use
     patches: bool  # the tests put mocks in the place of functions
     seeds: bool  # the tests seed random numbers
+    asserts: bool  # at least one assertion must run
+    guards: Sequence[Sequence[int]]  # lines from which the tests go on to an assertion (`judging/guards.py`)
+    blocks: Sequence[Sequence[int]]  # lines of their `with` statements
+    inspects: bool  # the tests look at what functions and classes are
+    gives: Sequence[str]  # classes of the tests that the program means by these names
 
 
 class ExamEnding(TypedDict, total=False):
@@ -257,8 +262,8 @@ Imports: TypeAlias = tuple[Literal["imports"], dict[str, tuple[str, str | None]]
 # Candidate to examiner, once the program is loaded: what the names stand for, in this order.
 Defined: TypeAlias = tuple[Literal["defined"], list[tuple[str, Data]]]
 
-# Either way, afterwards (`inside/peer.py`): a list that begins with "?" (a request), "=" (its value), "!" (its exception) or
-# "~" (what cannot cross), then what changed in shared containers, what was printed, and the rest.
+# Either way, afterwards (`inside/peer.py`): a list that begins with "?" (a request), "=" (its value), "a" (which of its
+# arguments), "!" (its exception) or "~" (what cannot cross), then what changed in shared containers, what was printed, and the rest.
 PeerMessage: TypeAlias = list[Any]
 
 Message: TypeAlias = Mapping[str, object] | Imports | Defined | PeerMessage
