@@ -25,6 +25,7 @@ from typing import Any
 from rewards.code import wire
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, lineup
+from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL, is_function
 from rewards.code.inside.faces import Contradiction, is_data
@@ -156,7 +157,7 @@ class RemoteCandidate(Peer):
         if self.defining:
             return "a name"
         called = target if isinstance(target, str) else self.remote.get(target)
-        title = called if isinstance(called, str) else getattr(called, "__name__", type(called).__name__)
+        title = called if isinstance(called, str) else (called if isinstance(called, type | Function) else type(called)).__name__
         shapes = ",".join(type(arg).__name__ for arg in args[:8])
         return f"{title}{'.' if name else ''}{name}({shapes})"
 
@@ -278,6 +279,7 @@ class RemoteCandidate(Peer):
     def born(self, instance: Any) -> None:
         """Note where an object came from."""
         reference(instance).origin = self._origin or "a callback"
+        self.trust.newborn = instance
 
     def touched(self, instance: Any, name: str, found: Any) -> None:
         """A method that no data has was looked up."""

@@ -89,13 +89,19 @@ class Meta(abc.ABCMeta):
 
     def __instancecheck__(cls, instance: Any) -> bool:
         """What is an instance by registration, by a hook, or by a protocol, the other end knows."""
-        known = abc.ABCMeta.__subclasscheck__
-        if known(cls, type(instance)) or known(cls, instance.__class__):
-            return True
-        return _holds(cls, "isinstance", instance, isinstance(type(instance), Meta))
+        return type.__instancecheck__(cls, instance) or _holds(cls, "isinstance", instance, isinstance(type(instance), Meta))
 
     def __subclasscheck__(cls, kind: Any) -> bool:
-        return super().__subclasscheck__(kind) or _holds(cls, "issubclass", kind, is_theirs=False)
+        return type.__subclasscheck__(cls, kind) or _holds(cls, "issubclass", kind, is_theirs=False)
+
+    def __dir__(cls) -> Any:
+        peer = peer_of(cls)
+        return super().__dir__() if peer is None else peer.ask("dir", peer.homes[id(cls)])
+
+    def register(cls, kind: Any) -> Any:
+        """Have the other end register a class."""
+        peer = peer_of(cls)
+        return super().register(kind) if peer is None else peer.get(cls, "register")(kind)
 
     @property
     def __annotations__(cls) -> Any:  # type: ignore[override]
