@@ -208,9 +208,9 @@ class Generator(Iterator):
         """Go on with a value."""
         return self._peer.ask("send", self._number, "", [value])
 
-    def throw(self, error: Any, *_: Any) -> Any:
+    def throw(self, *error: Any) -> Any:
         """Go on with an exception."""
-        return self._peer.ask("throw", self._number, "", [error])
+        return self._peer.ask("throw", self._number, "", error)
 
     def close(self) -> None:
         """End it."""
@@ -222,6 +222,8 @@ class Coroutine(collections.abc.Coroutine):  # type: ignore[type-arg]
 
     def __init__(self, peer: Any, number: int):
         self._peer, self._number, self._begun = peer, number, False
+
+    __class__ = property(lambda self: types.CoroutineType)  # type: ignore[assignment]
 
     def send(self, _: Any) -> Any:
         """Run it."""
@@ -255,6 +257,8 @@ class Coroutine(collections.abc.Coroutine):  # type: ignore[type-arg]
 
 class AsyncGenerator:
     """Stands for an asynchronous generator."""
+
+    __class__ = property(lambda self: types.AsyncGeneratorType)  # type: ignore[assignment]
 
     def __init__(self, peer: Any, number: int):
         self._peer, self._number = peer, number

@@ -229,7 +229,7 @@ class Peer:
             case "send":
                 return value.send(args[0])
             case "throw":
-                return value.throw(args[0])
+                return value.throw(*args)
             case "close":
                 return value.close()
             case "await" | "anext" | "aclose":

@@ -279,6 +279,7 @@ class RemoteCandidate(Peer):
     def born(self, instance: Any) -> None:
         """Note where an object came from."""
         reference(instance).origin = self._origin or "a callback"
+        self.trust.newborn = instance
 
     def touched(self, instance: Any, name: str, found: Any) -> None:
         """A method that no data has was looked up."""

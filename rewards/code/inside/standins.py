@@ -95,6 +95,15 @@ class Meta(abc.ABCMeta):
     def __subclasscheck__(cls, kind: Any) -> bool:
         return type.__subclasscheck__(cls, kind) or _holds(cls, "issubclass", kind, is_theirs=False)
 
+    def __dir__(cls) -> Any:
+        peer = peer_of(cls)
+        return super().__dir__() if peer is None else peer.ask("dir", peer.homes[id(cls)])
+
+    def register(cls, kind: Any) -> Any:
+        """Have the other end register a class."""
+        peer = peer_of(cls)
+        return super().register(kind) if peer is None else peer.get(cls, "register")(kind)
+
     @property
     def __annotations__(cls) -> Any:  # type: ignore[override]
         peer = peer_of(cls) if "_described" in cls.__dict__ else None

@@ -27,6 +27,7 @@ def _special(names: str) -> frozenset[str]:
 
 READS = COMPARISONS | _special("len iter next getitem contains hash bool repr str reversed int float index")
 _SHOWS_AN_OBJECT = _special("call enter aenter await aiter anext get set set_name")
+_DERIVES = _special("neg pos abs invert round")
 _COLLECTION = _special("len iter getitem contains reversed")
 
 
@@ -44,6 +45,7 @@ class Trust:
         self.constructed: list[Any] = []
         self.data_names = stdlib.names_of_data()
         self.random = random.Random()
+        self.newborn: Any = None  # the stand-in that was made last
 
     def unpaid(self) -> str | None:
         """Return a debt that was never settled."""
@@ -102,10 +104,18 @@ class Trust:
         elif name in COMPARISONS:
             return self._compare(kind, name, instance, args[1])
         elif name in ARITHMETIC:
-            return self._calculate(kind, name, args)
+            return self._derived(instance, self._calculate(kind, name, args))
         elif name in _COLLECTION:
-            return self._collect(kind, name, args)
-        return self.ask(kind, name, args)
+            value = self._collect(kind, name, args)
+            return self._derived(instance, value) if isinstance(args[-1], slice) else value
+        return self._derived(instance, self.ask(kind, name, args)) if name in _DERIVES else self.ask(kind, name, args)
+
+    def _derived(self, instance: Any, value: Any) -> Any:
+        """What an operator makes of an instance, of the same class and new, counts as the instance does: a sum, a slice."""
+        if value is self.newborn and type(value) is type(instance) and value is not instance:
+            mine, made = reference(instance), reference(value)
+            made.origin, made.is_kin = mine.origin, mine.is_kin or made.is_kin
+        return value
 
     def _compare(self, kind: int, name: str, instance: Any, other: Any) -> Any:
         held = reference(instance)

@@ -2,7 +2,7 @@
 
     plain JSON: None, bool, str, float, int, list    {"i": "0x.."} large int    {"t": [..]} tuple    {"d": [[k, v]..]} dict
     {"s"} set    {"f"} frozenset    {"b"} bytes    {"B"} bytearray    {"c"} complex    {"@": n} a container that crossed before
-    {"T": name} a type or function of the language    {"v": [name, ..]} another value of the standard library (`stdlib`)
+    {"u"} tuple that holds a container    {"T": name} a type or function of the language    {"v": [name, ..]} another value of the standard library (`stdlib`)
     everything else, {"h": ..}, {"o": ..} and so on, is an object and belongs to `peer`
 
 Mutable containers are numbered at both ends in the order in which they cross, so that aliases, cycles and the very object
@@ -64,7 +64,18 @@ class Values:
             if number is not None:
                 return {"@": number}
             self._share(value)
+        elif kind is tuple and any(type(item) in stdlib.MUTABLE for item in value):
+            return self._holding(value, depth)
         return encode(self, value, depth)
+
+    def _holding(self, value: Any, depth: int) -> Node:
+        """Return the node of a tuple that holds a container: it stays the very tuple, as they stay the very containers."""
+        number = self.numbers.get(id(value))
+        if number is not None:
+            return {"@": number}
+        nodes = self.all(value, depth)
+        self._share(value)
+        return {"u": nodes}
 
     def all(self, values: Iterable[Any], depth: int = 0) -> list[Node]:
         """Return the nodes of several values."""
@@ -156,6 +167,8 @@ class Values:
         """After a message was sent or read: from now on, notice what changes in the containers that it carried."""
         for number in self._fresh:
             value = self.shared[number]
+            if type(value) is tuple:
+                continue  # never changes
             self.marks[number] = _mark(value)
             if _size(value) > _MAX_WATCHED_ITEMS:
                 self._large.append(number)
@@ -319,6 +332,12 @@ def _alias(values: Values, body: Any, _: int) -> Any:
     return values.shared[body]
 
 
+def _tuple(values: Values, body: Any, depth: int) -> Any:
+    made = tuple(values.list_of(body, depth))
+    values._share(made)
+    return made
+
+
 def _other(values: Values, body: Any, depth: int) -> Any:
     made = stdlib.decode(body, lambda node: values.decode(node, depth))
     if type(made) in stdlib.MUTABLE or stdlib.is_array(made):
@@ -329,6 +348,7 @@ def _other(values: Values, body: Any, depth: int) -> Any:
 _DECODERS: dict[str, _Decode] = {
     "@": _alias,
     "i": lambda v, b, d: int(b, 16),
+    "u": _tuple,
     "t": lambda v, b, d: tuple(v.list_of(b, d)),
     "d": lambda v, b, d: v._into({}, b, d),
     "s": lambda v, b, d: v._into(set(), b, d),

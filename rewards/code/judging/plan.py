@@ -9,7 +9,6 @@ import builtins
 import functools
 import marshal
 import re
-import re
 import symtable
 import sys
 from collections.abc import Sequence
