@@ -222,6 +222,7 @@ class Coroutine(collections.abc.Coroutine):  # type: ignore[type-arg]
 
     def __init__(self, peer: Any, number: int):
         self._peer, self._number, self._begun = peer, number, False
+        self.name = ""  # of the method that made it, where that counts
 
     __class__ = property(lambda self: types.CoroutineType)  # type: ignore[assignment]
 
@@ -230,7 +231,7 @@ class Coroutine(collections.abc.Coroutine):  # type: ignore[type-arg]
         if self._begun:
             raise RuntimeError("cannot reuse already awaited coroutine")
         self._begun = True
-        raise StopIteration(self._peer.ask("await", self._number))
+        raise StopIteration(self._peer.ask("await", self._number, self.name))
 
     def throw(self, *error: Any) -> Any:
         """Raise the exception where it is awaited."""

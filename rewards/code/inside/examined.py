@@ -10,6 +10,7 @@ import importlib
 import io
 import itertools
 import os
+import re
 import sys
 import types
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ def serve_examiner() -> None:
     names = setup["names"]
     # Said before the program runs, so this much is true: where the program's imported names come from.
     imports = {name: origin for name, origin in _imports(setup["source"]).items() if name in names} if len(names) > 1 else {}
-    examiner.send(("imports", imports))
+    examiner.send(("imports", imports, [name for name in setup["gives"] if re.search(rf"\b{name}\b", setup["source"])]))
     module = prepare("solution")
     site_names(setup["source"], module)
     served = Examined(module, examiner)

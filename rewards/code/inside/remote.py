@@ -25,7 +25,7 @@ from typing import Any
 from rewards.code import wire
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, lineup
-from rewards.code.inside.callables import Function
+from rewards.code.inside.callables import Coroutine, Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL, is_function
 from rewards.code.inside.faces import Contradiction, is_data
@@ -82,7 +82,7 @@ class RemoteCandidate(Peer):
         self.names: dict[str, Any] = {}  # the tests' name space
         self.told: tuple[bool, dict[str, str]] = (False, dict(os.environ))
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
-        self.gives: Sequence[str] = ()  # names of classes of the tests' own, for the candidate to use
+        self.gives: Sequence[str] = ()  # names of classes of the tests' own that the candidate uses
         self.given: dict[str, Any] = {}
         self.named_classes: set[int] = set()  # numbers of the classes that the tests name
         self.callable_names: dict[int, str] = {}
@@ -108,6 +108,8 @@ class RemoteCandidate(Peer):
             finally:
                 self._origin = outer
         if came_well:
+            if name == "__anext__" and type(value) is Coroutine:
+                value.name = name  # awaited, it may end an `async for`
             return value
         if isinstance(value, _ENDS_OF_ITERATION) and op not in _ITERATES and name not in ("__next__", "__anext__"):
             raise RuntimeError(f"the program raised {type(value).__name__}")

@@ -145,19 +145,28 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     )
 
 
-_OF_DATA = _names("__init__ __post_init__ __repr__ __str__ __eq__ __hash__ __lt__")
+_OF_DATA = _names("__init__ __post_init__ __repr__ __str__")
+_NODES = _names("ListNode TreeNode Node")  # which may also say what they equal
 
 
 def _given(body: Sequence[ast.stmt]) -> tuple[str, ...]:
     """Return the classes that a program may use as if it stood in one file with the tests: nodes, exceptions, enumerations.
 
-    A class with methods of its own might be a reference solution, and is kept.
+    What has methods of its own might be a reference solution, an equality might be a tolerance, and other attributes might be
+    what the tests expect: such classes are kept.
     """
-    return tuple(s.name for s in body if isinstance(s, ast.ClassDef) and all(map(_holds_data, s.body)) and not _inherits(s))
+    return tuple(
+        s.name
+        for s in body
+        if isinstance(s, ast.ClassDef) and not _inherits(s) and all(_holds_data(node, s) for node in s.body)
+    )
 
 
-def _holds_data(node: ast.stmt) -> bool:
-    return not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or node.name in _OF_DATA
+def _holds_data(node: ast.stmt, owner: ast.ClassDef) -> bool:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return node.name in _OF_DATA or (owner.name in _NODES and node.name in ("__eq__", "__hash__", "__lt__"))
+    is_enum = any("Enum" in ast.unparse(base) or "Flag" in ast.unparse(base) for base in owner.bases)
+    return is_enum or not isinstance(node, ast.Assign)
 
 
 def _inherits(node: ast.ClassDef) -> bool:
