@@ -19,6 +19,7 @@ import marshal
 import socket
 import sys
 import types
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,7 +166,7 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
     if setup["seeds"]:
         _share_seeds(candidate)
     if setup["patches"]:
-        _share_patches(candidate)
+        _share_patches(candidate, defined)
     if setup["inspects"]:
         _resolve_there(candidate)
 
@@ -210,15 +211,17 @@ def _share_seeds(candidate: RemoteCandidate) -> None:
             holder.seed = _shared_seed(candidate, title, holder.seed)
 
 
-def _share_patches(candidate: RemoteCandidate) -> None:
-    """Have what the tests patch in the standard library be patched for the candidate too."""
+def _share_patches(candidate: RemoteCandidate, shared: Container[str]) -> None:
+    """Have what the tests patch in the standard library, or in place of a function of the program, be patched there too."""
     patch: Any = importlib.import_module("unittest.mock")._patch
     enter, leave = patch.__enter__, patch.__exit__
 
     def tell(made: Any, value: Any, is_undone: bool) -> None:
         holder, name = made.getter(), made.attribute
         place = getattr(holder, "__name__", ""), name
-        if isinstance(holder, types.ModuleType) and place[0] not in ("__main__", "tests") and place not in _PATCHED_OTHERWISE:
+        if isinstance(holder, types.ModuleType) and holder.__dict__ is candidate.names and name in shared:
+            candidate.ask("patch", None, "", ["solution", name, value, is_undone])
+        elif isinstance(holder, types.ModuleType) and place[0] not in ("__main__", "tests") and place not in _PATCHED_OTHERWISE:
             candidate.ask("patch", None, "", [*place, value, is_undone])
 
     def entered(made: Any) -> Any:

@@ -55,6 +55,7 @@ class Peer:
         self.inspects = False  # this end looks at what functions are
         self.tells_shapes = False  # of functions: to an end that makes real ones
         self.exceptions = 0
+        self.unborn: Any = None  # a subclass of ours that the other end is about to mirror
         self.originals: dict[tuple[int, str], Any] = {}  # (class, name) -> what stood there before it was set from there
         self.loop: Any = None
         self.lock = threading.RLock()  # either end may have threads; one asks at a time, and answers what it is asked meanwhile
@@ -352,6 +353,8 @@ class Peer:
         if tag == "o" and type(body) is int and body >= 0:
             return self.objects[body]
         if tag == "h" and type(body) is int:
+            if body not in self.remote and self.unborn is not None:  # a registry tells of it before its number comes
+                self.adopt(body, self.unborn)
             return self.remote[body]
         if tag == "m":
             return self.member(*body)

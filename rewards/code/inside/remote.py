@@ -139,9 +139,7 @@ class RemoteCandidate(Peer):
         except (CandidateFailed, Contradiction):
             raise
         except _MALFORMED as error:
-            import traceback
-
-            self.fail(f"an answer that is not data: {describe(error)}" + traceback.format_exc()[-1200:])
+            self.fail(f"an answer that is not data: {describe(error)}")
             raise CandidateFailed(str(self.failure)) from None
 
     def _gone(self) -> CandidateGone:
@@ -157,7 +155,9 @@ class RemoteCandidate(Peer):
         if self.defining:
             return "a name"
         called = target if isinstance(target, str) else self.remote.get(target)
-        title = called if isinstance(called, str) else (called if isinstance(called, type | Function) else type(called)).__name__
+        title = (
+            called if isinstance(called, str) else (called if isinstance(called, type | Function) else type(called)).__name__
+        )
         shapes = ",".join(type(arg).__name__ for arg in args[:8])
         return f"{title}{'.' if name else ''}{name}({shapes})"
 
@@ -241,7 +241,7 @@ class RemoteCandidate(Peer):
             return getattr(self.trust.data(stand_in), name)
         value = super().get(stand_in, name)
         if isinstance(stand_in, Standin):
-            if name != "__dict__":
+            if name not in ("__dict__", "__doc__"):
                 self.trust.looked_up(stand_in, name, is_method=callable(value))
         elif isinstance(value, type) and self.homes[id(stand_in)] in self.named_classes and id(value) in self.homes:
             self.named_classes.add(self.homes[id(value)])  # a class inside of a class
@@ -260,7 +260,7 @@ class RemoteCandidate(Peer):
                 reference(value).is_kin = True
             return value
 
-        construct.__name__, construct.__doc__ = function.__name__, function.__doc__
+        construct.__name__, construct.__doc__ = getattr(function, "__name__", ""), function.__doc__
         return construct
 
     def call(self, stand_in: Any, args: Any, kwargs: Any) -> Any:

@@ -15,6 +15,7 @@ from rewards.code.inside import descriptions, typenotes
 from rewards.code.inside.descriptions import SPECIAL
 
 _MISSING = object()
+_ON_INSTANCES = ("__dict__", "__name__", "__qualname__", "__wrapped__", "__doc__", "__annotations__")
 ASKED = (
     *("__dict__", "__wrapped__", "__defaults__", "__kwdefaults__", "__abstractmethods__", "__args__", "__slots__"),
     *("__match_args__", "__closure__"),
@@ -147,9 +148,13 @@ def _mirror(made: Any, bases: Any, space: Any, named: dict[str, Any]) -> None:
         else:
             abstract = getattr(value, "__isabstractmethod__", False) is True
             members.append([name, "abstract" if abstract else "plain", value])
-    number = peer.ask("subclass", None, made.__name__, [over_there, members], named)
-    peer.remote[number] = made
-    peer.homes[id(made)] = number
+    outer, peer.unborn = peer.unborn, made
+    try:
+        number = peer.ask("subclass", None, made.__name__, [over_there, members], named)
+    finally:
+        peer.unborn = outer
+    if peer.remote.get(number) is not made:
+        peer.adopt(number, made)
 
 
 # -- instances -------------------------------------------------------------------------------------------------------------
@@ -171,8 +176,9 @@ class Standin(metaclass=Meta):
 
     def __getattribute__(self, name: str) -> Any:
         if name[:2] == "__" and name[-2:] == "__":
-            if name == "__dict__":
-                return Attributes(self, _get(self, name))
+            if name in _ON_INSTANCES:
+                value = _get(self, name)
+                return Attributes(self, value) if name == "__dict__" else value
             return object.__getattribute__(self, name)
         if name in reference(self).shadows:
             return _get(self, name)

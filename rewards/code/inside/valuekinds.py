@@ -89,6 +89,8 @@ def enum_class(peer: Any, number: int, said: Any, name: str, space: dict[str, An
     for item in [name for name in said["properties"] if peer.may_answer(number, name)]:
         body[checked_name(item)] = _member_property(peer, number, item)
     if peer.is_named(name):
+        if "_missing_" in said["statics"]:  # what it gives has to be a member
+            body["_missing_"] = classmethod(lambda _, value: peer.invoke(number, "_missing_", (value,)))
         for special in said["special"]:
             if special in ("__str__", "__repr__", "__call__", "__format__", "__int__", "__float__"):
                 body[special] = forwarder(peer, number, special)
@@ -206,6 +208,8 @@ def exception_node(peer: Any, error: BaseException, depth: int) -> Any:
     named = (error.filename,) if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2 else ()
     args = [peer.or_text(arg) for arg in (*error.args, *named)]
     attributes = {name: peer.or_text(value) for name, value in vars(error).items()}
+    if isinstance(error, AttributeError | NameError | ImportError) and isinstance(error.name, str):
+        attributes["name"] = error.name
     before = [
         exception_node(peer, other, depth + 1) if other is not None and depth < _MAX_CAUSES else None
         for other in (error.__cause__, error.__context__ if error.__context__ is not error.__cause__ else None)
@@ -243,12 +247,21 @@ def exception(peer: Any, body: Any) -> Any:
     elif not isinstance(error, OSError):
         error.args = given
     for name, item in attributes.items():
-        error.__dict__[checked_name(name)] = peer.values.decode(item)
+        _put(error, checked_name(name), peer.values.decode(item))
     if isinstance(text, str):
         error.__dict__["_text"] = text
     cause, context = (None if item is None else peer.values.decode(item) for item in before[:2])
     error.__cause__, error.__context__, error.__suppress_context__ = cause, context or cause, before[2] is True
     return error
+
+
+def _put(error: BaseException, name: str, value: Any) -> None:
+    """Give an exception an attribute: in its own place, where the language's classes have one."""
+    found = next((vars(kind)[name] for kind in type(error).__mro__ if name in vars(kind)), None)
+    if isinstance(found, types.MemberDescriptorType):
+        found.__set__(error, value)
+    else:
+        error.__dict__[name] = value
 
 
 def exception_back(peer: Any, body: Any) -> Any:

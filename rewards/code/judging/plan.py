@@ -103,6 +103,9 @@ def _harmless_node(node: ast.AST) -> bool:
     return True
 
 
+_PATCHED = re.compile(r"__main__\.([A-Za-z_]\w*)")  # in a text: what `patch("__main__.helper")` looks for
+
+
 @functools.lru_cache(maxsize=512)
 def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     """Compile the tests; raises BadTests. `fraction`: each top-level statement is a piece of its own, so that passes count."""
@@ -113,6 +116,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         raise BadTests(f"the tests do not compile: {error}") from None
     body += _calls_to_add(body, entry)
     free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
+    free += sorted(set(_PATCHED.findall(tests)) - used - defined - set(vars(builtins)))
     entry = entry or ("" if free else _builtin_under_test(body))
     if not entry.isidentifier():  # Solution().twoSum
         free = sorted({*free, *_globals_used(entry, "entry")[0]} - defined) if entry else free
