@@ -10,6 +10,7 @@ import importlib
 import io
 import itertools
 import os
+import pickle
 import re
 import sys
 import types
@@ -133,6 +134,10 @@ class Examined(Peer):
                 return getattr(args[0], name)
             case "set" if isinstance(self.objects[target], type):
                 return self._set_on_class(self.objects[target], target, name, args[0])
+            case "pickle":
+                return pickle.dumps(self.objects[target])
+            case "unpickle":
+                return pickle.loads(args[0])
             case "patch":
                 return self._patch(*args)
             case "data":

@@ -25,7 +25,7 @@ from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import callables, pytestlike, typenotes
+from rewards.code.inside import callables, pytestlike, standins, typenotes
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.remote import CandidateExit, CandidateFailed, CandidateGone, RemoteCandidate
 from rewards.code.wire import FrameError, Link
@@ -148,6 +148,8 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
     candidate.inspects = setup["inspects"]
     imports, defined = _introduced(candidate, setup["gives"])
     candidate.names = names
+    sys.modules["solution"] = types.ModuleType("solution")  # where pickle looks for classes
+    sys.modules["solution"].__dict__.update(defined, _restore=standins.restore)
     if entry in defined:
         names[entry] = defined[entry]
     for name in setup["names"]:

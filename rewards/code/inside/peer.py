@@ -222,6 +222,10 @@ class Peer:
                 return setattr(value, name, args[0])
             case "del":
                 return delattr(value, name)
+            case "put":
+                return value.__dict__.__setitem__(name, args[0])
+            case "drop":
+                return value.__dict__.__delitem__(name)
             case "missing":
                 return type(value).__missing__(value, *args)
             case "next":

@@ -362,6 +362,8 @@ class RemoteCandidate(Peer):
 
     def _may(self, op: str, value: Any, name: Any, args: list[Any]) -> bool:
         """Return whether the candidate may do this: only to instances of the tests' own classes, and to no method of theirs."""
+        if op == "get" and name == "__dict__":
+            return descriptions.is_own(type(value))
         if type(name) is not str or (name.startswith("__") and name not in SPECIAL):
             return False
         if name == "__init__":
@@ -375,7 +377,7 @@ class RemoteCandidate(Peer):
         if op == "get":
             return not isinstance(value, type) and descriptions.iterator_kind(value) is None and not is_function(value)
         is_mock = type(value).__module__ == "unittest.mock"  # whose record of calls is what tests look at
-        if op not in ("set", "del") or is_mock or isinstance(value, type) or is_function(value):
+        if op not in ("set", "del", "put", "drop") or is_mock or isinstance(value, type) or is_function(value):
             return False
         return not callable(getattr(type(value), name, None)) and not callable(
             vars(value).get(name) if hasattr(value, "__dict__") else None
