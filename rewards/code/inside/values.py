@@ -72,7 +72,9 @@ class Values:
     def _holding(self, value: Any, depth: int) -> Node:
         """Return the node of a tuple that holds a container: it stays the very tuple, as they stay the very containers."""
         number = self.numbers.get(id(value))
-        if number is not None and all(self._is_watched(self.numbers.get(id(item), -1)) for item in value if type(item) in stdlib.MUTABLE):
+        if number is not None and all(
+            self._is_watched(self.numbers.get(id(item), -1)) for item in value if type(item) in stdlib.MUTABLE
+        ):
             return {"@": number}
         nodes = self.all(value, depth)
         self._share(value)
