@@ -234,6 +234,8 @@ class ExamSetup(TypedDict):
     seeds: bool  # the tests seed random numbers
     inspects: bool  # the tests look at what functions and classes are
     gives: Sequence[str]  # classes of the tests that the program means by these names
+    guards: Sequence[Sequence[int]]  # lines from which the tests go on to an assertion (`judging/guards.py`)
+    blocks: Sequence[Sequence[int]]  # lines of their `with` statements
 
 
 class ExamEnding(TypedDict, total=False):
@@ -261,7 +263,8 @@ Imports: TypeAlias = tuple[Literal["imports"], dict[str, tuple[str, str | None]]
 Defined: TypeAlias = tuple[Literal["defined"], list[tuple[str, Data]]]
 
 # Either way, afterwards (`inside/peer.py`): a list that begins with "?" (a request), "=" (its value), "a" (which of its
-# arguments), "!" (its exception) or "~" (what cannot cross), then what changed in shared containers, what was printed, and the rest.
+# arguments), "!" (its exception) or "~" (what cannot cross), then what changed in shared containers, what was printed, and
+# the rest.
 PeerMessage: TypeAlias = list[Any]
 
 Message: TypeAlias = Mapping[str, object] | Imports | Defined | PeerMessage

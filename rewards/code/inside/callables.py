@@ -73,7 +73,7 @@ class Function:
 
 
 class Method(Function):
-    """Stands for a function of a class, where the tests look at functions: what it says of itself is asked for when it is read."""
+    """Stands for a function of a class, where the tests look at functions: what it says of itself is asked when read."""
 
     def __init__(self, peer: Any, number: int, name: str):
         said = {"name": name, "qualname": name, "doc": None, "binds": True, "type": "function"}
@@ -208,9 +208,11 @@ class Generator(Iterator):
         """Go on with a value."""
         return self._peer.ask("send", self._number, "", [value])
 
-    def throw(self, *error: Any) -> Any:
-        """Go on with an exception."""
-        return self._peer.ask("throw", self._number, "", error)
+    def throw(self, error: Any, value: Any = None, *_: Any) -> Any:
+        """Go on with an exception; `yield from` gives its class first."""
+        if isinstance(error, type):
+            error = value if isinstance(value, BaseException) else error() if value is None else error(value)
+        return self._peer.throw(self, error)
 
     def close(self) -> None:
         """End it."""

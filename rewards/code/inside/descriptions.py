@@ -182,6 +182,12 @@ def _traits(kind: Any, mro: list[type]) -> dict[str, bool]:
     }
 
 
+def redefined(kind: type) -> list[str]:
+    """Return which of the operators that give a liar away, and `__missing__`, a subclass of data defines."""
+    names = ("__missing__", "__eq__", "__contains__")
+    return [name for name in names if any(name in base.__dict__ for base in type.mro(kind) if is_own(base))]
+
+
 def _members(mro: list[type]) -> dict[str, Any]:
     """Return the attributes of a class by name, without what every object, exception or value of the language has."""
     members: dict[str, Any] = {}

@@ -27,7 +27,8 @@ from rewards.code import wire
 from rewards.code.codec import CodecError
 from rewards.code.inside import callables, pytestlike, standins, typenotes
 from rewards.code.inside.candidate import describe
-from rewards.code.inside.remote import CandidateExit, CandidateFailed, CandidateGone, RemoteCandidate
+from rewards.code.inside.failures import CandidateExit, CandidateFailed, CandidateGone, Watch
+from rewards.code.inside.remote import RemoteCandidate
 from rewards.code.wire import FrameError, Link
 
 _PATCHED_OTHERWISE = {("builtins", "print"), ("builtins", "input"), ("sys", "stdin"), ("sys", "stdout"), ("sys", "stderr")}
@@ -44,6 +45,8 @@ _WELL_KNOWN = {
         ("fractions", "Fraction"),
         ("io", "StringIO"),
         ("contextlib", "redirect_stdout"),
+        ("unittest", "TestCase"),
+        ("unittest.mock", "Mock MagicMock patch"),
     )
     for name in names.split()
 }
@@ -54,7 +57,7 @@ def serve_once() -> None:
     """Run one set of tests: for those that might leave something behind in this process."""
     link = Link(3)
     setup: wire.ExamSetup = link.receive()
-    link.send(_examine(setup, RemoteCandidate(Link(4), frozenset(setup["expects"]))))
+    link.send(_examine(setup, _candidate(Link(4), setup)))
 
 
 def serve_many() -> None:
@@ -66,10 +69,14 @@ def serve_many() -> None:
             return
         link.buffer = head
         setup: wire.ExamSetup = link.receive()
-        candidate = RemoteCandidate(Link(descriptors[0]), frozenset(setup["expects"]))
+        candidate = _candidate(Link(descriptors[0]), setup)
         report = _examine(setup, candidate)
         candidate.link.socket.close()
         link.send(report)
+
+
+def _candidate(link: Link, setup: wire.ExamSetup) -> RemoteCandidate:
+    return RemoteCandidate(link, frozenset(setup["expects"]), Watch(setup["guards"], setup["blocks"]))
 
 
 @dataclass
@@ -196,7 +203,7 @@ def _bind_one(names: dict[str, Any], name: str, is_module: bool, origin: Any, de
         names[name] = importlib.import_module(MODULE_ALIASES.get(name, name))
     elif origin is not None:
         _import_afresh(names, name, *origin)
-    elif name in _WELL_KNOWN and is_helper:
+    elif name in _WELL_KNOWN and (is_helper or "unittest" in _WELL_KNOWN[name]):
         names[name] = getattr(importlib.import_module(_WELL_KNOWN[name]), name)
     elif name in defined:
         names[name] = defined[name]

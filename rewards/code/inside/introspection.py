@@ -37,7 +37,7 @@ def raw(kind: Any, name: str) -> Any:
 
 
 def signature(function: Any, _: str = "") -> Any:
-    """Return the parameters as [name, kind, default in a list, annotation in a list], and the annotation of what is returned."""
+    """Return the parameters as [name, kind, [default], [annotation]], and [annotation] of what is returned."""
     import inspect
 
     try:

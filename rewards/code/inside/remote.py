@@ -15,6 +15,7 @@ satisfied by it. Standard library only.
 
 import builtins
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -29,6 +30,7 @@ from rewards.code.inside.callables import Coroutine, Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL, is_function
 from rewards.code.inside.faces import Contradiction, is_data
+from rewards.code.inside.failures import Aliases, CandidateExit, CandidateFailed, CandidateGone, Watch, failed_assertion
 from rewards.code.inside.peer import Peer, Refused
 from rewards.code.inside.standins import Meta, Standin, reference
 from rewards.code.inside.trust import READS, Trust
@@ -48,33 +50,16 @@ _MALFORMED = (
 _ENDS_OF_ITERATION = (StopIteration, StopAsyncIteration)
 _ITERATES = ("next", "send", "throw", "anext")
 _CALLABLE_OPS = ("call", "next", "send", "throw", "close", "await", "anext", "aclose")
-
-
 _PRINT = builtins.print
-
-
-class CandidateFailed(Exception):
-    """The candidate exited, or broke the protocol; or its value may not cross (`memory`: for want of memory)."""
-
-    def __init__(self, text: str, memory: bool = False):
-        super().__init__(text)
-        self.memory = memory
-
-
-class CandidateGone(BaseException):
-    """The candidate's process ended. No `except Exception` of the tests catches it."""
-
-
-class CandidateExit(SystemExit):
-    """SystemExit of the candidate's: the tests may catch it, and do not end well by it."""
 
 
 class RemoteCandidate(Peer):
     """The other end: the process that holds the program."""
 
-    def __init__(self, link: Link, expects: frozenset[str] = frozenset()):
+    def __init__(self, link: Link, expects: frozenset[str], watch: Watch):
         super().__init__(link)
         self.tells_shapes = True
+        self.watch, self.aliases = watch, Aliases()
         self.calls = 0
         self.failure: str | None = None  # what no test may forgive
         self.expects = expects  # exits that the tests speak of
@@ -85,6 +70,7 @@ class RemoteCandidate(Peer):
         self.gives: Sequence[str] = ()  # names of classes of the tests' own that the candidate uses
         self.given: dict[str, Any] = {}
         self.named_classes: set[int] = set()  # numbers of the classes that the tests name
+        self.suspects: list[int] = []  # numbers of subclasses of data with an equality of their own
         self.callable_names: dict[int, str] = {}
         self.defining = False
         self._origin = ""
@@ -110,6 +96,7 @@ class RemoteCandidate(Peer):
         if came_well:
             if name == "__anext__" and type(value) is Coroutine:
                 value.name = name  # awaited, it may end an `async for`
+            self._question_suspects()
             return value
         if isinstance(value, _ENDS_OF_ITERATION) and op not in _ITERATES and name not in ("__next__", "__anext__"):
             raise RuntimeError(f"the program raised {type(value).__name__}")
@@ -126,6 +113,15 @@ class RemoteCandidate(Peer):
             self.given[name] = kind
             with contextlib.suppress(CandidateFailed):
                 self._exchange("bind", None, name, [kind, descriptions.parameters(kind)], None)
+
+    def _question_suspects(self) -> None:
+        """Ask subclasses of data whether they equal and hold what nobody does, once the message that brought them is read."""
+        waiting, self.suspects = self.suspects, []
+        for number in waiting:
+            try:
+                self.trust.question(functools.partial(self.ask, "says", number))
+            except Contradiction as error:
+                raise self.contradicted(error) from None
 
     def _exchange(self, op: str, target: Any, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
         try:
@@ -194,7 +190,7 @@ class RemoteCandidate(Peer):
 
     def raised(self, error: Any) -> BaseException:
         """Return what the tests see of an exception."""
-        error = super().raised(error)
+        error = self.aliases.raised(super().raised(error))
         if isinstance(error, Exception) and type(error).__name__ not in ("SkipTest", "_ShouldStop"):
             return error
         name = type(error).__name__
@@ -214,13 +210,13 @@ class RemoteCandidate(Peer):
             if name in self.trust.data_names and kind not in self.named_classes:
                 raise AttributeError(name)
             return self.ask("method", kind, name, args, kwargs)
-        if name in ("__exit__", "__aexit__") and len(args) > 2 and isinstance(args[2], AssertionError):
-            self.fail(f"assertion failed: {str(args[2])[:100]}")  # no context manager of the candidate's may swallow it
         if name in SPECIAL and name not in ("__init__", "__call__"):
+            failure = self._failure(args[2]) if name in ("__exit__", "__aexit__") and len(args) > 2 else None
             try:
-                return self.trust.special(kind, name, args)
+                value = self.trust.special(kind, name, args)
             except Contradiction as error:
-                raise self._contradicted(error) from None
+                raise self.contradicted(error) from None
+            return self._left(value, failure, name == "__aexit__")
         self.trust.faces.epoch += 1
         if name == "__call__":
             self.trust.vouch(reference(instance))
@@ -233,7 +229,31 @@ class RemoteCandidate(Peer):
             reference(value).is_kin = True
         return value
 
-    def _contradicted(self, error: Contradiction) -> CandidateFailed:
+    def _failure(self, error: Any) -> str | None:
+        """Return what fails if the program swallows an error of the tests; an assertion that failed stays failed anyway."""
+        if not isinstance(error, BaseException):
+            return None
+        failure = self.watch.failure(error)
+        if failure and failed_assertion(error):
+            self.fail(failure)
+        return failure
+
+    def _left(self, value: Any, failure: str | None, is_later: bool) -> Any:
+        """Return what a context manager said at its end: no true value where that would hide a failure."""
+        if failure is None:
+            return value
+        if is_later:
+
+            async def wait() -> Any:
+                return self._left(await value, failure, False)
+
+            return wait()
+        if not is_data(value) or value:
+            self.fail(failure)
+        return value
+
+    def contradicted(self, error: Contradiction | str) -> CandidateFailed:
+        """Remember that an object said two things that cannot both be true."""
         self.fail(f"the program contradicts itself: {error}")
         return CandidateFailed(str(self.failure))
 
@@ -241,7 +261,7 @@ class RemoteCandidate(Peer):
         """Return an attribute."""
         if isinstance(stand_in, Standin) and self.trust.is_plain(stand_in, name):
             return getattr(self.trust.data(stand_in), name)
-        value = super().get(stand_in, name)
+        value = self.aliases.of(super().get(stand_in, name))
         if isinstance(stand_in, Standin):
             if name not in ("__dict__", "__doc__"):
                 self.trust.looked_up(stand_in, name, is_method=callable(value))
@@ -288,6 +308,11 @@ class RemoteCandidate(Peer):
         if name not in self.trust.data_names:
             self.trust.vouch(reference(instance))
 
+    def suspect(self, number: int, named: Any) -> None:
+        """Hear of a subclass of data that the tests do not name; `named`: what it defines anew."""
+        if "__eq__" in named or "__contains__" in named:
+            self.suspects.append(number)
+
     def wrote(self, instance: Any, name: str) -> None:
         """Data has no attributes that can be set."""
         self.trust.faces.epoch += 1
@@ -306,14 +331,27 @@ class RemoteCandidate(Peer):
         try:
             self.trust.audit()
         except Contradiction as error:
-            raise self._contradicted(error) from None
+            raise self.contradicted(error) from None
+
+    def throw(self, iterator: Any, error: Any) -> Any:
+        """Raise an error of the tests in a generator; what comes instead of that very error has swallowed it."""
+        failure = self._failure(error)
+        try:
+            value = self.ask("throw", self.homes[id(iterator)], "", [error])
+        except BaseException as raised:
+            if failure and raised is not error:
+                self.fail(failure)
+            raise
+        if failure:
+            self.fail(failure)
+        return value
 
     def drawn(self, iterator: Any) -> list[Any]:
         """Return all items; one without an end is a failure."""
         try:
             return self.trust.faces.draw(iterator)
         except Contradiction as error:
-            raise self._contradicted(error) from None
+            raise self.contradicted(error) from None
 
     # -- names -------------------------------------------------------------------------------------------------------------
 
@@ -322,7 +360,7 @@ class RemoteCandidate(Peer):
         self.defining = True
         made: dict[str, Any] = {}
         for name, node in defined[1]:
-            made[name] = self.values.decode(node)
+            made[name] = self.aliases.of(self.values.decode(node))
             number = self.homes.get(id(made[name]))
             if number is not None and not isinstance(made[name], type) and callable(made[name]):
                 self.callable_names[number] = name  # by name: the program may put another function in its place
@@ -337,8 +375,9 @@ class RemoteCandidate(Peer):
 
     def forward(self, error: BaseException) -> None:
         """Send an exception of the tests' functions; an assertion that failed stays failed, whatever the candidate does."""
-        if isinstance(error, AssertionError):
-            self.fail(f"assertion failed: {str(error)[:100]}")
+        failure = self.watch.failure(error)
+        if failure:
+            self.fail(failure)
         super().forward(error)
 
     # -- answering ---------------------------------------------------------------------------------------------------------

@@ -91,10 +91,11 @@ class Meta(abc.ABCMeta):
 
     def __instancecheck__(cls, instance: Any) -> bool:
         """What is an instance by registration, by a hook, or by a protocol, the other end knows."""
-        return type.__instancecheck__(cls, instance) or _holds(cls, "isinstance", instance, isinstance(type(instance), Meta))
+        kind = type(instance)
+        return type.__instancecheck__(cls, instance) or _holds(cls, "isinstance", instance, isinstance(kind, Meta), kind)
 
     def __subclasscheck__(cls, kind: Any) -> bool:
-        return type.__subclasscheck__(cls, kind) or _holds(cls, "issubclass", kind, is_theirs=False)
+        return type.__subclasscheck__(cls, kind) or _holds(cls, "issubclass", kind, False, kind)
 
     def __dir__(cls) -> Any:
         peer = peer_of(cls)
@@ -109,13 +110,13 @@ class Meta(abc.ABCMeta):
     def __annotations__(cls) -> Any:  # type: ignore[override]
         peer = peer_of(cls) if "_described" in cls.__dict__ else None
         if peer is None:
-            return type.__dict__["__annotations__"].__get__(cls)
+            return vars(cls).get("__annotations__", {})
         return typenotes.notes_of(peer.ask("annotations", peer.homes[id(cls)]))
 
 
-def _holds(cls: Any, op: str, value: Any, is_theirs: bool) -> bool:
-    """Ask the other end for what its class says of instances and subclasses beyond inheritance."""
-    peer = peer_of(cls) if is_theirs or "hooks" in cls._traits else None
+def _holds(cls: Any, op: str, value: Any, is_theirs: bool, kind: type) -> bool:
+    """Ask the other end for what its class says beyond inheritance of its own instances, and of classes that this end made."""
+    peer = peer_of(cls) if is_theirs or ("hooks" in cls._traits and descriptions.is_own(kind)) else None
     return peer is not None and peer.ask(op, peer.homes[id(cls)], "", [value]) is True
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from rewards.code.inside import lineup, stdlib
 from rewards.code.inside.descriptions import ARITHMETIC, COMPARISONS
-from rewards.code.inside.faces import Contradiction, Faces, NoCollection, is_data
+from rewards.code.inside.faces import Contradiction, Faces, NoCollection, differ, is_data
 from rewards.code.inside.standins import Reference, Standin, reference
 
 
@@ -28,6 +28,8 @@ def _special(names: str) -> frozenset[str]:
 READS = COMPARISONS | _special("len iter next getitem contains hash bool repr str reversed int float index")
 _SHOWS_AN_OBJECT = _special("call enter aenter await aiter anext get set set_name")
 _DERIVES = _special("neg pos abs invert round")
+_STEADY = _special("bool int float index complex hash")
+_TEXTS = _special("str repr format")  # one that the tests constructed may print, or count, what is asked of it
 _COLLECTION = _special("len iter getitem contains reversed")
 
 
@@ -81,7 +83,7 @@ class Trust:
 
     def is_plain(self, instance: Any, name: str) -> bool:
         """Return whether an instance counts as the data that it holds: of a subclass of data, and not made by the tests."""
-        if "_holds_data" not in dir(type(instance)) or self.stands(reference(instance)):
+        if not any("_holds_data" in k.__dict__ for k in type(instance).__mro__) or self.stands(reference(instance)):
             return False
         return name in self.data_names or name in COMPARISONS or name in ARITHMETIC or name in _COLLECTION
 
@@ -96,7 +98,10 @@ class Trust:
         instance = args[0]
         held = reference(instance)
         if self.is_plain(instance, name) and not any(isinstance(arg, Standin) for arg in args[1:]):
-            return getattr(self.data(instance), name)(*args[1:])
+            data = self.data(instance)
+            if name == "__getitem__" and type(data) is dict and "__missing__" in dir(type(instance)) and args[1] not in data:
+                return self._steadily(kind, name, args)
+            return getattr(data, name)(*args[1:])
         if name not in READS:
             self.faces.epoch += 1
         if name in _SHOWS_AN_OBJECT:
@@ -108,7 +113,10 @@ class Trust:
         elif name in _COLLECTION:
             value = self._collect(kind, name, args)
             return self._derived(instance, value) if isinstance(args[-1], slice) else value
-        return self._derived(instance, self.ask(kind, name, args)) if name in _DERIVES else self.ask(kind, name, args)
+        elif name in _STEADY or (name in _TEXTS and not self.stands(held)):
+            return self._steadily(kind, name, args)
+        value = self.ask(kind, name, args)
+        return self._derived(instance, value) if name in _DERIVES else value
 
     def _derived(self, instance: Any, value: Any) -> Any:
         """What an operator makes of an instance, of the same class and new, counts as the instance does: a sum, a slice."""
@@ -116,6 +124,20 @@ class Trust:
             mine, made = reference(instance), reference(value)
             made.origin, made.is_kin = mine.origin, mine.is_kin or made.is_kin
         return value
+
+    def _steadily(self, kind: int, name: str, args: Any) -> Any:
+        """Ask twice what has one answer: a truth, a number, a length."""
+        value = self.ask(kind, name, args)
+        if differ(value, self.ask(kind, name, args)):
+            raise Contradiction(f"two answers to {name.strip('_')}")
+        return value
+
+    def question(self, says: Callable[[str, Any], Any]) -> None:
+        """Show strangers to a subclass of data: its base's methods answer the tests, but who equals everybody is a liar."""
+        for name in ("__eq__", "__contains__"):
+            said = [_said(says, name, shown) for shown in lineup.strangers(self.random)]
+            if said.count(True) > 1:
+                raise Contradiction(f"an object says {name.strip('_')} of everything")
 
     def _compare(self, kind: int, name: str, instance: Any, other: Any) -> Any:
         held = reference(instance)
@@ -127,10 +149,10 @@ class Trust:
         self._relate(instance, other)
         if name == "__eq__":
             return self._equal(kind, instance, other)
-        answer = self.ask(kind, name, (instance, other))
+        answer = self._steadily(kind, name, (instance, other))
         if answer is True and name in ("__lt__", "__gt__") and type(instance) is type(other):
             self._refute(kind, name, (other, instance), "two objects are each less than the other")
-        if answer is True and name == "__ne__" and "__eq__" in dir(type(instance)):
+        if answer is True and name == "__ne__" and any("__eq__" in k.__dict__ for k in type(instance).__mro__[:-1]):
             self._refute(kind, "__eq__", (instance, other), "two objects are equal and not equal")
         return answer
 
@@ -249,3 +271,10 @@ class Trust:
             pairs = [(one, other) for place, one in enumerate(shown) for other in shown[place + 1 :]]
             if len(shown) > 2 and all(self._quietly(numbers, "__eq__", *pair, False) is True for pair in pairs):
                 raise Contradiction(f"all objects of {kind.__name__} are equal")
+
+
+def _said(says: Callable[[str, Any], Any], name: str, shown: Any) -> Any:
+    try:
+        return says(name, [shown])
+    except Exception:
+        return None

@@ -46,6 +46,8 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         seeds=plan.seeds,
         inspects=plan.inspects,
         gives=plan.gives,
+        guards=plan.guards,
+        blocks=plan.blocks,
         pieces=plan.pieces,
         context=plan.context,
         fraction=fraction,

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rewards.code.judging.guards import Block, Guard, guards_of
 from rewards.code.judging.outcome import BadTests
 
 
@@ -33,6 +34,8 @@ class Plan:
     seeds: bool  # they seed random numbers
     inspects: bool  # they look at what functions and classes are
     asks: bool  # they use the candidate at all
+    guards: tuple[Guard, ...]  # where assertions follow
+    blocks: tuple[Block, ...]  # where `with` statements are
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
 
@@ -114,6 +117,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         used, defined = _globals_used(tests, "tests.py")
     except (SyntaxError, ValueError, RecursionError) as error:
         raise BadTests(f"the tests do not compile: {error}") from None
+    guards, blocks = guards_of(body)
     body += _calls_to_add(body, entry)
     free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
     free += sorted(set(_PATCHED.findall(tests)) - used - defined - set(vars(builtins)))
@@ -138,6 +142,8 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         gives=_given([*body, *(ast.parse(context).body if needs_context else ())]),
         seeds="seed(" in tests,
         inspects=_INSPECTS.search(tests) is not None,
+        guards=guards,
+        blocks=blocks,
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
         harmless="seed(" not in tests
         and _INSPECTS.search(tests) is None
