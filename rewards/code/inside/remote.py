@@ -64,6 +64,7 @@ class RemoteCandidate(Peer):
         self.failure: str | None = None  # what no test may forgive
         self.expects = expects  # exits that the tests speak of
         self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args), lambda n: self.ask("data", n))
+        self.trust.faces.report = self.contradicted
         self.names: dict[str, Any] = {}  # the tests' name space
         self.told: tuple[bool, dict[str, str]] = (False, dict(os.environ))
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
