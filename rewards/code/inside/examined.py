@@ -181,8 +181,10 @@ class Examined(Peer):
     def _print_for(self, original: Any) -> Any:
         @functools.wraps(original)
         def print(*args: Any, **named: Any) -> None:
-            if self.print_is_patched and self.depth and named.get("file") is None:
-                self.ask("print", None, "", args, named)
+            file = named.get("file")
+            if self.print_is_patched and self.depth and file in (None, sys.stdout, sys.stderr):
+                streams = {} if file is None else {"file": 2 if file is sys.stderr else 1}
+                self.ask("print", None, "", args, {**named, **streams})
             else:
                 original(*args, **named)
 

@@ -392,7 +392,8 @@ class RemoteCandidate(Peer):
         if op == "log":
             return logging.getLogger(args[0]).log(*args[1:])
         if op == "print":
-            return print(*args, **kwargs)
+            streams = {1: sys.stdout, 2: sys.stderr}
+            return print(*args, **{key: streams.get(v, v) if key == "file" else v for key, v in kwargs.items()})
         if op == "readline":
             return sys.stdin.readline()
         value = self.objects[target] if type(target) is int and target >= 0 else None
