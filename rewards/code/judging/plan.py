@@ -136,7 +136,8 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         context=_marshalled(ast.parse(context), "context.py") if needs_context else "",
         entry=entry,
         modules=tuple(name for name in others if name in _MODULES and not _bare(body, name)),
-        expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used),
+        expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used)
+        + (("CancelledError",) if "CancelledError" in tests else ()),
         pytest="pytest" in tests,
         patches="patch" in tests,
         gives=_given([*body, *(ast.parse(context).body if needs_context else ())]),
