@@ -1,7 +1,6 @@
-"""Stand-ins for functions, iterators, generators and coroutines of the other end. Standard library only."""
+"""Stand-ins for functions, iterators and generators of the other end. Standard library only."""
 
 import builtins
-import collections.abc
 import functools
 import keyword
 import types
@@ -10,8 +9,8 @@ from typing import Any
 from rewards.code.inside.standins import ASKED, FORWARDERS, checked_name
 from rewards.code.inside.typenotes import notes_of, signature_of
 
-_TYPES: dict[str, type] = {
-    kind.__name__: kind
+_TYPES: dict[str, Any] = {
+    str(kind.__name__): kind
     for kind in (
         types.FunctionType,
         types.MethodType,
@@ -21,7 +20,6 @@ _TYPES: dict[str, type] = {
     )
 }
 _OF_METHODS = ("__func__", "__self__")
-_FRAMED = {"gi": "generator", "cr": "coroutine", "ag": "async generator"}
 
 
 class Function:
@@ -42,9 +40,7 @@ class Function:
     def __get__(self, instance: Any, _: Any = None) -> Any:
         return types.MethodType(self, instance) if instance is not None and self._binds else self
 
-    @property
-    def __class__(self) -> Any:
-        return self.__dict__.get("_kind", Function)
+    __class__ = property(lambda self: self.__dict__.get("_kind", Function))  # type: ignore[assignment]
 
     def __getattr__(self, name: str) -> Any:
         if name in ("__signature__", "__annotations__", "__code__"):
@@ -170,6 +166,8 @@ def _shaped(proxy: Any, shape: Any, is_async: bool) -> Any:
 class Iterator:
     """Stands for an iterator."""
 
+    _prefix = ""
+
     def __init__(self, peer: Any, number: int):
         self._peer, self._number = peer, number
 
@@ -183,15 +181,15 @@ class Iterator:
         return item in self._peer.drawn(self)  # all of them first: an endless one would have everything
 
     def __getattr__(self, name: str) -> Any:
-        return _framed(self, name)
+        return framed(self, name)
 
 
-def _framed(self: Any, name: str) -> Any:
+def framed(self: Any, name: str) -> Any:
     """Return an attribute of a generator or coroutine that tells how far it is (`gi_running`, `cr_frame`)."""
     prefix, _, what = name.partition("_")
     if name in ("__name__", "__qualname__"):
         return self._peer.ask("get", self._number, name)
-    if prefix not in _FRAMED or _PROTOCOLS[_FRAMED[prefix]] is not type(self):
+    if prefix != self._prefix:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
     value = self._peer.ask("state", self._number, what)
     if what == "frame":
@@ -201,6 +199,8 @@ def _framed(self: Any, name: str) -> Any:
 
 class Generator(Iterator):
     """Stands for a generator."""
+
+    _prefix = "gi"
 
     __class__ = property(lambda self: types.GeneratorType)  # type: ignore[assignment]
 
@@ -219,78 +219,5 @@ class Generator(Iterator):
         self._peer.ask("close", self._number)
 
 
-class Coroutine(collections.abc.Coroutine):  # type: ignore[type-arg]
-    """Stands for a coroutine: the other end's loop runs it to its end when it is first awaited here."""
-
-    def __init__(self, peer: Any, number: int):
-        self._peer, self._number, self._begun = peer, number, False
-        self.name = ""  # of the method that made it, where that counts
-
-    __class__ = property(lambda self: types.CoroutineType)  # type: ignore[assignment]
-
-    def send(self, _: Any) -> Any:
-        """Run it."""
-        if self._begun:
-            raise RuntimeError("cannot reuse already awaited coroutine")
-        self._begun = True
-        raise StopIteration(self._peer.ask("await", self._number, self.name))
-
-    def throw(self, *error: Any) -> Any:
-        """Raise the exception where it is awaited."""
-        raise error[0]
-
-    def close(self) -> None:
-        """Forget it."""
-        if not self._begun:
-            self._begun = True
-            self._peer.ask("close", self._number)
-
-    def __await__(self) -> Any:
-        return self
-
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> Any:
-        return self.send(None)
-
-    def __getattr__(self, name: str) -> Any:
-        return _framed(self, name)
-
-
-class AsyncGenerator:
-    """Stands for an asynchronous generator."""
-
-    __class__ = property(lambda self: types.AsyncGeneratorType)  # type: ignore[assignment]
-
-    def __init__(self, peer: Any, number: int):
-        self._peer, self._number = peer, number
-
-    def __aiter__(self) -> Any:
-        return self
-
-    async def __anext__(self) -> Any:
-        return self._peer.ask("anext", self._number)
-
-    async def aclose(self) -> None:
-        """End it."""
-        self._peer.ask("aclose", self._number)
-
-    def __getattr__(self, name: str) -> Any:
-        return _framed(self, name)
-
-
 FORWARDERS.append(Method)
-Iterator.__name__, Generator.__name__, Coroutine.__name__ = "iterator", "generator", "coroutine"
-_PROTOCOLS: dict[str, Any] = {
-    "iterator": Iterator,
-    "generator": Generator,
-    "coroutine": Coroutine,
-    "async generator": AsyncGenerator,
-}
-
-
-def protocol(peer: Any, body: Any) -> Any:
-    """Return a stand-in for an iterator, a generator or a coroutine."""
-    number, name = body
-    return peer.adopt(number, _PROTOCOLS[name](peer, number))
+Iterator.__name__, Generator.__name__ = "iterator", "generator"

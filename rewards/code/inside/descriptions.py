@@ -73,7 +73,7 @@ def iterator_kind(value: Any) -> str | None:
     if kind is types.AsyncGeneratorType:
         return "async generator"
     if kind.__module__ in ("_asyncio", "asyncio.futures", "asyncio.tasks") and hasattr(kind, "__await__"):
-        return "coroutine"
+        return "future"
     return "iterator" if isinstance(value, Iterator) and hasattr(kind, "__next__") and _is_plain_iterator(kind) else None
 
 

@@ -4,6 +4,7 @@ As everywhere in the candidate's process, nothing said from here is believed. St
 """
 
 import ast
+import asyncio
 import builtins
 import functools
 import importlib
@@ -123,6 +124,23 @@ class Examined(Peer):
                 os._exit(0)
             self.serve(message)
 
+    def serve(self, message: Any) -> None:
+        """Answer one request; where the tests' loop runs, a loop runs here too."""
+        if not self.bridge.is_driven or asyncio._get_running_loop() is not None:
+            return super().serve(message)
+        asyncio._set_running_loop(self.bridge.own_loop())
+        try:
+            super().serve(message)
+        finally:
+            asyncio._set_running_loop(None)
+
+    def answer(self, value: Any, args: list[Any]) -> None:
+        """Send a value; first tell the tests' loop of new work for the one here."""
+        if self.bridge.has_news():
+            self.bridge.is_told = True
+            self.ask("drive", None)
+        super().answer(value, args)
+
     def carry_out(self, op: str, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Carry out one request."""
         match op:
@@ -174,7 +192,7 @@ class Examined(Peer):
     def show(self, text: Any) -> None:
         """Hear whether the tests have put something else in the place of `print`, and of the environment."""
         if text:
-            self.print_is_patched = text["print"]
+            self.print_is_patched, self.bridge.is_driven = text["print"], text["loop"]
             os.environ.clear()
             os.environ.update(text["environment"])
 

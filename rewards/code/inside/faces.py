@@ -96,7 +96,9 @@ class Faces:
         facts = self.facts(instance)
         value = self.ask(kind, name, args)
         if name == "__len__" and facts.get("begins") is True:
-            return value  # `list(x)` asks for a length as a hint, before the first item: nobody has said that it is their number
+            return (
+                value  # `list(x)` asks for a length as a hint, before the first item: nobody has said that it is their number
+            )
         if name == "__len__":
             if facts.setdefault("len", value) != value:
                 raise Contradiction("two lengths")
@@ -132,11 +134,22 @@ class Faces:
         items, indexed = facts.get("items"), facts["indexed"]
         if items is None or reference(instance).shadows or hasattr(type(instance), "keys"):
             return  # the tests have set an attribute: what it says of itself may be outdated by that
-        if "len" in facts and facts["len"] != len(items):
+        if "len" in facts and facts["len"] != len(items) and not self._is_keyed(kind, instance, items):
             raise Contradiction(f"a length of {facts['len']!r} and {len(items)} items")
         wrong = [place for place, item in indexed.items() if place < len(items) and differ(items[place], item)]
         if wrong and self._is_sequence(kind, instance, len(items)):
             raise Contradiction("items by number that differ from those of the iteration")
+
+    def _is_keyed(self, kind: int, instance: Any, items: list[Any]) -> bool:
+        """Return whether an object has an item for each, different, thing that it iterates over: its length may count others."""
+        if not items or "__getitem__" not in dir(type(instance)) or self._is_sequence(kind, instance, len(items)):
+            return False
+        if not all(map(is_data, items)) or len(set(items)) < len(items):
+            return False
+        try:
+            return all(self.ask(kind, "__getitem__", (instance, item)) is not None for item in items[:_MAX_PROBED])
+        except Exception:
+            return False
 
     def _is_sequence(self, kind: int, instance: Any, length: int) -> bool:
         """Return whether an object has items at all numbers below `length` and none at it: else they are keys."""

@@ -14,6 +14,8 @@ from rewards.code.inside import stdlib
 from rewards.code.inside.descriptions import is_own
 
 _FACTS = (
+    "filename",
+    "firstlineno",
     "argcount",
     "posonlyargcount",
     "kwonlyargcount",

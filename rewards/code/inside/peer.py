@@ -18,6 +18,7 @@ from rewards.code import codec
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, introspection, makers, standins, stdlib, valuekinds
 from rewards.code.inside.candidate import MAX_DETAIL, describe
+from rewards.code.inside.loops import Bridge
 from rewards.code.inside.values import Node, Values
 from rewards.code.wire import FrameError, Link
 
@@ -57,7 +58,7 @@ class Peer:
         self.exceptions = 0
         self.unborn: Any = None  # a subclass of ours that the other end is about to mirror
         self.originals: dict[tuple[int, str], Any] = {}  # (class, name) -> what stood there before it was set from there
-        self.loop: Any = None
+        self.bridge = Bridge(self)
         self.lock = threading.RLock()  # either end may have threads; one asks at a time, and answers what it is asked meanwhile
         self.depth = 0  # of requests that we are answering
 
@@ -238,26 +239,21 @@ class Peer:
                 return value.throw(*args)
             case "close":
                 return value.close()
-            case "await" | "anext" | "aclose":
-                return self.run(value if op == "await" else getattr(value, f"__{op}__" if op == "anext" else op)())
+            case "await":
+                return self.bridge.to_end(value)
+            case "awaitable" if name in ("__anext__", "asend", "athrow", "aclose"):
+                return getattr(value, name)(*args)
+            case "start":
+                return self.bridge.start(target, value)
+            case "drive":
+                return self.bridge.turn_soon(0)
+            case "step":
+                return self.bridge.step(*args)
+            case "outcome":
+                return self.bridge.outcome(target)
+            case "cancel":
+                return self.bridge.cancel(target)
         return introspection.answer(op, value, name)
-
-    def run(self, awaitable: Any) -> Any:
-        """Run a coroutine to its end: the other end waits for it, so nothing else can go on meanwhile."""
-        import asyncio
-
-        async def wait() -> Any:
-            return await awaitable
-
-        if self.loop is None:
-            self.loop = asyncio.new_event_loop()
-        running = asyncio._get_running_loop()
-        loop = asyncio.new_event_loop() if self.loop.is_running() else self.loop
-        asyncio._set_running_loop(None)
-        try:
-            return loop.run_until_complete(wait())
-        finally:
-            asyncio._set_running_loop(running)
 
     # -- values that are objects -------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ Not covered: what an object that the tests constructed says of itself is taken a
 satisfied by it. Standard library only.
 """
 
+import asyncio
 import builtins
 import contextlib
 import functools
@@ -26,7 +27,7 @@ from typing import Any
 from rewards.code import wire
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, lineup
-from rewards.code.inside.callables import Coroutine, Function
+from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL, is_function
 from rewards.code.inside.faces import Contradiction, is_data
@@ -48,8 +49,8 @@ _MALFORMED = (
     StopIteration,
 )
 _ENDS_OF_ITERATION = (StopIteration, StopAsyncIteration)
-_ITERATES = ("next", "send", "throw", "anext")
-_CALLABLE_OPS = ("call", "next", "send", "throw", "close", "await", "anext", "aclose")
+_ITERATES = ("next", "send", "throw", "await", "start", "outcome")
+_CALLABLE_OPS = ("call", "next", "send", "throw", "close", "await", "awaitable", "start", "step", "outcome", "cancel", "drive")
 _PRINT = builtins.print
 
 
@@ -66,7 +67,7 @@ class RemoteCandidate(Peer):
         self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args), lambda n: self.ask("data", n))
         self.trust.faces.report = self.contradicted
         self.names: dict[str, Any] = {}  # the tests' name space
-        self.told: tuple[bool, dict[str, str]] = (False, dict(os.environ))
+        self.told: tuple[bool, dict[str, str], bool] = (False, dict(os.environ), False)
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
         self.gives: Sequence[str] = ()  # names of classes of the tests' own that the candidate uses
         self.given: dict[str, Any] = {}
@@ -88,6 +89,8 @@ class RemoteCandidate(Peer):
                     reference(arg).face = None  # it may be changed there
         for given in self.gives:
             self._give(given)
+        if (self.bridge.waiting or self.bridge.handle) and op not in ("step", "outcome"):
+            self.bridge.turn_soon(0)  # it may wake what waits there
         with self.lock:
             outer, self._origin = self._origin, self._origin_of(op, target, name, args)
             try:
@@ -95,8 +98,6 @@ class RemoteCandidate(Peer):
             finally:
                 self._origin = outer
         if came_well:
-            if name == "__anext__" and type(value) is Coroutine:
-                value.name = name  # awaited, it may end an `async for`
             self._question_suspects()
             return value
         if isinstance(value, _ENDS_OF_ITERATION) and op not in _ITERATES and name not in ("__next__", "__anext__"):
@@ -153,6 +154,8 @@ class RemoteCandidate(Peer):
         """Return the place from which a new object will have come, in the words of the tests."""
         if self.defining:
             return "a name"
+        if op in ("start", "outcome", "await"):
+            return str(getattr(self.remote.get(target), "_made_by", ""))
         called = target if isinstance(target, str) else self.remote.get(target)
         title = (
             called if isinstance(called, str) else (called if isinstance(called, type | Function) else type(called)).__name__
@@ -164,11 +167,11 @@ class RemoteCandidate(Peer):
 
     def printed(self) -> Any:
         """Tell the candidate whether the tests have put something else in the place of `print`, and of the environment."""
-        is_patched, environment = builtins.print is not _PRINT, dict(os.environ)
-        if (is_patched, environment) == self.told:
+        told = builtins.print is not _PRINT, dict(os.environ), asyncio._get_running_loop() is not None
+        if told == self.told:
             return ""
-        self.told = is_patched, environment
-        return {"print": is_patched, "environment": environment}
+        self.told = told
+        return {"print": told[0], "environment": told[1], "loop": told[2]}
 
     def show(self, text: Any) -> None:
         """Print what the candidate printed, where the tests' own output goes."""
@@ -197,6 +200,8 @@ class RemoteCandidate(Peer):
         name = type(error).__name__
         if isinstance(error, SystemExit) and "SystemExit" in self.expects:
             return CandidateExit(*error.args)
+        if isinstance(error, asyncio.CancelledError) and ("CancelledError" in self.expects or self.bridge.has_cancelled):
+            return error
         if isinstance(error, KeyboardInterrupt) and "KeyboardInterrupt" in self.expects:
             return error
         self.fail(f"the program raised {name}")

@@ -7,6 +7,7 @@ candidate's. What may leave something behind in its process gets an examiner of 
 import ast
 import builtins
 import functools
+import keyword
 import marshal
 import re
 import symtable
@@ -109,6 +110,16 @@ def _harmless_node(node: ast.AST) -> bool:
 _PATCHED = re.compile(r"__main__\.([A-Za-z_]\w*)")  # in a text: what `patch("__main__.helper")` looks for
 
 
+_READ_NAMES = _names("eval exec globals vars locals")
+
+
+def _named_in_texts(body: Sequence[ast.stmt]) -> set[str]:
+    """Return the names that stand in texts of the tests, which `eval` and the like may read."""
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return set(re.findall(r"\b(?!__)[A-Za-z_]\w*", "\n".join(texts)[:100_000])) - sys.stdlib_module_names - set(keyword.kwlist)
+
+
 @functools.lru_cache(maxsize=512)
 def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     """Compile the tests; raises BadTests. `fraction`: each top-level statement is a piece of its own, so that passes count."""
@@ -120,6 +131,11 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     guards, blocks = guards_of(body)
     body += _calls_to_add(body, entry)
     free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
+    free += (
+        sorted(_named_in_texts(body) - {*used, *defined, *vars(builtins)})
+        if used & _READ_NAMES or "modules[__name__]" in tests
+        else []
+    )
     free += sorted(set(_PATCHED.findall(tests)) - used - defined - set(vars(builtins)))
     entry = entry or ("" if free else _builtin_under_test(body))
     if not entry.isidentifier():  # Solution().twoSum
@@ -136,7 +152,8 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         context=_marshalled(ast.parse(context), "context.py") if needs_context else "",
         entry=entry,
         modules=tuple(name for name in others if name in _MODULES and not _bare(body, name)),
-        expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used),
+        expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used)
+        + (("CancelledError",) if "CancelledError" in tests else ()),
         pytest="pytest" in tests,
         patches="patch" in tests,
         gives=_given([*body, *(ast.parse(context).body if needs_context else ())]),
