@@ -141,7 +141,7 @@ class Faces:
             raise Contradiction("items by number that differ from those of the iteration")
 
     def _is_keyed(self, kind: int, instance: Any, items: list[Any]) -> bool:
-        """Return whether an object has an item for each, different, thing that it iterates over: its length may count others."""
+        """Return whether an object has an item for each thing that it iterates over: its length may count others."""
         if not items or "__getitem__" not in dir(type(instance)) or self._is_sequence(kind, instance, len(items)):
             return False
         if not all(map(is_data, items)) or len(set(items)) < len(items):

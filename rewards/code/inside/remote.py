@@ -27,6 +27,7 @@ from typing import Any
 from rewards.code import wire
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, lineup
+from rewards.code.inside.awaitables import Coroutine
 from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL, is_function
@@ -49,6 +50,7 @@ _MALFORMED = (
     StopIteration,
 )
 _ENDS_OF_ITERATION = (StopIteration, StopAsyncIteration)
+_MAY_END = ("__anext__", "asend", "athrow")  # whose coroutines may end an `async for`
 _ITERATES = ("next", "send", "throw", "await", "start", "outcome")
 _CALLABLE_OPS = ("call", "next", "send", "throw", "close", "await", "awaitable", "start", "step", "outcome", "cancel", "drive")
 _PRINT = builtins.print
@@ -98,6 +100,8 @@ class RemoteCandidate(Peer):
             finally:
                 self._origin = outer
         if came_well:
+            if type(value) is Coroutine and name in _MAY_END:
+                value.may_end = True
             self._question_suspects()
             return value
         if isinstance(value, _ENDS_OF_ITERATION) and op not in _ITERATES and name not in ("__next__", "__anext__"):

@@ -113,6 +113,9 @@ _PATCHED = re.compile(r"__main__\.([A-Za-z_]\w*)")  # in a text: what `patch("__
 _READ_NAMES = _names("eval exec globals vars locals")
 
 
+_FIXTURES = _names("capsys monkeypatch tmp_path")  # that tests take without an import
+
+
 def _named_in_texts(body: Sequence[ast.stmt]) -> set[str]:
     """Return the names that stand in texts of the tests, which `eval` and the like may read."""
     nodes = [node for statement in body for node in ast.walk(statement)]
@@ -154,7 +157,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         modules=tuple(name for name in others if name in _MODULES and not _bare(body, name)),
         expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used)
         + (("CancelledError",) if "CancelledError" in tests else ()),
-        pytest="pytest" in tests,
+        pytest="pytest" in tests or any(name in tests for name in _FIXTURES),
         patches="patch" in tests,
         gives=_given([*body, *(ast.parse(context).body if needs_context else ())]),
         seeds="seed(" in tests,
@@ -234,7 +237,7 @@ def _calls_to_add(body: Sequence[ast.stmt], entry: str) -> list[ast.stmt]:
             calls += ast.parse(f"check({entry})").body
         elif node.name.startswith("test") and needed == 0 and not node.decorator_list:
             calls += ast.parse(f"{node.name}()").body
-        elif node.name.startswith("test") and uses_pytest:
+        elif node.name.startswith("test") and (uses_pytest or {arg.arg for arg in node.args.args} <= _FIXTURES):
             calls += ast.parse(f"__import__('pytest').run_test({node.name}, globals())").body
     return calls
 
@@ -247,6 +250,9 @@ assert _result.wasSuccessful() and _result.testsRun > len(_result.skipped), str(
 """
 
 
+_AROUND = ("setup_method", "teardown_method")  # of each test of a class in pytest's style
+
+
 def _runs_of(node: ast.ClassDef) -> list[ast.stmt]:
     """Return what runs a class of tests that nobody runs: unittest's, or methods `test_*` of a plain `Test*`."""
     if any(ast.unparse(base).endswith("TestCase") for base in node.bases):
@@ -254,13 +260,15 @@ def _runs_of(node: ast.ClassDef) -> list[ast.stmt]:
     if node.bases or not node.name.startswith("Test"):
         return []
     tests = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name.startswith("test")]
-    has_setup = any(isinstance(item, ast.FunctionDef) and item.name == "setup_method" for item in node.body)
+    around = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef) and item.name in _AROUND}
     calls = []
     for item in tests:
-        text = f"_case = {node.name}()\n" + ("_case.setup_method()\n" if has_setup else "")
-        plain = len(item.args.args) == 1 and not item.decorator_list
-        text += f"_case.{item.name}()" if plain else f"__import__('pytest').run_test({node.name}.{item.name}, globals(), _case)"
-        calls += ast.parse(text).body
+        if len(item.args.args) > 1 or item.decorator_list:
+            calls += ast.parse(f"__import__('pytest').run_test({node.name}.{item.name}, globals(), {node.name})").body
+            continue
+        lines = [f"_case.{name}({'None' if len(found.args.args) > 1 else ''})" for name, found in around.items()]
+        begin, end = ([line for line in lines if word in line] for word in ("setup", "teardown"))
+        calls += ast.parse("\n".join([f"_case = {node.name}()", *begin, f"_case.{item.name}()", *end])).body
     return calls
 
 
