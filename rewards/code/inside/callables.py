@@ -157,7 +157,7 @@ def _shaped(proxy: Any, shape: Any, is_async: bool) -> Any:
     space: dict[str, Any] = {held: proxy}
     begin, call = ("async def", f"await {held}") if is_async else ("def", held)
     exec(f"{begin} function({', '.join(listed)}): return {call}({', '.join(given)})", space)  # noqa: S102
-    function = space["function"]
+    function = space.pop("function")  # which would keep itself alive
     function.__defaults__, function.__kwdefaults__ = tuple(shape["defaults"]) or None, shape["named_defaults"] or None
     function.__annotations__ = {name: getattr(builtins, kind) for name, kind in shape["notes"].items()}
     return function
