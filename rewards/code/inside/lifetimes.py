@@ -1,8 +1,9 @@
 """When objects that one end knows of the other's may go: for tests that wait for the end of what they deleted.
 
-Each end keeps what the other knows by number. Where the tests collect garbage (`gc.collect()`, and after every `del name`), each
-end says which stand-ins nothing but the link holds; the other lets go of what they stand for, and sees whether it goes. Only what
-has gone is forgotten, so that weak references to a stand-in live as long as what it stands for. Standard library only.
+Each end keeps what the other knows by number. Where the tests collect garbage (`gc.collect()`, and after every `del name`),
+each end says which stand-ins nothing but the link holds; the other lets go of what they stand for, and sees whether it goes.
+Only what has gone is forgotten, so that weak references to a stand-in live as long as what it stands for. Standard library
+only.
 """
 
 import gc
