@@ -131,6 +131,7 @@ class ExaminedSetup(TypedDict):
     source: str
     context: str
     names: Sequence[str]
+    gives: Sequence[str]  # classes of the tests, of which it may use those that it names
 
 
 class TogetherSetup(TypedDict):
@@ -257,8 +258,8 @@ class Report(ExamEnding):
 
 # -- examiner and candidate: frames, each a list that begins with its name ---------------------------------------------------
 
-# Candidate to examiner, before the program runs: name -> [module, attribute or None] of its imports.
-Imports: TypeAlias = tuple[Literal["imports"], dict[str, tuple[str, str | None]]]
+# Candidate to examiner, before the program runs: name -> [module, attribute or None] of its imports, and what it names of `gives`.
+Imports: TypeAlias = tuple[Literal["imports"], dict[str, tuple[str, str | None]], list[str]]
 # Candidate to examiner, once the program is loaded: what the names stand for, in this order.
 Defined: TypeAlias = tuple[Literal["defined"], list[tuple[str, Data]]]
 

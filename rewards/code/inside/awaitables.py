@@ -15,6 +15,7 @@ class Coroutine(collections.abc.Coroutine):  # type: ignore[type-arg]
 
     def __init__(self, peer: Any, number: int):
         self._peer, self._number = peer, number
+        self.may_end = False  # an asynchronous iteration
         self._inner: Any = None  # what waits here for the other end's
         self._made_by = getattr(peer, "_origin", "")  # what made it is where its value comes from
 
@@ -27,9 +28,14 @@ class Coroutine(collections.abc.Coroutine):  # type: ignore[type-arg]
         return self._inner
 
     async def _wait(self) -> Any:
-        if asyncio._get_running_loop() is None:
-            return self._peer.ask("await", self._number)
-        return await self._peer.bridge.wait(self._number)
+        try:
+            if asyncio._get_running_loop() is None:
+                return self._peer.ask("await", self._number)
+            return await self._peer.bridge.wait(self._number)
+        except StopAsyncIteration:
+            if self.may_end or self._peer.makes_real_functions:
+                raise
+            raise RuntimeError("the program raised StopAsyncIteration") from None
 
     def send(self, value: Any) -> Any:
         """Go on."""

@@ -12,6 +12,7 @@ import io
 import itertools
 import os
 import pickle
+import re
 import sys
 import types
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ def serve_examiner() -> None:
     names = setup["names"]
     # Said before the program runs, so this much is true: where the program's imported names come from.
     imports = {name: origin for name, origin in _imports(setup["source"]).items() if name in names} if len(names) > 1 else {}
-    examiner.send(("imports", imports))
+    examiner.send(("imports", imports, [name for name in setup["gives"] if re.search(rf"\b{name}\b", setup["source"])]))
     module = prepare("solution")
     site_names(setup["source"], module)
     served = Examined(module, examiner)
@@ -204,8 +205,10 @@ class Examined(Peer):
     def _print_for(self, original: Any) -> Any:
         @functools.wraps(original)
         def print(*args: Any, **named: Any) -> None:
-            if self.print_is_patched and self.depth and named.get("file") is None:
-                self.ask("print", None, "", args, named)
+            file = named.get("file")
+            if self.print_is_patched and self.depth and file in (None, sys.stdout, sys.stderr):
+                streams = {} if file is None else {"file": 2 if file is sys.stderr else 1}
+                self.ask("print", None, "", args, {**named, **streams})
             else:
                 original(*args, **named)
 

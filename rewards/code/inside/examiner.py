@@ -19,7 +19,7 @@ import marshal
 import socket
 import sys
 import types
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,8 +153,8 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
     """Put the entry point and the other free names of the tests into their name space."""
     entry = setup["entry_point"]
     candidate.inspects = setup["inspects"]
-    imports, defined = _introduced(candidate)
-    candidate.names, candidate.gives = names, setup["gives"]
+    imports, defined = _introduced(candidate, setup["gives"])
+    candidate.names = names
     sys.modules["solution"] = types.ModuleType("solution")  # where pickle looks for classes
     sys.modules["solution"].__dict__.update(defined, _restore=standins.restore)
     if entry in defined:
@@ -180,13 +180,14 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
         _resolve_there(candidate)
 
 
-def _introduced(candidate: RemoteCandidate) -> tuple[dict[str, Any], dict[str, Any]]:
+def _introduced(candidate: RemoteCandidate, given: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what the candidate imports, and what its names stand for."""
     try:
         first: wire.Imports = candidate.link.receive()
         second: wire.Defined = candidate.link.receive()
         if (first[0], second[0]) != ("imports", "defined") or not isinstance(first[1], dict):
             raise FrameError("no introduction")
+        candidate.gives = [name for name in given if name in first[2]]
         return first[1], candidate.define(second)
     except (EOFError, OSError):
         candidate.fail("the program did not load")

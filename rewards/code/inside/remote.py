@@ -27,6 +27,7 @@ from typing import Any
 from rewards.code import wire
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, lineup
+from rewards.code.inside.awaitables import Coroutine
 from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL, is_function
@@ -49,6 +50,7 @@ _MALFORMED = (
     StopIteration,
 )
 _ENDS_OF_ITERATION = (StopIteration, StopAsyncIteration)
+_MAY_END = ("__anext__", "asend", "athrow")  # whose coroutines may end an `async for`
 _ITERATES = ("next", "send", "throw", "await", "start", "outcome")
 _CALLABLE_OPS = ("call", "next", "send", "throw", "close", "await", "awaitable", "start", "step", "outcome", "cancel", "drive")
 _PRINT = builtins.print
@@ -65,10 +67,11 @@ class RemoteCandidate(Peer):
         self.failure: str | None = None  # what no test may forgive
         self.expects = expects  # exits that the tests speak of
         self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args), lambda n: self.ask("data", n))
+        self.trust.faces.report = self.contradicted
         self.names: dict[str, Any] = {}  # the tests' name space
         self.told: tuple[bool, dict[str, str], bool] = (False, dict(os.environ), False)
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
-        self.gives: Sequence[str] = ()  # names of classes of the tests' own, for the candidate to use
+        self.gives: Sequence[str] = ()  # names of classes of the tests' own that the candidate uses
         self.given: dict[str, Any] = {}
         self.named_classes: set[int] = set()  # numbers of the classes that the tests name
         self.suspects: list[int] = []  # numbers of subclasses of data with an equality of their own
@@ -97,6 +100,8 @@ class RemoteCandidate(Peer):
             finally:
                 self._origin = outer
         if came_well:
+            if type(value) is Coroutine and name in _MAY_END:
+                value.may_end = True
             self._question_suspects()
             return value
         if isinstance(value, _ENDS_OF_ITERATION) and op not in _ITERATES and name not in ("__next__", "__anext__"):
@@ -396,7 +401,8 @@ class RemoteCandidate(Peer):
         if op == "log":
             return logging.getLogger(args[0]).log(*args[1:])
         if op == "print":
-            return print(*args, **kwargs)
+            streams = {1: sys.stdout, 2: sys.stderr}
+            return print(*args, **{key: streams.get(v, v) if key == "file" else v for key, v in kwargs.items()})
         if op == "readline":
             return sys.stdin.readline()
         value = self.objects[target] if type(target) is int and target >= 0 else None

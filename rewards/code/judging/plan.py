@@ -7,6 +7,7 @@ candidate's. What may leave something behind in its process gets an examiner of 
 import ast
 import builtins
 import functools
+import keyword
 import marshal
 import re
 import symtable
@@ -111,6 +112,19 @@ def _harmless_node(node: ast.AST) -> bool:
 _PATCHED = re.compile(r"__main__\.([A-Za-z_]\w*)")  # in a text: what `patch("__main__.helper")` looks for
 
 
+_READ_NAMES = _names("eval exec globals vars locals")
+
+
+_FIXTURES = _names("capsys monkeypatch tmp_path")  # that tests take without an import
+
+
+def _named_in_texts(body: Sequence[ast.stmt]) -> set[str]:
+    """Return the names that stand in texts of the tests, which `eval` and the like may read."""
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return set(re.findall(r"\b(?!__)[A-Za-z_]\w*", "\n".join(texts)[:100_000])) - sys.stdlib_module_names - set(keyword.kwlist)
+
+
 @functools.lru_cache(maxsize=512)
 def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     """Compile the tests; raises BadTests. `fraction`: each top-level statement is a piece of its own, so that passes count."""
@@ -122,6 +136,11 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     guards, blocks = guards_of(body)
     body, collects = collecting([*body, *_calls_to_add(body, entry)])
     free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
+    free += (
+        sorted(_named_in_texts(body) - {*used, *defined, *vars(builtins)})
+        if used & _READ_NAMES or "modules[__name__]" in tests
+        else []
+    )
     free += sorted(set(_PATCHED.findall(tests)) - used - defined - set(vars(builtins)))
     entry = entry or ("" if free else _builtin_under_test(body))
     if not entry.isidentifier():  # Solution().twoSum
@@ -140,7 +159,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         modules=tuple(name for name in others if name in _MODULES and not _bare(body, name)),
         expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used)
         + (("CancelledError",) if "CancelledError" in tests else ()),
-        pytest="pytest" in tests,
+        pytest="pytest" in tests or any(name in tests for name in _FIXTURES),
         patches="patch" in tests,
         gives=_given([*body, *(ast.parse(context).body if needs_context else ())]),
         seeds="seed(" in tests,
@@ -156,19 +175,28 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     )
 
 
-_OF_DATA = _names("__init__ __post_init__ __repr__ __str__ __eq__ __hash__ __lt__")
+_OF_DATA = _names("__init__ __post_init__ __repr__ __str__")
+_NODES = _names("ListNode TreeNode Node")  # which may also say what they equal
 
 
 def _given(body: Sequence[ast.stmt]) -> tuple[str, ...]:
     """Return the classes that a program may use as if it stood in one file with the tests: nodes, exceptions, enumerations.
 
-    A class with methods of its own might be a reference solution, and is kept.
+    What has methods of its own might be a reference solution, an equality might be a tolerance, and other attributes might be
+    what the tests expect: such classes are kept.
     """
-    return tuple(s.name for s in body if isinstance(s, ast.ClassDef) and all(map(_holds_data, s.body)) and not _inherits(s))
+    return tuple(
+        s.name
+        for s in body
+        if isinstance(s, ast.ClassDef) and not _inherits(s) and all(_holds_data(node, s) for node in s.body)
+    )
 
 
-def _holds_data(node: ast.stmt) -> bool:
-    return not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or node.name in _OF_DATA
+def _holds_data(node: ast.stmt, owner: ast.ClassDef) -> bool:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return node.name in _OF_DATA or (owner.name in _NODES and node.name in ("__eq__", "__hash__", "__lt__"))
+    is_enum = any("Enum" in ast.unparse(base) or "Flag" in ast.unparse(base) for base in owner.bases)
+    return is_enum or not isinstance(node, ast.Assign)
 
 
 def _inherits(node: ast.ClassDef) -> bool:
@@ -213,7 +241,7 @@ def _calls_to_add(body: Sequence[ast.stmt], entry: str) -> list[ast.stmt]:
             calls += ast.parse(f"check({entry})").body
         elif node.name.startswith("test") and needed == 0 and not node.decorator_list:
             calls += ast.parse(f"{node.name}()").body
-        elif node.name.startswith("test") and uses_pytest:
+        elif node.name.startswith("test") and (uses_pytest or {arg.arg for arg in node.args.args} <= _FIXTURES):
             calls += ast.parse(f"__import__('pytest').run_test({node.name}, globals())").body
     return calls
 
@@ -226,6 +254,9 @@ assert _result.wasSuccessful() and _result.testsRun > len(_result.skipped), str(
 """
 
 
+_AROUND = ("setup_method", "teardown_method")  # of each test of a class in pytest's style
+
+
 def _runs_of(node: ast.ClassDef) -> list[ast.stmt]:
     """Return what runs a class of tests that nobody runs: unittest's, or methods `test_*` of a plain `Test*`."""
     if any(ast.unparse(base).endswith("TestCase") for base in node.bases):
@@ -233,13 +264,15 @@ def _runs_of(node: ast.ClassDef) -> list[ast.stmt]:
     if node.bases or not node.name.startswith("Test"):
         return []
     tests = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name.startswith("test")]
-    has_setup = any(isinstance(item, ast.FunctionDef) and item.name == "setup_method" for item in node.body)
+    around = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef) and item.name in _AROUND}
     calls = []
     for item in tests:
-        text = f"_case = {node.name}()\n" + ("_case.setup_method()\n" if has_setup else "")
-        plain = len(item.args.args) == 1 and not item.decorator_list
-        text += f"_case.{item.name}()" if plain else f"__import__('pytest').run_test({node.name}.{item.name}, globals(), _case)"
-        calls += ast.parse(text).body
+        if len(item.args.args) > 1 or item.decorator_list:
+            calls += ast.parse(f"__import__('pytest').run_test({node.name}.{item.name}, globals(), {node.name})").body
+            continue
+        lines = [f"_case.{name}({'None' if len(found.args.args) > 1 else ''})" for name, found in around.items()]
+        begin, end = ([line for line in lines if word in line] for word in ("setup", "teardown"))
+        calls += ast.parse("\n".join([f"_case = {node.name}()", *begin, f"_case.{item.name}()", *end])).body
     return calls
 
 
