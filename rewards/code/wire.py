@@ -232,6 +232,7 @@ class ExamSetup(TypedDict):
     pytest: bool  # the tests use pytest
     patches: bool  # the tests put mocks in the place of functions
     seeds: bool  # the tests seed random numbers
+    collects: bool  # the tests wait for objects to go
     inspects: bool  # the tests look at what functions and classes are
     gives: Sequence[str]  # classes of the tests that the program means by these names
     guards: Sequence[Sequence[int]]  # lines from which the tests go on to an assertion (`judging/guards.py`)

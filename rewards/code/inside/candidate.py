@@ -25,7 +25,7 @@ from typing import Any
 from rewards.code import codec, wire
 from rewards.code.wire import FrameError, Link
 
-MAX_DETAIL = 3000
+MAX_DETAIL = 300
 FILE_NAME = "solution.py"
 _DOES_NOT_COMPILE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)  # what sending an answer may raise
@@ -160,7 +160,7 @@ def shaped_function(proxy: Any, shape: Any, is_async: bool) -> Any:
     space: dict[str, Any] = {held: proxy}
     begin, call = ("async def", f"await {held}") if is_async else ("def", held)
     exec(f"{begin} function({', '.join(listed)}): return {call}({', '.join(given)})", space)
-    function = space["function"]
+    function = space.pop("function")  # which would keep itself alive
     function.__defaults__, function.__kwdefaults__ = tuple(shape["defaults"]) or None, shape["named_defaults"] or None
     function.__annotations__ = {name: getattr(builtins, kind) for name, kind in shape["notes"].items()}
     return function

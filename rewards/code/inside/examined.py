@@ -20,7 +20,7 @@ from typing import Any
 
 from rewards.code import codec, wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions
+from rewards.code.inside import descriptions, lifetimes
 from rewards.code.inside.candidate import FILE_NAME, load, prepare, site_names
 from rewards.code.inside.descriptions import DATA_TYPES
 from rewards.code.inside.peer import Peer
@@ -152,6 +152,12 @@ class Examined(Peer):
                 return getattr(args[0], name)
             case "set" if isinstance(self.objects[target], type):
                 return self._set_on_class(self.objects[target], target, name, args[0])
+            case "unneeded":
+                return lifetimes.unneeded(self)
+            case "release":
+                return lifetimes.release(self, *args)
+            case "forget":
+                return lifetimes.forget(self, *args)
             case "pickle":
                 return pickle.dumps(self.objects[target])
             case "unpickle":

@@ -25,7 +25,7 @@ from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import callables, pytestlike, standins, typenotes
+from rewards.code.inside import callables, lifetimes, pytestlike, standins, typenotes
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.failures import CandidateExit, CandidateFailed, CandidateGone, Watch
 from rewards.code.inside.remote import RemoteCandidate
@@ -174,6 +174,8 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
         _share_seeds(candidate)
     if setup["patches"]:
         _share_patches(candidate, defined)
+    if setup["collects"]:
+        importlib.import_module("gc").collect = lifetimes.Collector(candidate).collect  # type: ignore[attr-defined]
     if setup["inspects"]:
         _resolve_there(candidate)
 

@@ -6,6 +6,7 @@ language's own kinds (members of enumerations, named tuples) hold their data her
 """
 
 import abc
+import sys
 import types
 from collections.abc import MutableMapping
 from typing import Any
@@ -95,7 +96,10 @@ class Meta(abc.ABCMeta):
         return type.__instancecheck__(cls, instance) or _holds(cls, "isinstance", instance, isinstance(kind, Meta), kind)
 
     def __subclasscheck__(cls, kind: Any) -> bool:
-        return type.__subclasscheck__(cls, kind) or _holds(cls, "issubclass", kind, False, kind)
+        if type.__subclasscheck__(cls, kind):
+            return True
+        # An abstract class of the language asks all that are registered with it, those of exams long past too.
+        return sys._getframe(1).f_globals.get("__name__") != "abc" and _holds(cls, "issubclass", kind, False, kind)
 
     def __dir__(cls) -> Any:
         peer = peer_of(cls)

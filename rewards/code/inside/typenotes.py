@@ -85,7 +85,7 @@ def _alias_back(parts: list[Any], take: Callable[[Any], Any]) -> Any:
     args = tuple(checked_text(arg) if type(arg) is str and origin is not typing.Literal else arg for arg in take(parts[1]))
     if isinstance(origin, type) and origin is not typing.Generic:
         generic: Any = origin
-        return generic[args] if origin.__module__ == "collections.abc" else types.GenericAlias(origin, args)
+        return generic[args] if origin.__module__ == "collections.abc" else types.GenericAlias(generic, args)
     if origin is None:
         raise CodecError("no generic")
     return origin[args if len(args) > 1 else args[0]]

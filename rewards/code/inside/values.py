@@ -151,9 +151,7 @@ class Values:
             decode = _DECODERS.get(tag)
             return decode(self, body, depth + 1) if decode else self.resolve(tag, body)
         except (TypeError, ValueError, KeyError, IndexError, ArithmeticError, AttributeError, ImportError) as error:
-            import traceback
-
-            raise CodecError(f"a malformed {tag!r}: {type(error).__name__}" + traceback.format_exc()[-280:]) from None
+            raise CodecError(f"a malformed {tag!r}: {type(error).__name__}") from None
 
     def list_of(self, body: Any, depth: int = 0) -> list[Any]:
         """Return the values of several nodes."""

@@ -44,6 +44,7 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         pytest=plan.pytest,
         patches=plan.patches,
         seeds=plan.seeds,
+        collects=plan.collects,
         inspects=plan.inspects,
         gives=plan.gives,
         guards=plan.guards,

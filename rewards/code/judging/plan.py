@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rewards.code.judging.deletions import collecting
 from rewards.code.judging.guards import Block, Guard, guards_of
 from rewards.code.judging.outcome import BadTests
 
@@ -33,6 +34,7 @@ class Plan:
     patches: bool  # they put mocks in the place of functions
     gives: tuple[str, ...]  # classes of theirs that hold data: the program's, under the same name
     seeds: bool  # they seed random numbers
+    collects: bool  # they wait for objects to go
     inspects: bool  # they look at what functions and classes are
     asks: bool  # they use the candidate at all
     guards: tuple[Guard, ...]  # where assertions follow
@@ -132,7 +134,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     except (SyntaxError, ValueError, RecursionError) as error:
         raise BadTests(f"the tests do not compile: {error}") from None
     guards, blocks = guards_of(body)
-    body += _calls_to_add(body, entry)
+    body, collects = collecting([*body, *_calls_to_add(body, entry)])
     free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
     free += (
         sorted(_named_in_texts(body) - {*used, *defined, *vars(builtins)})
@@ -161,11 +163,13 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         patches="patch" in tests,
         gives=_given([*body, *(ast.parse(context).body if needs_context else ())]),
         seeds="seed(" in tests,
+        collects=collects,
         inspects=_INSPECTS.search(tests) is not None,
         guards=guards,
         blocks=blocks,
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
         harmless="seed(" not in tests
+        and not collects
         and _INSPECTS.search(tests) is None
         and _harmless([*body, *(ast.parse(context).body if needs_context else ())]),
     )
