@@ -144,7 +144,7 @@ class Faces:
             raise Contradiction("items by number that differ from those of the iteration")
 
     def _is_bag(self, kind: int, instance: Any, length: Any, items: list[Any]) -> bool:
-        """Return whether an object counts: it iterates over words, which it holds several times, as many as its length in all."""
+        """Return whether an object counts: it iterates over words, of which it holds as many in all as its length says."""
         words = all(type(item) is str for item in items) and len(set(items)) == len(items)
         if type(length) is not int or not words or length <= len(items) or self.facts(instance)["indexed"]:
             return False  # a shorter length would make loops over numbers empty
