@@ -258,7 +258,8 @@ class Report(ExamEnding):
 
 # -- examiner and candidate: frames, each a list that begins with its name ---------------------------------------------------
 
-# Candidate to examiner, before the program runs: name -> [module, attribute or None] of its imports, and its `gives`.
+# Candidate to examiner, before the program runs: name -> [module, attribute or None] of its imports, and what of `gives` it
+# names.
 Imports: TypeAlias = tuple[Literal["imports"], dict[str, tuple[str, str | None]], list[str]]
 # Candidate to examiner, once the program is loaded: what the names stand for, in this order.
 Defined: TypeAlias = tuple[Literal["defined"], list[tuple[str, Data]]]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from rewards.code.judging.deletions import collecting
 from rewards.code.judging.guards import Block, Guard, guards_of
+from rewards.code.judging.imports import without_imports
 from rewards.code.judging.outcome import BadTests
 
 
@@ -128,6 +129,7 @@ def _named_in_texts(body: Sequence[ast.stmt]) -> set[str]:
 @functools.lru_cache(maxsize=512)
 def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     """Compile the tests; raises BadTests. `fraction`: each top-level statement is a piece of its own, so that passes count."""
+    tests = without_imports(tests)
     try:
         body = ast.parse(tests, "tests.py").body
         used, defined = _globals_used(tests, "tests.py")
