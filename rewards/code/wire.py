@@ -231,6 +231,7 @@ class ExamSetup(TypedDict):
     frameworks: Sequence[str]  # pytest, unittest: those that the tests use
     patches: bool  # the tests put mocks in the place of functions
     seeds: bool  # the tests seed random numbers
+    asserts: bool  # at least one assertion must run
     guards: Sequence[Sequence[int]]  # lines from which the tests go on to an assertion (`judging/guards.py`)
     blocks: Sequence[Sequence[int]]  # lines of their `with` statements
     inspects: bool  # the tests look at what functions and classes are

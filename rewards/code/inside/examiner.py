@@ -85,6 +85,12 @@ class _Tally:
 
     passed: int = 0
     total: int = 0
+    asserted: bool = False
+
+    def see(self, value: Any) -> Any:
+        """Note that an assertion runs, and of what."""
+        self.asserted = True
+        return value
 
 
 def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
@@ -94,6 +100,8 @@ def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
     try:
         _run(setup, candidate, tally)
         candidate.audit()
+        if setup["asserts"] and not tally.asserted:
+            candidate.fail("not one assertion was reached")
         ending = {"nonce": setup["nonce"]}
     except CandidateGone:
         ending = {"failed": str(candidate.failure)}
@@ -113,7 +121,7 @@ def _run(setup: wire.ExamSetup, candidate: RemoteCandidate, tally: _Tally) -> No
     module = types.ModuleType("tests")
     sys.modules["tests"] = sys.modules["__main__"] = module
     names = module.__dict__
-    names.update(__builtins__=builtins, __name__="__main__")
+    names.update(__builtins__=builtins, __name__="__main__", __seen__=tally.see)
     sys.argv = ["tests.py"]
     if "pytest" in setup["frameworks"] and importlib.util.find_spec("pytest") is None:
         sys.modules["pytest"] = pytestlike.module()

@@ -1,10 +1,12 @@
 """Decoys: values beside the tests' own, among which an object must tell the one that it equals. Standard library only."""
 
+import contextlib
 import random
 import re
+import types
 from typing import Any
 
-_FAR = 10**15
+FAR = 10**15
 _DECOYS = 8
 # Class methods, and methods, that make an instance by another way than a call of the class.
 CONSTRUCTS = re.compile(
@@ -13,12 +15,9 @@ CONSTRUCTS = re.compile(
 
 
 def decoys(value: Any, name: str, rng: random.Random) -> list[Any]:
-    """Return values like `value` that it is none of; for an order, one beyond all numbers on the wrong side."""
-    kind = type(value)
-    if name in ("__lt__", "__le__"):
-        return [kind(-_FAR - rng.randrange(_FAR))] if kind in (int, float) else []
-    if name in ("__gt__", "__ge__"):
-        return [kind(_FAR + rng.randrange(_FAR))] if kind in (int, float) else []
+    """Return values like `value` that are others: for an equality."""
+    if name != "__eq__":
+        return []
     made = [decoy for decoy in _neighbours(value, rng) if decoy is not None and decoy != value]
     return made or (strangers(rng) if value is not None else [])
 
@@ -46,13 +45,16 @@ def _neighbours(value: Any, rng: random.Random) -> list[Any]:
 
 def likenesses(value: Any) -> list[Any]:
     """Return objects of the same class that hold other data. Nothing that the class defines runs for it."""
-    held, kind = getattr(value, "__dict__", None), type(value)
-    if type(held) is not dict or not held:
-        return []
+    kind = type(value)
+    slots = [member for base in type.mro(kind) for member in vars(base).values() if type(member) is types.MemberDescriptorType]
     made = []
     for _ in range(3):
         like = object.__new__(kind)
-        like.__dict__.update({name: near(item, random.Random()) for name, item in held.items()})
+        for member in slots:
+            with contextlib.suppress(AttributeError):
+                member.__set__(like, near(member.__get__(value), random.Random()))
+        if type(getattr(value, "__dict__", None)) is dict:
+            like.__dict__.update({name: near(item, random.Random()) for name, item in value.__dict__.items()})
         made.append(like)
     return made
 
@@ -99,4 +101,4 @@ def _other(value: Any, rng: random.Random) -> Any:
 
 def strangers(rng: random.Random) -> list[Any]:
     """Return values that no object of a class of its own equals."""
-    return [f"nobody {rng.random()}", rng.randrange(_FAR), (rng.random(),)]
+    return [f"nobody {rng.random()}", rng.randrange(FAR), (rng.random(),)]

@@ -13,6 +13,7 @@ when its order goes both ways, or when its length, items and iteration disagree 
 
 import copy
 import random
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,7 @@ class Trust:
         self.pairs: list[tuple[str, str]] = []  # origins whose objects were used with each other
         self.vouched: set[str] = {""}  # "": constructed by the tests
         self.faces = Faces(ask)
+        self.equal: deque[tuple[int, str, Any, Any]] = deque(maxlen=10)  # the last two that were called equal
         self.equalities: dict[type, int] = {}  # classes whose equality said yes to two objects, and their numbers
         self.constructed: list[Any] = []
         self.data_names = stdlib.names_of_data()
@@ -185,19 +187,32 @@ class Trust:
         answers = {place: self._quietly(kind, name, instance, shown[place], place == 0) for place in order}
         if differ(answers[0], self._quietly(kind, name, instance, other, False)):
             raise Contradiction(f"two answers to {name.strip('_')}")
-        if answers[0] is True and decoys and self._says_yes(kind, name, instance, other, answers):
-            raise Contradiction(f"an object says {name.strip('_')} of everything")
+        if answers[0] is True and name == "__eq__" and self._says_yes(kind, instance, other, shown, answers):
+            raise Contradiction("an object equals everything")
+        if answers[0] is True and name != "__eq__" and type(other) in (int, float):
+            self._in_order(kind, instance, other)
         return answers[0]
 
-    def _says_yes(self, kind: int, name: str, instance: Any, other: Any, answers: dict[int, Any]) -> bool:
-        yes = sum(answer is True for place, answer in answers.items() if place)
-        if name != "__eq__":
-            return yes > 0  # a number beyond all others
-        if yes < 2 or type(other) in (str, float):
-            return yes > 1
-        again = [self._quietly(kind, name, instance, shown, False) for shown in lineup.decoys(other, name, self.random)]
-        yes += sum(answer is True for answer in again)
-        return yes * 4 > (len(again) + len(answers) - 1) * 3  # numbers modulo another may say yes to half of them
+    def _says_yes(self, kind: int, instance: Any, other: Any, shown: list[Any], answers: dict[int, Any]) -> bool:
+        """Return whether an object equals what it should not: of numbers modulo another it may equal every n-th."""
+        equal = [shown[place] for place, answer in answers.items() if place and answer is True]
+        if not equal or type(other) is not int:
+            return bool(equal)
+        step = equal[0] - other
+        periodic = [self._quietly(kind, "__eq__", instance, other + step * n, False) for n in (-2, -1, 2, 3)]
+        is_next = self._quietly(kind, "__eq__", instance, other + 1, False) is True
+        return is_next or not all(answer is True for answer in periodic)
+
+    def _in_order(self, kind: int, instance: Any, other: Any) -> None:
+        """Look whether an object has a place among numbers: none is both above and below it."""
+        points = [other, *lineup.decoys(other, "__eq__", self.random), -lineup.FAR, lineup.FAR]
+        said: dict[str, list[Any]] = {"__lt__": [], "__gt__": []}
+        for name in [name for name in said if name in dir(type(instance))]:
+            order = self.random.sample(points, len(points))
+            said[name] = [point for point in order if self._quietly(kind, name, instance, point, False) is True]
+        above, below = said["__lt__"], said["__gt__"]
+        if -lineup.FAR in above or lineup.FAR in below or (above and below and min(above) <= max(below)):
+            raise Contradiction("an object that is less and greater than one number")
 
     def _equal(self, kind: int, instance: Any, other: Any) -> Any:
         """Ask among decoys: what says yes to the first that it sees does not know what it equals."""
@@ -211,7 +226,7 @@ class Trust:
         if answer is not True:
             return answer
         nobody = [self._quietly(kind, "__eq__", instance, shown, False) for shown in lineup.strangers(self.random)]
-        if any(said is True for said in nobody):
+        if nobody.count(True) > 1:  # a number modulo seven equals one stranger of seven
             raise Contradiction("an object equals everything")
         if type(instance) is type(other) and self.ask(kind, "__eq__", (other, instance)) is False:
             raise Contradiction("an equality that is not symmetric")
@@ -223,6 +238,7 @@ class Trust:
             ):
                 raise Contradiction("an object equals two that differ")
         self.equalities[type(other)] = kind
+        self.equal.append((kind, "__eq__", instance, other))
         return answer
 
     def _likenesses(self, other: Any) -> list[Any]:
@@ -284,12 +300,22 @@ class Trust:
     # -- at the end --------------------------------------------------------------------------------------------------------
 
     def audit(self) -> None:
-        """Look for an equality that never says no, among objects that were constructed from different values."""
+        """Look for an equality that never says no, among objects that were constructed from different values.
+
+        And for one that says yes to the newest object: it says no when others have been made.
+        """
+        before = [self._quietly(*pair, False) for pair in self.equal]
+        self._audit_classes()
+        for pair, answer in zip(self.equal, before, strict=True):
+            if answer is True and self._quietly(*pair, False) is False:
+                raise Contradiction("an equality that goes by what was made last")
+
+    def _audit_classes(self) -> None:
         for kind, numbers in self.equalities.items():
             made = {held.made_of: one for one in self.constructed if type(one) is kind and (held := reference(one)).made_of}
             shown = list(made.values())[-4:]
-            if 0 < len(shown) < 3:
-                shown += self._more_of(kind, shown[-1], set(made))
+            more = self._more_of(kind, shown[-1], set(made)) if shown else []
+            shown += more[: max(0, 3 - len(shown))]
             pairs = [(one, other) for place, one in enumerate(shown) for other in shown[place + 1 :] if one is not other]
             if len(shown) > 2 and pairs and all(self._quietly(numbers, "__eq__", *pair, False) is True for pair in pairs):
                 raise Contradiction(f"all objects of {kind.__name__} are equal")

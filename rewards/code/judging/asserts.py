@@ -44,6 +44,7 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         frameworks=plan.frameworks,
         patches=plan.patches,
         seeds=plan.seeds,
+        asserts=plan.asserts,
         guards=plan.guards,
         blocks=plan.blocks,
         inspects=plan.inspects,

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rewards.code.judging.guards import Block, Guard, guards_of
+from rewards.code.judging.guards import Block, Guard, count_assertions, guards_of
 from rewards.code.judging.outcome import BadTests
 
 
@@ -35,6 +35,7 @@ class Plan:
     inspects: bool  # they look at what functions and classes are
     asks: bool  # they use the candidate at all
     guards: tuple[Guard, ...]  # where assertions follow
+    asserts: bool  # at least one of their assertions must run
     blocks: tuple[Block, ...]  # where `with` statements are
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
@@ -118,6 +119,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     except (SyntaxError, ValueError, RecursionError) as error:
         raise BadTests(f"the tests do not compile: {error}") from None
     guards, blocks = guards_of(body)
+    own = list(body)
     body += _calls_to_add(body, entry)
     free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
     free += sorted(set(_PATCHED.findall(tests)) - used - defined - set(vars(builtins)))
@@ -130,6 +132,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         helpers = _globals_used(context, "context.py")[1]
     needs_context = bool(helpers & set(free))
     others = [name for name in free if name not in helpers]
+    asserts = count_assertions(own)  # last: it changes them
     return Plan(
         pieces=tuple((_marshalled(tree), counted) for tree, counted in _pieces(body, fraction)),
         names=tuple(([entry] if entry else []) + others),
@@ -142,6 +145,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         gives=_given([*body, *(ast.parse(context).body if needs_context else ())]),
         seeds="seed(" in tests,
         guards=guards,
+        asserts=asserts,
         blocks=blocks,
         inspects=_INSPECTS.search(tests) is not None,
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
