@@ -82,6 +82,36 @@ class Watch:
         return max(((head, last) for head, body, last in self.blocks if head <= line < max(body, head + 1)), default=(0, 0))[1]
 
 
+class Leaving:
+    """An error of the tests that the program is told of, by `__exit__` or `throw`: it may hide no failure."""
+
+    def __init__(self, watch: Watch, fail: Callable[[str], None], error: BaseException):
+        self.fail, self.error = fail, error
+        self.failure = watch.failure(error)
+        if self.failure and failed_assertion(error):
+            fail(self.failure)  # an assertion that failed stays failed in any case
+
+    def told(self, tell: Callable[[], Any], is_later: bool = False) -> Any:
+        """Return what the program answers: no true value, and no other error, where that would hide a failure."""
+        if not self.failure:
+            return tell()
+        try:
+            value = tell()
+        except BaseException as other:
+            if other is not self.error:
+                self.fail(self.failure)
+            raise
+        if is_later:
+            return self._told_later(value)
+        if value is not None and (not isinstance(value, bool | int | str) or value):
+            self.fail(self.failure)
+        return value
+
+    async def _told_later(self, value: Any) -> Any:
+        answer = await value
+        return self.told(lambda: answer)
+
+
 def _passed(error: BaseException) -> list[_Item]:
     items: list[_Item] = []
     trace = error.__traceback__

@@ -25,11 +25,11 @@ from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, lineup
+from rewards.code.inside import descriptions, failures, lineup
 from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL
-from rewards.code.inside.faces import Contradiction, is_data
+from rewards.code.inside.faces import Contradiction
 from rewards.code.inside.failures import Aliases, CandidateExit, CandidateFailed, CandidateGone, Watch, failed_assertion
 from rewards.code.inside.peer import Peer, Refused
 from rewards.code.inside.permitted import may
@@ -212,14 +212,10 @@ class RemoteCandidate(Peer):
                 raise AttributeError(name)
             return self.ask("method", kind, name, args, kwargs)
         if name in SPECIAL and name not in ("__init__", "__call__"):
-            failure = self._failure(args[2]) if name in ("__exit__", "__aexit__") and len(args) > 2 else None
-            try:
-                value = self._held(self.trust.special, kind, name, args)
-            except BaseException as error:
-                if failure and error is not args[2]:
-                    self.fail(failure)
-                raise
-            return self._left(value, failure, name == "__aexit__")
+            if name in ("__exit__", "__aexit__") and len(args) > 2 and isinstance(args[2], BaseException):
+                guard = failures.Leaving(self.watch, self.fail, args[2])
+                return guard.told(lambda: self._held(self.trust.special, kind, name, args), name == "__aexit__")
+            return self._held(self.trust.special, kind, name, args)
         self.trust.faces.epoch += 1
         if name == "__call__":
             self.trust.vouch(reference(instance))
@@ -230,29 +226,6 @@ class RemoteCandidate(Peer):
         value = self.ask("method", kind, name, args, kwargs)
         if type(instance) in type(value).__mro__ and lineup.CONSTRUCTS.match(name):
             reference(value).is_kin = True
-        return value
-
-    def _failure(self, error: Any) -> str | None:
-        """Return what fails if the program swallows an error of the tests; an assertion that failed stays failed anyway."""
-        if not isinstance(error, BaseException):
-            return None
-        failure = self.watch.failure(error)
-        if failure and failed_assertion(error):
-            self.fail(failure)
-        return failure
-
-    def _left(self, value: Any, failure: str | None, is_later: bool) -> Any:
-        """Return what a context manager said at its end: no true value where that would hide a failure."""
-        if failure is None:
-            return value
-        if is_later:
-
-            async def wait() -> Any:
-                return self._left(await value, failure, False)
-
-            return wait()
-        if not is_data(value) or value:
-            self.fail(failure)
         return value
 
     def _held(self, judge: Any, *args: Any) -> Any:
@@ -349,16 +322,8 @@ class RemoteCandidate(Peer):
 
     def throw(self, iterator: Any, error: Any) -> Any:
         """Raise an error of the tests in a generator; what comes instead of that very error has swallowed it."""
-        failure = self._failure(error)
-        try:
-            value = self.ask("throw", self.homes[id(iterator)], "", [error])
-        except BaseException as raised:
-            if failure and raised is not error:
-                self.fail(failure)
-            raise
-        if failure:
-            self.fail(failure)
-        return value
+        guard = failures.Leaving(self.watch, self.fail, error)
+        return guard.told(lambda: [self.ask("throw", self.homes[id(iterator)], "", [error])])[0]
 
     def drawn(self, iterator: Any) -> list[Any]:
         """Return all items; one without an end is a failure."""
