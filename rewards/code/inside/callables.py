@@ -100,7 +100,8 @@ class Method(Function):
 def _code_of(said: Any) -> Any:
     if said is None:
         raise AttributeError("'function' object has no attribute '__code__'")
-    return types.SimpleNamespace(**{checked_name(name): fact for name, fact in said.items()})
+    facts = {checked_name(name): fact for name, fact in said.items()}
+    return types.SimpleNamespace(**{"co_filename": "solution.py", "co_firstlineno": 1, **facts})  # asyncio writes them
 
 
 _ABOUT: dict[str, Any] = {"__signature__": signature_of, "__annotations__": notes_of, "__code__": _code_of}

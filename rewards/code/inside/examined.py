@@ -20,7 +20,7 @@ from typing import Any
 
 from rewards.code import codec, wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, lifetimes
+from rewards.code.inside import descriptions, lifetimes, lineup
 from rewards.code.inside.candidate import FILE_NAME, load, prepare, site_names
 from rewards.code.inside.descriptions import DATA_TYPES
 from rewards.code.inside.peer import Peer
@@ -167,6 +167,8 @@ class Examined(Peer):
             case "data":
                 base = next(kind for kind in DATA_TYPES if isinstance(self.objects[target], kind))
                 return codec._as_base(self.objects[target], base)
+            case "likenesses":
+                return lineup.likenesses(self.objects[target])
             case "seed":
                 return _seed(args[0], args[1])
         return super().carry_out(op, target, name, args, kwargs)

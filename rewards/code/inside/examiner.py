@@ -25,7 +25,7 @@ from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import callables, lifetimes, pytestlike, standins, stdlib, typenotes
+from rewards.code.inside import callables, failures, lifetimes, pytestlike, standins, stdlib, typenotes
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.failures import CandidateExit, CandidateFailed, CandidateGone, Watch
 from rewards.code.inside.remote import RemoteCandidate
@@ -85,6 +85,12 @@ class _Tally:
 
     passed: int = 0
     total: int = 0
+    asserted: bool = False
+
+    def see(self, value: Any) -> Any:
+        """Note that an assertion runs, and of what."""
+        self.asserted = True
+        return value
 
 
 def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
@@ -94,6 +100,8 @@ def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
     try:
         _run(setup, candidate, tally)
         candidate.audit()
+        if setup["asserts"] and not tally.asserted:
+            candidate.fail("not one assertion was reached")
         ending = {"nonce": setup["nonce"]}
     except CandidateGone:
         ending = {"failed": str(candidate.failure)}
@@ -113,14 +121,16 @@ def _run(setup: wire.ExamSetup, candidate: RemoteCandidate, tally: _Tally) -> No
     module = types.ModuleType("tests")
     sys.modules["tests"] = sys.modules["__main__"] = module
     names = module.__dict__
-    names.update(__builtins__=builtins, __name__="__main__")
+    names.update(__builtins__=builtins, __name__="__main__", __seen__=tally.see)
     sys.argv = ["tests.py"]
-    if setup["pytest"] and importlib.util.find_spec("pytest") is None:
+    if "pytest" in setup["frameworks"] and importlib.util.find_spec("pytest") is None:
         sys.modules["pytest"] = pytestlike.module()
     sys.set_int_max_str_digits(100_000)  # long integers in tests; bounded, since what the candidate sends is read here
     if setup["context"]:
         exec(marshal.loads(bytes.fromhex(setup["context"])), names)
     _bind(candidate, names, setup)
+    if not setup["fraction"]:
+        failures.hear(candidate.fail, candidate.watch, "unittest" in setup["frameworks"])
     for piece, counted in setup["pieces"]:
         tally.total += counted
         try:
@@ -209,7 +219,7 @@ def _bind_one(names: dict[str, Any], name: str, is_module: bool, origin: Any, de
         _import_afresh(names, name, *origin)
     elif name in _WELL_KNOWN and (is_helper or "unittest" in _WELL_KNOWN[name]):
         names[name] = getattr(importlib.import_module(_WELL_KNOWN[name]), name)
-    elif name in defined:
+    elif name in defined and not name.startswith("assert"):  # those are the tests' own
         names[name] = defined[name]
     elif name in sys.stdlib_module_names:
         names[name] = importlib.import_module(name)

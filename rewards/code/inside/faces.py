@@ -63,7 +63,7 @@ class Faces:
         items: list[Any] = []
         if not hasattr(type(instance), "__getitem__"):
             raise NoCollection
-        while len(items) <= MAX_DRAWN:
+        while len(items) <= MAX_DRAWN and not (len(items) == _MAX_PROBED and self._has(kind, instance, MAX_DRAWN)):
             try:
                 items.append(self.ask(kind, "__getitem__", (instance, len(items))))
             except IndexError:
@@ -71,6 +71,13 @@ class Faces:
             except (KeyError, TypeError):
                 raise NoCollection from None
         raise Contradiction("items without an end")
+
+    def _has(self, kind: int, instance: Any, place: int) -> bool:
+        try:
+            self.ask(kind, "__getitem__", (instance, place))
+        except Exception:
+            return False
+        return True
 
     def draw(self, iterator: Any) -> list[Any]:
         """Return all items of an iterator of the candidate's."""

@@ -7,10 +7,13 @@ Assumed: line numbers are those of `judging/guards.py`. Standard library only.
 """
 
 import bisect
+import functools
+import importlib
 import opcode
 import sys
+import threading
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 _RAISE = opcode.opmap["RAISE_VARARGS"]
@@ -81,6 +84,36 @@ class Watch:
         return max(((head, last) for head, body, last in self.blocks if head <= line < max(body, head + 1)), default=(0, 0))[1]
 
 
+class Leaving:
+    """An error of the tests that the program is told of, by `__exit__` or `throw`: it may hide no failure."""
+
+    def __init__(self, watch: Watch, fail: Callable[[str], None], error: BaseException):
+        self.fail, self.error = fail, error
+        self.failure = watch.failure(error)
+        if self.failure and failed_assertion(error):
+            fail(self.failure)  # an assertion that failed stays failed in any case
+
+    def told(self, tell: Callable[[], Any], is_later: bool = False) -> Any:
+        """Return what the program answers: no true value, and no other error, where that would hide a failure."""
+        if not self.failure:
+            return tell()
+        try:
+            value = tell()
+        except BaseException as other:
+            if other is not self.error:
+                self.fail(self.failure)
+            raise
+        if is_later:
+            return self._told_later(value)
+        if value is not None and (not isinstance(value, bool | int | str) or value):
+            self.fail(self.failure)
+        return value
+
+    async def _told_later(self, value: Any) -> Any:
+        answer = await value
+        return self.told(lambda: answer)
+
+
 def _passed(error: BaseException) -> list[_Item]:
     items: list[_Item] = []
     trace = error.__traceback__
@@ -103,6 +136,33 @@ def _running() -> set[types.FrameType]:
         frames.add(frame)
         frame = frame.f_back
     return frames
+
+
+def hear(fail: Callable[[str], None], watch: Watch, is_unittest: bool) -> None:
+    """Have failures count that nobody asks for: in threads, and of unittest's cases that run by `main(exit=False)`."""
+
+    def ended(happened: Any) -> None:
+        failure = watch.failure(happened.exc_value) if happened.exc_value is not None else None
+        if failure:
+            fail(failure)
+
+    threading.excepthook = ended
+    sys.unraisablehook = ended
+    if not is_unittest:
+        return
+    result: Any = importlib.import_module("unittest").TestResult
+    for name in ("addFailure", "addError", "addSubTest", "addUnexpectedSuccess"):
+        setattr(result, name, _told(fail, getattr(result, name)))
+
+
+def _told(fail: Callable[[str], None], note: Any) -> Any:
+    @functools.wraps(note)
+    def told(result: Any, case: Any, *error: Any) -> None:
+        if error[-1:] != (None,):  # a subtest that passed
+            fail(f"{case}: {error[-1][1] if error else 'unexpected success'}"[:200])
+        note(result, case, *error)
+
+    return told
 
 
 class Aliases:

@@ -372,6 +372,10 @@ class Peer:
     def born(self, instance: Any) -> None:
         """Hear of a new stand-in for an instance."""
 
+    def holds(self, cls: Any, op: str, value: Any) -> bool:
+        """Return what a class at the other end says of an instance or a subclass, beyond inheritance."""
+        return self.ask(op, self.homes[id(cls)], "", [value]) is True
+
     def suspect(self, number: int, named: Any) -> None:
         """Hear of an own subclass of data that defines these operators anew."""
 

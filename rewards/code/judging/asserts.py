@@ -41,9 +41,10 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         names=plan.names,
         modules=plan.modules,
         expects=plan.expects,
-        pytest=plan.pytest,
+        frameworks=plan.frameworks,
         patches=plan.patches,
         seeds=plan.seeds,
+        asserts=plan.asserts,
         collects=plan.collects,
         inspects=plan.inspects,
         gives=plan.gives,
@@ -64,7 +65,7 @@ def _together(plan: Plan, candidate: Candidate, context: str, tests: str, fracti
         nonce=secrets.token_hex(16),
         pieces=plan.pieces,
         fraction=fraction,
-        pytest=plan.pytest,
+        pytest="pytest" in plan.frameworks,
         may_exit="unittest" in tests,
     )
 

@@ -12,14 +12,16 @@ from typing import TypeAlias
 
 Guard: TypeAlias = tuple[int, int, int]  # a statement's first and last line, and the line of the next assertion, from it on
 Block: TypeAlias = tuple[int, int, int]  # the line of a `with`, the first line of its body, and its last line
+SEEN = "__seen__"  # the name under which the examiner gives what notes an assertion
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_CALLED = ("test", "check", "setUp", "setup")
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 def guards_of(body: Sequence[ast.stmt]) -> tuple[tuple[Guard, ...], tuple[Block, ...]]:
     """Return the guarded statements, and the `with` statements, sorted by their lines."""
     walk = _Walk(body)
-    walk.block(body, 0, is_watched=False)
+    walk.block(body, 0, is_watched=False, is_ours=True)
     return tuple(sorted(walk.guards)), tuple(sorted(walk.blocks))
 
 
@@ -31,13 +33,17 @@ class _Walk:
         functions = [node for statement in body for node in ast.walk(statement) if isinstance(node, _FUNCTIONS)]
         self.helpers = {node.name for node in functions if any(map(self._first, node.body))}
 
-    def block(self, body: Sequence[ast.stmt], after: int, is_watched: bool) -> None:
-        """Go through statements backwards; `after` is the line of the assertion that follows them, or 0."""
+    def block(self, body: Sequence[ast.stmt], after: int, is_watched: bool, is_ours: bool = False) -> None:
+        """Go through statements backwards; `after` is the line of the assertion that follows them, or 0.
+
+        `is_ours`: functions of this block are called by the judge, or by unittest.
+        """
         for statement in reversed(body):
             if isinstance(statement, ast.ClassDef):
-                self.block(statement.body, 0, is_watched=False)
+                is_case = statement.name.startswith("Test") or any(ast.unparse(b).endswith("Case") for b in statement.bases)
+                self.block(statement.body, 0, is_watched=False, is_ours=is_case)
             elif isinstance(statement, _FUNCTIONS):
-                is_called_by_us = statement.name.startswith(("test", "check", "setUp")) and not statement.decorator_list
+                is_called_by_us = is_ours and statement.name.startswith(_CALLED) and not statement.decorator_list
                 self.block(statement.body, 0, is_watched=not is_called_by_us)
             else:
                 first = self._first(statement)
@@ -79,3 +85,17 @@ class _Walk:
         if isinstance(node.func, ast.Attribute):
             return node.func.attr.startswith("assert")
         return isinstance(node.func, ast.Name) and node.func.id in self.helpers
+
+
+def count_assertions(body: list[ast.stmt]) -> bool:
+    """Have every `assert` of the tests be noted when it runs; return whether one must.
+
+    None is run where the program decorates the function that they stand in, or gives nothing to the loop around them.
+    """
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    asserts = [node for node in nodes if isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant)]
+    for node in asserts:
+        name = ast.copy_location(ast.Name(SEEN, ast.Load()), node.test)
+        node.test = ast.copy_location(ast.Call(name, [node.test], []), node.test)
+    others = any(isinstance(node, ast.Attribute) and node.attr.startswith(("assert", "raises")) for node in nodes)
+    return bool(asserts) and not others

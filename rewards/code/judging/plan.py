@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rewards.code.judging.deletions import collecting
-from rewards.code.judging.guards import Block, Guard, guards_of
+from rewards.code.judging.guards import Block, Guard, count_assertions, guards_of
 from rewards.code.judging.imports import without_imports
 from rewards.code.judging.outcome import BadTests
 
@@ -31,7 +31,7 @@ class Plan:
     entry: str  # the entry point; found among the names where the problem names none
     modules: tuple[str, ...]  # of the names, those that can only be modules
     expects: tuple[str, ...]  # exits that the tests speak of
-    pytest: bool  # they are written for pytest
+    frameworks: tuple[str, ...]  # pytest, unittest: what they are written for
     patches: bool  # they put mocks in the place of functions
     gives: tuple[str, ...]  # classes of theirs that hold data: the program's, under the same name
     seeds: bool  # they seed random numbers
@@ -39,6 +39,7 @@ class Plan:
     inspects: bool  # they look at what functions and classes are
     asks: bool  # they use the candidate at all
     guards: tuple[Guard, ...]  # where assertions follow
+    asserts: bool  # at least one of their assertions must run
     blocks: tuple[Block, ...]  # where `with` statements are
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
@@ -119,6 +120,11 @@ _READ_NAMES = _names("eval exec globals vars locals")
 _FIXTURES = _names("capsys monkeypatch tmp_path")  # that tests take without an import
 
 
+def _frameworks(tests: str) -> tuple[str, ...]:
+    uses_pytest = "pytest" in tests or any(name in tests for name in _FIXTURES)
+    return (("pytest",) if uses_pytest else ()) + (("unittest",) if "unittest" in tests else ())
+
+
 def _named_in_texts(body: Sequence[ast.stmt]) -> set[str]:
     """Return the names that stand in texts of the tests, which `eval` and the like may read."""
     nodes = [node for statement in body for node in ast.walk(statement)]
@@ -136,6 +142,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     except (SyntaxError, ValueError, RecursionError) as error:
         raise BadTests(f"the tests do not compile: {error}") from None
     guards, blocks = guards_of(body)
+    own = list(body)
     body, collects = collecting([*body, *_calls_to_add(body, entry)])
     free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
     free += (
@@ -153,6 +160,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         helpers = _globals_used(context, "context.py")[1]
     needs_context = bool(helpers & set(free))
     others = [name for name in free if name not in helpers]
+    asserts = count_assertions(own)  # last: it changes them
     return Plan(
         pieces=tuple((_marshalled(tree), counted) for tree, counted in _pieces(body, fraction)),
         names=tuple(([entry] if entry else []) + others),
@@ -161,13 +169,14 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         modules=tuple(name for name in others if name in _MODULES and not _bare(body, name)),
         expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used)
         + (("CancelledError",) if "CancelledError" in tests else ()),
-        pytest="pytest" in tests or any(name in tests for name in _FIXTURES),
+        frameworks=_frameworks(tests),
         patches="patch" in tests,
         gives=_given([*body, *(ast.parse(context).body if needs_context else ())]),
         seeds="seed(" in tests,
         collects=collects,
         inspects=_INSPECTS.search(tests) is not None,
         guards=guards,
+        asserts=asserts,
         blocks=blocks,
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
         harmless="seed(" not in tests
