@@ -1,11 +1,10 @@
 """Stand-ins for functions, iterators and generators of the other end. Standard library only."""
 
-import builtins
 import functools
-import keyword
 import types
 from typing import Any
 
+from rewards.code.inside.candidate import shaped_function
 from rewards.code.inside.standins import ASKED, FORWARDERS, checked_name
 from rewards.code.inside.typenotes import notes_of, signature_of
 
@@ -117,7 +116,7 @@ def function(peer: Any, body: Any) -> Any:
 def _real_function(peer: Any, number: int, proxy: Any, said: Any) -> Any:
     """Return a function of the language in the proxy's place: where it must be one to be seen as a coroutine function."""
     shape = said.get("shape") if peer.makes_real_functions else None
-    function = _shaped(proxy, shape, said["async"] is True) if shape else _shapeless(proxy, said["async"] is True)
+    function = shaped_function(proxy, shape, said["async"] is True) if shape else _shapeless(proxy, said["async"] is True)
     function.__name__, function.__doc__ = proxy.__name__, proxy.__doc__
     function.__qualname__ = proxy.__qualname__
     peer.remote[number] = function
@@ -137,29 +136,6 @@ def _shapeless(proxy: Any, is_async: bool) -> Any:
         def function(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]
             return proxy(*args, **kwargs)
 
-    return function
-
-
-def _shaped(proxy: Any, shape: Any, is_async: bool) -> Any:
-    """Return a function with these parameters, for programs that look at them. Only the tests' functions tell their shape."""
-    positional, named, star, stars = shape["positional"], shape["named"], shape["star"], shape["stars"]
-    names = [*positional, *named, *filter(None, (star, stars))]
-    if not all(type(name) is str and name.isidentifier() and not keyword.iskeyword(name) for name in names):
-        return _shapeless(proxy, is_async)
-    first = len(positional) - len(shape["defaults"])
-    listed = [name if place < first else f"{name}=0" for place, name in enumerate(positional)]
-    if shape["unnamed"]:
-        listed.insert(shape["unnamed"], "/")
-    listed += [f"*{star}"] if star or named else []
-    listed += [f"{name}=0" if name in shape["named_defaults"] else name for name in named] + ([f"**{stars}"] if stars else [])
-    given = [*positional, *([f"*{star}"] if star else []), *(f"{n}={n}" for n in named), *([f"**{stars}"] if stars else [])]
-    held = "_" + max(names, key=len, default="")  # no parameter's name
-    space: dict[str, Any] = {held: proxy}
-    begin, call = ("async def", f"await {held}") if is_async else ("def", held)
-    exec(f"{begin} function({', '.join(listed)}): return {call}({', '.join(given)})", space)  # noqa: S102
-    function = space.pop("function")  # which would keep itself alive
-    function.__defaults__, function.__kwdefaults__ = tuple(shape["defaults"]) or None, shape["named_defaults"] or None
-    function.__annotations__ = {name: getattr(builtins, kind) for name, kind in shape["notes"].items()}
     return function
 
 

@@ -116,6 +116,8 @@ def _shape(value: Any) -> dict[str, Any] | None:
     if not all(item is None or type(item) in (bool, float, str) or _is_small(item) for item in (*defaults, *named.values())):
         return None
     count, only_named = code.co_argcount, code.co_kwonlyargcount
+    if not all(map(str.isidentifier, code.co_varnames[: count + only_named])):
+        return None
     rest = iter(code.co_varnames[count + only_named :])
     notes = {name: kind.__name__ for name, kind in function.__annotations__.items() if id(kind) in stdlib.NAMES}
     return {

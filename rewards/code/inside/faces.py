@@ -132,24 +132,40 @@ class Faces:
         """Hold length, items and iteration against each other, as far as the tests have asked for them."""
         facts = self.facts(instance)
         items, indexed = facts.get("items"), facts["indexed"]
-        if items is None or reference(instance).shadows or hasattr(type(instance), "keys"):
-            return  # the tests have set an attribute: what it says of itself may be outdated by that
-        if "len" in facts and facts["len"] != len(items) and not self._is_keyed(kind, instance, items):
-            raise Contradiction(f"a length of {facts['len']!r} and {len(items)} items")
+        if items is None:
+            return
+        length = facts.get("len", len(items))
+        may_differ = length == len(items) or self._is_bag(kind, instance, length, items)
+        may_differ = may_differ or bool(reference(instance).shadows)  # the tests have set what it counted before
+        if not may_differ and not self._is_table(kind, instance, length, items):
+            raise Contradiction(f"a length of {length!r} and {len(items)} items")
         wrong = [place for place, item in indexed.items() if place < len(items) and differ(items[place], item)]
-        if wrong and self._is_sequence(kind, instance, len(items)):
+        if wrong and not hasattr(type(instance), "keys") and self._is_sequence(kind, instance, len(items)):
             raise Contradiction("items by number that differ from those of the iteration")
 
-    def _is_keyed(self, kind: int, instance: Any, items: list[Any]) -> bool:
-        """Return whether an object has an item for each thing that it iterates over: its length may count others."""
-        if not items or "__getitem__" not in dir(type(instance)) or self._is_sequence(kind, instance, len(items)):
-            return False
-        if not all(map(is_data, items)) or len(set(items)) < len(items):
-            return False
+    def _is_bag(self, kind: int, instance: Any, length: Any, items: list[Any]) -> bool:
+        """Return whether an object counts: it iterates over words, of which it holds as many in all as its length says."""
+        words = all(type(item) is str for item in items) and len(set(items)) == len(items)
+        if type(length) is not int or not words or length <= len(items) or self.facts(instance)["indexed"]:
+            return False  # a shorter length would make loops over numbers empty
         try:
-            return all(self.ask(kind, "__getitem__", (instance, item)) is not None for item in items[:_MAX_PROBED])
+            counts = [self.ask(kind, "__getitem__", (instance, item)) for item in items]
         except Exception:
             return False
+        return all(type(count) is int for count in counts) and sum(counts) == length
+
+    def _is_table(self, kind: int, instance: Any, length: Any, items: list[Any]) -> bool:
+        """Return whether an object has as many rows as its length, which hold, one after another, what it iterates over."""
+        if type(length) is not int or not 0 < length <= _MAX_PROBED or "__getitem__" not in dir(type(instance)):
+            return False
+        try:
+            rows = [self.ask(kind, "__getitem__", (instance, place)) for place in range(length)]
+        except Exception:
+            return False
+        if not all(type(row) in (list, tuple) for row in rows):
+            return False
+        cells = [cell for row in rows for cell in row]
+        return len(cells) == len(items) and all(is_data(c) and is_data(i) and c == i for c, i in zip(cells, items, strict=True))
 
     def _is_sequence(self, kind: int, instance: Any, length: int) -> bool:
         """Return whether an object has items at all numbers below `length` and none at it: else they are keys."""

@@ -5,7 +5,6 @@ in what they allow (`RemoteCandidate` on the tests' side, `Examined` on the cand
 Standard library only.
 """
 
-import builtins
 import copy
 import enum
 import threading
@@ -14,7 +13,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from rewards.code import codec
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, introspection, makers, standins, stdlib, valuekinds
 from rewards.code.inside.candidate import MAX_DETAIL, describe
@@ -26,11 +24,6 @@ _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
 
 
 _SAME = (tuple, frozenset, str, bytes, int, float, complex)  # values whose identity tests may ask for
-_ATOMS = ("str", "int", "float")
-
-
-def _bases(kind: type) -> list[str]:
-    return [base.__name__ for base in type.mro(kind) if base.__module__ in ("builtins", "collections")]
 
 
 class Refused(Exception):
@@ -275,7 +268,11 @@ class Peer:
             return {"o": home}
         number = self.numbers.get(id(value))
         if number is not None:
-            again = self._filled(value, kind) if isinstance(value, list | dict | set | deque) and not self.keeps(kind) else None
+            again = (
+                valuekinds.filled_node(self, value, kind)
+                if isinstance(value, list | dict | set | deque) and not self.keeps(kind)
+                else None
+            )
             return again or {"h": number}  # what holds data that may have changed is told anew
         if isinstance(value, type):
             return self.export_class(value)
@@ -286,7 +283,7 @@ class Peer:
         if issubclass(kind, tuple) and hasattr(kind, "_fields"):
             return {"n": [self.values.encode(kind), self.values.all(tuple.__iter__(value))]}
         if issubclass(kind, (*descriptions.DATA_TYPES, deque)) and not self.keeps(kind):
-            return self._filled(value, kind)
+            return valuekinds.filled_node(self, value, kind)
         if isinstance(value, types.ModuleType):
             raise CodecError("a module")
         known = standins.forwards(value, self)
@@ -301,24 +298,6 @@ class Peer:
         if base is not None and descriptions.is_own(kind) and not self.keeps(kind):
             return {"v": stdlib.encode(value, self.values.encode, base)}
         return {"p": [self.number(value), self.export_class(kind)]}
-
-    def _filled(self, value: Any, kind: type) -> Node:
-        """Return the node of an own subclass of data: what it holds, and a number under which its methods can be asked for."""
-        base = next(
-            (
-                name
-                for name in ("str", "Counter", "OrderedDict", "deque", "dict", "list", "tuple", "set", "int", "float")
-                if name in _bases(kind)
-            ),
-            None,
-        )
-        if base is None or not descriptions.is_own(kind) or len(kind.__dict__) == 2:
-            return None
-        number = self.number(value)
-        is_mapping = base in ("dict", "Counter", "OrderedDict")
-        plain: Any = value if is_mapping or base == "deque" else codec._as_base(value, getattr(builtins, base))
-        content = self.values.pairs(plain, 0) if is_mapping else self.values.encode(plain if base in _ATOMS else tuple(plain))
-        return {"S": [number, base, kind.__name__, content, descriptions.redefined(kind)]}
 
     def export_class(self, kind: type) -> Node:
         """Return the node of a class."""
