@@ -45,15 +45,13 @@ class Peer:
         self.remote: dict[int, Any] = {}
         self.homes: dict[int, int] = {}  # id of a stand-in -> the number of what it stands for
         self.keep_alive: list[Any] = []
-        self.makes_real_functions = False
+        self.makes_real_functions = self.tells_shapes = False  # of functions; the shapes to an end that makes real ones
         self.inspects = False  # this end looks at what functions are
-        self.tells_shapes = False  # of functions: to an end that makes real ones
-        self.exceptions = 0
         self.unborn: Any = None  # a subclass of ours that the other end is about to mirror
         self.originals: dict[tuple[int, str], Any] = {}  # (class, name) -> what stood there before it was set from there
         self.bridge = Bridge(self)
         self.lock = threading.RLock()  # either end may have threads; one asks at a time, and answers what it is asked meanwhile
-        self.depth = 0  # of requests that we are answering
+        self.depth = self.exceptions = 0  # of requests that we are answering; how many of the language's own have a number
 
     # -- asking ------------------------------------------------------------------------------------------------------------
 
