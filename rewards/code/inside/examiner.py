@@ -100,7 +100,7 @@ def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
     try:
         _run(setup, candidate, tally)
         candidate.audit()
-        if setup["asserts"] and not tally.asserted:
+        if setup["asserts"] and not tally.asserted and candidate.calls:  # without a call the tests are to blame
             candidate.fail("not one assertion was reached")
         ending = {"nonce": setup["nonce"]}
     except CandidateGone:
