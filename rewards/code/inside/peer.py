@@ -200,10 +200,8 @@ class Peer:
                 return next(vars(k)[name] for k in type.mro(value) if name in vars(k)).__get__(args[0], value)
             case "get":
                 return dict(value.__dict__) if name == "__dict__" else getattr(value, name)
-            case "isinstance":
-                return isinstance(args[0], value)
-            case "issubclass":
-                return issubclass(args[0], value)
+            case "isinstance" | "issubclass":
+                return (isinstance if op == "isinstance" else issubclass)(args[0], value)
             case "item":
                 return value[args[0]]
             case "copy":
@@ -240,10 +238,8 @@ class Peer:
                 return self.bridge.turn_soon(0)
             case "step":
                 return self.bridge.step(*args)
-            case "outcome":
-                return self.bridge.outcome(target)
-            case "cancel":
-                return self.bridge.cancel(target)
+            case "outcome" | "cancel":
+                return (self.bridge.outcome if op == "outcome" else self.bridge.cancel)(target)
         return introspection.answer(op, value, name)
 
     # -- values that are objects -------------------------------------------------------------------------------------------
