@@ -34,7 +34,7 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
     repeated = context.strip() in candidate.source  # a program that repeats it needs no second copy
     if sandbox.settings.same_process:
         return hold_together(sandbox, _together(plan, candidate, "" if repeated else context, tests, fraction), limits)
-    examined = ExaminedSetup(source=candidate.source, context="" if repeated else context, names=plan.names)
+    examined = ExaminedSetup(source=candidate.source, context="" if repeated else context, names=plan.names, gives=plan.gives)
     exam = ExamSetup(
         nonce=secrets.token_hex(16),
         entry_point=plan.entry,
@@ -45,10 +45,11 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         patches=plan.patches,
         seeds=plan.seeds,
         asserts=plan.asserts,
-        guards=plan.guards,
-        blocks=plan.blocks,
+        collects=plan.collects,
         inspects=plan.inspects,
         gives=plan.gives,
+        guards=plan.guards,
+        blocks=plan.blocks,
         pieces=plan.pieces,
         context=plan.context,
         fraction=fraction,
