@@ -134,3 +134,18 @@ def test_what_is_done_with_spare_memory_is_said() -> None:
     # 16,384 tokens, 151,936 logits of 2 bytes
     assert "4.637 GiB  besides, at most: the logits of a micro-batch" in describe_work(config(model=model))
     assert "besides" not in describe_work(config(model={**model, "fused_kernels": False}))
+
+
+def test_the_shape_of_a_gguf_file_is_its_models(tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    from gguf_files import FEED_FORWARD, HEADS, HIDDEN, LAYERS, VOCABULARY, write_gguf
+
+    weights = write_gguf(tmp_path / "tiny.gguf")
+    shape = model_shape(str(tmp_path / "tiny.gguf"))
+    assert shape == ModelShape(
+        layers=LAYERS, hidden=HIDDEN, intermediate=FEED_FORWARD, vocabulary=VOCABULARY, heads=HEADS, kv_heads=HEADS,
+        head_dim=HIDDEN // HEADS, tied=True,
+    )  # fmt: skip
+    assert shape.parameters == sum(array.size for array in weights.values() if array.ndim == 2)  # norms are left out
+    (tmp_path / "cut.gguf").write_bytes((tmp_path / "tiny.gguf").read_bytes()[:9000])
+    assert model_shape(str(tmp_path / "cut.gguf")) is None
