@@ -429,9 +429,10 @@ def _short(value: Any) -> str:
 def full(report: Report, work: Work, path: Path, groups: Sequence[Group]) -> None:
     """All weights learn."""
     side = opened(work, path, groups)
-    report.part("updates", lambda: updates(side, report.say))
+    # before any update: where the policy has moved, rounding decides which tokens are clipped, and so a fifth of the gradient
     report.part("gradients from float32", lambda: gradients_from_float32(side))
     report.part("self-check", lambda: self_checked(side))
+    report.part("updates", lambda: updates(side, report.say))
     report.part("phases", lambda: phases(side))
     report.part("profile", lambda: profiled(side, report.out))
     side.groups = rollouts(longer(work), path)
