@@ -2,10 +2,10 @@
 
     python -m bench.gpu_update OUT [toy]
 
-Writes OUT/gpu_update.json and OUT/profile_update.txt and prints a summary. Kernels against float64 first; then the rate of
-each, its bytes counted once; then an optimizer step on the same rollouts with the kernels switched on one after the other, the
-gradient of all held against that of none, a set of longer rows, LoRA, and a profile. Off a GPU everything runs at toy size
-on plain torch: that checks the script.
+Writes OUT/gpu_update.json and OUT/profile_update.txt and prints a summary. Kernels against float64 and their rates first
+(bench/gpu_rates.py); then gradients, with kernels and without, against float32; optimizer steps on the same rollouts with the
+kernels switched on one after the other; a profile; longer rows; LoRA. Off a GPU everything but the kernels runs at toy size, on
+plain torch: that checks the script.
 """
 
 import gc
@@ -22,7 +22,8 @@ from typing import Any
 
 import torch
 
-from bench.gpu_steps import Found, the_work
+from bench.gpu_rates import Found, judged, rates
+from bench.gpu_steps import the_work
 from bench.material import HashPool, make_model, run_config, synthetic_groups
 from bench.ours import OurSide
 from bench.profile import bandwidth_gigabytes, floor, matmul_gflops
@@ -41,7 +42,6 @@ from rl.update.step import accumulate_gradients, micro_batch_loss
 
 _TIMES = 3  # updates of a variant that count; one before does not
 _PROFILE_ROWS = 36
-_RUNS = 5
 _GAPS = 12
 _EXACT_TOKENS = 8192
 
@@ -49,123 +49,6 @@ _EXACT_TOKENS = 8192
 def on_gpu() -> bool:
     """Whether there is one."""
     return torch.cuda.is_available()
-
-
-def judged() -> Found:
-    """Errors of all kernels at several models' sizes: the worst of each quantity, and what is beyond the tolerance."""
-    from rl.update import judge
-
-    sizes: list[tuple[str, Callable[..., judge.Errors], tuple[int, ...]]] = []
-    sizes += [("head", judge.errors_of_head, (n, v)) for n, v in ((1, 78), (33, 151_936), (3, 50_257))]
-    sizes += [("norm", judge.errors_of_norm, (n, h)) for n, h in ((1, 24), (333, 896), (4_099, 896), (517, 3_584))]
-    sizes += [("swiglu", judge.errors_of_swiglu, (n, h)) for n, h in ((1, 256), (333, 4_864), (129, 18_944))]
-    sizes += [("rotary", judge.errors_of_rotary, each) for each in ((1, 4, 4, 24), (333, 14, 2, 64), (129, 28, 4, 128))]
-    sizes += [("attention", judge.errors_of_attention, each) for each in ((7, 4, 24), (1_000, 14, 64), (333, 28, 128))]
-    worst: dict[str, tuple[float, float]] = {}
-    wrong = []
-    for name, check, size in sizes:
-        for dtype in (torch.float32, torch.bfloat16):
-            for quantity, error in check(*size, dtype, device()).items():
-                key = f"{name}, {quantity}, {dtype}"
-                worst[key] = max(worst.get(key, (0.0, 0.0)), (error.kernel, error.plain))
-                if not error.is_sound:
-                    wrong.append(f"{name} {size}: {quantity} is {error.kernel:.2g} off in {dtype}, plain {error.plain:.2g}")
-    return {"cases": 2 * len(sizes), "wrong": wrong, "worst, and plain torch there": worst}
-
-
-def rate(work: Callable[[], object], num_bytes: float) -> Found:
-    """Return milliseconds of `work` on the device, the mean of some, and the GB/s that `num_bytes` make of it.
-
-    By the kernels' own times: between two events a small kernel is hidden by its launch.
-    """
-    work()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
-        for _ in range(_RUNS):
-            work()
-        torch.cuda.synchronize()
-    milliseconds = sum(event.self_device_time_total for event in profiler.key_averages()) * 1e-3 / _RUNS
-    return {"ms": milliseconds, "gigabytes_a_second": num_bytes * 1e-6 / milliseconds}
-
-
-def rates() -> Found:
-    """Milliseconds and GB/s of every kernel and of what it takes the place of, at 0.5 B's sizes in bf16."""
-    return {**head_rates(1766, 151_936), **layer_rates(16_384, 896, 4_864)}
-
-
-def head_rates(tokens: int, vocabulary: int) -> Found:
-    """Return the rates of the head's elementwise work, and of ways to add up the weight's gradient."""
-    from rl.update import logprobs, triton_head
-
-    where = device()
-    logits = torch.randn(tokens, vocabulary, device=where)
-    targets = torch.randint(vocabulary, (tokens,), device=where)
-    found = tuple(torch.empty(tokens, device=where) for _ in range(3))
-    upstream, rounded, room = (
-        torch.randn(tokens, device=where),
-        torch.empty_like(logits, dtype=torch.bfloat16),
-        torch.empty_like(logits),
-    )
-    size = logits.nbytes
-    result = {
-        "look": rate(lambda: triton_head.look(logits, targets, 1.0, found), size),
-        "look, plain": rate(lambda: logprobs.plain_look(room, logits, targets, 1.0, found), size),
-        "gradient": rate(
-            lambda: triton_head.gradient(logits, targets, found[2], found[1], upstream, None, 1.0, rounded), 1.5 * size
-        ),
-        "gradient, plain": rate(
-            lambda: logprobs.plain_gradient(room, logits, targets, found[2], found[1], upstream, None, 1.0, rounded), 1.5 * size
-        ),
-    }
-    hidden, total = torch.randn(tokens, 896, device=where).bfloat16(), torch.zeros(vocabulary, 896, device=where)
-    weight = torch.randn(vocabulary, 896, device=where).bfloat16()
-    rounded = torch.randn(tokens, vocabulary, device=where).bfloat16()
-    result["logits in float32"] = rate(lambda: torch.mm(hidden, weight.T, out_dtype=torch.float32, out=logits), size)
-    result["d hidden"] = rate(lambda: rounded @ weight, size / 2)
-    result["d weight, added up"] = rate(lambda: logprobs._add_product(total, rounded.T, hidden), size / 2)
-    return result
-
-
-def layer_rates(rows: int, hidden: int, inner: int) -> Found:
-    """Return the rates of the layers' kernels forward and backward."""
-    from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm, apply_rotary_pos_emb
-
-    from rl.update import triton_layers
-
-    def drawn(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, device=device()).bfloat16().requires_grad_(True)
-
-    result: Found = {}
-
-    def both(name: str, function: Callable[..., Any], inputs: Sequence[torch.Tensor], forward: float, backward: float) -> None:
-        outputs = function(*inputs)
-        outputs = (outputs,) if isinstance(outputs, torch.Tensor) else outputs
-        upstream = [torch.randn_like(part) for part in outputs]
-        result[f"{name}, forward"] = rate(lambda: function(*inputs), forward)
-        result[f"{name}, backward"] = rate(
-            lambda: torch.autograd.grad(outputs, inputs, upstream, retain_graph=True), backward
-        )  # fmt: skip
-
-    x, weight = drawn(1, rows, hidden), drawn(hidden)
-    plain_norm = Qwen2RMSNorm(hidden).to(device()).bfloat16()
-    both("norm", lambda a, b: triton_layers.norm(a, b, 1e-6), (x, weight), 2 * x.nbytes, 3 * x.nbytes)
-    both(
-        "norm of torch", lambda a, b: torch.nn.functional.rms_norm(a, b.shape, b, 1e-6), (x, weight), 2 * x.nbytes, 3 * x.nbytes
-    )
-    both("norm of transformers", plain_norm, (x,), 2 * x.nbytes, 3 * x.nbytes)
-    gate, up = drawn(1, rows, inner), drawn(1, rows, inner)
-    both("swiglu", triton_layers.swiglu, (gate, up), 3 * gate.nbytes, 5 * gate.nbytes)
-    both("swiglu, plain", lambda a, b: torch.nn.functional.silu(a) * b, (gate, up), 3 * gate.nbytes, 5 * gate.nbytes)
-    query, key = drawn(1, rows, 14, 64), drawn(1, rows, 2, 64)
-    cosine, sine = drawn(1, rows, 64).detach(), drawn(1, rows, 64).detach()
-    moved = 2 * (query.nbytes + key.nbytes)
-    both("rotary", lambda a, b: triton_layers.rotary(a, b, cosine, sine), (query, key), moved, moved)
-
-    def plain(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        turned: tuple[torch.Tensor, ...] = apply_rotary_pos_emb(a.transpose(1, 2), b.transpose(1, 2), cosine, sine)
-        return turned
-
-    both("rotary, plain", plain, (query, key), moved, moved)
-    return result
 
 
 VARIANTS: dict[str, frozenset[str]] = {
@@ -183,16 +66,13 @@ def switch(engine: Engine, kinds: frozenset[str]) -> None:
     Fused(kinds=kinds if on_gpu() else frozenset()).applied(engine.engine.module)
 
 
-def timed(side: OurSide, kinds: frozenset[str], buffer_elements: int | None = None, *, keep: bool = False) -> Found:
+def timed(side: OurSide, kinds: frozenset[str]) -> Found:
     """Seconds of updates with these kernels, and peak memory."""
     switch(side.engine, kinds)
-    module: Any = side.engine.engine.module
-    module.buffer_elements, module.keep_logits = buffer_elements, keep
     seconds = [side.update().seconds]
     if on_gpu():
         torch.cuda.reset_peak_memory_stats()
     seconds += [side.update().seconds for _ in range(_TIMES)]
-    module.buffer_elements, module.keep_logits = None, True
     return {"first": seconds[0], "seconds": seconds[1:], "best": min(seconds[1:]), "peak_memory_gb": peak_memory_gb()}
 
 
@@ -223,20 +103,15 @@ def updates(side: OurSide, say: Callable[[str], None]) -> Found:
         "floor": least.update_gflop / matmul,
         "matmul_tflops": matmul / 1e3,
     }
-    runs: list[tuple[str, frozenset[str], int | None, bool]] = []
-    for turn in ("", ", again"):
-        runs += [("none" + turn, VARIANTS["none"], None, False), ("all" + turn, VARIANTS["all"], None, True)]
-        runs += [("all, logits not kept" + turn, VARIANTS["all"], None, False)]
-    runs += [(name, kinds, None, False) for name, kinds in VARIANTS.items() if name not in ("none", "all")]
-    for name, kinds, elements, keep in runs:
-        found[name] = timed(side, kinds, elements, keep=keep)
+    for name, kinds in (*VARIANTS.items(), *((f"{name}, again", VARIANTS[name]) for name in ("none", "all"))):
+        found[name] = timed(side, kinds)
         found[name]["share of the matrix rate"] = found["floor"] / found[name]["best"]
         say(f"{name}: {found[name]['best']:.3f} s")
     return found
 
 
 def phases(side: OurSide) -> Found:
-    """Seconds of an update's parts, with the device waited for in between; of the launching alone in brackets' place."""
+    """Seconds of an update's parts, with the device waited for in between, and of launching alone."""
     switch(side.engine, VARIANTS["all"])
     started = clock()
     batch = make_batch(side.groups, side.config.algorithm, side.config.sampling.max_completion_tokens)
@@ -272,24 +147,18 @@ def gradients_from_float32(side: OurSide) -> Found:
         batch = make_batch(groups, side.config.algorithm, side.config.sampling.max_completion_tokens)
         exact = exact_gradient(exact_model, batch, side)
         size = math.sqrt(sum(float(part.double().square().sum()) for part in exact.values()))
-        for name, (kinds, keep) in RIGHT.items():
-            found = engine_gradient(side, batch, kinds, keep)
+        for name, kinds in RIGHT.items():
+            found = engine_gradient(side, batch, kinds)
             squares = sum(float((found[part] - exact[part]).double().square().sum()) for part in exact)
             errors.setdefault(name, []).append(math.sqrt(squares) / size)
-    found_mean = {name: sum(each) / len(each) for name, each in errors.items()}
-    return {
-        name: {"mean": value, "of plain": value / found_mean["none"], "sets": errors[name]}
-        for name, value in found_mean.items()
-    }
+    means = {name: sum(each) / len(each) for name, each in errors.items()}
+    return {name: {"mean": mean, "of plain": mean / means["none"], "sets": errors[name]} for name, mean in means.items()}
 
 
-# what is held against float32: kernels, and whether logits are kept
-RIGHT: dict[str, tuple[frozenset[str], bool]] = {
-    "none": (frozenset(), False),
-    **{kind: (frozenset({kind}), False) for kind in KINDS},
-    "all": (frozenset(KINDS), False),
-    "all, logits kept": (frozenset(KINDS), True),
-}
+# what is held against float32
+RIGHT: dict[str, frozenset[str]] = {
+    "none": frozenset(), **{kind: frozenset({kind}) for kind in KINDS}, "all": frozenset(KINDS)
+}  # fmt: skip
 
 
 def exact_gradient(model: Any, batch: Batch, side: OurSide) -> dict[str, torch.Tensor]:
@@ -303,15 +172,12 @@ def exact_gradient(model: Any, batch: Batch, side: OurSide) -> dict[str, torch.T
     return found
 
 
-def engine_gradient(side: OurSide, batch: Batch, kinds: frozenset[str], keep: bool) -> dict[str, torch.Tensor]:
+def engine_gradient(side: OurSide, batch: Batch, kinds: frozenset[str]) -> dict[str, torch.Tensor]:
     """Return the engine's gradient by name, in float32, and clear it."""
     switch(side.engine, kinds)
-    module: Any = side.engine.engine.module
-    module.keep_logits = keep
     accumulate_gradients(side.engine, None, batch, side.config, side.tokenizer.pad_token_id)
     found = {name: value.float() for name, value in side.engine.gradients()}
     side.engine.rehearse_step()
-    module.keep_logits = True
     return found
 
 
@@ -323,7 +189,7 @@ def self_checked(side: OurSide) -> Found:
     size = math.sqrt(sum(float(part.double().square().sum()) for part in expected.values()))
     found: Found = {}
     for name in ("none", "all"):
-        mine = engine_gradient(side, batch, *RIGHT[name])
+        mine = engine_gradient(side, batch, RIGHT[name])
         squares = sum(float((mine[part] - expected[part].float()).double().square().sum()) for part in expected)
         found[name] = math.sqrt(squares) / size
     with side.engine.without_trace():
@@ -436,14 +302,14 @@ def full(report: Report, work: Work, path: Path, groups: Sequence[Group]) -> Non
     report.part("phases", lambda: phases(side))
     report.part("profile", lambda: profiled(side, report.out))
     side.groups = rollouts(longer(work), path)
-    report.part("longer rows", lambda: {name: timed(side, VARIANTS[name], keep=True) for name in ("none", "all")})
+    report.part("longer rows", lambda: {name: timed(side, VARIANTS[name]) for name in ("none", "all")})
     side.close()
 
 
 def adapters(report: Report, work: Work, path: Path, groups: Sequence[Group]) -> None:
     """Only adapters learn."""
     side = opened(work, path, groups, lora=32)
-    report.part("lora", lambda: {name: timed(side, VARIANTS[name], keep=True) for name in ("none", "all")})
+    report.part("lora", lambda: {name: timed(side, VARIANTS[name]) for name in ("none", "all")})
     side.close()
 
 

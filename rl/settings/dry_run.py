@@ -226,15 +226,4 @@ def _memory_lines(config: RunConfig, shape: ModelShape, ranks: int) -> list[str]
         "  memory a rank, estimated:",
         *(f"    {value:9.3f} GiB  {purpose}" for purpose, value in gib.items() if value),
         f"    {peak:9.3f} GiB  at the peak (sampling and training do not overlap)",
-        *_spare_lines(config, shape),
-    ]
-
-
-def _spare_lines(config: RunConfig, shape: ModelShape) -> list[str]:
-    """Say what is done with memory that is left over."""
-    if config.model.dtype != "bf16" or not config.model.fused_kernels:
-        return []
-    logits = config.train.micro_batch_tokens * shape.vocabulary * 2 / GIB
-    return [
-        f"    {logits:9.3f} GiB  besides, at most: the logits of a micro-batch, if a quarter of the free memory holds them",
     ]

@@ -62,7 +62,6 @@ def checks_of(model: CausalLM, dtype: torch.dtype, device: torch.device) -> dict
     config = model.config.get_text_config()
     heads = config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // heads
-    found = {kind: module for module in _modules(model) if (kind := _kind(module)) is not None}
     widths = {len(module.weight) for module in _modules(model) if _kind(module) == "norm"}
 
     def rows(width: int) -> int:
@@ -80,7 +79,7 @@ def checks_of(model: CausalLM, dtype: torch.dtype, device: torch.device) -> dict
         "swiglu": lambda judge: judge.errors_of_swiglu(rows(config.intermediate_size), config.intermediate_size, *where),
         "rotary": lambda judge: judge.errors_of_rotary(rows(2 * heads * size), heads, config.num_key_value_heads, size, *where),
     }
-    kinds = {"head", *found}
+    kinds = {"head", *map(_kind, _modules(model))}
     if can_plan(model) and takes_flash(torch.empty(0, size, dtype=dtype, device=device)):
         kinds.add("attention")
     return {kind: partial(_judged, check) for kind, check in by_kind.items() if kind in kinds}

@@ -4,7 +4,6 @@ The decoder runs on whole rows, the LM head only where a completion token is pre
 time: they are computed again in the backward pass, where they turn into their own gradient in place.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +14,6 @@ from rl.policy.attention import with_plan
 from rl.policy.interfaces import CausalLM, base_causal_lm
 from rl.settings.schema import LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA
 from rl.update.packing import TokenRows
-
-_SHARE = 0.25  # of the free memory, which the logits of a micro-batch may take
 
 
 class _HeadLogprobs(torch.autograd.Function):
@@ -32,11 +29,9 @@ class _HeadLogprobs(torch.autograd.Function):
         temperature: float,
         buffer_elements: int,
         fused: bool,
-        keep: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         buffers = _buffers(hidden, weight, len(targets), buffer_elements, 1 if fused else 2)
         logprobs, entropies, normalisers = (buffers.new_empty(len(targets)) for _ in range(3))
-        kept = weight.new_empty(len(targets), len(weight)) if keep else None  # the gradient of the logits but for its scale
         for part in _parts(len(targets), buffers.shape[1]):
             logits = _logits(hidden[part], weight, bias, buffers[0])
             found = (logprobs[part], entropies[part], normalisers[part])
@@ -44,12 +39,9 @@ class _HeadLogprobs(torch.autograd.Function):
                 from rl.update import triton_head
 
                 triton_head.look(logits, targets[part], temperature, found)
-                if kept is not None:
-                    ones = torch.ones_like(found[0])
-                    triton_head.gradient(logits, targets[part], found[2], found[1], ones, None, temperature, kept[part])
             else:
                 plain_look(buffers[1, : len(logits)], logits, targets[part], temperature, found)
-        ctx.save_for_backward(hidden, weight, bias, targets, entropies, normalisers, kept)
+        ctx.save_for_backward(hidden, weight, bias, targets, entropies, normalisers)
         ctx.temperature, ctx.buffer_elements, ctx.fused = temperature, buffer_elements, fused
         ctx.set_materialize_grads(False)
         return logprobs, entropies
@@ -57,10 +49,8 @@ class _HeadLogprobs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_logprobs: Any, d_entropies: Any) -> Any:  # type: ignore[override]
         if d_logprobs is None and d_entropies is None:
-            return (None,) * 8
-        hidden, weight, bias, targets, entropies, normalisers, kept = ctx.saved_tensors
-        if kept is not None and d_entropies is None:
-            return *_backward_of_kept(kept, hidden, weight, bias, d_logprobs, ctx.needs_input_grad), *(None,) * 5
+            return (None,) * 7
+        hidden, weight, bias, targets, entropies, normalisers = ctx.saved_tensors
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         # the parts are added up in float32 at least: in bf16 each addition would round away what the next ones bring
         exact = torch.promote_types(weight.dtype, torch.float32)
@@ -89,23 +79,7 @@ class _HeadLogprobs(torch.autograd.Function):
                 _add_product(d_weight, d_logits.T, hidden[part])
             if d_bias is not None:
                 d_bias += d_logits.sum(0)
-        return d_hidden, None if d_weight is None else d_weight.to(weight.dtype), d_bias, *(None,) * 5
-
-
-def _backward_of_kept(
-    kept: torch.Tensor,  # [N, V]
-    hidden: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    d_logprobs: torch.Tensor,  # [N]
-    needed: Sequence[bool],
-) -> tuple[torch.Tensor | None, ...]:
-    """Return the gradients of hidden, weight and bias. The scale of a token's logits goes to its [H] instead of its [V]."""
-    scale = d_logprobs[:, None]
-    d_hidden = (kept @ weight * scale).to(hidden.dtype) if needed[0] else None
-    d_weight = kept.T @ (hidden * scale).to(hidden.dtype) if needed[1] else None
-    d_bias = kept.T @ d_logprobs.to(kept.dtype) if bias is not None and needed[2] else None
-    return d_hidden, d_weight, d_bias
+        return d_hidden, None if d_weight is None else d_weight.to(weight.dtype), d_bias, *(None,) * 4
 
 
 def plain_look(
@@ -197,7 +171,6 @@ class TokenLogprobs(nn.Module):
         self.buffer_elements = buffer_elements  # None: what suits the device
         # whether Triton does the elementwise work (rl/update/fused.py)
         self.fused_head = self.fused_attention = False
-        self.keep_logits = True  # where there is room
 
     def forward(self, rows: TokenRows, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (log-probability of each target in nats [N], entropy of its distribution [N]), both with gradient."""
@@ -210,27 +183,6 @@ class TokenLogprobs(nn.Module):
         on_cpu = chosen.device.type == "cpu"
         elements = self.buffer_elements or (LOGIT_BUFFER_ELEMENTS if on_cpu else LOGIT_BUFFER_ELEMENTS_CUDA)
         logprobs, entropies = _HeadLogprobs.apply(
-            chosen,
-            head.weight,
-            head.bias,
-            targets,
-            self.temperature,
-            elements,
-            self.fused_head,
-            self._keeps(chosen, head.weight),
+            chosen, head.weight, head.bias, targets, self.temperature, elements, self.fused_head
         )
         return logprobs, entropies
-
-    def _keeps(self, chosen: torch.Tensor, weight: torch.Tensor) -> bool:
-        """Whether the forward pass leaves the logits' gradient to the backward pass, which else computes them again."""
-        wanted = self.fused_head and self.keep_logits and torch.is_grad_enabled()
-        return wanted and has_room(len(chosen) * weight.shape[0] * weight.itemsize, chosen.device)
-
-
-def has_room(num_bytes: int, device: torch.device) -> bool:
-    """Whether a GPU has so much memory to spare that activations and gradients will not miss it."""
-    if device.type != "cuda":
-        return False
-    free, _ = torch.cuda.mem_get_info(device)
-    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return num_bytes <= _SHARE * free

@@ -129,13 +129,6 @@ def test_what_the_backward_pass_needs_grows_with_the_width_of_the_mlp() -> None:
     assert parts["activations of a micro-batch"] == pytest.approx(100 * 2 * (10 * 8 + 4 * 16) * 2)
 
 
-def test_what_is_done_with_spare_memory_is_said() -> None:
-    model = {"path": "Qwen/Qwen2.5-0.5B", "dtype": "bf16"}
-    # 16,384 tokens, 151,936 logits of 2 bytes
-    assert "4.637 GiB  besides, at most: the logits of a micro-batch" in describe_work(config(model=model))
-    assert "besides" not in describe_work(config(model={**model, "fused_kernels": False}))
-
-
 def test_the_shape_of_a_gguf_file_is_its_models(tmp_path: Path) -> None:
     pytest.importorskip("gguf")
     from gguf_files import FEED_FORWARD, HEADS, HIDDEN, LAYERS, VOCABULARY, write_gguf

@@ -21,10 +21,9 @@ from rl.policy.opening import add_adapters
 from rl.settings.schema import LoraSettings
 from rl.types import Row
 from rl.update import fused, judge, kernels, packing, triton_attention, triton_head, triton_layers
-from rl.update import logprobs as logprobs_module
 from rl.update.batch import collate, uniform_row
 from rl.update.fused import Fused, choose
-from rl.update.logprobs import TokenLogprobs, _HeadLogprobs
+from rl.update.logprobs import TokenLogprobs
 
 IS_COMPILED = torch.cuda.is_available() and os.environ["TRITON_INTERPRET"] == "0"  # conftest.py sets it where nobody has
 DEVICE = torch.device("cuda" if IS_COMPILED else "cpu")
@@ -69,17 +68,14 @@ def rows_of(seed: int) -> list[Row]:
     return rows
 
 
-def results(model: Any, kinds: frozenset[str], layout: Any, bonus: float = 1.0) -> list[torch.Tensor]:
+def results(model: Any, kinds: frozenset[str], layout: Any) -> list[torch.Tensor]:
     """Log-probabilities, entropies, and the gradient of every trained weight."""
     policy = TokenLogprobs(copy.deepcopy(model), 0.8, buffer_elements=60 * 7).to(DEVICE)
     Fused(kinds=kinds).applied(policy)
     micro = collate(rows_of(3), 0, DEVICE, layout)
     logprobs, entropies = policy(micro.token_rows, micro.targets)
     torch.manual_seed(1)
-    loss = logprobs @ torch.randn(len(logprobs)).to(DEVICE)
-    if bonus:
-        loss = loss + bonus * (entropies @ torch.randn(len(entropies)).to(DEVICE))
-    loss.backward()
+    (logprobs @ torch.randn(len(logprobs)).to(DEVICE) + entropies @ torch.randn(len(entropies)).to(DEVICE)).backward()
     return [logprobs.detach(), entropies.detach(), *(p.grad for p in policy.parameters() if p.grad is not None)]
 
 
@@ -126,46 +122,6 @@ def test_adapters_learn_the_same_with_all_kernels_and_frozen_weights_get_no_grad
     plain, mine = (results(model, kinds, "shared") for kinds in (frozenset(), LAYER_KINDS | {"head"}))
     assert len(plain) == 2 + sum("lora_" in name for name, _ in model.named_parameters())
     assert apart(mine, plain) < 1e-3
-
-
-@pytest.mark.parametrize(("bonus", "times"), [(0.0, 1), (1.0, 0)])
-def test_logits_that_are_kept_have_the_gradient_of_those_that_are_computed_again(bonus, times, monkeypatch):
-    model, calls = model_of("qwen2"), []
-
-    def watched(*arguments: Any) -> Any:
-        calls.append(arguments)
-        return backward(*arguments)
-
-    backward = logprobs_module._backward_of_kept
-    monkeypatch.setattr(logprobs_module, "_backward_of_kept", watched)
-    plain = results(model, frozenset(), "shared", bonus)
-    for room in (False, True):
-        monkeypatch.setattr(logprobs_module, "has_room", lambda num_bytes, device, room=room: room)
-        assert apart(results(model, frozenset({"head"}), "shared", bonus), plain) < 1e-4
-    assert len(calls) == times  # an entropy's gradient needs more than what is kept
-
-
-def test_logits_are_kept_for_a_gradient_and_where_a_quarter_of_the_memory_holds_them(monkeypatch):
-    assert not logprobs_module.has_room(1, torch.device("cpu"))
-    for function, number in (("mem_get_info", (70, 100)), ("memory_reserved", 20), ("memory_allocated", 10)):
-        monkeypatch.setattr(torch.cuda, function, lambda device, number=number: number)
-    cuda = torch.device("cuda")
-    assert logprobs_module.has_room(20, cuda)  # of 70 + 20 - 10 free
-    assert not logprobs_module.has_room(21, cuda)
-
-
-def test_a_hidden_state_whose_token_is_all_but_certain_keeps_its_small_gradient(monkeypatch):
-    # p = 0.999: rounded to bf16 before 1 is taken away it would be 1, and the gradient of the token's own logit 0
-    monkeypatch.setattr(logprobs_module, "has_room", lambda num_bytes, device: True)
-    torch.manual_seed(0)
-    weight = torch.randn(64, 32).bfloat16().to(DEVICE)
-    hidden = (0.35 * weight[:4]).requires_grad_(True)
-    found = []
-    for keep in (True, False):
-        logprobs, _ = _HeadLogprobs.apply(hidden, weight, None, torch.arange(4, device=DEVICE), 1.0, 64 * 4, True, keep)
-        assert (logprobs > -0.005).all()
-        found.append(torch.autograd.grad(logprobs.sum(), hidden)[0].double())
-    assert (found[0] - found[1]).norm() < 0.01 * found[1].norm()
 
 
 def test_what_is_switched_off_again_is_transformers_own_and_a_copy_keeps_its_own_weights():
