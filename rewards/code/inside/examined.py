@@ -29,7 +29,7 @@ _IMMUTABLE = (int, float, str, bool, type(None), tuple, frozenset, bytes, comple
 
 def serve_examiner() -> None:
     """Load the program, tell the examiner what it defines, then answer its requests."""
-    link, examiner = Link(3), Link(4)
+    link, examiner = Link(3), Link(4, wire.MAX_LINK_BYTES)
     setup: wire.ExaminedSetup = link.receive()
     names = setup["names"]
     # Said before the program runs, so this much is true: where the program's imported names come from.

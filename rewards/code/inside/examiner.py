@@ -53,7 +53,7 @@ def serve_once() -> None:
     """Run one set of tests: for those that might leave something behind in this process."""
     link = Link(3)
     setup: wire.ExamSetup = link.receive()
-    link.send(_examine(setup, RemoteCandidate(Link(4), frozenset(setup["expects"]))))
+    link.send(_examine(setup, RemoteCandidate(Link(4, wire.MAX_LINK_BYTES), frozenset(setup["expects"]))))
 
 
 def serve_many() -> None:
@@ -65,7 +65,7 @@ def serve_many() -> None:
             return
         link.buffer = head
         setup: wire.ExamSetup = link.receive()
-        candidate = RemoteCandidate(Link(descriptors[0]), frozenset(setup["expects"]))
+        candidate = RemoteCandidate(Link(descriptors[0], wire.MAX_LINK_BYTES), frozenset(setup["expects"]))
         report = _examine(setup, candidate)
         candidate.link.socket.close()
         link.send(report)

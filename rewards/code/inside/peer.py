@@ -31,6 +31,14 @@ def _bases(kind: type) -> list[str]:
     return [base.__name__ for base in type.mro(kind) if base.__module__ in ("builtins", "collections")]
 
 
+def _bound(kind: Any, name: str, args: list[Any]) -> Any:
+    """Return a method of a class that takes the instance first; takes it out of `args` where Python would not hand it over."""
+    found = getattr(kind, name)
+    if name[:2] == "__" and args and not hasattr(type(found), "__get__"):  # a mock in a class: it binds to nothing
+        del args[0]
+    return found
+
+
 class Refused(Exception):
     """The other end said that its value cannot cross (`memory`: for want of it)."""
 
@@ -189,7 +197,7 @@ class Peer:
             case "call":
                 return (self.named(target) if type(target) is str else value)(*args, **kwargs)
             case "method":
-                return getattr(value, name)(*args, **kwargs)
+                return _bound(value, name, args)(*args, **kwargs)
             case "property":
                 return next(vars(k)[name] for k in type.mro(value) if name in vars(k)).__get__(args[0], value)
             case "get":
@@ -314,7 +322,7 @@ class Peer:
         for table, tag in ((self.homes, "o"), (self.numbers, "h")):
             if id(error) in table:
                 return {tag: table[id(error)]}
-        kind = type(error)
+        kind, kind_node = type(error), self._export_class(type(error))  # first, as it is read: the cause may be of the same class
         text = describe(error, bare=True) if descriptions.is_own(kind) and kind.__str__ is not BaseException.__str__ else None
         named = (error.filename,) if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2 else ()
         args = [self._or_text(arg) for arg in (*error.args, *named)]
@@ -322,12 +330,14 @@ class Peer:
         cause = error.__cause__
         cause_node = self.exception_node(cause, depth + 1) if cause is not None and depth < _MAX_CAUSES else None
         own = self.number(error) if descriptions.is_own(kind) else -1
-        return {"x": [self._export_class(kind), args, text, attributes, cause_node, own]}
+        return {"x": [kind_node, args, text, attributes, cause_node, own]}
 
     def _or_text(self, value: Any) -> Node:
+        position = self.position()
         try:
             return self.values.encode(value)
         except CodecError:
+            self.rewind(position)
             return None
 
     def resolve(self, tag: str, body: Any) -> Any:

@@ -32,25 +32,15 @@ Take = Callable[[Any], Any]  # encodes, or decodes, one part
 MUTABLE = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict, array.array)
 _FUNCTIONS = "abs all any bin chr divmod hex len max min ord pow repr round sorted sum callable format hash isinstance"
 _EXCEPTION_MODULES = frozenset(
-    {
-        *("builtins", "json.decoder", "decimal", "asyncio.exceptions", "concurrent.futures._base", "re", "queue", "_queue"),
-        *(
-            "struct",
-            "zlib",
-            "binascii",
-            "csv",
-            "_csv",
-            "configparser",
-            "copy",
-            "shutil",
-            "subprocess",
-            "dataclasses",
-            "sqlite3",
-        ),
-        *("concurrent.futures.thread", "graphlib", "statistics", "urllib.error", "zoneinfo", "zoneinfo._common", "pickle"),
-        "_pickle",
-    }
+    (
+        "builtins json.decoder decimal asyncio.exceptions asyncio.queues concurrent.futures._base concurrent.futures.thread re "
+        "queue _queue struct zlib binascii csv _csv configparser copy shutil subprocess dataclasses sqlite3 graphlib statistics "
+        "zoneinfo zoneinfo._common pickle _pickle urllib.error http.client http.cookies smtplib ftplib ssl socket email.errors "
+        "xml.etree.ElementTree xml.parsers.expat xml.dom xml.sax._exceptions tarfile zipfile gzip _lzma argparse getopt calendar "
+        "ipaddress locale tokenize tomllib plistlib threading multiprocessing.context wave netrc"
+    ).split()
 )
+_NUMPY_EXCEPTIONS = ("numpy.linalg", "numpy.exceptions")  # where numpy is loaded: nothing is imported for them
 _PATHS: dict[str, Any] = {
     kind.__name__: kind for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.PurePath)
 }
@@ -97,7 +87,7 @@ NAMES = {id(value): name for name, value in NAMED.items()}
 
 def exception_class(module: Any, name: Any) -> type[BaseException] | None:
     """Return an exception class of the standard library, or None. What skips a test is none."""
-    if module not in _EXCEPTION_MODULES or type(name) is not str:
+    if type(name) is not str or not (module in _EXCEPTION_MODULES or (module in _NUMPY_EXCEPTIONS and module in sys.modules)):
         return None
     if module != "builtins" and module not in sys.modules:
         importlib.import_module(module)
