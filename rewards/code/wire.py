@@ -231,6 +231,8 @@ class ExamSetup(TypedDict):
     pytest: bool  # the tests use pytest
     patches: bool  # the tests put mocks in the place of functions
     seeds: bool  # the tests seed random numbers
+    inspects: bool  # the tests look at what functions and classes are
+    gives: Sequence[str]  # classes of the tests that the program means by these names
 
 
 class ExamEnding(TypedDict, total=False):
@@ -257,8 +259,8 @@ Imports: TypeAlias = tuple[Literal["imports"], dict[str, tuple[str, str | None]]
 # Candidate to examiner, once the program is loaded: what the names stand for, in this order.
 Defined: TypeAlias = tuple[Literal["defined"], list[tuple[str, Data]]]
 
-# Either way, afterwards (`inside/peer.py`): a list that begins with "?" (a request), "=" (its value), "!" (its exception) or
-# "~" (what cannot cross), then what changed in shared containers, what was printed, and the rest.
+# Either way, afterwards (`inside/peer.py`): a list that begins with "?" (a request), "=" (its value), "a" (which of its
+# arguments), "!" (its exception) or "~" (what cannot cross), then what changed in shared containers, what was printed, and the rest.
 PeerMessage: TypeAlias = list[Any]
 
 Message: TypeAlias = Mapping[str, object] | Imports | Defined | PeerMessage

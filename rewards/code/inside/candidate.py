@@ -25,7 +25,7 @@ from typing import Any
 from rewards.code import codec, wire
 from rewards.code.wire import FrameError, Link
 
-MAX_DETAIL = 300
+MAX_DETAIL = 3000
 FILE_NAME = "solution.py"
 _DOES_NOT_COMPILE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)  # what sending an answer may raise

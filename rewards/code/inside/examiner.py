@@ -19,12 +19,13 @@ import marshal
 import socket
 import sys
 import types
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import pytestlike
+from rewards.code.inside import callables, pytestlike, typenotes
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.remote import CandidateExit, CandidateFailed, CandidateGone, RemoteCandidate
 from rewards.code.wire import FrameError, Link
@@ -144,8 +145,9 @@ def _place(error: BaseException) -> str:
 def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSetup) -> None:
     """Put the entry point and the other free names of the tests into their name space."""
     entry = setup["entry_point"]
+    candidate.inspects = setup["inspects"]
     imports, defined = _introduced(candidate)
-    candidate.names = names
+    candidate.names, candidate.gives = names, setup["gives"]
     if entry in defined:
         names[entry] = defined[entry]
     for name in setup["names"]:
@@ -162,7 +164,9 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
     if setup["seeds"]:
         _share_seeds(candidate)
     if setup["patches"]:
-        _share_patches(candidate)
+        _share_patches(candidate, defined)
+    if setup["inspects"]:
+        _resolve_there(candidate)
 
 
 def _introduced(candidate: RemoteCandidate) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -205,15 +209,17 @@ def _share_seeds(candidate: RemoteCandidate) -> None:
             holder.seed = _shared_seed(candidate, title, holder.seed)
 
 
-def _share_patches(candidate: RemoteCandidate) -> None:
-    """Have what the tests patch in the standard library be patched for the candidate too."""
+def _share_patches(candidate: RemoteCandidate, shared: Container[str]) -> None:
+    """Have what the tests patch in the standard library, or in place of a function of the program, be patched there too."""
     patch: Any = importlib.import_module("unittest.mock")._patch
     enter, leave = patch.__enter__, patch.__exit__
 
     def tell(made: Any, value: Any, is_undone: bool) -> None:
         holder, name = made.getter(), made.attribute
         place = getattr(holder, "__name__", ""), name
-        if isinstance(holder, types.ModuleType) and place[0] not in ("__main__", "tests") and place not in _PATCHED_OTHERWISE:
+        if isinstance(holder, types.ModuleType) and holder.__dict__ is candidate.names and name in shared:
+            candidate.ask("patch", None, "", ["solution", name, value, is_undone])
+        elif isinstance(holder, types.ModuleType) and place[0] not in ("__main__", "tests") and place not in _PATCHED_OTHERWISE:
             candidate.ask("patch", None, "", [*place, value, is_undone])
 
     def entered(made: Any) -> Any:
@@ -226,6 +232,25 @@ def _share_patches(candidate: RemoteCandidate) -> None:
         return leave(made, *error)
 
     patch.__enter__, patch.__exit__ = entered, left
+
+
+def _resolve_there(candidate: RemoteCandidate) -> None:
+    """Have the candidate's annotations be resolved where it runs: texts among them mean its names."""
+    typing: Any = importlib.import_module("typing")
+    inspect: Any = importlib.import_module("inspect")
+    typing.get_type_hints = _asking(candidate, "hints", typing.get_type_hints)
+    inspect.get_annotations = _asking(candidate, "annotations", inspect.get_annotations)
+
+
+def _asking(candidate: RemoteCandidate, op: str, original: Any) -> Any:
+    def asking(value: Any, *args: Any, **named: Any) -> Any:
+        known = value.home() if isinstance(value, callables.Function) else value
+        function = getattr(value, "__func__", None)
+        known = function.home() if isinstance(function, callables.Function) else known
+        number = candidate.homes.get(id(known))
+        return original(value, *args, **named) if number is None else typenotes.notes_of(candidate.ask(op, number))
+
+    return asking
 
 
 def _shared_seed(candidate: RemoteCandidate, title: str, seed: Any) -> Any:

@@ -1,7 +1,5 @@
 """Makes stand-ins from what the other end says: one function for each kind of node. Start here. Standard library only."""
 
-import abc
-import collections.abc
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +21,7 @@ def _class(peer: Any, body: Any) -> Any:
         "__doc__": said["doc"] if isinstance(said["doc"], str) else None,
         "__module__": "solution",
         "__qualname__": checked_name(said["qualname"]),
+        "_traits": frozenset(map(checked_name, said["traits"])),
     }
     kind = said["kind"]
     if kind in ("enum", "namedtuple"):
@@ -37,14 +36,15 @@ def _class(peer: Any, body: Any) -> Any:
 
 def _add_members(peer: Any, number: int, said: Any, space: dict[str, Any]) -> None:
     """Add what the class defines: special methods of the closed list, methods, properties."""
+    method = callables.Method if peer.inspects else forwarder
     for name in said["methods"]:
         if not name.startswith("__") and (said["kind"] != "exception" or peer.may_answer(number, name)):
-            space[checked_name(name)] = forwarder(peer, number, name)
+            space[checked_name(name)] = method(peer, number, name)
     for name in [n for n in said["properties"] if said["kind"] != "exception" or peer.may_answer(number, n)]:
         space.setdefault(checked_name(name), forwarded_property(peer, number, name))
     for name in said["special"]:
         if name in SPECIAL:
-            space[name] = _awaiter(peer) if name == "__await__" else forwarder(peer, number, name)
+            space[name] = _awaiter(peer) if name == "__await__" else method(peer, number, name)
     if said["unhashable"] is True:
         space["__hash__"] = None
     elif "__eq__" in space:
@@ -70,9 +70,7 @@ def _plain_class(said: Any, name: str, bases: list[type], space: dict[str, Any])
     except TypeError:  # bases whose order cannot be kept
         made = Meta(name, (Standin,), space)
     for abstract in said["abcs"]:
-        known: Any = getattr(collections.abc, abstract, None) if type(abstract) is str else None
-        if isinstance(known, abc.ABCMeta):
-            known.register(made)  # type: ignore[arg-type]
+        descriptions.ABCS[abstract].register(made)
     return made
 
 
@@ -92,5 +90,6 @@ MAKERS: dict[str, Callable[[Any, Any], Any]] = {
     "e": valuekinds.member,
     "n": valuekinds.record,
     "x": valuekinds.exception,
+    "y": valuekinds.exception_back,
     "X": valuekinds.standard_exception,
 }

@@ -14,20 +14,23 @@ satisfied by it. Standard library only.
 """
 
 import builtins
+import contextlib
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, lineup
+from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL, is_function
 from rewards.code.inside.faces import Contradiction, is_data
 from rewards.code.inside.peer import Peer, Refused
-from rewards.code.inside.standins import Standin, reference
+from rewards.code.inside.standins import Meta, Standin, reference
 from rewards.code.inside.trust import READS, Trust
 from rewards.code.wire import FrameError, Link
 
@@ -71,6 +74,7 @@ class RemoteCandidate(Peer):
 
     def __init__(self, link: Link, expects: frozenset[str] = frozenset()):
         super().__init__(link)
+        self.tells_shapes = True
         self.calls = 0
         self.failure: str | None = None  # what no test may forgive
         self.expects = expects  # exits that the tests speak of
@@ -78,6 +82,8 @@ class RemoteCandidate(Peer):
         self.names: dict[str, Any] = {}  # the tests' name space
         self.told: tuple[bool, dict[str, str]] = (False, dict(os.environ))
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
+        self.gives: Sequence[str] = ()  # names of classes of the tests' own, for the candidate to use
+        self.given: dict[str, Any] = {}
         self.named_classes: set[int] = set()  # numbers of the classes that the tests name
         self.callable_names: dict[int, str] = {}
         self.defining = False
@@ -93,6 +99,8 @@ class RemoteCandidate(Peer):
             for arg in args:
                 if isinstance(arg, Standin):
                     reference(arg).face = None  # it may be changed there
+        for given in self.gives:
+            self._give(given)
         with self.lock:
             outer, self._origin = self._origin, self._origin_of(op, target, name, args)
             try:
@@ -109,6 +117,14 @@ class RemoteCandidate(Peer):
             raise CandidateFailed(f"the program returned {value}", memory=value.memory)
         raise value
 
+    def _give(self, name: str) -> None:
+        """Tell the candidate of a class of the tests that it may mean, when the tests have made it."""
+        kind = self.names.get(name)
+        if isinstance(kind, type) and not isinstance(kind, Meta) and self.given.get(name) is not kind:
+            self.given[name] = kind
+            with contextlib.suppress(CandidateFailed):
+                self._exchange("bind", None, name, [kind, descriptions.parameters(kind)], None)
+
     def _exchange(self, op: str, target: Any, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
         try:
             self.request(op, target, name, args, kwargs)
@@ -117,7 +133,7 @@ class RemoteCandidate(Peer):
         except OSError:
             raise self._gone() from None
         try:
-            return self.await_reply()
+            return self.await_reply(args)
         except (EOFError, OSError):
             raise self._gone() from None
         except (CandidateFailed, Contradiction):
@@ -139,7 +155,9 @@ class RemoteCandidate(Peer):
         if self.defining:
             return "a name"
         called = target if isinstance(target, str) else self.remote.get(target)
-        title = called if isinstance(called, str) else getattr(called, "__name__", type(called).__name__)
+        title = (
+            called if isinstance(called, str) else (called if isinstance(called, type | Function) else type(called)).__name__
+        )
         shapes = ",".join(type(arg).__name__ for arg in args[:8])
         return f"{title}{'.' if name else ''}{name}({shapes})"
 
@@ -155,8 +173,9 @@ class RemoteCandidate(Peer):
 
     def show(self, text: Any) -> None:
         """Print what the candidate printed, where the tests' own output goes."""
-        if text and isinstance(text, str):
-            sys.stdout.write(text)
+        for descriptor, piece in [[1, text]] if isinstance(text, str) else text:
+            if piece and isinstance(piece, str):
+                (sys.stderr if descriptor == 2 else sys.stdout).write(piece)
 
     def take_changes(self, changes: Any) -> None:
         """Take over changed containers, and names of the program that stand for another value now."""
@@ -222,7 +241,7 @@ class RemoteCandidate(Peer):
             return getattr(self.trust.data(stand_in), name)
         value = super().get(stand_in, name)
         if isinstance(stand_in, Standin):
-            if name != "__dict__":
+            if name not in ("__dict__", "__doc__"):
                 self.trust.looked_up(stand_in, name, is_method=callable(value))
         elif isinstance(value, type) and self.homes[id(stand_in)] in self.named_classes and id(value) in self.homes:
             self.named_classes.add(self.homes[id(value)])  # a class inside of a class
@@ -241,7 +260,7 @@ class RemoteCandidate(Peer):
                 reference(value).is_kin = True
             return value
 
-        construct.__name__, construct.__doc__ = function.__name__, function.__doc__
+        construct.__name__, construct.__doc__ = getattr(function, "__name__", ""), function.__doc__
         return construct
 
     def call(self, stand_in: Any, args: Any, kwargs: Any) -> Any:
@@ -344,6 +363,10 @@ class RemoteCandidate(Peer):
             return False
         if name == "__init__":
             return False
+        if op in ("isinstance", "issubclass"):
+            return isinstance(value, type)
+        if op in ("copy", "dir"):
+            return descriptions.is_own(type(value))
         if op in ("method", "property"):
             return isinstance(value, type) and bool(args) and isinstance(args[0], value)
         if op == "get":

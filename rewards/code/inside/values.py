@@ -23,6 +23,7 @@ from rewards.code.inside import stdlib
 
 _SMALL = 2**63
 _SCALARS = (type(None), bool, str, float)
+_PLAIN_KEYS = (*_SCALARS, int, bytes)
 _BASES: tuple[type, ...] = (str, int, float, dict, list, tuple, set, frozenset, bytes, bytearray, complex, deque)
 _MAX_WATCHED, _MAX_WATCHED_ITEMS = 24, 1000  # containers watched for changes at every message, and the items in them
 Node = Any
@@ -76,7 +77,7 @@ class Values:
     def pairs(self, value: dict[Any, Any], depth: int) -> list[Node]:
         """Return the nodes of a dict's items."""
         self.items += len(value)
-        return [[self._node(k, depth + 1), self._node(v, depth + 1)] for k, v in dict.items(value)]
+        return [[self._node(k, depth + 1), self._node(v, depth + 1)] for k, v in items_of(value)]
 
     def _rare(self, value: Any, kind: type, depth: int) -> Node:
         if kind is TracebackType:
@@ -128,7 +129,9 @@ class Values:
             decode = _DECODERS.get(tag)
             return decode(self, body, depth + 1) if decode else self.resolve(tag, body)
         except (TypeError, ValueError, KeyError, IndexError, ArithmeticError, AttributeError, ImportError) as error:
-            raise CodecError(f"a malformed {tag!r}: {type(error).__name__}") from None
+            import traceback
+
+            raise CodecError(f"a malformed {tag!r}: {type(error).__name__}" + traceback.format_exc()[-280:]) from None
 
     def list_of(self, body: Any, depth: int = 0) -> list[Any]:
         """Return the values of several nodes."""
@@ -210,6 +213,18 @@ class Values:
                 self.marks[number] = _mark(value)
 
 
+def items_of(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
+    """Return a dict's items by the language's own methods, in its own order."""
+    if isinstance(value, OrderedDict) and all(map(_is_plain_key, dict.keys(value))):
+        # Its order is not that of the dict beneath, once something was moved. To read it is to hash the keys: plain ones only.
+        return [(key, dict.__getitem__(value, key)) for key in OrderedDict.__iter__(value)]
+    return dict.items(value)
+
+
+def _is_plain_key(key: Any) -> bool:
+    return type(key) in _PLAIN_KEYS or (type(key) is tuple and all(type(item) in _PLAIN_KEYS for item in key))
+
+
 def _size(value: Any) -> int:
     return int(value.size) if stdlib.is_array(value) else len(value)
 
@@ -219,7 +234,7 @@ def _mark(value: Any) -> Any:
     if isinstance(value, list):
         return value[:]
     if isinstance(value, dict):
-        return dict.copy(value)
+        return dict.copy(value) if type(value) is not OrderedDict else list(items_of(value))
     if isinstance(value, bytearray):
         return bytes(value)
     return (value.shape, value.tobytes()) if stdlib.is_array(value) else list(value)
@@ -233,6 +248,8 @@ def _unchanged(value: Any, known: Any) -> bool:
         return bool(value.shape == known[0] and value.tobytes() == known[1])
     if len(value) != len(known):
         return False
+    if type(value) is OrderedDict:
+        return all(item[0] is was[0] and item[1] is was[1] for item, was in zip(items_of(value), known, strict=True))
     if isinstance(value, dict) and not all(map(is_, dict.values(value), dict.values(known))):
         return False
     return all(map(is_, value, known))

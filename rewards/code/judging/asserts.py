@@ -44,6 +44,8 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         pytest=plan.pytest,
         patches=plan.patches,
         seeds=plan.seeds,
+        inspects=plan.inspects,
+        gives=plan.gives,
         pieces=plan.pieces,
         context=plan.context,
         fraction=fraction,

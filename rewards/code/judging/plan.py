@@ -8,6 +8,8 @@ import ast
 import builtins
 import functools
 import marshal
+import re
+import re
 import symtable
 import sys
 from collections.abc import Sequence
@@ -28,7 +30,9 @@ class Plan:
     expects: tuple[str, ...]  # exits that the tests speak of
     pytest: bool  # they are written for pytest
     patches: bool  # they put mocks in the place of functions
+    gives: tuple[str, ...]  # classes of theirs that hold data: the program's, under the same name
     seeds: bool  # they seed random numbers
+    inspects: bool  # they look at what functions and classes are
     asks: bool  # they use the candidate at all
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
@@ -75,6 +79,9 @@ _PURE_BUILTINS = _names(
 )
 
 
+_INSPECTS = re.compile(
+    r"inspect|signature|__(doc|annotations|(kw)?defaults|code|qualname|name)__|getdoc|get_type_hints|\bhelp\("
+)
 _TEST_BUILTINS = _names("isinstance type range list print len sorted set str repr getattr hasattr")
 _MODULES = frozenset(sys.stdlib_module_names) | {"np", "numpy"}
 
@@ -97,6 +104,9 @@ def _harmless_node(node: ast.AST) -> bool:
     return True
 
 
+_PATCHED = re.compile(r"__main__\.([A-Za-z_]\w*)")  # in a text: what `patch("__main__.helper")` looks for
+
+
 @functools.lru_cache(maxsize=512)
 def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     """Compile the tests; raises BadTests. `fraction`: each top-level statement is a piece of its own, so that passes count."""
@@ -107,6 +117,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         raise BadTests(f"the tests do not compile: {error}") from None
     body += _calls_to_add(body, entry)
     free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
+    free += sorted(set(_PATCHED.findall(tests)) - used - defined - set(vars(builtins)))
     entry = entry or ("" if free else _builtin_under_test(body))
     if not entry.isidentifier():  # Solution().twoSum
         free = sorted({*free, *_globals_used(entry, "entry")[0]} - defined) if entry else free
@@ -125,10 +136,34 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used),
         pytest="pytest" in tests,
         patches="patch" in tests,
+        gives=_given([*body, *(ast.parse(context).body if needs_context else ())]),
         seeds="seed(" in tests,
+        inspects=_INSPECTS.search(tests) is not None,
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
-        harmless="seed(" not in tests and _harmless([*body, *(ast.parse(context).body if needs_context else ())]),
+        harmless="seed(" not in tests
+        and _INSPECTS.search(tests) is None
+        and _harmless([*body, *(ast.parse(context).body if needs_context else ())]),
     )
+
+
+_OF_DATA = _names("__init__ __post_init__ __repr__ __str__ __eq__ __hash__ __lt__")
+
+
+def _given(body: Sequence[ast.stmt]) -> tuple[str, ...]:
+    """Return the classes that a program may use as if it stood in one file with the tests: nodes, exceptions, enumerations.
+
+    A class with methods of its own might be a reference solution, and is kept.
+    """
+    return tuple(s.name for s in body if isinstance(s, ast.ClassDef) and all(map(_holds_data, s.body)) and not _inherits(s))
+
+
+def _holds_data(node: ast.stmt) -> bool:
+    return not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or node.name in _OF_DATA
+
+
+def _inherits(node: ast.ClassDef) -> bool:
+    plain = vars(builtins).keys() | _names("NamedTuple Enum IntEnum StrEnum Flag IntFlag")
+    return any(ast.unparse(base).rpartition(".")[2] not in plain for base in node.bases)
 
 
 def _bare(body: Sequence[ast.stmt], name: str) -> bool:
