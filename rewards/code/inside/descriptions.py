@@ -48,6 +48,7 @@ ABCS: dict[str, Any] = {
     for kind in vars(module).values()
     if isinstance(kind, abc.ABCMeta)
 }
+_SHOWN = (bool, float, str, types.FunctionType)  # defaults that a function of the tests shows
 _CACHED = type(functools.lru_cache(abs))
 
 
@@ -91,8 +92,8 @@ def method(kind: Any, name: str, args: list[Any]) -> Any:
     return getattr(kind, name)
 
 
-def describe_function(value: Any, shaped: bool) -> dict[str, Any]:
-    """Return what a stand-in for a function shows without asking; `shaped`: its parameters too."""
+def describe_function(value: Any, encode: Encode | None) -> dict[str, Any]:
+    """Return what a stand-in for a function shows without asking; with `encode`, its parameters too."""
     code = getattr(value, "__code__", None)
     flags = code.co_flags if isinstance(code, types.CodeType) else 0
     return {
@@ -103,30 +104,30 @@ def describe_function(value: Any, shaped: bool) -> dict[str, Any]:
         "async": bool(flags & 0x80),  # CO_COROUTINE
         "generator": bool(flags & 0x20),
         "type": type(value).__name__,
-        **({"shape": _shape(value)} if shaped else {}),
+        **({"shape": _shape(value, encode)} if encode else {}),
     }
 
 
-def _shape(value: Any) -> dict[str, Any] | None:
-    """Return the parameters of a function of the language; None where a default is more than a plain value."""
+def _shape(value: Any, encode: Encode) -> dict[str, Any] | None:
+    """Return the parameters of a function of the language; None where a default is more than a plain value or a function."""
     function, skip = (value.__func__, 1) if isinstance(value, types.MethodType) else (value, 0)
     if type(function) is not types.FunctionType:
         return None
     code, defaults, named = function.__code__, function.__defaults__ or (), function.__kwdefaults__ or {}
-    if not all(item is None or type(item) in (bool, float, str) or _is_small(item) for item in (*defaults, *named.values())):
+    if not all(item is None or type(item) in _SHOWN or _is_small(item) for item in (*defaults, *named.values())):
         return None
     count, only_named = code.co_argcount, code.co_kwonlyargcount
     rest = iter(code.co_varnames[count + only_named :])
-    notes = {name: kind.__name__ for name, kind in function.__annotations__.items() if id(kind) in stdlib.NAMES}
+    notes = {n: k.__name__ if k else "None" for n, k in function.__annotations__.items() if k is None or id(k) in stdlib.NAMES}
     return {
         "positional": list(code.co_varnames[skip:count]),
         "unnamed": max(code.co_posonlyargcount - skip, 0),
         "star": next(rest) if code.co_flags & 0x4 else "",
         "named": list(code.co_varnames[count : count + only_named]),
         "stars": next(rest) if code.co_flags & 0x8 else "",
-        "defaults": list(defaults),
-        "named_defaults": dict(named),
-        "notes": {name: kind for name, kind in notes.items() if isinstance(vars(builtins).get(kind), type)},
+        "defaults": [encode(item) for item in defaults],
+        "named_defaults": {name: encode(item) for name, item in named.items()},
+        "notes": {name: kind for name, kind in notes.items() if kind == "None" or isinstance(vars(builtins).get(kind), type)},
     }
 
 
