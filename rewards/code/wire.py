@@ -131,6 +131,8 @@ class ExaminedSetup(TypedDict):
     source: str
     context: str
     names: Sequence[str]
+    shares: bool  # the tests look at what it does to its environment, its working folder, its path of imports
+    lent: Sequence[tuple[str, str, str | None]]  # what the tests import from the standard library: name, module, attribute
 
 
 class TogetherSetup(TypedDict):
@@ -231,6 +233,8 @@ class ExamSetup(TypedDict):
     pytest: bool  # the tests use pytest
     patches: bool  # the tests put mocks in the place of functions
     seeds: bool  # the tests seed random numbers
+    shares: bool  # the tests look at the environment, the working folder, the path of imports
+    variables: Sequence[str]  # of the environment, that they name
     inspects: bool  # the tests look at what functions and classes are
     gives: Sequence[str]  # classes of the tests that the program means by these names
 

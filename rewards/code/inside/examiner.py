@@ -147,6 +147,10 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
     entry = setup["entry_point"]
     candidate.inspects = setup["inspects"]
     imports, defined = _introduced(candidate)
+    candidate.shares, candidate.surroundings.named = setup["shares"], tuple(setup["variables"])
+    for name in imports:
+        if "." in name and "_" not in name:
+            _import_afresh({}, name, name, None)
     candidate.names, candidate.gives = names, setup["gives"]
     if entry in defined:
         names[entry] = defined[entry]
@@ -221,6 +225,8 @@ def _share_patches(candidate: RemoteCandidate, shared: Container[str]) -> None:
             candidate.ask("patch", None, "", ["solution", name, value, is_undone])
         elif isinstance(holder, types.ModuleType) and place[0] not in ("__main__", "tests") and place not in _PATCHED_OTHERWISE:
             candidate.ask("patch", None, "", [*place, value, is_undone])
+        elif isinstance(holder, type) and holder.__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__"}:
+            candidate.ask("patch", None, "", [holder.__module__, f"{holder.__qualname__}.{name}", value, is_undone])
 
     def entered(made: Any) -> Any:
         value = enter(made)
@@ -256,7 +262,7 @@ def _asking(candidate: RemoteCandidate, op: str, original: Any) -> Any:
 def _shared_seed(candidate: RemoteCandidate, title: str, seed: Any) -> Any:
     def shared(*args: Any) -> None:
         seed(*args)
-        candidate.ask("seed", None, "", [title, list(args)])
+        candidate.surroundings.seed(title)
 
     return shared
 

@@ -291,7 +291,8 @@ class Peer:
         if known is not None:
             return {"m": known}
         if descriptions.is_function(value):
-            return {"F": [self.number(value), descriptions.describe_function(value, self.values.encode if self.tells_shapes else None)]}
+            encode = self.values.encode if self.tells_shapes else None
+            return {"F": [self.number(value), descriptions.describe_function(value, encode)]}
         protocol = descriptions.iterator_kind(value)
         if protocol is not None:
             return {"I": [self.number(value), protocol]}

@@ -16,7 +16,6 @@ satisfied by it. Standard library only.
 import builtins
 import contextlib
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -24,13 +23,14 @@ from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, lineup
+from rewards.code.inside import descriptions, lineup, surroundings
 from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL, is_function
 from rewards.code.inside.faces import Contradiction, is_data
 from rewards.code.inside.peer import Peer, Refused
 from rewards.code.inside.standins import Meta, Standin, reference
+from rewards.code.inside.surroundings import Surroundings
 from rewards.code.inside.trust import READS, Trust
 from rewards.code.wire import FrameError, Link
 
@@ -80,7 +80,9 @@ class RemoteCandidate(Peer):
         self.expects = expects  # exits that the tests speak of
         self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args), lambda n: self.ask("data", n))
         self.names: dict[str, Any] = {}  # the tests' name space
-        self.told: tuple[bool, dict[str, str]] = (False, dict(os.environ))
+        self.print_was_patched = False
+        self.surroundings = Surroundings()
+        self.shares = False  # whether the tests look at what the candidate does to its surroundings
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
         self.gives: Sequence[str] = ()  # names of classes of the tests' own, for the candidate to use
         self.given: dict[str, Any] = {}
@@ -164,12 +166,12 @@ class RemoteCandidate(Peer):
     # -- what comes back ---------------------------------------------------------------------------------------------------
 
     def printed(self) -> Any:
-        """Tell the candidate whether the tests have put something else in the place of `print`, and of the environment."""
-        is_patched, environment = builtins.print is not _PRINT, dict(os.environ)
-        if (is_patched, environment) == self.told:
+        """Tell the candidate whether the tests have put something else in the place of `print`, and what changed around."""
+        is_patched, news = builtins.print is not _PRINT, self.surroundings.news()
+        if is_patched == self.print_was_patched and not news:
             return ""
-        self.told = is_patched, environment
-        return {"print": is_patched, "environment": environment}
+        self.print_was_patched = is_patched
+        return {**news, "print": is_patched}
 
     def show(self, text: Any) -> None:
         """Print what the candidate printed, where the tests' own output goes."""
@@ -184,7 +186,10 @@ class RemoteCandidate(Peer):
         for change in changes:
             if type(change[0]) is str:
                 value = self.values.decode(change[1])
-                if change[0] in self.bound and self.names.get(change[0]) is self.bound[change[0]]:
+                if change[0] in surroundings.KINDS:
+                    if self.shares and type(value) is tuple:
+                        self.surroundings.hear(change[0], value)
+                elif change[0] in self.bound and self.names.get(change[0]) is self.bound[change[0]]:
                     self.names[change[0]] = self.bound[change[0]] = value
             else:
                 self.values.apply([change])

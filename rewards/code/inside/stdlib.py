@@ -62,15 +62,14 @@ _OPERATORS = frozenset(
         "len",
     ]
 )
-_EXCEPTION_MODULES = frozenset(
-    (
-        "builtins json.decoder decimal asyncio.exceptions asyncio.queues concurrent.futures._base concurrent.futures.thread re "
-        "queue _queue struct zlib binascii csv _csv configparser copy shutil subprocess dataclasses sqlite3 graphlib statistics "
-        "zoneinfo zoneinfo._common pickle _pickle urllib.error http.client http.cookies smtplib ftplib ssl socket email.errors "
-        "xml.etree.ElementTree xml.parsers.expat xml.dom xml.sax._exceptions tarfile zipfile gzip _lzma argparse getopt calendar "
-        "ipaddress locale tokenize tomllib plistlib threading multiprocessing.context wave netrc"
-    ).split()
-)
+_WITH_EXCEPTIONS = """
+    builtins json.decoder decimal asyncio.exceptions asyncio.queues concurrent.futures._base concurrent.futures.thread re queue
+    _queue struct zlib binascii csv _csv configparser copy shutil subprocess dataclasses sqlite3 graphlib statistics zoneinfo
+    zoneinfo._common pickle _pickle urllib.error http.client http.cookies smtplib ftplib ssl socket email.errors
+    xml.etree.ElementTree xml.parsers.expat xml.dom xml.sax._exceptions tarfile zipfile gzip _lzma argparse getopt calendar
+    ipaddress locale tokenize tomllib plistlib threading multiprocessing.context wave netrc
+"""
+_EXCEPTION_MODULES = frozenset(_WITH_EXCEPTIONS.split())
 _NUMPY_EXCEPTIONS = ("numpy.linalg", "numpy.exceptions")  # where numpy is loaded: nothing is imported for them
 _PATHS: dict[str, Any] = {
     kind.__name__: kind for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.PurePath)

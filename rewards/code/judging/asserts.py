@@ -34,7 +34,9 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
     repeated = context.strip() in candidate.source  # a program that repeats it needs no second copy
     if sandbox.settings.same_process:
         return hold_together(sandbox, _together(plan, candidate, "" if repeated else context, tests, fraction), limits)
-    examined = ExaminedSetup(source=candidate.source, context="" if repeated else context, names=plan.names)
+    examined = ExaminedSetup(
+        source=candidate.source, context="" if repeated else context, names=plan.names, shares=plan.shares, lent=plan.imports
+    )
     exam = ExamSetup(
         nonce=secrets.token_hex(16),
         entry_point=plan.entry,
@@ -44,6 +46,8 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         pytest=plan.pytest,
         patches=plan.patches,
         seeds=plan.seeds,
+        shares=plan.shares,
+        variables=plan.variables,
         inspects=plan.inspects,
         gives=plan.gives,
         pieces=plan.pieces,
