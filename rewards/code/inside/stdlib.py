@@ -35,6 +35,7 @@ _DATA_TYPES: tuple[type, ...] = (
     *(defaultdict, datetime.datetime, datetime.timedelta, decimal.Decimal, fractions.Fraction, array.array),
 )
 _NAMES_OF_DATA = frozenset(name for kind in _DATA_TYPES for name in dir(kind) if not name.startswith("__"))
+_dates: Any = types.SimpleNamespace(**vars(datetime))  # tests patch `datetime.datetime`
 Take = Callable[[Any], Any]  # encodes, or decodes, one part
 MUTABLE = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict, array.array)
 _FUNCTIONS = "abs all any bin chr divmod hex len max min ord pow repr round sorted sum callable format hash isinstance"
@@ -148,7 +149,7 @@ def _zone(zone: Any, take: Take) -> Any:
     """Return a time zone as data."""
     if zone is None:
         return None
-    if type(zone) is datetime.timezone:
+    if type(zone) is _dates.timezone:
         return [take(zone.utcoffset(None)), zone.tzname(None)]
     key = getattr(zone, "key", None)
     if type(zone).__module__.startswith("zoneinfo") and isinstance(key, str):
@@ -232,15 +233,11 @@ def _zone_back(body: Any, take: Take) -> Any:
 
         return zoneinfo.ZoneInfo(body)
     offset = take(body[0])
-    if type(offset) is not datetime.timedelta:
+    if type(offset) is not _dates.timedelta:
         raise CodecError("not an offset")
-    zone = datetime.timezone(offset)
+    zone = _dates.timezone(offset)
     return (
-        datetime.UTC
-        if not offset and body[1] == "UTC"
-        else zone
-        if body[1] == str(zone)
-        else datetime.timezone(*[offset, body[1]])
+        _dates.UTC if not offset and body[1] == "UTC" else zone if body[1] == str(zone) else _dates.timezone(*[offset, body[1]])
     )
 
 
@@ -271,10 +268,10 @@ _DECODERS: dict[str, Callable[[list[Any], Take], Any]] = {
     "not implemented": lambda p, t: NotImplemented,
     "Decimal": lambda p, t: decimal.Decimal(_all_of(str, p[0])),
     "Fraction": lambda p, t: fractions.Fraction(_all_of(int, t(p[0])), _all_of(int, t(p[1]))),
-    "date": lambda p, t: datetime.date(*p),
-    "time": lambda p, t: datetime.time(**_time_back(p, t)),
-    "datetime": lambda p, t: datetime.datetime(*p[:3], **_time_back(p[3:], t)),
-    "timedelta": lambda p, t: datetime.timedelta(*p),
+    "date": lambda p, t: _dates.date(*p),
+    "time": lambda p, t: _dates.time(**_time_back(p, t)),
+    "datetime": lambda p, t: _dates.datetime(*p[:3], **_time_back(p[3:], t)),
+    "timedelta": lambda p, t: _dates.timedelta(*p),
     "timezone": lambda p, t: _zone_back(p[0], t),
     "UUID": lambda p, t: uuid.UUID(hex=_all_of(str, p[0])),
     "array.array": lambda p, t: array.array(p[0], t(p[1])),

@@ -53,6 +53,7 @@ class Surroundings:
     def __init__(self, named: tuple[str, ...] = ()):
         self.named = named  # variables of the environment that the tests name
         self.known = _state()
+        self.followed = set(os.environ)  # the variables that the tests have said so far
         self.home = str(self.known["os.getcwd"])
         self.finder: _Finder | None = None
         self.seeded: dict[str, Any] = {}  # generators of random numbers that the tests seeded: what the candidate's last was
@@ -76,10 +77,10 @@ class Surroundings:
         """Take over what the tests say: the candidate's end."""
         environment = said.get("os.environ")
         if environment is not None:
-            for name in self.known["os.environ"]:
-                if name not in environment:
-                    os.environ.pop(name, None)
+            for name in self.followed - set(environment):
+                os.environ.pop(name, None)
             os.environ.update(environment)
+            self.followed = set(environment)
         if "os.getcwd" in said:
             with contextlib.suppress(OSError):
                 _chdir(said["os.getcwd"])
