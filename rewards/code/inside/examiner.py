@@ -47,7 +47,7 @@ _WELL_KNOWN = {
     )
     for name in names.split()
 }
-MODULE_ALIASES = {"np": "numpy"}
+MODULE_ALIASES = {"np": "numpy", "pd": "pandas"}
 
 
 def serve_once() -> None:
@@ -268,9 +268,9 @@ def _shared_seed(candidate: RemoteCandidate, title: str, seed: Any) -> Any:
 
 
 def _import_afresh(names: dict[str, Any], name: str, module_name: str, attribute: str | None) -> None:
-    """Import what the candidate imported, if it is the language's own or numpy's; other names stay undefined."""
+    """Import what the candidate imported, if it is the language's own, numpy's or pandas'; other names stay undefined."""
     top = str(module_name).partition(".")[0]
-    if top not in sys.stdlib_module_names and top != "numpy":
+    if top not in sys.stdlib_module_names and top not in MODULE_ALIASES.values():
         return
     try:
         module = importlib.import_module(module_name)

@@ -71,7 +71,7 @@ _WITH_EXCEPTIONS = """
     ipaddress locale tokenize tomllib plistlib threading multiprocessing.context wave netrc
 """
 _EXCEPTION_MODULES = frozenset(_WITH_EXCEPTIONS.split())
-_NUMPY_EXCEPTIONS = ("numpy.linalg", "numpy.exceptions")  # where numpy is loaded: nothing is imported for them
+_OTHER_EXCEPTIONS = ("numpy.linalg", "numpy.exceptions", "pandas.errors")  # where they are loaded: nothing is imported for them
 _PATHS: dict[str, Any] = {
     kind.__name__: kind for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.PurePath)
 }
@@ -134,7 +134,7 @@ for _name, _value in NAMED.items():
 
 def exception_class(module: Any, name: Any) -> type[BaseException] | None:
     """Return an exception class of the standard library, or None. What skips a test is none."""
-    if type(name) is not str or not (module in _EXCEPTION_MODULES or (module in _NUMPY_EXCEPTIONS and module in sys.modules)):
+    if type(name) is not str or not (module in _EXCEPTION_MODULES or (module in _OTHER_EXCEPTIONS and module in sys.modules)):
         return None
     if module != "builtins" and module not in sys.modules:
         importlib.import_module(module)
@@ -145,7 +145,7 @@ def exception_class(module: Any, name: Any) -> type[BaseException] | None:
 # -- out -------------------------------------------------------------------------------------------------------------------
 
 
-def _zone(zone: Any, take: Take) -> Any:
+def zone_parts(zone: Any, take: Take) -> Any:
     """Return a time zone as data."""
     if zone is None:
         return None
@@ -158,7 +158,7 @@ def _zone(zone: Any, take: Take) -> Any:
 
 
 def _time_parts(value: Any, take: Take) -> list[Any]:
-    zone = _zone(value.tzinfo, take)
+    zone = zone_parts(value.tzinfo, take)
     if zone is None and value.utcoffset() is not None:  # a zone of the program's own: its offset here and now
         zone = [take(value.utcoffset()), value.tzname()]
     return [value.hour, value.minute, value.second, value.microsecond, value.fold, zone]
@@ -190,7 +190,7 @@ ENCODERS: dict[type, Callable[[Any, Take], list[Any]]] = {
     datetime.datetime: lambda x, t: ["datetime", x.year, x.month, x.day, *_time_parts(x, t)],
     datetime.date: lambda x, t: ["date", x.year, x.month, x.day],
     datetime.timedelta: lambda x, t: ["timedelta", x.days, x.seconds, x.microseconds],
-    datetime.timezone: lambda x, t: ["timezone", _zone(x, t)],
+    datetime.timezone: lambda x, t: ["timezone", zone_parts(x, t)],
     uuid.UUID: lambda x, t: ["UUID", x.hex],
     array.array: lambda x, t: ["array.array", x.typecode, t(tuple(x.tolist()))],
     types.SimpleNamespace: lambda x, t: ["namespace", t(tuple(vars(x).items()))],
@@ -225,7 +225,8 @@ def encode(value: Any, take: Take, kind: type | None = None) -> list[Any]:
 # -- back ------------------------------------------------------------------------------------------------------------------
 
 
-def _zone_back(body: Any, take: Take) -> Any:
+def zone_back(body: Any, take: Take) -> Any:
+    """Return a time zone of the standard library."""
     if body is None:
         return None
     if isinstance(body, str):
@@ -243,7 +244,7 @@ def _zone_back(body: Any, take: Take) -> Any:
 
 def _time_back(parts: list[Any], take: Take) -> dict[str, Any]:
     names = ("hour", "minute", "second", "microsecond", "fold")
-    return {**dict(zip(names, parts, strict=False)), "tzinfo": _zone_back(parts[5], take)}
+    return {**dict(zip(names, parts, strict=False)), "tzinfo": zone_back(parts[5], take)}
 
 
 def _match_back(parts: list[Any], take: Take) -> Any:
@@ -272,7 +273,7 @@ _DECODERS: dict[str, Callable[[list[Any], Take], Any]] = {
     "time": lambda p, t: _dates.time(**_time_back(p, t)),
     "datetime": lambda p, t: _dates.datetime(*p[:3], **_time_back(p[3:], t)),
     "timedelta": lambda p, t: _dates.timedelta(*p),
-    "timezone": lambda p, t: _zone_back(p[0], t),
+    "timezone": lambda p, t: zone_back(p[0], t),
     "UUID": lambda p, t: uuid.UUID(hex=_all_of(str, p[0])),
     "array.array": lambda p, t: array.array(p[0], t(p[1])),
     "namespace": lambda p, t: _namespace(t(p[0])),

@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from rewards.code.inside import lineup, stdlib
+from rewards.code.inside import frames, lineup, stdlib
 from rewards.code.inside.descriptions import ARITHMETIC, COMPARISONS
 from rewards.code.inside.faces import Contradiction, Faces, NoCollection, is_data
 from rewards.code.inside.standins import Reference, Standin, reference
@@ -42,7 +42,7 @@ class Trust:
         self.faces = Faces(ask)
         self.equalities: dict[type, int] = {}  # classes whose equality said yes to two objects, and their numbers
         self.constructed: list[Any] = []
-        self.data_names = stdlib.names_of_data()
+        self.data_names = stdlib.names_of_data() | frames.names()
         self.random = random.Random()
 
     def unpaid(self) -> str | None:

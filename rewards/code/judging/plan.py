@@ -85,7 +85,7 @@ _INSPECTS = re.compile(
     r"inspect|signature|__(doc|annotations|(kw)?defaults|code|qualname|name)__|getdoc|get_type_hints|\bhelp\("
 )
 _TEST_BUILTINS = _names("isinstance type range list print len sorted set str repr getattr hasattr")
-_MODULES = frozenset(sys.stdlib_module_names) | {"np", "numpy"}
+_MODULES = frozenset(sys.stdlib_module_names) | {"np", "numpy", "pd", "pandas"}
 
 
 def _harmless(body: Sequence[ast.stmt]) -> bool:
@@ -169,7 +169,7 @@ def _imports(body: Sequence[ast.stmt]) -> tuple[tuple[str, str, str | None], ...
             made += [(a.asname or a.name, a.name, None) for a in node.names if "." not in a.name or a.asname]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             made += [(a.asname or a.name, node.module, a.name) for a in node.names]
-    return tuple(item for item in made if item[1].partition(".")[0] in sys.stdlib_module_names)
+    return tuple(item for item in made if item[1].partition(".")[0] in _MODULES)
 
 
 _OF_DATA = _names("__init__ __post_init__ __repr__ __str__ __eq__ __hash__ __lt__")
