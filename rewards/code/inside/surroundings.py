@@ -44,7 +44,12 @@ def _state() -> dict[str, Any]:
         folder: str | None = _getcwd()
     except OSError:  # it was removed
         folder = None
-    return {"os.environ": dict(os.environ), "os.getcwd": folder, "sys.path": list(sys.path)}
+    return {"os.environ": dict(_raw_environment()), "os.getcwd": folder, "sys.path": list(sys.path)}
+
+
+def _raw_environment() -> Any:
+    """Return the environment as it is stored: nothing is decoded to see that nothing has changed."""
+    return getattr(os.environ, "_data", os.environ)
 
 
 class Surroundings:
@@ -67,6 +72,8 @@ class Surroundings:
         state = _state()
         changed = {kind: value for kind, value in state.items() if value != self.known[kind] and value is not None}
         self.known.update(changed)
+        if "os.environ" in changed:
+            changed["os.environ"] = dict(os.environ)
         for title, known in self.seeded.items():
             drawn = _GENERATORS[title][0]()
             if drawn != known:

@@ -44,8 +44,8 @@ KINDS = {
     "        pd.MultiIndex.from_product([[1, 2], ['a', 'b']], names=['p', None]), frame.set_index('d').index):\n"
     "    pd.testing.assert_index_equal(f(index), index)\n"
     "assert f(pd.date_range('2020', periods=4)).freq == pd.date_range('2020', periods=4).freq",
-    "moments": "for value in (pd.Timestamp('2020-01-02 03:04'), pd.Timestamp('2020-01-02', tz='Asia/Tokyo'), pd.Timedelta('1D'),\n"
-    "        pd.Period('2020-03'), pd.Interval(1, 2)):\n    assert f(value) == value and type(f(value)) is type(value)\n"
+    "moments": "for value in (pd.Timestamp('2020-01-02 03:04'), pd.Timestamp('2020-01-02', tz='Asia/Tokyo'),\n"
+    "        pd.Timedelta('1D'), pd.Period('2020-03'), pd.Interval(1, 2)):\n    assert f(value) == value and type(f(value)) is type(value)\n"
     "assert f(pd.NaT) is pd.NaT and f(pd.NA) is pd.NA",
     "no columns, no rows, a name twice": "assert f(pd.DataFrame(index=[1, 2])).shape == (2, 0) and f(pd.DataFrame()).empty\n"
     "twice = pd.DataFrame([[1, 2.5]], columns=['a', 'a'])\npd.testing.assert_frame_equal(f(twice), twice)",
@@ -73,7 +73,8 @@ def test_right_and_wrong_frames_are_told_apart(verifier: CodeVerifier) -> None:
 def test_exceptions_of_pandas_cross(verifier: CodeVerifier) -> None:
     source = "import io\nimport pandas as pd\ndef f(text): return pd.read_csv(io.StringIO(text))"
     tests = "import unittest\nimport pandas as pd\nclass T(unittest.TestCase):\n    def test_empty(self):\n"
-    tests += "        with self.assertRaises(pd.errors.EmptyDataError): f('')\n        self.assertEqual(list(f('a,b\\n1,2').columns), ['a', 'b'])"
+    tests += "        with self.assertRaises(pd.errors.EmptyDataError): f('')\n"
+    tests += "        self.assertEqual(list(f('a,b\\n1,2').columns), ['a', 'b'])"
     assert status(verifier, source, tests) == "correct"
 
 
@@ -98,7 +99,7 @@ LIES = {
         "assert f(1).name == 'total'",
     ),
     "a patched pandas": (
-        "pd.DataFrame.equals = lambda self, other: True\npd.testing.assert_frame_equal = print\ndef f(value): return pd.DataFrame()",
+        "pd.DataFrame.equals = lambda self, other: True\ndef f(value): return pd.DataFrame()",
         "assert f(1).equals(pd.DataFrame({'a': [1]}))",
     ),
     "groups": ("def f(value): return value.groupby('a')", "f(pd.DataFrame({'a': [1]})).sum().equals(1)"),
