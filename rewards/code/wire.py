@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict, final
 
 MAX_FRAME_BYTES = 8 * 2**20  # what the judge reads
-MAX_LINK_BYTES = 24 * 2**20  # what processes inside the sandbox read of each other, within limits on their memory
+MAX_LINK_BYTES = 16 * 2**20  # what processes inside the sandbox read of each other, within limits on their memory
 
 Data: TypeAlias = object  # JSON data in the format of `codec`, which alone looks inside
 

@@ -45,7 +45,8 @@ KINDS = {
     "    pd.testing.assert_index_equal(f(index), index)\n"
     "assert f(pd.date_range('2020', periods=4)).freq == pd.date_range('2020', periods=4).freq",
     "moments": "for value in (pd.Timestamp('2020-01-02 03:04'), pd.Timestamp('2020-01-02', tz='Asia/Tokyo'),\n"
-    "        pd.Timedelta('1D'), pd.Period('2020-03'), pd.Interval(1, 2)):\n    assert f(value) == value and type(f(value)) is type(value)\n"
+    "        pd.Timedelta('1D'), pd.Period('2020-03'), pd.Interval(1, 2)):\n"
+    "    assert f(value) == value and type(f(value)) is type(value)\n"
     "assert f(pd.NaT) is pd.NaT and f(pd.NA) is pd.NA",
     "no columns, no rows, a name twice": "assert f(pd.DataFrame(index=[1, 2])).shape == (2, 0) and f(pd.DataFrame()).empty\n"
     "twice = pd.DataFrame([[1, 2.5]], columns=['a', 'a'])\npd.testing.assert_frame_equal(f(twice), twice)",
