@@ -230,11 +230,14 @@ class ExamSetup(TypedDict):
     fraction: bool  # go on after a failure, and count
     modules: Sequence[str]  # of the names, those that can only be modules: the tests' own, whatever the candidate defines
     expects: Sequence[str]  # exits that the tests speak of: SystemExit, KeyboardInterrupt
-    pytest: bool  # the tests use pytest
+    frameworks: Sequence[str]  # pytest, unittest: those that the tests use
     patches: bool  # the tests put mocks in the place of functions
     seeds: bool  # the tests seed random numbers
     shares: bool  # the tests look at the environment, the working folder, the path of imports
     variables: Sequence[str]  # of the environment, that they name
+    asserts: bool  # at least one assertion must run
+    guards: Sequence[Sequence[int]]  # lines from which the tests go on to an assertion (`judging/guards.py`)
+    blocks: Sequence[Sequence[int]]  # lines of their `with` statements
     inspects: bool  # the tests look at what functions and classes are
     gives: Sequence[str]  # classes of the tests that the program means by these names
 

@@ -105,7 +105,8 @@ class Method(Function):
 def _code_of(said: Any) -> Any:
     if said is None:
         raise AttributeError("'function' object has no attribute '__code__'")
-    return types.SimpleNamespace(**{checked_name(name): fact for name, fact in said.items()})
+    facts = {checked_name(name): fact for name, fact in said.items()}
+    return types.SimpleNamespace(**{"co_filename": "solution.py", "co_firstlineno": 1, **facts})  # asyncio writes them
 
 
 _ABOUT: dict[str, Any] = {"__signature__": signature_of, "__annotations__": notes_of, "__code__": _code_of}
@@ -210,9 +211,11 @@ class Generator(Iterator):
         """Go on with a value."""
         return self._peer.ask("send", self._number, "", [value])
 
-    def throw(self, error: Any, *_: Any) -> Any:
-        """Go on with an exception."""
-        return self._peer.ask("throw", self._number, "", [error])
+    def throw(self, error: Any, value: Any = None, *_: Any) -> Any:
+        """Go on with an exception; `yield from` gives its class first."""
+        if isinstance(error, type):
+            error = value if isinstance(value, BaseException) else error() if value is None else error(value)
+        return self._peer.throw(self, error)
 
     def close(self) -> None:
         """End it."""

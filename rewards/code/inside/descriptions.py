@@ -172,6 +172,12 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
     return described
 
 
+def redefined(kind: type) -> list[str]:
+    """Return which of the operators that give a liar away, and `__missing__`, a subclass of data defines."""
+    names = ("__missing__", "__eq__", "__contains__")
+    return [name for name in names if any(name in base.__dict__ for base in type.mro(kind) if is_own(base))]
+
+
 def _traits(kind: Any, mro: list[type]) -> dict[str, bool]:
     """Return what a class does when it is asked about others, and in brackets."""
     meta = type(kind)

@@ -18,7 +18,7 @@ from typing import Any
 
 from rewards.code import codec, wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions
+from rewards.code.inside import descriptions, lineup
 from rewards.code.inside.candidate import FILE_NAME, load, prepare, site_names
 from rewards.code.inside.descriptions import DATA_TYPES
 from rewards.code.inside.peer import Peer
@@ -155,6 +155,8 @@ class Examined(Peer):
             case "data":
                 base = next(kind for kind in DATA_TYPES if isinstance(self.objects[target], kind))
                 return codec._as_base(self.objects[target], base)
+            case "likenesses":
+                return lineup.likenesses(self.objects[target])
         return super().carry_out(op, target, name, args, kwargs)
 
     def named(self, name: str) -> Any:

@@ -25,9 +25,10 @@ from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import callables, pytestlike, typenotes
+from rewards.code.inside import callables, failures, pytestlike, typenotes
 from rewards.code.inside.candidate import describe
-from rewards.code.inside.remote import CandidateExit, CandidateFailed, CandidateGone, RemoteCandidate
+from rewards.code.inside.failures import CandidateExit, CandidateFailed, CandidateGone, Watch
+from rewards.code.inside.remote import RemoteCandidate
 from rewards.code.wire import FrameError, Link
 
 _PATCHED_OTHERWISE = {("builtins", "print"), ("builtins", "input"), ("sys", "stdin"), ("sys", "stdout"), ("sys", "stderr")}
@@ -44,6 +45,8 @@ _WELL_KNOWN = {
         ("fractions", "Fraction"),
         ("io", "StringIO"),
         ("contextlib", "redirect_stdout"),
+        ("unittest", "TestCase"),
+        ("unittest.mock", "Mock MagicMock patch"),
     )
     for name in names.split()
 }
@@ -54,7 +57,7 @@ def serve_once() -> None:
     """Run one set of tests: for those that might leave something behind in this process."""
     link = Link(3)
     setup: wire.ExamSetup = link.receive()
-    link.send(_examine(setup, RemoteCandidate(Link(4, wire.MAX_LINK_BYTES), frozenset(setup["expects"]))))
+    link.send(_examine(setup, _candidate(Link(4, wire.MAX_LINK_BYTES), setup)))
 
 
 def serve_many() -> None:
@@ -66,10 +69,14 @@ def serve_many() -> None:
             return
         link.buffer = head
         setup: wire.ExamSetup = link.receive()
-        candidate = RemoteCandidate(Link(descriptors[0], wire.MAX_LINK_BYTES), frozenset(setup["expects"]))
+        candidate = _candidate(Link(descriptors[0], wire.MAX_LINK_BYTES), setup)
         report = _examine(setup, candidate)
         candidate.link.socket.close()
         link.send(report)
+
+
+def _candidate(link: Link, setup: wire.ExamSetup) -> RemoteCandidate:
+    return RemoteCandidate(link, frozenset(setup["expects"]), Watch(setup["guards"], setup["blocks"]))
 
 
 @dataclass
@@ -78,6 +85,12 @@ class _Tally:
 
     passed: int = 0
     total: int = 0
+    asserted: bool = False
+
+    def see(self, value: Any) -> Any:
+        """Note that an assertion runs, and of what."""
+        self.asserted = True
+        return value
 
 
 def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
@@ -87,6 +100,8 @@ def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
     try:
         _run(setup, candidate, tally)
         candidate.audit()
+        if setup["asserts"] and not tally.asserted and candidate.calls:  # without a call the tests are to blame
+            candidate.fail("not one assertion was reached")
         ending = {"nonce": setup["nonce"]}
     except CandidateGone:
         ending = {"failed": str(candidate.failure)}
@@ -106,14 +121,16 @@ def _run(setup: wire.ExamSetup, candidate: RemoteCandidate, tally: _Tally) -> No
     module = types.ModuleType("tests")
     sys.modules["tests"] = sys.modules["__main__"] = module
     names = module.__dict__
-    names.update(__builtins__=builtins, __name__="__main__")
+    names.update(__builtins__=builtins, __name__="__main__", __seen__=tally.see)
     sys.argv = ["tests.py"]
-    if setup["pytest"] and importlib.util.find_spec("pytest") is None:
+    if "pytest" in setup["frameworks"] and importlib.util.find_spec("pytest") is None:
         sys.modules["pytest"] = pytestlike.module()
     sys.set_int_max_str_digits(100_000)  # long integers in tests; bounded, since what the candidate sends is read here
     if setup["context"]:
         exec(marshal.loads(bytes.fromhex(setup["context"])), names)
     _bind(candidate, names, setup)
+    if not setup["fraction"]:
+        failures.hear(candidate.fail, candidate.watch, "unittest" in setup["frameworks"])
     for piece, counted in setup["pieces"]:
         tally.total += counted
         try:
@@ -197,9 +214,9 @@ def _bind_one(names: dict[str, Any], name: str, is_module: bool, origin: Any, de
         names[name] = importlib.import_module(MODULE_ALIASES.get(name, name))
     elif origin is not None:
         _import_afresh(names, name, *origin)
-    elif name in _WELL_KNOWN and is_helper:
+    elif name in _WELL_KNOWN and (is_helper or "unittest" in _WELL_KNOWN[name]):
         names[name] = getattr(importlib.import_module(_WELL_KNOWN[name]), name)
-    elif name in defined:
+    elif name in defined and not name.startswith("assert"):  # those are the tests' own
         names[name] = defined[name]
     elif name in sys.stdlib_module_names:
         names[name] = importlib.import_module(name)

@@ -62,7 +62,7 @@ class Faces:
         items: list[Any] = []
         if not hasattr(type(instance), "__getitem__"):
             raise NoCollection
-        while len(items) <= MAX_DRAWN:
+        while len(items) <= MAX_DRAWN and not (len(items) == _MAX_PROBED and self._has(kind, instance, MAX_DRAWN)):
             try:
                 items.append(self.ask(kind, "__getitem__", (instance, len(items))))
             except IndexError:
@@ -70,6 +70,13 @@ class Faces:
             except (KeyError, TypeError):
                 raise NoCollection from None
         raise Contradiction("items without an end")
+
+    def _has(self, kind: int, instance: Any, place: int) -> bool:
+        try:
+            self.ask(kind, "__getitem__", (instance, place))
+        except Exception:
+            return False
+        return True
 
     def draw(self, iterator: Any) -> list[Any]:
         """Return all items of an iterator of the candidate's."""
@@ -98,7 +105,7 @@ class Faces:
             if facts.setdefault("len", value) != value:
                 raise Contradiction("two lengths")
         elif name == "__getitem__" and type(args[1]) is int and args[1] >= 0:
-            if _differ(facts["indexed"].setdefault(args[1], value), value):
+            if differ(facts["indexed"].setdefault(args[1], value), value):
                 raise Contradiction("two items at one place")
         elif name == "__iter__" and not hasattr(type(instance), "__next__"):
             return self._recorded(kind, instance, value)
@@ -126,7 +133,7 @@ class Faces:
             return
         if "len" in facts and facts["len"] != len(items):
             raise Contradiction(f"a length of {facts['len']!r} and {len(items)} items")
-        wrong = [place for place, item in indexed.items() if place < len(items) and _differ(items[place], item)]
+        wrong = [place for place, item in indexed.items() if place < len(items) and differ(items[place], item)]
         if wrong and self._is_sequence(kind, instance, len(items)):
             raise Contradiction("items by number that differ from those of the iteration")
 
@@ -153,7 +160,8 @@ def _is_absent(instance: Any, item: Any, facts: dict[str, Any]) -> bool:
     return all(is_data(held) and held != item for held in facts["items"])
 
 
-def _differ(one: Any, other: Any) -> bool:
+def differ(one: Any, other: Any) -> bool:
+    """Return whether two answers are plain values, and not the same."""
     return is_data(one) and is_data(other) and one != other and not (one != one and other != other)  # noqa: PLR0124  nan
 
 

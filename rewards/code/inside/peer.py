@@ -222,8 +222,10 @@ class Peer:
                 return setattr(value, name, args[0])
             case "del":
                 return delattr(value, name)
-            case "missing":
-                return type(value).__missing__(value, *args)
+            case "missing":  # twice as the language asks: what is stored by the first is found by the second
+                return [dict.__getitem__(value, *args), dict.__getitem__(value, *args), dict.__contains__(value, *args)]
+            case "says":
+                return getattr(type(value), name)(value, *args)
             case "next":
                 return next(value)
             case "send":
@@ -317,7 +319,7 @@ class Peer:
         is_mapping = base in ("dict", "Counter", "OrderedDict")
         plain: Any = value if is_mapping or base == "deque" else codec._as_base(value, getattr(builtins, base))
         content = self.values.pairs(plain, 0) if is_mapping else self.values.encode(plain if base in _ATOMS else tuple(plain))
-        return {"S": [number, base, kind.__name__, content, hasattr(kind, "__missing__")]}
+        return {"S": [number, base, kind.__name__, content, descriptions.redefined(kind)]}
 
     def export_class(self, kind: type) -> Node:
         """Return the node of a class."""
@@ -394,6 +396,13 @@ class Peer:
     def born(self, instance: Any) -> None:
         """Hear of a new stand-in for an instance."""
 
+    def holds(self, cls: Any, op: str, value: Any) -> bool:
+        """Return what a class at the other end says of an instance or a subclass, beyond inheritance."""
+        return self.ask(op, self.homes[id(cls)], "", [value]) is True
+
+    def suspect(self, number: int, named: Any) -> None:
+        """Hear of an own subclass of data that defines these operators anew."""
+
     def touched(self, instance: Any, name: str, found: Any) -> None:
         """Hear that a method was looked up."""
 
@@ -407,6 +416,10 @@ class Peer:
     def may_answer(self, kind: int, name: str) -> bool:
         """Return whether a value of a class that is being made may have this method."""
         return True
+
+    def throw(self, iterator: Any, error: Any) -> Any:
+        """Raise an error in the other end's generator."""
+        return self.ask("throw", self.homes[id(iterator)], "", [error])
 
     def drawn(self, iterator: Any) -> list[Any]:
         """Return all items of an iterator."""

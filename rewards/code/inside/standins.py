@@ -25,12 +25,13 @@ _NOT_MIRRORED = ("__module__", "__qualname__", "__classcell__", "__dict__", "__w
 class Reference:
     """What a stand-in for an instance knows: its end, its number there, where it came from, and what it said (`trust`)."""
 
-    __slots__ = ("face", "facts", "is_kin", "made_of", "number", "origin", "peer", "shadows")
+    __slots__ = ("arguments", "face", "facts", "is_kin", "made_of", "number", "origin", "peer", "shadows")
 
     def __init__(self, peer: Any, number: int):
         self.peer, self.number, self.origin = peer, number, ""
         self.is_kin = False  # an object that a class made of itself in another way than by a call
-        self.made_of = ""  # the arguments that the tests made it of, where they are data
+        self.made_of = ""  # the arguments that the tests made it of, in writing, where they are data
+        self.arguments: Any = ()
         self.face: Any = None
         self.shadows: set[str] = set()  # attributes that the tests have set, which may hide methods
         self.facts: dict[str, Any] = {}
@@ -106,7 +107,8 @@ class Meta(abc.ABCMeta):
 def _holds(cls: Any, op: str, value: Any, is_theirs: bool) -> bool:
     """Ask the other end for what its class says of instances and subclasses beyond inheritance."""
     peer = peer_of(cls) if is_theirs or "hooks" in cls._traits else None
-    return peer is not None and peer.ask(op, peer.homes[id(cls)], "", [value]) is True
+    # An abstract class of the language may still ask a class that was registered for a program which is gone.
+    return peer is not None and peer.link.socket.fileno() != -1 and peer.holds(cls, op, value)
 
 
 def peer_of(cls: Any) -> Any:

@@ -10,7 +10,7 @@ from collections import Counter, OrderedDict, deque
 from typing import Any
 
 from rewards.code.codec import CodecError
-from rewards.code.inside import stdlib
+from rewards.code.inside import faces, stdlib
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import COMPARISONS, SPECIAL, is_own
 from rewards.code.inside.standins import Meta, checked_name, forwarded_property, forwarder, peer_of
@@ -24,14 +24,14 @@ _PLAIN: dict[str, type] = {
 
 def filled(peer: Any, body: Any) -> Any:
     """Return an instance of a subclass of data: the data is ours, and what no data has is asked for at the other end."""
-    number, base, name, content, is_missing = body
+    number, base, name, content, named = body
     known = peer.remote.get(number)
     if known is not None:
         _refill(known, content if base in ("dict", "Counter", "OrderedDict") else peer.values.decode(content), peer)
         return known
     space: dict[str, Any] = {"__module__": "solution", "__getattr__": _unlike_data(peer, number)}
-    if is_missing is True and base in ("dict", "Counter"):
-        space["__missing__"] = lambda self, key: peer.ask("missing", number, "", [key])
+    if "__missing__" in named and base in ("dict", "Counter"):
+        space["__missing__"] = _missing(peer, number)
     kind: Any = type(checked_name(name), (_PLAIN[base],), space)
     if issubclass(kind, dict):
         made: Any = (
@@ -43,7 +43,20 @@ def filled(peer: Any, body: Any) -> Any:
             made.update({peer.values.decode(key): peer.values.decode(value) for key, value in content})
     else:
         made = kind(peer.values.decode(content))
+    peer.suspect(number, named)
     return peer.adopt(number, made)
+
+
+def _missing(peer: Any, number: int) -> Any:
+    def missing(self: Any, key: Any) -> Any:
+        value, again, is_stored = peer.ask("missing", number, "", [key])
+        if faces.differ(value, again):
+            raise peer.contradicted("two values of one key")
+        if is_stored is True:
+            dict.__setitem__(self, key, value)
+        return value
+
+    return missing
 
 
 def _refill(known: Any, content: Any, peer: Any) -> None:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rewards.code.judging.guards import Block, Guard, count_assertions, guards_of
 from rewards.code.judging.outcome import BadTests
 
 
@@ -27,7 +28,7 @@ class Plan:
     entry: str  # the entry point; found among the names where the problem names none
     modules: tuple[str, ...]  # of the names, those that can only be modules
     expects: tuple[str, ...]  # exits that the tests speak of
-    pytest: bool  # they are written for pytest
+    frameworks: tuple[str, ...]  # pytest, unittest: what they are written for
     patches: bool  # they put mocks in the place of functions
     gives: tuple[str, ...]  # classes of theirs that hold data: the program's, under the same name
     seeds: bool  # they seed random numbers
@@ -36,6 +37,9 @@ class Plan:
     imports: tuple[tuple[str, str, str | None], ...]  # of the standard library, at their top level: name, module, attribute
     inspects: bool  # they look at what functions and classes are
     asks: bool  # they use the candidate at all
+    guards: tuple[Guard, ...]  # where assertions follow
+    asserts: bool  # at least one of their assertions must run
+    blocks: tuple[Block, ...]  # where `with` statements are
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
 
@@ -119,6 +123,8 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         used, defined = _globals_used(tests, "tests.py")
     except (SyntaxError, ValueError, RecursionError) as error:
         raise BadTests(f"the tests do not compile: {error}") from None
+    guards, blocks = guards_of(body)
+    own = list(body)
     body += _calls_to_add(body, entry)
     free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
     free += sorted(set(_PATCHED.findall(tests)) - used - defined - set(vars(builtins)))
@@ -131,6 +137,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         helpers = _globals_used(context, "context.py")[1]
     needs_context = bool(helpers & set(free))
     others = [name for name in free if name not in helpers]
+    asserts = count_assertions(own)  # last: it changes them
     return Plan(
         pieces=tuple((_marshalled(tree), counted) for tree, counted in _pieces(body, fraction)),
         names=tuple(([entry] if entry else []) + others),
@@ -138,13 +145,16 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         entry=entry,
         modules=tuple(name for name in others if name in _MODULES and not _bare(body, name)),
         expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used),
-        pytest="pytest" in tests,
+        frameworks=tuple(name for name in ("pytest", "unittest") if name in tests),
         patches="patch" in tests,
         gives=_given([*body, *(ast.parse(context).body if needs_context else ())]),
         seeds="seed(" in tests,
         shares=_SURROUNDINGS.search(tests) is not None,
         variables=_variables(body) if "env" in tests else (),
         imports=_imports(body),
+        guards=guards,
+        asserts=asserts,
+        blocks=blocks,
         inspects=_INSPECTS.search(tests) is not None,
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
         harmless="seed(" not in tests
