@@ -12,7 +12,9 @@ messages tries every field, or counts what goes wrong in reading as the candidat
 """
 
 import json
+import math
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict, final
 
@@ -282,7 +284,15 @@ class FrameError(Exception):
 
 # Bound once: tests patch `json.dumps`, `json.loads` and the like in the very processes that carry messages with them.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder(parse_constant=lambda name: _constant(name)).decode
+
+
+def _constant(name: str) -> float:
+    """Return the very object that programs know: `[math.nan] == [math.nan]` holds by identity."""
+    if name != "NaN":
+        return math.inf if name == "Infinity" else -math.inf
+    nan: float = getattr(sys.modules.get("numpy"), "nan", math.nan)
+    return nan
 
 
 def pack(message: Message, most: int = MAX_FRAME_BYTES) -> bytes:

@@ -159,6 +159,7 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
         "properties": [n for n, v in members.items() if isinstance(v, property | functools.cached_property)],
         "data": next((base.__name__ for base in DATA_TYPES if base in mro), None),
         "abcs": [f"{k.__module__}.{k.__name__}" for k in mro if f"{k.__module__}.{k.__name__}" in ABCS],
+        "library": next(([k.__module__, k.__qualname__] for k in mro if _is_library(k)), None),
         "traits": [trait for trait, holds in _traits(kind, mro).items() if holds],
     }
     if described["kind"] == "enum":
@@ -170,6 +171,19 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
     if dataclasses.is_dataclass(kind):
         described["dataclass"] = [field.name for field in dataclasses.fields(kind)]
     return described
+
+
+def _is_library(kind: type) -> bool:
+    top = kind.__module__.partition(".")[0]
+    return top in sys.stdlib_module_names and top not in ("builtins", "abc", "typing", "unittest", "enum", "__main__")
+
+
+def library_class(said: Any) -> type | None:
+    """Return the class of the standard library that a class is, or is derived from."""
+    found: Any = sys.modules.get(said[0]) if said else None
+    for name in said[1].split(".") if found is not None else ():
+        found = getattr(found, name, None)
+    return found if isinstance(found, type) else None
 
 
 def redefined(kind: type) -> list[str]:
