@@ -135,6 +135,7 @@ class ExaminedSetup(TypedDict):
     names: Sequence[str]
     shares: bool  # the tests look at what it does to its environment, its working folder, its path of imports
     lent: Sequence[tuple[str, str, str | None]]  # what the tests import from the standard library: name, module, attribute
+    gives: Sequence[str]  # classes of the tests, of which it may use those that it names
 
 
 class TogetherSetup(TypedDict):
@@ -237,11 +238,12 @@ class ExamSetup(TypedDict):
     seeds: bool  # the tests seed random numbers
     shares: bool  # the tests look at the environment, the working folder, the path of imports
     variables: Sequence[str]  # of the environment, that they name
+    collects: bool  # the tests wait for objects to go
+    inspects: bool  # the tests look at what functions and classes are
+    gives: Sequence[str]  # classes of the tests that the program means by these names
     asserts: bool  # at least one assertion must run
     guards: Sequence[Sequence[int]]  # lines from which the tests go on to an assertion (`judging/guards.py`)
     blocks: Sequence[Sequence[int]]  # lines of their `with` statements
-    inspects: bool  # the tests look at what functions and classes are
-    gives: Sequence[str]  # classes of the tests that the program means by these names
 
 
 class ExamEnding(TypedDict, total=False):
@@ -263,13 +265,15 @@ class Report(ExamEnding):
 
 # -- examiner and candidate: frames, each a list that begins with its name ---------------------------------------------------
 
-# Candidate to examiner, before the program runs: name -> [module, attribute or None] of its imports.
-Imports: TypeAlias = tuple[Literal["imports"], dict[str, tuple[str, str | None]]]
+# Candidate to examiner, before the program runs: name -> [module, attribute or None] of its imports, and what of `gives` it
+# names.
+Imports: TypeAlias = tuple[Literal["imports"], dict[str, tuple[str, str | None]], list[str]]
 # Candidate to examiner, once the program is loaded: what the names stand for, in this order.
 Defined: TypeAlias = tuple[Literal["defined"], list[tuple[str, Data]]]
 
 # Either way, afterwards (`inside/peer.py`): a list that begins with "?" (a request), "=" (its value), "a" (which of its
-# arguments), "!" (its exception) or "~" (what cannot cross), then what changed in shared containers, what was printed, and the rest.
+# arguments), "!" (its exception) or "~" (what cannot cross), then what changed in shared containers, what was printed, and
+# the rest.
 PeerMessage: TypeAlias = list[Any]
 
 Message: TypeAlias = Mapping[str, object] | Imports | Defined | PeerMessage
@@ -282,17 +286,17 @@ class FrameError(Exception):
     """A message that is too long, or not one of ours."""
 
 
-# Bound once: tests patch `json.dumps`, `json.loads` and the like in the very processes that carry messages with them.
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-_decode = json.JSONDecoder(parse_constant=lambda name: _constant(name)).decode
-
-
 def _constant(name: str) -> float:
     """Return the very object that programs know: `[math.nan] == [math.nan]` holds by identity."""
     if name != "NaN":
         return math.inf if name == "Infinity" else -math.inf
     nan: float = getattr(sys.modules.get("numpy"), "nan", math.nan)
     return nan
+
+
+# Bound once: tests patch `json.dumps`, `json.loads` and the like in the very processes that carry messages with them.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_decode = json.JSONDecoder(parse_constant=_constant).decode
 
 
 def pack(message: Message, most: int = MAX_FRAME_BYTES) -> bytes:

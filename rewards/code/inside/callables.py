@@ -1,17 +1,15 @@
-"""Stand-ins for functions, iterators, generators and coroutines of the other end. Standard library only."""
+"""Stand-ins for functions, iterators and generators of the other end. Standard library only."""
 
-import builtins
-import collections.abc
 import functools
-import keyword
 import types
 from typing import Any
 
+from rewards.code.inside.candidate import shaped_function
 from rewards.code.inside.standins import ASKED, FORWARDERS, checked_name
 from rewards.code.inside.typenotes import notes_of, signature_of
 
-_TYPES: dict[str, type] = {
-    kind.__name__: kind
+_TYPES: dict[str, Any] = {
+    str(kind.__name__): kind
     for kind in (
         types.FunctionType,
         types.MethodType,
@@ -21,7 +19,6 @@ _TYPES: dict[str, type] = {
     )
 }
 _OF_METHODS = ("__func__", "__self__")
-_FRAMED = {"gi": "generator", "cr": "coroutine", "ag": "async generator"}
 
 
 class Function:
@@ -42,9 +39,7 @@ class Function:
     def __get__(self, instance: Any, _: Any = None) -> Any:
         return types.MethodType(self, instance) if instance is not None and self._binds else self
 
-    @property
-    def __class__(self) -> Any:
-        return self.__dict__.get("_kind", Function)
+    __class__ = property(lambda self: self.__dict__.get("_kind", Function))  # type: ignore[assignment]
 
     def __getattr__(self, name: str) -> Any:
         if name in ("__signature__", "__annotations__", "__code__"):
@@ -73,7 +68,7 @@ class Function:
 
 
 class Method(Function):
-    """Stands for a function of a class, where the tests look at functions: what it says of itself is asked for when it is read."""
+    """Stands for a function of a class, where the tests look at functions: what it says of itself is asked when read."""
 
     def __init__(self, peer: Any, number: int, name: str):
         said = {"name": name, "qualname": name, "doc": None, "binds": True, "type": "function"}
@@ -122,7 +117,7 @@ def function(peer: Any, body: Any) -> Any:
 def _real_function(peer: Any, number: int, proxy: Any, said: Any) -> Any:
     """Return a function of the language in the proxy's place: where it must be one to be seen as a coroutine function."""
     shape = said.get("shape") if peer.makes_real_functions else None
-    function = _shaped(proxy, shape, said["async"] is True) if shape else _shapeless(proxy, said["async"] is True)
+    function = shaped_function(proxy, shape, said["async"] is True) if shape else _shapeless(proxy, said["async"] is True)
     function.__name__, function.__doc__ = proxy.__name__, proxy.__doc__
     function.__qualname__ = proxy.__qualname__
     peer.remote[number] = function
@@ -145,33 +140,10 @@ def _shapeless(proxy: Any, is_async: bool) -> Any:
     return function
 
 
-def _shaped(proxy: Any, shape: Any, is_async: bool) -> Any:
-    """Return a function with these parameters, for programs that look at them. Only the tests' functions tell their shape."""
-    positional, named, star, stars = shape["positional"], shape["named"], shape["star"], shape["stars"]
-    names = [*positional, *named, *filter(None, (star, stars))]
-    if not all(type(name) is str and name.isidentifier() and not keyword.iskeyword(name) for name in names):
-        return _shapeless(proxy, is_async)
-    first = len(positional) - len(shape["defaults"])
-    listed = [name if place < first else f"{name}=0" for place, name in enumerate(positional)]
-    if shape["unnamed"]:
-        listed.insert(shape["unnamed"], "/")
-    listed += [f"*{star}"] if star or named else []
-    listed += [f"{name}=0" if name in shape["named_defaults"] else name for name in named] + ([f"**{stars}"] if stars else [])
-    given = [*positional, *([f"*{star}"] if star else []), *(f"{n}={n}" for n in named), *([f"**{stars}"] if stars else [])]
-    held = "_" + max(names, key=len, default="")  # no parameter's name
-    space: dict[str, Any] = {held: proxy}
-    begin, call = ("async def", f"await {held}") if is_async else ("def", held)
-    exec(f"{begin} function({', '.join(listed)}): return {call}({', '.join(given)})", space)  # noqa: S102
-    function = space["function"]
-    decode = proxy._peer.values.decode
-    function.__defaults__ = tuple(map(decode, shape["defaults"])) or None
-    function.__kwdefaults__ = {name: decode(node) for name, node in shape["named_defaults"].items()} or None
-    function.__annotations__ = {n: None if kind == "None" else getattr(builtins, kind) for n, kind in shape["notes"].items()}
-    return function
-
-
 class Iterator:
     """Stands for an iterator."""
+
+    _prefix = ""
 
     def __init__(self, peer: Any, number: int):
         self._peer, self._number = peer, number
@@ -186,15 +158,15 @@ class Iterator:
         return item in self._peer.drawn(self)  # all of them first: an endless one would have everything
 
     def __getattr__(self, name: str) -> Any:
-        return _framed(self, name)
+        return framed(self, name)
 
 
-def _framed(self: Any, name: str) -> Any:
+def framed(self: Any, name: str) -> Any:
     """Return an attribute of a generator or coroutine that tells how far it is (`gi_running`, `cr_frame`)."""
     prefix, _, what = name.partition("_")
     if name in ("__name__", "__qualname__"):
         return self._peer.ask("get", self._number, name)
-    if prefix not in _FRAMED or _PROTOCOLS[_FRAMED[prefix]] is not type(self):
+    if prefix != self._prefix:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
     value = self._peer.ask("state", self._number, what)
     if what == "frame":
@@ -204,6 +176,8 @@ def _framed(self: Any, name: str) -> Any:
 
 class Generator(Iterator):
     """Stands for a generator."""
+
+    _prefix = "gi"
 
     __class__ = property(lambda self: types.GeneratorType)  # type: ignore[assignment]
 
@@ -222,73 +196,5 @@ class Generator(Iterator):
         self._peer.ask("close", self._number)
 
 
-class Coroutine(collections.abc.Coroutine):  # type: ignore[type-arg]
-    """Stands for a coroutine: the other end's loop runs it to its end when it is first awaited here."""
-
-    def __init__(self, peer: Any, number: int):
-        self._peer, self._number, self._begun = peer, number, False
-
-    def send(self, _: Any) -> Any:
-        """Run it."""
-        if self._begun:
-            raise RuntimeError("cannot reuse already awaited coroutine")
-        self._begun = True
-        raise StopIteration(self._peer.ask("await", self._number))
-
-    def throw(self, *error: Any) -> Any:
-        """Raise the exception where it is awaited."""
-        raise error[0]
-
-    def close(self) -> None:
-        """Forget it."""
-        if not self._begun:
-            self._begun = True
-            self._peer.ask("close", self._number)
-
-    def __await__(self) -> Any:
-        return self
-
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> Any:
-        return self.send(None)
-
-    def __getattr__(self, name: str) -> Any:
-        return _framed(self, name)
-
-
-class AsyncGenerator:
-    """Stands for an asynchronous generator."""
-
-    def __init__(self, peer: Any, number: int):
-        self._peer, self._number = peer, number
-
-    def __aiter__(self) -> Any:
-        return self
-
-    async def __anext__(self) -> Any:
-        return self._peer.ask("anext", self._number)
-
-    async def aclose(self) -> None:
-        """End it."""
-        self._peer.ask("aclose", self._number)
-
-    def __getattr__(self, name: str) -> Any:
-        return _framed(self, name)
-
-
 FORWARDERS.append(Method)
-Iterator.__name__, Generator.__name__, Coroutine.__name__ = "iterator", "generator", "coroutine"
-_PROTOCOLS: dict[str, Any] = {
-    "iterator": Iterator,
-    "generator": Generator,
-    "coroutine": Coroutine,
-    "async generator": AsyncGenerator,
-}
-
-
-def protocol(peer: Any, body: Any) -> Any:
-    """Return a stand-in for an iterator, a generator or a coroutine."""
-    number, name = body
-    return peer.adopt(number, _PROTOCOLS[name](peer, number))
+Iterator.__name__, Generator.__name__ = "iterator", "generator"

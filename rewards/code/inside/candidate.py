@@ -25,7 +25,7 @@ from typing import Any
 from rewards.code import codec, wire
 from rewards.code.wire import FrameError, Link
 
-MAX_DETAIL = 3000
+MAX_DETAIL = 300
 FILE_NAME = "solution.py"
 _DOES_NOT_COMPILE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)  # what sending an answer may raise
@@ -143,6 +143,29 @@ def load(source: str, context: str, link: Link, module: types.ModuleType) -> boo
         link.send(wire.Failed(failed="load", detail=describe(error), memory=isinstance(error, MemoryError)))
         return False
     return True
+
+
+def shaped_function(proxy: Any, shape: Any, is_async: bool) -> Any:
+    """Return a function of the tests, with its parameters, for programs that look at them."""
+    positional, named, star, stars = shape["positional"], shape["named"], shape["star"], shape["stars"]
+    names = [*positional, *named, *filter(None, (star, stars))]
+    first = len(positional) - len(shape["defaults"])
+    listed = [name if place < first else f"{name}=0" for place, name in enumerate(positional)]
+    if shape["unnamed"]:
+        listed.insert(shape["unnamed"], "/")
+    listed += [f"*{star}"] if star or named else []
+    listed += [f"{name}=0" if name in shape["named_defaults"] else name for name in named] + ([f"**{stars}"] if stars else [])
+    given = [*positional, *([f"*{star}"] if star else []), *(f"{n}={n}" for n in named), *([f"**{stars}"] if stars else [])]
+    held = "_" + max(names, key=len, default="")  # no parameter's name
+    space: dict[str, Any] = {held: proxy}
+    begin, call = ("async def", f"await {held}") if is_async else ("def", held)
+    exec(f"{begin} function({', '.join(listed)}): return {call}({', '.join(given)})", space)
+    function = space.pop("function")  # which would keep itself alive
+    decode = proxy._peer.values.decode
+    function.__defaults__ = tuple(map(decode, shape["defaults"])) or None
+    function.__kwdefaults__ = {name: decode(node) for name, node in shape["named_defaults"].items()} or None
+    function.__annotations__ = {n: None if kind == "None" else getattr(builtins, kind) for n, kind in shape["notes"].items()}
+    return function
 
 
 # -- style stdin -----------------------------------------------------------------------------------------------------------

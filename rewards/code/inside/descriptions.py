@@ -74,7 +74,7 @@ def iterator_kind(value: Any) -> str | None:
     if kind is types.AsyncGeneratorType:
         return "async generator"
     if kind.__module__ in ("_asyncio", "asyncio.futures", "asyncio.tasks") and hasattr(kind, "__await__"):
-        return "coroutine"
+        return "future"
     return "iterator" if isinstance(value, Iterator) and hasattr(kind, "__next__") and _is_plain_iterator(kind) else None
 
 
@@ -117,6 +117,8 @@ def _shape(value: Any, encode: Encode) -> dict[str, Any] | None:
     if not all(item is None or type(item) in _SHOWN or _is_small(item) for item in (*defaults, *named.values())):
         return None
     count, only_named = code.co_argcount, code.co_kwonlyargcount
+    if not all(map(str.isidentifier, code.co_varnames[: count + only_named])):
+        return None
     rest = iter(code.co_varnames[count + only_named :])
     notes = {n: k.__name__ if k else "None" for n, k in function.__annotations__.items() if k is None or id(k) in stdlib.NAMES}
     return {
@@ -186,12 +188,6 @@ def library_class(said: Any) -> type | None:
     return found if isinstance(found, type) else None
 
 
-def redefined(kind: type) -> list[str]:
-    """Return which of the operators that give a liar away, and `__missing__`, a subclass of data defines."""
-    names = ("__missing__", "__eq__", "__contains__")
-    return [name for name in names if any(name in base.__dict__ for base in type.mro(kind) if is_own(base))]
-
-
 def _traits(kind: Any, mro: list[type]) -> dict[str, bool]:
     """Return what a class does when it is asked about others, and in brackets."""
     meta = type(kind)
@@ -201,6 +197,12 @@ def _traits(kind: Any, mro: list[type]) -> dict[str, bool]:
         "subscript": any("__class_getitem__" in k.__dict__ for k in mro if is_own(k))
         or (is_own(meta) and hasattr(meta, "__getitem__")),
     }
+
+
+def redefined(kind: type) -> list[str]:
+    """Return which of the operators that give a liar away, and `__missing__`, a subclass of data defines."""
+    names = ("__missing__", "__eq__", "__contains__")
+    return [name for name in names if any(name in base.__dict__ for base in type.mro(kind) if is_own(base))]
 
 
 def _members(mro: list[type]) -> dict[str, Any]:

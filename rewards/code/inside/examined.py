@@ -4,6 +4,7 @@ As everywhere in the candidate's process, nothing said from here is believed. St
 """
 
 import ast
+import asyncio
 import builtins
 import contextlib
 import functools
@@ -11,6 +12,8 @@ import importlib
 import io
 import itertools
 import os
+import pickle
+import re
 import sys
 import types
 from collections.abc import Sequence
@@ -18,7 +21,7 @@ from typing import Any
 
 from rewards.code import codec, wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, lineup
+from rewards.code.inside import descriptions, lifetimes, lineup
 from rewards.code.inside.candidate import FILE_NAME, load, prepare, site_names
 from rewards.code.inside.descriptions import DATA_TYPES
 from rewards.code.inside.peer import Peer
@@ -39,7 +42,7 @@ def serve_examiner() -> None:
     # Said before the program runs, so this much is true: where the program's imported names come from.
     origins = _imports(setup["source"]) if len(names) > 1 else {}
     imports = {name: origin for name, origin in origins.items() if name.partition(".")[0] in names}
-    examiner.send(("imports", imports))
+    examiner.send(("imports", imports, [name for name in setup["gives"] if re.search(rf"\b{name}\b", setup["source"])]))
     module = prepare("solution")
     site_names(setup["source"], module)
     served = Examined(module, examiner)
@@ -139,6 +142,23 @@ class Examined(Peer):
                 os._exit(0)
             self.serve(message)
 
+    def serve(self, message: Any) -> None:
+        """Answer one request; where the tests' loop runs, a loop runs here too."""
+        if not self.bridge.is_driven or asyncio._get_running_loop() is not None:
+            return super().serve(message)
+        asyncio._set_running_loop(self.bridge.own_loop())
+        try:
+            super().serve(message)
+        finally:
+            asyncio._set_running_loop(None)
+
+    def answer(self, value: Any, args: list[Any]) -> None:
+        """Send a value; first tell the tests' loop of new work for the one here."""
+        if self.bridge.has_news():
+            self.bridge.is_told = True
+            self.ask("drive", None)
+        super().answer(value, args)
+
     def carry_out(self, op: str, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Carry out one request."""
         match op:
@@ -150,6 +170,16 @@ class Examined(Peer):
                 return getattr(args[0], name)
             case "set" if isinstance(self.objects[target], type):
                 return self._set_on_class(self.objects[target], target, name, args[0])
+            case "unneeded":
+                return lifetimes.unneeded(self)
+            case "release":
+                return lifetimes.release(self, *args)
+            case "forget":
+                return lifetimes.forget(self, *args)
+            case "pickle":
+                return pickle.dumps(self.objects[target])
+            case "unpickle":
+                return pickle.loads(args[0])
             case "patch":
                 return self._patch(*args)
             case "data":
@@ -189,14 +219,16 @@ class Examined(Peer):
     def show(self, text: Any) -> None:
         """Hear whether the tests have put something else in the place of `print`, and what changed around them."""
         if text:
-            self.print_is_patched = text["print"]
+            self.print_is_patched, self.bridge.is_driven = text["print"], text["loop"]
             self.surroundings.follow(text)
 
     def _print_for(self, original: Any) -> Any:
         @functools.wraps(original)
         def print(*args: Any, **named: Any) -> None:
-            if self.print_is_patched and self.depth and named.get("file") is None:
-                self.ask("print", None, "", args, named)
+            file = named.get("file")
+            if self.print_is_patched and self.depth and file in (None, sys.stdout, sys.stderr):
+                streams = {} if file is None else {"file": 2 if file is sys.stderr else 1}
+                self.ask("print", None, "", args, {**named, **streams})
             else:
                 original(*args, **named)
 

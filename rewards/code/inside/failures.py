@@ -62,6 +62,8 @@ class Watch:
             return None
         running = _running()
         for frame, line, _ in items:
+            if frame.f_code.co_name.startswith("<") and frame.f_code.co_name != "<module>":
+                continue  # a lambda or a comprehension holds no assertion, though it may stand in the line of one
             following = self._following(line)
             if following and (frame not in running or following <= self._end_of_block(frame.f_lineno)):
                 return f"the program swallowed {type(error).__name__} before an assertion (tests, line {following})"

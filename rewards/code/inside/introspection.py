@@ -14,6 +14,8 @@ from rewards.code.inside import stdlib
 from rewards.code.inside.descriptions import is_own
 
 _FACTS = (
+    "filename",
+    "firstlineno",
     "argcount",
     "posonlyargcount",
     "kwonlyargcount",
@@ -37,7 +39,7 @@ def raw(kind: Any, name: str) -> Any:
 
 
 def signature(function: Any, _: str = "") -> Any:
-    """Return the parameters as [name, kind, default in a list, annotation in a list], and the annotation of what is returned."""
+    """Return the parameters as [name, kind, [default], [annotation]], and [annotation] of what is returned."""
     import inspect
 
     try:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rewards.code.codec import CodecError
-from rewards.code.inside import callables, descriptions, valuekinds
+from rewards.code.inside import awaitables, callables, descriptions, valuekinds
 from rewards.code.inside.descriptions import SPECIAL
 from rewards.code.inside.standins import Meta, Standin, checked_name, forwarded_property, forwarder, instance, reference
 
@@ -77,9 +77,24 @@ def _plain_class(said: Any, name: str, bases: list[type], space: dict[str, Any])
     return made
 
 
+_PROTOCOLS: dict[str, Any] = {
+    "iterator": callables.Iterator,
+    "generator": callables.Generator,
+    "coroutine": awaitables.Coroutine,
+    "future": awaitables.Future,
+    "async generator": awaitables.AsyncGenerator,
+}
+
+
+def _protocol(peer: Any, body: Any) -> Any:
+    """Return a stand-in for an iterator, a generator or a coroutine."""
+    number, name = body
+    return peer.adopt(number, _PROTOCOLS[name](peer, number))
+
+
 def _awaiter(peer: Any) -> Any:
     def wait(self: Any) -> Any:
-        return callables.Coroutine(peer, reference(self).number).__await__()
+        return awaitables.Coroutine(peer, reference(self).number).__await__()
 
     return wait
 
@@ -88,7 +103,7 @@ MAKERS: dict[str, Callable[[Any, Any], Any]] = {
     "k": _class,
     "p": instance,
     "F": callables.function,
-    "I": callables.protocol,
+    "I": _protocol,
     "S": valuekinds.filled,
     "e": valuekinds.member,
     "n": valuekinds.record,

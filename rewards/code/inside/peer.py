@@ -5,7 +5,6 @@ in what they allow (`RemoteCandidate` on the tests' side, `Examined` on the cand
 Standard library only.
 """
 
-import builtins
 import copy
 import enum
 import threading
@@ -14,10 +13,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from rewards.code import codec
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, introspection, makers, standins, stdlib, valuekinds
 from rewards.code.inside.candidate import MAX_DETAIL, describe
+from rewards.code.inside.loops import Bridge
 from rewards.code.inside.values import Node, Values
 from rewards.code.wire import FrameError, Link
 
@@ -25,11 +24,6 @@ _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
 
 
 _SAME = (tuple, frozenset, str, bytes, int, float, complex)  # values whose identity tests may ask for
-_ATOMS = ("str", "int", "float")
-
-
-def _bases(kind: type) -> list[str]:
-    return [base.__name__ for base in type.mro(kind) if base.__module__ in ("builtins", "collections")]
 
 
 class Refused(Exception):
@@ -51,15 +45,13 @@ class Peer:
         self.remote: dict[int, Any] = {}
         self.homes: dict[int, int] = {}  # id of a stand-in -> the number of what it stands for
         self.keep_alive: list[Any] = []
-        self.makes_real_functions = False
+        self.makes_real_functions = self.tells_shapes = False  # of functions; the shapes to an end that makes real ones
         self.inspects = False  # this end looks at what functions are
-        self.tells_shapes = False  # of functions: to an end that makes real ones
-        self.exceptions = 0
         self.unborn: Any = None  # a subclass of ours that the other end is about to mirror
         self.originals: dict[tuple[int, str], Any] = {}  # (class, name) -> what stood there before it was set from there
-        self.loop: Any = None
+        self.bridge = Bridge(self)
         self.lock = threading.RLock()  # either end may have threads; one asks at a time, and answers what it is asked meanwhile
-        self.depth = 0  # of requests that we are answering
+        self.depth = self.exceptions = 0  # of requests that we are answering; how many of the language's own have a number
 
     # -- asking ------------------------------------------------------------------------------------------------------------
 
@@ -208,10 +200,8 @@ class Peer:
                 return next(vars(k)[name] for k in type.mro(value) if name in vars(k)).__get__(args[0], value)
             case "get":
                 return dict(value.__dict__) if name == "__dict__" else getattr(value, name)
-            case "isinstance":
-                return isinstance(args[0], value)
-            case "issubclass":
-                return issubclass(args[0], value)
+            case "isinstance" | "issubclass":
+                return (isinstance if op == "isinstance" else issubclass)(args[0], value)
             case "item":
                 return value[args[0]]
             case "copy":
@@ -222,6 +212,10 @@ class Peer:
                 return setattr(value, name, args[0])
             case "del":
                 return delattr(value, name)
+            case "put":
+                return value.__dict__.__setitem__(name, args[0])
+            case "drop":
+                return value.__dict__.__delitem__(name)
             case "missing":  # twice as the language asks: what is stored by the first is found by the second
                 return [dict.__getitem__(value, *args), dict.__getitem__(value, *args), dict.__contains__(value, *args)]
             case "says":
@@ -231,29 +225,22 @@ class Peer:
             case "send":
                 return value.send(args[0])
             case "throw":
-                return value.throw(args[0])
+                return value.throw(*args)
             case "close":
                 return value.close()
-            case "await" | "anext" | "aclose":
-                return self.run(value if op == "await" else getattr(value, f"__{op}__" if op == "anext" else op)())
+            case "await":
+                return self.bridge.to_end(value)
+            case "awaitable" if name in ("__anext__", "asend", "athrow", "aclose"):
+                return getattr(value, name)(*args)
+            case "start":
+                return self.bridge.start(target, value)
+            case "drive":
+                return self.bridge.turn_soon(0)
+            case "step":
+                return self.bridge.step(*args)
+            case "outcome" | "cancel":
+                return (self.bridge.outcome if op == "outcome" else self.bridge.cancel)(target)
         return introspection.answer(op, value, name)
-
-    def run(self, awaitable: Any) -> Any:
-        """Run a coroutine to its end: the other end waits for it, so nothing else can go on meanwhile."""
-        import asyncio
-
-        async def wait() -> Any:
-            return await awaitable
-
-        if self.loop is None:
-            self.loop = asyncio.new_event_loop()
-        running = asyncio._get_running_loop()
-        loop = asyncio.new_event_loop() if self.loop.is_running() else self.loop
-        asyncio._set_running_loop(None)
-        try:
-            return loop.run_until_complete(wait())
-        finally:
-            asyncio._set_running_loop(running)
 
     # -- values that are objects -------------------------------------------------------------------------------------------
 
@@ -275,7 +262,11 @@ class Peer:
             return {"o": home}
         number = self.numbers.get(id(value))
         if number is not None:
-            again = self._filled(value, kind) if isinstance(value, list | dict | set | deque) and not self.keeps(kind) else None
+            again = (
+                valuekinds.filled_node(self, value, kind)
+                if isinstance(value, list | dict | set | deque) and not self.keeps(kind)
+                else None
+            )
             return again or {"h": number}  # what holds data that may have changed is told anew
         if isinstance(value, type):
             return self.export_class(value)
@@ -286,7 +277,7 @@ class Peer:
         if issubclass(kind, tuple) and hasattr(kind, "_fields"):
             return {"n": [self.values.encode(kind), self.values.all(tuple.__iter__(value))]}
         if issubclass(kind, (*descriptions.DATA_TYPES, deque)) and not self.keeps(kind):
-            return self._filled(value, kind)
+            return valuekinds.filled_node(self, value, kind)
         if isinstance(value, types.ModuleType):
             raise CodecError("a module")
         known = standins.forwards(value, self)
@@ -302,24 +293,6 @@ class Peer:
         if base is not None and descriptions.is_own(kind) and not self.keeps(kind):
             return {"v": stdlib.encode(value, self.values.encode, base)}
         return {"p": [self.number(value), self.export_class(kind)]}
-
-    def _filled(self, value: Any, kind: type) -> Node:
-        """Return the node of an own subclass of data: what it holds, and a number under which its methods can be asked for."""
-        base = next(
-            (
-                name
-                for name in ("str", "Counter", "OrderedDict", "deque", "dict", "list", "tuple", "set", "int", "float")
-                if name in _bases(kind)
-            ),
-            None,
-        )
-        if base is None or not descriptions.is_own(kind) or len(kind.__dict__) == 2:
-            return None
-        number = self.number(value)
-        is_mapping = base in ("dict", "Counter", "OrderedDict")
-        plain: Any = value if is_mapping or base == "deque" else codec._as_base(value, getattr(builtins, base))
-        content = self.values.pairs(plain, 0) if is_mapping else self.values.encode(plain if base in _ATOMS else tuple(plain))
-        return {"S": [number, base, kind.__name__, content, descriptions.redefined(kind)]}
 
     def export_class(self, kind: type) -> Node:
         """Return the node of a class."""

@@ -12,6 +12,8 @@ _RECORDS = ("configure_mock", "reset_mock", "attach_mock", "mock_add_spec", "moc
 
 def may(op: str, value: Any, name: Any, args: list[Any]) -> bool:
     """Return whether the candidate may do this: only to instances of the tests' own classes, and to no method of theirs."""
+    if op == "get" and name == "__dict__":
+        return is_own(type(value))
     if type(name) is not str or (name.startswith("__") and name not in SPECIAL):
         return False
     if name == "__init__" or _is_record(value, name):
@@ -25,7 +27,7 @@ def may(op: str, value: Any, name: Any, args: list[Any]) -> bool:
     if op == "get":
         return not isinstance(value, type) and iterator_kind(value) is None and not is_function(value)
     is_mock = _is_mock(value)  # whose record of calls is what tests look at
-    if op not in ("set", "del") or is_mock or isinstance(value, type) or is_function(value):
+    if op not in ("set", "del", "put", "drop") or is_mock or isinstance(value, type) or is_function(value):
         return False
     return not callable(getattr(type(value), name, None)) and not callable(
         vars(value).get(name) if hasattr(value, "__dict__") else None

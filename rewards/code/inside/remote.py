@@ -13,6 +13,7 @@ Not covered: what an object that the tests constructed says of itself is taken a
 satisfied by it. Standard library only.
 """
 
+import asyncio
 import builtins
 import contextlib
 import functools
@@ -25,6 +26,7 @@ from typing import Any
 from rewards.code import wire
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, failures, lineup, surroundings
+from rewards.code.inside.awaitables import Coroutine
 from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL
@@ -49,8 +51,9 @@ _MALFORMED = (
     StopIteration,
 )
 _ENDS_OF_ITERATION = (StopIteration, StopAsyncIteration)
-_ITERATES = ("next", "send", "throw", "anext")
-_CALLABLE_OPS = ("call", "next", "send", "throw", "close", "await", "anext", "aclose")
+_MAY_END = ("__anext__", "asend", "athrow")  # whose coroutines may end an `async for`
+_ITERATES = ("next", "send", "throw", "await", "start", "outcome")
+_CALLABLE_OPS = ("call", "next", "send", "throw", "close", "await", "awaitable", "start", "step", "outcome", "cancel", "drive")
 _PRINT = builtins.print
 
 
@@ -65,12 +68,13 @@ class RemoteCandidate(Peer):
         self.failure: str | None = None  # what no test may forgive
         self.expects = expects  # exits that the tests speak of
         self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args), self.ask)
+        self.trust.faces.report = self.contradicted
         self.names: dict[str, Any] = {}  # the tests' name space
-        self.print_was_patched = False
+        self.told = False, False
         self.surroundings = Surroundings()
         self.shares = False  # whether the tests look at what the candidate does to its surroundings
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
-        self.gives: Sequence[str] = ()  # names of classes of the tests' own, for the candidate to use
+        self.gives: Sequence[str] = ()  # names of classes of the tests' own that the candidate uses
         self.given: dict[str, Any] = {}
         self.named_classes: set[int] = set()  # numbers of the classes that the tests name
         self.suspects: list[int] = []  # numbers of subclasses of data with an equality of their own
@@ -90,6 +94,8 @@ class RemoteCandidate(Peer):
                     reference(arg).face = None  # it may be changed there
         for given in self.gives:
             self._give(given)
+        if (self.bridge.waiting or self.bridge.handle) and op not in ("step", "outcome"):
+            self.bridge.turn_soon(0)  # it may wake what waits there
         with self.lock:
             outer, self._origin = self._origin, self._origin_of(op, target, name, args)
             try:
@@ -97,6 +103,8 @@ class RemoteCandidate(Peer):
             finally:
                 self._origin = outer
         if came_well:
+            if type(value) is Coroutine and name in _MAY_END:
+                value.may_end = True
             self._question_suspects()
             return value
         hidden = failed_assertion(sys.exc_info()[1])  # it is on its way through a `with` or a `finally` of the tests
@@ -153,6 +161,8 @@ class RemoteCandidate(Peer):
         """Return the place from which a new object will have come, in the words of the tests."""
         if self.defining:
             return "a name"
+        if op in ("start", "outcome", "await"):
+            return str(getattr(self.remote.get(target), "_made_by", ""))
         called = target if isinstance(target, str) else self.remote.get(target)
         title = (
             called if isinstance(called, str) else (called if isinstance(called, type | Function) else type(called)).__name__
@@ -166,11 +176,11 @@ class RemoteCandidate(Peer):
 
     def printed(self) -> Any:
         """Tell the candidate whether the tests have put something else in the place of `print`, and what changed around."""
-        is_patched, news = builtins.print is not _PRINT, self.surroundings.news()
-        if is_patched == self.print_was_patched and not news:
+        told, news = (builtins.print is not _PRINT, asyncio._get_running_loop() is not None), self.surroundings.news()
+        if told == self.told and not news:
             return ""
-        self.print_was_patched = is_patched
-        return {**news, "print": is_patched}
+        self.told = told
+        return {**news, "print": told[0], "loop": told[1]}
 
     def show(self, text: Any) -> None:
         """Print what the candidate printed, where the tests' own output goes."""
@@ -202,6 +212,8 @@ class RemoteCandidate(Peer):
         name = type(error).__name__
         if isinstance(error, SystemExit) and "SystemExit" in self.expects:
             return CandidateExit(*error.args)
+        if isinstance(error, asyncio.CancelledError) and ("CancelledError" in self.expects or self.bridge.has_cancelled):
+            return error
         if isinstance(error, KeyboardInterrupt) and "KeyboardInterrupt" in self.expects:
             return error
         self.fail(f"the program raised {name}")
@@ -286,6 +298,7 @@ class RemoteCandidate(Peer):
     def born(self, instance: Any) -> None:
         """Note where an object came from."""
         reference(instance).origin = self._origin or "a callback"
+        self.trust.newborn = instance
 
     def touched(self, instance: Any, name: str, found: Any) -> None:
         """A method that no data has was looked up."""
@@ -373,7 +386,8 @@ class RemoteCandidate(Peer):
         if op == "log":
             return logging.getLogger(args[0]).log(*args[1:])
         if op == "print":
-            return print(*args, **kwargs)
+            streams = {1: sys.stdout, 2: sys.stderr}
+            return print(*args, **{key: streams.get(v, v) if key == "file" else v for key, v in kwargs.items()})
         if op == "readline":
             return sys.stdin.readline()
         value = self.objects[target] if type(target) is int and target >= 0 else None

@@ -6,7 +6,9 @@ language's own kinds (members of enumerations, named tuples) hold their data her
 """
 
 import abc
+import sys
 import types
+from collections.abc import MutableMapping
 from typing import Any
 
 from rewards.code.codec import CodecError
@@ -91,22 +93,35 @@ class Meta(abc.ABCMeta):
 
     def __instancecheck__(cls, instance: Any) -> bool:
         """What is an instance by registration, by a hook, or by a protocol, the other end knows."""
-        return type.__instancecheck__(cls, instance) or _holds(cls, "isinstance", instance, isinstance(type(instance), Meta))
+        kind = type(instance)
+        return type.__instancecheck__(cls, instance) or _holds(cls, "isinstance", instance, isinstance(kind, Meta), kind)
 
     def __subclasscheck__(cls, kind: Any) -> bool:
-        return type.__subclasscheck__(cls, kind) or _holds(cls, "issubclass", kind, is_theirs=False)
+        if type.__subclasscheck__(cls, kind):
+            return True
+        # An abstract class of the language asks all that are registered with it, those of exams long past too.
+        return sys._getframe(1).f_globals.get("__name__") != "abc" and _holds(cls, "issubclass", kind, False, kind)
+
+    def __dir__(cls) -> Any:
+        peer = peer_of(cls)
+        return super().__dir__() if peer is None else peer.ask("dir", peer.homes[id(cls)])
+
+    def register(cls, kind: Any) -> Any:
+        """Have the other end register a class."""
+        peer = peer_of(cls)
+        return super().register(kind) if peer is None else peer.get(cls, "register")(kind)
 
     @property
     def __annotations__(cls) -> Any:  # type: ignore[override]
         peer = peer_of(cls) if "_described" in cls.__dict__ else None
         if peer is None:
-            return type.__dict__["__annotations__"].__get__(cls)
+            return vars(cls).get("__annotations__", {})
         return typenotes.notes_of(peer.ask("annotations", peer.homes[id(cls)]))
 
 
-def _holds(cls: Any, op: str, value: Any, is_theirs: bool) -> bool:
-    """Ask the other end for what its class says of instances and subclasses beyond inheritance."""
-    peer = peer_of(cls) if is_theirs or "hooks" in cls._traits else None
+def _holds(cls: Any, op: str, value: Any, is_theirs: bool, kind: type) -> bool:
+    """Ask the other end for what its class says beyond inheritance of its own instances, and of classes that this end made."""
+    peer = peer_of(cls) if is_theirs or ("hooks" in cls._traits and descriptions.is_own(kind)) else None
     # An abstract class of the language may still ask a class that was registered for a program which is gone.
     return peer is not None and peer.link.socket.fileno() != -1 and peer.holds(cls, op, value)
 
@@ -169,7 +184,8 @@ class Standin(metaclass=Meta):
     def __getattribute__(self, name: str) -> Any:
         if name[:2] == "__" and name[-2:] == "__":
             if name in _ON_INSTANCES:
-                return _get(self, name)
+                value = _get(self, name)
+                return Attributes(self, value) if name == "__dict__" else value
             return object.__getattribute__(self, name)
         if name in reference(self).shadows:
             return _get(self, name)
@@ -212,9 +228,47 @@ class Standin(metaclass=Meta):
         held = reference(self)
         return held.peer.ask("copy", held.number, "deep")
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        held = reference(self)
+        _PICKLING[:] = [held.peer]
+        return restore, (held.peer.ask("pickle", held.number),)
+
     def __dir__(self) -> Any:
         held = reference(self)
         return held.peer.ask("dir", held.number)
+
+
+class Attributes(dict[str, Any]):
+    """The attributes of an instance of the other end's by name: what is put here is put there."""
+
+    def __init__(self, home: Any, held: dict[str, Any]):
+        super().__init__(held)
+        self._home = home
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        held = reference(self._home)
+        held.peer.wrote(self._home, name)
+        held.shadows.add(name)
+        held.peer.ask("put", held.number, name, [value])
+        super().__setitem__(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        held = reference(self._home)
+        held.shadows.discard(name)
+        held.peer.ask("drop", held.number, name)
+
+    update, setdefault, clear = MutableMapping.update, MutableMapping.setdefault, MutableMapping.clear  # type: ignore
+    pop, popitem = MutableMapping.pop, MutableMapping.popitem  # type: ignore[assignment]
+
+
+def restore(data: bytes) -> Any:
+    """Have the other end make an instance again of what it was pickled to."""
+    return _PICKLING[0].ask("unpickle", None, "", [data])
+
+
+restore.__module__, restore.__qualname__ = "solution", "_restore"  # where pickle finds it again
+_PICKLING: list[Any] = []  # the end that last pickled
 
 
 def _get(self: Any, name: str) -> Any:

@@ -256,6 +256,10 @@ def _match_back(parts: list[Any], take: Take) -> Any:
     raise CodecError("a match that does not match")
 
 
+def _view_back(kind: Any) -> Callable[[list[Any], Take], Any]:
+    return lambda parts, take: kind(take(parts[0]))
+
+
 def _all_of(kind: type | tuple[type, ...], value: Any) -> Any:
     if not isinstance(value, kind):
         raise CodecError("a part of another type")
@@ -285,7 +289,7 @@ _DECODERS: dict[str, Callable[[list[Any], Take], Any]] = {
     "values": lambda p, t: dict(enumerate(t(p[0]))).values(),
     "items": lambda p, t: dict(t(p[0])).items(),
     "ChainMap": lambda p, t: collections.ChainMap(*t(p[0])),
-    **{kind.__name__: lambda p, t, kind=kind: kind(t(p[0])) for kind in _VIEWS},
+    **{kind.__name__: _view_back(kind) for kind in _VIEWS},
     **typenotes.DECODERS,
     "path": lambda p, t: _PATHS[p[0]](_all_of(str, p[1])),
     "array": lambda p, t: _array(p),

@@ -29,6 +29,7 @@ def _special(names: str) -> frozenset[str]:
 
 READS = COMPARISONS | _special("len iter next getitem contains hash bool repr str reversed int float index")
 _SHOWS_AN_OBJECT = _special("call enter aenter await aiter anext get set set_name")
+_DERIVES = _special("neg pos abs invert round")
 _STEADY = _special("bool int float index complex hash")
 _TEXTS = _special("str repr format")  # one that the tests constructed may print, or count, what is asked of it
 _MAX_LIKENESSES = 40
@@ -51,6 +52,7 @@ class Trust:
         self.constructed: list[Any] = []
         self.data_names = stdlib.names_of_data() | frames.names()
         self.random = random.Random()
+        self.newborn: Any = None  # the stand-in that was made last
 
     def unpaid(self) -> str | None:
         """Return a debt that was never settled."""
@@ -93,7 +95,7 @@ class Trust:
 
     def is_plain(self, instance: Any, name: str) -> bool:
         """Return whether an instance counts as the data that it holds: of a subclass of data, and not made by the tests."""
-        if "_holds_data" not in dir(type(instance)) or self.stands(reference(instance)):
+        if not any("_holds_data" in k.__dict__ for k in type(instance).__mro__) or self.stands(reference(instance)):
             return False
         return name in self.data_names or name in COMPARISONS or name in ARITHMETIC or name in _COLLECTION
 
@@ -119,12 +121,21 @@ class Trust:
         elif name in COMPARISONS:
             return self._compare(kind, name, instance, args[1])
         elif name in ARITHMETIC:
-            return self._calculate(kind, name, args)
+            return self._derived(instance, self._calculate(kind, name, args))
         elif name in _COLLECTION:
-            return self._collect(kind, name, args)
+            value = self._collect(kind, name, args)
+            return self._derived(instance, value) if isinstance(args[-1], slice) else value
         elif name in _STEADY or (name in _TEXTS and not self.stands(held)):
             return self._steadily(kind, name, args)
-        return self.ask(kind, name, args)
+        value = self.ask(kind, name, args)
+        return self._derived(instance, value) if name in _DERIVES else value
+
+    def _derived(self, instance: Any, value: Any) -> Any:
+        """What an operator makes of an instance, of the same class and new, counts as the instance does: a sum, a slice."""
+        if value is self.newborn and type(value) is type(instance) and value is not instance:
+            mine, made = reference(instance), reference(value)
+            made.origin, made.is_kin = mine.origin, mine.is_kin or made.is_kin
+        return value
 
     def _steadily(self, kind: int, name: str, args: Any) -> Any:
         """Ask twice what has one answer: a truth, a number, a length."""
@@ -153,7 +164,7 @@ class Trust:
         answer = self._steadily(kind, name, (instance, other))
         if answer is True and name in ("__lt__", "__gt__") and type(instance) is type(other):
             self._refute(kind, name, (other, instance), "two objects are each less than the other")
-        if answer is True and name == "__ne__" and "__eq__" in dir(type(instance)):
+        if answer is True and name == "__ne__" and any("__eq__" in k.__dict__ for k in type(instance).__mro__[:-1]):
             self._refute(kind, "__eq__", (instance, other), "two objects are equal and not equal")
         return answer
 

@@ -49,7 +49,7 @@ def checked_text(text: str) -> str:
     for node in nodes:
         name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
         if name.startswith("_") or (isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value != text):
-            checked_text(node.value) if isinstance(node, ast.Constant) else _refuse()
+            checked_text(str(node.value)) if isinstance(node, ast.Constant) else _refuse()
     return text
 
 
@@ -81,10 +81,11 @@ ENCODERS: dict[type, Callable[[Any, Callable[[Any], Any]], list[Any]]] = {
 
 
 def _alias_back(parts: list[Any], take: Callable[[Any], Any]) -> Any:
-    origin = NAMED.get(parts[0]) if isinstance(parts[0], str) else take(parts[0])
+    origin: Any = NAMED.get(parts[0]) if isinstance(parts[0], str) else take(parts[0])
     args = tuple(checked_text(arg) if type(arg) is str and origin is not typing.Literal else arg for arg in take(parts[1]))
     if isinstance(origin, type) and origin is not typing.Generic:
-        return origin[args] if origin.__module__ == "collections.abc" else types.GenericAlias(origin, args)  # type: ignore[index]
+        generic: Any = origin
+        return generic[args] if origin.__module__ == "collections.abc" else types.GenericAlias(generic, args)
     if origin is None:
         raise CodecError("no generic")
     return origin[args if len(args) > 1 else args[0]]

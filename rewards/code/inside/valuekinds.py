@@ -9,10 +9,11 @@ import types
 from collections import Counter, OrderedDict, deque
 from typing import Any
 
+from rewards.code import codec
 from rewards.code.codec import CodecError
 from rewards.code.inside import faces, stdlib
 from rewards.code.inside.candidate import describe
-from rewards.code.inside.descriptions import COMPARISONS, SPECIAL, is_own
+from rewards.code.inside.descriptions import COMPARISONS, SPECIAL, is_own, redefined
 from rewards.code.inside.standins import Meta, checked_name, forwarded_property, forwarder, peer_of
 
 _MAX_CAUSES = 5
@@ -20,6 +21,22 @@ _MAX_EXCEPTIONS = 64  # of the language's own classes
 _PLAIN: dict[str, type] = {
     kind.__name__: kind for kind in (str, Counter, OrderedDict, deque, dict, list, tuple, set, int, float)
 }
+
+
+def filled_node(peer: Any, value: Any, kind: type) -> Any:
+    """Return the node of an own subclass of data: what it holds, and a number under which its methods can be asked for."""
+    among = [base.__name__ for base in type.mro(kind) if base.__module__ in ("builtins", "collections")]
+    base = next((name for name in _PLAIN if name in among), None)
+    if base is None or not is_own(kind) or len(kind.__dict__) == 2:
+        return None
+    number = peer.number(value)
+    if base in ("dict", "Counter", "OrderedDict"):
+        content = peer.values.pairs(value, 0)
+    elif base in ("str", "int", "float"):
+        content = peer.values.encode(codec._as_base(value, _PLAIN[base]))
+    else:
+        content = peer.values.encode(tuple(value if base == "deque" else codec._as_base(value, _PLAIN[base])))
+    return {"S": [number, base, kind.__name__, content, redefined(kind)]}
 
 
 def filled(peer: Any, body: Any) -> Any:

@@ -1,7 +1,8 @@
 """How values cross between tests and candidate in style assert: as data, rebuilt at the other end as exactly their types.
 
     plain JSON: None, bool, str, float, int, list    {"i": "0x.."} large int    {"t": [..]} tuple    {"d": [[k, v]..]} dict
-    {"s"} set    {"f"} frozenset    {"b"} bytes    {"B"} bytearray    {"c"} complex    {"@": n} a container that crossed before
+    {"s"} set    {"f"} frozenset    {"b"} bytes    {"B"} bytearray    {"c"} complex    {"u"} tuple that holds a container
+    {"@": n} a container that crossed before    {"~": [n, ..]} and, where it is no longer watched, what it holds now
     {"T": name} a type or function of the language    {"v": [name, ..]} another value of the standard library (`stdlib`)
     everything else, {"h": ..}, {"o": ..} and so on, is an object and belongs to `peer`
 
@@ -37,7 +38,7 @@ class Values:
         self.shared: list[Any] = []  # by number; kept alive, so that their ids stay their own
         self.numbers: dict[int, int] = {}
         self.marks: dict[int, Any] = {}  # number -> what the other end knows of the container; oldest first
-        self._fresh: list[int] = []
+        self._fresh: dict[int, None] = {}  # an ordered set
         self._large: list[int] = []  # by their size when they crossed, which both ends know
         self.items = 0
 
@@ -62,9 +63,30 @@ class Values:
         if kind in stdlib.MUTABLE:
             number = self.numbers.get(id(value))
             if number is not None:
-                return {"@": number}
+                return {"@": number} if self._is_watched(number) else self._anew(value, number)
             self._share(value)
+        elif kind is tuple and any(type(item) in stdlib.MUTABLE for item in value):
+            return self._holding(value, depth)
         return encode(self, value, depth)
+
+    def _holding(self, value: Any, depth: int) -> Node:
+        """Return the node of a tuple that holds a container: it stays the very tuple, as they stay the very containers."""
+        number = self.numbers.get(id(value))
+        if number is not None and all(
+            self._is_watched(self.numbers.get(id(item), -1)) for item in value if type(item) in stdlib.MUTABLE
+        ):
+            return {"@": number}
+        nodes = self.all(value, depth)
+        self._share(value)
+        return {"u": nodes}
+
+    def _is_watched(self, number: int) -> bool:
+        return number in self.marks or number in self._fresh
+
+    def _anew(self, value: Any, number: int) -> Node:
+        """Tell again what a known container holds: it is not watched any more, and may have changed."""
+        self._fresh[number] = None
+        return {"~": [number, self._body(value)]}
 
     def all(self, values: Iterable[Any], depth: int = 0) -> list[Node]:
         """Return the nodes of several values."""
@@ -91,7 +113,7 @@ class Values:
                 if body[0] == "array":
                     number = self.numbers.get(id(value))
                     if number is not None:
-                        return {"@": number}
+                        return {"@": number} if self._is_watched(number) else self._anew(value, number)
                     self._share(value)
                 return {"v": body}
         node = self.export(value)
@@ -106,7 +128,7 @@ class Values:
         number = len(self.shared)
         self.shared.append(value)
         self.numbers[id(value)] = number
-        self._fresh.append(number)
+        self._fresh[number] = None
 
     # -- decoding ----------------------------------------------------------------------------------------------------------
 
@@ -129,9 +151,7 @@ class Values:
             decode = _DECODERS.get(tag)
             return decode(self, body, depth + 1) if decode else self.resolve(tag, body)
         except (TypeError, ValueError, KeyError, IndexError, ArithmeticError, AttributeError, ImportError) as error:
-            import traceback
-
-            raise CodecError(f"a malformed {tag!r}: {type(error).__name__}" + traceback.format_exc()[-280:]) from None
+            raise CodecError(f"a malformed {tag!r}: {type(error).__name__}") from None
 
     def list_of(self, body: Any, depth: int = 0) -> list[Any]:
         """Return the values of several nodes."""
@@ -156,6 +176,8 @@ class Values:
         """After a message was sent or read: from now on, notice what changes in the containers that it carried."""
         for number in self._fresh:
             value = self.shared[number]
+            if type(value) is tuple:
+                continue  # never changes
             self.marks[number] = _mark(value)
             if _size(value) > _MAX_WATCHED_ITEMS:
                 self._large.append(number)
@@ -166,7 +188,7 @@ class Values:
         for value in self.shared[position:]:
             self.numbers.pop(id(value), None)
         del self.shared[position:]
-        self._fresh = [number for number in self._fresh if number < position]
+        self._fresh = {number: None for number in self._fresh if number < position}
 
     def forget_old(self) -> None:
         """Between calls: stop watching the oldest containers, and let go of large ones, at both ends alike: they cross anew."""
@@ -204,13 +226,18 @@ class Values:
     def apply(self, changes: Any) -> None:
         """Take over the other end's changes into the very objects."""
         for number, body in changes:
-            value = self.shared[number] if type(number) is int and number >= 0 else None
-            if stdlib.is_array(value):
-                stdlib.fill_array(value, body)
-            else:
-                _fill(value, self._content(value, body, 1))
+            self._refill(number, body, 1)
             if number in self.marks:
-                self.marks[number] = _mark(value)
+                self.marks[number] = _mark(self.shared[number])
+
+    def _refill(self, number: Any, body: Any, depth: int) -> Any:
+        """Put other content into a known container, and return it."""
+        value = self.shared[number] if type(number) is int and number >= 0 else None
+        if stdlib.is_array(value):
+            stdlib.fill_array(value, body)
+        else:
+            _fill(value, self._content(value, body, depth))
+        return value
 
 
 def items_of(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
@@ -319,6 +346,17 @@ def _alias(values: Values, body: Any, _: int) -> Any:
     return values.shared[body]
 
 
+def _again(values: Values, body: Any, depth: int) -> Any:
+    values._fresh[body[0]] = None
+    return values._refill(body[0], body[1], depth)
+
+
+def _tuple(values: Values, body: Any, depth: int) -> Any:
+    made = tuple(values.list_of(body, depth))
+    values._share(made)
+    return made
+
+
 def _other(values: Values, body: Any, depth: int) -> Any:
     decode = frames.decode if body[0] in frames.NAMES else stdlib.decode
     made = decode(body, lambda node: values.decode(node, depth))
@@ -329,7 +367,9 @@ def _other(values: Values, body: Any, depth: int) -> Any:
 
 _DECODERS: dict[str, _Decode] = {
     "@": _alias,
+    "~": _again,
     "i": lambda v, b, d: int(b, 16),
+    "u": _tuple,
     "t": lambda v, b, d: tuple(v.list_of(b, d)),
     "d": lambda v, b, d: v._into({}, b, d),
     "s": lambda v, b, d: v._into(set(), b, d),

@@ -35,7 +35,12 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
     if sandbox.settings.same_process:
         return hold_together(sandbox, _together(plan, candidate, "" if repeated else context, tests, fraction), limits)
     examined = ExaminedSetup(
-        source=candidate.source, context="" if repeated else context, names=plan.names, shares=plan.shares, lent=plan.imports
+        source=candidate.source,
+        context="" if repeated else context,
+        names=plan.names,
+        gives=plan.gives,
+        shares=plan.shares,
+        lent=plan.imports,
     )
     exam = ExamSetup(
         nonce=secrets.token_hex(16),
@@ -49,10 +54,11 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         shares=plan.shares,
         variables=plan.variables,
         asserts=plan.asserts,
-        guards=plan.guards,
-        blocks=plan.blocks,
+        collects=plan.collects,
         inspects=plan.inspects,
         gives=plan.gives,
+        guards=plan.guards,
+        blocks=plan.blocks,
         pieces=plan.pieces,
         context=plan.context,
         fraction=fraction,
