@@ -46,7 +46,7 @@ class Peer:
         self.homes: dict[int, int] = {}  # id of a stand-in -> the number of what it stands for
         self.keep_alive: list[Any] = []
         self.makes_real_functions = self.tells_shapes = False  # of functions; the shapes to an end that makes real ones
-        self.inspects = False  # this end looks at what functions are
+        self.inspects = self.is_asked = False  # this end looks at what functions are; the last message was a request
         self.unborn: Any = None  # a subclass of ours that the other end is about to mirror
         self.originals: dict[tuple[int, str], Any] = {}  # (class, name) -> what stood there before it was set from there
         self.bridge = Bridge(self)
@@ -100,6 +100,7 @@ class Peer:
     def receive(self) -> Any:
         """Read a message, and take over what it says of shared containers and of printed text."""
         message = self.link.receive()
+        self.is_asked = message[0] == "?"
         self.take_changes(message[1])
         self.show(message[2])
         return message

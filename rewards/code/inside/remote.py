@@ -27,6 +27,7 @@ from typing import Any
 from rewards.code import wire
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, failures, lineup
+from rewards.code.inside.arguments import Arguments
 from rewards.code.inside.awaitables import Coroutine
 from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
@@ -79,7 +80,7 @@ class RemoteCandidate(Peer):
         self.callable_names: dict[int, str] = {}
         self.defining = False
         self._origin = ""
-        self._constructing: Any = None
+        self.arguments = Arguments(self.values)
 
     # -- asking ------------------------------------------------------------------------------------------------------------
 
@@ -98,13 +99,14 @@ class RemoteCandidate(Peer):
             outer, self._origin = self._origin, self._origin_of(op, target, name, args)
             try:
                 came_well, value = self._exchange(op, target, name, args, kwargs)
+                self.arguments.settle(value, (*args, *(kwargs or {}).values()), came_well and op in ("call", "method"))
             finally:
                 self._origin = outer
         if came_well:
             if type(value) is Coroutine and name in _MAY_END:
                 value.may_end = True
             self._question_suspects()
-            return value
+            return self.aliases.in_result(value)
         hidden = failed_assertion(sys.exc_info()[1])  # it is on its way through a `with` or a `finally` of the tests
         if hidden:
             self.fail(f"assertion failed: {str(hidden)[:100]}")
@@ -132,7 +134,9 @@ class RemoteCandidate(Peer):
 
     def _exchange(self, op: str, target: Any, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
         try:
+            first = len(self.values.shared)
             self.request(op, target, name, args, kwargs)
+            self.arguments.lend(first)
         except CodecError as error:
             raise CandidateFailed(f"the tests pass {error}") from None
         except OSError:
@@ -195,7 +199,7 @@ class RemoteCandidate(Peer):
                 value = self.values.decode(change[1])
                 if change[0] in self.bound and self.names.get(change[0]) is self.bound[change[0]]:
                     self.names[change[0]] = self.bound[change[0]] = value
-            else:
+            elif self.is_asked or not self.arguments.hear(change):
                 self.values.apply([change])
         self.values.settle()
 
@@ -325,6 +329,10 @@ class RemoteCandidate(Peer):
     def may_answer(self, kind: int, name: str) -> bool:
         """A value of a class that the tests do not name has no methods that would shadow those of data."""
         return self.defining or name not in self.trust.data_names
+
+    def export_class(self, kind: type) -> Any:
+        """Return the node of a class; an exit of the candidate's is an exit for it."""
+        return super().export_class(SystemExit if kind is CandidateExit else kind)
 
     def audit(self) -> None:
         """Look at the end for what only the whole exam shows."""

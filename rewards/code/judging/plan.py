@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from rewards.code.judging.deletions import collecting
 from rewards.code.judging.guards import Block, Guard, count_assertions, guards_of
 from rewards.code.judging.imports import without_imports
+from rewards.code.judging.mutations import properties_of
 from rewards.code.judging.outcome import BadTests
 
 
@@ -41,6 +42,8 @@ class Plan:
     guards: tuple[Guard, ...]  # where assertions follow
     asserts: bool  # at least one of their assertions must run
     blocks: tuple[Block, ...]  # where `with` statements are
+    catches: bool  # they catch exceptions of classes that are not named
+    properties: tuple[tuple[int, int], ...]  # lines of assertions about results and arguments alone
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
 
@@ -117,6 +120,14 @@ _PATCHED = re.compile(r"__main__\.([A-Za-z_]\w*)")  # in a text: what `patch("__
 _READ_NAMES = _names("eval exec globals vars locals")
 
 
+def _catches(body: Sequence[ast.stmt]) -> bool:
+    """Return whether an `except` holds more than a name, or a name to which something is assigned."""
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    kinds = [part for node in nodes if isinstance(node, ast.ExceptHandler) and node.type for part in ast.walk(node.type)]
+    assigned = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return any(isinstance(k, ast.Call | ast.Subscript) or (isinstance(k, ast.Name) and k.id in assigned) for k in kinds)
+
+
 _FIXTURES = _names("capsys monkeypatch tmp_path")  # that tests take without an import
 
 
@@ -160,6 +171,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         helpers = _globals_used(context, "context.py")[1]
     needs_context = bool(helpers & set(free))
     others = [name for name in free if name not in helpers]
+    properties = () if fraction else properties_of(own, [entry or "candidate", "candidate", *others])
     asserts = count_assertions(own)  # last: it changes them
     return Plan(
         pieces=tuple((_marshalled(tree), counted) for tree, counted in _pieces(body, fraction)),
@@ -178,6 +190,8 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         guards=guards,
         asserts=asserts,
         blocks=blocks,
+        properties=properties,
+        catches=_catches(body),
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
         harmless="seed(" not in tests
         and not collects
