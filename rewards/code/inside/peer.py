@@ -21,8 +21,6 @@ from rewards.code.inside.values import Node, Values
 from rewards.code.wire import FrameError, Link
 
 _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
-
-
 _SAME = (tuple, frozenset, str, bytes, int, float, complex)  # values whose identity tests may ask for
 
 
@@ -285,7 +283,8 @@ class Peer:
         if known is not None:
             return {"m": known}
         if descriptions.is_function(value):
-            return {"F": [self.number(value), descriptions.describe_function(value, self.tells_shapes)]}
+            encode = self.values.encode if self.tells_shapes else None
+            return {"F": [self.number(value), descriptions.describe_function(value, encode)]}
         protocol = descriptions.iterator_kind(value)
         if protocol is not None:
             return {"I": [self.number(value), protocol]}
@@ -315,9 +314,11 @@ class Peer:
 
     def or_text(self, value: Any) -> Node:
         """Return the node of a value; none where it cannot cross."""
+        position = self.position()
         try:
             return self.values.encode(value)
         except CodecError:
+            self.rewind(position)
             return None
 
     def resolve(self, tag: str, body: Any) -> Any:

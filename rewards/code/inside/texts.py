@@ -71,7 +71,7 @@ class Texts:
     def __init__(self, candidate: Any, names: dict[str, Any]):
         self.candidate, self.names = candidate, names
         self.roots = tuple(os.path.realpath(path) + "/" for path in sys.path if os.path.isabs(path))
-        self.home = os.path.realpath(os.getcwd()) + "/"
+        self.home = os.path.realpath(candidate.surroundings.home) + "/"  # where the candidate may write
         self.constants: set[str] = set()
         self.words: set[str] = set()
         self.used: set[str] = set()  # names in the tests' code
@@ -117,7 +117,7 @@ class Texts:
     def _is_maker(self, title: str) -> bool:
         """Return whether who runs a text made it of what was checked."""
         known = title.endswith(_MAKERS) or any(package in title for package in _PACKAGES)
-        return title.startswith(_OURS) or (known and title.startswith(self.roots))
+        return title.startswith(_OURS) or (known and title.startswith(self.roots) and not title.startswith(self.home))
 
     def loads(self, caller: types.FrameType, data: Any) -> None:
         """Marshalled data is read: none that holds code, whose bytes nothing checks."""
