@@ -39,7 +39,7 @@ class Arguments:
     def settle(self, value: Any, args: Any, is_call: bool) -> None:
         """The reply's value is known: let the changes arrive, or not."""
         waiting, self.waiting = self.waiting, []
-        is_in_place = not is_call or value is None or any(value is arg for arg in args)
+        is_in_place = not is_call or value is None
         is_new = not is_in_place and any(not _nearly_same(self.values.shared[number], held) for number, held in waiting)
         self.changed = self.changed or is_new
         for number, held in waiting:

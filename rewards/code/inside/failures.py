@@ -88,9 +88,9 @@ class Watch:
 class Leaving:
     """An error of the tests that the program is told of, by `__exit__` or `throw`: it may hide no failure."""
 
-    def __init__(self, watch: Watch, fail: Callable[[str], None], error: BaseException):
+    def __init__(self, watch: Watch, fail: Callable[[str], None], error: BaseException | None):
         self.fail, self.error = fail, error
-        self.failure = watch.failure(error)
+        self.failure = watch.failure(error) if error is not None else None
         if self.failure and failed_assertion(error):
             fail(self.failure)  # an assertion that failed stays failed in any case
 
@@ -113,6 +113,12 @@ class Leaving:
     async def _told_later(self, value: Any) -> Any:
         answer = await value
         return self.told(lambda: answer)
+
+
+def leaving(watch: Watch, fail: Callable[[str], None], args: Sequence[Any]) -> Leaving:
+    """Return a guard for a function that is called with these arguments: those of `__exit__`, or others."""
+    is_exit = len(args) == 3 and isinstance(args[1], BaseException) and args[0] is type(args[1])
+    return Leaving(watch, fail, args[1] if is_exit else None)
 
 
 def line_of(error: BaseException) -> int:

@@ -40,17 +40,7 @@ from rewards.code.inside.surroundings import Surroundings
 from rewards.code.inside.trust import READS, Trust
 from rewards.code.wire import FrameError, Link
 
-_MALFORMED = (
-    FrameError,
-    CodecError,
-    KeyError,
-    IndexError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    RecursionError,
-    StopIteration,
-)
+_MALFORMED = (FrameError, CodecError, LookupError, TypeError, ValueError, AttributeError, RecursionError, StopIteration)
 _ENDS_OF_ITERATION = (StopIteration, StopAsyncIteration)
 _MAY_END = ("__anext__", "asend", "athrow")  # whose coroutines may end an `async for`
 _ITERATES = ("next", "send", "throw", "await", "start", "outcome")
@@ -233,8 +223,8 @@ class RemoteCandidate(Peer):
                 raise AttributeError(name)
             return self.ask("method", kind, name, args, kwargs)
         if name in SPECIAL and name not in ("__init__", "__call__"):
-            if name in ("__exit__", "__aexit__") and len(args) > 2 and isinstance(args[2], BaseException):
-                guard = failures.Leaving(self.watch, self.fail, args[2])
+            if name in ("__exit__", "__aexit__"):
+                guard = failures.leaving(self.watch, self.fail, args[1:])
                 return guard.told(lambda: self._held(self.trust.special, kind, name, args), name == "__aexit__")
             return self._held(self.trust.special, kind, name, args)
         self.trust.faces.epoch += 1
@@ -293,7 +283,8 @@ class RemoteCandidate(Peer):
         """Call a function or a class; what a class makes of itself was constructed by the tests."""
         self.trust.faces.epoch += 1
         number = self.homes[id(stand_in)]
-        value = self.ask("call", self.callable_names.get(number, number), "", args, kwargs)
+        guard = failures.leaving(self.watch, self.fail, args)  # `ExitStack.push(function)`
+        value = guard.told(lambda: self.ask("call", self.callable_names.get(number, number), "", args, kwargs))
         is_named = number in self.named_classes or "_described" not in vars(stand_in)
         if isinstance(stand_in, type) and is_named and isinstance(value, Standin) and stand_in in type(value).__mro__:
             self.trust.constructs(value, args, kwargs)

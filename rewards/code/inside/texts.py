@@ -40,7 +40,8 @@ _BUILTINS = _words(
 )
 _UNREACHED = _words(  # attributes that lead to frames, modules, and attributes by name
     "gi_frame gi_code cr_frame cr_code ag_frame ag_code f_back f_globals f_locals f_builtins f_code tb_frame tb_next sys re "
-    "operator numbers os types attrgetter methodcaller format_map vformat get_field skipTest"
+    "operator numbers os types attrgetter methodcaller format_map vformat get_field skipTest "
+    "update_wrapper wraps register getcontext setcontext localcontext DefaultContext"
 )
 _OF_CLASSES = frozenset(f"__{n}__" for n in _words("init repr str module qualname doc annotations name class len slots"))
 _PICKLED = frozenset(
@@ -57,6 +58,7 @@ _PICKLED = frozenset(
     ]
 )
 _STORES = ("STORE_NAME", "STORE_GLOBAL", "DELETE_NAME", "DELETE_GLOBAL")
+_SETS = ("STORE_ATTR", "STORE_NAME")
 _OPTIMIZED = 1  # the flag of functions
 _LOADS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_CLASSDEREF")
 
@@ -75,12 +77,14 @@ class Texts:
         self.constants: set[str] = set()
         self.words: set[str] = set()
         self.used: set[str] = set()  # names in the tests' code
-        self.own: list[types.CodeType] | None = None
+        self.own: list[types.CodeType] | None = None  # made of texts of the tests
+        self.known: set[types.CodeType] = set()
         self.is_looking = False
 
     def know(self, code: types.CodeType) -> None:
         """Take the texts in code of the tests' for their own."""
         for part in _parts(code):
+            self.known.add(part)
             self.constants |= set(_texts_in(part.co_consts))
             self.used |= set(part.co_names)
 
@@ -110,7 +114,7 @@ class Texts:
             stem = os.path.basename(file).partition(".")[0]
             if {stem, os.path.basename(os.path.dirname(file))} & sys.stdlib_module_names and not self._is_own(code):
                 raise Tame(f"a file in the place of a module of the language, {stem}")
-        elif self._is_maker(title) or code.co_filename in ("tests.py", "context.py") or self._is_own(code):
+        elif self._is_maker(title) or code in self.known or self._is_own(code):
             return
         _Reading(self, caller).read(code)
 
@@ -159,9 +163,14 @@ class Texts:
                         continue
         return code in self.own
 
+    def _space(self, name: str, caller: types.FrameType) -> Any:
+        """Return the names of the tests among which one is found."""
+        local = caller.f_locals if caller.f_code in self.known else {}
+        return next((space for space in (local, self.names) if name in space), None)
+
     def may_name(self, name: str, caller: types.FrameType) -> bool:
         """Return whether a text may mean by a name what it stands for where the tests run it."""
-        where = next((space for space in (caller.f_locals, self.names) if name in space), None)
+        where = self._space(name, caller)
         if where is None:
             value = vars(builtins).get(name)
             error = isinstance(value, type) and issubclass(value, Exception) and not issubclass(value, StopIteration)
@@ -185,7 +194,7 @@ class Texts:
 
     def may_bind(self, name: str, caller: types.FrameType) -> bool:
         """Return whether a text may put something in the place of a name."""
-        where = next((space for space in (caller.f_locals, self.names) if name in space), None)
+        where = self._space(name, caller)
         if where is None:
             return not (name in self.used and hasattr(builtins, name))
         return id(where[name]) in self.candidate.homes
@@ -213,6 +222,7 @@ class _Reading:
     def __init__(self, texts: Texts, caller: types.FrameType):
         self.texts, self.caller = texts, caller
         self.defined: set[str] = set()
+        self.private: set[str] = set()  # what its classes and their methods set
         self.has_functions = False  # beside its classes, which might give instances of these
 
     def read(self, code: types.CodeType) -> None:
@@ -225,10 +235,16 @@ class _Reading:
                     self.has_functions |= step.argval not in classes
                     if not self.texts.may_bind(step.argval, self.caller):
                         raise Tame(f"it changes {step.argval}, a name of the tests")
+        methods = [
+            part for body in _parts(code) if body is not code and not body.co_flags & _OPTIMIZED for part in _parts(body)
+        ]
+        self.private = {step.argval for part in methods for step in dis.get_instructions(part) if step.opname in _SETS}
         for part in _parts(code):
             is_body = part is not code and not part.co_flags & _OPTIMIZED  # of a class
             local = {step.argval for step in dis.get_instructions(part) if step.opname == "STORE_NAME"} if is_body else set()
             for step in dis.get_instructions(part):
+                if step.opname in ("STORE_ATTR", "DELETE_ATTR") and part not in methods:
+                    raise Tame(f"it sets .{step.argval}")
                 self._step(step, local if is_body else None)
             if "format" in part.co_names and any("_" in text for text in _texts_in(part.co_consts)):
                 raise Tame("a format that reads attributes")
@@ -240,14 +256,19 @@ class _Reading:
             if name.startswith("__") or not self.texts.may_name(name, self.caller):
                 raise Tame(f"it uses {name}")
         elif op in ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "DELETE_ATTR") or (op == "STORE_NAME" and local is not None):
-            is_private = name.startswith("_") and name not in _OF_CLASSES and (name[:2] == "__" or not name[1:2].isalpha())
+            is_private = name.startswith("_") and name not in _OF_CLASSES and not self._is_its_own(name)
             plays = self.has_functions and op[:5] == "STORE" and name in self.texts.candidate.trust.data_names
-            if is_private or name in _UNREACHED or plays or (name == "__class__" and op != "LOAD_CLASSDEREF"):
+            if is_private or name in _UNREACHED or plays or name == "__class__":
                 raise Tame(f"it uses .{name}")
         elif (op == "IMPORT_NAME" and name not in _MODULES) or (
             op == "IMPORT_FROM" and (name.startswith("_") or name in _UNREACHED)
         ):
             raise Tame(f"it imports {name}")
+
+    def _is_its_own(self, name: str) -> bool:
+        """Return whether an attribute with an underscore is one of the text's own classes, or of named tuples."""
+        shared = any(hasattr(sys.modules.get(module), name) for module in _MODULES)
+        return name in ("_replace", "_asdict", "_fields") or (name in self.private and name[:2] != "__" and not shared)
 
 
 def _parts(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -11,15 +11,22 @@ import builtins
 import sys
 from collections.abc import Iterator, Sequence
 
+_TOLERANCE = 0.01
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def properties_of(body: Sequence[ast.stmt], program: Sequence[str]) -> tuple[tuple[int, int], ...]:
     """Return the first and last lines of such assertions. `program`: the names that the tests take from it."""
     nodes = [node for statement in body for node in ast.walk(statement)]
+    helpers = [n for n in nodes if isinstance(n, ast.FunctionDef) and not any(_is_of(p, {*program}) for p in ast.walk(n))]
+    known = frozenset(node.name for node in helpers)
     tables = [node.body for node in nodes if isinstance(node, _FUNCTIONS)]
-    found = [line for part in (body, *tables) for line in _Scope(part, frozenset(program)).properties()]
+    found = [line for part in (body, *tables) for line in _Scope(part, frozenset(program), known).properties()]
     return tuple(sorted(set(found)))
+
+
+def _is_of(node: ast.AST, names: set[str]) -> bool:
+    return isinstance(node, ast.Name) and node.id in names
 
 
 def _inside(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
@@ -33,8 +40,8 @@ def _inside(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
 
 
 class _Scope:
-    def __init__(self, body: Sequence[ast.stmt], program: frozenset[str]):
-        self.program = program
+    def __init__(self, body: Sequence[ast.stmt], program: frozenset[str], helpers: frozenset[str]):
+        self.program, self.helpers = program, helpers
         self.nodes = list(_inside(body))
         self.results: set[str] = set()
         for _ in range(2):  # instances, then what their methods return
@@ -46,10 +53,17 @@ class _Scope:
         given = [arg for call in calls for arg in (*call.args, *(k.value for k in call.keywords))]  # type: ignore[attr-defined]
         self.arguments = {arg.id for arg in given if isinstance(arg, ast.Name)}
         self.values = {ast.dump(arg) for arg in given if isinstance(arg, ast.Constant)}
+        self.derived: set[str] = set()  # computed from arguments
         self.indexes: set[str] = set()
         for node in reversed(self.nodes):
             if isinstance(node, ast.For | ast.comprehension) and self._is_known(node.iter):
                 self.indexes |= {part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)}
+        for node in reversed(self.nodes):
+            if not isinstance(node, ast.Assign):
+                continue
+            used = {part.id for part in ast.walk(node.value) if isinstance(part, ast.Name)}
+            if self.arguments & used and self._is_known(node.value):
+                self.derived |= {target.id for target in node.targets if isinstance(target, ast.Name)} - self.results
 
     def _calls(self, node: ast.AST) -> bool:
         if not isinstance(node, ast.Call):
@@ -73,7 +87,7 @@ class _Scope:
         passed = {id(inner) for part in parts if self._calls(part) for inner in ast.walk(part)}
         beside = {part.id for part in parts if isinstance(part, ast.Name) and id(part) not in passed}
         has_result = bool(passed) or bool(beside & self.results)
-        return has_result and bool(beside & self.arguments) and self._is_known(test)
+        return has_result and bool(beside & (self.arguments | self.derived)) and self._is_known(test)
 
     def _is_known(self, expression: ast.expr) -> bool:
         bound = {
@@ -83,14 +97,18 @@ class _Scope:
             for part in ast.walk(node.target)
             if isinstance(part, ast.Name)
         }
-        names = vars(builtins).keys() | sys.stdlib_module_names | {"np"} | self.program
-        known = names | bound | self.arguments | self.results | self.indexes
+        names = vars(builtins).keys() | sys.stdlib_module_names | {"np"} | self.program | self.helpers
+        known = names | bound | self.arguments | self.results | self.indexes | self.derived
         structural = {id(part) for node in ast.walk(expression) for part in _places(node)}
         return all(
             (not isinstance(node, ast.Name) or node.id in known)
-            and (not isinstance(node, ast.Constant) or id(node) in structural or ast.dump(node) in self.values)
+            and (not isinstance(node, ast.Constant) or id(node) in structural or self._says_nothing(node))
             for node in ast.walk(expression)
         )
+
+    def _says_nothing(self, node: ast.Constant) -> bool:
+        """Return whether a constant is an argument too, or a tolerance."""
+        return ast.dump(node) in self.values or (type(node.value) is float and abs(node.value) < _TOLERANCE)
 
 
 def _of_unittest(node: ast.AST) -> ast.expr | None:
