@@ -74,20 +74,34 @@ class _Scope:
         return isinstance(node.func, ast.Name) and node.func.id in self.program
 
     def properties(self) -> Iterator[tuple[int, int]]:
+        if any(isinstance(node, ast.Compare) and self._is_in_place(node) for node in self.nodes):
+            return
         for node in self.nodes:
             test = node.test if isinstance(node, ast.Assert) else _of_unittest(node)
             if test is not None and self._is_property(test):
                 yield node.lineno, node.end_lineno or node.lineno  # type: ignore[attr-defined]
 
+    def _is_in_place(self, node: ast.Compare) -> bool:
+        """Return whether tests say that an argument itself comes back: `r is xs`, `f(xs) is xs`."""
+        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        return isinstance(node.ops[0], ast.Is) and bool(names & self.arguments) and self._is_property(node)
+
     def _is_property(self, test: ast.expr) -> bool:
         """Return whether an assertion speaks of a result, of an argument beside it, and of nothing else."""
-        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-            return any(map(self._is_property, test.values))
+        if isinstance(test, ast.BoolOp):
+            return all(map(self._fits, test.values)) and any(map(self._is_property, test.values))
         parts = list(ast.walk(test))
         passed = {id(inner) for part in parts if self._calls(part) for inner in ast.walk(part)}
         beside = {part.id for part in parts if isinstance(part, ast.Name) and id(part) not in passed}
         has_result = bool(passed) or bool(beside & self.results)
         return has_result and bool(beside & (self.arguments | self.derived)) and self._is_known(test)
+
+    def _fits(self, part: ast.expr) -> bool:
+        """Return whether a part of an assertion speaks of no other data, or of no argument."""
+        if isinstance(part, ast.BoolOp):
+            return all(map(self._fits, part.values))
+        names = {node.id for node in ast.walk(part) if isinstance(node, ast.Name)}
+        return not names & (self.arguments | self.derived) or self._is_known(part)
 
     def _is_known(self, expression: ast.expr) -> bool:
         bound = {
