@@ -1,6 +1,6 @@
 """What the program wrote into its arguments: seen, and in an exam that is held once more, kept from the tests.
 
-Only calls count that return something else than None or an argument: a function that works in place says so by what it returns.
+Only calls count that return something else than None: a function that returns nothing works in place, and says so.
 What merely changes the order of items does not count, nor one item more or less: `n = push(heap, x)`, `x = pop(heap)`.
 Standard library only.
 """
@@ -11,6 +11,7 @@ from typing import Any
 from rewards.code.inside import stdlib
 from rewards.code.inside.values import _fill, _mark
 
+_GIVES = ("call", "method", "next", "send", "await", "start", "outcome", "property", "get")
 _SIMPLE = (bool, int, float, str, bytes, type(None))
 
 
@@ -36,10 +37,10 @@ class Arguments:
         self.waiting.append((number, body if is_array else self.values._content(self.values.shared[number], body, 1)))
         return True
 
-    def settle(self, value: Any, args: Any, is_call: bool) -> None:
+    def settle(self, value: Any, op: str, came_well: bool) -> None:
         """The reply's value is known: let the changes arrive, or not."""
         waiting, self.waiting = self.waiting, []
-        is_in_place = not is_call or value is None
+        is_in_place = not came_well or op not in _GIVES or value is None
         is_new = not is_in_place and any(not _nearly_same(self.values.shared[number], held) for number, held in waiting)
         self.changed = self.changed or is_new
         for number, held in waiting:

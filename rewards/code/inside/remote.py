@@ -91,7 +91,7 @@ class RemoteCandidate(Peer):
             outer, self._origin = self._origin, self._origin_of(op, target, name, args)
             try:
                 came_well, value = self._exchange(op, target, name, args, kwargs)
-                self.arguments.settle(value, (*args, *(kwargs or {}).values()), came_well and op in ("call", "method"))
+                self.arguments.settle(value, op, came_well or isinstance(value, _ENDS_OF_ITERATION))
             finally:
                 self._origin = outer
         if came_well:
