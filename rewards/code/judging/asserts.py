@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from rewards.code.judging.channel import Channel, Closed, Deadline, TimeLimit
+from rewards.code.judging.mutations import properties_of
 from rewards.code.judging.outcome import GRACE_SECONDS, MAX_DETAIL, BadTests, Outcome, last_words, over_limit
 from rewards.code.judging.plan import Plan, plan_of
 from rewards.code.judging.sandbox import Children, HostDied, KeptExaminer, Sandbox
@@ -59,7 +60,7 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         gives=plan.gives,
         guards=plan.guards,
         blocks=plan.blocks,
-        properties=plan.properties,
+        properties=(),
         catches=plan.catches,
         protects=False,
         pieces=plan.pieces,
@@ -67,8 +68,10 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         fraction=fraction,
     )
     outcome, changed = _hold(sandbox, plan, exam, examined, limits)
-    if changed and plan.properties and outcome.kind == "correct":
-        again, is_unmet = _hold(sandbox, plan, ExamSetup(**{**exam, "protects": True}), examined, limits)
+    properties = properties_of(tests, plan.names) if changed and not fraction and outcome.kind == "correct" else ()
+    if properties:
+        exam["properties"], exam["protects"], exam["nonce"] = properties, True, secrets.token_hex(16)
+        again, is_unmet = _hold(sandbox, plan, exam, examined, limits)
         if is_unmet and again.kind in ("wrong answer", "exception"):
             return Outcome(
                 kind="wrong answer", detail=f"true only of arguments that the program changed: {again.detail}"[:MAX_DETAIL]

@@ -8,17 +8,22 @@ arguments alone (`assert xs == sorted(xs)`) is about the change. Nothing is run 
 
 import ast
 import builtins
+import functools
 import sys
 from collections.abc import Iterator, Sequence
+
+from rewards.code.judging.imports import without_imports
 
 _TOLERANCE = 0.01
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def properties_of(body: Sequence[ast.stmt], program: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Return the first and last lines of such assertions. `program`: the names that the tests take from it."""
+@functools.lru_cache(maxsize=512)
+def properties_of(tests: str, names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """Return the first and last lines of such assertions. `names`: those that the tests take from the program."""
+    body, program = ast.parse(without_imports(tests)).body, {*names, "candidate"}
     nodes = [node for statement in body for node in ast.walk(statement)]
-    helpers = [n for n in nodes if isinstance(n, ast.FunctionDef) and not any(_is_of(p, {*program}) for p in ast.walk(n))]
+    helpers = [n for n in nodes if isinstance(n, ast.FunctionDef) and not any(_is_of(p, program) for p in ast.walk(n))]
     known = frozenset(node.name for node in helpers)
     tables = [node.body for node in nodes if isinstance(node, _FUNCTIONS)]
     found = [line for part in (body, *tables) for line in _Scope(part, frozenset(program), known).properties()]

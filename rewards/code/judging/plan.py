@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from rewards.code.judging.deletions import collecting
 from rewards.code.judging.guards import Block, Guard, count_assertions, guards_of
 from rewards.code.judging.imports import without_imports
-from rewards.code.judging.mutations import properties_of
 from rewards.code.judging.outcome import BadTests
 
 
@@ -46,7 +45,6 @@ class Plan:
     asserts: bool  # at least one of their assertions must run
     blocks: tuple[Block, ...]  # where `with` statements are
     catches: bool  # they catch exceptions of classes that are not named
-    properties: tuple[tuple[int, int], ...]  # lines of assertions about results and arguments alone
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
 
@@ -176,7 +174,6 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         helpers = _globals_used(context, "context.py")[1]
     needs_context = bool(helpers & set(free))
     others = [name for name in free if name not in helpers]
-    properties = () if fraction else properties_of(own, [entry or "candidate", "candidate", *others])
     asserts = count_assertions(own)  # last: it changes them
     return Plan(
         pieces=tuple((_marshalled(tree), counted) for tree, counted in _pieces(body, fraction)),
@@ -198,8 +195,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         guards=guards,
         asserts=asserts,
         blocks=blocks,
-        properties=properties,
-        catches=_catches(body),
+        catches="except" in tests and _catches(body),
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
         harmless="seed(" not in tests
         and not collects
