@@ -53,6 +53,9 @@ _SHOWN = (bool, float, str, types.FunctionType)  # defaults that a function of t
 _CACHED = type(functools.lru_cache(abs))
 
 
+ITERATORS = (map, filter, zip, enumerate, reversed)  # iterators that tests know by name
+
+
 def is_function(value: Any) -> bool:
     """Return whether `value` is a function, and no instance that can be called."""
     return isinstance(value, _FUNCTION_TYPES) or type(value) is _CACHED
@@ -76,7 +79,9 @@ def iterator_kind(value: Any) -> str | None:
         return "async generator"
     if kind.__module__ in ("_asyncio", "asyncio.futures", "asyncio.tasks") and hasattr(kind, "__await__"):
         return "future"
-    return "iterator" if isinstance(value, Iterator) and hasattr(kind, "__next__") and _is_plain_iterator(kind) else None
+    if not isinstance(value, Iterator) or not hasattr(kind, "__next__") or not _is_plain_iterator(kind):
+        return None
+    return kind.__name__ if kind in ITERATORS else "iterator"
 
 
 def _is_plain_iterator(kind: type) -> bool:

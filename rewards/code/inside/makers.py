@@ -78,6 +78,7 @@ def _plain_class(said: Any, name: str, bases: list[type], space: dict[str, Any])
 
 
 _PROTOCOLS: dict[str, Any] = {
+    **callables.ITERATORS,
     "iterator": callables.Iterator,
     "generator": callables.Generator,
     "coroutine": awaitables.Coroutine,

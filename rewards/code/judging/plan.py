@@ -12,7 +12,7 @@ import marshal
 import re
 import symtable
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rewards.code.judging.deletions import collecting
@@ -165,7 +165,9 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         else []
     )
     free += sorted(set(_PATCHED.findall(tests)) - used - defined - set(vars(builtins)))
-    entry = entry or ("" if free else _builtin_under_test(body))
+    if not entry and not free:
+        entry = _builtin_under_test(body)
+        free = sorted(_shadowed(body) - defined - {entry})
     if not entry.isidentifier():  # Solution().twoSum
         free = sorted({*free, *_globals_used(entry, "entry")[0]} - defined) if entry else free
         entry = ""
@@ -266,6 +268,28 @@ def _builtin_under_test(body: Sequence[ast.stmt]) -> str:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in _TEST_BUILTINS:
                 return node.func.id
     return ""
+
+
+def _shadowed(body: Sequence[ast.stmt]) -> set[str]:
+    """Return further built-ins that tests without any other name may be about: none is ever asked about what a call gave."""
+    calls = [node for statement in body for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    named = [(call.func.id, call) for call in calls if isinstance(call.func, ast.Name) and call.func.id in vars(builtins)]
+    about_calls = {
+        name
+        for name, call in named
+        for argument in [*call.args, *(keyword.value for keyword in call.keywords)]
+        for node in _outside_lambdas(argument)
+        if isinstance(node, ast.Call) or (isinstance(node, ast.Name) and node.id not in vars(builtins))
+    }
+    return {name for name, _ in named} - about_calls - _TEST_BUILTINS
+
+
+def _outside_lambdas(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield `node` and what is in it, but for the bodies of lambdas."""
+    yield node
+    if not isinstance(node, ast.Lambda):
+        for child in ast.iter_child_nodes(node):
+            yield from _outside_lambdas(child)
 
 
 def runnable(tests: str, entry: str) -> str:
