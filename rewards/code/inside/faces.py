@@ -12,6 +12,8 @@ from rewards.code.inside.standins import reference
 
 MAX_DRAWN = 100_000
 _MAX_PROBED = 64
+_FAR = 10**15 + 7  # a number at which nothing stands
+_MISSING = object()
 
 
 class Contradiction(Exception):
@@ -115,8 +117,8 @@ class Faces:
         elif name == "__iter__" and not hasattr(type(instance), "__next__"):
             facts["begins"] = True
             return self._recorded(kind, instance, value)
-        elif name == "__contains__" and value is True and _is_absent(instance, args[1], facts):
-            raise Contradiction("an object contains what it does not iterate over")
+        elif name == "__contains__" and value is True:
+            facts.setdefault("contained", []).append(args[1])
         self._agree(kind, instance)
         return value
 
@@ -141,13 +143,15 @@ class Faces:
         items, indexed = facts.get("items"), facts["indexed"]
         if items is None:
             return
+        if any(_is_absent(instance, item, facts) for item in facts.get("contained", ())[-20:]):
+            raise Contradiction("an object contains what it does not iterate over")
         length = facts.get("len", len(items))
         may_differ = length == len(items) or self._is_bag(kind, instance, length, items)
         may_differ = may_differ or bool(reference(instance).shadows)  # the tests have set what it counted before
         if not may_differ and not self._is_table(kind, instance, length, items):
             raise Contradiction(f"a length of {length!r} and {len(items)} items")
         wrong = [place for place, item in indexed.items() if place < len(items) and differ(items[place], item)]
-        if wrong and not hasattr(type(instance), "keys") and self._is_sequence(kind, instance, len(items)):
+        if wrong and self._belies(kind, instance, items, {place: indexed[place] for place in wrong}):
             raise Contradiction("items by number that differ from those of the iteration")
 
     def _is_bag(self, kind: int, instance: Any, length: Any, items: list[Any]) -> bool:
@@ -174,6 +178,27 @@ class Faces:
         cells = [cell for row in rows for cell in row]
         return len(cells) == len(items) and all(is_data(c) and is_data(i) and c == i for c, i in zip(cells, items, strict=True))
 
+    def _belies(self, kind: int, instance: Any, items: list[Any], indexed: dict[int, Any]) -> bool:
+        """Return whether items by number, which differ from those of the iteration, are none by key either."""
+        keyed = hasattr(type(instance), "keys")
+        if not keyed and self._is_sequence(kind, instance, len(items)):
+            return True
+        default = self._item(kind, instance, _FAR)
+        if not keyed:  # a ring goes on behind its end, and may begin anywhere
+            held = [self._item(kind, instance, place) for place in range(min(len(items), _MAX_PROBED))]
+            if _MISSING in held or sorted(map(repr, held)) == sorted(map(repr, items)):
+                return False
+        return any(
+            place not in items and value != default and not (keyed and self._item(kind, instance, items[place]) == value)
+            for place, value in indexed.items()
+        )
+
+    def _item(self, kind: int, instance: Any, key: Any) -> Any:
+        try:
+            return self.ask(kind, "__getitem__", (instance, key))
+        except Exception:
+            return _MISSING
+
     def _is_sequence(self, kind: int, instance: Any, length: int) -> bool:
         """Return whether an object has items at all numbers below `length` and none at it: else they are keys."""
         for place in range(min(length, _MAX_PROBED)):
@@ -192,8 +217,12 @@ class Faces:
 
 def _is_absent(instance: Any, item: Any, facts: dict[str, Any]) -> bool:
     """Return whether an item is none of those that an object, which has a length, iterates over."""
-    if hasattr(type(instance), "keys") or "items" not in facts or "len" not in facts or not is_data(item):
+    if "items" not in facts or "len" not in facts or not is_data(item):
         return False
+    if hasattr(type(instance), "keys") and type(item) is str:  # keys may be known in other letters, or by a path
+        names = [held.casefold() for held in facts["items"] if type(held) is str]
+        if any(name in item.casefold() or item.casefold() in name for name in names):
+            return False
     return all(is_data(held) and held != item for held in facts["items"])
 
 

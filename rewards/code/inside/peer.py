@@ -21,8 +21,6 @@ from rewards.code.inside.values import Node, Values
 from rewards.code.wire import FrameError, Link
 
 _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
-
-
 _SAME = (tuple, frozenset, str, bytes, int, float, complex)  # values whose identity tests may ask for
 
 
@@ -46,7 +44,7 @@ class Peer:
         self.homes: dict[int, int] = {}  # id of a stand-in -> the number of what it stands for
         self.keep_alive: list[Any] = []
         self.makes_real_functions = self.tells_shapes = False  # of functions; the shapes to an end that makes real ones
-        self.inspects = False  # this end looks at what functions are
+        self.inspects = self.is_asked = False  # this end looks at what functions are; the last message was a request
         self.unborn: Any = None  # a subclass of ours that the other end is about to mirror
         self.originals: dict[tuple[int, str], Any] = {}  # (class, name) -> what stood there before it was set from there
         self.bridge = Bridge(self)
@@ -100,6 +98,7 @@ class Peer:
     def receive(self) -> Any:
         """Read a message, and take over what it says of shared containers and of printed text."""
         message = self.link.receive()
+        self.is_asked = message[0] == "?"
         self.take_changes(message[1])
         self.show(message[2])
         return message

@@ -26,6 +26,7 @@ from typing import Any
 from rewards.code import wire
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, failures, lineup, surroundings
+from rewards.code.inside.arguments import Arguments
 from rewards.code.inside.awaitables import Coroutine
 from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
@@ -39,17 +40,7 @@ from rewards.code.inside.surroundings import Surroundings
 from rewards.code.inside.trust import READS, Trust
 from rewards.code.wire import FrameError, Link
 
-_MALFORMED = (
-    FrameError,
-    CodecError,
-    KeyError,
-    IndexError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    RecursionError,
-    StopIteration,
-)
+_MALFORMED = (FrameError, CodecError, LookupError, TypeError, ValueError, AttributeError, RecursionError, StopIteration)
 _ENDS_OF_ITERATION = (StopIteration, StopAsyncIteration)
 _MAY_END = ("__anext__", "asend", "athrow")  # whose coroutines may end an `async for`
 _ITERATES = ("next", "send", "throw", "await", "start", "outcome")
@@ -81,7 +72,7 @@ class RemoteCandidate(Peer):
         self.callable_names: dict[int, str] = {}
         self.defining = False
         self._origin = ""
-        self._constructing: Any = None
+        self.arguments = Arguments(self.values)
 
     # -- asking ------------------------------------------------------------------------------------------------------------
 
@@ -100,13 +91,14 @@ class RemoteCandidate(Peer):
             outer, self._origin = self._origin, self._origin_of(op, target, name, args)
             try:
                 came_well, value = self._exchange(op, target, name, args, kwargs)
+                self.arguments.settle(value, op, came_well or isinstance(value, _ENDS_OF_ITERATION))
             finally:
                 self._origin = outer
         if came_well:
             if type(value) is Coroutine and name in _MAY_END:
                 value.may_end = True
             self._question_suspects()
-            return value
+            return self.aliases.in_result(value)
         hidden = failed_assertion(sys.exc_info()[1])  # it is on its way through a `with` or a `finally` of the tests
         if hidden:
             self.fail(f"assertion failed: {str(hidden)[:100]}")
@@ -134,7 +126,9 @@ class RemoteCandidate(Peer):
 
     def _exchange(self, op: str, target: Any, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
         try:
+            first = len(self.values.shared)
             self.request(op, target, name, args, kwargs)
+            self.arguments.lend(first)
         except CodecError as error:
             raise CandidateFailed(f"the tests pass {error}") from None
         except OSError:
@@ -200,7 +194,7 @@ class RemoteCandidate(Peer):
                         self.surroundings.hear(change[0], value)
                 elif change[0] in self.bound and self.names.get(change[0]) is self.bound[change[0]]:
                     self.names[change[0]] = self.bound[change[0]] = value
-            else:
+            elif self.is_asked or not self.arguments.hear(change):
                 self.values.apply([change])
         self.values.settle()
 
@@ -229,8 +223,8 @@ class RemoteCandidate(Peer):
                 raise AttributeError(name)
             return self.ask("method", kind, name, args, kwargs)
         if name in SPECIAL and name not in ("__init__", "__call__"):
-            if name in ("__exit__", "__aexit__") and len(args) > 2 and isinstance(args[2], BaseException):
-                guard = failures.Leaving(self.watch, self.fail, args[2])
+            if name in ("__exit__", "__aexit__"):
+                guard = failures.leaving(self.watch, self.fail, args[1:])
                 return guard.told(lambda: self._held(self.trust.special, kind, name, args), name == "__aexit__")
             return self._held(self.trust.special, kind, name, args)
         self.trust.faces.epoch += 1
@@ -289,7 +283,8 @@ class RemoteCandidate(Peer):
         """Call a function or a class; what a class makes of itself was constructed by the tests."""
         self.trust.faces.epoch += 1
         number = self.homes[id(stand_in)]
-        value = self.ask("call", self.callable_names.get(number, number), "", args, kwargs)
+        guard = failures.leaving(self.watch, self.fail, args)  # `ExitStack.push(function)`
+        value = guard.told(lambda: self.ask("call", self.callable_names.get(number, number), "", args, kwargs))
         is_named = number in self.named_classes or "_described" not in vars(stand_in)
         if isinstance(stand_in, type) and is_named and isinstance(value, Standin) and stand_in in type(value).__mro__:
             self.trust.constructs(value, args, kwargs)
@@ -330,6 +325,10 @@ class RemoteCandidate(Peer):
     def may_answer(self, kind: int, name: str) -> bool:
         """A value of a class that the tests do not name has no methods that would shadow those of data."""
         return self.defining or name not in self.trust.data_names
+
+    def export_class(self, kind: type) -> Any:
+        """Return the node of a class; an exit of the candidate's is an exit for it."""
+        return super().export_class(SystemExit if kind is CandidateExit else kind)
 
     def audit(self) -> None:
         """Look at the end for what only the whole exam shows."""

@@ -44,6 +44,7 @@ class Plan:
     guards: tuple[Guard, ...]  # where assertions follow
     asserts: bool  # at least one of their assertions must run
     blocks: tuple[Block, ...]  # where `with` statements are
+    catches: bool  # they catch exceptions of classes that are not named
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
 
@@ -122,6 +123,14 @@ _SURROUNDINGS = re.compile(r"\bsys\.path\b|\benviron|\bgetenv\b|\b(?:ch|get)?cwd
 _READ_NAMES = _names("eval exec globals vars locals")
 
 
+def _catches(body: Sequence[ast.stmt]) -> bool:
+    """Return whether an `except` holds more than a name, or a name to which something is assigned."""
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    kinds = [part for node in nodes if isinstance(node, ast.ExceptHandler) and node.type for part in ast.walk(node.type)]
+    assigned = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return any(isinstance(k, ast.Call | ast.Subscript) or (isinstance(k, ast.Name) and k.id in assigned) for k in kinds)
+
+
 _FIXTURES = _names("capsys monkeypatch tmp_path")  # that tests take without an import
 
 
@@ -188,6 +197,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         guards=guards,
         asserts=asserts,
         blocks=blocks,
+        catches="except" in tests and _catches(body),
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
         harmless="seed(" not in tests
         and not collects
