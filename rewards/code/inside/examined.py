@@ -167,6 +167,8 @@ class Examined(Peer):
             case "data":
                 base = next(kind for kind in DATA_TYPES if isinstance(self.objects[target], kind))
                 return codec._as_base(self.objects[target], base)
+            case "content":
+                return lineup.content(self.objects[target])
             case "likenesses":
                 return lineup.likenesses(self.objects[target])
             case "seed":

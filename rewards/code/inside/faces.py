@@ -12,6 +12,7 @@ from rewards.code.inside.standins import reference
 
 MAX_DRAWN = 100_000
 _MAX_PROBED = 64
+_ENDLESS = 1000  # items beyond those that were to be expected: an iteration that has no end
 
 
 class Contradiction(Exception):
@@ -20,6 +21,60 @@ class Contradiction(Exception):
 
 class NoCollection(Exception):
     """An object of which no single face can be taken."""
+
+
+class Drawn:
+    """What an object iterates over, drawn once, as far as anyone has asked: all who iterate see the same."""
+
+    def __init__(self, iterator: Any):
+        self.items: list[Any] = []
+        self._rest = iterator
+
+    def reaches(self, place: int) -> bool:
+        """Return whether there is an item at a place."""
+        while len(self.items) <= place:
+            try:
+                self.items.append(next(self._rest))
+            except StopIteration:
+                return False
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        place = 0
+        while self.reaches(place):
+            yield self.items[place]
+            place += 1
+
+    def all(self) -> list[Any]:
+        """Return all items; an iteration without an end is a contradiction."""
+        if self.reaches(MAX_DRAWN):
+            raise Contradiction("an iteration without an end")
+        return self.items
+
+    def holds(self, item: Any) -> bool:
+        """Return whether an item is among them; what has no end has to leave out a number beside it."""
+        place = next((place for place, held in enumerate(self) if place > MAX_DRAWN or held is item or held == item), -1)
+        if place > MAX_DRAWN or (place >= 0 and self.reaches(2 * place + _ENDLESS) and not self._leaves_out(item)):
+            raise Contradiction("an iteration without an end")
+        return place >= 0
+
+    def _leaves_out(self, item: Any) -> bool:
+        return type(item) is int and any(all(held != item + step for held in self.items) for step in range(1, 7))
+
+
+class Numbered:
+    """What an object has at places, as it said first."""
+
+    def __init__(self, ask: Callable[[Any], Any]):
+        self._ask = ask
+        self._known: dict[int, Any] = {}
+
+    def __getitem__(self, key: Any) -> Any:
+        if type(key) is not int:
+            return self._ask(key)
+        if key not in self._known:
+            self._known[key] = self._ask(key)
+        return self._known[key]
 
 
 class Faces:
@@ -35,11 +90,47 @@ class Faces:
     def stranger(self, kind: int, name: str, args: Any) -> Any:
         """Answer from the one face of a collection; raises NoCollection where it has none."""
         face = self._face(kind, args[0])
+        if isinstance(face, Drawn):
+            return self._from_drawn(kind, name, args, face)
         if name == "__getitem__" and isinstance(face, dict) and args[1] not in face:
             return self.ask(kind, name, args)  # a default, or the exception
+        if name == "__getitem__" and isinstance(face, list) and type(args[1]) is not int:
+            return self.ask(kind, name, args)  # a slice of its own class, a name
         if name == "__reversed__":
             return reversed(list(face))
         return getattr(face, name)(*args[1:])
+
+    def _from_drawn(self, kind: int, name: str, args: Any, face: Drawn) -> Any:
+        if name == "__getitem__":
+            return self._item(kind, args, face)
+        if name == "__len__":
+            return self._length(kind, args[0], face)
+        if name == "__contains__":
+            return face.holds(args[1])
+        return reversed(face.all()) if name == "__reversed__" else iter(face)
+
+    def _item(self, kind: int, args: Any, face: Drawn) -> Any:
+        """Return what is at a place, or under a key; a sequence has there what it iterates over."""
+        value = self.ask(kind, "__getitem__", args)
+        if type(args[1]) is int and args[1] >= 0 and face.reaches(args[1]) and differ(face.items[args[1]], value):
+            if self._is_sequence(kind, args[0], len(face.all())):
+                raise Contradiction("items by number that differ from those of the iteration")
+        return value
+
+    def _length(self, kind: int, instance: Any, face: Drawn) -> Any:
+        """Return the length: the number of items, unless they have no end."""
+        said = self.ask(kind, "__len__", (instance,))
+        if type(said) is not int or face.reaches(max(said, 0) + _ENDLESS):
+            return said
+        count = len(face.items)
+        may_differ = said == count or self._is_bag(kind, instance, said, face.items)
+        return said if may_differ or self._is_table(kind, instance, said, face.items) else count
+
+    def contains(self, kind: int, instance: Any, item: Any, stands: bool) -> bool:
+        """Return whether an object of a class without a membership of its own has an item: as the language looks for it."""
+        if stands:
+            return any(held is item or held == item for held in iter(instance))
+        return Drawn(iter(instance)).holds(item)
 
     def _face(self, kind: int, instance: Any) -> Any:
         held = reference(instance)
@@ -53,16 +144,18 @@ class Faces:
             raise NoCollection
         if not hasattr(defined, "__iter__"):
             return self._by_number(kind, instance)
-        items = self.draw(self.ask(kind, "__iter__", (instance,)))
+        iterator = self.ask(kind, "__iter__", (instance,))
         if not hasattr(defined, "keys") or not hasattr(defined, "__getitem__"):
-            return items
-        return {key: self.ask(kind, "__getitem__", (instance, key)) for key in items}
+            return Drawn(iterator)
+        return {key: self.ask(kind, "__getitem__", (instance, key)) for key in self.draw(iterator)}
 
-    def _by_number(self, kind: int, instance: Any) -> list[Any]:
+    def _by_number(self, kind: int, instance: Any) -> Any:
         """Return the items of an object that has numbers alone, as Python's own iteration does."""
         items: list[Any] = []
         if not hasattr(type(instance), "__getitem__"):
             raise NoCollection
+        if not hasattr(type(instance), "__len__"):
+            return Numbered(lambda key: self.ask(kind, "__getitem__", (instance, key)))
         while len(items) <= MAX_DRAWN and not (len(items) == _MAX_PROBED and self._has(kind, instance, MAX_DRAWN)):
             try:
                 items.append(self.ask(kind, "__getitem__", (instance, len(items))))

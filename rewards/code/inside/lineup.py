@@ -1,5 +1,6 @@
 """Decoys: values beside the tests' own, among which an object must tell the one that it equals. Standard library only."""
 
+import collections
 import contextlib
 import random
 import re
@@ -12,6 +13,16 @@ _DECOYS = 8
 CONSTRUCTS = re.compile(
     r"(from|of|create|make|new|build|parse|copy|clone|empty|zeros?|ones?|unit|identity|default|get_?instance|instance)(_|$)"
 )
+
+# Methods of containers that give nothing away: what they are asked for could be that of an empty one as well.
+_CONTAINERS = (dict, set, list, collections.deque)
+_TELLING = ("index", "count", "issubset", "issuperset", "isdisjoint")
+VERBS = frozenset(f".{name}()" for kind in _CONTAINERS for name in dir(kind) if name not in _TELLING)
+
+
+def family(kind: type) -> list[type]:
+    """Return a class and its bases that belong to the program."""
+    return [base for base in kind.__mro__ if "_described" in base.__dict__ and base.__dict__.get("_peer")]
 
 
 def decoys(value: Any, name: str, rng: random.Random) -> list[Any]:
@@ -41,6 +52,14 @@ def _neighbours(value: Any, rng: random.Random) -> list[Any]:
                 break
             made.append(place)
     return made
+
+
+def content(value: Any) -> list[Any] | None:
+    """Return what an object holds in its attributes; None where that is more than one thing."""
+    slots = [member for base in type.mro(type(value)) for member in vars(base).values() if type(member) is types.MemberDescriptorType]
+    held = [member.__get__(value) for member in slots if hasattr(value, member.__name__)]
+    held += getattr(value, "__dict__", {}).values()
+    return held if len(held) == 1 else None
 
 
 def likenesses(value: Any) -> list[Any]:

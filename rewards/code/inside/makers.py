@@ -45,6 +45,8 @@ def _add_members(peer: Any, number: int, said: Any, space: dict[str, Any]) -> No
     for name in said["special"]:
         if name in SPECIAL:
             space[name] = _awaiter(peer) if name == "__await__" else method(peer, number, name)
+    if peer.tells_shapes and "__contains__" not in space and not space.keys().isdisjoint(("__iter__", "__getitem__")):
+        space["__contains__"] = lambda self, item: peer.contains(number, self, item)
     if said["unhashable"] is True:
         space["__hash__"] = None
     elif "__eq__" in space:

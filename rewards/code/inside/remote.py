@@ -300,6 +300,11 @@ class RemoteCandidate(Peer):
         if name not in self.trust.data_names:
             self.trust.vouch(reference(instance))
 
+    def contains(self, kind: int, instance: Any, item: Any) -> Any:
+        """Return whether an object has an item, whose class defines no membership."""
+        stands = self.trust.stands(reference(instance))
+        return self._held(self.trust.faces.contains, kind, instance, item, stands)
+
     def holds(self, cls: Any, op: str, value: Any) -> bool:
         """Return what a class says of an instance or a subclass; one that says yes to all is a liar."""
         held = super().holds(cls, op, value)
