@@ -112,10 +112,12 @@ class Faces:
     def _item(self, kind: int, args: Any, face: Drawn) -> Any:
         """Return what is at a place, or under a key; a sequence has there what it iterates over."""
         value = self.ask(kind, "__getitem__", args)
-        if type(args[1]) is int and args[1] >= 0 and face.reaches(args[1]) and differ(face.items[args[1]], value):
-            if self._is_sequence(kind, args[0], len(face.all())):
-                raise Contradiction("items by number that differ from those of the iteration")
-        return value
+        if type(args[1]) is not int or args[1] < 0 or not face.reaches(args[1]):
+            return value
+        item = face.items[args[1]]
+        if differ(item, value) and self._is_sequence(kind, args[0], len(face.all())):
+            raise Contradiction("items by number that differ from those of the iteration")
+        return item if differ(item, value) or is_data(item) != is_data(value) else value
 
     def _length(self, kind: int, instance: Any, face: Drawn) -> Any:
         """Return the length: the number of items, unless they have no end."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rewards.code.codec import CodecError
-from rewards.code.inside import awaitables, callables, descriptions, valuekinds
+from rewards.code.inside import awaitables, callables, descriptions, standins, valuekinds
 from rewards.code.inside.descriptions import SPECIAL
 from rewards.code.inside.standins import Meta, Standin, checked_name, forwarded_property, forwarder, instance, reference
 
@@ -46,7 +46,7 @@ def _add_members(peer: Any, number: int, said: Any, space: dict[str, Any]) -> No
         if name in SPECIAL:
             space[name] = _awaiter(peer) if name == "__await__" else method(peer, number, name)
     if peer.tells_shapes and "__contains__" not in space and not space.keys().isdisjoint(("__iter__", "__getitem__")):
-        space["__contains__"] = lambda self, item: peer.contains(number, self, item)
+        space["__contains__"] = standins.membership(peer, number)
     if said["unhashable"] is True:
         space["__hash__"] = None
     elif "__eq__" in space:

@@ -384,7 +384,7 @@ class RemoteCandidate(Peer):
         if op == "warn":
             return warnings.warn(args[0], args[1], stacklevel=2)
         if op == "log":
-            return logging.getLogger(args[0]).log(*args[1:])
+            return logging.getLogger(args[0]).log(args[1], args[2], exc_info=args[3])
         if op == "print":
             streams = {1: sys.stdout, 2: sys.stderr}
             return print(*args, **{key: streams.get(v, v) if key == "file" else v for key, v in kwargs.items()})

@@ -8,7 +8,7 @@ language's own kinds (members of enumerations, named tuples) hold their data her
 import abc
 import sys
 import types
-from collections.abc import MutableMapping
+from collections.abc import Collection, Container, MutableMapping
 from typing import Any
 
 from rewards.code.codec import CodecError
@@ -164,6 +164,32 @@ def _mirror(made: Any, bases: Any, space: Any, named: dict[str, Any]) -> None:
         peer.unborn = outer
     if peer.remote.get(number) is not made:
         peer.adopt(number, made)
+
+
+def membership(peer: Any, number: int) -> Any:
+    """Return what `in` asks a class that defines no membership: the language would iterate, here somebody counts the items."""
+
+    def contains(self: Any, item: Any) -> bool:
+        return peer.contains(number, self, item) is True
+
+    contains.__dict__["_is_lent"] = True
+    return contains
+
+
+def _hide_membership(abstract: Any) -> None:
+    """Have an abstract class of the language not see a membership that is lent to a stand-in's class."""
+    original = abstract.__subclasshook__.__func__
+
+    def hook(cls: Any, kind: Any) -> Any:
+        found = next((vars(k)["__contains__"] for k in type.mro(kind) if "__contains__" in vars(k)), None)
+        is_lent = isinstance(kind, Meta) and "_is_lent" in getattr(found, "__dict__", {})
+        return NotImplemented if is_lent else original(cls, kind)
+
+    abstract.__subclasshook__ = classmethod(hook)
+
+
+for _abstract in (Container, Collection):
+    _hide_membership(_abstract)
 
 
 # -- instances -------------------------------------------------------------------------------------------------------------

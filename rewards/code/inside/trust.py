@@ -333,7 +333,9 @@ class Trust:
         try:
             return self.faces.stranger(kind, name, args)
         except NoCollection:
-            if name != "__iter__" and not (name == "__len__" and not hasattr(type(instance), "__getitem__")):
+            if name == "__len__" and not hasattr(type(instance), "__getitem__"):
+                return self._steadily(kind, name, args)
+            if name != "__iter__":
                 self.owe(held, instance, name.strip("_"))
             return self.ask(kind, name, args)
 
