@@ -216,6 +216,8 @@ class Peer:
                 return value.__dict__.__setitem__(name, args[0])
             case "drop":
                 return value.__dict__.__delitem__(name)
+            case "lacks":  # once, where it is the tests'
+                return dict.__getitem__(value, *args), dict.__contains__(value, *args)
             case "missing":  # twice as the language asks: what is stored by the first is found by the second
                 return [dict.__getitem__(value, *args), dict.__getitem__(value, *args), dict.__contains__(value, *args)]
             case "says":
