@@ -6,12 +6,17 @@ library only.
 """
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from time import monotonic  # this very one: tests put mocks in its place
 from typing import Any
 
 from rewards.code.inside.standins import reference
 
 MAX_DRAWN = 100_000
 _MAX_PROBED = 64
+_MAX_HEARD = 1000
+_PAUSE = 0.01  # seconds
 _ENDLESS = 1000  # items beyond those that were to be expected: an iteration that has no end
 
 
@@ -83,6 +88,7 @@ class Faces:
     def __init__(self, ask: Callable[[int, str, Any], Any]):
         self.ask = ask
         self.report: Callable[[Contradiction], BaseException] = lambda error: error
+        self.heard: dict[Any, Any] = {}  # what functions and attributes of the tests said last
         self.epoch = 0  # what an object said is compared with what it says before anything else happens
 
     # -- collections that the tests did not construct ----------------------------------------------------------------------
@@ -188,15 +194,25 @@ class Faces:
     def facts(self, instance: Any) -> dict[str, Any]:
         """Return what an object has said since anything happened."""
         held = reference(instance)
-        if held.facts.get("epoch") != self.epoch:
-            held.facts = {"epoch": self.epoch, "indexed": {}}
+        is_long_ago = monotonic() - held.facts.get("when", 0.0) > _PAUSE  # the tests have slept, or done much else
+        if held.facts.get("epoch") != self.epoch or is_long_ago:
+            held.facts = {"epoch": self.epoch, "indexed": {}, "when": monotonic()}
         return held.facts
+
+    def hears(self, key: Any, value: Any) -> None:
+        """Hear what the tests tell the program: of a clock that goes on, what was said before is no contradiction."""
+        if key in self.heard and differ(*map(_instant, (self.heard[key], value))):
+            self.epoch += 1
+        if len(self.heard) < _MAX_HEARD or key in self.heard:
+            self.heard[key] = value
 
     def checked(self, kind: int, name: str, args: Any) -> Any:
         """Let the object answer, and hold its answers against each other."""
         instance = args[0]
-        facts = self.facts(instance)
+        self.facts(instance)
         value = self.ask(kind, name, args)
+        facts = reference(instance).facts if self.epoch == reference(instance).facts["epoch"] else self.facts(instance)
+        facts["when"] = monotonic()  # what the program takes its time for is no pause of the tests
         if name == "__len__" and facts.get("begins") is True:
             return (
                 value  # `list(x)` asks for a length as a hint, before the first item: nobody has said that it is their number
@@ -283,6 +299,10 @@ class Faces:
         except Exception:
             return False
         return False
+
+
+def _instant(value: Any) -> Any:
+    return str(value) if isinstance(value, datetime | timedelta | Decimal) else value
 
 
 def _is_absent(instance: Any, item: Any, facts: dict[str, Any]) -> bool:

@@ -82,6 +82,7 @@ _EXCEPTION_MODULES = frozenset(
         "_pickle",
     }
 )
+_MODULES = ("random", "math", "time", "operator", "string", "itertools", "statistics")  # which each end has as its own
 _PATHS: dict[str, Any] = {
     kind.__name__: kind for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.PurePath)
 }
@@ -119,6 +120,7 @@ def _named() -> dict[str, Any]:
     ):
         table.update({f"{module.__name__}.{name}": getattr(module, name) for name in names.split()})
     table["array.array"] = array.array
+    table.update({f"module {name}": importlib.import_module(name) for name in _MODULES})
     return table | _functions() | typenotes.NAMED
 
 
