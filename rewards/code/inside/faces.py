@@ -8,7 +8,6 @@ library only.
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from time import monotonic  # this very one: tests put mocks in its place
 from typing import Any
 
 from rewards.code.inside.standins import reference
@@ -16,7 +15,6 @@ from rewards.code.inside.standins import reference
 MAX_DRAWN = 100_000
 _MAX_PROBED = 64
 _MAX_HEARD = 1000
-_PAUSE = 0.01  # seconds
 _ENDLESS = 1000  # items beyond those that were to be expected: an iteration that has no end
 
 
@@ -194,9 +192,8 @@ class Faces:
     def facts(self, instance: Any) -> dict[str, Any]:
         """Return what an object has said since anything happened."""
         held = reference(instance)
-        is_long_ago = monotonic() - held.facts.get("when", 0.0) > _PAUSE  # the tests have slept, or done much else
-        if held.facts.get("epoch") != self.epoch or is_long_ago:
-            held.facts = {"epoch": self.epoch, "indexed": {}, "when": monotonic()}
+        if held.facts.get("epoch") != self.epoch:
+            held.facts = {"epoch": self.epoch, "indexed": {}}
         return held.facts
 
     def hears(self, key: Any, value: Any) -> None:
@@ -211,8 +208,7 @@ class Faces:
         instance = args[0]
         self.facts(instance)
         value = self.ask(kind, name, args)
-        facts = reference(instance).facts if self.epoch == reference(instance).facts["epoch"] else self.facts(instance)
-        facts["when"] = monotonic()  # what the program takes its time for is no pause of the tests
+        facts = self.facts(instance)  # a new account, if a clock of the tests told the program of another time
         if name == "__len__" and facts.get("begins") is True:
             return (
                 value  # `list(x)` asks for a length as a hint, before the first item: nobody has said that it is their number
