@@ -33,6 +33,7 @@ _OTHERS = (
 # What a stand-in forwards: no `__array_interface__`, which would have numpy read memory, and no `__reduce__`.
 SPECIAL = ARITHMETIC | COMPARISONS | {f"__{name}__" for name in _OTHERS.split()}
 DATA_TYPES: tuple[type, ...] = (str, dict, list, tuple, set, frozenset, bytes, bytearray, complex, float, int)
+NATIVE = (str, bytes, tuple, frozenset, float, int)  # whose subclasses' stand-ins hold the data, which never changes
 _FUNCTION_TYPES: tuple[type, ...] = (
     types.FunctionType,
     types.MethodType,

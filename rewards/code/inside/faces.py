@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from rewards.code.inside.standins import reference
+from rewards.code.inside.standins import Standin, reference
 
 MAX_DRAWN = 100_000
 _MAX_PROBED = 64
@@ -315,4 +315,6 @@ def differ(one: Any, other: Any) -> bool:
 
 def is_data(value: Any) -> bool:
     """Return whether a value is a plain one, which the tests can compare by themselves."""
+    if isinstance(value, Standin):
+        return False
     return value is None or isinstance(value, bool | int | float | str | bytes)

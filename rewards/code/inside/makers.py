@@ -57,7 +57,9 @@ def _plain_class(said: Any, name: str, bases: list[type], space: dict[str, Any])
     kinds = tuple(base for base in bases if issubclass(base, Standin)) or (Standin,)
     data = said["data"]
     plain = next((kind for kind in descriptions.DATA_TYPES if kind.__name__ == data), None)
-    if plain is not None:  # `isinstance(x, dict)` is true by this alone: the stand-in holds no data that C code could read
+    if plain in descriptions.NATIVE:
+        kinds, space["_holds_data"] = (*kinds, plain), True
+    elif plain is not None:  # `isinstance(x, dict)` is true by this alone: the stand-in holds no data that C code could read
         twin = type(name, (plain,), {"__qualname__": space["__qualname__"]})
         space["__class__"] = property(lambda self: twin)
         space["_holds_data"] = True

@@ -7,12 +7,14 @@ Standard library only.
 
 import copy
 import enum
+import sys
 import threading
 import types
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from rewards.code import codec
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, introspection, makers, standins, stdlib, valuekinds
 from rewards.code.inside.candidate import MAX_DETAIL, describe
@@ -23,6 +25,7 @@ from rewards.code.wire import FrameError, Link
 _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
 
 
+_FRAMES, _MAX_NESTED = 40, 100  # of one request inside of another
 _SAME = (tuple, frozenset, str, bytes, int, float, complex)  # values whose identity tests may ask for
 
 
@@ -148,6 +151,8 @@ class Peer:
         if not self.depth:
             self.values.forget_old()
         self.depth += 1
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + (_FRAMES if self.depth < _MAX_NESTED else 0))  # what lies between is no recursion of theirs
         try:
             _, _, _, op, target, name, nodes, named = message
             try:
@@ -163,6 +168,7 @@ class Peer:
                 self.answer(value, args)
         finally:
             self.depth -= 1
+            sys.setrecursionlimit(limit)
 
     def answer(self, value: Any, args: list[Any]) -> None:
         """Send a value, or why it cannot be sent; of an argument handed back, which it is."""
@@ -293,7 +299,9 @@ class Peer:
         base = next((k for k in type.mro(kind) if k in stdlib.ENCODERS), None)
         if base is not None and descriptions.is_own(kind) and not self.keeps(kind):
             return {"v": stdlib.encode(value, self.values.encode, base)}
-        return {"p": [self.number(value), self.export_class(kind)]}
+        native = next((k for k in descriptions.NATIVE if issubclass(kind, k)), None)
+        data = [] if native is None else [self.values.encode(codec._as_base(value, native))]
+        return {"p": [self.number(value), self.export_class(kind), *data]}
 
     def export_class(self, kind: type) -> Node:
         """Return the node of a class."""

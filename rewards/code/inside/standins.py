@@ -347,11 +347,12 @@ def forwards(value: Any, peer: Any) -> tuple[int, str] | None:
 
 def instance(peer: Any, body: Any) -> Any:
     """Return a new stand-in for an instance."""
-    number, node = body
+    number, node, *data = body
     kind = peer.values.decode(node)
     if not (isinstance(kind, type) and issubclass(kind, Standin)):
         raise CodecError("no class of an instance")
-    made = object.__new__(kind)
+    native = next((base for base in descriptions.NATIVE if issubclass(kind, base)), None)
+    made: Any = object.__new__(kind) if native is None else native.__new__(kind, peer.values.decode(data[0]))
     object.__setattr__(made, "_reference", Reference(peer, number))
     peer.adopt(number, made)
     peer.born(made)
