@@ -97,7 +97,7 @@ def describe_function(value: Any, shaped: bool) -> dict[str, Any]:
     code = getattr(value, "__code__", None)
     flags = code.co_flags if isinstance(code, types.CodeType) else 0
     return {
-        "name": _text(getattr(value, "__name__", type(value).__name__)),
+        "name": _text(getattr(value, "__name__", None)) or type(value).__name__,  # a mock plays a function without a name
         "qualname": _text(getattr(value, "__qualname__", "")),
         "doc": _text(getattr(value, "__doc__", None)),
         "binds": isinstance(value, types.FunctionType) or type(value) is _CACHED,
@@ -163,6 +163,8 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
         "abcs": [f"{k.__module__}.{k.__name__}" for k in mro if f"{k.__module__}.{k.__name__}" in ABCS],
         "traits": [trait for trait, holds in _traits(kind, mro).items() if holds],
     }
+    if described["kind"] == "plain" and "__init__" in vars(kind):
+        described["notes"] = _notes(kind, encode)
     if described["kind"] == "enum":
         described["members"] = [[n, encode(_plain(m._value_))] for n, m in kind.__members__.items()]
         described["flavour"] = next(k.__name__ for k in mro if k.__module__ == "enum")
@@ -172,6 +174,12 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
     if dataclasses.is_dataclass(kind):
         described["dataclass"] = [field.name for field in dataclasses.fields(kind)]
     return described
+
+
+def _notes(kind: type, encode: Encode) -> dict[str, Any]:
+    """Return of which classes and types the arguments of a constructor are said to be."""
+    notes = getattr(vars(kind)["__init__"], "__annotations__", {})
+    return {n: encode(note) for n, note in notes.items() if isinstance(note, type) and (is_own(note) or id(note) in stdlib.NAMES)}
 
 
 def _traits(kind: Any, mro: list[type]) -> dict[str, bool]:

@@ -14,10 +14,13 @@ CONSTRUCTS = re.compile(
     r"(from|of|create|make|new|build|parse|copy|clone|empty|zeros?|ones?|unit|identity|default|get_?instance|instance)(_|$)"
 )
 
-# Methods of containers that give nothing away: what they are asked for could be that of an empty one as well.
-_CONTAINERS = (dict, set, list, collections.deque)
-_TELLING = ("index", "count", "issubset", "issuperset", "isdisjoint")
-VERBS = frozenset(f".{name}()" for kind in _CONTAINERS for name in dir(kind) if name not in _TELLING)
+# Methods of data that give nothing away. Of the others an object might say yes to what it is asked for, or hand it back.
+_TELLING = (
+    *("index", "count", "find", "rfind", "rindex", "issubset", "issuperset", "isdisjoint", "startswith", "endswith"),
+    *("replace", "join", "format", "format_map", "removeprefix", "removesuffix", "translate", "is_integer"),
+)
+_DATA: tuple[type, ...] = (dict, set, list, collections.deque, str)
+VERBS = frozenset(f".{name}()" for kind in _DATA for name in dir(kind) if name not in _TELLING)
 
 
 def family(kind: type) -> list[type]:

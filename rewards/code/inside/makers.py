@@ -47,6 +47,9 @@ def _add_members(peer: Any, number: int, said: Any, space: dict[str, Any]) -> No
             space[name] = _awaiter(peer) if name == "__await__" else method(peer, number, name)
     if peer.tells_shapes and "__contains__" not in space and not space.keys().isdisjoint(("__iter__", "__getitem__")):
         space["__contains__"] = standins.membership(peer, number)
+    if peer.makes_real_functions and "__init__" in space:
+        notes = said.get("notes", {})
+        space["__init__"].__annotations__ = {name: peer.values.decode(note) for name, note in notes.items()}
     if said["unhashable"] is True:
         space["__hash__"] = None
     elif "__eq__" in space:

@@ -173,6 +173,12 @@ class RemoteCandidate(Peer):
 
     # -- what comes back ---------------------------------------------------------------------------------------------------
 
+    def changes(self) -> Any:
+        """Return what the tests changed, which is something that happens."""
+        changed = super().changes()
+        self.trust.faces.epoch += bool(changed)
+        return changed
+
     def printed(self) -> Any:
         """Tell the candidate whether the tests have put something else in the place of `print`, and of the environment."""
         told = builtins.print is not _PRINT, dict(os.environ), asyncio._get_running_loop() is not None
@@ -234,6 +240,8 @@ class RemoteCandidate(Peer):
             self.trust.vouch(reference(instance))
         elif self.trust.is_plain(instance, name):
             return getattr(self.trust.data(instance), name)(*args[1:], **(kwargs or {}))
+        elif name == "count" and len(args) == 1 and not kwargs:
+            self.trust.vouch(reference(instance))  # no data counts nothing
         elif not name.startswith("__"):
             self.trust.looked_up(instance, name, is_method=True)
         value = self.ask("method", kind, name, args, kwargs)
