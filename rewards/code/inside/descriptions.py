@@ -179,7 +179,9 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
 def _notes(kind: type, encode: Encode) -> dict[str, Any]:
     """Return of which classes and types the arguments of a constructor are said to be."""
     notes = getattr(vars(kind)["__init__"], "__annotations__", {})
-    return {n: encode(note) for n, note in notes.items() if isinstance(note, type) and (is_own(note) or id(note) in stdlib.NAMES)}
+    return {
+        n: encode(note) for n, note in notes.items() if isinstance(note, type) and (is_own(note) or id(note) in stdlib.NAMES)
+    }
 
 
 def _traits(kind: Any, mro: list[type]) -> dict[str, bool]:

@@ -248,7 +248,7 @@ def _write_data(candidate: RemoteCandidate) -> None:
         held = isinstance(value, standins.Standin) and any("_holds_data" in vars(base) for base in type(value).__mro__)
         return candidate.trust.data(value) if held else _NO_JSON(encoder, value)
 
-    json.JSONEncoder.default = default  # type: ignore[method-assign]
+    json.JSONEncoder.default = default  # type: ignore
 
 
 def _share_seeds(candidate: RemoteCandidate) -> None:

@@ -193,7 +193,7 @@ class Faces:
         """Return what an object has said since anything happened."""
         held = reference(instance)
         if held.facts.get("epoch") != self.epoch:
-            held.facts = {"epoch": self.epoch, "indexed": {}}
+            held.facts = {"epoch": self.epoch, "indexed": {}, "shown": held.facts.get("shown", {})}
         return held.facts
 
     def hears(self, key: Any, value: Any) -> None:

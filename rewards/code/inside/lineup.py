@@ -59,7 +59,9 @@ def _neighbours(value: Any, rng: random.Random) -> list[Any]:
 
 def content(value: Any) -> list[Any] | None:
     """Return what an object holds in its attributes; None where that is more than one thing."""
-    slots = [member for base in type.mro(type(value)) for member in vars(base).values() if type(member) is types.MemberDescriptorType]
+    slots = [
+        member for base in type.mro(type(value)) for member in vars(base).values() if type(member) is types.MemberDescriptorType
+    ]
     held = [member.__get__(value) for member in slots if hasattr(value, member.__name__)]
     held += getattr(value, "__dict__", {}).values()
     return held if len(held) == 1 else None

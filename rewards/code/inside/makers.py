@@ -31,7 +31,7 @@ def _class(peer: Any, body: Any) -> Any:
     _add_members(peer, number, said, space)
     if kind == "exception":
         return peer.adopt(number, valuekinds.exception_class(peer, name, bases, space))
-    return peer.adopt(number, _plain_class(said, name, bases, space))
+    return peer.adopt(number, _plain_class(peer, said, name, bases, space))
 
 
 def _add_members(peer: Any, number: int, said: Any, space: dict[str, Any]) -> None:
@@ -56,12 +56,14 @@ def _add_members(peer: Any, number: int, said: Any, space: dict[str, Any]) -> No
         space.setdefault("__hash__", object.__hash__)
 
 
-def _plain_class(said: Any, name: str, bases: list[type], space: dict[str, Any]) -> Any:
+def _plain_class(peer: Any, said: Any, name: str, bases: list[type], space: dict[str, Any]) -> Any:
     kinds = tuple(base for base in bases if issubclass(base, Standin)) or (Standin,)
     data = said["data"]
     plain = next((kind for kind in descriptions.DATA_TYPES if kind.__name__ == data), None)
+    if plain is list and peer.tells_shapes:
+        space.setdefault("__radd__", lambda self, other: other + peer.trust.data(self))  # `[0] + bag`
     if plain in descriptions.NATIVE:
-        kinds, space["_holds_data"] = (*kinds, plain), True
+        kinds, space["_holds_data"] = (*kinds, plain), True  # type: ignore[arg-type]
     elif plain is not None:  # `isinstance(x, dict)` is true by this alone: the stand-in holds no data that C code could read
         twin = type(name, (plain,), {"__qualname__": space["__qualname__"]})
         space["__class__"] = property(lambda self: twin)

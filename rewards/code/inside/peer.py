@@ -18,6 +18,7 @@ from rewards.code import codec
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, introspection, makers, standins, stdlib, valuekinds
 from rewards.code.inside.candidate import MAX_DETAIL, describe
+from rewards.code.inside.failures import Refused
 from rewards.code.inside.loops import Bridge
 from rewards.code.inside.values import Node, Values
 from rewards.code.wire import FrameError, Link
@@ -27,14 +28,6 @@ _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
 
 _FRAMES, _MAX_NESTED = 40, 100  # of one request inside of another
 _SAME = (tuple, frozenset, str, bytes, int, float, complex)  # values whose identity tests may ask for
-
-
-class Refused(Exception):
-    """The other end said that its value cannot cross (`memory`: for want of it)."""
-
-    def __init__(self, text: str, memory: bool):
-        super().__init__(text)
-        self.memory = memory
 
 
 class Peer:
@@ -152,7 +145,9 @@ class Peer:
             self.values.forget_old()
         self.depth += 1
         limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(limit + (_FRAMES if self.depth < _MAX_NESTED else 0))  # what lies between is no recursion of theirs
+        sys.setrecursionlimit(
+            limit + (_FRAMES if self.depth < _MAX_NESTED else 0)
+        )  # what lies between is no recursion of theirs
         try:
             _, _, _, op, target, name, nodes, named = message
             try:

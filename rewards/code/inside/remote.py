@@ -17,24 +17,22 @@ import asyncio
 import builtins
 import contextlib
 import functools
-import logging
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, failures, lineup
+from rewards.code.inside import descriptions, failures, lineup, services
 from rewards.code.inside.awaitables import Coroutine
 from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL
 from rewards.code.inside.faces import Contradiction
-from rewards.code.inside.failures import Aliases, CandidateExit, CandidateFailed, CandidateGone, Watch, failed_assertion
+from rewards.code.inside.failures import Aliases, CandidateExit, CandidateFailed, CandidateGone, Refused, Watch, failed_assertion
 from rewards.code.inside.lineup import MAX_ANSWERED, identity
-from rewards.code.inside.peer import Peer, Refused
+from rewards.code.inside.peer import Peer
 from rewards.code.inside.permitted import may
 from rewards.code.inside.standins import Meta, Standin, reference
 from rewards.code.inside.trust import READS, Trust
@@ -275,20 +273,8 @@ class RemoteCandidate(Peer):
             if f".{name}()" not in lineup.VERBS:
                 raise AttributeError(name)  # a function or a class that plays a string or a list
         elif isinstance(stand_in, type) and callable(value) and lineup.CONSTRUCTS.match(name):
-            return self._constructor(stand_in, value)
+            return services.constructor(stand_in, value)
         return value
-
-    def _constructor(self, kind: type, function: Any) -> Any:
-        """Return a class method whose name says that it makes instances: they are kin of those that the class makes."""
-
-        def construct(*args: Any, **kwargs: Any) -> Any:
-            value = function(*args, **kwargs)
-            if isinstance(value, Standin) and kind in type(value).__mro__:
-                reference(value).is_kin = True
-            return value
-
-        construct.__name__, construct.__doc__ = getattr(function, "__name__", ""), function.__doc__
-        return construct
 
     def call(self, stand_in: Any, args: Any, kwargs: Any) -> Any:
         """Call a function or a class; what a class makes of itself was constructed by the tests."""
@@ -396,17 +382,8 @@ class RemoteCandidate(Peer):
 
     def carry_out(self, op: str, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Do what the candidate asks of an object of the tests, if it may."""
-        if op == "input":
-            return input(*args)
-        if op == "warn":
-            return warnings.warn(args[0], args[1], stacklevel=2)
-        if op == "log":
-            return logging.getLogger(args[0]).log(args[1], args[2], exc_info=args[3])
-        if op == "print":
-            streams = {1: sys.stdout, 2: sys.stderr}
-            return print(*args, **{key: streams.get(v, v) if key == "file" else v for key, v in kwargs.items()})
-        if op == "readline":
-            return sys.stdin.readline()
+        if op in services.SERVICES:
+            return services.SERVICES[op](args, kwargs)
         value = self.objects[target] if type(target) is int and target >= 0 else None
         if op not in _CALLABLE_OPS and not may(op, value, name, args):
             raise AttributeError(name)

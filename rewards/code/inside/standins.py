@@ -351,7 +351,7 @@ def instance(peer: Any, body: Any) -> Any:
     kind = peer.values.decode(node)
     if not (isinstance(kind, type) and issubclass(kind, Standin)):
         raise CodecError("no class of an instance")
-    native = next((base for base in descriptions.NATIVE if issubclass(kind, base)), None)
+    native: Any = next((base for base in descriptions.NATIVE if issubclass(kind, base)), None)
     made: Any = object.__new__(kind) if native is None else native.__new__(kind, peer.values.decode(data[0]))
     object.__setattr__(made, "_reference", Reference(peer, number))
     peer.adopt(number, made)

@@ -181,16 +181,16 @@ class Trust:
     def _against(self, kind: int, name: str, instance: Any, other: Any) -> Any:
         """Compare with data: on credit, unless the object stands, or has shown by itself what it is."""
         stands = self.stands(reference(instance))
-        is_shown = not stands and name in ("__eq__", "__ne__") and evidence.shows(instance, other, self.ask_number)
-        if not stands and not is_shown:
-            self.owe(reference(instance), instance, "==" if name in ("__eq__", "__ne__") else "<")
+        expected = None if stands else evidence.expects(name, instance, other, self.ask_number)
         answer = self._against_data(kind, name, instance, other)
+        if not stands and (expected is None or answer is not expected):
+            self.owe(reference(instance), instance, "==" if name in ("__eq__", "__ne__") else "<")
         if stands and name == "__eq__" and answer is True:
             self.compared.add(type(instance))
         return answer
 
     def _both_ways(self, kind: int, instance: Any, other: Any) -> None:
-        """Ask for equality and its contrary in any order, where a class defines both: which of them the tests want, is unknown."""
+        """Ask for equality and its contrary in any order, where a class defines both: nobody knows which the tests want."""
         if any("__ne__" in base.__dict__ for base in type(instance).__mro__[:-1]):
             names = self.random.sample(("__eq__", "__ne__"), 2)
             said = [self._quietly(kind, name, instance, other, False) for name in names]
