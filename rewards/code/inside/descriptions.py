@@ -49,7 +49,11 @@ ABCS: dict[str, Any] = {
     for kind in vars(module).values()
     if isinstance(kind, abc.ABCMeta)
 }
+_SHOWN = (bool, float, str, types.FunctionType)  # defaults that a function of the tests shows
 _CACHED = type(functools.lru_cache(abs))
+
+
+ITERATORS = (map, filter, zip, enumerate, reversed)  # iterators that tests know by name
 
 
 def is_function(value: Any) -> bool:
@@ -75,7 +79,9 @@ def iterator_kind(value: Any) -> str | None:
         return "async generator"
     if kind.__module__ in ("_asyncio", "asyncio.futures", "asyncio.tasks") and hasattr(kind, "__await__"):
         return "future"
-    return "iterator" if isinstance(value, Iterator) and hasattr(kind, "__next__") and _is_plain_iterator(kind) else None
+    if not isinstance(value, Iterator) or not hasattr(kind, "__next__") or not _is_plain_iterator(kind):
+        return None
+    return kind.__name__ if kind in ITERATORS else "iterator"
 
 
 def _is_plain_iterator(kind: type) -> bool:
@@ -92,8 +98,8 @@ def method(kind: Any, name: str, args: list[Any]) -> Any:
     return getattr(kind, name)
 
 
-def describe_function(value: Any, shaped: bool) -> dict[str, Any]:
-    """Return what a stand-in for a function shows without asking; `shaped`: its parameters too."""
+def describe_function(value: Any, encode: Encode | None) -> dict[str, Any]:
+    """Return what a stand-in for a function shows without asking; with `encode`, its parameters too."""
     code = getattr(value, "__code__", None)
     flags = code.co_flags if isinstance(code, types.CodeType) else 0
     return {
@@ -104,32 +110,32 @@ def describe_function(value: Any, shaped: bool) -> dict[str, Any]:
         "async": bool(flags & 0x80),  # CO_COROUTINE
         "generator": bool(flags & 0x20),
         "type": type(value).__name__,
-        **({"shape": _shape(value)} if shaped else {}),
+        **({"shape": _shape(value, encode)} if encode else {}),
     }
 
 
-def _shape(value: Any) -> dict[str, Any] | None:
-    """Return the parameters of a function of the language; None where a default is more than a plain value."""
+def _shape(value: Any, encode: Encode) -> dict[str, Any] | None:
+    """Return the parameters of a function of the language; None where a default is more than a plain value or a function."""
     function, skip = (value.__func__, 1) if isinstance(value, types.MethodType) else (value, 0)
     if type(function) is not types.FunctionType:
         return None
     code, defaults, named = function.__code__, function.__defaults__ or (), function.__kwdefaults__ or {}
-    if not all(item is None or type(item) in (bool, float, str) or _is_small(item) for item in (*defaults, *named.values())):
+    if not all(item is None or type(item) in _SHOWN or _is_small(item) for item in (*defaults, *named.values())):
         return None
     count, only_named = code.co_argcount, code.co_kwonlyargcount
     if not all(map(str.isidentifier, code.co_varnames[: count + only_named])):
         return None
     rest = iter(code.co_varnames[count + only_named :])
-    notes = {name: kind.__name__ for name, kind in function.__annotations__.items() if id(kind) in stdlib.NAMES}
+    notes = {n: k.__name__ if k else "None" for n, k in function.__annotations__.items() if k is None or id(k) in stdlib.NAMES}
     return {
         "positional": list(code.co_varnames[skip:count]),
         "unnamed": max(code.co_posonlyargcount - skip, 0),
         "star": next(rest) if code.co_flags & 0x4 else "",
         "named": list(code.co_varnames[count : count + only_named]),
         "stars": next(rest) if code.co_flags & 0x8 else "",
-        "defaults": list(defaults),
-        "named_defaults": dict(named),
-        "notes": {name: kind for name, kind in notes.items() if isinstance(vars(builtins).get(kind), type)},
+        "defaults": [encode(item) for item in defaults],
+        "named_defaults": {name: encode(item) for name, item in named.items()},
+        "notes": {name: kind for name, kind in notes.items() if kind == "None" or isinstance(vars(builtins).get(kind), type)},
     }
 
 
@@ -148,7 +154,7 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
     """Return what a stand-in for a class is made of."""
     mro = type.mro(kind)
     members = _members(mro)
-    described = {
+    described: dict[str, Any] = {
         "kind": _class_kind(kind),
         "name": _text(kind.__name__),
         "qualname": _text(kind.__qualname__),
@@ -161,6 +167,7 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
         "properties": [n for n, v in members.items() if isinstance(v, property | functools.cached_property)],
         "data": next((base.__name__ for base in DATA_TYPES if base in mro), None),
         "abcs": [f"{k.__module__}.{k.__name__}" for k in mro if f"{k.__module__}.{k.__name__}" in ABCS],
+        "library": next(([k.__module__, k.__qualname__] for k in mro if _is_library(k)), None),
         "traits": [trait for trait, holds in _traits(kind, mro).items() if holds],
     }
     if described["kind"] == "plain" and "__init__" in vars(kind):
@@ -182,6 +189,19 @@ def _notes(kind: type, encode: Encode) -> dict[str, Any]:
     return {
         n: encode(note) for n, note in notes.items() if isinstance(note, type) and (is_own(note) or id(note) in stdlib.NAMES)
     }
+
+
+def _is_library(kind: type) -> bool:
+    top = kind.__module__.partition(".")[0]
+    return top in sys.stdlib_module_names and top not in ("builtins", "abc", "typing", "unittest", "enum", "__main__")
+
+
+def library_class(said: Any) -> type | None:
+    """Return the class of the standard library that a class is, or is derived from."""
+    found: Any = sys.modules.get(said[0]) if said else None
+    for name in said[1].split(".") if found is not None else ():
+        found = getattr(found, name, None)
+    return found if isinstance(found, type) else None
 
 
 def _traits(kind: Any, mro: list[type]) -> dict[str, bool]:

@@ -24,8 +24,6 @@ from rewards.code.inside.values import Node, Values
 from rewards.code.wire import FrameError, Link
 
 _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
-
-
 _FRAMES, _MAX_NESTED = 40, 100  # of one request inside of another
 _SAME = (tuple, frozenset, str, bytes, int, float, complex)  # values whose identity tests may ask for
 
@@ -145,9 +143,7 @@ class Peer:
             self.values.forget_old()
         self.depth += 1
         limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(
-            limit + (_FRAMES if self.depth < _MAX_NESTED else 0)
-        )  # what lies between is no recursion of theirs
+        sys.setrecursionlimit(limit + (_FRAMES if self.depth < _MAX_NESTED else 0))  # ours are no recursion of theirs
         try:
             _, _, _, op, target, name, nodes, named = message
             try:
@@ -287,16 +283,16 @@ class Peer:
         if known is not None:
             return {"m": known}
         if descriptions.is_function(value):
-            return {"F": [self.number(value), descriptions.describe_function(value, self.tells_shapes)]}
+            encode = self.values.encode if self.tells_shapes else None
+            return {"F": [self.number(value), descriptions.describe_function(value, encode)]}
         protocol = descriptions.iterator_kind(value)
         if protocol is not None:
             return {"I": [self.number(value), protocol]}
         base = next((k for k in type.mro(kind) if k in stdlib.ENCODERS), None)
         if base is not None and descriptions.is_own(kind) and not self.keeps(kind):
             return {"v": stdlib.encode(value, self.values.encode, base)}
-        native = next((k for k in descriptions.NATIVE if issubclass(kind, k)), None)
-        data = [] if native is None else [self.values.encode(codec._as_base(value, native))]
-        return {"p": [self.number(value), self.export_class(kind), *data]}
+        data = [self.values.encode(codec._as_base(value, k)) for k in descriptions.NATIVE if issubclass(kind, k)]
+        return {"p": [self.number(value), self.export_class(kind), *data[:1]]}
 
     def export_class(self, kind: type) -> Node:
         """Return the node of a class."""
@@ -319,9 +315,11 @@ class Peer:
 
     def or_text(self, value: Any) -> Node:
         """Return the node of a value; none where it cannot cross."""
+        position = self.position()
         try:
             return self.values.encode(value)
         except CodecError:
+            self.rewind(position)
             return None
 
     def resolve(self, tag: str, body: Any) -> Any:

@@ -17,24 +17,31 @@ import asyncio
 import builtins
 import contextlib
 import functools
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, failures, lineup, services
+from rewards.code.inside import descriptions, failures, lineup, services, surroundings
 from rewards.code.inside.awaitables import Coroutine
 from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL
 from rewards.code.inside.faces import Contradiction
-from rewards.code.inside.failures import Aliases, CandidateExit, CandidateFailed, CandidateGone, Refused, Watch, failed_assertion
-from rewards.code.inside.lineup import MAX_ANSWERED, identity
+from rewards.code.inside.failures import (
+    Aliases,
+    CandidateExit,
+    CandidateFailed,
+    CandidateGone,
+    Refused,
+    Watch,
+    failed_assertion,
+)
 from rewards.code.inside.peer import Peer
 from rewards.code.inside.permitted import may
 from rewards.code.inside.standins import Meta, Standin, reference
+from rewards.code.inside.surroundings import Surroundings
 from rewards.code.inside.trust import READS, Trust
 from rewards.code.wire import FrameError, Link
 
@@ -69,7 +76,9 @@ class RemoteCandidate(Peer):
         self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args), self.ask)
         self.trust.faces.report = self.contradicted
         self.names: dict[str, Any] = {}  # the tests' name space
-        self.told: tuple[bool, dict[str, str], bool] = (False, dict(os.environ), False)
+        self.told = False, False
+        self.surroundings = Surroundings()
+        self.shares = False  # whether the tests look at what the candidate does to its surroundings
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
         self.gives: Sequence[str] = ()  # names of classes of the tests' own that the candidate uses
         self.given: dict[str, Any] = {}
@@ -78,7 +87,6 @@ class RemoteCandidate(Peer):
         self.callable_names: dict[int, str] = {}
         self.defining = False
         self._origin = ""
-        self.answered: dict[Any, Any] = {}  # what functions of the tests gave, which comes back as that very object
 
     # -- asking ------------------------------------------------------------------------------------------------------------
 
@@ -103,7 +111,7 @@ class RemoteCandidate(Peer):
             if type(value) is Coroutine and name in _MAY_END:
                 value.may_end = True
             self._question_suspects()
-            return self.answered.get(identity(value), value)
+            return self.trust.returned(value)
         hidden = failed_assertion(sys.exc_info()[1])  # it is on its way through a `with` or a `finally` of the tests
         if hidden:
             self.fail(f"assertion failed: {str(hidden)[:100]}")
@@ -173,17 +181,16 @@ class RemoteCandidate(Peer):
 
     def changes(self) -> Any:
         """Return what the tests changed, which is something that happens."""
-        changed = super().changes()
-        self.trust.faces.epoch += bool(changed)
+        self.trust.faces.epoch += bool(changed := super().changes())
         return changed
 
     def printed(self) -> Any:
-        """Tell the candidate whether the tests have put something else in the place of `print`, and of the environment."""
-        told = builtins.print is not _PRINT, dict(os.environ), asyncio._get_running_loop() is not None
-        if told == self.told:
+        """Tell the candidate whether the tests have put something else in the place of `print`, and what changed around."""
+        told, news = (builtins.print is not _PRINT, asyncio._get_running_loop() is not None), self.surroundings.news()
+        if told == self.told and not news:
             return ""
         self.told = told
-        return {"print": told[0], "environment": told[1], "loop": told[2]}
+        return {**news, "print": told[0], "loop": told[1]}
 
     def show(self, text: Any) -> None:
         """Print what the candidate printed, where the tests' own output goes."""
@@ -198,7 +205,10 @@ class RemoteCandidate(Peer):
         for change in changes:
             if type(change[0]) is str:
                 value = self.values.decode(change[1])
-                if change[0] in self.bound and self.names.get(change[0]) is self.bound[change[0]]:
+                if change[0] in surroundings.KINDS:
+                    if self.shares and type(value) is tuple:
+                        self.surroundings.hear(change[0], value)
+                elif change[0] in self.bound and self.names.get(change[0]) is self.bound[change[0]]:
                     self.names[change[0]] = self.bound[change[0]] = value
             else:
                 self.values.apply([change])
@@ -270,8 +280,8 @@ class RemoteCandidate(Peer):
         elif isinstance(value, type) and self.homes[id(stand_in)] in self.named_classes and id(value) in self.homes:
             self.named_classes.add(self.homes[id(value)])  # a class inside of a class
         elif callable(value) and name in self.trust.data_names and self.homes[id(stand_in)] not in self.named_classes:
-            if f".{name}()" not in lineup.VERBS:
-                raise AttributeError(name)  # a function or a class that plays a string or a list
+            if f".{name}()" not in lineup.VERBS:  # a function or a class that plays a string or a list
+                raise AttributeError(name)
         elif isinstance(stand_in, type) and callable(value) and lineup.CONSTRUCTS.match(name):
             return services.constructor(stand_in, value)
         return value
@@ -298,8 +308,7 @@ class RemoteCandidate(Peer):
 
     def contains(self, kind: int, instance: Any, item: Any) -> Any:
         """Return whether an object has an item, whose class defines no membership."""
-        stands = self.trust.stands(reference(instance))
-        return self._held(self.trust.faces.contains, kind, instance, item, stands)
+        return self._held(self.trust.faces.contains, kind, instance, item, self.trust.stands(reference(instance)))
 
     def holds(self, cls: Any, op: str, value: Any) -> bool:
         """Return what a class says of an instance or a subclass; one that says yes to all is a liar."""
@@ -373,9 +382,7 @@ class RemoteCandidate(Peer):
 
     def answer(self, value: Any, args: list[Any]) -> None:
         """Send what a function of the tests gave."""
-        key = identity(value)
-        if key is not None and len(self.answered) < MAX_ANSWERED:
-            self.answered.setdefault(key, value)
+        self.trust.answers(value)
         super().answer(value, args)
 
     # -- answering ---------------------------------------------------------------------------------------------------------

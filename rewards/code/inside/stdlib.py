@@ -13,6 +13,7 @@ import datetime
 import decimal
 import fractions
 import functools
+import gc
 import heapq
 import importlib
 import itertools
@@ -35,6 +36,7 @@ _DATA_TYPES: tuple[type, ...] = (
     *(defaultdict, datetime.datetime, datetime.timedelta, decimal.Decimal, fractions.Fraction, array.array),
 )
 _NAMES_OF_DATA = frozenset(name for kind in _DATA_TYPES for name in dir(kind) if not name.startswith("__"))
+_dates: Any = types.SimpleNamespace(**vars(datetime))  # tests patch `datetime.datetime`
 Take = Callable[[Any], Any]  # encodes, or decodes, one part
 MUTABLE = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict, array.array)
 _FUNCTIONS = "abs all any bin chr divmod hex len max min ord pow repr round sorted sum callable format hash isinstance"
@@ -62,26 +64,15 @@ _OPERATORS = frozenset(
         "len",
     ]
 )
-_EXCEPTION_MODULES = frozenset(
-    {
-        *("builtins", "json.decoder", "decimal", "asyncio.exceptions", "concurrent.futures._base", "re", "queue", "_queue"),
-        *(
-            "struct",
-            "zlib",
-            "binascii",
-            "csv",
-            "_csv",
-            "configparser",
-            "copy",
-            "shutil",
-            "subprocess",
-            "dataclasses",
-            "sqlite3",
-        ),
-        *("concurrent.futures.thread", "graphlib", "statistics", "urllib.error", "zoneinfo", "zoneinfo._common", "pickle"),
-        "_pickle",
-    }
-)
+_WITH_EXCEPTIONS = """
+    builtins json.decoder decimal asyncio.exceptions asyncio.queues concurrent.futures._base concurrent.futures.thread re queue
+    _queue struct zlib binascii csv _csv configparser copy shutil subprocess dataclasses sqlite3 graphlib statistics zoneinfo
+    zoneinfo._common pickle _pickle urllib.error http.client http.cookies smtplib ftplib ssl socket email.errors
+    xml.etree.ElementTree xml.parsers.expat xml.dom xml.sax._exceptions tarfile zipfile gzip _lzma argparse getopt calendar
+    ipaddress locale tokenize tomllib plistlib threading multiprocessing.context wave netrc
+"""
+_EXCEPTION_MODULES = frozenset(_WITH_EXCEPTIONS.split())
+_OTHER_EXCEPTIONS = ("numpy.linalg", "numpy.exceptions", "pandas.errors")  # where they are loaded: nothing is imported for them
 _MODULES = ("random", "math", "time", "operator", "string", "itertools", "statistics")  # which each end has as its own
 _PATHS: dict[str, Any] = {
     kind.__name__: kind for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.PurePath)
@@ -146,7 +137,7 @@ for _name, _value in NAMED.items():
 
 def exception_class(module: Any, name: Any) -> type[BaseException] | None:
     """Return an exception class of the standard library, or None. What skips a test is none."""
-    if module not in _EXCEPTION_MODULES or type(name) is not str:
+    if type(name) is not str or not (module in _EXCEPTION_MODULES or (module in _OTHER_EXCEPTIONS and module in sys.modules)):
         return None
     if module != "builtins" and module not in sys.modules:
         importlib.import_module(module)
@@ -157,11 +148,11 @@ def exception_class(module: Any, name: Any) -> type[BaseException] | None:
 # -- out -------------------------------------------------------------------------------------------------------------------
 
 
-def _zone(zone: Any, take: Take) -> Any:
+def zone_parts(zone: Any, take: Take) -> Any:
     """Return a time zone as data."""
     if zone is None:
         return None
-    if type(zone) is datetime.timezone:
+    if type(zone) is _dates.timezone:
         return [take(zone.utcoffset(None)), zone.tzname(None)]
     key = getattr(zone, "key", None)
     if type(zone).__module__.startswith("zoneinfo") and isinstance(key, str):
@@ -170,14 +161,19 @@ def _zone(zone: Any, take: Take) -> Any:
 
 
 def _time_parts(value: Any, take: Take) -> list[Any]:
-    zone = _zone(value.tzinfo, take)
+    zone = zone_parts(value.tzinfo, take)
     if zone is None and value.utcoffset() is not None:  # a zone of the program's own: its offset here and now
         zone = [take(value.utcoffset()), value.tzname()]
     return [value.hour, value.minute, value.second, value.microsecond, value.fold, zone]
 
 
 def _view(name: str) -> Callable[[Any, Take], list[Any]]:
-    return lambda value, take: [name, take(tuple(value))]
+    def parts(value: Any, take: Take) -> list[Any]:
+        viewed = gc.get_referents(value.mapping)[0]  # a view shows what becomes of its dictionary: so that one goes over
+        is_plain = type(viewed) in (dict, OrderedDict) and all(type(item) in _PLAIN for item in viewed.values())
+        return [name, take(viewed), True] if is_plain else [name, take(tuple(value)), False]
+
+    return parts
 
 
 def _view_over(name: str) -> Callable[[Any, Take], list[Any]]:
@@ -190,6 +186,7 @@ def _match(value: Any, take: Take) -> list[Any]:
     return ["match", take(value.re), take(value.string), value.start(), value.end(), value.endpos]
 
 
+_PLAIN = (type(None), bool, int, float, str)
 _VIEWS: tuple[Any, ...] = (KeysView, ItemsView, ValuesView)  # of mappings of the program's own: rebuilt over what stands for it
 ENCODERS: dict[type, Callable[[Any, Take], list[Any]]] = {
     range: lambda x, t: ["range", t(x.start), t(x.stop), t(x.step)],
@@ -202,7 +199,7 @@ ENCODERS: dict[type, Callable[[Any, Take], list[Any]]] = {
     datetime.datetime: lambda x, t: ["datetime", x.year, x.month, x.day, *_time_parts(x, t)],
     datetime.date: lambda x, t: ["date", x.year, x.month, x.day],
     datetime.timedelta: lambda x, t: ["timedelta", x.days, x.seconds, x.microseconds],
-    datetime.timezone: lambda x, t: ["timezone", _zone(x, t)],
+    datetime.timezone: lambda x, t: ["timezone", zone_parts(x, t)],
     uuid.UUID: lambda x, t: ["UUID", x.hex],
     array.array: lambda x, t: ["array.array", x.typecode, t(tuple(x.tolist()))],
     types.SimpleNamespace: lambda x, t: ["namespace", t(tuple(vars(x).items()))],
@@ -237,7 +234,8 @@ def encode(value: Any, take: Take, kind: type | None = None) -> list[Any]:
 # -- back ------------------------------------------------------------------------------------------------------------------
 
 
-def _zone_back(body: Any, take: Take) -> Any:
+def zone_back(body: Any, take: Take) -> Any:
+    """Return a time zone of the standard library."""
     if body is None:
         return None
     if isinstance(body, str):
@@ -245,21 +243,17 @@ def _zone_back(body: Any, take: Take) -> Any:
 
         return zoneinfo.ZoneInfo(body)
     offset = take(body[0])
-    if type(offset) is not datetime.timedelta:
+    if type(offset) is not _dates.timedelta:
         raise CodecError("not an offset")
-    zone = datetime.timezone(offset)
+    zone = _dates.timezone(offset)
     return (
-        datetime.UTC
-        if not offset and body[1] == "UTC"
-        else zone
-        if body[1] == str(zone)
-        else datetime.timezone(*[offset, body[1]])
+        _dates.UTC if not offset and body[1] == "UTC" else zone if body[1] == str(zone) else _dates.timezone(*[offset, body[1]])
     )
 
 
 def _time_back(parts: list[Any], take: Take) -> dict[str, Any]:
     names = ("hour", "minute", "second", "microsecond", "fold")
-    return {**dict(zip(names, parts, strict=False)), "tzinfo": _zone_back(parts[5], take)}
+    return {**dict(zip(names, parts, strict=False)), "tzinfo": zone_back(parts[5], take)}
 
 
 def _match_back(parts: list[Any], take: Take) -> Any:
@@ -269,6 +263,18 @@ def _match_back(parts: list[Any], take: Take) -> Any:
         if found is not None and found.span() == (start, end):
             return found
     raise CodecError("a match that does not match")
+
+
+def _view_of_dict(name: str, apart: Callable[[Any], dict[Any, Any]]) -> Callable[[list[Any], Take], Any]:
+    """Return the view of a dictionary, or, where that did not cross, of one made from what the view held."""
+
+    def view(parts: list[Any], take: Take) -> Any:
+        held, is_whole = take(parts[0]), parts[1]
+        if is_whole and type(held) not in (dict, OrderedDict):
+            raise CodecError("a view of what is no dictionary")
+        return getattr(held if is_whole else apart(held), name)()
+
+    return view
 
 
 def _view_back(kind: Any) -> Callable[[list[Any], Take], Any]:
@@ -288,11 +294,11 @@ _DECODERS: dict[str, Callable[[list[Any], Take], Any]] = {
     "not implemented": lambda p, t: NotImplemented,
     "Decimal": lambda p, t: decimal.Decimal(_all_of(str, p[0])),
     "Fraction": lambda p, t: fractions.Fraction(_all_of(int, t(p[0])), _all_of(int, t(p[1]))),
-    "date": lambda p, t: datetime.date(*p),
-    "time": lambda p, t: datetime.time(**_time_back(p, t)),
-    "datetime": lambda p, t: datetime.datetime(*p[:3], **_time_back(p[3:], t)),
-    "timedelta": lambda p, t: datetime.timedelta(*p),
-    "timezone": lambda p, t: _zone_back(p[0], t),
+    "date": lambda p, t: _dates.date(*p),
+    "time": lambda p, t: _dates.time(**_time_back(p, t)),
+    "datetime": lambda p, t: _dates.datetime(*p[:3], **_time_back(p[3:], t)),
+    "timedelta": lambda p, t: _dates.timedelta(*p),
+    "timezone": lambda p, t: zone_back(p[0], t),
     "UUID": lambda p, t: uuid.UUID(hex=_all_of(str, p[0])),
     "array.array": lambda p, t: array.array(p[0], t(p[1])),
     "namespace": lambda p, t: _namespace(t(p[0])),
@@ -300,9 +306,9 @@ _DECODERS: dict[str, Callable[[list[Any], Take], Any]] = {
     "memoryview": lambda p, t: memoryview(_all_of(bytes, t(p[0]))),
     "pattern": lambda p, t: re.compile(_all_of((str, bytes), t(p[0])), _all_of(int, p[1])),
     "match": _match_back,
-    "keys": lambda p, t: dict.fromkeys(t(p[0])).keys(),
-    "values": lambda p, t: dict(enumerate(t(p[0]))).values(),
-    "items": lambda p, t: dict(t(p[0])).items(),
+    "keys": _view_of_dict("keys", dict.fromkeys),
+    "values": _view_of_dict("values", lambda held: dict(enumerate(held))),
+    "items": _view_of_dict("items", dict),
     "ChainMap": lambda p, t: collections.ChainMap(*t(p[0])),
     **{kind.__name__: _view_back(kind) for kind in _VIEWS},
     **typenotes.DECODERS,

@@ -120,3 +120,18 @@ def test_what_the_backward_pass_needs_grows_with_the_width_of_the_mlp() -> None:
     checkpointed = config(**train, model={"path": "m", "gradient_checkpointing": True})
     parts = {name: value * GIB for name, value in memory_estimate(checkpointed, SMALL, 1).items()}
     assert parts["activations of a micro-batch"] == pytest.approx(100 * 2 * 2 * 8 * 4)
+
+
+def test_the_shape_of_a_gguf_file_is_its_models(tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    from gguf_files import FEED_FORWARD, HEADS, HIDDEN, LAYERS, VOCABULARY, write_gguf
+
+    weights = write_gguf(tmp_path / "tiny.gguf")
+    shape = model_shape(str(tmp_path / "tiny.gguf"))
+    assert shape == ModelShape(
+        layers=LAYERS, hidden=HIDDEN, intermediate=FEED_FORWARD, vocabulary=VOCABULARY, heads=HEADS, kv_heads=HEADS,
+        head_dim=HIDDEN // HEADS, tied=True,
+    )  # fmt: skip
+    assert shape.parameters == sum(array.size for array in weights.values() if array.ndim == 2)  # norms are left out
+    (tmp_path / "cut.gguf").write_bytes((tmp_path / "tiny.gguf").read_bytes()[:9000])
+    assert model_shape(str(tmp_path / "cut.gguf")) is None
