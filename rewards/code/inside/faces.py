@@ -5,11 +5,13 @@ they constructed answers for itself, and may not say two things between which no
 library only.
 """
 
+import random
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from rewards.code.inside import lineup
 from rewards.code.inside.standins import Standin, reference
 
 MAX_DRAWN = 100_000
@@ -224,8 +226,16 @@ class Faces:
             return self._recorded(kind, instance, value)
         elif name == "__contains__" and value is True and _is_absent(instance, args[1], facts):
             raise Contradiction("an object contains what it does not iterate over")
+        elif name == "__contains__" and value is True and self._has_all(kind, instance, args[1]):
+            raise Contradiction("an object that contains everything")
         self._agree(kind, instance)
         return value
+
+    def _has_all(self, kind: int, instance: Any, item: Any) -> bool:
+        """Return whether a collection that an operator made has whatever it is asked for."""
+        is_made = reference(instance).arguments is None and {"__iter__", "__len__"} & set(dir(type(instance)))
+        shown = lineup.decoys(item, "__eq__", random.Random()) if is_made else []
+        return bool(shown) and all(self.ask(kind, "__contains__", (instance, decoy)) is True for decoy in shown)
 
     def _recorded(self, kind: int, instance: Any, iterator: Any) -> Iterator[Any]:
         items: list[Any] = []

@@ -375,8 +375,7 @@ class RemoteCandidate(Peer):
 
     def forward(self, error: BaseException) -> None:
         """Send an exception of the tests' functions; an assertion that failed stays failed, whatever the candidate does."""
-        failure = self.watch.failure(error)
-        if failure:
+        if failure := self.watch.failure(error):
             self.fail(failure)
         super().forward(error)
 
@@ -389,8 +388,8 @@ class RemoteCandidate(Peer):
 
     def carry_out(self, op: str, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Do what the candidate asks of an object of the tests, if it may."""
-        if op in services.SERVICES:
-            return services.SERVICES[op](args, kwargs)
+        if (service := services.SERVICES.get(op)) is not None:
+            return service(args, kwargs)
         value = self.objects[target] if type(target) is int and target >= 0 else None
         if op not in _CALLABLE_OPS and not may(op, value, name, args):
             raise AttributeError(name)

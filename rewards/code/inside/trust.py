@@ -154,7 +154,7 @@ class Trust:
         """What an operator makes of an instance, and is new, counts as the instance does: a sum, a slice, a negation."""
         if value is self.newborn and isinstance(value, Standin) and value is not instance:
             mine, made = reference(instance), reference(value)
-            made.origin, made.is_kin = mine.origin, mine.is_kin or made.is_kin
+            made.origin, made.is_kin, made.arguments = mine.origin, mine.is_kin or made.is_kin, None
         return value
 
     def _steadily(self, kind: int, name: str, args: Any) -> Any:
