@@ -34,6 +34,7 @@ _OTHERS = (
 # What a stand-in forwards: no `__array_interface__`, which would have numpy read memory, and no `__reduce__`.
 SPECIAL = ARITHMETIC | COMPARISONS | {f"__{name}__" for name in _OTHERS.split()}
 DATA_TYPES: tuple[type, ...] = (str, dict, list, tuple, set, frozenset, bytes, bytearray, complex, float, int)
+NATIVE = (str, bytes, tuple, frozenset, float, int)  # whose subclasses' stand-ins hold the data, which never changes
 _FUNCTION_TYPES: tuple[type, ...] = (
     types.FunctionType,
     types.MethodType,
@@ -103,7 +104,7 @@ def describe_function(value: Any, encode: Encode | None) -> dict[str, Any]:
     code = getattr(value, "__code__", None)
     flags = code.co_flags if isinstance(code, types.CodeType) else 0
     return {
-        "name": _text(getattr(value, "__name__", type(value).__name__)),
+        "name": _text(getattr(value, "__name__", None)) or type(value).__name__,  # a mock plays a function without a name
         "qualname": _text(getattr(value, "__qualname__", "")),
         "doc": _text(getattr(value, "__doc__", None)),
         "binds": isinstance(value, types.FunctionType) or type(value) is _CACHED,
@@ -160,7 +161,7 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
     """Return what a stand-in for a class is made of."""
     mro = type.mro(kind)
     members = _members(mro)
-    described = {
+    described: dict[str, Any] = {
         "kind": _class_kind(kind),
         "name": _text(kind.__name__),
         "qualname": _text(kind.__qualname__),
@@ -176,6 +177,8 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
         "library": next(([k.__module__, k.__qualname__] for k in mro if _is_library(k)), None),
         "traits": [trait for trait, holds in _traits(kind, mro).items() if holds],
     }
+    if described["kind"] == "plain" and "__init__" in vars(kind):
+        described["notes"] = _notes(kind, encode)
     if described["kind"] == "enum":
         described["members"] = [[n, encode(_plain(m._value_))] for n, m in kind.__members__.items()]
         described["flavour"] = next(k.__name__ for k in mro if k.__module__ == "enum")
@@ -185,6 +188,14 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
     if dataclasses.is_dataclass(kind):
         described["dataclass"] = [field.name for field in dataclasses.fields(kind)]
     return described
+
+
+def _notes(kind: type, encode: Encode) -> dict[str, Any]:
+    """Return of which classes and types the arguments of a constructor are said to be."""
+    notes = getattr(vars(kind)["__init__"], "__annotations__", {})
+    return {
+        n: encode(note) for n, note in notes.items() if isinstance(note, type) and (is_own(note) or id(note) in stdlib.NAMES)
+    }
 
 
 def _is_library(kind: type) -> bool:

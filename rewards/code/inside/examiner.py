@@ -16,9 +16,11 @@ import builtins
 import enum
 import importlib
 import importlib.util
+import json
 import marshal
 import socket
 import sys
+import time
 import types
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -51,6 +53,8 @@ _WELL_KNOWN = {
     )
     for name in names.split()
 }
+_NO_JSON = json.JSONEncoder.default
+_SLEEP = time.sleep
 MODULE_ALIASES = {"np": "numpy", "pd": "pandas"}
 
 
@@ -191,6 +195,8 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
         candidate.calls += 1  # the language's own function: the tests call it without asking
     if any(isinstance(value, enum.EnumMeta) for value in defined.values()):
         candidate.calls += 1  # its members are here
+    _hear_of_sleep(candidate)
+    _write_data(candidate)
     if setup["seeds"]:
         _share_seeds(candidate)
     if setup["patches"]:
@@ -232,6 +238,26 @@ def _bind_one(names: dict[str, Any], name: str, is_module: bool, origin: Any, de
         names[name] = defined[name]
     elif name in sys.stdlib_module_names:
         names[name] = importlib.import_module(name)
+
+
+def _hear_of_sleep(candidate: RemoteCandidate) -> None:
+    """Have a pause that the tests make count as something that happens."""
+
+    def sleep(seconds: Any) -> None:
+        _SLEEP(seconds)
+        candidate.trust.faces.epoch += 1
+
+    time.sleep = sleep
+
+
+def _write_data(candidate: RemoteCandidate) -> None:
+    """Have `json` write an instance of a subclass of dict or list as the data that it holds."""
+
+    def default(encoder: Any, value: Any) -> Any:
+        held = isinstance(value, standins.Standin) and any("_holds_data" in vars(base) for base in type(value).__mro__)
+        return candidate.trust.data(value) if held else _NO_JSON(encoder, value)
+
+    json.JSONEncoder.default = default  # type: ignore
 
 
 def _share_seeds(candidate: RemoteCandidate) -> None:

@@ -28,6 +28,14 @@ class CandidateFailed(Exception):
         self.memory = memory
 
 
+class Refused(Exception):
+    """The other end said that its value cannot cross (`memory`: for want of it)."""
+
+    def __init__(self, text: str, memory: bool):
+        super().__init__(text)
+        self.memory = memory
+
+
 class CandidateGone(BaseException):
     """The candidate's process ended. No `except Exception` of the tests catches it."""
 

@@ -73,6 +73,7 @@ _WITH_EXCEPTIONS = """
 """
 _EXCEPTION_MODULES = frozenset(_WITH_EXCEPTIONS.split())
 _OTHER_EXCEPTIONS = ("numpy.linalg", "numpy.exceptions", "pandas.errors")  # where they are loaded: nothing is imported for them
+_MODULES = ("random", "math", "time", "operator", "string", "itertools", "statistics")  # which each end has as its own
 _PATHS: dict[str, Any] = {
     kind.__name__: kind for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.PurePath)
 }
@@ -110,6 +111,7 @@ def _named() -> dict[str, Any]:
     ):
         table.update({f"{module.__name__}.{name}": getattr(module, name) for name in names.split()})
     table["array.array"] = array.array
+    table.update({f"module {name}": importlib.import_module(name) for name in _MODULES})
     return table | _functions() | typenotes.NAMED
 
 
