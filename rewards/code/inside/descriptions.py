@@ -186,8 +186,17 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
         described["fields"] = list(kind._fields)
         described["defaults"] = encode(dict(getattr(kind, "_field_defaults", {})))
     if dataclasses.is_dataclass(kind):
-        described["dataclass"] = [field.name for field in dataclasses.fields(kind)]
+        described["dataclass"] = [[field.name, *_default(field, encode)] for field in dataclasses.fields(kind)]
+        described["frozen"] = kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
     return described
+
+
+def _default(field: Any, encode: Encode) -> list[Any]:
+    """Return the default of a dataclass's field, or a class of the language that makes it: for subclasses that are dataclasses."""
+    default, factory = field.default, field.default_factory
+    if default is None or type(default) in (bool, int, float, str):
+        return ["default", encode(default)]
+    return ["default_factory", encode(factory)] if id(factory) in stdlib.NAMES else []
 
 
 def _notes(kind: type, encode: Encode) -> dict[str, Any]:
@@ -217,6 +226,7 @@ def _traits(kind: Any, mro: list[type]) -> dict[str, bool]:
     return {
         "hooks": meta is not type,  # registration, a hook, a protocol
         "generic": typing.Generic in mro,
+        "veiled": any(not {"__getattribute__", "__class__"}.isdisjoint(k.__dict__) for k in mro if is_own(k)),
         "subscript": any("__class_getitem__" in k.__dict__ for k in mro if is_own(k))
         or (is_own(meta) and hasattr(meta, "__getitem__")),
     }

@@ -21,7 +21,7 @@ from typing import Any
 
 from rewards.code import codec, wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, lifetimes, lineup
+from rewards.code.inside import descriptions, kinships, lifetimes, lineup
 from rewards.code.inside.candidate import FILE_NAME, load, prepare, site_names
 from rewards.code.inside.descriptions import DATA_TYPES
 from rewards.code.inside.peer import Peer
@@ -284,7 +284,7 @@ class Examined(Peer):
             isinstance(value, types.MethodType) and hasattr(known, "__get__") and known.__get__(None, kind) == value
         ):
             value = known
-        setattr(kind, name, value)
+        setattr(kind, name, kinships.heard(kind, name, value))
 
     def _input(self, prompt: object = "") -> Any:
         if not self.depth:

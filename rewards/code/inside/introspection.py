@@ -99,6 +99,12 @@ def state(value: Any, what: str) -> Any:
     return found if isinstance(found, bool) else None
 
 
+def metaclass(value: Any, _: str = "") -> Any:
+    """Return the class of a class, where it is the program's own, or one that the language names."""
+    kind = type(value)
+    return kind if is_own(kind) or id(kind) in stdlib.NAMES else None
+
+
 ANSWERS: dict[str, Callable[[Any, str], Any]] = {
     "raw": raw,
     "signature": signature,
@@ -106,6 +112,7 @@ ANSWERS: dict[str, Callable[[Any, str], Any]] = {
     "annotations": annotations,
     "code": code,
     "state": state,
+    "metaclass": metaclass,
 }
 
 

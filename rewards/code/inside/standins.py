@@ -12,7 +12,7 @@ from collections.abc import Collection, Container, MutableMapping
 from typing import Any
 
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, typenotes
+from rewards.code.inside import descriptions, kinships, typenotes
 from rewards.code.inside.descriptions import SPECIAL
 
 _MISSING = object()
@@ -74,7 +74,7 @@ class Meta(abc.ABCMeta):
         return peer.get(cls, name)
 
     def __setattr__(cls, name: str, value: Any) -> None:
-        peer = None if name.startswith("_") and (name.startswith(("_abc", "__"))) else peer_of(cls)
+        peer = peer_of(cls) if kinships.is_told(cls, name) else None
         if peer is None or "_described" not in cls.__dict__:
             super().__setattr__(name, value)
         elif forwards(value, peer) == (peer.homes[id(cls)], name):
@@ -82,7 +82,7 @@ class Meta(abc.ABCMeta):
         elif name in cls.__dict__:
             type.__delattr__(cls, name)  # a method that is replaced: ask the other end from now on
         if peer is not None:
-            peer.ask("set", peer.homes[id(cls)], name, [value])
+            peer.ask("set", peer.homes[id(cls)], name, [kinships.told(name, value)])
 
     def __delattr__(cls, name: str) -> None:
         peer = None if name.startswith("__") else peer_of(cls)
@@ -96,7 +96,8 @@ class Meta(abc.ABCMeta):
         kind = type(instance)
         if cls is Standin:
             return type.__subclasscheck__(cls, kind)  # a mock says that it is one
-        return type.__instancecheck__(cls, instance) or _holds(cls, "isinstance", instance, isinstance(kind, Meta), kind)
+        is_theirs = isinstance(kind, Meta) or isinstance(instance, Meta)  # a class is an instance of its metaclass
+        return type.__instancecheck__(cls, instance) or _holds(cls, "isinstance", instance, is_theirs, kind)
 
     def __subclasscheck__(cls, kind: Any) -> bool:
         if type.__subclasscheck__(cls, kind):
@@ -107,6 +108,21 @@ class Meta(abc.ABCMeta):
     def __dir__(cls) -> Any:
         peer = peer_of(cls)
         return super().__dir__() if peer is None else peer.ask("dir", peer.homes[id(cls)])
+
+    def mro(cls) -> Any:
+        """Return the order of the bases; the language asks here too, when it makes the class."""
+        found = type.mro(cls)
+        return found if type.__dict__["__mro__"].__get__(cls) is None else kinships.shown(found)
+
+    @property
+    def __mro__(cls) -> Any:
+        """The bases in their order, as the tests see it."""
+        return tuple(kinships.shown(type.__dict__["__mro__"].__get__(cls)))
+
+    @property
+    def __bases__(cls) -> Any:
+        """The bases, as the tests see them."""
+        return tuple(object if kinships.is_root(kind) else kind for kind in type.__dict__["__bases__"].__get__(cls))
 
     def register(cls, kind: Any) -> Any:
         """Have the other end register a class."""
@@ -214,6 +230,8 @@ class Standin(metaclass=Meta):
             if name in _ON_INSTANCES:
                 value = _get(self, name)
                 return Attributes(self, value) if name == "__dict__" else value
+            if name == "__class__" and "veiled" in type(self)._traits:
+                return kinships.said_class(self, reference(self), _get)
             return object.__getattribute__(self, name)
         if name in reference(self).shadows:
             return _get(self, name)
