@@ -187,16 +187,21 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
         described["defaults"] = encode(dict(getattr(kind, "_field_defaults", {})))
     if dataclasses.is_dataclass(kind):
         described["dataclass"] = [[field.name, *_default(field, encode)] for field in dataclasses.fields(kind)]
-        described["frozen"] = kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+        described["frozen"] = kind.__dataclass_params__.frozen  # type: ignore[union-attr]
     return described
 
 
+def is_plain(value: Any) -> bool:
+    """Return whether a value is a number, a text or None, or a tuple of these."""
+    return all(item is None or type(item) in (bool, int, float, str) for item in (value if type(value) is tuple else [value]))
+
+
 def _default(field: Any, encode: Encode) -> list[Any]:
-    """Return the default of a dataclass's field, or a class of the language that makes it: for subclasses that are dataclasses."""
+    """Return the default of a dataclass's field, or the language's class that makes it: its subclasses take them over."""
     default, factory = field.default, field.default_factory
-    if default is None or type(default) in (bool, int, float, str):
+    if is_plain(default):
         return ["default", encode(default)]
-    return ["default_factory", encode(factory)] if id(factory) in stdlib.NAMES else []
+    return ["default_factory", encode(factory)] if isinstance(factory, type) and id(factory) in stdlib.NAMES else []
 
 
 def _notes(kind: type, encode: Encode) -> dict[str, Any]:

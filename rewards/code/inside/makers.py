@@ -43,7 +43,8 @@ def _add_members(peer: Any, number: int, said: Any, space: dict[str, Any]) -> No
     for name in said["methods"]:
         if not name.startswith("__") and (said["kind"] != "exception" or peer.may_answer(number, name)):
             space[checked_name(name)] = method(peer, number, name)
-    for name in [n for n in said["properties"] if said["kind"] != "exception" or peer.may_answer(number, n)]:
+    shown = [n for n in said["properties"] if n[:2] != "__"]  # no `__class__`, which `isinstance` would believe
+    for name in [n for n in shown if said["kind"] != "exception" or peer.may_answer(number, n)]:
         space.setdefault(checked_name(name), forwarded_property(peer, number, name))
     for name in said["special"]:
         if name in SPECIAL:

@@ -85,7 +85,7 @@ class Meta(abc.ABCMeta):
             peer.ask("set", peer.homes[id(cls)], name, [kinships.told(name, value)])
 
     def __delattr__(cls, name: str) -> None:
-        peer = None if name.startswith("__") else peer_of(cls)
+        peer = None if name.startswith("__") or kinships.is_field(vars(cls).get(name)) else peer_of(cls)
         if peer is None or name in cls.__dict__:
             super().__delattr__(name)
         if peer is not None:
@@ -120,7 +120,7 @@ class Meta(abc.ABCMeta):
         return tuple(kinships.shown(type.__dict__["__mro__"].__get__(cls)))
 
     @property
-    def __bases__(cls) -> Any:
+    def __bases__(cls) -> Any:  # type: ignore[override]
         """The bases, as the tests see them."""
         return tuple(object if kinships.is_root(kind) else kind for kind in type.__dict__["__bases__"].__get__(cls))
 
@@ -164,7 +164,12 @@ def _mirror(made: Any, bases: Any, space: Any, named: dict[str, Any]) -> None:
     for base in reversed([k for k in made.__mro__[1:-1] if not isinstance(k, Meta) and descriptions.is_own(k)]):
         mixed.update(base.__dict__)
     for name, value in {**mixed, **space}.items():
-        if name in _NOT_MIRRORED or name.startswith("_abc_") or (name.startswith("__") and name not in SPECIAL):
+        if (
+            name in _NOT_MIRRORED
+            or kinships.is_field(value)
+            or name.startswith("_abc_")
+            or (name.startswith("__") and name not in SPECIAL)
+        ):
             continue
         if isinstance(value, staticmethod | classmethod):
             members.append([name, type(value).__name__, value.__func__])
