@@ -167,7 +167,7 @@ class Trust:
     def question(self, says: Callable[[str, Any], Any]) -> None:
         """Show strangers to a subclass of data: its base's methods answer the tests, but who equals everybody is a liar."""
         for name in ("__eq__", "__contains__"):
-            said = [_said(says, name, shown) for shown in lineup.strangers(self.random)]
+            said = [lineup.said(says, name, shown) for shown in lineup.strangers(self.random)]
             if said.count(True) > 1:
                 raise Contradiction(f"an object says {name.strip('_')} of everything")
 
@@ -323,7 +323,9 @@ class Trust:
             self._relate(instance, other)
             return self.ask(kind, name, args)
         value = self.ask(kind, name, args)
-        if not isinstance(value, Standin) and value is not NotImplemented:
+        if value is not NotImplemented and lineup.is_piped(name, other):
+            self.vouch(held)
+        elif not isinstance(value, Standin) and value is not NotImplemented:
             self.owe(held, instance, name.strip("_"))
             if name in ("__add__", "__sub__", "__radd__", "__rsub__") and type(other) in (int, float):
                 self._calculates(kind, name, instance, other, value)
@@ -390,10 +392,3 @@ class Trust:
                 except Exception:
                     continue
         return more
-
-
-def _said(says: Callable[[str, Any], Any], name: str, shown: Any) -> Any:
-    try:
-        return says(name, [shown])
-    except Exception:
-        return None
