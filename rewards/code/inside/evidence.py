@@ -20,6 +20,7 @@ _MAX_ITEMS = 1000
 _COLLECTIONS = (list, tuple, set, frozenset)
 _NOTHING = object()
 _CONVERSIONS = ("__int__", "__float__", "__index__")
+_TEXTS = ("__str__", "__repr__", "__format__")
 _UNARY = ("__neg__", "__pos__", "__abs__", "__invert__")
 _WHOLE: dict[str, Callable[[Any], Any]] = {"__trunc__": math.trunc, "__floor__": math.floor, "__ceil__": math.ceil}
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
@@ -74,30 +75,53 @@ def doubt(instance: Any) -> None:
     _known(instance)["doubtful"] = True
 
 
-def agrees(name: str, instance: Any, value: Any) -> bool:
+def agrees(name: str, args: Any, value: Any) -> bool:
     """Return whether what an object gave as a number, a truth or a text is one value, and no doubtful one."""
+    instance = args[0]
     known = _known(instance)
-    if "doubtful" in known and name in _CONVERSIONS:
+    if "doubtful" in known and (
+        name in (*_CONVERSIONS, "__bool__") or (name == "__str__" and hasattr(type(instance), "__len__"))
+    ):
         return False
-    if name == "__str__":
-        known.setdefault("text", value)
-    elif name in (*_CONVERSIONS, "__bool__"):
-        known.setdefault(name, value)
+    if name in _TEXTS:
+        known.setdefault("texts", {}).setdefault(args[1] if name == "__format__" else "", value)
+    elif name in (*_CONVERSIONS, "__bool__") and known.setdefault(name, value) != value:
+        return False  # another number than before
     numbers = [known[name] for name in _CONVERSIONS if name in known]
     if not numbers:
         return True
     if max(numbers) - min(numbers) >= 1 or known.get("__bool__", bool(numbers[0])) is not bool(numbers[0]):
         return False
-    return "text" not in known or _speaks_of(known["text"], numbers)
+    return all(_speaks_of(spec, text, numbers) for spec, text in known.get("texts", {}).items())
 
 
-def _speaks_of(text: Any, numbers: list[Any]) -> bool:
-    """Return whether a text names a number, if it names any."""
-    if type(text) is not str:
+def _speaks_of(spec: Any, text: Any, numbers: list[Any]) -> bool:
+    """Return whether a text writes a number: as a number, a ratio, in another base, or in Roman letters."""
+    if type(text) is not str or type(spec) is not str:
         return False
-    written = [float(found) for found in _NUMBER.findall(text.replace(",", "")[:1000])]
+    for number in numbers:
+        with contextlib.suppress(ValueError, OverflowError):
+            if spec and format(number, spec) == text:
+                return True
+    written = [abs(float(found)) for found in _NUMBER.findall(text.replace(",", "")[:1000])]
+    if not written:
+        return bool(text) and set(text) <= set("IVXLCDM") and text != text[::-1]
     ratios = [one / other for one, other in itertools.pairwise(written) if other]
-    return not written or any(math.isclose(one, abs(n), rel_tol=1e-2) for n in numbers for one in [*map(abs, written), *ratios])
+    return any(math.isclose(one, abs(n), rel_tol=1e-2) for n in numbers for one in [*written, *ratios])
+
+
+def orders(name: str, instance: Any, other: Any, answer: Any, ask_number: Callable[[str, int], Any]) -> bool:
+    """Return whether a comparison of two objects is that of their numbers, if they show some."""
+    with contextlib.suppress(Exception):
+        shown = [_shown(one, ask_number) for one in (instance, other)]
+        if all(type(one) in (int, float) for one in shown):
+            return answer is getattr(operator, name)(*shown)
+    return True
+
+
+def is_doubtful(instance: Any) -> bool:
+    """Return whether what an object shows is no evidence."""
+    return "doubtful" in _known(instance)
 
 
 def proves(name: str, args: Any, value: Any, ask_number: Callable[[str, int], Any]) -> bool:

@@ -5,6 +5,7 @@ import contextlib
 import random
 import re
 import types
+from collections.abc import Callable
 from typing import Any
 
 FAR = 10**15
@@ -149,3 +150,11 @@ def _other(value: Any, rng: random.Random) -> Any:
 def strangers(rng: random.Random) -> list[Any]:
     """Return values that no object of a class of its own equals."""
     return [f"nobody {rng.random()}", rng.randrange(FAR), (rng.random(),)]
+
+
+def said(says: Callable[[str, Any], Any], name: str, shown: Any) -> Any:
+    """Return what is said of a value that is shown; None for an exception."""
+    try:
+        return says(name, [shown])
+    except Exception:
+        return None

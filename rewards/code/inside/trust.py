@@ -147,7 +147,7 @@ class Trust:
             return self._proved(name, args, self._derived(instance, value)) if isinstance(args[-1], slice) else value
         elif name in _STEADY or (name in _TEXTS and not self.stands(held)):
             value = self._steadily(kind, name, args)
-            if not self.stands(held) and not evidence.agrees(name, instance, value):
+            if not self.stands(held) and not evidence.agrees(name, args, value):
                 self.owe(held, instance, name.strip("_"))
             return value
         value = self.ask(kind, name, args)
@@ -183,7 +183,7 @@ class Trust:
     def question(self, says: Callable[[str, Any], Any]) -> None:
         """Show strangers to a subclass of data: its base's methods answer the tests, but who equals everybody is a liar."""
         for name in ("__eq__", "__contains__"):
-            said = [_said(says, name, shown) for shown in lineup.strangers(self.random)]
+            said = [lineup.said(says, name, shown) for shown in lineup.strangers(self.random)]
             if said.count(True) > 1:
                 raise Contradiction(f"an object says {name.strip('_')} of everything")
 
@@ -196,9 +196,11 @@ class Trust:
         self._relate(instance, other)
         if name in ("__eq__", "__ne__") and not self.stands(held):
             self._both_ways(kind, instance, other)
+        answer = self._equal(kind, instance, other) if name == "__eq__" else self._steadily(kind, name, (instance, other))
+        if not self.stands(held) and not evidence.orders(name, instance, other, answer, self.ask_number):
+            self.owe(held, instance, "numbers")
         if name == "__eq__":
-            return self._equal(kind, instance, other)
-        answer = self._steadily(kind, name, (instance, other))
+            return answer
         if answer is True and name in ("__lt__", "__gt__") and type(instance) is type(other):
             self._refute(kind, name, (other, instance), "two objects are each less than the other")
         if answer is True and name == "__ne__" and any("__eq__" in k.__dict__ for k in type(instance).__mro__[:-1]):
@@ -286,7 +288,8 @@ class Trust:
         decoys = [
             made for made in self.constructed[-30:] if type(made) is type(other) and made is not other and made is not instance
         ]
-        line_up = [other, *self.random.sample(decoys, min(3, len(decoys))), *self._likenesses(other)]
+        likenesses = self._likenesses(other)
+        line_up = [other, *self.random.sample(decoys, min(3, len(decoys))), *likenesses]
         self.random.shuffle(line_up)
         answers = {id(shown): self._quietly(kind, "__eq__", instance, shown, shown is other) for shown in line_up}
         answer = answers[id(other)]
@@ -304,6 +307,8 @@ class Trust:
                 and self._quietly(kind, "__eq__", other, shown, False) is False
             ):
                 raise Contradiction("an object equals two that differ")
+        if len(likenesses) > 1 and instance is not other and all(answers[id(like)] is True for like in likenesses):
+            self.owe(reference(instance), instance, "equal to its like")
         self.equalities[type(other)] = kind
         self.equal.append((kind, "__eq__", instance, other))
         return answer
@@ -355,6 +360,8 @@ class Trust:
         instance, held = args[0], reference(args[0])
         if self.stands(held):
             return self.faces.checked(kind, name, args)
+        if evidence.is_doubtful(instance):
+            self.owe(held, instance, name.strip("_"))
         if name == "__getitem__" and held.face is None and not isinstance(args[1], int | slice):
             return self.ask(kind, name, args)
         try:
@@ -388,10 +395,3 @@ class Trust:
             pairs = [(one, other) for place, one in enumerate(shown) for other in shown[place + 1 :] if one is not other]
             if len(shown) > 2 and pairs and all(self._quietly(numbers, "__eq__", *pair, False) is True for pair in pairs):
                 raise Contradiction(f"all objects of {kind.__name__} are equal")
-
-
-def _said(says: Callable[[str, Any], Any], name: str, shown: Any) -> Any:
-    try:
-        return says(name, [shown])
-    except Exception:
-        return None
