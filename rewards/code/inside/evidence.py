@@ -114,9 +114,47 @@ def orders(name: str, instance: Any, other: Any, answer: Any, ask_number: Callab
     """Return whether a comparison of two objects is that of their numbers, if they show some."""
     with contextlib.suppress(Exception):
         shown = [_shown(one, ask_number) for one in (instance, other)]
+        if _NOTHING in shown:
+            shown = [float(_text(one)) for one in (instance, other)]
         if all(type(one) in (int, float) for one in shown):
             return answer is getattr(operator, name)(*shown)
     return True
+
+
+def _text(instance: Any) -> Any:
+    texts = _known(instance).setdefault("texts", {})
+    if "" not in texts and "__str__" in _own_names(type(instance)):
+        texts[""] = str(instance)
+    return texts[""]
+
+
+def is_in_place(name: str) -> bool:
+    """Return whether an operator may change its operand."""
+    return name.startswith("__i") and name != "__invert__"
+
+
+def before(args: Any, ask_number: Callable[[str, int], Any]) -> list[Any]:
+    """Return what the operands show before an operator changes one; what they say from then on is compared anew."""
+    shown: list[Any] = [_NOTHING]
+    with contextlib.suppress(Exception):
+        shown = [_shown(arg, ask_number) for arg in args]
+        shown = [list(one) if type(one) is list else one for one in shown]
+    known = _known(args[0])
+    is_guess = "doubtful" in known
+    known.clear()
+    if is_guess:
+        doubt(args[0])
+    return shown
+
+
+def changed(name: str, instance: Any, shown: list[Any], ask_number: Callable[[str, int], Any]) -> None:
+    """Doubt an object that was changed in place into another value than the operator makes of what was shown."""
+    reference(instance).face = None
+    with contextlib.suppress(Exception):
+        made = _shown(instance, ask_number)
+        if _NOTHING not in shown and made is not _NOTHING and any(_same(r, made) for r in _results(name, shown)):
+            return
+    doubt(instance)
 
 
 def is_doubtful(instance: Any) -> bool:
@@ -169,7 +207,7 @@ def _piece(instance: Any, asked: slice, length: int) -> Any:
 
 
 def _function(name: str) -> Callable[..., Any]:
-    bare = name.strip("_")
+    bare = name.strip("_")[is_in_place(name) :]  # in place, it would change the list that was shown
     for known in (bare, f"{bare}_", bare[1:], f"{bare[1:]}_"):
         if bare in ("divmod", "rdivmod"):
             return divmod

@@ -141,7 +141,11 @@ class Trust:
         elif name in COMPARISONS:
             return self._compare(kind, name, instance, args[1])
         elif name in ARITHMETIC:
-            return self._proved(name, args, self._derived(instance, self._calculate(kind, name, args)))
+            shown = evidence.before(args, self.ask_number) if evidence.is_in_place(name) and not self.stands(held) else None
+            value = self._derived(instance, self._calculate(kind, name, args))
+            if value is instance and shown:
+                evidence.changed(name, instance, shown, self.ask_number)
+            return self._proved(name, args, value)
         elif name in _COLLECTION:
             value = self._collect(kind, name, args)
             return self._proved(name, args, self._derived(instance, value)) if isinstance(args[-1], slice) else value
@@ -156,13 +160,12 @@ class Trust:
     def _proved(self, name: str, args: Any, value: Any) -> Any:
         """See whether what an operator made is what it makes of what the operands show; else it is believed on credit."""
         held = reference(args[0])
-        if value is NotImplemented or value is args[0] or self.stands(held):
-            return value
-        if evidence.proves(name, args, value, self.ask_number):
+        is_known = value is NotImplemented or value is args[0] or self.stands(held)
+        if is_known or evidence.proves(name, args, value, self.ask_number):
             return value
         if not isinstance(value, Standin):
             self.owe(held, args[0], name.strip("_"))
-        elif value is self.newborn:
+        else:
             evidence.doubt(value)
         return value
 
@@ -199,8 +202,6 @@ class Trust:
         answer = self._equal(kind, instance, other) if name == "__eq__" else self._steadily(kind, name, (instance, other))
         if not self.stands(held) and not evidence.orders(name, instance, other, answer, self.ask_number):
             self.owe(held, instance, "numbers")
-        if name == "__eq__":
-            return answer
         if answer is True and name in ("__lt__", "__gt__") and type(instance) is type(other):
             self._refute(kind, name, (other, instance), "two objects are each less than the other")
         if answer is True and name == "__ne__" and any("__eq__" in k.__dict__ for k in type(instance).__mro__[:-1]):
