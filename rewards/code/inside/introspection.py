@@ -39,7 +39,10 @@ def raw(kind: Any, name: str) -> Any:
 
 
 def signature(function: Any, _: str = "") -> Any:
-    """Return the parameters as [name, kind, [default], [annotation]], and [annotation] of what is returned."""
+    """Return the parameters as [name, kind, [default], [annotation]], [annotation] of what is returned, and what was wrapped.
+
+    A function of the tests has all its defaults at their side only.
+    """
     import inspect
 
     try:
@@ -51,7 +54,9 @@ def signature(function: Any, _: str = "") -> Any:
         (p.name, int(p.kind), [] if p.default is empty else [p.default], [] if p.annotation is empty else [_note(p.annotation)])
         for p in found.parameters.values()
     ]
-    return parameters, [] if found.return_annotation is empty else [_note(found.return_annotation)]
+    wrapped = inspect.unwrap(function, stop=lambda f: "__signature__" in getattr(f, "__dict__", ()))
+    inner = wrapped if wrapped is not function and type(wrapped) is types.FunctionType else None
+    return parameters, [] if found.return_annotation is empty else [_note(found.return_annotation)], inner
 
 
 def _note(note: Any) -> Any:

@@ -5,7 +5,7 @@ import contextlib
 import random
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 FAR = 10**15
@@ -21,6 +21,7 @@ _TELLING = (
     *("replace", "join", "format", "format_map", "removeprefix", "removesuffix", "translate", "is_integer"),
 )
 _DATA: tuple[type, ...] = (dict, set, list, collections.deque, str)
+_PIPED = (list, tuple, str, bytes, float, range, Iterator)  # nothing of the language's is on the right of these in `x | y`
 VERBS = frozenset(f".{name}()" for kind in _DATA for name in dir(kind) if name not in _TELLING)
 
 
@@ -35,6 +36,21 @@ def decoys(value: Any, name: str, rng: random.Random) -> list[Any]:
         return []
     made = [decoy for decoy in _neighbours(value, rng) if decoy is not None and decoy != value]
     return made or (strangers(rng) if value is not None else [])
+
+
+def said(says: Callable[[str, Any], Any], name: str, shown: Any) -> Any:
+    """Return what an object says of a value; None for an exception."""
+    try:
+        return says(name, [shown])
+    except Exception:
+        return None
+
+
+def is_piped(name: str, other: Any) -> bool:
+    """Return whether an operator joins what no data joins: `items | step`, `step >> function`."""
+    if isinstance(other, types.FunctionType | types.BuiltinFunctionType):
+        return name != "__mod__"  # a text may write it
+    return name in ("__ror__", "__rrshift__") and isinstance(other, _PIPED)
 
 
 def is_matcher(value: Any) -> bool:
@@ -150,11 +166,3 @@ def _other(value: Any, rng: random.Random) -> Any:
 def strangers(rng: random.Random) -> list[Any]:
     """Return values that no object of a class of its own equals."""
     return [f"nobody {rng.random()}", rng.randrange(FAR), (rng.random(),)]
-
-
-def said(says: Callable[[str, Any], Any], name: str, shown: Any) -> Any:
-    """Return what is said of a value that is shown; None for an exception."""
-    try:
-        return says(name, [shown])
-    except Exception:
-        return None

@@ -12,10 +12,11 @@ from collections.abc import Collection, Container, MutableMapping
 from typing import Any
 
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, typenotes
+from rewards.code.inside import descriptions, stdlib, typenotes
 from rewards.code.inside.descriptions import SPECIAL
 
 _MISSING = object()
+_DATA = frozenset((*stdlib.ENCODERS, *stdlib.DATA_TYPES, bool, type(None)))  # a class may be hooked to count some of it its own
 _ON_INSTANCES = ("__dict__", "__name__", "__qualname__", "__wrapped__", "__doc__", "__annotations__")
 ASKED = (
     *("__dict__", "__wrapped__", "__defaults__", "__kwdefaults__", "__abstractmethods__", "__args__", "__slots__"),
@@ -122,8 +123,9 @@ class Meta(abc.ABCMeta):
 
 
 def _holds(cls: Any, op: str, value: Any, is_theirs: bool, kind: type) -> bool:
-    """Ask the other end for what its class says beyond inheritance of its own instances, and of classes that this end made."""
-    peer = peer_of(cls) if is_theirs or ("hooks" in cls._traits and descriptions.is_own(kind)) else None
+    """Ask the other end for what its class says beyond inheritance: of its own instances, of classes made here, of data."""
+    is_known = "hooks" in cls._traits and (descriptions.is_own(kind) or kind in _DATA)
+    peer = peer_of(cls) if is_theirs or is_known else None
     # An abstract class of the language may still ask a class that was registered for a program which is gone.
     return peer is not None and peer.link.socket.fileno() != -1 and peer.holds(cls, op, value)
 

@@ -163,10 +163,7 @@ class Trust:
         is_known = value is NotImplemented or value is args[0] or self.stands(held)
         if is_known or evidence.proves(name, args, value, self.ask_number):
             return value
-        if not isinstance(value, Standin):
-            self.owe(held, args[0], name.strip("_"))
-        else:
-            evidence.doubt(value)
+        evidence.doubt(value) if isinstance(value, Standin) else self.owe(held, args[0], name.strip("_"))
         return value
 
     def _derived(self, instance: Any, value: Any) -> Any:
@@ -345,7 +342,9 @@ class Trust:
             self._relate(instance, other)
             return self.ask(kind, name, args)
         value = self.ask(kind, name, args)
-        if not isinstance(value, Standin) and value is not NotImplemented:
+        if value is not NotImplemented and lineup.is_piped(name, other):
+            self.vouch(held)
+        elif not isinstance(value, Standin) and value is not NotImplemented:
             self.owe(held, instance, name.strip("_"))
             if name in ("__add__", "__sub__", "__radd__", "__rsub__") and type(other) in (int, float):
                 self._calculates(kind, name, instance, other, value)
