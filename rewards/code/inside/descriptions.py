@@ -183,7 +183,7 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
         described["members"] = [[n, encode(_plain(m._value_))] for n, m in kind.__members__.items()]
         described["flavour"] = next(k.__name__ for k in mro if k.__module__ == "enum")
     elif described["kind"] == "namedtuple":
-        described["fields"] = list(kind._fields)
+        described["fields"], described["open"] = list(kind._fields), bool(kind.__dictoffset__)
         described["defaults"] = encode(dict(getattr(kind, "_field_defaults", {})))
     if dataclasses.is_dataclass(kind):
         described["dataclass"] = [[field.name, *_default(field, encode)] for field in dataclasses.fields(kind)]
