@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from problems.errors import LabError
-from rl.settings.dry_run import GIB, KNOWN, ModelShape, describe_work, memory_estimate, model_shape
+from rl.settings.dry_run import GIB, KNOWN, describe_work, memory_estimate, model_shape
+from rl.settings.model_files import ModelShape
 from rl.settings.schema import RunConfig
 
 SMALL = ModelShape(layers=2, hidden=8, intermediate=16, vocabulary=32, heads=2, kv_heads=1, head_dim=4, tied=True)
