@@ -24,7 +24,7 @@ _RELEASE = "_ZN2at6native7cpublas14brgemm_releaseEb"
 
 @cache
 def block_product() -> Any:
-    """Return a function (states, weight in blocks, output) -> None, or None where this torch or processor has no such blocks."""
+    """Return a function (states, weight in blocks, output), or None where this torch or processor has no such blocks."""
     # on another processor the blocks would throw a C++ exception, which nobody could catch here
     if not torch.cpu.get_capabilities().get("avx512_bf16", False) or not torch.backends.mkldnn.is_available():
         return None
