@@ -39,12 +39,13 @@ class Step(ctypes.Structure):
 
 
 @cache
-def compiled(head_dim: int, heads: int, kv_heads: int, qk_norm: bool) -> ctypes.CDLL | None:
-    """Compile decode.c for one model shape; None without a compiler that can do it."""
+def compiled(head_dim: int, heads: int, kv_heads: int, qk_norm: bool, bf16: bool) -> ctypes.CDLL | None:
+    """Compile decode.c for one model shape, in float32 or bf16; None without a compiler that can do it."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         return None
     shape = [f"-DHEAD_DIM={head_dim}", f"-DHEADS={heads}", f"-DKV_HEADS={kv_heads}", f"-DQK_NORM={int(qk_norm)}"]
+    shape.append(f"-DBF16={int(bf16)}")
     source = Path(__file__).with_name("decode.c")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "decode.so"

@@ -30,6 +30,14 @@ def test_a_gpu_that_torch_does_not_see_is_an_error_unless_it_is_hidden(tmp_path,
     assert runtime.describe_device().startswith("the CPU, ")
 
 
+@pytest.mark.parametrize(("amx", "said"), [(True, False), (False, True)])
+def test_bf16_is_called_slow_where_the_processor_has_no_matrix_unit_for_it(monkeypatch, amx, said):
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+    assert ("model.dtype=fp32" in runtime.slow_precision("bf16")) is said
+    assert runtime.slow_precision("fp32") == ""
+
+
 _TOUCHES = """
 import resource
 import torch
