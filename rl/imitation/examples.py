@@ -4,7 +4,7 @@ Rows are filled in the order in which the examples were drawn: lengths stay mixe
 so by style, learn nothing.)
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +17,11 @@ from rl.policy.interfaces import Tokenizer
 from rl.policy.prompts import render
 from rl.runtime import uploaded
 from rl.settings.schema import SftConfig
-from rl.types import Row
+from rl.types import IntArray, Row
 from rl.update.batch import uniform_row
 from rl.update.packing import Layout, Segment, TokenRows
 
+_WORTH_SHARING = 8  # tokens
 Example = tuple[list[int], list[int]]  # prompt ids, completion ids
 
 
@@ -78,29 +79,46 @@ def collate(batch: list[dict[str, list[Example]]]) -> dict[str, Examples | torch
     return {"examples": Examples(rows=tuple(rows)), "labels": learned, "shift_labels": learned}
 
 
-def lay_out(rows: list[Row], device: torch.device) -> TokenRows:
-    """Lay examples out in one packed row, each a single causal stretch; the last token of each predicts nothing.
+def lay_out(rows: Sequence[Row], device: torch.device) -> TokenRows:
+    """Lay examples out in one packed row; the last token of each predicts nothing and is left out.
 
-    Simpler than rl/update/packing.py:pack, where a prompt is a stretch of its own so that its completions can share it.
+    What all prompts begin with (a chat template's system message, often half of an example) stands once, in front, and every
+    example sees it; the rest of each is a single causal stretch. rl/update/packing.py:pack shares whole prompts instead.
     """
-    ids, positions, predicted = [], [], []
-    segments: list[Segment] = []
-    end = 0
+    shared = common_start([row.prompt_ids for row in rows])
+    ids, position_ids, predicted = [rows[0].prompt_ids[:shared]], [np.arange(shared)], []
+    segments: list[Segment] = [(0, shared)] if shared else []
+    end = shared
     for row in rows:
-        read = np.concatenate([row.prompt_ids, row.completion_ids[:-1]])
-        first = end + len(row.prompt_ids) - 1
+        own = np.concatenate([row.prompt_ids[shared:], row.completion_ids[:-1]])
+        first = end + len(row.prompt_ids) - shared - 1
         predicted.append(np.arange(first, first + len(row.completion_ids)))
-        ids.append(read)
-        positions.append(np.arange(len(read)))
-        segments.append((end, len(read)))
-        end += len(read)
+        ids.append(own)
+        position_ids.append(np.arange(shared, shared + len(own)))
+        segments.append((end, len(own)))
+        end += len(own)
 
     def flat(parts: list[np.ndarray]) -> torch.Tensor:
         return uploaded(np.concatenate(parts).astype(np.int64), device)
 
+    pairs = (((0, shared), (shared, end - shared)),) if shared else ()
     return TokenRows(
         input_ids=flat(ids)[None],
         positions=flat(predicted),
-        position_ids=flat(positions)[None],
-        layout=Layout(segments=tuple(segments), pairs=(), device=device),
+        position_ids=flat(position_ids)[None],
+        layout=Layout(segments=tuple(segments), pairs=pairs, device=device),
     )
+
+
+def common_start(prompts: Sequence[IntArray]) -> int:
+    """Return how many tokens all `prompts` begin with, their last ones left out: from these a first token is predicted.
+
+    0 for a single prompt, and where it is too little to be worth a second attention call.
+    """
+    shortest = min(len(prompt) for prompt in prompts) - 1
+    if len(prompts) == 1 or shortest < _WORTH_SHARING:
+        return 0
+    starts = np.stack([prompt[:shortest] for prompt in prompts])
+    differs = (starts != starts[0]).any(axis=0)
+    shared = int(differs.argmax()) if differs.any() else shortest
+    return shared if shared >= _WORTH_SHARING else 0
