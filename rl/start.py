@@ -255,7 +255,7 @@ def check_before_first_step(parts: Parts) -> None:
     config = parts.config
     prompts = [render(parts.source.get("train", i), config.prompt, parts.tokenizer) for i in range(_PROMPTS_LOOKED_AT)]
     if config.train.self_check:
-        self_check(parts.engine, parts.worker.sampler, prompts[:2], config)
+        self_check(parts.engine, parts.worker.sampler, prompts, config)
     wants_probe = config.train.memory_probe
     if wants_probe is None:
         # on a CPU there is nothing to find: Linux promises memory it does not have and then kills, no allocator complains
