@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from problems.errors import LabError
-from launch.fetch import MODELS, fetched_path
+from rl.policy.fetching import MODELS, fetched_path
 from rl.settings.arguments import clearly
 from rl.tracking.run_directory import write_atomic
 
@@ -89,7 +89,7 @@ def demo_command(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--real",
         action="store_true",
-        help="a real pretrained model (SmolLM2-135M, fetched once) learns to count letters; about half an hour, in demo-real-seed<SEED>",
+        help="a pretrained model, SmolLM2-135M, fetched once, learns to count letters: half an hour, in demo-real-seed<SEED>",
     )
     flags = parser.parse_args(list(argv))
     story = REAL if flags.real else TINY
@@ -234,7 +234,11 @@ def print_summary(
     names = ("accuracy", "accuracy_low", "accuracy_high")
     table.add_row(f"accuracy, {story.practised[0]} to {story.practised[-1]} {story.size}", rate(sft, *names), rate(rl, *names))
     names = ("beyond_sft_accuracy", "beyond_sft_low", "beyond_sft_high")
-    table.add_row(f"accuracy, {story.beyond[0]} and {story.beyond[-1]} {story.size} ({story.why_beyond})", rate(sft, *names), rate(rl, *names))
+    table.add_row(
+        f"accuracy, {story.beyond[0]} and {story.beyond[-1]} {story.size} ({story.why_beyond})",
+        rate(sft, *names),
+        rate(rl, *names),
+    )
     table.add_row("reasoning tokens", *(f"{found['reasoning_tokens_mean']:.1f}" for found in (sft, rl)))
     for name, found in before["by_difficulty"].items():
         table.add_row(f"  {name}", f"{found['value']:.2f}", f"{after['by_difficulty'][name]['value']:.2f}")
