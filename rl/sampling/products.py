@@ -5,12 +5,13 @@ weight into that order first, at each call: for the few rows of a decoding step 
 done once, with the two functions that torch.compile uses for it (torch/_inductor/mkldnn_lowerings.py); where they are missing,
 and in other types, the product is torch's plain one. The result is the same to the bit.
 
-Logits are float32 in any case: bf16 keeps 8 bits of a number, which are steps of 0.125 where logits reach 16.
+Logits are float32 in any case (rl/policy/wide.py).
 """
 
 import torch
 from torch.nn.functional import linear
 
+from rl.policy.wide import WideProduct
 from rl.sampling.fused import Linear
 
 _ATTRIBUTES: tuple[str, list[None], str] = ("none", [], "")  # nothing is done to the result
@@ -58,10 +59,12 @@ class Head:
     """The LM head on a CPU: states [n, H] -> logits [n, V] in float32 at least, the caller's to write to."""
 
     def __init__(self, layer: Linear):
-        weight, bias = layer
-        self.dtype = torch.promote_types(weight.dtype, torch.float32)
-        self.weight, self.bias = weight.to(self.dtype), None if bias is None else bias.to(self.dtype)
+        self.weight, self.bias = layer
+        self.wide = WideProduct(self.weight) if self.weight.dtype == torch.bfloat16 else None
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         """Return the logits [n, V] of states [n, H]."""
-        return linear(states.to(self.dtype), self.weight, self.bias)
+        if self.wide is None:
+            return linear(states, self.weight, self.bias)
+        logits = self.wide(states)
+        return logits if self.bias is None else logits.add_(self.bias)
