@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 from faults import UPDATE_FAULTS
@@ -9,12 +10,14 @@ from self_checks import look, settings_of
 from support import REPOSITORY, run_command
 
 from rl import selfcheck
-from rl.judging import Apart, compare
+from rl.judging import Apart, compare, plain_torch
 from rl.policy.opening import load_model, load_tokenizer, save_policy
 from rl.policy.tiny import make_tiny_model
 from rl.runtime import process_group
 from rl.selfcheck import text_rows
 from rl.settings.schema import TinyModelConfig
+from rl.update.batch import uniform_row
+from rl.update.engine import Engine
 
 SIZES = TinyModelConfig(hidden_size=32, intermediate_size=64, layers=2, heads=2, max_positions=512)
 # what the message of a fault must name
@@ -61,6 +64,27 @@ def test_two_ranks_pass_and_catch_every_fault_with_adapters_too(random_model, tm
     done = run_command([*script, "--stage", "1", "3", "--ranks", "2"], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "8 of 8 combinations are as they should be" in done.stdout
+
+
+def test_the_judge_computes_every_row_as_if_it_were_alone(random_model):
+    config = settings_of(str(random_model), "fp32", 0, "full")
+    random = np.random.default_rng(0).integers(8, 100, 600, np.int32)
+    unknown = [uniform_row(random[:7], random[7 : 9 + n], np.zeros(2 + n, np.float32)) for n in range(3)]  # not in the loss
+    rows = [*text_rows(random, max_positions=128), *unknown]
+    with process_group():
+        found = plain_torch(Engine(load_model(config.model), config), rows, config, torch.float32)
+    model = load_model(config.model)
+    loss = torch.zeros(())
+    for row, logprobs in zip(rows, found.logprobs, strict=True):
+        ids = torch.as_tensor(np.concatenate([row.prompt_ids, row.completion_ids]), dtype=torch.long)
+        start = len(row.prompt_ids)
+        alone = torch.log_softmax(model(input_ids=ids[None], use_cache=False).logits[0, start - 1 : -1], -1)
+        alone = alone.gather(-1, ids[start:, None])[:, 0]
+        assert np.abs(logprobs - alone.detach().numpy()).max() < 1e-5
+        loss = loss - row.weights[0] * row.advantages[0] * alone.sum()
+    loss.backward()
+    apart = compare(((name, parameter.grad) for name, parameter in model.named_parameters()), found.gradient)
+    assert apart.distance < 1e-5
 
 
 def test_rows_are_cut_from_the_text_in_its_order_and_begin_again_at_its_end():
