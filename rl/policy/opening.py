@@ -18,6 +18,7 @@ from problems.types import thinking
 from rl.policy.attention import NAME
 from rl.policy.gguf import in_plain_layout
 from rl.policy.interfaces import CausalLM, Tokenizer
+from rl.policy.logits import logit_shape
 from rl.policy.paths import PolicyError, check_model_path, first_line, place
 from rl.settings.model_files import is_gguf
 from rl.settings.schema import LoraSettings, ModelSettings
@@ -106,6 +107,7 @@ def load_model(settings: ModelSettings, *, trainable: bool = True) -> CausalLM:
     check_model_path(settings.path)
     model = _open_whole(settings)
     opened: CausalLM = model if trainable else model.eval().requires_grad_(False)
+    logit_shape(opened)  # refuses what is no causal language model, or none that can be trained here
     if not trainable:
         return opened
     if settings.gradient_checkpointing:
@@ -128,6 +130,10 @@ def _open_whole(settings: ModelSettings) -> Any:
             model, loading = AutoModelForCausalLM.from_pretrained(where, **arguments)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise PolicyError(f"cannot open the model of {settings.path}: {first_line(error)}") from None
+    if attention == NAME and not model._supports_sdpa:
+        # an attention of its own (Gemma 2's soft cap, ALiBi), which counts on the mask that it gets with this name;
+        # set_attn_implementation would refuse the older ones of these models
+        model.config._attn_implementation = "eager"
     if missing := sorted(loading["missing_keys"]):
         raise PolicyError(
             f"the weights of {settings.path} lack {len(missing)} of the model's tensors ({', '.join(missing[:3])}): they would "
