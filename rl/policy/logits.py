@@ -81,7 +81,7 @@ def _tried(model: CausalLM) -> LogitShape:
         of_fewer = model(input_ids=ids[:, :_SEEN], use_cache=False).logits.float()
     if not bool(logits.isfinite().all()):
         raise PolicyError(f"the logits of this model ({config.model_type}) are not finite: its weights are broken")
-    if not _apart(of_fewer, logits[:, :_SEEN]) <= max(0.02, tolerance):
+    if not _apart(of_fewer, logits[:, :_SEEN]) <= max(1e-3, 2 * tolerance):
         raise PolicyError(
             f"a model of the type {config.model_type} looks ahead: what it says after {_SEEN} tokens changes with the tokens "
             "behind them, so it is no causal language model and cannot be sampled from or trained here"

@@ -26,6 +26,9 @@ from rl.settings.schema import LoraSettings, ModelSettings
 if TYPE_CHECKING:
     from peft import LoraConfig  # loads slowly, and only runs with adapters need it
 
+# whose kernels read the weights of these layers past any adapter; peft refuses them (0.21, tuners/tuners_utils.py)
+_FUSED_MAMBAS = frozenset({"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"})
+_NO_ADAPTERS = ["out_proj", "conv1d"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -146,12 +149,20 @@ def _open_whole(settings: ModelSettings) -> Any:
     return model
 
 
-def lora_config(lora: LoraSettings) -> "LoraConfig":
-    """Return peft's configuration of the adapters."""
+def lora_config(lora: LoraSettings, model_type: str = "") -> "LoraConfig":
+    """Return peft's configuration of the adapters for a model of this type."""
     from peft import LoraConfig
 
-    modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
-    return LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=modules, task_type="CAUSAL_LM")
+    is_listed = not isinstance(lora.target_modules, str)
+    without = _NO_ADAPTERS if model_type in _FUSED_MAMBAS and not is_listed else None
+    return LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.target_modules) if is_listed else lora.target_modules,
+        exclude_modules=without,
+        task_type="CAUSAL_LM",
+    )
 
 
 def add_adapters(model: CausalLM, lora: LoraSettings) -> CausalLM:
@@ -159,9 +170,9 @@ def add_adapters(model: CausalLM, lora: LoraSettings) -> CausalLM:
     from peft import get_peft_model
 
     try:
-        adapted: CausalLM = get_peft_model(model, lora_config(lora))
+        adapted: CausalLM = get_peft_model(model, lora_config(lora, model.config.model_type))
     except ValueError as error:
-        raise PolicyError(f"model.lora.target_modules fits no layer of this model: {first_line(error)}") from None
+        raise PolicyError(f"model.lora.target_modules does not fit the layers of this model: {first_line(error)}") from None
     return adapted
 
 

@@ -71,6 +71,19 @@ def build_decoder(model: CausalLM, rows: int = 1, tokens: int = 1, *, recorded: 
     return native_decoder(model) or static or PlannedDecoder(model)
 
 
+def slower_words(model: CausalLM) -> str:
+    """Return how a model is trained and sampled from whose attention cannot be planned, for people; empty for all others."""
+    if can_plan(model):
+        return ""
+    config = model.config.get_text_config()
+    is_eager = config._attn_implementation == "eager" and not keeps_states(model)
+    attention = ", its attention eager" if is_eager else ""
+    return (
+        f"{config.model_type} cannot share prompts (docs/architectures.md){attention}: the update pads its rows on the right, and "
+        f"sampling takes {fallback(model).words}"
+    )
+
+
 def fallback(model: CausalLM) -> FallbackKind:
     """Return the decoder for a model whose attention cannot be planned; tried once a model."""
     base = base_causal_lm(model)

@@ -37,7 +37,7 @@ def test_an_adapter_alone_is_no_model(tmp_path, random_model):
 def test_adapters_that_fit_no_layer_are_refused_and_others_wrap_the_model(random_model):
     model = load_model(ModelSettings(path=str(random_model)))
     assert base_causal_lm(model) is model
-    with pytest.raises(PolicyError, match="fits no layer"):
+    with pytest.raises(PolicyError, match="does not fit the layers"):
         add_adapters(model, LoraSettings(target_modules=("nothing",)))
     adapted = add_adapters(model, LoraSettings(r=2))
     assert adapted is not model
