@@ -109,6 +109,9 @@ class CausalLM(Protocol):
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield all weights with their names."""
 
+    def named_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the model and every module in it, with their names."""
+
     def requires_grad_(self, requires_grad: bool) -> Self:
         """Freeze all weights, or let them learn."""
 

@@ -26,9 +26,10 @@ from rl.settings.schema import LoraSettings, ModelSettings
 if TYPE_CHECKING:
     from peft import LoraConfig  # loads slowly, and only runs with adapters need it
 
-# whose kernels read the weights of these layers past any adapter; peft refuses them (0.21, tuners/tuners_utils.py)
+# peft (0.21, tuners/tuners_utils.py) refuses adapters on these layers of such models, whose kernels read the weights past them
 _FUSED_MAMBAS = frozenset({"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"})
-_NO_ADAPTERS = ["out_proj", "conv1d"]
+_READ_BY_KERNELS = ("out_proj", "conv1d")
+_READ_PAST_ADAPTERS = "dt_proj"  # of Mamba and Jamba: transformers itself multiplies with its weight (5.23), adapter or not
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -149,30 +150,38 @@ def _open_whole(settings: ModelSettings) -> Any:
     return model
 
 
-def lora_config(lora: LoraSettings, model_type: str = "") -> "LoraConfig":
-    """Return peft's configuration of the adapters for a model of this type."""
+def lora_config(lora: LoraSettings, model: CausalLM | None = None) -> "LoraConfig":
+    """Return peft's configuration of the adapters; `all-linear` leaves out layers of `model` where they would do nothing."""
     from peft import LoraConfig
 
-    is_listed = not isinstance(lora.target_modules, str)
-    without = _NO_ADAPTERS if model_type in _FUSED_MAMBAS and not is_listed else None
+    modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    without: list[str] = []
+    if model is not None and modules == "all-linear":
+        without += _READ_BY_KERNELS if model.config.model_type in _FUSED_MAMBAS else ()
+        without += [_READ_PAST_ADAPTERS] if any(n.endswith(f".{_READ_PAST_ADAPTERS}") for n, _ in model.named_modules()) else []
     return LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=list(lora.target_modules) if is_listed else lora.target_modules,
-        exclude_modules=without,
+        target_modules=modules,
+        exclude_modules=without or None,
         task_type="CAUSAL_LM",
     )
 
 
 def add_adapters(model: CausalLM, lora: LoraSettings) -> CausalLM:
-    """Freeze `model` and add trainable adapters; raises PolicyError when no layer matches."""
+    """Freeze `model` and add trainable adapters; raises PolicyError where no layer matches, or one that reads past them."""
     from peft import get_peft_model
 
     try:
-        adapted: CausalLM = get_peft_model(model, lora_config(lora, model.config.model_type))
+        adapted: CausalLM = get_peft_model(model, lora_config(lora, model))
     except ValueError as error:
         raise PolicyError(f"model.lora.target_modules does not fit the layers of this model: {first_line(error)}") from None
+    if any(f".{_READ_PAST_ADAPTERS}.lora_" in name for name, _ in adapted.named_parameters()):
+        raise PolicyError(
+            f"model.lora.target_modules puts adapters on {_READ_PAST_ADAPTERS}, whose weight {model.config.model_type} in "
+            "transformers reads past any adapter: it would be trained on nothing and merged all the same. Leave it out"
+        )
     return adapted
 
 

@@ -79,8 +79,8 @@ def slower_words(model: CausalLM) -> str:
     is_eager = config._attn_implementation == "eager" and not keeps_states(model)
     attention = ", its attention eager" if is_eager else ""
     return (
-        f"{config.model_type} cannot share prompts (docs/architectures.md){attention}: the update pads its rows on the right, and "
-        f"sampling takes {fallback(model).words}"
+        f"{config.model_type} cannot share prompts (docs/architectures.md){attention}: the update pads its rows on the right, "
+        f"and sampling takes {fallback(model).words}"
     )
 
 

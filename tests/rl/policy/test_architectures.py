@@ -5,6 +5,7 @@ padding. In bf16 an error may be twice that of the same plain model in bf16.
 """
 
 import copy
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from architectures import BEGIN, DOCS, END, FAMILIES, make, table
+from architectures import BEGIN, DOCS, END, FAMILIES, FURTHER, make, table
 from transformers import AutoModelForCausalLM
 
 from rl.policy.opening import load_model, load_tokenizer, save_policy
@@ -34,6 +35,8 @@ FAST = {("qwen3", "full", "fp32"), ("granite", "lora", "fp32"), ("gemma-2", "ful
 WITH_DROPOUT = "gpt-2-with-dropout"  # in training its gradient is drawn by chance: the self-check switches dropout off
 TEMPERATURE = 0.8
 SLACK = {"fp32": 1e-3, "bf16": 0.02}  # relative, on top of twice the plain model's own error
+EXPERTS_SLACK = 0.2  # in bf16: rounding sends a token now and then to another expert, in a batch and alone
+CHECKED = {("full", "bf16"), ("lora", "fp32")}  # cells of the self-check for families with four; those with two have it in both
 Logprobs = list[torch.Tensor]  # of each row's completion [T]
 
 
@@ -41,6 +44,7 @@ class Cell(NamedTuple):
     """One model under the engine."""
 
     family: str
+    kind: str  # full or lora
     dtype: str
     directory: Path
     config: RunConfig
@@ -68,6 +72,8 @@ def cells() -> list[Any]:
     for family in FAMILIES:
         for kind in ("full", "lora"):
             for dtype in ("fp32", "bf16"):
+                if family in FURTHER and (kind, dtype) in CHECKED:
+                    continue
                 marks = () if (family, kind, dtype) in FAST else (pytest.mark.slow,)
                 found.append(pytest.param((family, kind, dtype), id=f"{family}-{kind}-{dtype}", marks=marks))
     return found
@@ -89,7 +95,7 @@ def cell(request, group, directories) -> Iterator[Cell]:
     judge, peer = plain(model, directory, torch.float32), plain(model, directory, None)
     engine = Engine(model, config)
     sampler = Sampler(model=engine.sampling_model, pad_id=0, stop_ids=frozenset([1]), max_rows=8)
-    yield Cell(family, dtype, directory, config, engine, sampler, judge, peer)
+    yield Cell(family, kind, dtype, directory, config, engine, sampler, judge, peer)
     engine.finish()
 
 
@@ -143,10 +149,13 @@ def distance(ours: torch.Tensor, expected: torch.Tensor) -> float:
 
 def limit(cell: Cell, peers: float) -> float:
     """Return how far the engine may be off where the plain model in the same precision is off by `peers`."""
-    return 2 * peers + SLACK[cell.dtype]
+    has_experts = "experts" in FAMILIES[cell.family].traits
+    return 2 * peers + (EXPERTS_SLACK if has_experts and cell.dtype == "bf16" else SLACK[cell.dtype])
 
 
-def test_gradient_and_log_probabilities_are_plain_torchs(cell):
+def test_gradient_and_log_probabilities_are_plain_torchs_and_the_self_check_says_so(cell):
+    if cell.family in FURTHER or (cell.kind, cell.dtype) in CHECKED:
+        self_check(cell.engine, cell.sampler, prompts()[:2], cell.config)
     logprobs = trainers_logprobs(cell)
     with torch.no_grad():
         expected, peers = (torch.cat([plain_logprobs(m.eval(), row) for row in rows()]) for m in (cell.judge, cell.peer))
@@ -169,11 +178,9 @@ def test_gradient_and_log_probabilities_are_plain_torchs(cell):
 
 
 def sampled(cell: Cell, temperature: float, prompts: list[IntArray]) -> list[Row]:
-    requests = [
-        SampleRequest(prompt_ids=ids, streams=tuple(("test", i, k) for k in range(3))) for i, ids in enumerate(prompts)
-    ]
+    requests = [SampleRequest(prompt_ids=ids, streams=tuple(("test", i, k) for k in range(2))) for i, ids in enumerate(prompts)]
     found: list[Sample] = []
-    cell.sampler.sample(requests, HowToDraw(temperature=temperature, max_tokens=24, min_tokens=12), found.append)
+    cell.sampler.sample(requests, HowToDraw(temperature=temperature, max_tokens=24, min_tokens=9), found.append)
     return [uniform_row(prompts[s.request], s.token_ids, s.logprobs) for s in found]
 
 
@@ -183,16 +190,18 @@ def prompts() -> list[IntArray]:
 
 
 def test_samples_have_plain_torchs_log_probabilities(cell):
-    drawn = [row for row in sampled(cell, TEMPERATURE, prompts())]
-    ours, expected, peers = [], [], []
+    drawn = sampled(cell, TEMPERATURE, prompts())
+    ours: Logprobs = []
+    expected: Logprobs = []
+    peers: Logprobs = []
     for row in drawn:
         with torch.no_grad():
             theirs = [plain_logprobs(model.eval(), row) for model in (cell.judge, cell.peer)]
-        later = slice(12, None)  # before that the stop token is impossible, which the sampler accounts for
+        later = slice(9, None)  # before that the stop token is impossible, which the sampler accounts for
         for found, values in zip((ours, expected, peers), (torch.from_numpy(row.sampling_logprobs), *theirs), strict=True):
             found.append(values[later])
     gap, peers_gap = (float((torch.cat(f) - torch.cat(expected)).abs().mean()) for f in (ours, peers))
-    assert len(torch.cat(ours)) > 100
+    assert len(torch.cat(ours)) > 60
     assert gap <= 2 * peers_gap + SLACK[cell.dtype], (gap, peers_gap)
 
 
@@ -224,16 +233,15 @@ def test_checkpoint_and_export_hold_the_weights_that_were_trained(cell, tmp_path
     reopened = AutoModelForCausalLM.from_pretrained(exported, dtype=dtype, attn_implementation="eager").eval()
     ids = torch.arange(8, 40)[None]
     with torch.no_grad():
-        expected, found, before = (m.eval()(input_ids=ids, use_cache=False).logits.float() for m in (model, reopened, cell.peer))
+        expected, found, before = (
+            m.eval()(input_ids=ids, use_cache=False).logits.float() for m in (model, reopened, cell.peer)
+        )
     # merged adapters are rounded once more in bf16
     assert distance(found, expected) <= {"fp32": 1e-4, "bf16": 0.03}[cell.dtype]
     assert distance(expected, before) > 0.01
 
 
-def test_the_self_check_passes(cell):
-    self_check(cell.engine, cell.sampler, prompts()[:2], cell.config)
-
-
+@pytest.mark.skipif(shutil.which("cc") is None, reason="without a C compiler no decoder is native")
 def test_the_table_in_the_docs_is_what_is_so(directories):
     text = DOCS.read_text(encoding="utf-8")
     written = text.split(BEGIN)[1].split(END)[0].strip()

@@ -1,4 +1,4 @@
-"""What stands behind the head is found by trying; what is no causal language model, or has other logits, is refused in words."""
+"""What stands behind the head is found by trying; a model that looks ahead or has other logits is refused in words."""
 
 import pytest
 import torch

@@ -5,6 +5,7 @@ import shutil
 import time
 
 import pytest
+from architectures import FAMILIES, make
 from safetensors.torch import load, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -174,3 +175,11 @@ def test_a_hub_model_in_the_cache_opens_without_a_network(no_network, random_mod
     settings = ModelSettings(path="owner/name")
     assert load_tokenizer(settings).pad_token_id == 0
     assert load_model(settings).config.vocab_size == 104
+
+
+def test_adapters_that_would_do_nothing_are_refused(tmp_path):
+    path = str(make(FAMILIES["mamba"], tmp_path / "mamba"))
+    with pytest.raises(PolicyError, match="dt_proj, whose weight mamba in transformers reads past any adapter"):
+        load_model(ModelSettings(path=path, lora=LoraSettings(target_modules=("in_proj", "dt_proj"))))
+    with pytest.raises(PolicyError, match="'out_proj' is incompatible"):
+        load_model(ModelSettings(path=path, lora=LoraSettings(target_modules=("out_proj",))))
