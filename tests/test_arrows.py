@@ -37,8 +37,9 @@ ROOMS: dict[str, set[str]] = {
     "rl/policy": {"rl/settings"},
     "rl/sampling": {"rl/policy"},
     "rl/update": {"rl/policy"},
+    "rl/imitation": {"rl/update"},
     "rl/tracking": {"rl/sampling", "rl/update", "rewards"},
-    "rl": {"rl/tracking", "rewards"},
+    "rl": {"rl/tracking", "rl/imitation", "rewards"},
     "bench": {"rl"},
     "launch": {"bench"},
 }

@@ -18,6 +18,7 @@ from rl.policy.interfaces import CausalLM, base_causal_lm
 from rl.policy.logits import logit_shape
 from rl.sampling.fused import logits_of
 from rl.sampling.prefill import KeyValues, prefill, prefill_batches
+from rl.sampling.products import Head
 from rl.types import Indices, IntArray
 
 _BLOCK = 64  # tokens by which the room for completions grows
@@ -39,6 +40,7 @@ class PlannedDecoder:
         self.present: list[int] = []  # groups in `shared`, in its order
         self.shared: list[KeyValues] = []  # prompts by layer, padded to one length, [P, k, Tp, d]
         self.stale = True  # whether rows have come, gone or moved since the last step
+        self.head: Head | None = None  # made when it is first needed, on a CPU
 
     def join(self, groups: Sequence[int], prompts: Sequence[IntArray]) -> torch.Tensor:
         """Append one row for each entry of `groups`; return the last states [n, H] of their prompts."""
@@ -74,7 +76,10 @@ class PlannedDecoder:
         """Return the logits [n, V] of states [n, H]."""
         head = self.causal_lm.get_output_embeddings()
         if type(head) is nn.Linear:  # not isinstance: an adapter on it computes something else
-            return self.shape.applied(logits_of(states, head.weight, head.bias))
+            if self.device.type != "cpu":
+                return self.shape.applied(logits_of(states, head.weight, head.bias))
+            self.head = self.head or Head((head.weight, head.bias))
+            return self.shape.applied(self.head(states))
         return self.shape.applied(head(states))
 
     def _prompt_size(self, group: int) -> int:
