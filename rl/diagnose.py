@@ -122,7 +122,9 @@ class _Session:
         if not figures.finite:
             return figures, []  # nothing could be drawn
         # an answer to a prompt that opened a thought closes it first
-        figures = replace(figures, bribes=bribes.offered(self.worker.pool, self.problems, replace(reading, thinking_open=False)))
+        figures = replace(
+            figures, bribes=bribes.offered(self.worker.pool, self.problems, replace(reading, thinking_open=False))
+        )
         worker, fitting = self._with_room()
         plan = self._plan(worker)
         groups = self._draw(worker, fitting, plan.completions)
@@ -140,17 +142,14 @@ class _Session:
         logprobs = [prompt_logprobs(self.model, ids) for ids in self.prompts[:_PROMPTS_READ]]
         tokenizer = self.worker.tokenizer
         stops = stop_token_ids(self.model, tokenizer)
-        end = templates.turn_end(tokenizer)
-        stop_texts = [tokenizer.decode([one], skip_special_tokens=False) for one in sorted(stops)]
-        end_text = None if end is None or end in stops else tokenizer.decode([end], skip_special_tokens=False)
         return {
             "parameters": sum(weights.numel() for weights in self.model.parameters()),
             "vocabulary": self.model.config.get_text_config().vocab_size,
             "max_positions": self.worker.max_positions,
             "finite": all(bool(np.isfinite(one).all()) for one in logprobs),
             "prompt_logprob": float(np.concatenate(logprobs).mean()),
-            "stop_tokens": tuple(stop_texts),
-            "turn_end": None if end_text in self.config.sampling.stop else end_text,
+            "stop_tokens": templates.texts(sorted(stops), tokenizer),
+            "turn_end": templates.unstopped_end(tokenizer, stops, self.config.sampling.stop),
         }
 
     def _of_the_prompts(self) -> dict[str, Any]:
@@ -224,7 +223,9 @@ class _Session:
             return logprobs
 
         layout = choose_layout(self.model, self.config.train.layout)
-        ours = completion_logprobs(score, rows, self.config.train.micro_batch_tokens, layout, self.worker.tokenizer.pad_token_id)
+        ours = completion_logprobs(
+            score, rows, self.config.train.micro_batch_tokens, layout, self.worker.tokenizer.pad_token_id
+        )
         pairs = zip(ours, rows, strict=True)
         return float(np.concatenate([np.abs(one - row.sampling_logprobs) for one, row in pairs]).mean())
 
@@ -250,4 +251,3 @@ def prompt_logprobs(model: CausalLM, ids: IntArray) -> np.ndarray:
     logits = model(input_ids=tokens, use_cache=False).logits[0, :-1].float()  # [T - 1, V]
     logprobs = torch.log_softmax(logits, -1).gather(-1, tokens[0, 1:, None])[:, 0]
     return logprobs.cpu().numpy()
-

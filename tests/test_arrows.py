@@ -38,7 +38,8 @@ ROOMS: dict[str, set[str]] = {
     "rl/sampling": {"rl/policy"},
     "rl/update": {"rl/policy"},
     "rl/tracking": {"rl/sampling", "rl/update", "rewards"},
-    "rl": {"rl/tracking", "rewards"},
+    "rl/diagnosis": {"rl/tracking"},
+    "rl": {"rl/diagnosis", "rewards"},
     "bench": {"rl"},
     "launch": {"bench"},
 }

@@ -3,11 +3,13 @@
 Everything here is plain data. A figure that nobody has measured is None, and a rule says nothing about it.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rl.settings.schema import RunConfig
 
+NOTHING = 0.02  # a share that is as good as none
 Severity = Literal["stops", "slows"]  # stops: nothing will be learnt as it stands; slows: it will, worse than it could
 
 
@@ -32,6 +34,11 @@ class Trial:
     paid: float  # share that was paid anything
     ended: float  # share that ended by itself
     tokens_median: float
+
+    def room(self, limit: int) -> int:
+        """Return a limit that most completions fit, at least twice the one there was."""
+        wanted = 2 * self.tokens_median if self.ended >= 0.5 else 4 * limit
+        return max(2 * limit, math.ceil(wanted / 16) * 16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,3 +106,28 @@ class Figures:
     templated: Trial | None = None  # with a chat template where the tokenizer has none
     cooler: Trial | None = None  # at temperature 1, where the run has a higher one
     notes: tuple[str, ...] = field(default=())  # about the measuring itself
+
+    @property
+    def is_unpaid(self) -> bool:
+        """Whether as good as nothing is paid."""
+        return self.paid is not None and self.paid <= NOTHING
+
+    @property
+    def severity(self) -> Severity:
+        """What a fault does that keeps completions from being paid: while some are, the run learns."""
+        return "stops" if self.is_unpaid else "slows"
+
+    @property
+    def goes_past_end(self) -> bool:
+        """Whether completions are long because nothing stops them where they end their turn."""
+        return (self.past_end or 0) >= 0.5 * (self.cut or 1)
+
+    @property
+    def sources(self) -> str:
+        """The domains and sets that are asked."""
+        return ", ".join(source.domain for source in self.config.problems)
+
+    def is_beaten_by(self, trial: Trial) -> bool:
+        """Whether completions drawn in another way are paid much more often, or end where these do not."""
+        paid, ended = self.paid or 0, 1 - (self.cut or 0)
+        return trial.paid >= 2 * paid + 0.05 or (trial.ended >= ended + 0.5 and trial.paid >= paid)

@@ -27,7 +27,12 @@ def of_rollouts(groups: Sequence[Group], *, opens_thinking: bool) -> dict[str, A
     rollouts = [rollout for group in groups for rollout in group]
     if not rollouts:
         return {}
-    return {**_rewards(groups, rollouts), **_verdicts(rollouts), **_texts(groups, rollouts, opens_thinking), **_numbers(rollouts)}
+    return {
+        **_rewards(groups, rollouts),
+        **_verdicts(rollouts),
+        **_texts(groups, rollouts, opens_thinking),
+        **_numbers(rollouts),
+    }
 
 
 def _rewards(groups: Sequence[Group], rollouts: Sequence[Rollout]) -> dict[str, Any]:

@@ -38,7 +38,9 @@ def verdict(figures: Figures, findings: Sequence[Finding]) -> str:
     stopping = [finding for finding in findings if finding.severity == "stops"]
     if stopping:
         return f"This run will not learn as it stands: {_inner(stopping[0].words)}"
-    contrast = f"{_percent(figures.contrast)} of the groups have contrast" if figures.contrast is not None else "no fault was found"
+    contrast = (
+        f"{_percent(figures.contrast)} of the groups have contrast" if figures.contrast is not None else "no fault was found"
+    )
     line = f"This run can learn: {contrast}, and {_percent(figures.paid)} of the completions are paid."
     if findings:
         line += f" It would learn better: {_inner(findings[0].words)}"
@@ -59,7 +61,11 @@ def described(finding: Finding, head: str = "") -> list[str]:
     change = f"{finding.setting} = {finding.present}  ->  {finding.proposed}"
     if len(change) + len(indent) + 3 <= WIDTH:
         return [*lines, f"{indent}   {change}"]
-    return [*lines, *_wrapped(f"{finding.setting} = {finding.present}", indent + "   "), *_wrapped(f"->  {finding.proposed}", indent + "   ")]
+    return [
+        *lines,
+        *_wrapped(f"{finding.setting} = {finding.present}", indent + "   "),
+        *_wrapped(f"->  {finding.proposed}", indent + "   "),
+    ]
 
 
 def _table(figures: Figures) -> list[str]:

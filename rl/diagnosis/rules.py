@@ -7,12 +7,12 @@ no cause was found. Thresholds stand in the rules, beside what they compare; whe
 import math
 from collections.abc import Callable, Sequence
 
-from rl.diagnosis.figures import Figures, Finding, Severity, Trial
+from rl.diagnosis.figures import NOTHING, Figures, Finding, Severity
+from rl.diagnosis.usual import percent, rounded, size, usual_rates
 
 Rule = Callable[[Figures], Finding | None]
 
 _FEW_GROUPS = 8  # below, no rule speaks about shares of groups or completions
-_NOTHING = 0.02  # a share that is as good as none
 _GAP = {"fp32": 1e-2, "bf16": 0.08}  # nats a token: those of the self-check (rl/selfcheck.py)
 
 
@@ -40,7 +40,7 @@ def prompt_too_long(f: Figures) -> Finding | None:
         return None
     room = f.max_positions - f.longest_prompt
     words = (
-        f"{_percent(f.too_long)} of the prompts and a completion of the full length are longer than the {f.max_positions} "
+        f"{percent(f.too_long)} of the prompts and a completion of the full length are longer than the {f.max_positions} "
         f"tokens that the model reads; the longest prompt has {f.longest_prompt}."
     )
     proposed = str(room) if room > 0 else "(no length fits: shorter problems, or a model that reads more)"
@@ -68,10 +68,10 @@ def references_unreadable(f: Figures) -> Finding | None:
     if share <= 0.01:
         return None
     why = f.unreadable_why or f.error_says
-    words = f"The verifier cannot grade {_percent(share)} of this: {why[:160] or 'it answers with an error'}."
+    words = f"The verifier cannot grade {percent(share)} of this: {why[:160] or 'it answers with an error'}."
     proposed = "references that `reasonlab problems check` passes, or the domain that reads them"
     severity: Severity = "stops" if share >= 0.5 else "slows"
-    return _finding("references_unreadable", severity, words, "problems", _sources(f), proposed)
+    return _finding("references_unreadable", severity, words, "problems", f.sources, proposed)
 
 
 def pays_for_anything(f: Figures) -> Finding | None:
@@ -82,9 +82,11 @@ def pays_for_anything(f: Figures) -> Finding | None:
     paid = {what: share for what, share in tried.items() if share > 0.1}
     if not paid:
         return None
-    listed = ", ".join(f"{what} is paid on {_percent(share)} of the problems" for what, share in paid.items())
+    listed = ", ".join(f"{what} is paid on {percent(share)} of the problems" for what, share in paid.items())
     words = f"The verifier pays for anything: {listed}. The model will learn to write that."
-    return _finding("pays_for_anything", "stops", words, "problems", _sources(f), "checks or references that a wrong answer fails")
+    return _finding(
+        "pays_for_anything", "stops", words, "problems", f.sources, "checks or references that a wrong answer fails"
+    )
 
 
 def same_answer(f: Figures) -> Finding | None:
@@ -92,10 +94,10 @@ def same_answer(f: Figures) -> Finding | None:
     if f.same_answer is None or f.problems < _FEW_GROUPS or f.same_answer < 0.8:
         return None
     words = (
-        f"{_percent(f.same_answer)} of the problems have the same answer, {f.same_answer_is!r}: a completion is paid whichever "
+        f"{percent(f.same_answer)} of the problems have the same answer, {f.same_answer_is!r}: a completion is paid whichever "
         "of them it answers, and the model will learn to say that always."
     )
-    return _finding("same_answer", "stops", words, "problems", _sources(f), "problems whose answers differ")
+    return _finding("same_answer", "stops", words, "problems", f.sources, "problems whose answers differ")
 
 
 def stop_token(f: Figures) -> Finding | None:
@@ -106,13 +108,12 @@ def stop_token(f: Figures) -> Finding | None:
         return None  # a model may end its turns with another token than its template says, and stop at it
     stops = ", ".join(f.stop_tokens) or "nothing"
     words = (
-        f"{_percent(f.past_end or 0)} of the completions write {mark}, which ends a turn, and go on to the limit: generation stops "
+        f"{percent(f.past_end or 0)} of the completions write {mark}, which ends a turn, and go on to the limit: generation stops "
         f"at {stops}. What comes after it is trained on too."
     )
-    severity: Severity = "stops" if _is_unpaid(f) else "slows"
     present = f"{list(f.config.sampling.stop)}"
     proposed = f"['{mark}'], or {mark} as eos_token of the tokenizer and eos_token_id of generation_config.json"
-    return _finding("stop_token", severity, words, "sampling.stop", present, proposed)
+    return _finding("stop_token", f.severity, words, "sampling.stop", present, proposed)
 
 
 def thinking_open(f: Figures) -> Finding | None:
@@ -121,71 +122,71 @@ def thinking_open(f: Figures) -> Finding | None:
         return None
     limit = f.config.sampling.max_completion_tokens
     words = (
-        f"The chat template opens a thought (the prompt ends with <think>) and {_percent(f.unended_thoughts or 0)} of the "
+        f"The chat template opens a thought (the prompt ends with <think>) and {percent(f.unended_thoughts or 0)} of the "
         "completions never end it: all they write counts as thinking, and no answer can be read."
     )
-    if f.longer is not None and f.longer.paid > _NOTHING + (f.paid or 0):
-        words += f" With {f.longer.how} {_percent(f.longer.paid)} are paid."
-        proposed = _room(f.longer, limit)
-        return _finding("thinking_open", "stops", words, "sampling.max_completion_tokens", str(limit), proposed)
+    if f.longer is not None and f.longer.paid > NOTHING + (f.paid or 0):
+        words += f" With {f.longer.how} {percent(f.longer.paid)} are paid."
+        proposed = str(f.longer.room(limit))
+        return _finding("thinking_open", f.severity, words, "sampling.max_completion_tokens", str(limit), proposed)
     proposed = "without <think> at its end; or a cold start (reasonlab sft) that teaches </think>"
-    return _finding("thinking_open", "stops", words, "chat_template of the tokenizer", "ends with <think>", proposed)
+    return _finding("thinking_open", f.severity, words, "chat_template of the tokenizer", "ends with <think>", proposed)
 
 
 def template_doubled(f: Figures) -> Finding | None:
     """The prompt holds its template twice."""
     if f.doubled is None:
         return None
-    severity: Severity = "stops" if _is_unpaid(f) else "slows"
     words = f"The prompt is wrapped twice: {f.doubled}. The model was never taught on such text."
     setting = "prompt.template" if f.config.prompt.template != "{prompt}" else "problems"
-    present = f.config.prompt.template if setting == "prompt.template" else _sources(f)
-    return _finding("template_doubled", severity, words, setting, repr(present), "the bare question: the chat template adds the rest")
+    present = f.config.prompt.template if setting == "prompt.template" else f.sources
+    return _finding(
+        "template_doubled", f.severity, words, setting, repr(present), "the bare question: the chat template adds the rest"
+    )
 
 
 def template_missing(f: Figures) -> Finding | None:
     """A model that was taught to chat is asked in plain text."""
-    if f.templated is None or not _is_better(f.templated, f):
+    if f.templated is None or not f.is_beaten_by(f.templated):
         return None
     words = (
         "The tokenizer has no chat template, but its vocabulary holds the marks of one, and asked with "
-        f"{f.templated.how} {_percent(f.templated.paid)} of the completions are paid and {_percent(f.templated.ended)} end by "
-        f"themselves, against {_percent(f.paid or 0)} and {_percent(1 - (f.cut or 0))}."
+        f"{f.templated.how} {percent(f.templated.paid)} of the completions are paid and {percent(f.templated.ended)} end by "
+        f"themselves, against {percent(f.paid or 0)} and {percent(1 - (f.cut or 0))}."
     )
     proposed = f"{f.templated.how}: copy chat_template.jinja of the model's own repository"
-    severity: Severity = "stops" if _is_unpaid(f) else "slows"
-    return _finding("template_missing", severity, words, "chat_template of the tokenizer", "none", proposed)
+    return _finding("template_missing", f.severity, words, "chat_template of the tokenizer", "none", proposed)
 
 
 def template_unknown(f: Figures) -> Finding | None:
     """A model that was never taught the chat template is asked with it."""
-    if f.plain is None or not _is_better(f.plain, f):
+    if f.plain is None or not f.is_beaten_by(f.plain):
         return None
     words = (
-        f"The model does not know the chat template of its tokenizer: asked in plain text {_percent(f.plain.paid)} of the "
-        f"completions are paid and {_percent(f.plain.ended)} end by themselves, against {_percent(f.paid or 0)} and "
-        f"{_percent(1 - (f.cut or 0))} with the template."
+        f"The model does not know the chat template of its tokenizer: asked in plain text {percent(f.plain.paid)} of the "
+        f"completions are paid and {percent(f.plain.ended)} end by themselves, against {percent(f.paid or 0)} and "
+        f"{percent(1 - (f.cut or 0))} with the template."
     )
-    severity: Severity = "stops" if _is_unpaid(f) else "slows"
-    return _finding("template_unknown", severity, words, "chat_template of the tokenizer", "set", "none: remove it from the model")
+    return _finding(
+        "template_unknown", f.severity, words, "chat_template of the tokenizer", "set", "none: remove it from the model"
+    )
 
 
 def temperature_high(f: Figures) -> Finding | None:
     """So hot that the model writes noise; at temperature 1 it does not."""
     heat = f.config.sampling.temperature
-    if heat <= 1.2 or f.cooler is None or f.cooler.paid < 1.5 * (f.paid or 0) + _NOTHING:
+    if heat <= 1.2 or f.cooler is None or f.cooler.paid < 1.5 * (f.paid or 0) + NOTHING:
         return None
     words = (
-        f"At temperature {heat:g} {_percent(f.paid or 0)} of the completions are paid, at temperature 1 "
-        f"{_percent(f.cooler.paid)}: the heat turns answers into noise (entropy {f.entropy or 0:.2f} nats a token)."
+        f"At temperature {heat:g} {percent(f.paid or 0)} of the completions are paid, at temperature 1 "
+        f"{percent(f.cooler.paid)}: the heat turns answers into noise (entropy {f.entropy or 0:.2f} nats a token)."
     )
-    severity: Severity = "stops" if _is_unpaid(f) else "slows"
-    return _finding("temperature_high", severity, words, "sampling.temperature", f"{heat:g}", "1.0")
+    return _finding("temperature_high", f.severity, words, "sampling.temperature", f"{heat:g}", "1.0")
 
 
 def noise(f: Figures) -> Finding | None:
     """The model draws almost at random: untrained weights, or another model's tokenizer."""
-    if f.vocabulary is None or f.entropy is None or not _is_unpaid(f):
+    if f.vocabulary is None or f.entropy is None or not f.is_unpaid:
         return None
     chance = math.log(f.vocabulary)
     # a fresh model's entropy is log V; of pretrained ones at temperature 1 that of running text is 1 to 3 nats
@@ -196,59 +197,70 @@ def noise(f: Figures) -> Finding | None:
     if not (is_random or is_misread):
         return None
     what = f"draws almost at random ({f.entropy:.2f} of {chance:.2f} nats a token)" if is_random else "reads prompts as noise"
-    expects = "" if f.prompt_logprob is None else f", expects prompts with {f.prompt_logprob:.1f} nats a token (chance: {-chance:.1f})"
+    expects = (
+        ""
+        if f.prompt_logprob is None
+        else f", expects prompts with {f.prompt_logprob:.1f} nats a token (chance: {-chance:.1f})"
+    )
     words = f"The model {what}{expects}: its weights are untrained, or the tokenizer belongs to another model."
-    return _finding("noise", "stops", words, "model.path", f.config.model.path, "a trained model with its own tokenizer; reasonlab sft first")
+    return _finding(
+        "noise",
+        "stops",
+        words,
+        "model.path",
+        f.config.model.path,
+        "a trained model with its own tokenizer; reasonlab sft first",
+    )
 
 
 def limit_too_short(f: Figures) -> Finding | None:
     """The limit cuts completions off before they answer (trl#5697: 97 % of them at the default of 256 tokens)."""
-    if f.cut is None or f.groups < _FEW_GROUPS or f.cut < 0.4 or _goes_past_end(f):
+    if f.cut is None or f.groups < _FEW_GROUPS or f.cut < 0.4 or f.goes_past_end:
         return None
+    if (f.loops or 0) >= 0.6 * f.cut:
+        return None  # see `loops`
     limit = f.config.sampling.max_completion_tokens
-    words = f"{_percent(f.cut)} of the completions are cut off at {limit} tokens, before they end."
+    words = f"{percent(f.cut)} of the completions are cut off at {limit} tokens, before they end."
     if f.longer is not None:
-        if f.longer.ended < 0.25 and f.longer.paid <= (f.paid or 0) + _NOTHING:
+        if f.longer.ended < 0.25 and f.longer.paid <= (f.paid or 0) + NOTHING:
             return None  # more room would not help: see `never_ends`
         words += (
-            f" With {f.longer.how} {_percent(f.longer.ended)} ended by themselves, half of all by {f.longer.tokens_median:.0f} "
-            f"tokens, and {_percent(f.longer.paid)} were paid."
+            f" With {f.longer.how} {percent(f.longer.ended)} ended by themselves, half of all by {f.longer.tokens_median:.0f} "
+            f"tokens, and {percent(f.longer.paid)} were paid."
         )
     if f.config.algorithm.mask_truncated:
         words += " With algorithm.mask_truncated they are left out of the loss besides."
     is_masked = f.config.algorithm.mask_truncated and f.cut >= 0.9
-    severity: Severity = "stops" if _is_unpaid(f) or is_masked else "slows"
-    proposed = _room(f.longer, limit) if f.longer else str(4 * limit)
+    severity: Severity = "stops" if is_masked else f.severity
+    proposed = str(f.longer.room(limit) if f.longer else 4 * limit)
     return _finding("limit_too_short", severity, words, "sampling.max_completion_tokens", str(limit), proposed)
 
 
 def loops(f: Figures) -> Finding | None:
     """Completions fall into saying the same over and over."""
-    if f.loops is None or f.groups < _FEW_GROUPS or f.loops < 0.4 or _goes_past_end(f):
+    if f.loops is None or f.groups < _FEW_GROUPS or f.loops < 0.4 or f.goes_past_end:
         return None
     heat = f.config.sampling.temperature
-    words = f"{_percent(f.loops)} of the completions end in the same few words over and over."
-    severity: Severity = "stops" if _is_unpaid(f) else "slows"
+    words = f"{percent(f.loops)} of the completions end in the same few words over and over."
     if heat < 0.7:
-        return _finding("loops", severity, words, "sampling.temperature", f"{heat:g}", "1.0")
+        return _finding("loops", f.severity, words, "sampling.temperature", f"{heat:g}", "1.0")
     proposed = "a model that writes: look at the completion below; a cold start (reasonlab sft)"
-    return _finding("loops", severity, words, "model.path", f.config.model.path, proposed)
+    return _finding("loops", f.severity, words, "model.path", f.config.model.path, proposed)
 
 
 def never_ends(f: Figures) -> Finding | None:
     """Completions do not end, however much room they are given."""
     if f.cut is None or f.groups < _FEW_GROUPS or f.cut < 0.9 or f.longer is None or f.longer.ended >= 0.25:
         return None
-    if _goes_past_end(f):
+    if f.goes_past_end:
         return None
     stops = ", ".join(f.stop_tokens) or "nothing"
     words = (
-        f"{_percent(f.cut)} of the completions do not end by themselves, and with {f.longer.how} {_percent(1 - f.longer.ended)} "
+        f"{percent(f.cut)} of the completions do not end by themselves, and with {f.longer.how} {percent(1 - f.longer.ended)} "
         f"do not either: the model does not write {stops}, at which generation stops."
     )
-    severity: Severity = "stops" if _is_unpaid(f) else "slows"
     proposed = "a text that ends an answer, such as ['\\n\\n']; or a cold start (reasonlab sft) that teaches the end"
-    return _finding("never_ends", severity, words, "sampling.stop", f"{list(f.config.sampling.stop)}", proposed)
+    return _finding("never_ends", f.severity, words, "sampling.stop", f"{list(f.config.sampling.stop)}", proposed)
 
 
 def answers_unread(f: Figures) -> Finding | None:
@@ -256,14 +268,15 @@ def answers_unread(f: Figures) -> Finding | None:
     if f.unread_right is None or f.groups < _FEW_GROUPS or f.unread_right < max(0.05, 0.5 * (f.paid or 0)):
         return None
     words = (
-        f"{_percent(f.unread_right)} of the completions are right and not paid, since nothing marks their answer "
-        f"({_percent(f.paid or 0)} are paid): the prompt does not ask for \\boxed{{}}, or the model does not heed it."
+        f"{percent(f.unread_right)} of the completions are right and not paid, since nothing marks their answer "
+        f"({percent(f.paid or 0)} are paid): the prompt does not ask for \\boxed{{}}, or the model does not heed it."
     )
-    severity: Severity = "stops" if _is_unpaid(f) else "slows"
     if "boxed" in f"{f.config.prompt.template}{f.config.prompt.system}":
-        return _finding("answers_unread", severity, words, "reward.reading", f.config.reward.reading, "lenient, or a cold start first")
+        return _finding(
+            "answers_unread", f.severity, words, "reward.reading", f.config.reward.reading, "lenient, or a cold start first"
+        )
     proposed = '"{prompt}\\nPut your final answer within \\\\boxed{}."; or reward.reading=lenient'
-    return _finding("answers_unread", severity, words, "prompt.template", repr(f.config.prompt.template), proposed)
+    return _finding("answers_unread", f.severity, words, "prompt.template", repr(f.config.prompt.template), proposed)
 
 
 def verdicts_time_out(f: Figures) -> Finding | None:
@@ -271,9 +284,8 @@ def verdicts_time_out(f: Figures) -> Finding | None:
     if f.timeouts is None or f.groups < _FEW_GROUPS or f.timeouts < 0.1:
         return None
     limit = f.config.reward.timeout_seconds
-    words = f"{_percent(f.timeouts)} of the verdicts did not come within reward.timeout_seconds and score 0, right or not."
-    severity: Severity = "stops" if _is_unpaid(f) else "slows"
-    return _finding("verdicts_time_out", severity, words, "reward.timeout_seconds", f"{limit:g}", f"{max(5.0, 4 * limit):g}")
+    words = f"{percent(f.timeouts)} of the verdicts did not come within reward.timeout_seconds and score 0, right or not."
+    return _finding("verdicts_time_out", f.severity, words, "reward.timeout_seconds", f"{limit:g}", f"{max(5.0, 4 * limit):g}")
 
 
 def always_the_same(f: Figures) -> Finding | None:
@@ -302,23 +314,10 @@ def learning_rate(f: Figures) -> Finding | None:
         return None
     what = "LoRA on" if f.config.model.lora is not None else "all weights of"
     effect = "the weights will hardly move" if rate < low else "the policy will break within a few steps"
-    words = f"{rate:g} is {'low' if rate < low else 'high'} for {what} {_size(f.parameters)} parameters: {effect}."
+    words = f"{rate:g} is {'low' if rate < low else 'high'} for {what} {size(f.parameters)} parameters: {effect}."
     severity: Severity = "stops" if rate < low / 3 or rate > high * 3 else "slows"
-    proposed = f"{_rounded(math.sqrt(low * high))} (usual: {_rounded(low)} to {_rounded(high)})"
+    proposed = f"{rounded(math.sqrt(low * high))} (usual: {rounded(low)} to {rounded(high)})"
     return _finding("learning_rate", severity, words, "optimizer.learning_rate", f"{rate:g}", proposed)
-
-
-def usual_rates(parameters: int, *, is_lora: bool) -> tuple[float, float]:
-    """Return the lowest and the highest learning rate that have been seen to work, for a model of so many parameters.
-
-    All weights: 1e-6 at 7 B and above (DAPO, arXiv 2503.14476, section 4.1; verl's and TRL's default), 1e-4 at 0.34 M (the demo),
-    2e-5 at 135 M (LOG.md): about 1e-6 * sqrt(7e9 / N), a factor of 15 either way. LoRA: ten times as much, whatever the rank
-    (LoRA Without Regret, thinkingmachines.ai/blog/lora), and up to 1e-3; from 2e-6, which runs on 7 B models use.
-    """
-    centre = 1e-6 * math.sqrt(7e9 / max(parameters, 1))
-    if is_lora:
-        return max(2e-6, centre / 2), max(1e-3, centre * 150)
-    return min(centre / 15, 5e-7) if parameters > 1e8 else centre / 15, centre * 15
 
 
 def warmup_too_long(f: Figures) -> Finding | None:
@@ -346,9 +345,11 @@ def group_too_small(f: Figures) -> Finding | None:
     size = f.config.algorithm.group_size
     if size >= 4 or f.contrast is None or f.paid is None or f.groups < _FEW_GROUPS or f.contrast >= 0.5:
         return None
-    if not _NOTHING < f.paid < 0.98:
+    if not NOTHING < f.paid < 0.98:
         return None
-    words = f"With {size} completions a group only {_percent(f.contrast)} of the groups have contrast; {_percent(f.paid)} are paid."
+    words = (
+        f"With {size} completions a group only {percent(f.contrast)} of the groups have contrast; {percent(f.paid)} are paid."
+    )
     return _finding("group_too_small", "slows", words, "algorithm.group_size", str(size), "8")
 
 
@@ -357,18 +358,20 @@ def penalised(f: Figures) -> Finding | None:
     if f.overlong is None or f.groups < _FEW_GROUPS or f.overlong < 0.7 or not f.config.reward.overlong_weight:
         return None
     buffer, limit = f.config.reward.overlong_buffer_tokens, f.config.sampling.max_completion_tokens
-    words = f"{_percent(f.overlong)} of the completions are penalised for length: the ramp begins at {limit - buffer} of {limit} tokens."
+    words = f"{percent(f.overlong)} of the completions are penalised for length: the ramp begins at {limit - buffer} of {limit} tokens."
     return _finding("penalised", "slows", words, "reward.overlong_buffer_tokens", str(buffer), str(max(1, limit // 5)))
 
 
 def nothing_marked(f: Figures) -> Finding | None:
     """No completion marks an answer, right or wrong."""
-    if f.unparsed is None or f.unparsed < 0.8 or not _is_unpaid(f) or f.groups < _FEW_GROUPS:
+    if f.unparsed is None or f.unparsed < 0.8 or not f.is_unpaid or f.groups < _FEW_GROUPS:
         return None
-    words = f"In {_percent(f.unparsed)} of the completions no answer can be read: the model does not mark one."
+    words = f"In {percent(f.unparsed)} of the completions no answer can be read: the model does not mark one."
     if "boxed" in f"{f.config.prompt.template}{f.config.prompt.system}":
         present = f.config.model.path
-        return _finding("nothing_marked", "stops", words, "model.path", present, "a cold start (reasonlab sft) that teaches the form")
+        return _finding(
+            "nothing_marked", "stops", words, "model.path", present, "a cold start (reasonlab sft) that teaches the form"
+        )
     proposed = '"{prompt}\\nPut your final answer within \\\\boxed{}."; or a cold start (reasonlab sft)'
     return _finding("nothing_marked", "stops", words, "prompt.template", repr(f.config.prompt.template), proposed)
 
@@ -378,24 +381,26 @@ def too_hard(f: Figures) -> Finding | None:
     if f.all_unpaid is None or f.groups < _FEW_GROUPS or f.all_unpaid < 0.9:
         return None
     words = (
-        f"In {_percent(f.all_unpaid)} of the groups no completion is paid: without contrast there is no gradient. The problems are "
+        f"In {percent(f.all_unpaid)} of the groups no completion is paid: without contrast there is no gradient. The problems are "
         "too hard for this model."
     )
-    return _finding("too_hard", "stops", words, "problems", _sources(f), "easier ones to begin with, or a cold start (reasonlab sft)")
+    return _finding(
+        "too_hard", "stops", words, "problems", f.sources, "easier ones to begin with, or a cold start (reasonlab sft)"
+    )
 
 
 def too_easy(f: Figures) -> Finding | None:
     """In nearly every group everything is paid."""
     if f.all_paid is None or f.groups < _FEW_GROUPS or f.all_paid < 0.9:
         return None
-    words = f"In {_percent(f.all_paid)} of the groups every completion is paid alike: there is nothing left to learn here."
-    return _finding("too_easy", "stops", words, "problems", _sources(f), "harder ones")
+    words = f"In {percent(f.all_paid)} of the groups every completion is paid alike: there is nothing left to learn here."
+    return _finding("too_easy", "stops", words, "problems", f.sources, "harder ones")
 
 
 RULES: Sequence[Rule] = (
     not_finite, prompt_too_long, sampler_apart, references_unreadable, pays_for_anything, same_answer,
     template_doubled, template_missing, template_unknown, stop_token, thinking_open, temperature_high, noise,
-    limit_too_short, loops, never_ends, answers_unread, verdicts_time_out, always_the_same,
+    loops, limit_too_short, never_ends, answers_unread, verdicts_time_out, always_the_same,
     learning_rate, warmup_too_long, kl_too_strong, group_too_small, penalised,
 )  # fmt: skip
 LAST: Sequence[Rule] = (nothing_marked, too_hard, too_easy)  # effects: where no cause was found
@@ -403,42 +408,3 @@ LAST: Sequence[Rule] = (nothing_marked, too_hard, too_easy)  # effects: where no
 
 def _finding(name: str, severity: Severity, words: str, setting: str, present: str, proposed: str) -> Finding:
     return Finding(name=name, severity=severity, words=words, setting=setting, present=present, proposed=proposed)
-
-
-def _goes_past_end(f: Figures) -> bool:
-    """Whether completions are long because nothing stops them: `stop_token` speaks of these."""
-    return (f.past_end or 0) >= 0.5 * (f.cut or 1)
-
-
-def _is_unpaid(f: Figures) -> bool:
-    return f.paid is not None and f.paid <= _NOTHING
-
-
-def _is_better(trial: Trial, f: Figures) -> bool:
-    """Whether completions drawn in another way are paid much more often, or end where they did not."""
-    ends = 1 - (f.cut or 0)
-    return trial.paid >= 2 * (f.paid or 0) + 0.05 or (trial.ended >= ends + 0.5 and trial.paid >= (f.paid or 0))
-
-
-def _room(trial: Trial | None, limit: int) -> str:
-    """Return a limit that most completions fit in."""
-    if trial is None:
-        return str(4 * limit)
-    wanted = 2 * trial.tokens_median if trial.ended >= 0.5 else 4 * limit
-    return str(max(2 * limit, math.ceil(wanted / 16) * 16))
-
-
-def _sources(f: Figures) -> str:
-    return ", ".join(source.domain for source in f.config.problems)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _size(parameters: int) -> str:
-    return f"{parameters / 1e9:.1f} B" if parameters >= 1e9 else f"{parameters / 1e6:.3g} M"
-
-
-def _rounded(rate: float) -> str:
-    return f"{rate:.0e}".replace("e-0", "e-")

@@ -5,7 +5,7 @@ Only the tokenizer is asked here, no model.
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,9 @@ FAMILIES = (
     Family(name="Llama 3's template", marks=("<|start_header_id|>", "<|eot_id|>"), end="<|eot_id|>", template=_LLAMA3),
     Family(name="Gemma's template", marks=("<start_of_turn>", "<end_of_turn>"), end="<end_of_turn>", template=_GEMMA),
     Family(name="Phi-3's template", marks=("<|user|>", "<|system|>", "<|end|>"), end="<|end|>", template=_PHI3),
-    Family(name="the template of reasonlab's tiny models", marks=("<|user|>", "<|end|>"), end="<|end|>", template=CHAT_TEMPLATE),
+    Family(
+        name="the template of reasonlab's tiny models", marks=("<|user|>", "<|end|>"), end="<|end|>", template=CHAT_TEMPLATE
+    ),
 )
 
 
@@ -84,6 +86,20 @@ def turn_end(tokenizer: Tokenizer) -> int | None:
     behind = text.rpartition(_SAID)[2]
     special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     return next((number for number in tokenizer(behind, add_special_tokens=False).input_ids if number in special), None)
+
+
+def texts(ids: Iterable[int], tokenizer: Tokenizer) -> tuple[str, ...]:
+    """Return tokens as text, one by one."""
+    return tuple(tokenizer.decode([one], skip_special_tokens=False) for one in ids)
+
+
+def unstopped_end(tokenizer: Tokenizer, stop_ids: Collection[int], stop_texts: Collection[str]) -> str | None:
+    """Return the token that ends a turn by the chat template where nothing stops at it."""
+    end = turn_end(tokenizer)
+    if end is None or end in stop_ids:
+        return None
+    (text,) = texts([end], tokenizer)
+    return None if text in stop_texts else text
 
 
 def doubled(problems: Sequence[Problem], prompts: Sequence[IntArray], settings: PromptSettings, tokenizer: Any) -> str | None:

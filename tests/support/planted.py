@@ -124,7 +124,7 @@ def references_that_no_verifier_reads(plant: Plant) -> list[str]:
 
 @fault("pays_for_anything")
 def tests_that_assert_nothing(plant: Plant) -> list[str]:
-    checks = {"style": "stdin", "tests": [{"input": "", "output": ""}]}  # any program that prints nothing is right
+    checks = {"style": "stdin", "tests": [{"stdin": "", "stdout": ""}]}  # any program that prints nothing is right
     rows = [{"prompt": f"Print the sum of the first {n} squares.", "domain": "code", "checks": checks} for n in range(40)]
     return _problems(plant, "vacuous", rows)
 
@@ -161,11 +161,13 @@ def scores_too_large_for_bf16(plant: Plant) -> list[str]:
     directory = plant.copy("large")
 
     def spoil(tensors: dict[str, torch.Tensor]) -> None:
-        tensors["model.norm.weight"] *= 40
+        for name, tensor in tensors.items():
+            # Qwen3 norms queries and keys, Llama does not; scores grow by the square
+            if name.endswith(("q_norm.weight", "k_norm.weight")) or ("q_norm" not in " ".join(tensors) and "q_proj" in name):
+                tensors[name] = tensor * 12
 
     _weights(directory, spoil)
-    # the temperature takes the factor back: the distribution is the sound one, only rounded
-    return [f"model.path={directory}", "model.dtype=bf16", "sampling.temperature=40"]
+    return [f"model.path={directory}", "model.dtype=bf16"]
 
 
 @fault("noise")
