@@ -6,6 +6,7 @@ A guess ("the limit is too short") becomes a measurement that way ("with 1,024 t
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Trials:
     deadline: float  # of time.monotonic()
     token_seconds: float  # of a decoding step
 
-    def called_for(self, figures: Figures) -> dict[str, Trial]:
+    def called_for(self, figures: Figures) -> dict[str, Any]:
         """Return the trials that the figures ask for, by their names in Figures; none for which there is no time."""
         paid, cut = figures.paid or 0.0, figures.cut or 0.0
         limit = self.worker.sampling.max_completion_tokens

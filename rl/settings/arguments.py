@@ -186,7 +186,7 @@ def diagnosis_arguments(argv: Sequence[str]) -> DiagnosisArguments | None:
     about = "Draws from the model as configured and says whether this run can learn and, if not, what to change."
     parser = make_parser("reasonlab diagnose", about)
     parser.usage = "reasonlab diagnose CONFIG [options] [key=value ...]"
-    parser.epilog += "; exit status: 0 it can learn, 1 something stops it, 2 it could not be asked"
+    parser.epilog = f"{OVERRIDES}; exit status: 0 it can learn, 1 something stops it, 2 it could not be asked"
     parser.add_argument("--problems", type=_at_least(1), default=32, help="problems to draw for (default: 32)")
     parser.add_argument("--seconds", type=_at_least(5), default=80, help="about how long drawing may take (default: 80)")
     parser.add_argument("--json", action="store_true", help="print figures, findings and examples as JSON")

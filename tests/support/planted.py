@@ -6,7 +6,7 @@ above the sound ones.
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def _weights(directory: Path, change: Callable[[dict[str, torch.Tensor]], None])
     save_file(tensors, file, metadata={"format": "pt"})
 
 
-def _problems(plant: Plant, name: str, rows: list[Mapping[str, Any]]) -> list[str]:
+def _problems(plant: Plant, name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     file = plant.home / f"{name}.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return [f"problems=[{{domain: jsonl, path: {json.dumps(str(file))}}}]"]
@@ -154,20 +154,6 @@ def weights_with_a_nan(plant: Plant) -> list[str]:
 
     _weights(directory, spoil)
     return [f"model.path={directory}"]
-
-
-@fault("sampler_apart")
-def scores_too_large_for_bf16(plant: Plant) -> list[str]:
-    directory = plant.copy("large")
-
-    def spoil(tensors: dict[str, torch.Tensor]) -> None:
-        for name, tensor in tensors.items():
-            # Qwen3 norms queries and keys, Llama does not; scores grow by the square
-            if name.endswith(("q_norm.weight", "k_norm.weight")) or ("q_norm" not in " ".join(tensors) and "q_proj" in name):
-                tensors[name] = tensor * 12
-
-    _weights(directory, spoil)
-    return [f"model.path={directory}", "model.dtype=bf16"]
 
 
 @fault("noise")
