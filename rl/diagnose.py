@@ -7,7 +7,8 @@ drawn in full, on two cores a large model may draw fewer, and the page says so.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from problems.seeding import derive_seed
 from problems.types import Problem
 from rewards.types import Reading
 from rl.diagnosis import bribes, measure, templates
-from rl.diagnosis.figures import Figures, Finding, Trial
+from rl.diagnosis.figures import Figures, Finding
 from rl.diagnosis.rules import diagnose
 from rl.policy.interfaces import CausalLM
 from rl.policy.opening import load_model, load_tokenizer, plain_model, stop_token_ids
@@ -69,36 +70,13 @@ def run_diagnosis(config: RunConfig, *, problems: int = 32, seconds: float = 80.
     Raises LabError for what stops `reasonlab train` before its first step: a model that cannot be opened, and the like.
     """
     began = time.monotonic()
-    quiet_libraries()
-    set_threads(config.train.threads)
-    describe_device()  # refuses the CPU beside a GPU that torch does not see
-    if not has_model(config):
-        raise LabError(
-            f"there is no model at {config.model.path} yet; `reasonlab train` would make it first. Make it with "
-            f"`reasonlab sft --config {config.model.cold_start}`, then ask again"
-        )
-    opened = plain_model(config.model, config.run.dir)
-    tokenizer = load_tokenizer(opened)
-    source = build_source(config.problems, derive_seed("train", config.run.seed))
-    asked = [source.get("train", i) for i in range(problems)]
-    prompts = [render(problem, config.prompt, tokenizer) for problem in asked]
-    model = load_model(opened, trainable=False).to(device())  # fresh adapters change nothing, so they are left out
-    with open_pool(config) as pool:
-        worker = open_worker(config, model, tokenizer, pool)
-        session = _Session(
-            config=config,
-            worker=worker,
-            problems=asked,
-            prompts=prompts,
-            drawing_until=began + _DRAWING_SHARE * seconds,
-            deadline=began + seconds,
-        )
+    with Session.opened(config, problems, seconds) as session:
         figures, groups = session.measured()
     return Diagnosis(figures=figures, findings=diagnose(figures), groups=groups, seconds=time.monotonic() - began)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Session:
+class Session:
     """One diagnosis under way."""
 
     config: RunConfig
@@ -107,6 +85,35 @@ class _Session:
     prompts: Sequence[IntArray]
     drawing_until: float  # of time.monotonic()
     deadline: float  # for trials too
+
+    @classmethod
+    @contextmanager
+    def opened(cls, config: RunConfig, problems: int, seconds: float) -> Iterator["Session"]:
+        """Open model, problems and verifiers, as a training would; raises LabError where that cannot be done."""
+        began = time.monotonic()
+        quiet_libraries()
+        set_threads(config.train.threads)
+        describe_device()  # refuses the CPU beside a GPU that torch does not see
+        if not has_model(config):
+            raise LabError(
+                f"there is no model at {config.model.path} yet; `reasonlab train` would make it first. Make it with "
+                f"`reasonlab sft --config {config.model.cold_start}`, then ask again"
+            )
+        opened = plain_model(config.model, config.run.dir)
+        tokenizer = load_tokenizer(opened)
+        source = build_source(config.problems, derive_seed("train", config.run.seed))
+        asked = [source.get("train", i) for i in range(problems)]
+        prompts = [render(problem, config.prompt, tokenizer) for problem in asked]
+        model = load_model(opened, trainable=False).to(device())  # fresh adapters change nothing, so they are left out
+        with open_pool(config) as pool:
+            yield cls(
+                config=config,
+                worker=open_worker(config, model, tokenizer, pool),
+                problems=asked,
+                prompts=prompts,
+                drawing_until=began + _DRAWING_SHARE * seconds,
+                deadline=began + seconds,
+            )
 
     @property
     def model(self) -> CausalLM:
@@ -127,10 +134,10 @@ class _Session:
         )
         worker, fitting = self._with_room()
         plan = self._plan(worker)
-        groups = self._draw(worker, fitting, plan.completions)
+        groups = self.draw(worker, fitting, plan.completions)
         figures = replace(figures, notes=plan.notes(len(groups), len(self.problems), self.config.algorithm.group_size))
         figures = replace(figures, **measure.of_rollouts(groups, opens_thinking=opens_thinking))
-        figures = replace(figures, gap=self._gap(groups))
+        figures = replace(figures, gap=self.gap(groups))
         if self.config.reward.reading == "strict":
             unread = measure.unread_right(self.worker.pool, groups, opens_thinking=opens_thinking)
             figures = replace(figures, unread_right=unread)
@@ -194,7 +201,7 @@ class _Session:
             group_size = min(group_size, max(_FEWEST_COMPLETIONS, int(completions / _AT_ONCE)))
         return _Plan(completions=group_size, token_seconds=token_seconds)
 
-    def _draw(self, worker: RolloutWorker, problems: Sequence[Problem], completions: int) -> list[tuple[Rollout, ...]]:
+    def draw(self, worker: RolloutWorker, problems: Sequence[Problem], completions: int) -> list[tuple[Rollout, ...]]:
         """Return groups of the problems, as many as fit the time; at least one part of them."""
         groups: list[tuple[Rollout, ...]] = []
         while len(groups) < len(problems):
@@ -206,7 +213,7 @@ class _Session:
                 break
         return groups
 
-    def _gap(self, groups: Sequence[Sequence[Rollout]]) -> float | None:
+    def gap(self, groups: Sequence[Sequence[Rollout]]) -> float | None:
         """Return the mean difference between the log-probabilities of trainer and sampler, in nats a token."""
         rows, tokens = [], 0
         for rollout in [rollout for group in groups for rollout in group][:_ROWS_COMPARED]:

@@ -25,7 +25,16 @@ from rl.policy.interfaces import Tokenizer
 from rl.policy.opening import load_model, load_tokenizer, plain_model
 from rl.policy.prompts import render
 from rl.rollout import ReferenceKls, RolloutWorker, open_pool, open_worker
-from rl.runtime import LAUNCHER_VARIABLES, describe_device, process_group, quiet_libraries, rank, set_threads, world_size
+from rl.runtime import (
+    LAUNCHER_VARIABLES,
+    describe_device,
+    process_group,
+    quiet_libraries,
+    rank,
+    set_threads,
+    slow_precision,
+    world_size,
+)
 from rl.selfcheck import self_check
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import RunConfig, check_world
@@ -131,6 +140,8 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
 def say_where(config: RunConfig) -> None:
     """Tell the user on what the run works, and what may be slow about it there."""
     say(f"on {describe_device()}" + (f", {world_size()} ranks" if world_size() > 1 else ""))
+    if slow := slow_precision(config.model.dtype):
+        say(slow)
     if config.train.one_step_off and torch.cuda.is_available():
         say(
             "train.one_step_off on a GPU: sampling and update each keep a Python thread busy, and the threads share one "
@@ -244,7 +255,7 @@ def check_before_first_step(parts: Parts) -> None:
     config = parts.config
     prompts = [render(parts.source.get("train", i), config.prompt, parts.tokenizer) for i in range(_PROMPTS_LOOKED_AT)]
     if config.train.self_check:
-        self_check(parts.engine, parts.worker.sampler, prompts[:2], config)
+        self_check(parts.engine, parts.worker.sampler, prompts, config)
     wants_probe = config.train.memory_probe
     if wants_probe is None:
         # on a CPU there is nothing to find: Linux promises memory it does not have and then kills, no allocator complains

@@ -1,6 +1,6 @@
 """Trials of a diagnosis: a few completions drawn in another way than the run would, where figures point to a cause.
 
-A guess ("the limit is too short") becomes a measurement that way ("with 1,024 tokens half of them end by 410, and 30 % are paid").
+A guess ("the limit is too short") becomes a measurement that way ("with 1,024 tokens half of them end by 410, 30 % are paid").
 """
 
 import time

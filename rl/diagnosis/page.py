@@ -49,7 +49,7 @@ def verdict(figures: Figures, findings: Sequence[Finding]) -> str:
 
 def _inner(words: str) -> str:
     """Return the first sentence of `words` as the second half of another."""
-    first = words.split(". ")[0].split(": ")[0].rstrip(".") + "."
+    first = words.split(". ", maxsplit=1)[0].split(": ", maxsplit=1)[0].rstrip(".") + "."
     return first[0].lower() + first[1:] if first[:2].isalpha() else first
 
 

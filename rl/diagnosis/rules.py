@@ -54,8 +54,8 @@ def sampler_apart(f: Figures) -> Finding | None:
     if f.gap is None or f.gap <= _GAP[dtype]:
         return None
     words = (
-        f"Sampler and trainer are {f.gap:.2g} nats a token apart on the same weights (at most {_GAP[dtype]:g} for {dtype}): the "
-        "importance ratios are noise. verl and TRL users know it as a reward that falls after some steps."
+        f"Sampler and trainer are {f.gap:.2g} nats a token apart on the same weights (at most {_GAP[dtype]:g} for {dtype}): "
+        "importance ratios are noise, and the reward falls after some steps."
     )
     if dtype == "bf16":
         return _finding("sampler_apart", "stops", words, "model.dtype", "bf16", "fp32")
@@ -108,8 +108,8 @@ def stop_token(f: Figures) -> Finding | None:
         return None  # a model may end its turns with another token than its template says, and stop at it
     stops = ", ".join(f.stop_tokens) or "nothing"
     words = (
-        f"{percent(f.past_end or 0)} of the completions write {mark}, which ends a turn, and go on to the limit: generation stops "
-        f"at {stops}. What comes after it is trained on too."
+        f"{percent(f.past_end or 0)} of the completions write {mark}, which ends a turn, and go on to the limit: generation "
+        f"stops at {stops}. What comes after it is trained on too."
     )
     present = f"{list(f.config.sampling.stop)}"
     proposed = f"['{mark}'], or {mark} as eos_token of the tokenizer and eos_token_id of generation_config.json"
@@ -358,7 +358,7 @@ def penalised(f: Figures) -> Finding | None:
     if f.overlong is None or f.groups < _FEW_GROUPS or f.overlong < 0.7 or not f.config.reward.overlong_weight:
         return None
     buffer, limit = f.config.reward.overlong_buffer_tokens, f.config.sampling.max_completion_tokens
-    words = f"{percent(f.overlong)} of the completions are penalised for length: the ramp begins at {limit - buffer} of {limit} tokens."
+    words = f"{percent(f.overlong)} of the completions are penalised for length: from {limit - buffer} of {limit} tokens on."
     return _finding("penalised", "slows", words, "reward.overlong_buffer_tokens", str(buffer), str(max(1, limit // 5)))
 
 
@@ -381,8 +381,8 @@ def too_hard(f: Figures) -> Finding | None:
     if f.all_unpaid is None or f.groups < _FEW_GROUPS or f.all_unpaid < 0.9:
         return None
     words = (
-        f"In {percent(f.all_unpaid)} of the groups no completion is paid: without contrast there is no gradient. The problems are "
-        "too hard for this model."
+        f"In {percent(f.all_unpaid)} of the groups no completion is paid: without contrast there is no gradient. The problems "
+        "are too hard for this model."
     )
     return _finding(
         "too_hard", "stops", words, "problems", f.sources, "easier ones to begin with, or a cold start (reasonlab sft)"

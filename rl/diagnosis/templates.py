@@ -20,7 +20,8 @@ from rl.types import IntArray
 
 # marks with which models end a turn, in case they come as text: a tokenizer may not know the mark that its model writes
 END_MARKS = (
-    "<|im_end|>", "<|eot_id|>", "<|end|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "</s>", "<|return|>", "<|eom_id|>",
+    "<|im_end|>", "<|eot_id|>", "<|end|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "</s>", "<|return|>",
+    "<|eom_id|>",
 )  # fmt: skip
 _TURN_MARK = re.compile(
     r"<\|(?:im_start|im_end|user|assistant|system|start_header_id|end_header_id|eot_id|begin_of_text|end)\|>|\[/?INST\]"

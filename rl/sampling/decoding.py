@@ -1,7 +1,7 @@
 """One decoding step for many rows, with the prompt of a group computed and kept once: the protocol, and which decoder is taken.
 
 Four decoders stand behind it:
-- rl/sampling/native.py: Llama-shaped float32 models on a CPU with a C compiler;
+- rl/sampling/native.py: Llama-shaped models on a CPU with a C compiler;
 - rl/sampling/static.py: Llama-shaped models on a GPU, the whole step recorded, where its cache fits;
 - rl/sampling/planned.py: every model whose attention goes through rl/policy/attention.py, on any device, adapters included;
 - rl/sampling/cached.py: all others, through transformers' own cache; rows cannot join a running batch there.
@@ -56,4 +56,4 @@ def build_decoder(model: CausalLM, rows: int = 1, tokens: int = 1, *, recorded: 
     if not can_plan(model):
         return CachedDecoder(model)
     static = static_decoder(model, rows, tokens) if recorded else None
-    return native_decoder(model) or static or PlannedDecoder(model)
+    return native_decoder(model, rows) or static or PlannedDecoder(model)

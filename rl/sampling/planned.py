@@ -17,6 +17,7 @@ from rl.policy.attention import with_plan
 from rl.policy.interfaces import CausalLM, base_causal_lm
 from rl.sampling.fused import logits_of
 from rl.sampling.prefill import KeyValues, prefill, prefill_batches
+from rl.sampling.products import Head
 from rl.types import Indices, IntArray
 
 _BLOCK = 64  # tokens by which the room for completions grows
@@ -38,6 +39,7 @@ class PlannedDecoder:
         self.present: list[int] = []  # groups in `shared`, in its order
         self.shared: list[KeyValues] = []  # prompts by layer, padded to one length, [P, k, Tp, d]
         self.stale = True  # whether rows have come, gone or moved since the last step
+        self.head: Head | None = None  # made when it is first needed, on a CPU
 
     def join(self, groups: Sequence[int], prompts: Sequence[IntArray]) -> torch.Tensor:
         """Append one row for each entry of `groups`; return the last states [n, H] of their prompts."""
@@ -73,7 +75,10 @@ class PlannedDecoder:
         """Return the logits [n, V] of states [n, H]."""
         head = self.causal_lm.get_output_embeddings()
         if type(head) is nn.Linear:  # not isinstance: an adapter on it computes something else
-            return logits_of(states, head.weight, head.bias)
+            if self.device.type != "cpu":
+                return logits_of(states, head.weight, head.bias)
+            self.head = self.head or Head((head.weight, head.bias))
+            return self.head(states)
         logits: torch.Tensor = head(states)
         return logits
 

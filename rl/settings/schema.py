@@ -286,6 +286,7 @@ class SftSettings(Settings):
     rows: int = Field(default=32, ge=1, description="rows of one optimizer step on one rank")
     row_tokens: int = Field(default=1024, ge=8, description="longest row; an example that is longer is an error")
     packing: bool = Field(default=True, description="fill a row with several examples that do not see each other")
+    micro_batch_tokens: int = Field(default=16_384, ge=1, description="tokens of one forward pass on one rank")
     learning_rate: float = Field(default=1e-5, gt=0)
     schedule: str = Field(default="cosine", description="learning-rate schedule of transformers")
     warmup_steps: int = Field(default=50, ge=0)
@@ -304,6 +305,7 @@ class SftModelSettings(Settings):
     pad_token: str | None = Field(default=None, description="for tokenizers without a pad token")
     dtype: Dtype = "fp32"
     attention: str = "sdpa"
+    fused_kernels: bool = Field(default=True, description="Triton kernels on a GPU; false: plain torch")
     lora: LoraSettings | None = None
 
     @model_validator(mode="after")

@@ -106,14 +106,20 @@ class Engine:
             lr=settings.learning_rate,
             betas=settings.betas,
             weight_decay=settings.weight_decay,
-            # one kernel and no temporaries of the size of the weights
-            fused=True if device().type == "cuda" and not offloads else None,
+            # one kernel and no temporaries of the size of the weights; in float32 on a CPU the plain one, whose roundings
+            # are those of every run so far
+            fused=True if (device().type == "cuda" and not offloads) or self._master_on_cpu else None,
         )
         self.engine, *_ = deepspeed.initialize(
             model=policy, optimizer=self._adamw, model_parameters=trainable, config=ds_config
         )
         if self.stage in (1, 2):
             check_together(self.engine.optimizer)
+
+    @property
+    def _master_on_cpu(self) -> bool:
+        """Whether DeepSpeed keeps float32 copies of bf16 weights for the optimizer, on a CPU."""
+        return device().type == "cpu" and self.config.model.dtype == "bf16"
 
     @property
     def policy(self) -> Any:

@@ -12,6 +12,7 @@ from torch import nn
 
 from rl.policy.attention import with_plan
 from rl.policy.interfaces import CausalLM, base_causal_lm
+from rl.policy.wide import WideProduct
 from rl.settings.schema import LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA
 from rl.update.packing import TokenRows
 
@@ -32,8 +33,9 @@ class _HeadLogprobs(torch.autograd.Function):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         buffers = _buffers(hidden, weight, len(targets), buffer_elements, 1 if fused else 2)
         logprobs, entropies, normalisers = (buffers.new_empty(len(targets)) for _ in range(3))
+        wide = _wide(weight)
         for part in _parts(len(targets), buffers.shape[1]):
-            logits = _logits(hidden[part], weight, bias, buffers[0])
+            logits = _logits(hidden[part], weight, bias, buffers[0], wide)
             found = (logprobs[part], entropies[part], normalisers[part])
             if fused:
                 from rl.update import triton_head
@@ -42,7 +44,7 @@ class _HeadLogprobs(torch.autograd.Function):
             else:
                 plain_look(buffers[1, : len(logits)], logits, targets[part], temperature, found)
         ctx.save_for_backward(hidden, weight, bias, targets, entropies, normalisers)
-        ctx.temperature, ctx.buffer_elements, ctx.fused = temperature, buffer_elements, fused
+        ctx.temperature, ctx.buffer_elements, ctx.fused, ctx.wide = temperature, buffer_elements, fused, wide
         ctx.set_materialize_grads(False)
         return logprobs, entropies
 
@@ -60,7 +62,7 @@ class _HeadLogprobs(torch.autograd.Function):
         buffers = _buffers(hidden, weight, len(targets), ctx.buffer_elements, number)
         rounded = buffers[0] if buffers.dtype == weight.dtype else torch.empty_like(buffers[0], dtype=weight.dtype)
         for part in _parts(len(targets), buffers.shape[1]):
-            logits = _logits(hidden[part], weight, bias, buffers[0])
+            logits = _logits(hidden[part], weight, bias, buffers[0], ctx.wide)
             d_logits = rounded[: len(logits)]
             given: Any = (  # for both ways
                 logits, targets[part], normalisers[part], entropies[part],
@@ -147,13 +149,23 @@ def _buffers(hidden: torch.Tensor, weight: torch.Tensor, count: int, elements: i
     return hidden.new_empty((number, tokens, len(weight)), dtype=torch.promote_types(hidden.dtype, torch.float32))
 
 
-def _logits(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, buffer: torch.Tensor) -> torch.Tensor:
+def _wide(weight: torch.Tensor) -> WideProduct | None:
+    """Return what makes float32 logits of a bf16 weight on a CPU; on a GPU torch.mm does."""
+    return WideProduct(weight) if weight.device.type == "cpu" and weight.dtype == torch.bfloat16 else None
+
+
+def _logits(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, buffer: torch.Tensor, wide: WideProduct | None
+) -> torch.Tensor:
     """Return the logits [n, V] in the first n rows of `buffer`."""
     logits = buffer[: len(hidden)]
     if logits.dtype == hidden.dtype and bias is None:
         torch.mm(hidden, weight.T, out=logits)
-    elif hidden.device.type != "cpu":  # bf16 in, float32 out: nothing is rounded on the way
-        torch.mm(hidden, weight.T, out_dtype=logits.dtype, out=logits)
+    elif wide is not None or hidden.device.type != "cpu":  # bf16 in, float32 out: nothing is rounded on the way
+        if wide is not None:
+            wide(hidden, logits)
+        else:
+            torch.mm(hidden, weight.T, out_dtype=logits.dtype, out=logits)
         if bias is not None:
             logits += bias
     else:

@@ -21,13 +21,12 @@ class Plant:
 
     model: Path
     home: Path
-    question: str  # a domain it is asked, as a source
+    settings: list[str]  # of the sound run
     short: int  # a limit in tokens that no answer fits
     stop: str  # a token of the vocabulary that its answers do not end with
     doubled: str  # the chat's own turn, written around the question once more
     thought: str  # what opens a thought that this model will not close
     hard: str  # problems that it never solves
-    easy: str  # problems that it always solves
     positions: int  # more tokens than it reads
 
     def copy(self, name: str) -> Path:
@@ -203,8 +202,3 @@ def no_time_for_verdicts(plant: Plant) -> list[str]:
 @fault("too_hard")
 def problems_far_too_hard(plant: Plant) -> list[str]:
     return [f"problems=[{plant.hard}]"]
-
-
-@fault("too_easy")
-def problems_far_too_easy(plant: Plant) -> list[str]:
-    return [f"problems=[{plant.easy}]"]

@@ -14,13 +14,14 @@ from support import problem
 from support_pure import real_model
 from transformers import AutoTokenizer
 
+from rl.imitation.examples import collate, examples, packed_rows
 from rl.policy.opening import load_model, load_tokenizer, plain_model, stop_token_ids
 from rl.policy.paths import PolicyError
 from rl.policy.prompts import PromptError, render
 from rl.policy.showing import show_prompt
 from rl.settings.loading import load_config
 from rl.settings.schema import ModelSettings, PromptSettings, RunConfig, SftConfig
-from rl.sft import IGNORED, collate, examples, packed_rows, row_columns
+from rl.update.packing import pad
 
 pytestmark = pytest.mark.slow
 
@@ -86,13 +87,14 @@ def test_pad_is_the_end_token_and_still_the_end_of_each_example_is_learned(plain
     assert tokenizer.pad_token_id == tokenizer.eos_token_id == 2
     chosen = ["run.name=x", f"model.path={plain.path}", "problems=[{domain: letters}]", "sft={row_tokens: 256, packing: false}"]
     config = load_config(SftConfig, [], chosen).config
-    rows = [row_columns(row) for row in islice(packed_rows(examples(config, tokenizer), 256, packing=False), 4)]
-    batch = collate(rows, tokenizer.pad_token_id)
-    for row, labels in zip(rows, batch["labels"], strict=True):
-        length = len(row["input_ids"])
-        assert labels[length - 1] == 2
-        assert set(labels[length:].tolist()) <= {IGNORED}
-    assert min(len(row["input_ids"]) for row in rows) < batch["labels"].shape[1]  # some row was padded
+    drawn = [{"examples": row} for row in islice(packed_rows(examples(config, tokenizer), 256, packing=False), 4)]
+    rows = collate(drawn)["examples"].rows
+    laid_out = pad(rows, tokenizer.pad_token_id, torch.device("cpu"))
+    learned = torch.cat([torch.from_numpy(row.completion_ids) for row in rows])
+    ends = learned[torch.tensor([len(row.completion_ids) for row in rows]).cumsum(0) - 1]
+    assert ends.tolist() == [2] * 4
+    assert len(laid_out.positions) == len(learned)  # and nothing of the padding is learned
+    assert min(row.length for row in rows) < laid_out.input_ids.shape[1]  # some row was padded
 
 
 def test_without_template_and_bos_a_prompt_is_its_text_alone(variant):

@@ -1,5 +1,6 @@
 """Every decoder gives the logits of a full forward pass, whatever rows come and go, and of the weights of now."""
 
+import copy
 import shutil
 from typing import Any
 
@@ -24,7 +25,7 @@ def static(model: Any) -> StaticDecoder:
     return StaticDecoder(model, fuse(base_causal_lm(model)), rows=12, tokens=80)
 
 
-DECODERS = {"native": native_decoder, "planned": PlannedDecoder, "static": static, "cached": CachedDecoder}
+DECODERS: dict[str, Any] = {"native": native_decoder, "planned": PlannedDecoder, "static": static, "cached": CachedDecoder}
 
 
 @pytest.fixture(scope="module", params=["qwen3", "llama", "qwen2", "lora"])
@@ -100,6 +101,33 @@ def test_decoders_give_the_logits_of_a_full_forward_pass(shape, kind):
         if step == 10 and decoder.joins:
             states = torch.cat([states, decoder.join([1], prompts)])
             texts.append(list(prompts[1]))
+
+
+@pytest.mark.parametrize("kind", ["native", "planned"])
+@torch.no_grad()
+def test_in_bf16_decoders_are_as_near_to_float32_as_the_model_itself(shape, kind):
+    half = copy.deepcopy(shape).to(torch.bfloat16)
+    exact = copy.deepcopy(half).to(torch.float32)  # of the same weights
+    decoder = DECODERS[kind](half)
+    if decoder is None:
+        pytest.skip("no C compiler")
+    rng = np.random.default_rng(0)
+    prompts = [rng.integers(1, 90, size, dtype=np.int32) for size in (5, 16, 33)]
+    texts = [list(prompts[group]) for group in (0, 1, 1, 2)]
+    states = decoder.join([0, 1, 1, 2], prompts)
+    errors, own_errors = [], []
+    for _ in range(24):
+        logits, own, true = (
+            decoder.logits(states),
+            *(torch.stack([model(torch.tensor([text])).logits[0, -1] for text in texts]) for model in (half, exact)),
+        )
+        assert logits.dtype == torch.float32  # bf16 would keep 8 bits of them
+        errors.append(torch.dist(logits, true).item())
+        own_errors.append(torch.dist(own.float(), true).item())
+        ids = rng.integers(1, 90, len(texts))
+        texts = [[*text, token] for text, token in zip(texts, ids, strict=True)]
+        states = decoder.step(torch.from_numpy(ids))
+    assert sum(errors) <= 1.1 * sum(own_errors)
 
 
 @pytest.mark.parametrize("kind", ["native", "planned", "static"])
