@@ -45,6 +45,7 @@ _FEWEST_COMPLETIONS = 4
 _AT_ONCE = 8  # problems drawn together, between looks at the clock
 _DRAWING_SHARE = 0.6  # of the seconds; the rest is for trials
 _SPEED_TOKENS = 16
+_VERDICT_SECONDS = 25.0  # for the verdicts of what is drawn together: what is later is counted as timed out
 _PROMPTS_READ = 4  # by the model, for their log-probability
 _ROWS_COMPARED, _TOKENS_COMPARED = 16, 4096  # between sampler and trainer
 
@@ -105,10 +106,12 @@ class Session:
         asked = [source.get("train", i) for i in range(problems)]
         prompts = [render(problem, config.prompt, tokenizer) for problem in asked]
         model = load_model(opened, trainable=False).to(device())  # fresh adapters change nothing, so they are left out
+        waits = min(config.reward.batch_timeout_seconds, _VERDICT_SECONDS)
+        bounded = config.model_copy(update={"reward": config.reward.model_copy(update={"batch_timeout_seconds": waits})})
         with open_pool(config) as pool:
             yield cls(
                 config=config,
-                worker=open_worker(config, model, tokenizer, pool),
+                worker=open_worker(bounded, model, tokenizer, pool),
                 problems=asked,
                 prompts=prompts,
                 drawing_until=began + _DRAWING_SHARE * seconds,

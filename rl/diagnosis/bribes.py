@@ -12,7 +12,7 @@ from rewards.references import reference_fault
 from rewards.types import STRICT, Reading
 from rl.diagnosis.figures import Bribes
 
-_SECONDS = 20.0  # for all of them
+_SECONDS = 8.0  # for each kind of them
 _SAY_NOTHING = ("", "I do not know.", "\\boxed{}", "```python\npass\n```")
 
 

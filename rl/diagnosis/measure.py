@@ -9,7 +9,7 @@ import numpy as np
 
 from rewards.pool import VerifierPool
 from rewards.reading.thinking import after_thinking
-from rewards.types import Reading
+from rewards.types import Reading, Verdict
 from rl.diagnosis.templates import END_MARKS
 from rl.stats import mean
 from rl.types import IntArray, Rollout, has_contrast
@@ -17,7 +17,7 @@ from rl.types import IntArray, Rollout, has_contrast
 _LOOP_TOKENS = 64  # at the end of a completion that are looked at
 _LONGEST_PERIOD = 20  # tokens that come again and again
 _READ_AGAIN = 256  # completions, at most, that are read leniently
-_READING_SECONDS = 20.0
+_READING_SECONDS = 10.0
 
 Group = Sequence[Rollout]
 
@@ -52,14 +52,20 @@ def _rewards(groups: Sequence[Group], rollouts: Sequence[Rollout]) -> dict[str, 
 
 def _verdicts(rollouts: Sequence[Rollout]) -> dict[str, Any]:
     verdicts = [rollout.reward.verdict for rollout in rollouts]
-    errors = Counter(verdict.detail for verdict in verdicts if verdict.status == "error")
+    late = [verdict.status == "timeout" or is_late(verdict) for verdict in verdicts]
+    errors = Counter(verdict.detail for verdict in verdicts if verdict.status == "error" and not is_late(verdict))
     return {
         "unparsed": mean([float(verdict.status == "unparsed") for verdict in verdicts]),
-        "errors": mean([float(verdict.status == "error") for verdict in verdicts]),
-        "timeouts": mean([float(verdict.status == "timeout") for verdict in verdicts]),
+        "errors": errors.total() / len(verdicts),
+        "timeouts": mean([float(one) for one in late]),
         "slowest_verdict": max(verdict.seconds for verdict in verdicts),
         "error_says": errors.most_common(1)[0][0] if errors else "",
     }
+
+
+def is_late(verdict: Verdict) -> bool:
+    """Tell whether a verdict is missing because a whole batch took too long (rewards/pool.py:collect)."""
+    return verdict.status == "error" and verdict.detail.startswith("the batch deadline of ")
 
 
 def _texts(groups: Sequence[Group], rollouts: Sequence[Rollout], opens_thinking: bool) -> dict[str, Any]:

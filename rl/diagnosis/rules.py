@@ -284,7 +284,7 @@ def verdicts_time_out(f: Figures) -> Finding | None:
     if f.timeouts is None or f.groups < _FEW_GROUPS or f.timeouts < 0.1:
         return None
     limit = f.config.reward.timeout_seconds
-    words = f"{percent(f.timeouts)} of the verdicts did not come within reward.timeout_seconds and score 0, right or not."
+    words = f"{percent(f.timeouts)} of the verdicts did not come in time and score nothing, right or not."
     return _finding("verdicts_time_out", f.severity, words, "reward.timeout_seconds", f"{limit:g}", f"{max(5.0, 4 * limit):g}")
 
 
