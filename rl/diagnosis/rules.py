@@ -82,7 +82,7 @@ def pays_for_anything(f: Figures) -> Finding | None:
     paid = {what: share for what, share in tried.items() if share > 0.1}
     if not paid:
         return None
-    listed = ", ".join(f"{what} is paid on {percent(share)} of the problems" for what, share in paid.items())
+    listed = ", ".join(f"{what} on {percent(share)} of the problems" for what, share in paid.items())
     words = f"The verifier pays for anything: {listed}. The model will learn to write that."
     return _finding(
         "pays_for_anything", "stops", words, "problems", f.sources, "checks or references that a wrong answer fails"
@@ -91,7 +91,7 @@ def pays_for_anything(f: Figures) -> Finding | None:
 
 def same_answer(f: Figures) -> Finding | None:
     """One answer is right for nearly every problem: saying it always is what will be learnt."""
-    if f.same_answer is None or f.problems < _FEW_GROUPS or f.same_answer < 0.8:
+    if f.same_answer is None or f.problems < _FEW_GROUPS or f.same_answer < 0.9:
         return None
     words = (
         f"{percent(f.same_answer)} of the problems have the same answer, {f.same_answer_is!r}: a completion is paid whichever "
@@ -127,8 +127,8 @@ def thinking_open(f: Figures) -> Finding | None:
     )
     if f.longer is not None and f.longer.paid > NOTHING + (f.paid or 0):
         words += f" With {f.longer.how} {percent(f.longer.paid)} are paid."
-        proposed = str(f.longer.room(limit))
-        return _finding("thinking_open", f.severity, words, "sampling.max_completion_tokens", str(limit), proposed)
+        room = str(f.longer.room(limit))
+        return _finding("thinking_open", f.severity, words, "sampling.max_completion_tokens", str(limit), room)
     proposed = "without <think> at its end; or a cold start (reasonlab sft) that teaches </think>"
     return _finding("thinking_open", f.severity, words, "chat_template of the tokenizer", "ends with <think>", proposed)
 
@@ -140,9 +140,8 @@ def template_doubled(f: Figures) -> Finding | None:
     words = f"The prompt is wrapped twice: {f.doubled}. The model was never taught on such text."
     setting = "prompt.template" if f.config.prompt.template != "{prompt}" else "problems"
     present = f.config.prompt.template if setting == "prompt.template" else f.sources
-    return _finding(
-        "template_doubled", f.severity, words, setting, repr(present), "the bare question: the chat template adds the rest"
-    )
+    proposed = "the bare question: the chat template adds the rest"
+    return _finding("template_doubled", f.severity, words, setting, repr(present), proposed)
 
 
 def template_missing(f: Figures) -> Finding | None:
@@ -154,7 +153,7 @@ def template_missing(f: Figures) -> Finding | None:
         f"{f.templated.how} {percent(f.templated.paid)} of the completions are paid and {percent(f.templated.ended)} end by "
         f"themselves, against {percent(f.paid or 0)} and {percent(1 - (f.cut or 0))}."
     )
-    proposed = f"{f.templated.how}: copy chat_template.jinja of the model's own repository"
+    proposed = f"{f.templated.how}: chat_template.jinja of the model's own repository"
     return _finding("template_missing", f.severity, words, "chat_template of the tokenizer", "none", proposed)
 
 
@@ -197,20 +196,11 @@ def noise(f: Figures) -> Finding | None:
     if not (is_random or is_misread):
         return None
     what = f"draws almost at random ({f.entropy:.2f} of {chance:.2f} nats a token)" if is_random else "reads prompts as noise"
-    expects = (
-        ""
-        if f.prompt_logprob is None
-        else f", expects prompts with {f.prompt_logprob:.1f} nats a token (chance: {-chance:.1f})"
-    )
-    words = f"The model {what}{expects}: its weights are untrained, or the tokenizer belongs to another model."
-    return _finding(
-        "noise",
-        "stops",
-        words,
-        "model.path",
-        f.config.model.path,
-        "a trained model with its own tokenizer; reasonlab sft first",
-    )
+    if f.prompt_logprob is not None:
+        what += f", and expects prompts with {f.prompt_logprob:.1f} nats a token (chance: {-chance:.1f})"
+    words = f"The model {what}: its weights are untrained, or the tokenizer belongs to another model."
+    proposed = "a trained model with its own tokenizer; reasonlab sft first"
+    return _finding("noise", "stops", words, "model.path", f.config.model.path, proposed)
 
 
 def limit_too_short(f: Figures) -> Finding | None:
@@ -285,7 +275,8 @@ def verdicts_time_out(f: Figures) -> Finding | None:
         return None
     limit = f.config.reward.timeout_seconds
     words = f"{percent(f.timeouts)} of the verdicts did not come in time and score nothing, right or not."
-    return _finding("verdicts_time_out", f.severity, words, "reward.timeout_seconds", f"{limit:g}", f"{max(5.0, 4 * limit):g}")
+    severity: Severity = "stops" if f.timeouts > 0.9 else f.severity
+    return _finding("verdicts_time_out", severity, words, "reward.timeout_seconds", f"{limit:g}", f"{max(5.0, 4 * limit):g}")
 
 
 def always_the_same(f: Figures) -> Finding | None:
@@ -326,8 +317,14 @@ def warmup_too_long(f: Figures) -> Finding | None:
     if warmup <= steps / 2 or warmup <= 10:
         return None
     words = f"The learning rate rises over {warmup} steps, and the run has {steps}."
-    severity: Severity = "stops" if warmup >= 10 * steps else "slows"
-    return _finding("warmup_too_long", severity, words, "optimizer.warmup_steps", str(warmup), str(min(10, steps // 10)))
+    return _finding(
+        "warmup_too_long",
+        "stops" if warmup >= 10 * steps else "slows",
+        words,
+        "optimizer.warmup_steps",
+        str(warmup),
+        str(min(10, steps // 10)),
+    )
 
 
 def kl_too_strong(f: Figures) -> Finding | None:

@@ -7,8 +7,8 @@ def usual_rates(parameters: int, *, is_lora: bool) -> tuple[float, float]:
     """Return the lowest and the highest learning rate that have been seen to work, for a model of so many parameters.
 
     All weights: 1e-6 at 7 B and above (DAPO, arXiv 2503.14476, section 4.1; verl's and TRL's default), 1e-4 at 0.34 M (the
-    demo), 2e-5 at 135 M (LOG.md): about 1e-6 * sqrt(7e9 / N), a factor of 15 either way. LoRA: ten times as much, whatever the rank
-    (LoRA Without Regret, thinkingmachines.ai/blog/lora), and up to 1e-3; from 2e-6, which runs on 7 B models use.
+    demo), 2e-5 at 135 M (LOG.md): about 1e-6 * sqrt(7e9 / N), a factor of 15 either way. LoRA: ten times as much, whatever the
+    rank (LoRA Without Regret, thinkingmachines.ai/blog/lora), and up to 1e-3; from 2e-6, which runs on 7 B models use.
     """
     centre = 1e-6 * math.sqrt(7e9 / max(parameters, 1))
     if is_lora:

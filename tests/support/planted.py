@@ -202,3 +202,18 @@ def no_time_for_verdicts(plant: Plant) -> list[str]:
 @fault("too_hard")
 def problems_far_too_hard(plant: Plant) -> list[str]:
     return [f"problems=[{plant.hard}]"]
+
+
+def the_tokenizer_of_another_model(plant: Plant) -> list[str]:
+    """Token ids changed about; on a large vocabulary only, whose model has learnt to expect prompts."""
+    directory = plant.copy("foreign")
+
+    def change_about(data: dict[str, Any]) -> None:
+        vocabulary = data["model"]["vocab"]
+        special = {token["id"] for token in data["added_tokens"]}
+        plain = [token for token, number in vocabulary.items() if number not in special]
+        numbers = sorted((vocabulary[token] for token in plain), reverse=True)
+        vocabulary.update(zip(plain, numbers, strict=True))
+
+    _edit(directory / "tokenizer.json", change_about)
+    return [f"model.path={directory}"]

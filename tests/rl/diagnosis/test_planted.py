@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from planted import FAULTS, Plant
+from planted import FAULTS, Plant, the_tokenizer_of_another_model
 from support_real import real_model
 
 from launch.diagnose import diagnose_command
@@ -134,6 +134,12 @@ def test_a_fault_planted_on_a_real_model_is_named_first(fault, tmp_path) -> None
     found = diagnosed([*plant.settings, *settings(plant)], problems=16, seconds=90)
     assert names(found)[:1] == [finding]
     assert found.seconds < 120
+
+
+@pytest.mark.real
+def test_the_tokenizer_of_another_model_is_named(tmp_path) -> None:
+    plant = real(tmp_path)
+    assert names(diagnosed([*plant.settings, *the_tokenizer_of_another_model(plant)]))[:1] == ["noise"]
 
 
 @pytest.mark.real
