@@ -25,6 +25,11 @@ class Finding:
     proposed: str
 
 
+def found(name: str, severity: Severity, words: str, setting: str, present: str, proposed: str) -> Finding:
+    """Return a finding; rules have little room."""
+    return Finding(name=name, severity=severity, words=words, setting=setting, present=present, proposed=proposed)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """A few completions drawn in another way than the run would, to see whether that is the cause."""

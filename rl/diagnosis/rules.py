@@ -7,7 +7,7 @@ no cause was found. Thresholds stand in the rules, beside what they compare; whe
 import math
 from collections.abc import Callable, Sequence
 
-from rl.diagnosis.figures import NOTHING, Figures, Finding, Severity
+from rl.diagnosis.figures import NOTHING, Figures, Finding, Severity, found
 from rl.diagnosis.usual import percent, rounded, size, usual_rates
 
 Rule = Callable[[Figures], Finding | None]
@@ -18,10 +18,10 @@ _GAP = {"fp32": 1e-2, "bf16": 0.08}  # nats a token: those of the self-check (rl
 
 def diagnose(figures: Figures) -> list[Finding]:
     """Return all findings, what stops learning first and otherwise in the order of the rules."""
-    found = [finding for rule in RULES if (finding := rule(figures))]
-    if not any(finding.severity == "stops" for finding in found):
-        found += [finding for rule in LAST if (finding := rule(figures))]
-    return sorted(found, key=lambda finding: finding.severity != "stops")
+    findings = [finding for rule in RULES if (finding := rule(figures))]
+    if not any(finding.severity == "stops" for finding in findings):
+        findings += [finding for rule in LAST if (finding := rule(figures))]
+    return sorted(findings, key=lambda finding: finding.severity != "stops")
 
 
 def not_finite(f: Figures) -> Finding | None:
@@ -30,8 +30,8 @@ def not_finite(f: Figures) -> Finding | None:
         return None
     words = "The model computes NaN or infinity: damaged weights, or numbers too large for their type."
     if f.config.model.dtype == "bf16":
-        return _finding("not_finite", "stops", words, "model.dtype", "bf16", "fp32; if that is no better, other weights")
-    return _finding("not_finite", "stops", words, "model.path", f.config.model.path, "weights without NaN: copy them again")
+        return found("not_finite", "stops", words, "model.dtype", "bf16", "fp32; if that is no better, other weights")
+    return found("not_finite", "stops", words, "model.path", f.config.model.path, "weights without NaN: copy them again")
 
 
 def prompt_too_long(f: Figures) -> Finding | None:
@@ -45,7 +45,7 @@ def prompt_too_long(f: Figures) -> Finding | None:
     )
     proposed = str(room) if room > 0 else "(no length fits: shorter problems, or a model that reads more)"
     limit = f.config.sampling.max_completion_tokens
-    return _finding("prompt_too_long", "stops", words, "sampling.max_completion_tokens", str(limit), proposed)
+    return found("prompt_too_long", "stops", words, "sampling.max_completion_tokens", str(limit), proposed)
 
 
 def sampler_apart(f: Figures) -> Finding | None:
@@ -58,8 +58,8 @@ def sampler_apart(f: Figures) -> Finding | None:
         "importance ratios are noise, and the reward falls after some steps."
     )
     if dtype == "bf16":
-        return _finding("sampler_apart", "stops", words, "model.dtype", "bf16", "fp32")
-    return _finding("sampler_apart", "stops", words, "model.attention", f.config.model.attention, "eager")
+        return found("sampler_apart", "stops", words, "model.dtype", "bf16", "fp32")
+    return found("sampler_apart", "stops", words, "model.attention", f.config.model.attention, "eager")
 
 
 def references_unreadable(f: Figures) -> Finding | None:
@@ -71,7 +71,7 @@ def references_unreadable(f: Figures) -> Finding | None:
     words = f"The verifier cannot grade {percent(share)} of this: {why[:160] or 'it answers with an error'}."
     proposed = "references that `reasonlab problems check` passes, or the domain that reads them"
     severity: Severity = "stops" if share >= 0.5 else "slows"
-    return _finding("references_unreadable", severity, words, "problems", f.sources, proposed)
+    return found("references_unreadable", severity, words, "problems", f.sources, proposed)
 
 
 def pays_for_anything(f: Figures) -> Finding | None:
@@ -84,9 +84,7 @@ def pays_for_anything(f: Figures) -> Finding | None:
         return None
     listed = ", ".join(f"{what} on {percent(share)} of the problems" for what, share in paid.items())
     words = f"The verifier pays for anything: {listed}. The model will learn to write that."
-    return _finding(
-        "pays_for_anything", "stops", words, "problems", f.sources, "checks or references that a wrong answer fails"
-    )
+    return found("pays_for_anything", "stops", words, "problems", f.sources, "checks or references that a wrong answer fails")
 
 
 def same_answer(f: Figures) -> Finding | None:
@@ -97,7 +95,7 @@ def same_answer(f: Figures) -> Finding | None:
         f"{percent(f.same_answer)} of the problems have the same answer, {f.same_answer_is!r}: a completion is paid whichever "
         "of them it answers, and the model will learn to say that always."
     )
-    return _finding("same_answer", "stops", words, "problems", f.sources, "problems whose answers differ")
+    return found("same_answer", "stops", words, "problems", f.sources, "problems whose answers differ")
 
 
 def stop_token(f: Figures) -> Finding | None:
@@ -113,7 +111,7 @@ def stop_token(f: Figures) -> Finding | None:
     )
     present = f"{list(f.config.sampling.stop)}"
     proposed = f"['{mark}'], or {mark} as eos_token of the tokenizer and eos_token_id of generation_config.json"
-    return _finding("stop_token", f.severity, words, "sampling.stop", present, proposed)
+    return found("stop_token", f.severity, words, "sampling.stop", present, proposed)
 
 
 def thinking_open(f: Figures) -> Finding | None:
@@ -128,9 +126,9 @@ def thinking_open(f: Figures) -> Finding | None:
     if f.longer is not None and f.longer.paid > NOTHING + (f.paid or 0):
         words += f" With {f.longer.how} {percent(f.longer.paid)} are paid."
         room = str(f.longer.room(limit))
-        return _finding("thinking_open", f.severity, words, "sampling.max_completion_tokens", str(limit), room)
+        return found("thinking_open", f.severity, words, "sampling.max_completion_tokens", str(limit), room)
     proposed = "without <think> at its end; or a cold start (reasonlab sft) that teaches </think>"
-    return _finding("thinking_open", f.severity, words, "chat_template of the tokenizer", "ends with <think>", proposed)
+    return found("thinking_open", f.severity, words, "chat_template of the tokenizer", "ends with <think>", proposed)
 
 
 def template_doubled(f: Figures) -> Finding | None:
@@ -141,7 +139,7 @@ def template_doubled(f: Figures) -> Finding | None:
     setting = "prompt.template" if f.config.prompt.template != "{prompt}" else "problems"
     present = f.config.prompt.template if setting == "prompt.template" else f.sources
     proposed = "the bare question: the chat template adds the rest"
-    return _finding("template_doubled", f.severity, words, setting, repr(present), proposed)
+    return found("template_doubled", f.severity, words, setting, repr(present), proposed)
 
 
 def template_missing(f: Figures) -> Finding | None:
@@ -154,7 +152,7 @@ def template_missing(f: Figures) -> Finding | None:
         f"themselves, against {percent(f.paid or 0)} and {percent(1 - (f.cut or 0))}."
     )
     proposed = f"{f.templated.how}: chat_template.jinja of the model's own repository"
-    return _finding("template_missing", f.severity, words, "chat_template of the tokenizer", "none", proposed)
+    return found("template_missing", f.severity, words, "chat_template of the tokenizer", "none", proposed)
 
 
 def template_unknown(f: Figures) -> Finding | None:
@@ -166,7 +164,7 @@ def template_unknown(f: Figures) -> Finding | None:
         f"completions are paid and {percent(f.plain.ended)} end by themselves, against {percent(f.paid or 0)} and "
         f"{percent(1 - (f.cut or 0))} with the template."
     )
-    return _finding(
+    return found(
         "template_unknown", f.severity, words, "chat_template of the tokenizer", "set", "none: remove it from the model"
     )
 
@@ -180,7 +178,7 @@ def temperature_high(f: Figures) -> Finding | None:
         f"At temperature {heat:g} {percent(f.paid or 0)} of the completions are paid, at temperature 1 "
         f"{percent(f.cooler.paid)}: the heat turns answers into noise (entropy {f.entropy or 0:.2f} nats a token)."
     )
-    return _finding("temperature_high", f.severity, words, "sampling.temperature", f"{heat:g}", "1.0")
+    return found("temperature_high", f.severity, words, "sampling.temperature", f"{heat:g}", "1.0")
 
 
 def noise(f: Figures) -> Finding | None:
@@ -200,7 +198,7 @@ def noise(f: Figures) -> Finding | None:
         what += f", and expects prompts with {f.prompt_logprob:.1f} nats a token (chance: {-chance:.1f})"
     words = f"The model {what}: its weights are untrained, or the tokenizer belongs to another model."
     proposed = "a trained model with its own tokenizer; reasonlab sft first"
-    return _finding("noise", "stops", words, "model.path", f.config.model.path, proposed)
+    return found("noise", "stops", words, "model.path", f.config.model.path, proposed)
 
 
 def limit_too_short(f: Figures) -> Finding | None:
@@ -223,7 +221,7 @@ def limit_too_short(f: Figures) -> Finding | None:
     is_masked = f.config.algorithm.mask_truncated and f.cut >= 0.9
     severity: Severity = "stops" if is_masked else f.severity
     proposed = str(f.longer.room(limit) if f.longer else 4 * limit)
-    return _finding("limit_too_short", severity, words, "sampling.max_completion_tokens", str(limit), proposed)
+    return found("limit_too_short", severity, words, "sampling.max_completion_tokens", str(limit), proposed)
 
 
 def loops(f: Figures) -> Finding | None:
@@ -233,9 +231,9 @@ def loops(f: Figures) -> Finding | None:
     heat = f.config.sampling.temperature
     words = f"{percent(f.loops)} of the completions end in the same few words over and over."
     if heat < 0.7:
-        return _finding("loops", f.severity, words, "sampling.temperature", f"{heat:g}", "1.0")
+        return found("loops", f.severity, words, "sampling.temperature", f"{heat:g}", "1.0")
     proposed = "a model that writes: look at the completion below; a cold start (reasonlab sft)"
-    return _finding("loops", f.severity, words, "model.path", f.config.model.path, proposed)
+    return found("loops", f.severity, words, "model.path", f.config.model.path, proposed)
 
 
 def never_ends(f: Figures) -> Finding | None:
@@ -250,7 +248,7 @@ def never_ends(f: Figures) -> Finding | None:
         f"do not either: the model does not write {stops}, at which generation stops."
     )
     proposed = "a text that ends an answer, such as ['\\n\\n']; or a cold start (reasonlab sft) that teaches the end"
-    return _finding("never_ends", f.severity, words, "sampling.stop", f"{list(f.config.sampling.stop)}", proposed)
+    return found("never_ends", f.severity, words, "sampling.stop", f"{list(f.config.sampling.stop)}", proposed)
 
 
 def answers_unread(f: Figures) -> Finding | None:
@@ -262,11 +260,11 @@ def answers_unread(f: Figures) -> Finding | None:
         f"({percent(f.paid or 0)} are paid): the prompt does not ask for \\boxed{{}}, or the model does not heed it."
     )
     if "boxed" in f"{f.config.prompt.template}{f.config.prompt.system}":
-        return _finding(
+        return found(
             "answers_unread", f.severity, words, "reward.reading", f.config.reward.reading, "lenient, or a cold start first"
         )
     proposed = '"{prompt}\\nPut your final answer within \\\\boxed{}."; or reward.reading=lenient'
-    return _finding("answers_unread", f.severity, words, "prompt.template", repr(f.config.prompt.template), proposed)
+    return found("answers_unread", f.severity, words, "prompt.template", repr(f.config.prompt.template), proposed)
 
 
 def verdicts_time_out(f: Figures) -> Finding | None:
@@ -276,7 +274,7 @@ def verdicts_time_out(f: Figures) -> Finding | None:
     limit = f.config.reward.timeout_seconds
     words = f"{percent(f.timeouts)} of the verdicts did not come in time and score nothing, right or not."
     severity: Severity = "stops" if f.timeouts > 0.9 else f.severity
-    return _finding("verdicts_time_out", severity, words, "reward.timeout_seconds", f"{limit:g}", f"{max(5.0, 4 * limit):g}")
+    return found("verdicts_time_out", severity, words, "reward.timeout_seconds", f"{limit:g}", f"{max(5.0, 4 * limit):g}")
 
 
 def always_the_same(f: Figures) -> Finding | None:
@@ -289,10 +287,10 @@ def always_the_same(f: Figures) -> Finding | None:
     heat = f.config.sampling.temperature
     words = f"The {size} completions of a group are nearly all the same text ({f.distinct * size:.1f} different ones)."
     if heat < 0.8:
-        return _finding("always_the_same", "stops", words, "sampling.temperature", f"{heat:g}", "1.0")
+        return found("always_the_same", "stops", words, "sampling.temperature", f"{heat:g}", "1.0")
     words += " The policy is certain of what it writes."
     present = f"{f.config.algorithm.entropy_coef:g}"
-    return _finding("always_the_same", "stops", words, "algorithm.entropy_coef", present, "0.001, or harder problems")
+    return found("always_the_same", "stops", words, "algorithm.entropy_coef", present, "0.001, or harder problems")
 
 
 def learning_rate(f: Figures) -> Finding | None:
@@ -308,7 +306,7 @@ def learning_rate(f: Figures) -> Finding | None:
     words = f"{rate:g} is {'low' if rate < low else 'high'} for {what} {size(f.parameters)} parameters: {effect}."
     severity: Severity = "stops" if rate < low / 3 or rate > high * 3 else "slows"
     proposed = f"{rounded(math.sqrt(low * high))} (usual: {rounded(low)} to {rounded(high)})"
-    return _finding("learning_rate", severity, words, "optimizer.learning_rate", f"{rate:g}", proposed)
+    return found("learning_rate", severity, words, "optimizer.learning_rate", f"{rate:g}", proposed)
 
 
 def warmup_too_long(f: Figures) -> Finding | None:
@@ -317,14 +315,8 @@ def warmup_too_long(f: Figures) -> Finding | None:
     if warmup <= steps / 2 or warmup <= 10:
         return None
     words = f"The learning rate rises over {warmup} steps, and the run has {steps}."
-    return _finding(
-        "warmup_too_long",
-        "stops" if warmup >= 10 * steps else "slows",
-        words,
-        "optimizer.warmup_steps",
-        str(warmup),
-        str(min(10, steps // 10)),
-    )
+    severity: Severity = "stops" if warmup >= 10 * steps else "slows"
+    return found("warmup_too_long", severity, words, "optimizer.warmup_steps", str(warmup), str(min(10, steps // 10)))
 
 
 def kl_too_strong(f: Figures) -> Finding | None:
@@ -334,7 +326,7 @@ def kl_too_strong(f: Figures) -> Finding | None:
         return None
     words = f"A KL coefficient of {coefficient:g} holds the policy to its reference: it is not to change. Usual are 0 to 0.04."
     severity: Severity = "stops" if coefficient >= 1 else "slows"
-    return _finding("kl_too_strong", severity, words, "algorithm.kl_coef", f"{coefficient:g}", "0.001")
+    return found("kl_too_strong", severity, words, "algorithm.kl_coef", f"{coefficient:g}", "0.001")
 
 
 def group_too_small(f: Figures) -> Finding | None:
@@ -347,7 +339,7 @@ def group_too_small(f: Figures) -> Finding | None:
     words = (
         f"With {size} completions a group only {percent(f.contrast)} of the groups have contrast; {percent(f.paid)} are paid."
     )
-    return _finding("group_too_small", "slows", words, "algorithm.group_size", str(size), "8")
+    return found("group_too_small", "slows", words, "algorithm.group_size", str(size), "8")
 
 
 def penalised(f: Figures) -> Finding | None:
@@ -356,7 +348,7 @@ def penalised(f: Figures) -> Finding | None:
         return None
     buffer, limit = f.config.reward.overlong_buffer_tokens, f.config.sampling.max_completion_tokens
     words = f"{percent(f.overlong)} of the completions are penalised for length: from {limit - buffer} of {limit} tokens on."
-    return _finding("penalised", "slows", words, "reward.overlong_buffer_tokens", str(buffer), str(max(1, limit // 5)))
+    return found("penalised", "slows", words, "reward.overlong_buffer_tokens", str(buffer), str(max(1, limit // 5)))
 
 
 def nothing_marked(f: Figures) -> Finding | None:
@@ -366,11 +358,11 @@ def nothing_marked(f: Figures) -> Finding | None:
     words = f"In {percent(f.unparsed)} of the completions no answer can be read: the model does not mark one."
     if "boxed" in f"{f.config.prompt.template}{f.config.prompt.system}":
         present = f.config.model.path
-        return _finding(
+        return found(
             "nothing_marked", "stops", words, "model.path", present, "a cold start (reasonlab sft) that teaches the form"
         )
     proposed = '"{prompt}\\nPut your final answer within \\\\boxed{}."; or a cold start (reasonlab sft)'
-    return _finding("nothing_marked", "stops", words, "prompt.template", repr(f.config.prompt.template), proposed)
+    return found("nothing_marked", "stops", words, "prompt.template", repr(f.config.prompt.template), proposed)
 
 
 def too_hard(f: Figures) -> Finding | None:
@@ -381,7 +373,7 @@ def too_hard(f: Figures) -> Finding | None:
         f"In {percent(f.all_unpaid)} of the groups no completion is paid: without contrast there is no gradient. The problems "
         "are too hard for this model."
     )
-    return _finding(
+    return found(
         "too_hard", "stops", words, "problems", f.sources, "easier ones to begin with, or a cold start (reasonlab sft)"
     )
 
@@ -391,7 +383,7 @@ def too_easy(f: Figures) -> Finding | None:
     if f.all_paid is None or f.groups < _FEW_GROUPS or f.all_paid < 0.9:
         return None
     words = f"In {percent(f.all_paid)} of the groups every completion is paid alike: there is nothing left to learn here."
-    return _finding("too_easy", "stops", words, "problems", f.sources, "harder ones")
+    return found("too_easy", "stops", words, "problems", f.sources, "harder ones")
 
 
 RULES: Sequence[Rule] = (
@@ -401,7 +393,3 @@ RULES: Sequence[Rule] = (
     learning_rate, warmup_too_long, kl_too_strong, group_too_small, penalised,
 )  # fmt: skip
 LAST: Sequence[Rule] = (nothing_marked, too_hard, too_easy)  # effects: where no cause was found
-
-
-def _finding(name: str, severity: Severity, words: str, setting: str, present: str, proposed: str) -> Finding:
-    return Finding(name=name, severity=severity, words=words, setting=setting, present=present, proposed=proposed)
