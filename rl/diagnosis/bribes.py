@@ -44,7 +44,7 @@ def _wrong_answers(problem: Problem) -> tuple[str, ...]:
         return ()
     try:
         return (boxed(perturb(problem)),)
-    except (LabError, KeyError, ValueError):  # checks that the domain did not write itself
+    except (LabError, KeyError, ValueError, IndexError):  # checks that the domain did not write itself
         return ()
 
 
