@@ -106,9 +106,9 @@ def test_in_bf16_the_gradient_of_attention_is_that_of_float32_rounded():
     upstream = torch.randn(1, count, 4, 16).bfloat16()
     gradients = []
     for dtype in (torch.bfloat16, torch.float32):
-        leaves = [part.to(dtype).requires_grad_() for part in states]
+        query, key, value = leaves = [part.to(dtype).requires_grad_() for part in states]
         assert rows.layout is not None
-        output = rows.layout.attend(0, *leaves, 0.25)
+        output = rows.layout.attend(0, query, key, value, 0.25)
         gradients.append(torch.autograd.grad(output, leaves, upstream.to(dtype)))
     for rounded, exact in zip(*gradients, strict=True):
         assert rounded.dtype == torch.bfloat16
