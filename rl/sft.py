@@ -196,7 +196,7 @@ def train_sft(config: SftConfig, run: RunDirectory, start: Start, view: StepView
             data_collator=collate,
             train_dataset=IterableDataset.from_generator(rows),
             processing_class=start.tokenizer,
-            peft_config=lora_config(config.model.lora) if config.model.lora else None,
+            peft_config=lora_config(config.model.lora, start.model) if config.model.lora else None,
         )
         worker = None
         if config.evaluation.every_steps:

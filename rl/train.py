@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from problems.seeding import derive_seed
+from rl.diagnosis.watch import Watch
 from rl.evaluate import held_out_metrics, sample_all
 from rl.memory import naming_settings, peak_memory_gb
 from rl.policy.opening import save_policy
@@ -42,6 +43,7 @@ def train(parts: Parts, state: TrainState) -> TrainState:
     config = parts.config
     if state.step == 0 and config.evaluation.every_steps:
         record_baseline(parts)
+    watch = watching(parts)
     while state.step < config.train.steps:
         step_began = time.perf_counter()
         drawn = sample(parts, state)
@@ -68,6 +70,8 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             "step_time": time.perf_counter() - step_began,
         }
         record(parts, state, drawn, metrics, timing)
+        if watch is not None:
+            watch.see(state.step, drawn, metrics)
         if due(config.checkpoint.every_steps, state.step, config.train.steps) or state.best_step == state.step:
             save_checkpoint(parts, state)
     return state
@@ -152,6 +156,14 @@ def record(parts: Parts, state: TrainState, drawn: Drawn, metrics: dict[str, Any
         parts.tracker.table(state.step, "completions", records)
     if parts.view is not None:
         parts.view.show(state.step, metrics, timing)
+
+
+def watching(parts: Parts) -> Watch | None:
+    """Return what tells in the terminal, once each, why this run does not learn (rl/diagnosis/rules.py). Rank 0 only."""
+    if parts.view is None:
+        return None
+    worker = parts.worker
+    return Watch(parts.config, parts.tokenizer, worker.sampler, worker.pool, parts.view.say)
 
 
 def save_checkpoint(parts: Parts, state: TrainState) -> None:

@@ -39,7 +39,8 @@ ROOMS: dict[str, set[str]] = {
     "rl/update": {"rl/policy"},
     "rl/tracking": {"rl/sampling", "rl/update", "rewards"},
     "rl/imitation": {"rl/tracking"},
-    "rl": {"rl/imitation", "rewards"},
+    "rl/diagnosis": {"rl/tracking"},
+    "rl": {"rl/diagnosis", "rl/imitation", "rewards"},
     "bench": {"rl"},
     "launch": {"bench"},
 }
