@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from bench.command import bench_command
 from launch.demo import demo_command
+from launch.diagnose import diagnose_command
 from launch.eval import eval_command
 from launch.export import export_command
 from launch.fetch import fetch_command
@@ -20,6 +21,7 @@ from rl.settings.arguments import Command
 COMMANDS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code and in words
     "demo": (demo_command, "the whole story on two CPU cores: imitate, practise, compare (about ten minutes)"),
     "sft": (sft_command, "cold start: imitation of worked solutions with TRL's SFTTrainer"),
+    "diagnose": (diagnose_command, "draws from the model as configured: can this run learn and, if not, what to change?"),
     "train": (train_command, "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
     "eval": (eval_command, "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
     "grade": (grade_command, "verdicts for a JSONL file of completions, whoever wrote them"),

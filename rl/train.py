@@ -18,7 +18,8 @@ from typing import Any
 import torch
 
 from problems.seeding import derive_seed
-from rl.evaluate import accuracy, sample_all
+from rl.diagnosis.watch import Watch
+from rl.evaluate import held_out_metrics, sample_all
 from rl.memory import naming_settings, peak_memory_gb
 from rl.policy.opening import save_policy
 from rl.policy.showing import show_prompt
@@ -28,7 +29,6 @@ from rl.settings.arguments import clearly, training_arguments
 from rl.settings.loading import Loaded
 from rl.settings.schema import RunConfig
 from rl.start import Parts, started
-from rl.stats import mean
 from rl.tracking import checkpoint
 from rl.tracking.metrics import num_tokens, over_updates, rollout_metrics
 from rl.tracking.rollouts import rollout_records, write_rollouts
@@ -43,6 +43,7 @@ def train(parts: Parts, state: TrainState) -> TrainState:
     config = parts.config
     if state.step == 0 and config.evaluation.every_steps:
         record_baseline(parts)
+    watch = watching(parts)
     while state.step < config.train.steps:
         step_began = time.perf_counter()
         drawn = sample(parts, state)
@@ -69,6 +70,8 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             "step_time": time.perf_counter() - step_began,
         }
         record(parts, state, drawn, metrics, timing)
+        if watch is not None:
+            watch.see(state.step, drawn, metrics)
         if due(config.checkpoint.every_steps, state.step, config.train.steps) or state.best_step == state.step:
             save_checkpoint(parts, state)
     return state
@@ -130,16 +133,7 @@ def evaluate_held_out(parts: Parts) -> dict[str, Any]:
     """Return accuracy and reasoning length on held-out problems, the same ones every time."""
     settings = parts.config.evaluation
     problems = [parts.held_out.get(settings.split, i) for i in range(settings.num_problems)]
-    groups = sample_all(parts.worker, problems, settings.samples, parts.config.run.seed)
-    rollouts = [rollout for group in groups for rollout in group]
-    estimate = accuracy(groups)
-    return {
-        "eval/accuracy": estimate.value,
-        "eval/accuracy_low": estimate.low,
-        "eval/accuracy_high": estimate.high,
-        "eval/reasoning_tokens": mean([rollout.reasoning_tokens for rollout in rollouts]),
-        "eval/completion_tokens": mean([rollout.completion.num_tokens for rollout in rollouts]),
-    }
+    return held_out_metrics(sample_all(parts.worker, problems, settings.samples, parts.config.run.seed))
 
 
 def record_baseline(parts: Parts) -> None:
@@ -162,6 +156,14 @@ def record(parts: Parts, state: TrainState, drawn: Drawn, metrics: dict[str, Any
         parts.tracker.table(state.step, "completions", records)
     if parts.view is not None:
         parts.view.show(state.step, metrics, timing)
+
+
+def watching(parts: Parts) -> Watch | None:
+    """Return what tells in the terminal, once each, why this run does not learn (rl/diagnosis/rules.py). Rank 0 only."""
+    if parts.view is None:
+        return None
+    worker = parts.worker
+    return Watch(parts.config, parts.tokenizer, worker.sampler, worker.pool, parts.view.say)
 
 
 def save_checkpoint(parts: Parts, state: TrainState) -> None:

@@ -37,9 +37,10 @@ ROOMS: dict[str, set[str]] = {
     "rl/policy": {"rl/settings"},
     "rl/sampling": {"rl/policy"},
     "rl/update": {"rl/policy"},
-    "rl/imitation": {"rl/update"},
     "rl/tracking": {"rl/sampling", "rl/update", "rewards"},
-    "rl": {"rl/tracking", "rl/imitation", "rewards"},
+    "rl/imitation": {"rl/tracking"},
+    "rl/diagnosis": {"rl/tracking"},
+    "rl": {"rl/diagnosis", "rl/imitation", "rewards"},
     "bench": {"rl"},
     "launch": {"bench"},
 }

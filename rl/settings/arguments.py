@@ -6,6 +6,7 @@ wrong setting are answered at once.
 """
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -127,11 +128,22 @@ def training_arguments(argv: Sequence[str]) -> TrainingArguments | None:
     return TrainingArguments(loaded=loaded, resume=flags.resume, only_prompt=flags.show_prompt or flags.dry_run)
 
 
-def imitation_arguments(argv: Sequence[str]) -> Loaded[SftConfig] | None:
+@dataclass(frozen=True, kw_only=True)
+class ImitationArguments:
+    """A cold start that was asked for."""
+
+    loaded: Loaded[SftConfig]
+    resume: bool  # go on from the newest whole checkpoint
+
+
+def imitation_arguments(argv: Sequence[str]) -> ImitationArguments | None:
     """Return the cold start that `argv` asks for, or None when it only asked to be told something, which was done."""
     parser = make_parser("reasonlab sft", "Cold start: imitation of worked solutions.")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint of this run")
     flags, loaded = parse(parser, argv, SftConfig)
-    return None if loaded is None else unless_dry_run(flags, loaded)
+    if loaded is None or unless_dry_run(flags, loaded) is None:
+        return None
+    return ImitationArguments(loaded=loaded, resume=flags.resume)
 
 
 def evaluation_arguments(argv: Sequence[str]) -> Loaded[EvalConfig] | None:
@@ -168,6 +180,44 @@ def source_setting(problems: str) -> str:
     quoted = json.dumps(problems)
     is_file = problems.endswith(".jsonl") or Path(problems).is_dir()
     return f"{{domain: jsonl, path: {quoted}}}" if is_file else f"{{domain: {quoted}}}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiagnosisArguments:
+    """A diagnosis that was asked for."""
+
+    loaded: Loaded[RunConfig]
+    problems: int  # that are drawn
+    seconds: float  # for drawing
+    as_json: bool
+
+
+def diagnosis_arguments(argv: Sequence[str]) -> DiagnosisArguments | None:
+    """Return the diagnosis that `argv` asks for, or None when it only asked to be told something, which was done."""
+    about = "Draws from the model as configured and says whether this run can learn and, if not, what to change."
+    parser = make_parser("reasonlab diagnose", about)
+    parser.usage = "reasonlab diagnose CONFIG [options] [key=value ...]"
+    parser.epilog = f"{OVERRIDES}; exit status: 0 it can learn, 1 something stops it, 2 it could not be asked"
+    parser.add_argument("--problems", type=_at_least(1), default=32, help="problems to draw for (default: 32)")
+    parser.add_argument("--seconds", type=_at_least(5), default=80, help="about how long drawing may take (default: 80)")
+    parser.add_argument("--json", action="store_true", help="print figures, findings and examples as JSON")
+    files = list(itertools.takewhile(lambda word: not word.startswith("-") and "=" not in word, argv))
+    configs = [word for file in files for word in ("--config", file)]
+    flags, loaded = parse(parser, [*configs, *argv[len(files) :]], RunConfig)
+    if loaded is None or (loaded := unless_dry_run(flags, loaded)) is None:
+        return None
+    return DiagnosisArguments(loaded=loaded, problems=flags.problems, seconds=flags.seconds, as_json=flags.json)
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    """Return what reads a whole number that is not below `least`."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more; found {text!r}")
+        return int(text)
+
+    return read
 
 
 def unless_dry_run(flags: argparse.Namespace, loaded: Loaded[C]) -> Loaded[C] | None:

@@ -1,0 +1,57 @@
+"""Whether the references can be graded against, and whether the verifier pays for what is no answer."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from problems.catalog import perturb
+from problems.errors import LabError
+from problems.types import Problem, boxed
+from rewards.pool import VerifierPool
+from rewards.references import reference_fault
+from rewards.types import STRICT, Reading
+from rl.diagnosis.figures import Bribes
+
+_SECONDS = 8.0  # for each kind of them
+_SAY_NOTHING = ("", "I do not know.", "\\boxed{}", "```python\npass\n```")
+
+
+def of_problems(problems: Sequence[Problem]) -> dict[str, Any]:
+    """Return the figures that follow from the problems alone, by their names in Figures."""
+    faults = [fault for problem in problems if (fault := reference_fault(problem)) is not None]
+    answers = Counter(problem.reference for problem in problems if problem.reference is not None)
+    figures: dict[str, Any] = {"problems": len(problems), "unreadable": len(faults) / len(problems)}
+    if faults:
+        figures["unreadable_why"] = Counter(faults).most_common(1)[0][0]
+    questions = len({problem.prompt for problem in problems})
+    if answers and questions > 1:
+        figures["same_answer_is"], count = answers.most_common(1)[0]
+        figures["same_answer"] = count / len(problems)
+    return figures
+
+
+def offered(pool: VerifierPool, problems: Sequence[Problem], reading: Reading = STRICT) -> Bribes:
+    """Return what the verifier of each problem pays for texts that are no answers to it; none of them is the model's."""
+    nothing = _paid(pool, problems, [_SAY_NOTHING] * len(problems), reading)
+    question = _paid(pool, problems, [(problem.prompt,) for problem in problems], reading)
+    wrong = _paid(pool, problems, [_wrong_answers(problem) for problem in problems], reading)
+    return Bribes(nothing=nothing, wrong=wrong, question=question)
+
+
+def _wrong_answers(problem: Problem) -> tuple[str, ...]:
+    """Return a wrong answer near the right one; nothing where no wrong answer can be made up."""
+    if problem.reference is None and not problem.checks:
+        return ()
+    try:
+        return (boxed(perturb(problem)),)
+    except (LabError, KeyError, ValueError, IndexError):  # checks that the domain did not write itself
+        return ()
+
+
+def _paid(pool: VerifierPool, problems: Sequence[Problem], texts: Sequence[Sequence[str]], reading: Reading) -> float:
+    """Return the share of problems that pay any of their texts."""
+    items = [(problem, text) for problem, own in zip(problems, texts, strict=True) for text in own]
+    verdicts = pool.grade(items, _SECONDS, reading)
+    paid = {problem.id for (problem, _), verdict in zip(items, verdicts, strict=True) if (verdict.worth or 0) > 0}
+    asked = {problem.id for problem, _ in items}
+    return len(paid) / len(asked) if asked else 0.0

@@ -1,0 +1,22 @@
+"""The real model of `make test-real`; tests that need it skip where it has not been fetched."""
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from rl.policy.fetching import fetched_path
+from rl.policy.opening import plain_model
+from rl.settings.schema import ModelSettings
+
+
+@cache
+def real_model() -> Path:
+    """Return the directory of the model: $REASONLAB_REAL_MODEL, or made of what `reasonlab fetch smollm2-135m` left."""
+    own = os.environ.get("REASONLAB_REAL_MODEL")
+    path = Path(own) if own else fetched_path("smollm2-135m")
+    if not path.exists():
+        pytest.skip(f"no model at {path}: run `reasonlab fetch smollm2-135m`, or name a directory in REASONLAB_REAL_MODEL")
+    return Path(plain_model(ModelSettings(path=str(path)), Path(tempfile.mkdtemp(prefix="reasonlab-real-"))).path)
