@@ -29,7 +29,8 @@ def parts(random_model):
 def watching(parts, *settings: str) -> tuple[Watch, list[str]]:
     said: list[str] = []
     chosen = ["run.name=r", "model.path=m", "problems=[{domain: chain}]", "optimizer.learning_rate=1e-3", *settings]
-    return Watch(load_config(RunConfig, [], chosen).config, *parts, said.append), said
+    tokenizer, sampler, pool = parts
+    return Watch(load_config(RunConfig, [], chosen).config, tokenizer, sampler, pool, said.append), said
 
 
 def drawn(step: int, rewards: Sequence[Sequence[float]]) -> Drawn:
