@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo demo-real test test-fast test-real endings test-kernels check bench bench-math hostile-math clean
+.PHONY: help setup demo demo-real test test-fast test-real endings self-checks test-kernels check bench bench-math hostile-math clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
@@ -16,6 +16,7 @@ help:
 	@echo "make test            all tests (make test-fast: only the fast ones, four to seven minutes)"
 	@echo "make test-real       the tests that need a real model (reasonlab fetch smollm2-135m, or REASONLAB_REAL_MODEL=directory)"
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
+	@echo "make self-checks     the start-up check on SmolLM2: must pass in 32 combinations and catch 11 injected faults in each"
 	@echo "make check           format, lint and types"
 	@echo "make test-kernels    the GPU kernels of the update, interpreted on the CPU (fetches Triton, 190 MB, beside .venv)"
 	@echo "make bench           update, sampling and whole step against TRL: speed and memory (under forty minutes)"
@@ -55,6 +56,9 @@ test-real: $(READY)
 
 endings: $(READY)
 	$(BIN)/python tests/support/starts_and_ends.py $(ARGS)
+
+self-checks: $(READY)
+	$(BIN)/python tests/support/self_checks.py $(ARGS)
 
 hostile-math: $(READY)
 	REASONLAB_HOSTILE_PAIRS=1000 $(BIN)/python -m pytest tests/rewards/math/test_symbolic_process.py -k many_hostile $(ARGS)

@@ -185,7 +185,7 @@ def engine_gradient(side: OurSide, batch: Batch, kinds: frozenset[str]) -> dict[
 
 def self_checked(side: OurSide) -> Found:
     """How far the engine's gradient is from plain torch's on the self-check's rows, of its norm, and what the check says."""
-    random = np.random.default_rng(0).integers(0, side.engine.policy.config.vocab_size, 4096)  # the weights are random too
+    random = np.random.default_rng(0).integers(0, side.engine.policy.config.vocab_size, 4096, np.int32)  # as the weights
     rows = text_rows(random)
     judgement = judge(side.engine, rows, side.config)
     logprobs = (judgement.plain or judgement.truth).logprobs  # the ratios are near 1

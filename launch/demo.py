@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from problems.errors import LabError
-from launch.fetch import MODELS, fetched_path
+from rl.policy.fetching import MODELS, fetched_path
 from rl.settings.arguments import clearly
 from rl.tracking.run_directory import write_atomic
 
@@ -47,7 +47,8 @@ class Story:
     imitation: str  # what its phase is about
     size: str  # the difficulty that tells problems apart
     practised: range  # sizes of the problems that it practises, as in its settings
-    beyond: range  # those that are rare among the worked examples
+    beyond: range  # those that imitation can do least about
+    why_beyond: str
 
 
 TINY = Story(
@@ -59,6 +60,7 @@ TINY = Story(
     size="terms",
     practised=range(4, 9),
     beyond=range(7, 9),
+    why_beyond="rare in the examples",
 )
 REAL = Story(
     name="demo-real",
@@ -70,6 +72,7 @@ REAL = Story(
     size="letters",
     practised=range(4, 11),
     beyond=range(9, 11),
+    why_beyond="the longest words",
 )
 
 
@@ -86,7 +89,7 @@ def demo_command(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--real",
         action="store_true",
-        help="a real pretrained model (SmolLM2-135M, fetched once) learns to count letters; about half an hour, in demo-real-seed<SEED>",
+        help="a pretrained model, SmolLM2-135M, fetched once, learns to count letters: half an hour, in demo-real-seed<SEED>",
     )
     flags = parser.parse_args(list(argv))
     story = REAL if flags.real else TINY
@@ -231,7 +234,11 @@ def print_summary(
     names = ("accuracy", "accuracy_low", "accuracy_high")
     table.add_row(f"accuracy, {story.practised[0]} to {story.practised[-1]} {story.size}", rate(sft, *names), rate(rl, *names))
     names = ("beyond_sft_accuracy", "beyond_sft_low", "beyond_sft_high")
-    table.add_row(f"accuracy, {story.beyond[0]} and {story.beyond[-1]} {story.size} (rare in the examples)", rate(sft, *names), rate(rl, *names))
+    table.add_row(
+        f"accuracy, {story.beyond[0]} and {story.beyond[-1]} {story.size} ({story.why_beyond})",
+        rate(sft, *names),
+        rate(rl, *names),
+    )
     table.add_row("reasoning tokens", *(f"{found['reasoning_tokens_mean']:.1f}" for found in (sft, rl)))
     for name, found in before["by_difficulty"].items():
         table.add_row(f"  {name}", f"{found['value']:.2f}", f"{after['by_difficulty'][name]['value']:.2f}")

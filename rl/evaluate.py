@@ -86,6 +86,19 @@ def accuracy(groups: Sequence[Sequence[Rollout]]) -> Estimate:
     return estimate([sum(correct) / len(correct) for correct in verdicts if correct])
 
 
+def held_out_metrics(groups: Sequence[Sequence[Rollout]]) -> dict[str, Any]:
+    """Return accuracy and length, as the evaluation inside a run writes them down."""
+    rollouts = [rollout for group in groups for rollout in group]
+    estimate = accuracy(groups)
+    return {
+        "eval/accuracy": estimate.value,
+        "eval/accuracy_low": estimate.low,
+        "eval/accuracy_high": estimate.high,
+        "eval/reasoning_tokens": mean([rollout.reasoning_tokens for rollout in rollouts]),
+        "eval/completion_tokens": mean([rollout.completion.num_tokens for rollout in rollouts]),
+    }
+
+
 def _is_correct(rollout: Rollout) -> bool:
     return rollout.reward.verdict.status == "correct"
 

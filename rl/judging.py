@@ -29,6 +29,7 @@ from rl.update.engine import Engine
 
 Gradient = dict[str, torch.Tensor]  # by name of the weight
 _ROOM = 1.2  # of the memory that the judge's weights and gradient take: activations of one row come to it
+_BATCH_TOKENS = 512  # of the judge's own passes
 _PART = 2**20  # numbers that are added up in float32 at a time
 
 
@@ -93,21 +94,24 @@ def plain_torch(engine: Engine, rows: Sequence[Row], config: RunConfig, dtype: t
     weights = {}
     for name, parameter in model.named_parameters():
         weights[name] = parameter.detach().to(dtype).requires_grad_(name in trained)
-    mine = []
+    mine = rows[rank() :: world_size()]
+    found: list[FloatArray] = [np.empty(0, np.float32)] * len(mine)
     with _by_itself(engine, model):
-        for row in rows[rank() :: world_size()]:
-            counts = bool(np.any(row.weights * row.advantages))
-            with torch.set_grad_enabled(counts):
-                logprobs = _logprobs(model, weights, row, config.sampling.temperature)
-            if counts:
-                scale = torch.as_tensor(-row.weights * row.advantages, dtype=torch.float32, device=logprobs.device)  # [T]
-                (scale @ logprobs).backward()  # type: ignore[no-untyped-call]
-            mine.append(logprobs.detach().cpu().numpy())
+        for numbers in _batches(mine):
+            batch = [mine[number] for number in numbers]
+            with torch.set_grad_enabled(_counts(batch[0])):
+                logprobs = _logprobs(model, weights, batch, config.sampling.temperature)  # [N], row after row
+            if _counts(batch[0]):
+                scale = np.concatenate([-row.weights * row.advantages for row in batch])  # [N]
+                (torch.as_tensor(scale, dtype=logprobs.dtype, device=device()) @ logprobs).backward()  # type: ignore[no-untyped-call]
+            ends = np.cumsum([len(row.completion_ids) for row in batch])[:-1]
+            for number, of_row in zip(numbers, np.split(logprobs.detach().cpu().numpy(), ends), strict=True):
+                found[number] = of_row
     gradient = {name: _gradient_of(weights[name]) for name in weights if name in trained}
     if world_size() > 1:
         for part in gradient.values():
             torch.distributed.all_reduce(part)
-    shares = all_gather(mine)
+    shares = all_gather(found)
     logprobs_of_rows = [shares[number % world_size()][number // world_size()] for number in range(len(rows))]
     return Plain(logprobs=logprobs_of_rows, gradient=gradient)
 
@@ -117,15 +121,40 @@ def _gradient_of(weight: torch.Tensor) -> torch.Tensor:
     return torch.zeros_like(weight) if weight.grad is None else weight.grad
 
 
-def _logprobs(model: Any, weights: Gradient, row: Row, temperature: float) -> torch.Tensor:
-    """Return the log-probabilities [T] of the row's completion, in float32."""
-    both = np.concatenate([row.prompt_ids, row.completion_ids])
-    ids = torch.as_tensor(both, dtype=torch.long, device=device())  # [T_prompt + T]
-    logits = functional_call(model, weights, kwargs={"input_ids": ids[None], "use_cache": False}).logits[0]
-    start = len(row.prompt_ids)
-    # the logits at a token are about the next one, so those of the completion begin at the prompt's last token
-    scaled = logits[start - 1 : -1].float() / temperature  # [T, V]
-    return torch.log_softmax(scaled, -1).gather(-1, ids[start:, None])[:, 0]
+def _counts(row: Row) -> bool:
+    return bool(np.any(row.weights * row.advantages))
+
+
+def _batches(rows: Sequence[Row]) -> list[list[int]]:
+    """Gather rows of similar length: each pass writes a gradient of all weights, whose memory costs more than short rows do."""
+    batches: list[list[int]] = []
+    for number in sorted(range(len(rows)), key=lambda number: (_counts(rows[number]), rows[number].length)):
+        row = rows[number]
+        fits = bool(batches) and (len(batches[-1]) + 1) * row.length <= _BATCH_TOKENS
+        if fits and _counts(rows[batches[-1][0]]) == _counts(row):
+            batches[-1].append(number)
+        else:
+            batches.append([number])
+    return batches
+
+
+def _logprobs(model: Any, weights: Gradient, rows: Sequence[Row], temperature: float) -> torch.Tensor:
+    """Return the log-probabilities [N] of the rows' completions, one after the other, in float32.
+
+    What fills rows up stands on their right, where causal attention does not see it.
+    """
+    width = max(row.length for row in rows)
+    ids = np.zeros((len(rows), width), np.int64)  # [B, T]
+    places = []
+    for number, row in enumerate(rows):
+        ids[number, : row.length] = np.concatenate([row.prompt_ids, row.completion_ids])
+        # the logits at a token are about the next one, so those of the completion begin at the prompt's last token
+        places.append(number * width + np.arange(len(row.prompt_ids) - 1, row.length - 1))
+    inputs = torch.as_tensor(ids, device=device())
+    chosen = torch.as_tensor(np.concatenate(places), device=device())  # [N]
+    logits = functional_call(model, weights, kwargs={"input_ids": inputs, "use_cache": False}).logits  # [B, T, V]
+    scaled = logits.flatten(0, 1)[chosen].float() / temperature  # [N, V]
+    return torch.log_softmax(scaled, -1).gather(-1, inputs.flatten()[chosen + 1, None])[:, 0]
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from rl.runtime import all_gather, rank, world_size
 from rl.sampling.how_to_draw import how_to_draw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.settings.algorithm import AlgorithmSettings
-from rl.settings.schema import EvalConfig, PromptSettings, RunConfig, SamplingSettings
+from rl.settings.schema import EvalConfig, PromptSettings, RunConfig, SamplingSettings, SftConfig
 from rl.types import Completion, Drawn, Group, IntArray, Rollout, has_contrast
 
 T = TypeVar("T")
@@ -137,13 +137,15 @@ class RolloutWorker:
         )
 
 
-def open_pool(config: RunConfig | EvalConfig) -> VerifierPool:
+def open_pool(config: RunConfig | EvalConfig | SftConfig) -> VerifierPool:
     """Start the verifier processes of this rank."""
     reward = config.reward
     return VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, sandbox=config.sandbox)
 
 
-def open_worker(config: RunConfig | EvalConfig, model: CausalLM, tokenizer: Tokenizer, pool: VerifierPool) -> RolloutWorker:
+def open_worker(
+    config: RunConfig | EvalConfig | SftConfig, model: CausalLM, tokenizer: Tokenizer, pool: VerifierPool
+) -> RolloutWorker:
     """Return the worker that samples from `model`, which has whole weights and stands on this rank's device."""
     sampler = Sampler(
         model=model,

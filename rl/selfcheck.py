@@ -44,9 +44,11 @@ _SAMPLED_TOKENS = 32  # of each completion, at most
 _TIMES_PLAIN = 2.0  # how far from the truth we may be, if plain torch in the run's precision is 1
 # what may be apart anyway, and all there is where plain torch in the run's precision is itself the truth
 _SCALE = {"fp32": 1e-3, "bf16": 0.15}  # relative; the faults that are looked for are factors
-_DISTANCE = {"fp32": 5e-3, "bf16": 0.01}  # |difference| / |true gradient|
-_NORM = {"fp32": 1e-3, "bf16": 0.05}  # relative, of what is reported and applied to what the engine holds: little is rounded
-_LOGPROBS = {"fp32": 2e-3, "bf16": 0.01}  # mean difference in nats
+_DISTANCE = {"fp32": 2e-3, "bf16": 5e-3}  # |difference| / |true gradient|
+# relative, of what is reported and applied to what the engine holds: little is rounded, but a norm of millions of numbers is
+# added up in float32 on a CPU, where 28 million lose 0.2 %
+_NORM = {"fp32": 5e-3, "bf16": 0.05}
+_LOGPROBS = {"fp32": 1e-3, "bf16": 2e-3}  # mean difference in nats
 # the same in bf16 without room for float32: both are rounded, and nobody knows how far each is from the truth. Sound decoders
 # in bf16 were 0.008 nats apart, 0.05 with scores in the dozens before the softmax (LOG.md, the first run on a GPU); scores
 # that are rounded to bf16 make 0.11 of Qwen2-7B (transformers#33317)

@@ -35,6 +35,7 @@ from rl.runtime import (
     slow_precision,
     world_size,
 )
+from rl.sampling.decoding import slower_words
 from rl.selfcheck import self_check
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import RunConfig, check_world
@@ -43,7 +44,7 @@ from rl.tracking.run_directory import RunDirectory, RunDirectoryError
 from rl.tracking.tracker import Tracker
 from rl.tracking.view import StepView
 from rl.types import Rollout, TrainState
-from rl.update.engine import Engine, Reference
+from rl.update.engine import Engine, Reference, choose_layout
 from rl.update.recompute import reference_kls
 
 _PROMPTS_LOOKED_AT = 64
@@ -105,12 +106,15 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
         model = load_model(opened)
         frozen = load_model(opened, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
+        choose_layout(model, config.train.layout)  # one that this model cannot do is refused before anything is written
         run = open_run(loaded, resume)
         closing.enter_context(process_group(on_failure=run.set_failure))
         pool = closing.enter_context(open_pool(config))
         engine = Engine(model, config)
         if engine.fused.words:
             say(engine.fused.words)
+        if slower := slower_words(engine.sampling_model):
+            say(slower)
         worker = open_worker(config, engine.sampling_model, tokenizer, pool)
         ahead = Ahead(engine, worker, source, config)
         reference = Reference(engine, frozen) if config.algorithm.kl_coef else None
@@ -198,7 +202,7 @@ def open_run(loaded: Loaded[RunConfig], resume: bool) -> RunDirectory:
 MAY_CHANGE = (
     "train.steps", "train.threads", "train.save_rollouts", "train.self_check", "train.memory_probe", "checkpoint", "tracking",
     "evaluation", "reward.workers", "reward.timeout_seconds", "reward.batch_timeout_seconds", "reward.memory_megabytes",
-    "run.dir",
+    "run.dir", "sft.threads",
 )  # fmt: skip
 
 

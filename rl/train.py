@@ -19,7 +19,7 @@ import torch
 
 from problems.seeding import derive_seed
 from rl.diagnosis.watch import Watch
-from rl.evaluate import accuracy, sample_all
+from rl.evaluate import held_out_metrics, sample_all
 from rl.memory import naming_settings, peak_memory_gb
 from rl.policy.opening import save_policy
 from rl.policy.showing import show_prompt
@@ -29,7 +29,6 @@ from rl.settings.arguments import clearly, training_arguments
 from rl.settings.loading import Loaded
 from rl.settings.schema import RunConfig
 from rl.start import Parts, started
-from rl.stats import mean
 from rl.tracking import checkpoint
 from rl.tracking.metrics import num_tokens, over_updates, rollout_metrics
 from rl.tracking.rollouts import rollout_records, write_rollouts
@@ -134,16 +133,7 @@ def evaluate_held_out(parts: Parts) -> dict[str, Any]:
     """Return accuracy and reasoning length on held-out problems, the same ones every time."""
     settings = parts.config.evaluation
     problems = [parts.held_out.get(settings.split, i) for i in range(settings.num_problems)]
-    groups = sample_all(parts.worker, problems, settings.samples, parts.config.run.seed)
-    rollouts = [rollout for group in groups for rollout in group]
-    estimate = accuracy(groups)
-    return {
-        "eval/accuracy": estimate.value,
-        "eval/accuracy_low": estimate.low,
-        "eval/accuracy_high": estimate.high,
-        "eval/reasoning_tokens": mean([rollout.reasoning_tokens for rollout in rollouts]),
-        "eval/completion_tokens": mean([rollout.completion.num_tokens for rollout in rollouts]),
-    }
+    return held_out_metrics(sample_all(parts.worker, problems, settings.samples, parts.config.run.seed))
 
 
 def record_baseline(parts: Parts) -> None:

@@ -6,13 +6,15 @@ so by style, learn nothing.)
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
+from typing import TypedDict
 
 import numpy as np
 import torch
 
 from problems.catalog import build_source, solve
 from problems.seeding import derive_rng, derive_seed
-from problems.types import STYLES, ProblemError
+from problems.types import STYLES, Problem, ProblemError
 from rl.policy.interfaces import Tokenizer
 from rl.policy.prompts import render
 from rl.runtime import uploaded
@@ -25,18 +27,34 @@ _WORTH_SHARING = 8  # tokens
 Example = tuple[list[int], list[int]]  # prompt ids, completion ids
 
 
-def examples(config: SftConfig, tokenizer: Tokenizer) -> Iterator[Example]:
-    """Yield worked examples without end; the n-th is the same in every process."""
+def examples(config: SftConfig, tokenizer: Tokenizer, first: int = 0) -> Iterator[Example]:
+    """Yield worked examples without end, from number `first` on; the n-th is the same in every process."""
     source = build_source(config.problems, derive_seed("sft", config.run.seed))
-    index = 0
-    while True:
+    for index in count(first):
         problem = source.get("train", index)
         rng = derive_rng("style", config.run.seed, index)
-        style = rng.choices(STYLES, config.styles.shares())[0]
-        solution = tokenizer(solve(problem, style), add_special_tokens=False).input_ids
-        prompt = render(problem, config.prompt, tokenizer).tolist()
-        yield prompt, [*solution, tokenizer.eos_token_id]
-        index += 1
+        yield worked_example(problem, rng.choices(STYLES, config.styles.shares())[0], config, tokenizer)
+
+
+def held_out_examples(config: SftConfig, tokenizer: Tokenizer, problems: Sequence[Problem]) -> list[Row]:
+    """Return worked examples of `problems`, each in a style of its own drawing; the same whatever the seed of the run.
+
+    Raises ProblemError for a problem that has no worked solution.
+    """
+    styles = [derive_rng("held-out style", problem.id).choices(STYLES, config.styles.shares())[0] for problem in problems]
+    return [as_row(worked_example(*asked, config, tokenizer)) for asked in zip(problems, styles, strict=True)]
+
+
+def worked_example(problem: Problem, style: str, config: SftConfig, tokenizer: Tokenizer) -> Example:
+    """Return prompt and solution of `problem` as tokens."""
+    solution = tokenizer(solve(problem, style), add_special_tokens=False).input_ids
+    return render(problem, config.prompt, tokenizer).tolist(), [*solution, tokenizer.eos_token_id]
+
+
+def as_row(example: Example) -> Row:
+    """Return an example as a row of the update."""
+    prompt, completion = (np.array(part, dtype=np.int32) for part in example)
+    return uniform_row(prompt, completion, np.zeros(len(completion), np.float32))
 
 
 def packed_rows(stream: Iterator[Example], row_tokens: int, packing: bool) -> Iterator[list[Example]]:
@@ -60,23 +78,40 @@ def packed_rows(stream: Iterator[Example], row_tokens: int, packing: bool) -> It
         room -= length
 
 
+class Drawn(TypedDict):
+    """A row as the data set yields it."""
+
+    examples: list[Example]
+    end: int  # examples drawn so far, this row included
+
+
+def drawn_rows(config: SftConfig, tokenizer: Tokenizer, first: int = 0) -> Iterator[Drawn]:
+    """Yield the rows of a run without end, from example number `first` on."""
+    end = first
+    for row in packed_rows(examples(config, tokenizer, first), config.sft.row_tokens, config.sft.packing):
+        end += len(row)
+        yield Drawn(examples=row, end=end)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Examples:
     """The examples of one optimizer step on one rank. No list, which accelerate would walk through number by number."""
 
     rows: tuple[Row, ...]
+    end: int  # examples drawn for this step and all before it, on the ranks up to this one
 
 
-def collate(batch: list[dict[str, list[Example]]]) -> dict[str, Examples | torch.Tensor]:
+def collate(batch: Sequence[Drawn]) -> dict[str, Examples | torch.Tensor]:
     """Return the examples of a batch of rows, and all tokens of their completions [N], by which the trainer counts."""
-    rows = []
-    for row in batch:
-        for prompt, completion in row["examples"]:
-            ids, learned = (np.array(part, dtype=np.int64) for part in (prompt, completion))
-            rows.append(uniform_row(ids, learned, np.zeros(len(learned), np.float32)))
-    learned = torch.from_numpy(np.concatenate([row.completion_ids for row in rows]))
+    rows = tuple(as_row(example) for row in batch for example in row["examples"])
+    learned = targets(rows)
     # under both names: by `labels` transformers knows that there is something to count, and it counts `shift_labels`
-    return {"examples": Examples(rows=tuple(rows)), "labels": learned, "shift_labels": learned}
+    return {"examples": Examples(rows=rows, end=batch[-1]["end"]), "labels": learned, "shift_labels": learned}
+
+
+def targets(rows: Sequence[Row]) -> torch.Tensor:
+    """Return the tokens of all completions [N], in the order of the rows."""
+    return torch.from_numpy(np.concatenate([row.completion_ids for row in rows]).astype(np.int64))
 
 
 def lay_out(rows: Sequence[Row], device: torch.device) -> TokenRows:

@@ -9,8 +9,10 @@ that are less than a 256th of them.) Adapters are kept in float32 by peft, so wi
 """
 
 import copy
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,16 +21,20 @@ from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
 from problems.errors import LabError
-from rl.imitation.examples import lay_out
+from problems.seeding import derive_seed
+from rl.imitation.examples import lay_out, targets
 from rl.policy.interfaces import CausalLM
-from rl.runtime import device, world_size
+from rl.runtime import device, rank, uploaded, world_size
 from rl.settings.schema import LayoutName, SftConfig
+from rl.tracking.run_directory import JsonDict, write_atomic
 from rl.types import Row
 from rl.update.batch import cut_micro_batches
 from rl.update.engine import choose_layout
 from rl.update.fused import choose
 from rl.update.logprobs import TokenLogprobs
 from rl.update.packing import pad
+
+_STATE, _ABOUT = "trainer.pt", "state.json"
 
 
 def trl_config(config: SftConfig, output_dir: str) -> TrlConfig:
@@ -135,6 +141,7 @@ class ImitationTrainer(SFTTrainer):  # type: ignore[misc]
         super().__init__(**given)
         self.model_accepts_loss_kwargs = True  # which has the trainer count the tokens of a step, whatever the model
         self.settings = config.sft
+        self.position = 0  # examples that were learned from, as far as this rank knows
         self.learner = Learner(self.model, dtype)
         layout = choose_layout(self.learner.computing, None)
         self.layout: LayoutName = "packed" if layout == "shared" else layout
@@ -154,9 +161,14 @@ class ImitationTrainer(SFTTrainer):  # type: ignore[misc]
         """Return what a micro-batch adds to a mean over `num_tokens` tokens, in nats, and the sum of its entropies in nats."""
         where = device()
         packed = lay_out(rows, where) if self.layout == "packed" else pad(rows, self.pad_id, where)
-        targets = torch.cat([torch.from_numpy(row.completion_ids) for row in rows]).to(where)
-        logprobs, entropies = self.learner.logprobs(packed, targets)
+        logprobs, entropies = self.learner.logprobs(packed, uploaded(targets(rows), where))
         return -logprobs.sum() / num_tokens, entropies.detach().sum()
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that were learned from so far, prompts included."""
+        total: int = self._total_train_tokens
+        return total
 
     @property
     def pad_id(self) -> int:
@@ -174,6 +186,8 @@ class ImitationTrainer(SFTTrainer):  # type: ignore[misc]
         num_tokens = float(num_items_in_batch)
         learner = self.learner.train()
         learner.refresh()
+        # dropout, where adapters have it, draws from a stream named by the step: a resumed run draws the same
+        torch.manual_seed(derive_seed("imitation", self.args.seed, self.state.global_step, rank()) % 2**63)
         sums = torch.zeros(3, dtype=torch.float64, device=device())  # loss, entropies, tokens
         for part in self.micro_batches(rows):
             loss, entropies = self.loss(part, num_tokens)
@@ -188,8 +202,52 @@ class ImitationTrainer(SFTTrainer):  # type: ignore[misc]
         if not math.isfinite(total):
             step = self.state.global_step + 1
             raise LabError(f"the loss of step {step} is {total}; lower sft.learning_rate or raise sft.warmup_steps")
+        self.position = inputs["examples"].end
         self._total_train_tokens += int(tokens)
         # these are TRL's own, which it averages and adds to what it logs
         self._metrics["train"]["entropy"].append(entropy / num_tokens)
         self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         return sums[0].float()
+
+    @torch.no_grad()
+    def mean_loss(self, rows: Sequence[Row]) -> float:
+        """Return the loss of `rows`, in nats a token of a completion, without learning from them; all ranks must call."""
+        self.learner.eval()
+        self.learner.refresh()
+        num_tokens = sum(len(row.completion_ids) for row in rows)
+        total = torch.zeros((), dtype=torch.float64, device=device())
+        for part in self.micro_batches(tuple(rows[rank() :: world_size()])):
+            total += self.loss(part, num_tokens)[0]
+        if world_size() > 1:
+            torch.distributed.all_reduce(total)
+        return float(total)
+
+    def save(self, directory: Path, **more: Any) -> None:
+        """Write what a resumed run begins with: weights, optimizer, schedule and how far the examples were learned from."""
+        weights = {name: parameter.detach() for name, parameter in self._learned()}
+        state = {"weights": weights, "optimizer": self.optimizer.state_dict(), "schedule": self.lr_scheduler.state_dict()}
+        torch.save(state, directory / _STATE)
+        about = {"step": self.state.global_step, "num_tokens": self._total_train_tokens, **more}
+        write_atomic(directory / _ABOUT, json.dumps(about, indent=1))
+
+    def load(self, directory: Path) -> None:
+        """Restore what `save` wrote, when the optimizer is there: at the begin of the training, not before."""
+        state = torch.load(directory / _STATE, map_location="cpu", weights_only=True)
+        with torch.no_grad():
+            for name, parameter in self._learned():
+                parameter.copy_(state["weights"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.lr_scheduler.load_state_dict(state["schedule"])
+        found = about(directory)
+        self.position, self._total_train_tokens = found["position"], found["num_tokens"]
+        # the second is transformers' own: what it logs is a mean over the steps since
+        self.state.global_step = self._globalstep_last_logged = found["step"]
+
+    def _learned(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return ((name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad)
+
+
+def about(directory: Path) -> JsonDict:
+    """Return what a checkpoint says of itself: step, position, num_tokens and the id of its W&B run."""
+    found: JsonDict = json.loads((directory / _ABOUT).read_text(encoding="utf-8"))
+    return found

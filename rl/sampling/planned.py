@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 
 from rl.policy.attention import with_plan
 from rl.policy.interfaces import CausalLM, base_causal_lm
+from rl.policy.logits import logit_shape
 from rl.sampling.fused import logits_of
 from rl.sampling.prefill import KeyValues, prefill, prefill_batches
 from rl.sampling.products import Head
@@ -29,7 +30,7 @@ class PlannedDecoder:
     joins = True
 
     def __init__(self, model: CausalLM):
-        self.model, self.causal_lm = model, base_causal_lm(model)
+        self.model, self.causal_lm, self.shape = model, base_causal_lm(model), logit_shape(model)
         self.device = next(model.parameters()).device
         self.prompts: dict[int, list[KeyValues]] = {}  # by group and layer, [k, T, d]
         self.first_states: dict[int, torch.Tensor] = {}  # by group, [H]
@@ -76,11 +77,10 @@ class PlannedDecoder:
         head = self.causal_lm.get_output_embeddings()
         if type(head) is nn.Linear:  # not isinstance: an adapter on it computes something else
             if self.device.type != "cpu":
-                return logits_of(states, head.weight, head.bias)
+                return self.shape.applied(logits_of(states, head.weight, head.bias))
             self.head = self.head or Head((head.weight, head.bias))
-            return self.head(states)
-        logits: torch.Tensor = head(states)
-        return logits
+            return self.shape.applied(self.head(states))
+        return self.shape.applied(head(states))
 
     def _prompt_size(self, group: int) -> int:
         """Return the tokens of a group's prompt."""

@@ -128,11 +128,22 @@ def training_arguments(argv: Sequence[str]) -> TrainingArguments | None:
     return TrainingArguments(loaded=loaded, resume=flags.resume, only_prompt=flags.show_prompt or flags.dry_run)
 
 
-def imitation_arguments(argv: Sequence[str]) -> Loaded[SftConfig] | None:
+@dataclass(frozen=True, kw_only=True)
+class ImitationArguments:
+    """A cold start that was asked for."""
+
+    loaded: Loaded[SftConfig]
+    resume: bool  # go on from the newest whole checkpoint
+
+
+def imitation_arguments(argv: Sequence[str]) -> ImitationArguments | None:
     """Return the cold start that `argv` asks for, or None when it only asked to be told something, which was done."""
     parser = make_parser("reasonlab sft", "Cold start: imitation of worked solutions.")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint of this run")
     flags, loaded = parse(parser, argv, SftConfig)
-    return None if loaded is None else unless_dry_run(flags, loaded)
+    if loaded is None or unless_dry_run(flags, loaded) is None:
+        return None
+    return ImitationArguments(loaded=loaded, resume=flags.resume)
 
 
 def evaluation_arguments(argv: Sequence[str]) -> Loaded[EvalConfig] | None:

@@ -186,7 +186,7 @@ class TrainSettings(Settings):
 
 
 class CheckpointSettings(Settings):
-    """When the state of the run is saved."""
+    """When the state of the run is saved. A cold start removes its checkpoints once its model is there."""
 
     every_steps: int = Field(default=50, ge=1)
     keep_last: int = Field(default=2, ge=1, description="newest checkpoints to keep; the best one is saved and kept besides")
@@ -316,7 +316,7 @@ class SftModelSettings(Settings):
 
 
 class SftConfig(Settings):
-    """`reasonlab sft`: imitation of worked solutions."""
+    """`reasonlab sft`: imitation of worked solutions. Sampling, reward and sandbox: of the evaluation inside the run."""
 
     run: RunSettings
     model: SftModelSettings
@@ -324,6 +324,11 @@ class SftConfig(Settings):
     styles: StyleMix = StyleMix()
     prompt: PromptSettings = PromptSettings()
     sft: SftSettings = SftSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings(every_steps=200)
+    evaluation: HeldOutSettings = HeldOutSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    reward: RewardConfig = RewardConfig()
+    sandbox: SandboxSettings = SandboxSettings()
     tracking: TrackingSettings = TrackingSettings()
 
 

@@ -32,6 +32,7 @@ _COUNTERS = (
     "_is_gradient_accumulation_boundary",
 )  # fmt: skip
 _REFERENCE = "reference.safetensors"
+_NORM_ELEMENTS = 2**20
 _GATHER_ELEMENTS = 200_000_000  # weights gathered together when a sharded model is copied
 
 
@@ -185,7 +186,9 @@ class Engine:
             for group in self._adamw.param_groups:
                 for parameter in group["params"]:
                     if parameter.grad is not None:
-                        squares.add_(torch.linalg.vector_norm(parameter.grad).double().square())
+                        # in parts: a CPU adds a norm up in float32, and of 134 million numbers 1.7 % is lost
+                        for part in parameter.grad.flatten().split(_NORM_ELEMENTS):
+                            squares.add_(torch.linalg.vector_norm(part).double().square())
 
         self._adamw.step = only_look  # type: ignore[method-assign]
         try:

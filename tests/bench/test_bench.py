@@ -63,8 +63,8 @@ def test_the_works_are_those_of_the_issue() -> None:
 
 
 def test_unknown_work_is_refused_with_the_list() -> None:
-    with pytest.raises(LabError, match=r"no work 'e'.*a \(demo model"):
-        choose_works("a,e")
+    with pytest.raises(LabError, match=r"no work 'x'.*a \(demo model"):
+        choose_works("a,x")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without CUDA")
@@ -72,6 +72,7 @@ def test_work_d_needs_cuda() -> None:
     with pytest.raises(LabError, match=r"work d .* needs CUDA"):
         choose_works("d")
     assert [work.name for work in choose_works(None)] == ["a", "b", "c"]
+    assert [work.name for work in choose_works("e")] == ["e"]  # which is left out unless it is asked for
 
 
 def test_tail_lengths_reach_from_8_to_the_limit_with_the_asked_mean() -> None:

@@ -54,3 +54,4 @@ def test_log_probabilities_of_other_weights_or_another_temperature_are_caught(fo
     assert "the sampler's log-probabilities" in found[f"{stage}-fp32"]["sampler"]
     assert "the trainer's log-probabilities" in found[f"{stage}-fp32"]["trainer"]
     assert "model.attention=eager" in found[f"{stage}-fp32"]["sampler"]
+    assert "it would draw with old weights" in found[f"{stage}-fp32"]["old"]

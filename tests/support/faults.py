@@ -21,7 +21,8 @@ from rl.sampling.sampler import Sampler
 from rl.types import Batch, Row
 from rl.update import batch as batches
 from rl.update.engine import Engine
-from rl.update.packing import Segment, TokenRows
+from rl.update.packing import Segment, TokenRows, pack
+from rl.update.step import accumulate_gradients
 
 Fault = Callable[[Engine], AbstractContextManager[object]]
 
@@ -46,10 +47,8 @@ def _with_rows(change: Callable[[Row], Row]) -> Fault:
     """Change the rows on their way into the loss."""
 
     def fault(engine: Engine) -> AbstractContextManager[object]:
-        sound = selfcheck.accumulate_gradients
-
         def accumulate(engine: Engine, reference: Any, batch: Batch, *rest: Any) -> Any:
-            return sound(engine, reference, replace(batch, rows=tuple(change(row) for row in batch.rows)), *rest)
+            return accumulate_gradients(engine, reference, replace(batch, rows=tuple(change(row) for row in batch.rows)), *rest)
 
         return patch.object(selfcheck, "accumulate_gradients", accumulate)
 
@@ -86,12 +85,10 @@ def _packed_wrongly(change: Callable[[TokenRows], TokenRows]) -> Fault:
     """Change how rows are laid out."""
 
     def fault(engine: Engine) -> AbstractContextManager[object]:
-        sound = batches.pack
+        def pack_wrongly(rows: Sequence[Row], device: torch.device, **how: Any) -> TokenRows:
+            return change(pack(rows, device, **how))
 
-        def pack(rows: Sequence[Row], device: torch.device, **how: Any) -> TokenRows:
-            return change(sound(rows, device, **how))
-
-        return patch.object(batches, "pack", pack)
+        return patch.object(batches, "pack", pack_wrongly)
 
     return fault
 

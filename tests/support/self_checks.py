@@ -1,6 +1,6 @@
 """The start-up self-check on a real model: sound engines must pass, and each known fault must be caught, in every combination.
 
-    python tests/support/self_checks.py --model DIRECTORY [--dtype bf16] [--stage 1] [--kind lora] [--ranks 2] [--fault NAME]
+    python tests/support/self_checks.py [--model PATH] [--dtype bf16] [--stage 1] [--kind lora] [--ranks 2] [--fault NAME]
 
 Dtype, ZeRO stage, full weights or LoRA, and one or two ranks make 32 combinations; each prints a line. Ranks are forks of this
 process, so that libraries are imported once; one combination is in memory at a time. Exits 1 if anything was not as it should.
@@ -34,7 +34,8 @@ from support import free_port  # isort: skip
 from problems.catalog import build_source
 from problems.errors import LabError
 from rl import selfcheck
-from rl.policy.opening import load_model, load_tokenizer
+from rl.policy.fetching import MODELS, fetch
+from rl.policy.opening import load_model, load_tokenizer, plain_model
 from rl.policy.prompts import render
 from rl.runtime import process_group, rank
 from rl.sampling.sampler import Sampler
@@ -42,6 +43,7 @@ from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig
 from rl.update.engine import Engine
 
+_MODEL = "smollm2-135m"
 _PROMPTS = 64  # as rl/start.py
 Said = dict[str, str | None]  # what the check said, by fault ("sound": of none); None: it passed
 
@@ -147,7 +149,7 @@ def run_combination(ranks: int, config: RunConfig, faults: Sequence[str], out: P
 def parsed() -> argparse.Namespace:
     """Return the arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, metavar="DIRECTORY", help="a model as Hugging Face lays it out")
+    parser.add_argument("--model", metavar="PATH", help="as model.path (default: SmolLM2-135M-Instruct, fetched)")
     parser.add_argument("--dtype", nargs="+", default=["bf16", "fp32"])
     parser.add_argument("--stage", nargs="+", type=int, default=[0, 1, 2, 3])
     parser.add_argument("--kind", nargs="+", default=["full", "lora"])
@@ -161,10 +163,12 @@ def main() -> int:
     arguments = parsed()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", FutureWarning)  # torch 2.13 renames what DeepSpeed 0.19.8 calls
+    path = arguments.model or str(fetch(_MODEL, MODELS[_MODEL]))
+    model = plain_model(settings_of(path, "fp32", 0, "full").model, REPOSITORY / "runs").path
     out = Path(tempfile.mkstemp(suffix=".json")[1])
     good = total = 0
     for dtype, kind, ranks, stage in itertools.product(arguments.dtype, arguments.kind, arguments.ranks, arguments.stage):
-        found = run_combination(ranks, settings_of(arguments.model, dtype, stage, kind), arguments.fault, out)
+        found = run_combination(ranks, settings_of(model, dtype, stage, kind), arguments.fault, out)
         said, numbers = found or ({}, [])
         wrong = [name for name in ["sound", *arguments.fault] if (said.get(name, "") is None) != (name == "sound")]
         wrong = wrong if found else ["everything"]

@@ -32,7 +32,7 @@ def public_data(name: str) -> Path:
 def real_model() -> Path:
     """Return the GGUF file of SmolLM2-135M-Instruct, or skip the test where it was never fetched."""
     pytest.importorskip("gguf")
-    from launch.fetch import MODELS, cache_directory
+    from rl.policy.fetching import MODELS, cache_directory
 
     file = cache_directory() / "models" / "smollm2-135m" / MODELS["smollm2-135m"].file_name
     if not file.is_file():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.fetch import fetched_path
+from rl.policy.fetching import fetched_path
 from rl.policy.opening import plain_model
 from rl.settings.schema import ModelSettings
 

@@ -1,12 +1,13 @@
 """A step of the cold start against plain torch, and against itself cut otherwise."""
 
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from rl.imitation.examples import collate, common_start, examples, lay_out, packed_rows
+from rl.imitation.examples import as_row, common_start, examples, lay_out, targets
 from rl.imitation.trainer import Learner
 from rl.policy.opening import load_model, load_tokenizer
 from rl.settings.loading import load_config
@@ -26,8 +27,8 @@ def parts(random_model):
         "styles={steps: 1, direct: 1}",
     ]
     config = load_config(SftConfig, [], [*chosen, 'prompt.template="Reckon this: {prompt}"']).config
-    stream = packed_rows(examples(config, load_tokenizer(ModelSettings(path=str(random_model)))), 128, packing=True)
-    return str(random_model), collate([{"examples": row} for row in islice(stream, 4)])["examples"].rows
+    stream = examples(config, load_tokenizer(ModelSettings(path=str(random_model))))
+    return str(random_model), tuple(as_row(example) for example in islice(stream, 12))
 
 
 def step_gradient(learner, rows, max_tokens):
@@ -38,8 +39,7 @@ def step_gradient(learner, rows, max_tokens):
     loss = 0.0
     for numbers in cut_micro_batches(rows, 1, max_tokens, "packed")[0]:
         part = [rows[i] for i in numbers]
-        targets = torch.cat([torch.from_numpy(row.completion_ids) for row in part])
-        logprobs, _ = learner.logprobs(lay_out(part, CPU), targets)
+        logprobs, _ = learner.logprobs(lay_out(part, CPU), targets(part))
         share = -logprobs.sum() / total
         share.backward()
         learner.take_gradients()
@@ -49,7 +49,7 @@ def step_gradient(learner, rows, max_tokens):
 
 def plain_gradient(path, rows):
     """The same by transformers: one padded row an example, its own attention mask, its own cross entropy."""
-    model = load_model(ModelSettings(path=path, attention="eager"))
+    model: Any = load_model(ModelSettings(path=path, attention="eager"))
     width = max(row.length for row in rows)
     ids = torch.zeros((len(rows), width), dtype=torch.long)
     labels = torch.full((len(rows), width), -100)
@@ -96,12 +96,13 @@ def test_the_weights_stay_float32_and_small_updates_are_not_lost(parts):
             for parameter in learner.model.parameters():
                 parameter.mul_(1 + 2**-10)
     learner.refresh()
-    start = load_model(ModelSettings(path=path))
-    for was, used in zip(start.parameters(), learner.computing.parameters(), strict=True):
+    start: Any = load_model(ModelSettings(path=path))
+    computing: Any = learner.computing
+    for was, used in zip(start.parameters(), computing.parameters(), strict=True):
         assert used.dtype == torch.bfloat16
         grown = was * (1 + 2**-10) ** 8
         assert torch.equal(used, grown.to(torch.bfloat16)) or distance(used.float(), grown) < 2**-8
-    buffers = zip(start.named_buffers(), learner.computing.named_buffers(), strict=True)
+    buffers = zip(start.named_buffers(), computing.named_buffers(), strict=True)
     assert all(torch.equal(one, other) for (_, one), (_, other) in buffers)  # frequencies of the positions, not rounded
 
 

@@ -5,6 +5,7 @@ import shutil
 import time
 
 import pytest
+from architectures import FAMILIES, make
 from safetensors.torch import load, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -37,7 +38,7 @@ def test_an_adapter_alone_is_no_model(tmp_path, random_model):
 def test_adapters_that_fit_no_layer_are_refused_and_others_wrap_the_model(random_model):
     model = load_model(ModelSettings(path=str(random_model)))
     assert base_causal_lm(model) is model
-    with pytest.raises(PolicyError, match="fits no layer"):
+    with pytest.raises(PolicyError, match="does not fit the layers"):
         add_adapters(model, LoraSettings(target_modules=("nothing",)))
     adapted = add_adapters(model, LoraSettings(r=2))
     assert adapted is not model
@@ -174,3 +175,11 @@ def test_a_hub_model_in_the_cache_opens_without_a_network(no_network, random_mod
     settings = ModelSettings(path="owner/name")
     assert load_tokenizer(settings).pad_token_id == 0
     assert load_model(settings).config.vocab_size == 104
+
+
+def test_adapters_that_would_do_nothing_are_refused(tmp_path):
+    path = str(make(FAMILIES["mamba"], tmp_path / "mamba"))
+    with pytest.raises(PolicyError, match="dt_proj, whose weight mamba in transformers reads past any adapter"):
+        load_model(ModelSettings(path=path, lora=LoraSettings(target_modules=("in_proj", "dt_proj"))))
+    with pytest.raises(PolicyError, match="'out_proj' is incompatible"):
+        load_model(ModelSettings(path=path, lora=LoraSettings(target_modules=("out_proj",))))

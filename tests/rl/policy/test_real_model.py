@@ -14,7 +14,7 @@ from support import problem
 from support_pure import real_model
 from transformers import AutoTokenizer
 
-from rl.imitation.examples import collate, examples, packed_rows
+from rl.imitation.examples import as_row, examples, targets
 from rl.policy.opening import load_model, load_tokenizer, plain_model, stop_token_ids
 from rl.policy.paths import PolicyError
 from rl.policy.prompts import PromptError, render
@@ -85,12 +85,11 @@ def test_a_template_that_has_no_place_for_one_says_so(variant):
 
 def test_pad_is_the_end_token_and_still_the_end_of_each_example_is_learned(plain, tokenizer):
     assert tokenizer.pad_token_id == tokenizer.eos_token_id == 2
-    chosen = ["run.name=x", f"model.path={plain.path}", "problems=[{domain: letters}]", "sft={row_tokens: 256, packing: false}"]
+    chosen = ["run.name=x", f"model.path={plain.path}", "problems=[{domain: letters}]", "sft={row_tokens: 256}"]
     config = load_config(SftConfig, [], chosen).config
-    drawn = [{"examples": row} for row in islice(packed_rows(examples(config, tokenizer), 256, packing=False), 4)]
-    rows = collate(drawn)["examples"].rows
+    rows = [as_row(example) for example in islice(examples(config, tokenizer), 4)]
     laid_out = pad(rows, tokenizer.pad_token_id, torch.device("cpu"))
-    learned = torch.cat([torch.from_numpy(row.completion_ids) for row in rows])
+    learned = targets(rows)
     ends = learned[torch.tensor([len(row.completion_ids) for row in rows]).cumsum(0) - 1]
     assert ends.tolist() == [2] * 4
     assert len(laid_out.positions) == len(learned)  # and nothing of the padding is learned
