@@ -38,13 +38,13 @@ class Trials:
         done: dict[str, Trial | None] = {}
         if figures.completions and self.worker.sampling.temperature > 1.2:
             done["cooler"] = self._other(self._sampling(temperature=1.0), "temperature 1")
+        if cut >= 0.4:
+            done["longer"] = self._longer(figures, limit)
         family = missing_family(self.worker.tokenizer)
         if family is not None and (paid < 0.3 or cut > 0.5):
             done["templated"] = self._other(self._asking(family.template, family.end), family.name)
         if self.worker.tokenizer.chat_template and paid < _LITTLE:
             done["plain"] = self._other(self._asking(None, None), "plain text")
-        if cut >= 0.4:
-            done["longer"] = self._longer(figures, limit)
         return {name: trial for name, trial in done.items() if trial is not None}
 
     def _sampling(self, **changes: object) -> RolloutWorker:

@@ -135,4 +135,4 @@ class Figures:
     def is_beaten_by(self, trial: Trial) -> bool:
         """Whether completions drawn in another way are paid much more often, or end where these do not."""
         paid, ended = self.paid or 0, 1 - (self.cut or 0)
-        return trial.paid >= 2 * paid + 0.05 or (trial.ended >= ended + 0.5 and trial.paid >= paid)
+        return trial.paid >= 2 * paid + 0.05 or (trial.ended >= ended + 0.5 and trial.paid >= max(paid, 0.1))

@@ -159,6 +159,8 @@ def template_unknown(f: Figures) -> Finding | None:
     """A model that was never taught the chat template is asked with it."""
     if f.plain is None or not f.is_beaten_by(f.plain):
         return None
+    if f.longer is not None and f.longer.paid >= f.plain.paid:
+        return None  # with the template they are longer, and more room is all they need
     words = (
         f"The model does not know the chat template of its tokenizer: asked in plain text {percent(f.plain.paid)} of the "
         f"completions are paid and {percent(f.plain.ended)} end by themselves, against {percent(f.paid or 0)} and "

@@ -17,6 +17,7 @@ from rl.settings.schema import RunConfig
 
 TINY = ["problems=[{domain: chain, terms: [2, 3]}]", "sampling.max_completion_tokens=24", "optimizer.learning_rate=1e-3"]
 REAL = ["problems=[{domain: letters, tasks: {count: 1}}]", "sampling.max_completion_tokens=48", "optimizer.learning_rate=2e-5"]
+HARD = "{domain: arithmetic, operands: [4, 4], digits: [3, 4], operators: '*', parentheses: 0}"
 SHARED = ["run.name=r", "algorithm.group_size=8", "train.threads=1"]
 
 
@@ -24,7 +25,7 @@ def tiny(imitator: Path, home: Path) -> Plant:
     return Plant(
         model=imitator, home=home, short=2, stop="<|pad|>",
         settings=[*SHARED, *TINY, f"model.path={imitator}", f"run.dir={home}"],
-        doubled="<|user|>{prompt}<|assistant|>", thought="[THINK]", hard="{domain: countdown, numbers: [4, 4]}", positions=200,
+        doubled="<|user|>{prompt}<|assistant|>", thought="[THINK]", hard=HARD, positions=200,
     )  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def real(home: Path) -> Plant:
     settings = [*SHARED, *REAL, f"model.path={model}", f"run.dir={home}", "reward.reading=lenient"]
     return Plant(
         model=model, home=home, settings=settings, short=6, stop="<|endoftext|>", thought="<think>\n", positions=8300,
-        doubled="<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n", hard="{domain: countdown, numbers: [4, 4]}",
+        doubled="<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n", hard=HARD,
     )  # fmt: skip
 
 
