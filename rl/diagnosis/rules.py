@@ -144,7 +144,7 @@ def template_doubled(f: Figures) -> Finding | None:
 
 def template_missing(f: Figures) -> Finding | None:
     """A model that was taught to chat is asked in plain text."""
-    if f.templated is None or not f.is_beaten_by(f.templated):
+    if f.templated is None or not (f.is_beaten_by(f.templated) or f.ends_less_than(f.templated)):
         return None
     words = (
         "The tokenizer has no chat template, but its vocabulary holds the marks of one, and asked with "
