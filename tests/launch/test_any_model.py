@@ -77,7 +77,7 @@ def test_a_family_that_cannot_share_prompts_says_so_and_trains(name, words, tmp_
     monkeypatch.chdir(tmp_path)
     make(FAMILIES[name], tmp_path / "model")
     settings = ["run.name=rl", "model.path=model", "problems=[{domain: chain}]", "tracking.wandb=disabled"]
-    assert train_command([*settings, *PRACTICE, "algorithm.kl_coef=0.01"]) == 0
+    assert train_command([*settings, *PRACTICE, "algorithm.kl_coef=0.01", "train.threads=1"]) == 0
     assert capsys.readouterr().err.count(words) == 1
     assert export_command(["runs/rl", "trained"]) == 0
     assert load_model(ModelSettings(path="trained")).config.model_type == FAMILIES[name].model_type

@@ -65,8 +65,8 @@ def test_killed_and_resumed_it_ends_with_the_same_weights_and_records(tmp_path, 
     checkpoints = "checkpoint={every_steps: 3, keep_last: 2}"
     evaluation = "evaluation={every_steps: 4, num_problems: 4}"
     settings = [checkpoints, evaluation, "sampling.max_completion_tokens=16", *more]
-    whole = run_sft(load_config(SftConfig, [], chosen(tmp_path, "whole", 400, *settings)))
-    command = [sys.executable, "-m", "rl.sft", *chosen(tmp_path, "cut", 400, *settings)]
+    whole = run_sft(load_config(SftConfig, [], chosen(tmp_path, "whole", 30, *settings)))
+    command = [sys.executable, "-m", "rl.sft", *chosen(tmp_path, "cut", 30, *settings)]
     environment = {**os.environ, "WANDB_MODE": "disabled"}
     killed = subprocess.Popen(command, env=environment)
     deadline = time.monotonic() + 300

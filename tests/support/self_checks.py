@@ -69,6 +69,7 @@ def look(config: RunConfig, faults: Sequence[str]) -> tuple[Said, list[str]]:
         started = time.monotonic()
         said: Said = {"sound": _words(lambda: selfcheck.self_check(engine, sampler, prompts, config))}
         numbers.append(f"{time.monotonic() - started:.0f} s")
+    _tell("; ".join(numbers))
     for name in faults:
         if name in UPDATE_FAULTS and judged:
             with engine.without_trace(), UPDATE_FAULTS[name](engine):
@@ -78,8 +79,14 @@ def look(config: RunConfig, faults: Sequence[str]) -> tuple[Said, list[str]]:
             # the update was looked at: only what was sampled is judged
             with patch.object(selfcheck, "text_rows", lambda *_: []), patch.object(selfcheck, "check_update", lambda *_: None):
                 said[name] = _words(lambda: selfcheck.self_check(engine, spoilt, prompts, config))  # noqa: B023, called here
+        _tell(f"{name}: {(said.get(name) or 'MISSED').partition('(')[0]}")
     engine.finish()
     return said, numbers
+
+
+def _tell(what: str) -> None:
+    if rank() == 0:
+        print(f"    {what}", file=sys.stderr, flush=True)
 
 
 def _words(check: Callable[[], None]) -> str | None:
@@ -170,8 +177,8 @@ def main() -> int:
     for dtype, kind, ranks, stage in itertools.product(arguments.dtype, arguments.kind, arguments.ranks, arguments.stage):
         found = run_combination(ranks, settings_of(model, dtype, stage, kind), arguments.fault, out)
         said, numbers = found or ({}, [])
-        wrong = [name for name in ["sound", *arguments.fault] if (said.get(name, "") is None) != (name == "sound")]
-        wrong = wrong if found else ["everything"]
+        wrong = [name for name in arguments.fault if said.get(name) is None]
+        wrong += ["sound"] * (found is None or said["sound"] is not None)
         total += 1
         good += not wrong
         caught = f"{len(arguments.fault)} faults caught" if not wrong else f"WRONG: {', '.join(wrong)}"

@@ -235,7 +235,7 @@ def test_a_fault_is_a_message_and_exit_status_2() -> None:
     assert "Traceback" not in result.stderr
     unknown = run_python("-m", "launch.cli", "trian")
     assert (unknown.returncode, unknown.stdout) == (2, "")
-    assert unknown.stderr.startswith("error: no command 'trian'; there are: demo, sft, train")
+    assert unknown.stderr.startswith("error: no command 'trian'; there are: demo, sft, diagnose, train")
 
 
 def test_the_settings_list_names_every_default() -> None:
