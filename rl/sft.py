@@ -81,7 +81,7 @@ class HeldOut:
 
 
 @dataclass(kw_only=True, eq=False)
-class Watch(TrainerCallback):  # type: ignore[misc]
+class BetweenSteps(TrainerCallback):  # type: ignore[misc]
     """What the run does between steps: evaluate, write down, save. All ranks have one and are called alike."""
 
     config: SftConfig
@@ -207,7 +207,7 @@ def train_sft(config: SftConfig, run: RunDirectory, start: Start, view: StepView
             run.cut_after(begun.get("step", -1))
             tracker = closing.enter_context(open_tracker(run, config, begun.get("wandb_id")))
         trainer.add_callback(
-            Watch(
+            BetweenSteps(
                 config=config,
                 run=run,
                 trainer=trainer,

@@ -171,6 +171,8 @@ def cold_start(config: RunConfig) -> None:
         say(f"no model at {path} yet: imitating worked examples first ({config.model.cold_start})")
         where = [f"run.dir={path.parent.parent}", f"run.name={path.parent.name}", f"run.seed={config.run.seed}"]
         command = [sys.executable, "-m", "rl.sft", "--config", str(config.model.cold_start), *where]
+        if (path.parent / "config.yaml").exists():  # one that was cut short
+            command.append("--resume")
         alone = {key: value for key, value in os.environ.items() if key not in LAUNCHER_VARIABLES}
         code = subprocess.run(command, env=alone, check=False).returncode
         if code:

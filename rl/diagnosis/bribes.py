@@ -10,9 +10,10 @@ from problems.types import Problem, boxed
 from rewards.pool import VerifierPool
 from rewards.references import reference_fault
 from rewards.types import STRICT, Reading
+from rewards.verifiers import verifier_of
 from rl.diagnosis.figures import Bribes
 
-_SECONDS = 8.0  # for each kind of them
+_SECONDS, _SECONDS_OF_PROGRAMS = 8.0, 25.0  # for each kind of them; a sandbox takes a while to start
 _SAY_NOTHING = ("", "I do not know.", "\\boxed{}", "```python\npass\n```")
 
 
@@ -51,7 +52,9 @@ def _wrong_answers(problem: Problem) -> tuple[str, ...]:
 def _paid(pool: VerifierPool, problems: Sequence[Problem], texts: Sequence[Sequence[str]], reading: Reading) -> float:
     """Return the share of problems that pay any of their texts."""
     items = [(problem, text) for problem, own in zip(problems, texts, strict=True) for text in own]
-    verdicts = pool.grade(items, _SECONDS, reading)
+    entries = [verifier_of(problem.domain) for problem in problems]
+    is_slow = any(entry is not None and entry.is_slow for entry in entries)
+    verdicts = pool.grade(items, _SECONDS_OF_PROGRAMS if is_slow else _SECONDS, reading)
     paid = {problem.id for (problem, _), verdict in zip(items, verdicts, strict=True) if (verdict.worth or 0) > 0}
     asked = {problem.id for problem, _ in items}
     return len(paid) / len(asked) if asked else 0.0

@@ -133,6 +133,9 @@ class Figures:
         return ", ".join(source.domain for source in self.config.problems)
 
     def is_beaten_by(self, trial: Trial) -> bool:
-        """Whether completions drawn in another way are paid much more often, or end where these do not."""
-        paid, ended = self.paid or 0, 1 - (self.cut or 0)
-        return trial.paid >= 2 * paid + 0.05 or (trial.ended >= ended + 0.5 and trial.paid >= max(paid, 0.1))
+        """Whether completions drawn in another way are paid much more often."""
+        return trial.paid >= 2 * (self.paid or 0) + 0.05
+
+    def ends_less_than(self, trial: Trial) -> bool:
+        """Whether completions drawn in another way end where these do not, and are not paid less."""
+        return trial.ended >= 1 - (self.cut or 0) + 0.5 and trial.paid >= (self.paid or 0)

@@ -144,7 +144,7 @@ def template_doubled(f: Figures) -> Finding | None:
 
 def template_missing(f: Figures) -> Finding | None:
     """A model that was taught to chat is asked in plain text."""
-    if f.templated is None or not f.is_beaten_by(f.templated):
+    if f.templated is None or not (f.is_beaten_by(f.templated) or f.ends_less_than(f.templated)):
         return None
     words = (
         "The tokenizer has no chat template, but its vocabulary holds the marks of one, and asked with "
@@ -190,7 +190,7 @@ def noise(f: Figures) -> Finding | None:
     chance = math.log(f.vocabulary)
     # a fresh model's entropy is log V; of pretrained ones at temperature 1 that of running text is 1 to 3 nats
     is_random = f.entropy > 0.6 * chance
-    # that of text a model has read is about 3; read through a wrong tokenizer it was 11 to 14 for log V = 10.8 (LOG.md). Models
+    # text that a model can read costs it 2 to 5 nats a token, text of another vocabulary about log V (not measured yet). Models
     # that have learnt their completions only never expect a prompt, and small vocabularies are such models'
     is_misread = f.prompt_logprob is not None and -f.prompt_logprob > 0.85 * chance and f.vocabulary > 1000
     if not (is_random or is_misread):
