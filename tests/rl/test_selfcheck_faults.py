@@ -22,9 +22,9 @@ from rl.update.engine import Engine
 SIZES = TinyModelConfig(hidden_size=32, intermediate_size=64, layers=2, heads=2, max_positions=512)
 # what the message of a fault must name
 WORDS = {
-    "doubled": "scaled by 2",
-    "halved": "scaled by 0.5",
-    "never cleared": "scaled by 2",
+    "doubled": "times plain torch's",
+    "halved": "times plain torch's",
+    "never cleared": "times plain torch's",
     "trainer's temperature": "the trainer's log-probabilities",
 }
 

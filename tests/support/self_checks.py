@@ -52,7 +52,7 @@ def settings_of(model: str, dtype: str, stage: int, kind: str) -> RunConfig:
     """Return the settings of a run that would begin with this check."""
     chosen = [f"model.path={model}", "problems=[{domain: chain}]", "run.name=unused", f"model.dtype={dtype}"]
     chosen += [f"deepspeed.stage={stage}", "sampling.max_completion_tokens=64"]
-    chosen += ["model.lora.r=8"] if kind == "lora" else []
+    chosen += ["model.lora.r=8", "deepspeed.shard_frozen=true"] if kind == "lora" else []
     return load_config(RunConfig, [], chosen).config
 
 
