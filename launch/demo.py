@@ -240,8 +240,8 @@ def print_summary(
         rate(rl, *names),
     )
     table.add_row("reasoning tokens", *(f"{found['reasoning_tokens_mean']:.1f}" for found in (sft, rl)))
-    for name, found in before["by_difficulty"].items():
-        table.add_row(f"  {name}", f"{found['value']:.2f}", f"{after['by_difficulty'][name]['value']:.2f}")
+    for name in (name for name in before["by_difficulty"] if name.startswith(f"{story.size}=")):
+        table.add_row(f"  {name}", *(f"{results['by_difficulty'][name]['value']:.2f}" for results in (before, after)))
     console = Console()
     console.print()
     console.print(table)

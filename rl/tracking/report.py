@@ -7,6 +7,7 @@ import base64
 import html
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,14 @@ def _length_curve(axes: Axes, metrics: Sequence[Record]) -> None:
     axes.set_title("Reasoning tokens before the answer")
 
 
+def telling(names: Sequence[str]) -> Sequence[str]:
+    """Return the difficulties that tell problems apart: `task=count` does not where all problems have it."""
+    values = Counter(name.split("=", 1)[0] for name in names)
+    return [name for name in names if values[name.split("=", 1)[0]] > 1] or names
+
+
 def _difficulty_bars(axes: Axes, before: Record | None, after: Record) -> None:
-    names = list(after["by_difficulty"])
+    names = telling(list(after["by_difficulty"]))
     if before is not None:
         _bars(axes, -0.2, names, before, BEFORE, "before")
     _bars(axes, 0.2, names, after, AFTER, "after")

@@ -12,7 +12,7 @@ from support import rollout
 
 from rl.evaluate import sample_records, summarise
 from rl.settings.schema import TrackingSettings
-from rl.tracking.report import ReportError, write_report
+from rl.tracking.report import ReportError, telling, write_report
 from rl.tracking.run_directory import RunDirectory, plain, write_atomic
 from rl.tracking.tracker import Tracker
 from rl.types import Rollout
@@ -160,3 +160,8 @@ def test_what_cannot_be_reported_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match=r"holds no results\.json; give the run directory of a finished `reasonlab eval`"):
         write_report(run.path, None, empty.path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_difficulty_that_all_problems_share_has_no_bar() -> None:
+    assert telling(["letters=4", "letters=5", "task=count"]) == ["letters=4", "letters=5"]
+    assert telling(["task=count"]) == ["task=count"]  # better than none
