@@ -68,7 +68,7 @@ class Tracker:
             group=self.settings.group or self.run.path.name,
             name=self.run.path.name,
             job_type=job_type,
-            dir=str(self.run.path),
+            dir=str(self.run.path.resolve()),  # a service that a parent process started may stand in another directory
             mode=mode,  # type: ignore[arg-type]
             id=wandb_id,
             resume="allow",

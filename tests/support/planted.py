@@ -144,17 +144,6 @@ def a_rate_of_full_training_on_adapters(plant: Plant) -> list[str]:
     return ["model.lora={r: 8}", "optimizer.learning_rate=1e-8"]
 
 
-@fault("not_finite")
-def weights_with_a_nan(plant: Plant) -> list[str]:
-    directory = plant.copy("nan")
-
-    def spoil(tensors: dict[str, torch.Tensor]) -> None:
-        tensors["model.norm.weight"][3] = torch.nan
-
-    _weights(directory, spoil)
-    return [f"model.path={directory}"]
-
-
 @fault("noise")
 def weights_of_no_training(plant: Plant) -> list[str]:
     directory = plant.copy("fresh")
@@ -194,14 +183,20 @@ def a_warmup_longer_than_the_run(plant: Plant) -> list[str]:
     return ["optimizer.warmup_steps=2000", "train.steps=100"]
 
 
-@fault("verdicts_time_out")
-def no_time_for_verdicts(plant: Plant) -> list[str]:
-    return ["reward.timeout_seconds=1e-7"]
-
-
 @fault("too_hard")
 def problems_far_too_hard(plant: Plant) -> list[str]:
     return [f"problems=[{plant.hard}]"]
+
+
+def weights_with_a_nan(plant: Plant) -> list[str]:
+    """No figure is needed to see it: the model is refused when it is opened."""
+    directory = plant.copy("nan")
+
+    def spoil(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["model.norm.weight"][3] = torch.nan
+
+    _weights(directory, spoil)
+    return [f"model.path={directory}"]
 
 
 def the_tokenizer_of_another_model(plant: Plant) -> list[str]:

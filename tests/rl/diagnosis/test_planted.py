@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from planted import FAULTS, Plant, the_tokenizer_of_another_model
+from planted import FAULTS, Plant, the_tokenizer_of_another_model, weights_with_a_nan
 from support_real import real_model
 
 from launch.diagnose import diagnose_command
 from rl.diagnose import Diagnosis, run_diagnosis
+from rl.policy.paths import PolicyError
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig
 
@@ -52,6 +53,13 @@ def test_a_planted_fault_is_named_first(fault, imitator, tmp_path) -> None:
     plant = tiny(imitator, tmp_path)
     settings, finding = FAULTS[fault]
     assert names(diagnosed([*plant.settings, *settings(plant)]))[:1] == [finding]
+
+
+@pytest.mark.slow
+def test_weights_that_are_no_numbers_are_refused(imitator, tmp_path) -> None:
+    plant = tiny(imitator, tmp_path)
+    with pytest.raises(PolicyError, match="not finite: its weights are broken"):
+        diagnosed([*plant.settings, *weights_with_a_nan(plant)])
 
 
 SOUND = {
