@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from rl.settings.schema import ModelSettings, SftConfig
 from rl.start import check_same_run, say
 from rl.tracking import checkpoint
 from rl.tracking.run_directory import JsonDict, RunDirectory
-from rl.tracking.tracker import Tracker
+from rl.tracking.tracker import Tracker, open_tracker
 from rl.tracking.view import StepView
 from rl.types import Row
 
@@ -205,7 +205,7 @@ def train_sft(config: SftConfig, run: RunDirectory, start: Start, view: StepView
         tracker = None
         if rank() == 0:
             run.cut_after(begun.get("step", -1))
-            tracker = closing.enter_context(open_tracker(run, config, begun.get("wandb_id")))
+            tracker = closing.enter_context(open_tracker(run, config, "sft", begun.get("wandb_id")))
         trainer.add_callback(
             BetweenSteps(
                 config=config,
@@ -228,18 +228,6 @@ def train_sft(config: SftConfig, run: RunDirectory, start: Start, view: StepView
         save_policy(trainer.learner.computing, start.tokenizer, output, merge=True)
         shutil.rmtree(run.path / CHECKPOINTS, ignore_errors=True)  # a cold start is done once, and these are large
     return output
-
-
-@contextmanager
-def open_tracker(run: RunDirectory, config: SftConfig, wandb_id: str | None) -> Iterator[Tracker]:
-    """Open the metrics and their mirror; it is told whether the run ended well."""
-    tracker = Tracker(run, config.tracking, job_type="sft", config=config.model_dump(mode="json"), wandb_id=wandb_id)
-    try:
-        yield tracker
-    except BaseException:
-        tracker.finish(exit_code=1)
-        raise
-    tracker.finish()
 
 
 def run_sft(loaded: Loaded[SftConfig], *, resume: bool = False) -> Path:

@@ -41,7 +41,7 @@ from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import RunConfig, check_world
 from rl.tracking import checkpoint
 from rl.tracking.run_directory import RunDirectory, RunDirectoryError
-from rl.tracking.tracker import Tracker
+from rl.tracking.tracker import Tracker, open_tracker
 from rl.tracking.view import StepView
 from rl.types import Rollout, TrainState
 from rl.update.engine import Engine, Reference, choose_layout
@@ -122,7 +122,7 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         tracker = view = None
         if rank() == 0:
             run.cut_after(state.step or -1)  # a run that starts over writes its step 0 again
-            tracker = closing.enter_context(open_tracker(run, config, state))
+            tracker = closing.enter_context(open_tracker(run, config, "rl", state.wandb_id))
             view = closing.enter_context(StepView(total=config.train.steps, done=state.step, name=config.run.name))
         parts = Parts(
             config=config,
@@ -228,19 +228,6 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
     return flat
-
-
-@contextmanager
-def open_tracker(run: RunDirectory, config: RunConfig, state: TrainState) -> Iterator[Tracker]:
-    """Open the metrics and their mirror; it is told whether the run ended well."""
-    plain_config = config.model_dump(mode="json")
-    tracker = Tracker(run, config.tracking, job_type="rl", config=plain_config, wandb_id=state.wandb_id)
-    try:
-        yield tracker
-    except BaseException:
-        tracker.finish(exit_code=1)
-        raise
-    tracker.finish()
 
 
 def resumed_state(run: RunDirectory, engine: Engine, ahead: Ahead, reference: Reference | None) -> TrainState:

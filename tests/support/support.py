@@ -159,3 +159,13 @@ def double_model(settings: ModelSettings) -> Any:
 def truncated(member: Rollout) -> Rollout:
     """Return the rollout as one that hit the length limit."""
     return replace(member, completion=replace(member.completion, finish_reason="length"))
+
+
+def imitation_settings(model: str | Path) -> list[str]:
+    """Return the settings of a cold start from `model`, on sums of two to six terms."""
+    return [
+        "run.name=x",
+        f"model.path={model}",
+        "problems=[{domain: chain, terms: [2, 6]}]",
+        "styles={steps: 1, direct: 1}",
+    ]

@@ -29,12 +29,12 @@ def public_data(name: str) -> Path:
     return folder
 
 
-def real_model() -> Path:
+def fetched_model() -> Path:
     """Return the GGUF file of SmolLM2-135M-Instruct, or skip the test where it was never fetched."""
     pytest.importorskip("gguf")
-    from rl.policy.fetching import MODELS, cache_directory
+    from rl.policy.fetching import fetched_path
 
-    file = cache_directory() / "models" / "smollm2-135m" / MODELS["smollm2-135m"].file_name
+    file = fetched_path("smollm2-135m")
     if not file.is_file():
         pytest.skip(f"no {file}; `reasonlab fetch smollm2-135m` downloads it (94 MiB)")
     return file

@@ -5,9 +5,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-import pytest
+from support_pure import fetched_model
 
-from rl.policy.fetching import fetched_path
 from rl.policy.opening import plain_model
 from rl.settings.schema import ModelSettings
 
@@ -16,7 +15,5 @@ from rl.settings.schema import ModelSettings
 def real_model() -> Path:
     """Return the directory of the model: $REASONLAB_REAL_MODEL, or made of what `reasonlab fetch smollm2-135m` left."""
     own = os.environ.get("REASONLAB_REAL_MODEL")
-    path = Path(own) if own else fetched_path("smollm2-135m")
-    if not path.exists():
-        pytest.skip(f"no model at {path}: run `reasonlab fetch smollm2-135m`, or name a directory in REASONLAB_REAL_MODEL")
+    path = Path(own) if own else fetched_model()
     return Path(plain_model(ModelSettings(path=str(path)), Path(tempfile.mkdtemp(prefix="reasonlab-real-"))).path)

@@ -3,6 +3,7 @@
 from itertools import islice
 
 import pytest
+from support import imitation_settings
 
 from problems.types import ProblemError
 from rl.imitation.examples import collate, drawn_rows, examples, packed_rows
@@ -13,12 +14,7 @@ from rl.settings.schema import ModelSettings, SftConfig
 
 @pytest.fixture(scope="module")
 def parts(random_model):
-    chosen = [
-        "run.name=x",
-        f"model.path={random_model}",
-        "problems=[{domain: chain, terms: [2, 6]}]",
-        "styles={steps: 1, direct: 1}",
-    ]
+    chosen = imitation_settings(random_model)
     config = load_config(SftConfig, [], [*chosen, "sft={row_tokens: 80}"]).config
     return config, load_tokenizer(ModelSettings(path=str(random_model)))
 

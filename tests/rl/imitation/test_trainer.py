@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support import imitation_settings
 
 from rl.imitation.examples import as_row, common_start, examples, lay_out, targets
 from rl.imitation.trainer import Learner
@@ -20,12 +21,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def parts(random_model):
     """(path, examples of one step as rows)."""
-    chosen = [
-        "run.name=x",
-        f"model.path={random_model}",
-        "problems=[{domain: chain, terms: [2, 6]}]",
-        "styles={steps: 1, direct: 1}",
-    ]
+    chosen = imitation_settings(random_model)
     config = load_config(SftConfig, [], [*chosen, 'prompt.template="Reckon this: {prompt}"']).config
     stream = examples(config, load_tokenizer(ModelSettings(path=str(random_model))))
     return str(random_model), tuple(as_row(example) for example in islice(stream, 12))

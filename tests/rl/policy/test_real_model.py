@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from support import problem
-from support_pure import real_model
+from support_pure import fetched_model
 from transformers import AutoTokenizer
 
 from rl.imitation.examples import as_row, examples, targets
@@ -33,7 +33,7 @@ TURN = f"<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n"
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     """Settings of the model as a directory."""
-    return plain_model(ModelSettings(path=str(real_model())), tmp_path_factory.mktemp("real"))
+    return plain_model(ModelSettings(path=str(fetched_model())), tmp_path_factory.mktemp("real"))
 
 
 @pytest.fixture
@@ -139,7 +139,8 @@ def test_several_stop_tokens_all_stop_and_are_shown(variant):
 def test_the_file_itself_shows_the_same_prompt_as_its_directory(plain):
     chosen = ["run.name=x", "problems=[{domain: letters, tasks: {count: 1}}]"]
     shown = [
-        show_prompt(load_config(RunConfig, [], [*chosen, f"model.path={path}"]).config) for path in (real_model(), plain.path)
+        show_prompt(load_config(RunConfig, [], [*chosen, f"model.path={path}"]).config)
+        for path in (fetched_model(), plain.path)
     ]
     assert shown[0] == shown[1]
     assert "    | You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>" in shown[0]
