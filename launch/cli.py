@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from bench.command import bench_command
+from launch.compare import compare_command
 from launch.demo import demo_command
 from launch.diagnose import diagnose_command
 from launch.eval import eval_command
@@ -24,6 +25,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code an
     "diagnose": (diagnose_command, "draws from the model as configured: can this run learn and, if not, what to change?"),
     "train": (train_command, "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
     "eval": (eval_command, "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
+    "compare": (compare_command, "the paired difference of two evaluations, how sure it is, and where they part"),
     "grade": (grade_command, "verdicts for a JSONL file of completions, whoever wrote them"),
     "problems": (problems_command, "`problems check`: which references of a problem set cannot be graded against"),
     "export": (export_command, "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),

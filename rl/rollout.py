@@ -26,7 +26,8 @@ from rl.runtime import all_gather, rank, world_size
 from rl.sampling.how_to_draw import how_to_draw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.settings.algorithm import AlgorithmSettings
-from rl.settings.schema import EvalConfig, PromptSettings, RunConfig, SamplingSettings, SftConfig
+from rl.settings.evaluation import EvalConfig
+from rl.settings.schema import PromptSettings, RunConfig, SamplingSettings, SftConfig
 from rl.types import Completion, Drawn, Group, IntArray, Rollout, has_contrast
 
 T = TypeVar("T")

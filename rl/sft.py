@@ -18,7 +18,9 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from problems.catalog import build_source
 from problems.seeding import derive_seed
 from problems.types import Problem
-from rl.evaluate import held_out_metrics, sample_all
+from rl.evaluate import sample_all
+from rl.evaluation.measures import held_out_metrics
+from rl.evaluation.samples import of_rollouts
 from rl.imitation.examples import Drawn, collate, drawn_rows, examples, held_out_examples
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import DTYPES, load_model, load_tokenizer, lora_config, plain_model, save_policy
@@ -144,7 +146,7 @@ class BetweenSteps(TrainerCallback):  # type: ignore[misc]
         assert self.worker is not None, "there is one where there is an evaluation"
         loss = self.trainer.mean_loss(self.held_out.rows)
         groups = sample_all(self.worker, self.held_out.problems, self.config.evaluation.samples, self.config.run.seed)
-        return {"eval/loss": loss, **held_out_metrics(groups)}
+        return {"eval/loss": loss, **held_out_metrics([of_rollouts(group) for group in groups])}
 
     def save(self, step: int) -> None:
         """Write a checkpoint; every rank has the same weights, and the last of them has drawn the farthest."""

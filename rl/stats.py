@@ -16,8 +16,7 @@ from problems.seeding import derive_rng
 
 Floats = NDArray[np.float64]
 _LEVEL = 0.95
-# of a cluster that is all right, and of one that is all wrong, counted beside those that were seen when their spread is measured
-_PSEUDO = 0.25
+_PSEUDO = 0.25  # of a cluster that is all right, and of one that is all wrong, counted too when the spread is measured
 _MANY = 2000  # degrees of freedom from which on Student's distribution is the normal one to three digits
 
 
@@ -37,7 +36,7 @@ class Estimate:
 
 
 def estimate(per_problem: Sequence[float], clusters: Sequence[Hashable] | None = None) -> Estimate:
-    """Return the mean of one value in [0, 1] a problem with its 95 % interval; `clusters` names what each problem belongs to."""
+    """Return the mean of one value in [0, 1] a problem with its 95 % interval; `clusters` names the cluster of each."""
     if not per_problem:
         return Estimate(value=math.nan, low=0.0, high=1.0, problems=0, clusters=0)
     labels = numbered(range(len(per_problem)) if clusters is None else clusters)
@@ -54,14 +53,14 @@ def numbered(names: Sequence[Hashable]) -> NDArray[np.int64]:
 def intervals(values: Floats, labels: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
     """Return means, lower and upper ends [D] of 95 % intervals for D experiments with values [D, P] in [0, 1].
 
-    `labels` [P] numbers the G clusters. Wilson's interval (1927) with the number of independent trials that would be as sure of
-    the mean as these clusters are, p (1 - p) / SE^2, and with Student's quantile of G - 1 degrees of freedom, as for proportions
-    in surveys (Korn and Graubard, Survey Methodology 24, 1998; "modified Wilson" of SAS's SURVEYFREQ). SE^2 is that of clusters
-    (Miller, arXiv 2411.00640, section 2.2). Near 0 and 1, or of few clusters, SE is too small whenever the rare kind happened
-    not to come, and such intervals cover too little (Franco et al., J. Surv. Stat. Methodol. 7, 2019); so it is
-    measured with a quarter of a right and of a wrong cluster added, which is Agresti and Coull's (1998) remedy on the spread.
-    The trials are never fewer than clusters that are right or wrong as a whole would be. tests/rl/test_coverage.py says how
-    often the truth is inside.
+    `labels` [P] numbers the G clusters. Wilson's interval (1927) with the number of independent trials that would be as sure
+    of the mean as these clusters are, p (1 - p) / SE^2, and Student's quantile of G - 1 degrees of freedom, as is done for
+    proportions in surveys (Korn and Graubard, Survey Methodology 24, 1998; "modified Wilson" of SAS's SURVEYFREQ). SE^2 is
+    that of clusters (Miller, arXiv 2411.00640, section 2.2). Near 0 and 1, or of few clusters, SE is too small whenever the
+    rare kind happened not to come, and such intervals cover too little (Franco et al., J. Surv. Stat. Methodol. 7, 2019): it
+    is measured with a quarter of a right and of a wrong cluster added, Agresti and Coull's (1998) remedy applied to the
+    spread. The trials are never fewer than clusters that are right or wrong as a whole would be.
+    tests/rl/test_coverage.py says how often the truth is inside.
     """
     order = np.argsort(labels, kind="stable")
     sizes = np.bincount(labels).astype(np.float64)  # [G]
@@ -77,7 +76,7 @@ def intervals(values: Floats, labels: NDArray[np.int64]) -> tuple[Floats, Floats
 
 
 def _independent_trials(sums: Floats, sizes: Floats) -> Floats:
-    """Return how many independent trials [D] would be as sure of their mean as clusters of `sizes` [G] with `sums` [D, G] are."""
+    """Return how many independent trials [D] would be as sure of their mean as clusters of `sizes` [G] with `sums` [D, G]."""
     problems, usual = sizes.sum(), sizes.mean()
     counted, clusters = problems + 2 * _PSEUDO * usual, len(sizes) + 2 * _PSEUDO
     q = (sums.sum(axis=1) + _PSEUDO * usual) / counted  # [D], never 0 or 1
@@ -136,12 +135,13 @@ def best_of_k(scores: Sequence[float], correct: Sequence[bool], k: int) -> float
     n = len(scores)
     if not 1 <= k <= n:
         raise ValueError(f"best-of-{k} needs at least {k} samples, there are {n}")
-    order = sorted(range(n), key=lambda i: -scores[i])
-    chance = 0.0
-    for rank, i in enumerate(order):
-        alike = [correct[j] for j in range(n) if scores[j] == scores[i]]
-        chance += math.comb(n - 1 - rank, k - 1) / math.comb(n, k) * sum(alike) / len(alike)
-    return chance
+    alike: dict[float, list[bool]] = {}
+    for score, right in zip(scores, correct, strict=True):
+        alike.setdefault(score, []).append(right)
+    total = 0.0
+    for rank, score in enumerate(sorted(scores, reverse=True)):
+        total += math.comb(n - 1 - rank, k - 1) * sum(alike[score]) / len(alike[score])
+    return total / math.comb(n, k)
 
 
 def majority_at_k(answers: Sequence[Hashable | None], correct: Sequence[bool], k: int, name: str, draws: int = 200) -> float:

@@ -19,7 +19,9 @@ import torch
 
 from problems.seeding import derive_seed
 from rl.diagnosis.watch import Watch
-from rl.evaluate import held_out_metrics, sample_all
+from rl.evaluate import sample_all
+from rl.evaluation.measures import held_out_metrics
+from rl.evaluation.samples import of_rollouts
 from rl.memory import naming_settings, peak_memory_gb
 from rl.policy.opening import save_policy
 from rl.policy.showing import show_prompt
@@ -133,7 +135,8 @@ def evaluate_held_out(parts: Parts) -> dict[str, Any]:
     """Return accuracy and reasoning length on held-out problems, the same ones every time."""
     settings = parts.config.evaluation
     problems = [parts.held_out.get(settings.split, i) for i in range(settings.num_problems)]
-    return held_out_metrics(sample_all(parts.worker, problems, settings.samples, parts.config.run.seed))
+    groups = sample_all(parts.worker, problems, settings.samples, parts.config.run.seed)
+    return held_out_metrics([of_rollouts(group) for group in groups])
 
 
 def record_baseline(parts: Parts) -> None:

@@ -40,7 +40,8 @@ ROOMS: dict[str, set[str]] = {
     "rl/tracking": {"rl/sampling", "rl/update", "rewards"},
     "rl/imitation": {"rl/tracking"},
     "rl/diagnosis": {"rl/tracking"},
-    "rl": {"rl/diagnosis", "rl/imitation", "rewards"},
+    "rl/evaluation": {"rl/tracking"},
+    "rl": {"rl/diagnosis", "rl/evaluation", "rl/imitation", "rewards"},
     "bench": {"rl"},
     "launch": {"bench"},
 }

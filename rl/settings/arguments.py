@@ -18,9 +18,9 @@ from pydantic import BaseModel
 
 from problems.errors import LabError
 from rl.settings.dry_run import describe_work
-from rl.settings.loading import C, Loaded, describe, load_config
+from rl.settings.loading import Base, C, Loaded, describe, load_config
 from rl.settings.model_files import has_tokenizer_here
-from rl.settings.schema import EvalConfig, RunConfig, SftConfig
+from rl.settings.schema import RunConfig, SftConfig
 from rl.stopping import exit_status
 
 Command = Callable[[Sequence[str]], int]
@@ -66,16 +66,18 @@ def parse(
     argv: Sequence[str],
     model: type[C],
     settings_of: Callable[[argparse.Namespace], list[str]] = lambda flags: [],
+    base: Base | None = None,
 ) -> tuple[argparse.Namespace, Loaded[C] | None]:
     """Return the flags and the configuration, or None for it after `--settings` was answered.
 
-    `settings_of` turns flags into settings, which stand above the files and below what is written out as key=value.
+    `settings_of` turns flags into settings, which stand above the files and below what is written out as key=value; `base`
+    stands below the files.
     """
     flags, overrides = parser.parse_known_args(list(argv))
     if flags.settings:
         print("\n".join(settings_help(model)))
         return flags, None
-    return flags, load_config(model, flags.config, [*settings_of(flags), *overrides])
+    return flags, load_config(model, flags.config, [*settings_of(flags), *overrides], base)
 
 
 def clearly(command: Command) -> Command:
@@ -144,35 +146,6 @@ def imitation_arguments(argv: Sequence[str]) -> ImitationArguments | None:
     if loaded is None or unless_dry_run(flags, loaded) is None:
         return None
     return ImitationArguments(loaded=loaded, resume=flags.resume)
-
-
-def evaluation_arguments(argv: Sequence[str]) -> Loaded[EvalConfig] | None:
-    """Return the evaluation that `argv` asks for, or None when it only asked to be told something, which was done."""
-    parser = make_parser("reasonlab eval", "How good a model is on a problem set, with 95 % intervals.")
-    parser.add_argument("--model", help="model directory, GGUF file or hub name (model.path)")
-    parser.add_argument(
-        "--problems", help="a domain or set by name (chain, gsm8k, ...: see --settings) or a JSONL file of problems"
-    )
-    parser.add_argument("--n", type=int, help="completions a problem (samples)")
-    flags, loaded = parse(parser, argv, EvalConfig, _settings_of_short_flags)
-    return None if loaded is None else unless_dry_run(flags, loaded)
-
-
-def _settings_of_short_flags(flags: argparse.Namespace) -> list[str]:
-    """Return the short flags of `reasonlab eval` as settings."""
-    settings: list[str] = []
-    if flags.model is not None:
-        settings.append(f"model.path={json.dumps(flags.model)}")
-    if flags.problems is not None:
-        settings.append(f"problems=[{source_setting(flags.problems)}]")
-    if flags.n is not None:
-        settings.append(f"samples={flags.n}")
-    if flags.model is not None and not flags.config:
-        # without a config nobody has named the run
-        parts = ["eval", Path(flags.problems or "").stem, *Path(flags.model).parts[-2:]]
-        name = "-".join(parts).replace("--", "-")
-        settings.append(f"run.name={json.dumps(name)}")
-    return settings
 
 
 def source_setting(problems: str) -> str:

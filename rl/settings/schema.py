@@ -1,4 +1,4 @@
-"""Every setting of the three commands: `train` (RunConfig), `sft` (SftConfig) and `eval` (EvalConfig).
+"""Every setting of `train` (RunConfig) and `sft` (SftConfig); those of `eval` are in evaluation.py.
 
 Plain data and the arithmetic that must hold between the numbers; imports no torch, so that `--help` and validation are fast.
 The settings of the update are in algorithm.py, those of DeepSpeed in deepspeed.py.
@@ -14,7 +14,6 @@ from problems.errors import LabError
 from problems.types import STYLES
 from rewards.code.settings import SandboxSettings
 from rewards.shaping import RewardConfig
-from rewards.types import Policy
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.base import Settings
 from rl.settings.deepspeed import DeepSpeedSettings
@@ -23,6 +22,7 @@ Dtype = Literal["fp32", "bf16"]
 # logits that exist at one time, in float32 64 MB; two such buffers are needed. On a GPU 2 GB: every buffer reads the whole head
 LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA = 2**24, 2**29
 LayoutName = Literal["shared", "packed", "padded"]
+SplitName = Literal["train", "validation", "test"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Sources = Annotated[
     tuple[AnySource, ...],
@@ -328,31 +328,6 @@ class SftConfig(Settings):
     evaluation: HeldOutSettings = HeldOutSettings()
     sampling: SamplingSettings = SamplingSettings()
     reward: RewardConfig = RewardConfig()
-    sandbox: SandboxSettings = SandboxSettings()
-    tracking: TrackingSettings = TrackingSettings()
-
-
-class EvalRewardConfig(RewardConfig):
-    """How verdicts are made in an evaluation: models that were never taught to mark their answers are read all the same."""
-
-    reading: Policy = Field(
-        default="lenient", description="what counts as a final answer: strict (marked) or lenient (also what prose concludes)"
-    )
-
-
-class EvalConfig(Settings):
-    """`reasonlab eval`: how good a model is on a problem set, with error bars."""
-
-    run: RunSettings
-    model: ModelSettings
-    problems: Sources
-    split: Literal["train", "validation", "test"] = "test"
-    num_problems: int | None = Field(default=None, ge=1, description="default: the whole split, or 256 generated problems")
-    samples: int = Field(default=8, ge=1, description="n, completions a problem")
-    problem_seed: int = Field(default=0, ge=0, description="which generated problems; keep it to compare models")
-    prompt: PromptSettings = PromptSettings()
-    sampling: SamplingSettings = SamplingSettings()
-    reward: EvalRewardConfig = EvalRewardConfig()
     sandbox: SandboxSettings = SandboxSettings()
     tracking: TrackingSettings = TrackingSettings()
 

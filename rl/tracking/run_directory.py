@@ -113,7 +113,7 @@ def _never_began(path: Path) -> bool:
         status = json.loads((path / "status.json").read_text(encoding="utf-8"))["status"]
     except (OSError, ValueError, KeyError):
         return False
-    results = ("metrics.jsonl", "rollouts", "checkpoints", "model", "results.json")
+    results = ("metrics.jsonl", "rollouts", "checkpoints", "model", "results.json", "samples.jsonl")
     has_results = any((path / name).exists() for name in results)
     return status == "failed" and not has_results
 

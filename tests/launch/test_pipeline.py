@@ -50,7 +50,7 @@ def test_evaluation_writes_results_that_follow_from_its_samples(home):
     ) / 24  # fmt: skip
     assert set(results["by_difficulty"]) == {"terms=2", "terms=3"}
     assert results["unparsed_rate"] == pytest.approx(sum(s["status"] == "unparsed" for s in samples) / 96)
-    assert {"timeout_rate", "truncated_rate", "template_hash", "problems_hash", "temperature"} <= set(results)
+    assert {"timeout_rate", "truncated_rate", "template_hash", "problems_hash", "sampling", "packages"} <= set(results)
 
 
 def test_run_directory_holds_what_is_needed_to_repeat_the_run(home):

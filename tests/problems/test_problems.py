@@ -26,7 +26,7 @@ from problems.procedural import ProceduralSource
 from problems.seeding import content_split, derive_seed
 from problems.types import SPLITS, STYLES, Domain, Problem, ProblemError, SourceConfig
 from rewards.verifiers import verify
-from rl.settings.schema import EvalConfig
+from rl.settings.evaluation import EvalConfig
 
 OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: operator.add,

@@ -12,7 +12,9 @@ from problems.catalog import perturb, solve
 from rewards.pool import VerifierPool
 from rewards.shaping import RewardConfig
 from rewards.types import STRICT, Reward, Verdict
-from rl.evaluate import sample_all, summarise
+from rl.evaluate import sample_all
+from rl.evaluation.measures import summarise
+from rl.evaluation.samples import of_rollouts
 from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
 from rl.rollout import RolloutWorker, Round, draw_groups, first_problems, group_up, share
 from rl.sampling.sampler import Sampler
@@ -206,7 +208,7 @@ def test_evaluation_does_not_depend_on_how_problems_are_batched(worker):
     together = sample_all(worker, problems, 2, 0)
     alone = [group for p in problems for group in sample_all(worker, [p], 2, 0)]
     assert [[r.completion.text for r in g] for g in together] == [[r.completion.text for r in g] for g in alone]
-    results = summarise(together)
+    results = summarise([of_rollouts(group) for group in together])
     assert results["problems"] == 20
     assert results["samples"] == 40
 
@@ -218,7 +220,7 @@ def test_the_extremes_of_an_evaluation(worker):
         for problem in problems:
             verdict = worker.pool.grade([(problem, write(problem))])[0]
             reward = Reward(parts={"correct": value}, weights={"correct": 1.0}, verdict=verdict)
-            groups.append([replace(rollout([5], [6], [0], 0.0), problem=problem, reward=reward)])
+            groups.append(of_rollouts([replace(rollout([5], [6], [0], 0.0), problem=problem, reward=reward)]))
         found = summarise(groups)["accuracy"]
         assert found["value"] == value
         assert found["high"] - found["low"] > 0.3  # four problems: all right or all wrong says little

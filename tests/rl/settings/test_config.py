@@ -13,8 +13,9 @@ from support_pure import ROOT, run_python
 from launch.train import train_command
 from problems.errors import LabError
 from rl.settings.base import Settings
+from rl.settings.evaluation import EvalConfig
 from rl.settings.loading import describe, load_config
-from rl.settings.schema import EvalConfig, RunConfig, SftConfig, check_world
+from rl.settings.schema import RunConfig, SftConfig, check_world
 
 MODELS: dict[str, type[Settings]] = {"sft": SftConfig, "eval": EvalConfig}  # by the last word of the file's name
 

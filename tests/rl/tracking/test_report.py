@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from support import rollout
 
-from rl.evaluate import sample_records, summarise
+from rl.evaluation.measures import summarise
+from rl.evaluation.samples import append_samples, of_rollouts
 from rl.settings.schema import TrackingSettings
 from rl.tracking.report import ReportError, telling, write_report
 from rl.tracking.run_directory import RunDirectory, plain, write_atomic
@@ -76,8 +77,9 @@ def evaluation(home: Path, name: str, right: tuple[bool, bool, bool]) -> Path:
     ]
     directory = home / name
     directory.mkdir()
-    write_atomic(directory / "samples.jsonl", "".join(json.dumps(row) + "\n" for row in sample_records(groups)))
-    write_atomic(directory / "results.json", json.dumps(plain({"n": 2, **summarise(groups)})))
+    questions = [of_rollouts(group) for group in groups]
+    append_samples(directory, [sample for asked in questions for sample in asked])
+    write_atomic(directory / "results.json", json.dumps(plain({"n": 2, **summarise(questions)})))
     return directory
 
 

@@ -1,0 +1,86 @@
+"""What another must know to get the same numbers, and whether two evaluations may be set side by side.
+
+`ASKED` is what a resumed evaluation must share with what it goes on from; of that, `COMPARED` is what two evaluations must
+share for their difference to be the models'.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from problems.seeding import content_hash
+from problems.types import Problem
+from rl.settings.evaluation import EvalConfig
+from rl.tracking.run_directory import JsonDict
+
+_WEIGHTS = ("*.safetensors", "*.bin", "*.gguf")
+_HASHED_BYTES = 2**20  # of each end of a file of weights: hashing all of a large model would take minutes
+# model.path and how often may differ between two evaluations that are compared; seeds and templates of models do
+COMPARED = ("prompt", "sampling", "reading", "verifying")
+
+
+def problems_hash(problems: Sequence[Problem]) -> str:
+    """Return a hash of what is asked and of what the answers are held against, in order."""
+    return content_hash(*[json.dumps([p.id, p.domain, p.prompt, p.reference, dict(p.checks)], default=str) for p in problems])
+
+
+def fingerprint(path: str) -> str | None:
+    """Return a hash of the weights at a local path, of sizes and both ends of each file; None for other paths."""
+    place = Path(path)
+    files = [place] if place.is_file() else sorted(file for pattern in _WEIGHTS for file in place.glob(pattern))
+    if not files:
+        return None
+    digest = hashlib.blake2b(digest_size=8)
+    for file in files:
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}".encode())
+        with open(file, "rb") as stream:
+            digest.update(stream.read(_HASHED_BYTES))
+            stream.seek(max(0, size - _HASHED_BYTES))
+            digest.update(stream.read(_HASHED_BYTES))
+    return digest.hexdigest()
+
+
+def about(config: EvalConfig, problems: Sequence[Problem], template_hash: str | None) -> JsonDict:
+    """Return what is asked, of whom and how; `template_hash` is None where an endpoint renders the prompts."""
+    drawing = ("temperature", "top_p", "top_k", "stop", "min_completion_tokens", "max_completion_tokens", "thinking")
+    return {
+        "model": config.model.path,
+        "model_revision": config.model.revision,
+        "model_fingerprint": fingerprint(config.model.path),
+        "dtype": config.model.dtype,
+        "sources": [source.model_dump(mode="json") for source in config.problems],
+        "split": config.split,
+        "problem_seed": config.problem_seed,
+        "problems_hash": problems_hash(problems),
+        "cluster": config.cluster,
+        "prompt": config.prompt.model_dump(mode="json"),
+        "template_hash": template_hash,
+        "sampling": config.sampling.model_dump(mode="json", include=set(drawing)),
+        "n": config.samples,
+        "seed": config.run.seed,
+        "reading": config.reward.reading,
+        "verifying": {
+            **config.reward.model_dump(mode="json", include={"timeout_seconds", "memory_megabytes"}),
+            "same_process": config.sandbox.same_process,
+        },
+    }
+
+
+def differences(first: JsonDict, second: JsonDict, keys: Sequence[str]) -> list[str]:
+    """Return in words what differs under `keys`, tables by their own keys."""
+    found = []
+    for key in keys:
+        one, other = first.get(key), second.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += [f"{key}.{line}" for line in differences(one, other, list(dict.fromkeys([*one, *other])))]
+        elif one != other:
+            found.append(f"{key}: {_short(one)} and {_short(other)}")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 120 else f"{text[:117]}..."

@@ -1,0 +1,98 @@
+"""The closing tables: of one evaluation in full, of several in a line each."""
+
+from collections.abc import Mapping
+
+from rich.table import Table
+
+from rl.tracking.run_directory import JsonDict
+
+
+def results_table(results: JsonDict) -> Table:
+    """Return the closing table of an evaluation."""
+    size = f"{results['problems']} problems x {results['n']} samples"
+    table = Table(title=f"{results['model']}: {size}, {results['split']} split, {results['reading']} reading")
+    table.add_column("", justify="left")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
+
+    def add(label: str, estimate: JsonDict) -> None:
+        table.add_row(label, _number(estimate["value"]), _interval(estimate))
+
+    add(f"avg@{results['n']}", results["accuracy"])
+    for kind, label in (("pass_at_k", "pass"), ("majority_at_k", "maj")):
+        for k, at_k in results[kind].items():
+            if k != "1":  # the same as avg@n
+                add(f"{label}@{k}", at_k)
+    for choice, by_k in results["best_of_k"].items():
+        k = list(by_k)[-1] if by_k else "1"
+        if k != "1":
+            add(f"{choice} of {k}", by_k[k])
+    for difficulty, of_difficulty in results["by_difficulty"].items():
+        add(difficulty, of_difficulty)
+    for name in ("mean", "correct", "wrong"):
+        table.add_row(f"reasoning tokens, {name}", _number(results["reasoning_tokens"][name], 1), "")
+    for name in ("truncated", "unparsed", "timeout", "error"):
+        table.add_row(f"{name} rate", _number(results[f"{name}_rate"]), "")
+    return table
+
+
+def overview_table(evaluations: Mapping[str, JsonDict]) -> Table:
+    """Return a line for each of several evaluations, by where they stand below a common directory."""
+    table = Table(title="one line an evaluation; 95 % intervals by problem or cluster")
+    for heading in (
+        "evaluation",
+        "problems",
+        "n",
+        "avg@n",
+        "95 % interval",
+        "pass@n",
+        "maj@n",
+        "reasoning tokens",
+        "truncated",
+    ):
+        table.add_column(heading, justify="left" if heading == "evaluation" else "right")
+    for name, results in evaluations.items():
+        last = list(results["pass_at_k"])[-1:]
+        at_most = [_number(results[kind][k]["value"]) for kind in ("pass_at_k", "majority_at_k") for k in last] or ["-", "-"]
+        table.add_row(
+            name,
+            str(results["problems"]),
+            str(results["n"]),
+            _number(results["accuracy"]["value"]),
+            _interval(results["accuracy"]),
+            *at_most,
+            _number(results["reasoning_tokens"]["mean"], 1),
+            _number(results["truncated_rate"]),
+        )
+    return table
+
+
+def comparison_table(name: str, comparison: JsonDict) -> Table:
+    """Return what two evaluations say of each other (rl/evaluation/comparison.py)."""
+    table = Table(title=f"{name}: second minus first" if name else "second minus first")
+    table.add_column("", justify="left")
+    table.add_column("value", justify="right", overflow="fold")
+    for side in ("first", "second"):
+        one = comparison[side]
+        table.add_row(f"{side}: {one['model']}, avg@{one['n']}", _number(one["accuracy"]))
+    interval = f"{comparison['low']:+.3f} to {comparison['high']:+.3f}"
+    table.add_row("difference, 95 % interval", f"{comparison['difference']:+.3f}, {interval}")
+    table.add_row("p-value, exact sign-flip test", f"{comparison['p_value']:.4f}")
+    in_clusters = f" in {comparison['clusters']} clusters" if comparison["clusters"] < comparison["problems"] else ""
+    table.add_row("problems", f"{comparison['problems']}{in_clusters}")
+    if comparison["left_out"]:
+        table.add_row("problems left out, not scored", str(comparison["left_out"]))
+    up = sum(flip["second"]["correct"] > flip["first"]["correct"] for flip in comparison["flips"])
+    table.add_row("flips: wrong to right, right to wrong", f"{up}, {len(comparison['flips']) - up}")
+    table.add_row("difference that would be found in 8 of 10 tries", f"{comparison['detectable']:.3f}")
+    more = comparison["more_problems"]
+    table.add_row("problems more for the one seen", "no number would do" if more is None else f"{more:,}")
+    return table
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _interval(estimate: JsonDict) -> str:
+    return f"{estimate['low']:.3f} to {estimate['high']:.3f}"

@@ -1,0 +1,119 @@
+"""What `reasonlab eval` is asked for on its command line, read and checked; loads no torch.
+
+reasonlab eval --model A --model B --problems gsm8k --problems chain      models by sets
+reasonlab eval RUN --every                                               the checkpoints of a training, in order
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from problems.errors import LabError
+from rl.settings.arguments import make_parser, parse, source_setting, unless_dry_run
+from rl.settings.evaluation import EvalConfig
+from rl.settings.loading import Base, Loaded, read_settings
+
+# what an evaluation takes over from the run whose models it looks at, where no file or setting says otherwise
+_FROM_A_RUN = ("prompt", "sampling", "reward", "sandbox")
+_MODEL_FROM_A_RUN = ("dtype", "attention", "pad_token")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationArguments:
+    """An evaluation that was asked for: of `models`, or of what the run directory `run` holds."""
+
+    loaded: Loaded[EvalConfig]
+    resume: bool  # go on from the samples that are there
+    models: tuple[str, ...] = ()  # paths or hub names; none: that of the configuration, or of `run`
+    run: Path | None = None
+    every: bool = False  # of `run`, all checkpoints
+    best: bool = False  # of `run`, the checkpoint with the best held-out accuracy
+
+
+def evaluation_arguments(argv: Sequence[str]) -> EvaluationArguments | None:
+    """Return the evaluation that `argv` asks for, or None when it only asked to be told something, which was done."""
+    run, rest = _run_and_rest(argv)
+    parser = _parser()
+    base = None if run is None else settings_of_run(run, has_files="--config" in rest)
+    flags, loaded = parse(parser, rest, EvalConfig, _settings_of_short_flags, base)
+    if loaded is None or unless_dry_run(flags, loaded) is None:
+        return None
+    if run is None and (flags.every or flags.best):
+        raise LabError("--every and --best choose among the checkpoints of a run: reasonlab eval RUN_DIRECTORY --every")
+    if run is not None and flags.model:
+        raise LabError(f"both a run directory ({run}) and --model were given; give one of them")
+    return EvaluationArguments(
+        loaded=loaded, resume=flags.resume, models=tuple(flags.model), run=run, every=flags.every, best=flags.best
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser("reasonlab eval", "How good models are on problem sets, with 95 % intervals.")
+    parser.usage = "reasonlab eval [RUN] [options] [key=value ...]"
+    parser.add_argument(
+        "--model", action="append", default=[], help="model directory, GGUF file or hub name (model.path); may be repeated"
+    )
+    parser.add_argument(
+        "--problems",
+        action="append",
+        default=[],
+        help="a domain or set by name (chain, gsm8k, ...: see --settings) or a JSONL file of problems; may be repeated",
+    )
+    parser.add_argument("--n", type=int, help="completions a problem (samples)")
+    parser.add_argument("--greedy", action="store_true", help="one completion, of the most likely tokens (temperature 0)")
+    parser.add_argument("--resume", action="store_true", help="go on from the samples that are there, draw none of them again")
+    parser.add_argument("--every", action="store_true", help="of RUN, the model it began with and every checkpoint")
+    parser.add_argument("--best", action="store_true", help="of RUN, the best checkpoint (default: the newest)")
+    return parser
+
+
+def _run_and_rest(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """Return the run directory, where the first word is one, and the other words."""
+    words = list(argv)
+    first = next((i for i, word in enumerate(words) if not word.startswith("--local_rank")), None)  # of the launcher
+    if first is None or words[first].startswith("-") or "=" in words[first]:
+        return None, words
+    return Path(words.pop(first)), words
+
+
+def settings_of_run(run: Path, *, has_files: bool) -> Base:
+    """Return the settings that an evaluation of a run's models begins with: prompts as they were trained, and its problems.
+
+    Whoever gives a configuration file says there what is asked. Raises LabError where `run` is no run directory.
+    """
+    file = run / "config.yaml"
+    if not file.is_file():
+        raise LabError(f"{run} is no run directory (no config.yaml in it); a model is given with --model")
+    its = read_settings(file)
+    tree: dict[str, Any] = {key: its[key] for key in _FROM_A_RUN if key in its}
+    tree["run"] = {"dir": str(run), "name": "eval"}
+    of_model = its.get("model", {})
+    tree["model"] = {"path": str(run), **{key: of_model[key] for key in _MODEL_FROM_A_RUN if key in of_model}}
+    if not has_files:
+        tree["problems"] = its.get("evaluation", {}).get("problems") or its.get("problems", [])
+    return Base(tree, str(file))
+
+
+def _settings_of_short_flags(flags: argparse.Namespace) -> list[str]:
+    """Return the short flags of `reasonlab eval` as settings."""
+    settings: list[str] = []
+    if flags.model:
+        settings.append(f"model.path={json.dumps(flags.model[0])}")
+    if len(flags.problems) == 1:
+        settings += [f"problems=[{source_setting(flags.problems[0])}]", "sets={}"]
+    elif flags.problems:
+        named = ", ".join(f"{json.dumps(Path(one).stem)}: {{problems: [{source_setting(one)}]}}" for one in flags.problems)
+        settings += ["problems=[]", f"sets={{{named}}}"]
+    if flags.n is not None:
+        settings.append(f"samples={flags.n}")
+    if flags.greedy:
+        settings += ["sampling.temperature=0", "samples=1"]
+    if flags.model and not flags.config:
+        # without a config nobody has named the run
+        parts = ["eval", *[Path(one).stem for one in flags.problems]]
+        parts += Path(flags.model[0]).parts[-2:] if len(flags.model) == 1 else []
+        settings.append(f"run.name={json.dumps('-'.join(parts).replace('--', '-'))}")
+    return settings
