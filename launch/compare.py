@@ -8,8 +8,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from rl.evaluation.comparison import compare, pairs_of
-from rl.evaluation.table import comparison_table
 from rl.settings.arguments import clearly
 from rl.tracking.run_directory import JsonDict, plain
 
@@ -33,9 +31,9 @@ def _parser() -> argparse.ArgumentParser:
 def compare_command(argv: Sequence[str]) -> int:
     """The paired difference of two evaluations."""
     flags = _parser().parse_args(list(argv))
-    found = {
-        name: compare(first, second, anyway=flags.anyway) for name, first, second in pairs_of(flags.first, flags.second)
-    }
+    from rl.evaluation.comparison import compare, pairs_of  # loads numpy
+
+    found = {name: compare(first, second, anyway=flags.anyway) for name, first, second in pairs_of(flags.first, flags.second)}
     if flags.json:
         print(json.dumps(plain(found.get("", found)), indent=1))
         return 0
@@ -46,6 +44,8 @@ def compare_command(argv: Sequence[str]) -> int:
 
 def _show(name: str, comparison: JsonDict, flips: int) -> None:
     """Print one comparison."""
+    from rl.evaluation.table import comparison_table
+
     console = Console(highlight=False)
     console.print(comparison_table(name, comparison))
     for label, key in (("in spite of", "in_spite_of"), ("also different", "also_different")):
@@ -55,7 +55,9 @@ def _show(name: str, comparison: JsonDict, flips: int) -> None:
         console.print(f"\n{escape(_short(flip['prompt']))} (answer {escape(str(flip['reference']))})", soft_wrap=True)
         for side in ("first", "second"):
             one = flip[side]
-            console.print(f"  {side}, {one['correct']:.2f} right, {one['file']}: {escape(_short(one['completion']))}", soft_wrap=True)
+            console.print(
+                f"  {side}, {one['correct']:.2f} right, {one['file']}: {escape(_short(one['completion']))}", soft_wrap=True
+            )
     hidden = len(comparison["flips"]) - flips
     if hidden > 0:
         console.print(f"\n{hidden} more flips: --flips {len(comparison['flips'])}, or --json")

@@ -43,9 +43,7 @@ def read_side(directory: Path) -> Side:
         questions.setdefault(key, asked)
         lines.setdefault(key, line)
         line += len(asked)
-    return Side(
-        directory=directory, results=json.loads(file.read_text(encoding="utf-8")), questions=questions, lines=lines
-    )
+    return Side(directory=directory, results=json.loads(file.read_text(encoding="utf-8")), questions=questions, lines=lines)
 
 
 def pairs_of(first: Path, second: Path) -> Iterator[tuple[str, Path, Path]]:
@@ -99,7 +97,9 @@ def _other_questions(a: Side, b: Side) -> list[str]:
     only = [len(a.questions.keys() - b.questions.keys()), len(b.questions.keys() - a.questions.keys())]
     if only == [0, 0]:
         return []
-    return [f"questions: {only[0]} only in {a.directory}, {only[1]} only in {b.directory}, {len(a.questions) - only[0]} in both"]
+    return [
+        f"questions: {only[0]} only in {a.directory}, {only[1]} only in {b.directory}, {len(a.questions) - only[0]} in both"
+    ]
 
 
 def _share(asked: Asked) -> Fraction:
