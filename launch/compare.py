@@ -55,9 +55,8 @@ def _show(name: str, comparison: JsonDict, flips: int) -> None:
         console.print(f"\n{escape(_short(flip['prompt']))} (answer {escape(str(flip['reference']))})", soft_wrap=True)
         for side in ("first", "second"):
             one = flip[side]
-            console.print(
-                f"  {side}, {one['correct']:.2f} right, {one['file']}: {escape(_short(one['completion']))}", soft_wrap=True
-            )
+            text = f"  {side}, {one['correct']:.2f} right, {one['file']}: {_short(one['completion'])}"
+            console.print(escape(text), soft_wrap=True)
     hidden = len(comparison["flips"]) - flips
     if hidden > 0:
         console.print(f"\n{hidden} more flips: --flips {len(comparison['flips'])}, or --json")

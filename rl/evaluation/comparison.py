@@ -74,7 +74,7 @@ def compare(first: Path, second: Path, *, anyway: bool = False) -> JsonDict:
         listed = "\n  ".join(faults)
         raise LabError(
             f"{first} and {second} were not asked the same:\n  {listed}\n"
-            "so their difference is not the models' alone; evaluate one of them again, or say --anyway to compare what both have"
+            "so their difference is not the models' alone; evaluate one of them again, or compare what both have with --anyway"
         )
     shares = [[_share(side.questions[key]) for key in usable] for side in (a, b)]
     found = paired(
@@ -97,9 +97,8 @@ def _other_questions(a: Side, b: Side) -> list[str]:
     only = [len(a.questions.keys() - b.questions.keys()), len(b.questions.keys() - a.questions.keys())]
     if only == [0, 0]:
         return []
-    return [
-        f"questions: {only[0]} only in {a.directory}, {only[1]} only in {b.directory}, {len(a.questions) - only[0]} in both"
-    ]
+    both = len(a.questions) - only[0]
+    return [f"questions: {only[0]} only in {a.directory}, {only[1]} only in {b.directory}, {both} in both"]
 
 
 def _share(asked: Asked) -> Fraction:

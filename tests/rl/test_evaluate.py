@@ -1,4 +1,4 @@
-"""An evaluation that goes on after a kill, on several ranks, over several sets and models, is the one that was not disturbed."""
+"""An evaluation that is resumed, or done by several ranks, is the one that nobody disturbed; several sets and models."""
 
 import json
 import signal

@@ -1,0 +1,84 @@
+"""What an evaluation measures, by hand."""
+
+from dataclasses import replace
+
+import pytest
+from support import problem, rollout
+
+from problems.types import ProblemError
+from rewards.types import Verdict
+from rl.evaluation.measures import summarise
+from rl.evaluation.samples import cluster_of, of_rollouts
+
+
+def asked(number, outcomes, tokens=None, logprobs=None, cluster=None):
+    """The samples of one problem: right or wrong, with lengths and log-probabilities of a token."""
+    tokens, logprobs = tokens or [2] * len(outcomes), logprobs or [-1.0] * len(outcomes)
+    members = [
+        rollout([5], [6] * length, [logprob] * length, float(right), number)
+        for right, length, logprob in zip(outcomes, tokens, logprobs, strict=True)
+    ]
+    return of_rollouts(members, cluster)
+
+
+def test_best_of_k_by_length_and_by_log_probability():
+    found = summarise([asked(0, [1, 0, 0], tokens=[9, 3, 5], logprobs=[-0.1, -0.9, -0.5]), asked(1, [0, 1, 1], [2, 2, 4])])
+    best = {name: {k: one["value"] for k, one in by_k.items()} for name, by_k in found["best_of_k"].items()}
+    # of three: the first problem's shortest is wrong, the longest and likeliest right; the second's shortest are two, one
+    # right, its longest right, all three as likely. Of two of the first, the longest and likeliest is in two of three pairs
+    assert best["shortest"]["3"] == pytest.approx((0 + 0.5) / 2)
+    assert best["longest"]["3"] == pytest.approx((1 + 1) / 2)
+    assert best["likeliest"]["3"] == pytest.approx((1 + 2 / 3) / 2)
+    assert best["likeliest"]["2"] == pytest.approx((2 / 3 + 2 / 3) / 2)
+    assert best["likeliest"]["1"] == pytest.approx(found["accuracy"]["value"])
+
+
+def test_what_cannot_be_scored_is_left_out_and_counted():
+    samples = asked(0, [1, 0, 0])
+    samples[2] = replace(samples[2], status="error")
+    found = summarise([samples, [replace(one, status="error") for one in asked(1, [0, 0, 0])]])
+    assert found["accuracy"]["value"] == 0.5
+    assert found["accuracy"]["problems"] == 1
+    assert found["error_rate"] == pytest.approx(4 / 6)
+    assert list(found["pass_at_k"]) == ["1", "2"]
+    assert found["pass_at_k"]["2"]["value"] == 1.0
+
+
+def test_clusters_widen_every_interval():
+    questions = [asked(n, [n < 20, n < 20], cluster=f"c{n // 10}") for n in range(40)]
+    apart = summarise([asked(n, [n < 20, n < 20]) for n in range(40)])
+    together = summarise(questions)
+    for kind in (lambda found: found["accuracy"], lambda found: found["pass_at_k"]["2"]):
+        assert kind(together)["clusters"] == 4
+        assert kind(apart)["clusters"] == 40
+        assert kind(together)["high"] - kind(together)["low"] > 1.5 * (kind(apart)["high"] - kind(apart)["low"])
+
+
+def test_tokens_that_nobody_counted_and_probabilities_that_nobody_gave():
+    samples = [replace(one, reasoning_tokens=None, mean_logprob=None) for one in asked(0, [1, 0])]
+    found = summarise([samples])
+    assert found["reasoning_tokens"] == {"mean": None, "correct": None, "wrong": None}
+    assert set(found["best_of_k"]) == {"shortest", "longest"}
+
+
+def test_forced_tokens_have_no_part_in_the_log_probability():
+    import numpy as np
+
+    forced = replace(rollout([5], [6, 7, 8], [-1.0, 0.0, -2.0], 1.0), forced=np.asarray([False, True, False]))
+    assert of_rollouts([forced])[0].mean_logprob == -1.5
+
+
+def test_the_cluster_of_a_problem():
+    one = replace(problem(3), difficulty={"topic": "algebra"}, checks={"passage": 7})
+    assert [cluster_of(one, key) for key in (None, "topic", "passage", "domain")] == [
+        "p3", "topic=algebra", "passage=7", "domain=chain",
+    ]  # fmt: skip
+    with pytest.raises(ProblemError, match="domain, passage, topic"):
+        cluster_of(one, "source")
+
+
+def test_a_timeout_is_wrong_and_told_apart():
+    samples = asked(0, [1, 0])
+    samples[1] = replace(samples[1], status=Verdict(status="timeout").status, finish_reason="length")
+    found = summarise([samples])
+    assert (found["timeout_rate"], found["truncated_rate"], found["accuracy"]["value"]) == (0.5, 0.5, 0.5)
