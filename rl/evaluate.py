@@ -22,7 +22,9 @@ from problems.errors import LabError
 from problems.finite import FiniteSource
 from problems.seeding import derive_seed
 from problems.types import Problem
+from rewards.pool import VerifierPool
 from rl.evaluation.about import about, differences
+from rl.evaluation.endpoint import Endpoint
 from rl.evaluation.measures import headline, summarise
 from rl.evaluation.samples import (
     MEASURED,
@@ -37,7 +39,7 @@ from rl.evaluation.samples import (
 )
 from rl.evaluation.subjects import Opening, Subject, opening, subjects_of
 from rl.evaluation.table import overview_table, results_table
-from rl.policy.interfaces import Tokenizer
+from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_tokenizer
 from rl.policy.prompts import render, template_hash
 from rl.rollout import RolloutWorker, draw_round, gather_shares, open_pool, open_worker, share
@@ -120,7 +122,7 @@ def run_evaluation(asked: EvaluationArguments) -> dict[Path, JsonDict]:
     opened = []
     for subject in subjects_of(asked):
         of_model = asked.loaded.config.model.model_copy(update={"path": subject.path})
-        opened.append((subject, opening(of_model, asked.loaded.config.run.dir)))
+        opened.append((subject, None if of_model.endpoint else opening(of_model, asked.loaded.config.run.dir)))
     with process_group(even_alone=False):
         for subject, model in opened:
             found |= _of_model(asked, subject, model)
@@ -131,39 +133,52 @@ def run_evaluation(asked: EvaluationArguments) -> dict[Path, JsonDict]:
     return found
 
 
-def _of_model(asked: EvaluationArguments, subject: Subject, model: Opening) -> dict[Path, JsonDict]:
-    """Evaluate one model on every set."""
-    tokenizer = load_tokenizer(model.base)
-    evaluations = list(evaluations_of(asked.loaded, subject, model, tokenizer))
+def _of_model(asked: EvaluationArguments, subject: Subject, model: Opening | None) -> dict[Path, JsonDict]:
+    """Evaluate one model on every set; None: it stands behind an endpoint."""
+    tokenizer = None if model is None else load_tokenizer(model.base)
+    evaluations = list(evaluations_of(asked.loaded, subject, tokenizer))
     for evaluation in evaluations:
         check_directory(evaluation, resume=asked.resume)
     opened = None
     found = {}
     for evaluation in evaluations:
-        if opened is None and not all_gather(is_complete(evaluation))[0]:
+        is_drawn = all_gather(is_complete(evaluation))[0]
+        if model is not None and opened is None and not is_drawn:
             opened = model.load().to(device())  # before anything is written: it may be refused
         run = _begin(evaluation, resume=asked.resume)
         with process_group(even_alone=False, on_failure=run.set_failure):
-            if opened is not None:
+            if not is_drawn:
                 with open_pool(evaluation.config) as pool:
-                    worker = open_worker(evaluation.config, opened, tokenizer, pool)
-                    draw_the_rest(evaluation, InProcess(worker=worker, config=evaluation.config), run.path)
+                    draw_the_rest(evaluation, answering(evaluation.config, opened, tokenizer, pool), run.path)
             if rank() == 0:
                 found[run.path] = conclude(evaluation, run)
     return found
 
 
-def evaluations_of(loaded: Loaded[EvalConfig], subject: Subject, model: Opening, tokenizer: Tokenizer) -> Iterator[Evaluation]:
+def answering(config: EvalConfig, model: CausalLM | None, tokenizer: Tokenizer | None, pool: VerifierPool) -> Answering:
+    """Return what draws and scores answers: the model in this process, or the endpoint of the settings."""
+    if config.model.endpoint is not None:
+        return Endpoint(config=config, settings=config.model.endpoint, pool=pool)
+    assert model is not None
+    assert tokenizer is not None
+    return InProcess(worker=open_worker(config, model, tokenizer, pool), config=config)
+
+
+def evaluations_of(loaded: Loaded[EvalConfig], subject: Subject, tokenizer: Tokenizer | None) -> Iterator[Evaluation]:
     """Yield the evaluation of each set; raises LabError for problems or a template that do not serve."""
-    config = loaded.config.model_copy(update={"model": model.named})
+    of_subject = loaded.config.model.model_copy(update={"path": subject.path})
+    config = loaded.config.model_copy(update={"model": of_subject})
     if subject.directory:
         config = config.model_copy(update={"run": below(config.run, subject.directory)})
     for one in config.one_each():
         problems = evaluation_problems(one)
         for problem in problems:
             cluster_of(problem, one.cluster)
-        render(problems[0], one.prompt, tokenizer)  # a template that refuses its messages does so before anything is written
-        known = about(one, problems, template_hash(one.prompt, tokenizer))
+        template = None
+        if tokenizer is not None:
+            render(problems[0], one.prompt, tokenizer)  # a template that refuses its messages does so before all is written
+            template = template_hash(one.prompt, tokenizer)
+        known = about(one, problems, template)
         yield Evaluation(loaded=Loaded(one, loaded.origin), problems=problems, about=known)
 
 

@@ -46,10 +46,12 @@ def fingerprint(path: str) -> str | None:
 def about(config: EvalConfig, problems: Sequence[Problem], template_hash: str | None) -> JsonDict:
     """Return what is asked, of whom and how; `template_hash` is None where an endpoint renders the prompts."""
     drawing = ("temperature", "top_p", "top_k", "stop", "min_completion_tokens", "max_completion_tokens", "thinking")
+    endpoint = config.model.endpoint
     return {
         "model": config.model.path,
         "model_revision": config.model.revision,
-        "model_fingerprint": fingerprint(config.model.path),
+        "model_fingerprint": fingerprint(config.model.path) if endpoint is None else None,
+        "endpoint": None if endpoint is None else endpoint.model_dump(mode="json", include={"url", "api"}),
         "dtype": config.model.dtype,
         "sources": [source.model_dump(mode="json") for source in config.problems],
         "split": config.split,

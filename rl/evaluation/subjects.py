@@ -76,9 +76,8 @@ def _start_of(run: Path) -> list[Subject]:
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """How a model is opened: its settings, those of the base where it is an adapter, and the adapter's directory."""
+    """How a model is opened: its settings, or those of its base and the directory of the adapter."""
 
-    named: ModelSettings  # as it was asked for
     base: ModelSettings  # in a layout that transformers opens; its tokenizer is the model's
     adapter: Path | None
 
@@ -101,7 +100,7 @@ def opening(settings: ModelSettings, home: Path) -> Opening:
     file = Path(settings.path) / "adapter_config.json"
     is_adapter = file.is_file() and not (file.parent / "config.json").is_file()
     if not is_adapter:
-        return Opening(named=settings, base=plain_model(settings, home), adapter=None)
+        return Opening(base=plain_model(settings, home), adapter=None)
     path = json.loads(file.read_text(encoding="utf-8"))["base_model_name_or_path"]
     base = plain_model(settings.model_copy(update={"path": path}), home)
-    return Opening(named=settings, base=base, adapter=file.parent)
+    return Opening(base=base, adapter=file.parent)

@@ -5,9 +5,9 @@ with `problems` (`one_each`), which is what is run, written down and resumed.
 """
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from problems.catalog import SOURCE_MODELS, AnySource
 from rewards.code.settings import SandboxSettings
@@ -33,6 +33,35 @@ class EvalRewardConfig(RewardConfig):
     )
 
 
+class EndpointSettings(Settings):
+    """An OpenAI-compatible HTTP endpoint that draws the completions; rl/evaluation/endpoint.py says how it is asked."""
+
+    url: str = Field(min_length=1, description="up to and with its version: http://localhost:8000/v1")
+    api: Literal["chat", "completions"] = "chat"
+    key_variable: str = Field(default="OPENAI_API_KEY", description="environment variable that holds the key, if it wants one")
+    concurrency: int = Field(default=16, ge=1, description="requests at one time, on each rank")
+    timeout_seconds: float = Field(default=600.0, gt=0, description="of one request")
+    retries: int = Field(default=6, ge=0, description="of a request that was refused for now or broke off")
+    first_pause_seconds: float = Field(default=1.0, gt=0, description="before the first retry; then twice as long each time")
+    logprobs: bool = Field(default=False, description="ask for log-probabilities, for best_of_k's `likeliest`")
+    limit: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens", description="what the server calls the longest completion; OpenAI's newer models: the latter"
+    )
+
+
+class EvalModelSettings(ModelSettings):
+    """The model that is evaluated."""
+
+    endpoint: EndpointSettings | None = Field(
+        default=None, description="where it is served (a URL, or url and more); `path` is then the name it is served under"
+    )
+
+    @field_validator("endpoint", mode="before")
+    @classmethod
+    def _url_alone(cls, value: Any) -> Any:
+        return {"url": value} if isinstance(value, str) else value
+
+
 class EvalSet(Settings):
     """One of several sets; what is left out is as in the evaluation."""
 
@@ -50,7 +79,7 @@ class EvalConfig(Settings):
     """`reasonlab eval`: how good a model is on problem sets, with error bars."""
 
     run: RunSettings
-    model: ModelSettings
+    model: EvalModelSettings
     problems: tuple[AnySource, ...] = Field(
         default=(), description=f"a list of sources, each with a domain: {', '.join(SOURCE_MODELS)}"
     )
@@ -79,6 +108,8 @@ class EvalConfig(Settings):
         most = max([self.samples, *(one.samples or 1 for one in self.sets.values())])
         if self.sampling.temperature == 0 and most > 1:
             faults.append(f"sampling.temperature 0 is greedy, and {most} samples of a problem would all be the same: samples=1")
+        if self.model.endpoint is not None and self.sampling.thinking is not None:
+            faults.append("sampling.thinking puts tokens into a completion, which no endpoint lets us do: leave it unset")
         if faults:
             raise ValueError("; ".join(faults))
         return self
