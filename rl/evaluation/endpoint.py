@@ -155,7 +155,7 @@ class Endpoint:
 
     def _pause(self, attempt: int) -> float:
         """Return seconds to wait: twice as long each time, and not the same for all that were refused together."""
-        longest = min(_LONGEST_PAUSE_SECONDS, self.settings.first_pause_seconds * 2**attempt)
+        longest = min(_LONGEST_PAUSE_SECONDS, self.settings.first_pause_seconds * 2.0**attempt)
         return longest * derive_rng("pause", time.monotonic_ns()).uniform(0.5, 1.0)
 
     def _post(self, path: str, body: JsonDict) -> JsonDict:

@@ -92,24 +92,6 @@ def test_best_checkpoint_can_be_exported(home, tmp_path):
     assert export(best.parent, tmp_path / "out").joinpath("config.json").is_file()
 
 
-def test_every_checkpoint_of_a_run_is_evaluated_in_order_as_it_was_trained(home):
-    before = {file: file.stat().st_mtime_ns for file in (home / "runs/rl/checkpoints").rglob("*") if file.is_file()}
-    shown = ok("eval", "runs/rl", "--every", "--n", 4, "num_problems=24", "reward.reading=lenient", cwd=home).stdout
-    steps = [path.name for path in sorted((home / "runs/rl/checkpoints").iterdir())]
-    directories = [home / "runs/rl/eval" / name for name in ("step-000000", *steps)]
-    assert [shown.index(path.name) for path in directories] == sorted(shown.index(path.name) for path in directories)
-    results = [json.loads((path / "results.json").read_text()) for path in directories]
-    assert {one["sampling"]["max_completion_tokens"] for one in results} == {24}  # the run's own settings
-    # the same questions as of the evaluations before and after, of the same models: the adapter was merged in between
-    for path, same in ((directories[0], "before"), (directories[-1], "after")):
-        texts = [[row["completion"] for row in rows(one / "samples.jsonl")] for one in (path, home / "runs" / same)]
-        assert texts[0] == texts[1]
-    assert before == {file: file.stat().st_mtime_ns for file in before}
-    ok("eval", "runs/rl", "--every", "--n", 4, "num_problems=24", "reward.reading=lenient", "--resume", cwd=home)
-    both = ok("compare", "runs/rl/eval/step-000000", f"runs/rl/eval/{steps[-1]}", cwd=home).stdout
-    assert "p-value" in both
-
-
 def test_report_is_one_page_that_needs_nothing_else(home):
     page = (home / "runs/rl/report.html").read_text()
     assert "data:image/png;base64," in page

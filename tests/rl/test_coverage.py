@@ -112,5 +112,6 @@ if __name__ == "__main__":  # the table of LOG.md
         rate, width = coverage(values, np.arange(problems), mean)
         print(f"| {problems} | {mean} | {spread} | {samples} | {rate:.3f} | {width:.3f} |")
     for world in CLUSTERED:
-        rate, width = coverage(*clustered_values(rng, *world), world[3])
+        values, labels = clustered_values(rng, *world)
+        rate, width = coverage(values, labels, world[3])
         print(f"| {world} | {rate:.3f} | {width:.3f} |")

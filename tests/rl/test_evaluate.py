@@ -11,6 +11,7 @@ from support import environment, launch, rows, run_command
 
 from launch.eval import eval_command
 from rl import evaluate
+from rl.evaluation import subjects
 
 SETTINGS = ["sampling.max_completion_tokens=24", "samples=2", "num_problems=80", "run.name=e"]
 
@@ -31,7 +32,7 @@ def evaluated(random_model, tmp_path, monkeypatch):
 
 def test_resuming_draws_nothing_again_and_ends_with_the_same_bytes(evaluated, monkeypatch):
     whole = evaluated(name="whole")
-    asked = []
+    asked: list[str] = []
     answers = evaluate.InProcess.answers
 
     def stopping(self, problems):
@@ -50,7 +51,7 @@ def test_resuming_draws_nothing_again_and_ends_with_the_same_bytes(evaluated, mo
     (cut / "samples.jsonl").write_bytes(first + b"".join(rest[:3]) + rest[3][:40])
     more = (whole / "measured.jsonl").read_bytes().splitlines(keepends=True)[:132]
     (cut / "measured.jsonl").write_bytes(b"".join(more))
-    drawn = []
+    drawn: list[str] = []
 
     def counting(self, problems):
         drawn.extend(problem.id for problem in problems)
@@ -65,7 +66,7 @@ def test_resuming_draws_nothing_again_and_ends_with_the_same_bytes(evaluated, mo
     assert results[0] == results[1]
     assert json.loads((cut / "status.json").read_text())["status"] == "finished"
     drawn.clear()
-    monkeypatch.setattr(evaluate.Opening, "load", lambda self: pytest.fail("there is nothing to draw"))
+    monkeypatch.setattr(subjects.Opening, "load", lambda self: pytest.fail("there is nothing to draw"))
     evaluated("--resume", name="cut")  # once more: results again, no model
     assert not drawn
     assert len(rows(cut / "metrics.jsonl")) == 1
