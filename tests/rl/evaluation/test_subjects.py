@@ -57,7 +57,9 @@ def test_every_checkpoint_is_evaluated_in_order_as_it_was_trained(run, random_mo
     assert eval_command([str(run), "--every", *ASKED]) == 0
     shown = capsys.readouterr().out
     steps = ["step-000000", "step-000002", "step-000004", "step-000010"]
-    assert [name for name in shown.split() if name.startswith("step-")] == steps
+    table, _, written = shown.partition("written: ")
+    assert [step for step in table.split() if step.startswith("step-")] == steps
+    assert [line.split("/results.json")[0].rsplit("/", 1)[-1] for line in written.splitlines()] == steps
     results = [json.loads((run / "eval" / step / "results.json").read_text()) for step in steps]
     assert all(one["sampling"]["max_completion_tokens"] == 12 for one in results)  # of the run
     assert all(one["prompt"]["system"] == "Think." for one in results)
@@ -77,7 +79,7 @@ def test_every_checkpoint_is_evaluated_in_order_as_it_was_trained(run, random_mo
 
 def test_the_newest_or_the_best_checkpoint_and_broken_ones_passed_over(run, tmp_path, capsys):
     copy = tmp_path / "rl"
-    shutil.copytree(run, copy)
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("eval"))
     assert eval_command([str(copy), *ASKED]) == 0
     assert eval_command([str(copy), "--best", *ASKED, "sampling.max_completion_tokens=6"]) == 0
     assert sorted(path.name for path in (copy / "eval").iterdir()) == ["step-000004", "step-000010"]
