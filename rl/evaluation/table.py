@@ -39,10 +39,10 @@ def results_table(results: JsonDict) -> Table:
 def overview_table(evaluations: Mapping[str, JsonDict]) -> Table:
     """Return a line for each of several evaluations, by where they stand below a common directory."""
     table = Table(title="one line an evaluation; 95 % intervals by problem or cluster")
-    # a name that is cut says nothing: the numbers may be, on a narrow terminal
+    # on a narrow terminal numbers are folded; a name or a number that is cut says nothing
     table.add_column("evaluation", justify="left", min_width=max(map(len, evaluations), default=0), no_wrap=True)
     for heading in ("problems", "n", "avg@n", "95 % interval", "pass@n", "maj@n", "tokens", "truncated"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for name, results in evaluations.items():
         last = list(results["pass_at_k"])[-1:]
         at_most = [_number(results[kind][k]["value"]) for kind in ("pass_at_k", "majority_at_k") for k in last] or ["-", "-"]
