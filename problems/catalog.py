@@ -1,13 +1,14 @@
 """Every domain and every set by name, their settings, and how a configured list of sources becomes one source.
 
 DOMAINS holds what the files of problems/domains/ define, SETS what those of problems/sets/ do; both are found when this
-module is imported. A configuration chooses one by `domain: <name>` and gives its settings beside the name.
+module is imported. A configuration chooses one by `domain: <name>` and gives its settings beside the name; a domain with
+levels takes `level: <1 to how many there are>` too, whose settings hold where no others are given.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, model_validator
 
 import problems.domains
 import problems.sets
@@ -27,9 +28,27 @@ def _source_models(records: Iterable[Domain[Any] | ProblemSet[Any]]) -> dict[str
     for record in records:
         if record.name in models:
             raise ProblemError(f"a domain and a set both take the name {record.name!r}: rename one of them")
-        key: Any = (Literal[record.name], ...)  # ... is pydantic's word for required
-        models[record.name] = create_model(f"{record.name}_source", __base__=record.config, domain=key)
+        models[record.name] = source_model(record)
     return models
+
+
+def source_model(record: Domain[Any] | ProblemSet[Any]) -> type[SourceConfig]:
+    """Return the settings of a source: those of `record`, `domain`, and `level` for a domain that has some."""
+    keys: dict[str, Any] = {"domain": (Literal[record.name], ...)}  # ... is pydantic's word for required
+    levels = record.levels if isinstance(record, Domain) else ()
+    if not levels:
+        return create_model(f"{record.name}_source", __base__=record.config, **keys)
+    numbers: Any = Literal[tuple(range(1, len(levels) + 1))]
+    keys["level"] = (numbers | None, Field(default=None, description="how hard, 1 the easiest; settings given beside it win"))
+
+    def with_level(cls: type[SourceConfig], settings: Any) -> Any:
+        level: Any = settings.get("level") if isinstance(settings, Mapping) else None
+        if level not in range(1, len(levels) + 1):
+            return settings  # none, or one that its field refuses in words
+        return {**levels[level - 1], **settings}
+
+    validators: Any = {"with_level": model_validator(mode="before")(with_level)}
+    return create_model(f"{record.name}_source", __base__=record.config, __validators__=validators, **keys)
 
 
 SOURCE_MODELS = _source_models([*DOMAINS.values(), *SETS.values()])

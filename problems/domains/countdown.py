@@ -108,4 +108,10 @@ DOMAIN = Domain(
     solve=solve,
     perturb=perturb,
     verifier="countdown",
+    levels=[
+        {"numbers": (3, 3), "largest": 10, "max_target": 50},
+        {"numbers": (4, 4)},
+        {"numbers": (5, 5), "largest": 50, "max_target": 200},
+        {"numbers": (6, 6), "largest": 100, "max_target": 1000},
+    ],
 )

@@ -8,6 +8,7 @@ import pickle
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -26,6 +27,7 @@ from problems.procedural import ProceduralSource
 from problems.seeding import content_split, derive_seed
 from problems.types import SPLITS, STYLES, Domain, Problem, ProblemError, SourceConfig
 from rewards.verifiers import verify
+from rl.settings.loading import ConfigError, load_config
 from rl.settings.schema import EvalConfig
 
 OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
@@ -311,3 +313,39 @@ def test_sources_of_one_configuration_draw_from_streams_of_their_own() -> None:
     )
     prompts = [build_source(config.problems, 0).get("train", i).prompt for i in range(100)]
     assert len(set(prompts)) > 95  # two equal streams would give each problem twice
+
+
+def test_a_level_gives_settings_that_those_beside_it_override() -> None:
+    def config(**settings: Any) -> SourceConfig:
+        return SOURCE_MODELS["chain"].model_validate({"domain": "chain", **settings})
+
+    levels = chain.DOMAIN.levels
+    assert config(level=1).model_dump() == config(**levels[0]).model_dump() | {"level": 1}
+    assert config(level=3, terms=(5, 5)).model_dump() == config(terms=(5, 5)).model_dump() | {"level": 3}
+    resolved = config(level=2)
+    assert config(**resolved.model_dump(exclude={"domain"})) == resolved  # what a run writes down reads the same
+    assert config().model_dump() == config(**ChainConfig().model_dump()).model_dump()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"domain": "chain", "level": 5}, r"level: input should be 1, 2, 3 or 4, found 5"),
+        ({"domain": "chain", "level": "hard"}, r"level: input should be 1, 2, 3 or 4, found 'hard'"),
+    ],
+)
+def test_an_unknown_level_names_the_known_ones(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(EvalConfig, [], ["run.name=a", "model.path=m", f"problems=[{json.dumps(settings)}]"])
+
+
+def test_problems_of_a_level_say_so_in_their_difficulty() -> None:
+    configs: list[Any] = [SOURCE_MODELS["chain"].model_validate({"domain": "chain", **level}) for level in ({}, {"level": 2})]
+    without, at_level = (build_source([config], 0).get("train", 0).difficulty for config in configs)
+    assert at_level == {"terms": at_level["terms"], "level": 2}
+    assert "level" not in without
+
+
+def test_a_level_with_a_setting_that_the_domain_has_not_is_refused() -> None:
+    with pytest.raises(ValidationError, match="term"):
+        replace(chain.DOMAIN, levels=[{"term": (2, 3)}])
