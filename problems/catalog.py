@@ -105,4 +105,7 @@ def perturb(problem: Problem) -> str:
     rng = derive_rng("perturb", problem.id)
     if problem.domain in DOMAINS:
         return DOMAINS[problem.domain].perturb(problem, rng)
+    if choices := problem.checks.get("choices"):
+        letters = [chr(ord("A") + place) for place in range(len(choices))]
+        return rng.choice([letter for letter in letters if letter != problem.reference])
     return f"{problem.reference}{rng.randint(1, 9)}"
