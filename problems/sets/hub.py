@@ -89,10 +89,10 @@ def load_hub(config: HubConfig, seed: int) -> FiniteSource:
     convert = _converter(listed, is_lenient=config.columns is None)
     if not listed.evaluation:
         return finite_source(config.name, raw, convert, seed)
-    held_out = [split for split in ("test", "validation") if split in raw] or list(raw)
-    every = {split: raw.get(split, raw[held_out[0]]) for split in ("validation", "test")}
+    rows = next(raw[split] for split in ("test", "validation", "train") if split in raw)
+    every = {"validation": raw.get("validation", rows), "test": raw.get("test", rows)}
     if config.allow_training:
-        every["train"] = raw[held_out[0]]
+        every["train"] = rows
     source = finite_source(config.name, every, convert, seed)
     return source if config.allow_training else EvaluationSource(source.name, source.splits, seed)
 
