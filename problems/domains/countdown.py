@@ -103,8 +103,8 @@ def _worked_out(problem: Problem) -> tuple[Sequence[Sequence[object]], str]:
     """Return the steps and the expression of a problem; those that a file brings are searched for."""
     if "witness" in problem.checks:
         return problem.checks["steps"], problem.checks["witness"]
-    numbers = [int(number) for number in problem.checks["numbers"]]
-    if len(numbers) > _MOST_SEARCHED:
+    numbers = [int(number) for number in problem.checks.get("numbers", ())]
+    if not 0 < len(numbers) <= _MOST_SEARCHED:
         raise ProblemError(f"problem {problem.id} ({problem.source}) came without a worked solution")
     found = search([(number, str(number)) for number in numbers], int(problem.checks["target"]))
     if found is None:
