@@ -211,10 +211,10 @@ def _summary(name: str, count: int, found: Sequence[checking.Finding]) -> str:
 
 
 def _held_out(name: str) -> Iterator[Problem]:
-    """Yield the problems of an evaluation set: all but those that are for practice."""
+    """Yield the problems of an evaluation set: its test split, or all that it holds."""
     config = load_config(NamedProblems, [], [f"problems=[{source_setting(name)}]"]).config
     problems = [problem for one in config.problems for problem in problems_of(build_source([one], 0))]
-    yield from [problem for problem in problems if problem.split != "train"] or problems
+    yield from [problem for problem in problems if problem.split == "test"] or problems
 
 
 def _tokens(model: str, prompt: PromptSettings) -> Callable[[Problem], int]:

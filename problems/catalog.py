@@ -123,9 +123,9 @@ def _near(answer: str, rng: Random) -> str:
 
     A digit behind a formula would be a factor, and behind `52_8` a part of the base: both may leave the value as it is.
     """
-    changed = re.search("[0-9]", answer) or re.search("(?<![A-Za-z])[A-E](?![A-Za-z])", answer)
+    changed = re.search("[0-9]", answer) or re.search("(?<![A-Za-z])[A-J](?![A-Za-z])", answer)
     if changed is None:
         return f"{answer}{rng.randint(2, 9)}"
-    others = "123456789" if changed[0].isdigit() else "ABCDE"
+    others = "123456789" if changed[0].isdigit() else "ABCDEFGHIJ"
     other = rng.choice([one for one in others if one != changed[0]])
     return f"{answer[: changed.start()]}{other}{answer[changed.end() :]}"

@@ -10,7 +10,7 @@ Two texts overlap when, with spacing, case, LaTeX dressing and the writing of nu
   stands in more than 5 evaluation problems is such a way of asking, too.
 
 Numerals are set aside by writing them all as digits: `1,000`, fullwidth and Indian digits, English words up to thousands. A
-number in front ("Problem 12.", "3)") is no part of a problem, and neither is a drawing ([asy] ... [/asy]).
+number in front ("Problem 12.", "3)") is no part of a problem; a drawing ([asy] ... [/asy]) counts for "exact" alone.
 
 Left out: translations of the words, paraphrases, and numerals in the words of other languages. Siblings made from one template
 are found as "renumbered" although nobody copied anything; whether they may stay is for the caller to say.
@@ -52,9 +52,9 @@ _SCALES = {"hundred": 100, "thousand": 1000}
 Kind = Literal["exact", "renumbered", "13-gram"]
 
 
-def tokens_of(text: str) -> list[str]:
+def tokens_of(text: str, with_drawings: bool = False) -> list[str]:
     """Return the words, numbers (as digits) and signs of a text, without its dressing."""
-    text = unicodedata.normalize("NFKC", _DRAWING.sub(" ", text))
+    text = unicodedata.normalize("NFKC", text if with_drawings else _DRAWING.sub(" ", text))
     text = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in text).casefold()
     text = _LABEL.sub("", text, count=1) if _LABEL.match(text) else text
     text = _DRESSING.sub(" ", _THOUSANDS.sub("", text).replace("\u2212", "-").replace("\u00d7", "*"))
@@ -111,7 +111,7 @@ class OverlapIndex:
     def add(self, text: str, source: str) -> None:
         """Take a problem in."""
         tokens = tokens_of(text)
-        self.texts.setdefault(" ".join(tokens), source)
+        self.texts.setdefault(_whole(text), source)
         self.sizes[source] = len(tokens)
         if template := _template(tokens):
             self.templates.setdefault(template, source)
@@ -122,10 +122,10 @@ class OverlapIndex:
 
     def find(self, text: str) -> Overlap | None:
         """Return the first overlap of a text, the surest kind first, or None."""
-        tokens = tokens_of(text)
-        whole = " ".join(tokens)
-        if tokens and (source := self.texts.get(whole)) is not None:
+        whole = _whole(text)
+        if whole and (source := self.texts.get(whole)) is not None:
             return Overlap(kind="exact", source=source, shared=whole)
+        tokens = tokens_of(text)
         template = _template(tokens)
         if template is not None and (source := self.templates.get(template)) is not None:
             return Overlap(kind="renumbered", source=source, shared=template)
@@ -152,6 +152,11 @@ def of_problems(problems: Iterable[Problem]) -> OverlapIndex:
     for problem in problems:
         index.add(problem.prompt, problem.source)
     return index
+
+
+def _whole(text: str) -> str:
+    """Return all tokens of a text; what stands in a drawing counts: "In the diagram, what is x?" is asked of many."""
+    return " ".join(tokens_of(text, with_drawings=True))
 
 
 def _grams(tokens: Sequence[str]) -> list[tuple[int, str]]:

@@ -109,22 +109,29 @@ def unproven(problems: Iterable[Problem], pool: VerifierPool) -> Iterator[Findin
             yield _finding(kind, problem, said)
 
 
-def repeated(problems: Iterable[Problem]) -> Iterator[Finding]:
+def repeated(problems: Iterable[Problem], pool: VerifierPool) -> Iterator[Finding]:
     """Yield questions that stand twice: in one split, with two references, or in training and held out."""
     first: dict[tuple[str, ...], Problem] = {}
     for problem in sorted(problems, key=lambda one: one.split != "train"):
         numbers = sorted(map(str, problem.checks.get("numbers", ())))  # their order does not matter
-        question = (*tokens_of(problem.prompt),) if not numbers else (*numbers, str(problem.checks.get("target")))
+        question = (
+            (*tokens_of(problem.prompt, with_drawings=True),) if not numbers else (*numbers, str(problem.checks.get("target")))
+        )
         other = first.setdefault(question, problem)
         if other is problem:
             continue
-        if other.reference != problem.reference:
+        if other.reference != problem.reference and not _says_the_same(problem, other, pool):
             detail = f"{other.source} has the reference {shown(other.reference)}"
             yield _finding("contradiction", problem, detail)
         elif (other.split == "train") != (problem.split == "train"):
             yield _finding("leak", problem, f"{problem.split}; {other.source} is in {other.split}")
         else:
             yield _finding("duplicate", problem, f"as {other.source}")
+
+
+def _says_the_same(problem: Problem, other: Problem, pool: VerifierPool) -> bool:
+    """Tell whether the reference of `other`, written differently, is a right answer to `problem`."""
+    return pool.submit(problem, boxed(other.reference or "")).result().status == "correct"
 
 
 def too_long(problems: Iterable[Problem], limit: int, unit: str, length: Callable[[Problem], int]) -> Iterator[Finding]:
@@ -147,7 +154,7 @@ def findings_of(problems: Sequence[Problem], pool: VerifierPool, *, is_finite: b
     found = list(unprovable(problems))
     cannot = {finding.source for finding in found}
     found += unproven((problem for problem in problems if problem.source not in cannot), pool)
-    return [*found, *repeated(problems)] if is_finite else found
+    return [*found, *repeated(problems, pool)] if is_finite else found
 
 
 def faults(findings: Iterable[Finding]) -> list[Finding]:

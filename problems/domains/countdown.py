@@ -131,7 +131,7 @@ def perturb(problem: Problem, rng: Random) -> str:
     numbers, target = problem.checks["numbers"], problem.checks["target"]
     witness = problem.checks.get("witness", "+".join(map(str, numbers)))
     again = numbers[0]  # one number twice
-    return rng.choice([f"{witness}+0", f"{witness}*1", f"({witness})-{again}", f"{target}+{again}-{again}"])
+    return rng.choice([f"{witness}+0", f"{witness}*1", f"({witness})-{again}", f"{target}+{again}-{again}+0"])
 
 
 DOMAIN = Domain(

@@ -26,6 +26,8 @@ from problems.types import SPLITS, Problem, ProblemError, ProblemSet, SourceConf
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?:\{|(?=[^\s{]))")
+_BARE = re.compile(r"\s*(?:\\[a-zA-Z]+|[^\s$.,;])+")
+_BETWEEN = re.compile(r"(?:[\s,;$&]|\\\\|\\q?quad|\b(?:and|or)\b|\\text\s*\{\s*(?:and|or)\s*\})*")
 _ASK_LETTER = "Answer with the letter of one of them."
 _CHECKS = ("numbers", "target", "choices")
 _NEEDED = ("prompt", "reference", *_CHECKS)
@@ -211,20 +213,35 @@ def _letter(value: Any, where: str) -> str:
 
 
 def last_box(text: str) -> str | None:
-    r"""Return what the last `\boxed{...}` of a solution holds (or `\boxed 5`), None where it has none that closes."""
-    starts = list(_BOX.finditer(text))
-    if not starts:
+    r"""Return what the last `\boxed{...}` of a solution holds (or `\boxed 5`), None where it has none that closes.
+
+    Boxes joined by nothing but commas, "and" or "or" are one answer of several values: `\boxed{-2} and \boxed{1}` is "-2, 1".
+    """
+    boxes = [_box_at(text, match) for match in _BOX.finditer(text)]
+    if not boxes or boxes[-1] is None:
         return None
-    start = starts[-1].end()
+    values, (start, _, last) = [], boxes[-1]
+    values.append(last)
+    for before in reversed(boxes[:-1]):
+        if before is None or not _BETWEEN.fullmatch(text[before[1] : start]):
+            break
+        values.append(before[2])
+        start = before[0]
+    return ", ".join(reversed(values))
+
+
+def _box_at(text: str, match: re.Match[str]) -> tuple[int, int, str] | None:
+    """Return (start, end, content) of the box that begins at `match`, None where it does not close."""
+    start = match.end()
     if text[start - 1] != "{":
-        bare = re.match(r"\s*(?:\\[a-zA-Z]+|[^\s$.,;])+", text[start:])
-        return bare[0].strip() if bare else None
+        bare = _BARE.match(text, start)
+        return (match.start(), bare.end(), bare[0].strip()) if bare else None
     depth = 1
     for position in range(start, len(text)):
         escaped = text[position - 1] == "\\" and text[position - 2] != "\\"
         depth += 0 if escaped else {"{": 1, "}": -1}.get(text[position], 0)
         if depth == 0:
-            return text[start:position].strip()
+            return match.start(), position + 1, text[start:position].strip()
     return None
 
 
