@@ -45,8 +45,8 @@ def problems_of(source: ProblemSource, generated: int = _GENERATED) -> Iterator[
     """Yield every problem of a source, or of each split the first that it generates."""
     seen = set()  # one file may serve as several splits
     for split in ("test", "validation") if isinstance(source, EvaluationSource) else SPLITS:
-        count = source.size(split) if isinstance(source, FiniteSource) else generated
-        for problem in (source.get(split, i) for i in range(count)):
+        given = source.splits.get(split, ()) if isinstance(source, FiniteSource) else None  # in the order of the file
+        for problem in given if given is not None else (source.get(split, i) for i in range(generated)):
             if problem.source not in seen:
                 seen.add(problem.source)
                 yield problem

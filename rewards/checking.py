@@ -5,7 +5,7 @@ problems that stand twice, contradict each other, are in training and held out a
 sets. Nothing is changed or removed; `findings` says what was found and where.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
@@ -170,11 +170,17 @@ def table(findings: Iterable[Finding]) -> str:
     lines = []
     for kind, meaning in KINDS.items():
         if members := by_kind.get(kind):
-            lines.append(f"{len(members):6}  {kind:<13} {meaning}")
+            lines.append(f"{len(members):6}  {kind:<13} {meaning}{_of_what(members) if kind == 'overlap' else ''}")
             lines += [f"        {one.source}: {shown(one.reference)}: {shown(one.detail)}" for one in members[:EXAMPLES]]
             if len(members) > EXAMPLES:
                 lines.append(f"        ... and {len(members) - EXAMPLES} more")
     return "\n".join(lines)
+
+
+def _of_what(overlaps: Sequence[Finding]) -> str:
+    """Return how many overlaps there are of each kind."""
+    counts = Counter(finding.detail.partition(" with ")[0] for finding in overlaps)
+    return f" ({', '.join(f'{count} {kind}' for kind, count in sorted(counts.items()))})"
 
 
 def as_json(name: str, sizes: dict[str, int], findings: Sequence[Finding]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ ROWS: dict[str, tuple[dict[str, Any], str | None]] = {
     ),
     "dapo-math-17k": (
         {
-            "prompt": "Solve ... is the answer to the problem.\n\n1+1?\n\nRemember to put your answer on its own line after ...",
+            "prompt": "Solve ... is the answer to the problem.\n\n1+1?\n\nRemember to put your answer on its own line after",
             "reward_model": {"ground_truth": "2", "style": "rule"},
             "solution": "2",
         },
@@ -246,7 +246,7 @@ DOWNLOADED = [
 def test_sets_as_downloaded(name: str, file: str, tmp_path: Path) -> None:
     folder, _, file_name = file.partition("/")
     whole = public_data(folder) / file_name
-    head = read_rows(whole)[:30]  # the whole sets go through `problems check`: docs/problem-sets.md
+    head = read_rows(whole)[10:40]  # the whole sets go through `problems check`: docs/problem-sets.md
     part = tmp_path / whole.name.removesuffix(".gz").replace(".jsonl", ".json")
     part.write_text(json.dumps(head))
     source = load_hub(HubConfig(name=name, path=str(part)), 0)
