@@ -25,14 +25,17 @@ from problems.types import Domain, Draft, PositiveRange, Problem, ProblemError, 
 Task = Literal["count", "letter", "backwards", "longer"]
 Share = Annotated[float, Field(ge=0)]
 FEWEST_LETTERS, MOST_LETTERS = 4, 12  # of the words in the list
-_WORD = re.compile('"([a-z]{2,})"')  # in quotes; a single letter is no word
+_WORD = re.compile('"([a-z]{2,})"', re.IGNORECASE)  # in quotes; a single letter is no word
+_QUOTED = re.compile('"[a-z]+"')
 _FURTHEST = 3  # letters by which the two words of "longer" may differ
 _WORDS_FILE = Path(__file__).parent.parent / "words.txt"
 _PROMPTS: dict[Task, re.Pattern[str]] = {  # what a prompt of each task looks like; groups are what it asks about
-    "count": re.compile(r'How many times does the letter "([a-z])" occur in the words? ("[a-z]+"(?:(?:, | and )"[a-z]+")*)\?'),
-    "letter": re.compile(r'What is the (\d+)(?:st|nd|rd|th) letter of the word "([a-z]+)"\?'),
-    "backwards": re.compile(r'Write the word "([a-z]+)" backwards\.'),
-    "longer": re.compile(r'Which of the words "([a-z]+)" and "([a-z]+)" is longer\?'),
+    "count": re.compile(
+        r'How many times does the letter "([a-z])" occur in the words? ("[a-z]+"(?:(?:, | and )"[a-z]+")*)\?', re.IGNORECASE
+    ),
+    "letter": re.compile(r'What is the (\d+)(?:st|nd|rd|th) letter of the word "([a-z]+)"\?', re.IGNORECASE),
+    "backwards": re.compile(r'Write the word "([a-z]+)" backwards\.', re.IGNORECASE),
+    "longer": re.compile(r'Which of the words "([a-z]+)" and "([a-z]+)" is longer\?', re.IGNORECASE),
 }
 
 
@@ -45,6 +48,7 @@ class LettersConfig(SourceConfig):
     )
     letters: PositiveRange = Field(default=(FEWEST_LETTERS, MOST_LETTERS), description="fewest and most letters of a word")
     words: PositiveRange = Field(default=(1, 1), description="fewest and most words that letters are counted in together")
+    capitals: bool = Field(default=False, description="write words in capitals, which tokenizers cut into few, short pieces")
     absent: float = Field(default=0.1, ge=0, le=1, description="chance that the letter to count does not occur")
     repeated: float = Field(default=0.5, ge=0, le=1, description="else, chance that it occurs several times, where one does")
 
@@ -127,6 +131,8 @@ def generate(rng: Random, config: LettersConfig) -> Draft:
     task = rng.choices(list(config.tasks), list(config.tasks.values()))[0]
     word = rng.choice(_words_of(config.letters))
     prompt = _question(rng, task, word, config)
+    if config.capitals:
+        prompt = _QUOTED.sub(lambda quoted: quoted[0].upper(), prompt)
     difficulty = {"task": task, "letters": len(word)}
     if config.words != (1, 1):
         difficulty["words"] = len(_WORD.findall(prompt))
@@ -150,6 +156,12 @@ def _task_of(problem: Problem) -> Task:
         if pattern.fullmatch(problem.prompt):
             return task
     raise ProblemError(f"problem {problem.id} ({problem.source}) asks nothing about letters: {problem.prompt[:60]!r}")
+
+
+def _another_letter(rng: Random, letter: str) -> str:
+    """Draw a letter, of the same case."""
+    alphabet = string.ascii_uppercase if letter.isupper() else string.ascii_lowercase
+    return rng.choice([other for other in alphabet if other != letter])
 
 
 def _numbered(word: str) -> list[str]:
@@ -194,7 +206,7 @@ def solve(problem: Problem, style: str, rng: Random) -> str:
         row = rng.choice(rows)
         slip = rng.randrange(len(row))
         right = row[slip]
-        wrong = rng.choice([letter for letter in string.ascii_lowercase if letter != right[0]])
+        wrong = _another_letter(rng, right[0])
         row[slip] = f"{wrong}{right[1:]}?no: {right}"
     return thinking(_written(rows), answer)
 
@@ -206,7 +218,7 @@ def perturb(problem: Problem, rng: Random) -> str:
     if task == "count":
         return str(max(0, int(answer) + rng.choice([-1, 1])) if int(answer) else 1)
     if task == "letter":
-        return rng.choice([letter for letter in string.ascii_lowercase if letter != answer])
+        return _another_letter(rng, answer)
     if task == "longer":
         return min(first, second, key=len)
     place = rng.choice([i for i in range(len(answer) - 1) if answer[i] != answer[i + 1]])

@@ -129,6 +129,17 @@ def test_letters_are_counted_in_several_words_of_one_split() -> None:
     assert min(numbers.values()) > 40  # 67 expected, the standard deviation is 7
 
 
+def test_capitals_change_how_a_problem_is_written_and_nothing_else() -> None:
+    for small, large in zip(some_problems(), some_problems(capitals=True), strict=True):
+        assert large.prompt.casefold() == small.prompt.casefold()
+        assert (large.reference or "").casefold() == small.reference
+        assert {word.upper() for word in words_asked_about(small)} == set(re.findall('"([A-Z]{2,})"', large.prompt))
+        assert solve(large, "steps").casefold() == solve(small, "steps").casefold()
+        for style in ("direct", "steps", "checked"):
+            assert verify(large, solve(large, style)).status == "correct"
+        assert verify(large, f"\\boxed{{{perturb(large)}}}").status == "wrong"
+
+
 def test_settings_read_from_a_configuration() -> None:
     config = SOURCE_MODELS["letters"].model_validate({"domain": "letters", "tasks": {"count": 3, "longer": 1}})
     assert isinstance(config, LettersConfig)
