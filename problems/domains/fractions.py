@@ -61,7 +61,9 @@ def generate(rng: Random, config: FractionsConfig) -> Draft:
     steps, value = _reduced(terms, signs)
     written = [f"({one})" if set(signs) & set("*/") else str(one) for one in terms]
     text = written[0] + "".join(sign + one for sign, one in zip(signs, written[1:], strict=True))
-    return worked(f"What is {text}?", steps, value, {"terms": len(terms)})
+    order_counts = len({*signs}) > 1 or signs[0] in "-/"
+    same_as = None if order_counts else signs[0].join(sorted(written))
+    return worked(f"What is {text}?", steps, value, {"terms": len(terms)}, same_as)
 
 
 DOMAIN = Domain(

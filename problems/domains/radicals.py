@@ -3,6 +3,7 @@ r"""Simplifying square roots, alone, multiplied and added: `\sqrt{8}+\sqrt{18}` 
 The numbers are asked for, since a root equals its simplest form. They are unique: b is as small as possible.
 """
 
+import re
 from functools import cache
 from random import Random
 from typing import Literal
@@ -13,6 +14,7 @@ from problems.formulas import Step, product_of, square_part, sum_of
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import drawn, nonzero, perturb, solve, worked
 
+_ROOT = re.compile(r"-?\\sqrt\{\d+\}")
 _ASKED = r"as a\sqrt{b} with integers a and b, b as small as possible. What is (a, b)?"
 
 
@@ -74,7 +76,8 @@ def _sum(rng: Random, config: RadicalsConfig) -> tuple[str, list[Step], int, int
 def generate(rng: Random, config: RadicalsConfig) -> Draft:
     """Draw the roots so that they can be simplified to one."""
     text, steps, outside, inside = {"root": _root, "product": _product, "sum": _sum}[config.form](rng, config)
-    return worked(f"Write {text} {_ASKED}", steps, f"({outside}, {inside})", {"form": config.form})
+    same_as = f"{config.form} {sorted(_ROOT.findall(text))}"
+    return worked(f"Write {text} {_ASKED}", steps, f"({outside}, {inside})", {"form": config.form}, same_as)
 
 
 DOMAIN = Domain(

@@ -3,6 +3,7 @@ r"""Fractions of polynomials: cancelled, added, and taken apart; the numbers of 
 `Simplify \frac{x^2+5x+6}{x^2+6x+8} to \frac{x+a}{x+b}. What is (a, b)?` has (3, 4): both have the factor x+2.
 """
 
+import re
 from random import Random
 from typing import Literal
 
@@ -11,6 +12,8 @@ from pydantic import Field
 from problems.formulas import Step, multiplied, pair_with, polynomial, product_of, sum_of
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import nonzero, perturb, solve, worked
+
+_FRACTION = re.compile(r"-?\\frac\{\d+\}\{.*?\}")  # with a number above
 
 
 class RationalExpressionsConfig(SourceConfig):
@@ -65,7 +68,8 @@ def _split(rng: Random, config: RationalExpressionsConfig) -> tuple[str, list[St
 def generate(rng: Random, config: RationalExpressionsConfig) -> Draft:
     """Draw the result; the question follows."""
     text, steps, (a, b) = {"cancel": _cancel, "add": _add, "split": _split}[config.task](rng, config)
-    return worked(f"{text} What is (a, b)?", steps, f"({a}, {b})", {"task": config.task})
+    same_as = f"add {sorted(_FRACTION.findall(text))}" if config.task == "add" else None
+    return worked(f"{text} What is (a, b)?", steps, f"({a}, {b})", {"task": config.task}, same_as)
 
 
 DOMAIN = Domain(

@@ -80,7 +80,7 @@ FROZEN = {  # (seed 0, train, 0) and (seed 7, test, 3): a change makes all earli
     "number_bases": ["00aea4b421822a62", "a9bab139357991b5"],
     "primes": ["61b61ea84a9e1f2f", "8731a2fb92c2d667"],
     "quadratic_equations": ["3cc6221813deac9c", "d6ee1f0b0a0186b5"],
-    "radicals": ["b01f6a698a0d2ca3", "5c61418e12bf2023"],
+    "radicals": ["b01f6a698a0d2ca3", "479ae6ee16afcc61"],
     "rational_expressions": ["2add0c5967eecd76", "ef903a45edcf89b5"],
     "sequences": ["7de53c96f8df7dda", "d068ba498c5c2fad"],
     "unit_conversion": ["97ec3239a1b12f4a", "88f66389b6dd9371"],
