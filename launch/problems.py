@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
+from launch.new import new_problems
 from problems.catalog import AnySource, build_source
 from problems.finite import FiniteSource
 from problems.types import SPLITS, Problem
@@ -35,9 +36,13 @@ def problems_of(config: AnySource) -> Iterator[Problem]:
 @clearly
 def problems_command(argv: Sequence[str]) -> int:
     """Which references of a problem set cannot be graded against; status 1 if there are any."""
+    if list(argv[:1]) == ["new"]:
+        return new_problems(argv[1:])
     parser = make_parser("reasonlab problems check", "Lists references that cannot be graded against, by reason.")
     parser.add_argument("action", choices=("check",), help="what to do")
-    parser.add_argument("--problems", help="a domain or set by name, or a JSONL file; default: those of the configuration")
+    parser.add_argument(
+        "--problems", help="a domain or set by name, a JSONL or Python file; default: those of the configuration"
+    )
     flags, loaded = parse(
         parser,
         argv,

@@ -151,7 +151,8 @@ def evaluation_arguments(argv: Sequence[str]) -> Loaded[EvalConfig] | None:
     parser = make_parser("reasonlab eval", "How good a model is on a problem set, with 95 % intervals.")
     parser.add_argument("--model", help="model directory, GGUF file or hub name (model.path)")
     parser.add_argument(
-        "--problems", help="a domain or set by name (chain, gsm8k, ...: see --settings) or a JSONL file of problems"
+        "--problems",
+        help="a domain or set by name (chain, gsm8k, ...: see --settings), a JSONL file or a Python file of your own",
     )
     parser.add_argument("--n", type=int, help="completions a problem (samples)")
     flags, loaded = parse(parser, argv, EvalConfig, _settings_of_short_flags)
@@ -178,6 +179,8 @@ def _settings_of_short_flags(flags: argparse.Namespace) -> list[str]:
 def source_setting(problems: str) -> str:
     """Return what `--problems` names as an entry of the setting `problems`."""
     quoted = json.dumps(problems)
+    if problems.endswith(".py"):
+        return f"{{python: {quoted}}}"
     is_file = problems.endswith(".jsonl") or Path(problems).is_dir()
     return f"{{domain: jsonl, path: {quoted}}}" if is_file else f"{{domain: {quoted}}}"
 
