@@ -2,8 +2,8 @@
 
     reward.custom_reward_function.path=pkg://rewards.verl reward.custom_reward_function.name=compute_score
 
-or, for a verl that knows no `pkg://`, the path that `python -c "import rewards.verl as v; print(v.__file__)"` prints. verl calls
-it for one answer at a time, from several threads, all by name (verl/workers/reward_manager/naive.py and
+or, for a verl that knows no `pkg://`, the path that `python -c "import rewards.verl as v; print(v.__file__)"` prints.
+verl calls it for one answer at a time, from several threads, all by name (verl/workers/reward_manager/naive.py and
 verl/experimental/reward_loop/reward_manager/naive.py at b178a3c). A mapping that is returned may hold more than `score`; its
 keys must be the same for every row of a batch. Verdicts are made in worker processes that are kept between calls and can be
 killed. Which domain judges is decided by `data_source`: see `domain_of`.
