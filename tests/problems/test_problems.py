@@ -64,7 +64,7 @@ FROZEN = {  # (seed 0, train, 0) and (seed 7, test, 3): a change makes all earli
     "chain": ["49c12e87d2d95c52", "cde47cfbbd54952e"],
     "arithmetic": ["c596470b1d1920ee", "6afa79aedbcddc3b"],
     "countdown": ["d293ab91a8554e8b", "ea8b69797db145d8"],
-    "letters": ["6a057a40450f07fd", "16f30f56823c29e2"],
+    "letters": ["fd4b088c4c0fb633", "1d999d024c073a5b"],
 }
 
 
