@@ -10,7 +10,6 @@ killed. Which domain judges is decided by `data_source`: see `domain_of`.
 """
 
 import json
-import os
 import threading
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -18,7 +17,7 @@ from typing import Any, get_args
 from problems.catalog import record_of
 from problems.errors import LabError
 from problems.types import Problem
-from rewards.own import OwnVerifier, named
+from rewards.own import named
 from rewards.pool import VerifierPool
 from rewards.types import Policy, Reading
 from rewards.verifiers import verifier_of
@@ -38,7 +37,7 @@ DOMAINS = {
     "numina_cn_k12": "math",
     "numina_olympiads": "math",
 }
-_pools: dict[str, VerifierPool] = {}  # by the verifier of one's own that judges in them and the seconds it may take
+_pools: dict[tuple[str | None, float, int], VerifierPool] = {}  # by what they were opened with
 _opening = threading.Lock()
 
 
@@ -69,13 +68,15 @@ def compute_score(
     policy: Policy = "strict",
     verifier: str | None = None,
     timeout_seconds: float = 5.0,
+    workers: int = 1,
     **_: Any,
 ) -> dict[str, float | str]:
     """Return {"score", "acc", "unscored", "status"} of one answer; `score` is in [0, 1].
 
     `acc` is 1 for an answer that is right as a whole, which is what verl's validation reports. verl has no word for an answer
     that cannot be scored: it gets 0, and `unscored` is 1. What stands behind `extra_info` is set by verl's `reward_kwargs`:
-    `policy` (strict pays marked answers only), `verifier` (FILE.py:NAME or an entry point) and the wall time of a verdict.
+    `policy` (strict pays marked answers only), `verifier` (FILE.py:NAME or an entry point), the wall time of a verdict and the
+    `workers`, processes that judge for each process of verl's.
     `ground_truth` is the reference; of programs, the checks (a mapping or its JSON). `extra_info` may hold `domain`, `checks`
     (the same forms), `prompt` or `question`, and `thinking_open`. Raises LabError for a source that nothing is known of.
     """
@@ -85,7 +86,7 @@ def compute_score(
     domain = str(info.get("domain") or data_source) if verifier else domain_of(data_source, info)
     problem = _problem(domain, ground_truth, info)
     reading = Reading(policy=policy, thinking_open=bool(info.get("thinking_open", False)))
-    verdict = _pool(verifier, timeout_seconds).submit(problem, solution_str, reading).result()
+    verdict = _pool(verifier, timeout_seconds, workers).submit(problem, solution_str, reading).result()
     worth = verdict.worth
     return {
         "score": worth or 0.0,
@@ -129,11 +130,11 @@ def _mapping(given: Any) -> Mapping[str, Any]:
     return given
 
 
-def _pool(verifier: str | None, timeout_seconds: float) -> VerifierPool:
+def _pool(verifier: str | None, timeout_seconds: float, workers: int) -> VerifierPool:
     """Return the pool that is kept for a verifier."""
+    key = (verifier, timeout_seconds, workers)
     with _opening:
-        if (key := f"{verifier or ''} {timeout_seconds}") not in _pools:
-            own: OwnVerifier | None = named(verifier) if verifier else None
-            workers = max(1, len(os.sched_getaffinity(0)))
+        if key not in _pools:
+            own = named(verifier) if verifier else None
             _pools[key] = VerifierPool(workers, timeout_seconds, own=own)
         return _pools[key]

@@ -1,4 +1,4 @@
-"""What is one's own through the real command line: written by `new`, trained, evaluated, resumed; the package is not touched."""
+"""What is one's own through the real command line: written by `new`, trained, evaluated, resumed."""
 
 import gzip
 import json

@@ -23,6 +23,7 @@ LESS = {
         "algorithm={num_problems: 2, group_size: 2}",
         "evaluation={every_steps: 0}",
     ],
+    "grade": ["--workers", "1"],
     "eval": ["num_problems=2", "sampling.max_completion_tokens=8"],
 }
 

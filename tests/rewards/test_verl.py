@@ -65,7 +65,7 @@ def test_a_program_is_judged_by_checks_as_json(score: Callable[..., Any]) -> Non
 def test_reward_functions_for_trl_take_what_todays_trl_hands_over() -> None:
     columns: dict[str, list[Any]] = {}
     metrics: dict[str, float] = {}
-    handed = {
+    handed: dict[str, Any] = {
         "prompts": [[{"role": "user", "content": "1+1?"}]] * 3,
         "completions": [[{"role": "assistant", "content": text}] for text in ("\\boxed{2}", "\\boxed{3}", "two")],
         "completion_ids": [[1], [2], [3]],
