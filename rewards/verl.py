@@ -71,7 +71,7 @@ def compute_score(
     workers: int = 1,
     **_: Any,
 ) -> dict[str, float | str]:
-    """Return {"score", "acc", "unscored", "status"} of one answer; `score` is in [0, 1].
+    """Return {"score", "acc", "unscored", "status", "detail"} of one answer; `score` is in [0, 1].
 
     `acc` is 1 for an answer that is right as a whole, which is what verl's validation reports. verl has no word for an answer
     that cannot be scored: it gets 0, and `unscored` is 1. What stands behind `extra_info` is set by verl's `reward_kwargs`:
@@ -93,6 +93,7 @@ def compute_score(
         "acc": float(verdict.status == "correct"),
         "unscored": float(worth is None),
         "status": verdict.status,
+        "detail": verdict.detail,
     }
 
 

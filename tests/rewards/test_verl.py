@@ -36,11 +36,14 @@ def test_data_sources_find_their_domain_and_scores_come_with_what_stands_behind_
     ]
     for data_source, text, truth, worth in cases:
         said = score(data_source=data_source, solution_str=text, ground_truth=truth, extra_info=dict(extra))
+        assert said.pop("detail")
         assert said == {"score": worth, "acc": worth, "unscored": 0.0, "status": "correct" if worth else "wrong"}, data_source
     assert score("mine", "\\boxed{8}", "8", {"domain": "arithmetic"})["score"] == 1.0
     assert score("math", "It is 8.", "8", policy="lenient", reward_router_address=None)["score"] == 1.0
     assert score("math", "It is 8.", "8", None)["status"] == "unparsed"
-    assert score("chain", "\\boxed{8}", "eight") == {"score": 0.0, "acc": 0.0, "unscored": 1.0, "status": "error"}
+    unscored = score("chain", "\\boxed{8}", "eight")
+    assert unscored.pop("detail") == "the reference 'eight' is not a number"
+    assert unscored == {"score": 0.0, "acc": 0.0, "unscored": 1.0, "status": "error"}
     with pytest.raises(LabError, match="no verifier is known for the data_source 'poems'"):
         score("poems", "x", "y")
     with pytest.raises(LabError, match="policy must be one of strict, lenient"):
@@ -51,11 +54,11 @@ def test_a_verifier_of_ones_own_judges_for_verl(score: Callable[..., Any], tmp_p
     file = tmp_path / "own.py"
     file.write_text("def share(completions, **columns): return [len(completions[0][0]['content']) / 10]\n")
     said = score("poems", "1234", "any", verifier=f"{file}:share")
-    assert said == {"score": 0.4, "acc": 0.0, "unscored": 0.0, "status": "wrong"}
+    assert said == {"score": 0.4, "acc": 0.0, "unscored": 0.0, "status": "wrong", "detail": "score 0.4"}
 
 
 def test_a_program_is_judged_by_checks_as_json(score: Callable[..., Any]) -> None:
-    checks = json.dumps({"style": "stdin", "tests": [{"input": "2\n", "output": "4\n"}]})
+    checks = json.dumps({"style": "stdin", "tests": [{"stdin": "2\n", "stdout": "4\n"}]})
     problem = verl._problem("code", checks, {})
     assert (problem.reference, dict(problem.checks)) == (None, json.loads(checks))
     with pytest.raises(LabError, match="checks must be an object or its JSON"):
