@@ -17,13 +17,11 @@ paid as they are, so that accuracy counts whole points only.
 An installed package offers one by `[project.entry-points."reasonlab.verifiers"]`, `name = "module:function"`.
 """
 
-import asyncio
 import inspect
 import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -95,8 +93,10 @@ def _found(own: OwnVerifier) -> tuple[Function, str | None]:
 
 
 def _of_package(name: str) -> tuple[Function, str | None]:
+    from importlib.metadata import entry_points  # takes its time as well
+
     offered = entry_points(group=GROUP)
-    matching: list[EntryPoint] = [entry for entry in offered if entry.name == name]
+    matching = [entry for entry in offered if entry.name == name]
     if len(matching) != 1:
         known = ", ".join(sorted(entry.name for entry in offered)) or "none"
         several = "several packages offer" if matching else "no installed package offers"
@@ -209,6 +209,8 @@ def _trl_judge(function: Function, form: CompletionForm) -> Verifier:
             raise _Unusable(f"needs the column {missing[0]!r}; there are: {', '.join(sorted(handed))}")
         returned = function(**{name: value for name, value in handed.items() if takes_all or name in parameters})
         if inspect.isawaitable(returned):
+            import asyncio  # takes its time, and few functions want it
+
             returned = asyncio.run(_awaited(returned))
         return _paid(returned)
 
