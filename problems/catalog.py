@@ -5,7 +5,9 @@ module is imported. A configuration chooses one by `domain: <name>` and gives it
 one's own by `python: <path>` (problems/own.py).
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from random import Random
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field, SerializeAsAny, WrapValidator, create_model
@@ -16,6 +18,7 @@ from problems import own
 from problems.discovery import discover
 from problems.mixture import Mixture
 from problems.procedural import ProceduralSource
+from problems.public import PUBLIC_SETS
 from problems.seeding import derive_rng, derive_seed
 from problems.sets.jsonl import DEFAULT_DOMAIN
 from problems.types import STYLES, Domain, Problem, ProblemError, ProblemSet, ProblemSource, SourceConfig, boxed, thinking
@@ -36,7 +39,7 @@ def _source_models(records: Iterable[Domain[Any] | ProblemSet[Any]]) -> dict[str
 
 
 SOURCE_MODELS = _source_models([*DOMAINS.values(), *SETS.values()])
-own.TAKEN.update(SOURCE_MODELS, (DEFAULT_DOMAIN,))
+own.TAKEN.update(SOURCE_MODELS, (DEFAULT_DOMAIN,), (one.domain for one in PUBLIC_SETS.values()))
 # pickle finds a class by its name in its module; `datasets` pickles whatever a function it maps can reach
 globals().update({model.__name__: model for model in SOURCE_MODELS.values()})
 
@@ -142,4 +145,20 @@ def perturb(problem: Problem) -> str:
     rng = derive_rng("perturb", problem.id)
     if domain := _domain_of(problem):
         return domain.perturb(problem, rng)
-    return f"{problem.reference}{rng.randint(1, 9)}"
+    if choices := problem.checks.get("choices"):
+        letters = [chr(ord("A") + place) for place in range(len(choices))]
+        return rng.choice([letter for letter in letters if letter != problem.reference])
+    return _near(problem.reference or "", rng)
+
+
+def _near(answer: str, rng: Random) -> str:
+    """Return `answer` with its first digit changed, or the letter of a choice; with a digit behind it where it has neither.
+
+    A digit behind a formula would be a factor, and behind `52_8` a part of the base: both may leave the value as it is.
+    """
+    changed = re.search("[0-9]", answer) or re.search("(?<![A-Za-z])[A-J](?![A-Za-z])", answer)
+    if changed is None:
+        return f"{answer}{rng.randint(2, 9)}"
+    others = "123456789" if changed[0].isdigit() else "ABCDEFGHIJ"
+    other = rng.choice([one for one in others if one != changed[0]])
+    return f"{answer[: changed.start()]}{other}{answer[changed.end() :]}"
