@@ -45,8 +45,8 @@ ROOMS: dict[str, set[str]] = {
     "launch": {"bench"},
 }
 FLOORS = {
-    "problems": {"types", "errors", "seeding", "procedural", "rows", "finite", "public"},
-    "rewards": {"types", "boxes", "answer", "numbers", "shaping", "child"},
+    "problems": {"types", "errors", "seeding", "procedural", "rows", "finite", "public", "ownfile"},
+    "rewards": {"types", "boxes", "answer", "numbers", "shaping", "own", "child"},
     "rewards/math": {"tree", "unit_table", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},
     "rl": {"types", "runtime", "stopping", "stats"},
