@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from launch.new import new_problems
 from problems import overlap
 from problems.catalog import DOMAINS, SETS, AnySource, build_source, verifier_name
 from problems.errors import LabError
@@ -270,6 +271,7 @@ ACTIONS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code and
     "show": (_show, "a few problems with reference, worked solution and verdicts"),
     "check": (_check, "whether references prove themselves, wrong answers do not, and what stands twice or overlaps"),
     "export": (_export, "problems as JSONL"),
+    "new": (new_problems, "a starting point for a domain of your own, with its test"),
 }
 
 

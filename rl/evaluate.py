@@ -262,6 +262,7 @@ def about(config: EvalConfig, problems: Sequence[Problem], tokenizer: Tokenizer)
         "model": config.model.path,
         "split": config.split,
         "reading": config.reward.reading,
+        "verifier": None if config.reward.own is None else f"{config.reward.own.label}, {config.reward.file_hash}",
         "n": config.samples,
         "temperature": config.sampling.temperature,
         "top_p": config.sampling.top_p,

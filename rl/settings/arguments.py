@@ -153,7 +153,8 @@ def evaluation_arguments(argv: Sequence[str]) -> Loaded[EvalConfig] | None:
     parser = make_parser("reasonlab eval", "How good a model is on a problem set, with 95 % intervals.")
     parser.add_argument("--model", help="model directory, GGUF file or hub name (model.path)")
     parser.add_argument(
-        "--problems", help="a domain or set by name (`reasonlab problems list`), NAME:PATH for one in a file, or a JSONL file"
+        "--problems",
+        help="a domain or set by name (`reasonlab problems list`), NAME:PATH for one in a file, a JSONL or Python file",
     )
     parser.add_argument("--n", type=int, help="completions a problem (samples)")
     flags, loaded = parse(parser, argv, EvalConfig, _settings_of_short_flags)
@@ -182,6 +183,8 @@ def source_setting(problems: str) -> str:
     if problems.startswith("{"):
         return problems
     quoted = json.dumps(problems)
+    if problems.endswith(".py"):
+        return f"{{python: {quoted}}}"
     if problems.endswith(".jsonl") and Path(problems).is_file():
         return f"{{domain: jsonl, path: {quoted}}}"
     name, colon, path = problems.partition(":")

@@ -327,6 +327,17 @@ def test_problems_of_a_level_say_so_in_their_difficulty() -> None:
     assert "level" not in without
 
 
+class HighRise(SourceConfig):
+    """Settings that take the name of a level."""
+
+    level: int = 3
+
+
+def test_a_domain_with_levels_has_no_setting_of_that_name() -> None:
+    with pytest.raises(ProblemError, match="no setting of its own can be called level"):
+        replace(chain.DOMAIN, config=HighRise, levels=[{"level": 4}])
+
+
 def test_a_level_with_a_setting_that_the_domain_has_not_is_refused() -> None:
     with pytest.raises(ValidationError, match="term"):
         replace(chain.DOMAIN, levels=[{"term": (2, 3)}])
