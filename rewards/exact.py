@@ -24,7 +24,7 @@ _DRESS = re.compile(
 )
 _MAX_DRESSES = 3  # around one another: "$\text{`abc`}$"
 _COMMA = re.compile(r"\s*,\s*")
-_CHOICE = re.compile(r"\W{0,4}\b(?:or|and|maybe|perhaps|possibly|alternatively)\b", re.IGNORECASE)
+_CHOICE = re.compile(r"[\s,;$)]{0,4}\b(?:or|maybe|perhaps|possibly|alternatively)\b", re.IGNORECASE)
 _CHOICE_CHARACTERS = 24  # behind a box, in which a second answer may be announced
 
 
