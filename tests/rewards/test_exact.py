@@ -28,8 +28,9 @@ def test_the_text_itself_pays_however_it_is_marked_or_dressed(text: str) -> None
 @pytest.mark.parametrize(
     "answer",
     [
-        "ab3x", "AB3X", "aB3", "aB3xx", "aB3x.", "a B 3 x", "a,B,3,x", "a-B-3-x", "the text aB3x", "aB3x and Ab3x", "aB3x, Ab3x",
-        "aB3x or Ab3x", "x=aB3x", "[aB3x]", "(aB3x)", '"aB3x', "aB3x\\%", "\\text{aB}3x", "aB3x aB3x", "a\u200bB3x", "\u0430B3x",
+        "ab3x", "AB3X", "aB3", "aB3xx", "aB3x.", "a B 3 x", "a,B,3,x", "a-B-3-x", "the text aB3x", "aB3x and Ab3x",
+        "aB3x, Ab3x", "aB3x or Ab3x", "x=aB3x", "[aB3x]", "(aB3x)", '"aB3x', "aB3x\\%", "\\text{aB}3x",
+        "aB3x aB3x", "a\u200bB3x", "\u0430B3x",
     ],
 )  # fmt: skip
 def test_nothing_but_the_text_pays(answer: str) -> None:
@@ -44,7 +45,9 @@ def test_two_answers_are_none(text: str, order: tuple[str, str]) -> None:
     assert verify(asked("aB3x"), text.format(*order)).status != "correct"
 
 
-@pytest.mark.parametrize("text", ["", "aB3x", "\\boxed{}", "\\boxed{aB3x", "<think>\\boxed{aB3x}", "\\boxed{ }", "I copy aB3x here"])
+@pytest.mark.parametrize(
+    "text", ["", "aB3x", "\\boxed{}", "\\boxed{aB3x", "<think>\\boxed{aB3x}", "\\boxed{ }", "I copy aB3x here"]
+)
 def test_what_marks_no_answer_says_nothing(text: str) -> None:
     assert verify(asked("aB3x"), text).status == "unparsed"
 
