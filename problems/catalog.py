@@ -74,6 +74,11 @@ def build_source(configs: Sequence[AnySource], seed: int) -> ProblemSource:
     return Mixture(sources, [config.weight for config in configs], derive_seed("mixture", seed))
 
 
+def owner(source: ProblemSource, split: str, index: int) -> int:
+    """Return the position, in what `build_source` was given, of the source that item `index` comes from."""
+    return source.owner(split, index) if isinstance(source, Mixture) else 0
+
+
 def _open(config: AnySource, seed: int) -> ProblemSource:
     if config.domain in DOMAINS:
         return ProceduralSource(domain=DOMAINS[config.domain], config=config, seed=seed)

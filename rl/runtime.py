@@ -250,7 +250,8 @@ def _leave() -> None:
     import deepspeed.comm
 
     gc.collect()
-    deepspeed.comm.destroy_process_group()
+    # where accelerate made the group (torchrun with one rank), DeepSpeed knows nothing of it
+    (deepspeed.comm if deepspeed.comm.is_initialized() else torch.distributed).destroy_process_group()
     if "MASTER_ADDR" not in os.environ:
         for name in _ALONE:  # accelerate, used later in this process, would take them for a launcher's
             os.environ.pop(name, None)

@@ -72,12 +72,10 @@ class HeldOut:
     @classmethod
     def draw(cls, config: SftConfig, tokenizer: Tokenizer) -> "HeldOut":
         """Return those of the settings, the same as `reasonlab train` evaluates with; none where no evaluation is wanted."""
-        settings = config.evaluation
-        if not settings.every_steps:
+        if not config.evaluation.every_steps:
             return cls(problems=[], rows=[])
-        source = build_source(settings.problems or config.problems, derive_seed("eval"))
-        problems = [source.get(settings.split, i) for i in range(settings.num_problems)]
-        return cls(problems=problems, rows=held_out_examples(config, tokenizer, problems))
+        problems, rows = held_out_examples(config, tokenizer)
+        return cls(problems=problems, rows=rows)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -1,6 +1,7 @@
 """Units: lengths, masses, times, volumes, areas, speeds: `Convert 3.5 km to m. Give the number only.`
 
-The reference has no unit: with one, the quantity of the question would equal it. All factors are exact.
+The reference has no unit, since with one the quantity of the question would equal it, and the number alone is judged: beside a
+bare reference any unit is taken for right. All factors are exact.
 """
 
 from collections.abc import Mapping
@@ -105,7 +106,6 @@ DOMAIN = Domain(
     generate=generate,
     solve=solve,
     perturb=perturb,
-    verifier="word_problem",
     levels=[
         {"kinds": ("length", "mass", "time")},
         {"kinds": ("length", "mass", "time", "volume"), "furthest": 2, "decimals": True},

@@ -12,7 +12,7 @@ from typing import TypedDict
 import numpy as np
 import torch
 
-from problems.catalog import build_source, solve
+from problems.catalog import build_source, owner, solve
 from problems.seeding import derive_rng, derive_seed
 from problems.types import STYLES, Problem, ProblemError
 from rl.policy.interfaces import Tokenizer
@@ -31,18 +31,27 @@ def examples(config: SftConfig, tokenizer: Tokenizer, first: int = 0) -> Iterato
     """Yield worked examples without end, from number `first` on; the n-th is the same in every process."""
     source = build_source(config.problems, derive_seed("sft", config.run.seed))
     for index in count(first):
-        problem = source.get("train", index)
         rng = derive_rng("style", config.run.seed, index)
-        yield worked_example(problem, rng.choices(STYLES, config.styles.shares())[0], config, tokenizer)
+        styles = config.styles_of(owner(source, "train", index))
+        yield worked_example(source.get("train", index), rng.choices(STYLES, styles.shares())[0], config, tokenizer)
 
 
-def held_out_examples(config: SftConfig, tokenizer: Tokenizer, problems: Sequence[Problem]) -> list[Row]:
-    """Return worked examples of `problems`, each in a style of its own drawing; the same whatever the seed of the run.
+def held_out_examples(config: SftConfig, tokenizer: Tokenizer) -> tuple[list[Problem], list[Row]]:
+    """Return the problems that `reasonlab train` evaluates with too, and a worked example of each.
 
-    Raises ProblemError for a problem that has no worked solution.
+    Each is written in a style of its own drawing, the same whatever the seed of the run. Raises ProblemError for a problem
+    that has no worked solution.
     """
-    styles = [derive_rng("held-out style", problem.id).choices(STYLES, config.styles.shares())[0] for problem in problems]
-    return [as_row(worked_example(*asked, config, tokenizer)) for asked in zip(problems, styles, strict=True)]
+    settings = config.evaluation
+    source = build_source(settings.problems or config.problems, derive_seed("eval"))
+    problems, rows = [], []
+    for index in range(settings.num_problems):
+        problem = source.get(settings.split, index)
+        styles = config.styles_of(owner(source, settings.split, index))
+        style = derive_rng("held-out style", problem.id).choices(STYLES, styles.shares())[0]
+        problems.append(problem)
+        rows.append(as_row(worked_example(problem, style, config, tokenizer)))
+    return problems, rows
 
 
 def worked_example(problem: Problem, style: str, config: SftConfig, tokenizer: Tokenizer) -> Example:

@@ -321,7 +321,9 @@ class SftConfig(Settings):
     run: RunSettings
     model: SftModelSettings
     problems: Sources
-    styles: StyleMix = StyleMix()
+    styles: StyleMix | tuple[StyleMix, ...] = Field(
+        default=StyleMix(), description="shares of the styles; a list: one mix for each entry of problems"
+    )
     prompt: PromptSettings = PromptSettings()
     sft: SftSettings = SftSettings()
     checkpoint: CheckpointSettings = CheckpointSettings(every_steps=200)
@@ -330,6 +332,22 @@ class SftConfig(Settings):
     reward: RewardConfig = RewardConfig()
     sandbox: SandboxSettings = SandboxSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _styles_have_problems(self) -> "SftConfig":
+        entries = {"problems": self.problems, "evaluation.problems": self.evaluation.problems or self.problems}
+        if isinstance(self.styles, tuple):
+            for name, sources in entries.items():
+                if len(self.styles) != len(sources):
+                    raise ValueError(
+                        f"styles has {len(self.styles)} entries and {name} has {len(sources)}: "
+                        "give one mix of styles for each entry, or a single mix for all"
+                    )
+        return self
+
+    def styles_of(self, source: int) -> StyleMix:
+        """Return the mix for problems of entry number `source`."""
+        return self.styles[source] if isinstance(self.styles, tuple) else self.styles
 
 
 class EvalRewardConfig(RewardConfig):

@@ -50,6 +50,17 @@ for _ in range(12):
 """
 
 
+def test_a_group_that_another_library_made_is_left_too():
+    """As by accelerate, in a cold start that torchrun starts with one rank."""
+    script = (
+        "import torch\nfrom rl.runtime import process_group\n"
+        "with process_group(even_alone=False):\n"
+        "    torch.distributed.init_process_group('gloo', store=torch.distributed.HashStore(), rank=0, world_size=1)\n"
+        "assert not torch.distributed.is_initialized()"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about glibc's malloc")
 @pytest.mark.parametrize("tuned", [False, True])
 def test_large_tensors_come_from_memory_that_the_process_already_has(tuned):

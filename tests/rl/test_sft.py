@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ import torch
 from problems.errors import LabError
 from rl.policy.opening import load_model
 from rl.settings.loading import load_config
-from rl.settings.schema import ModelSettings, SftConfig
+from rl.settings.schema import ModelSettings, RunConfig, SftConfig
 from rl.sft import run_sft
+from rl.start import cold_start
 
 SMALL = [
     "model.tiny={hidden_size: 32, intermediate_size: 64, layers: 2, heads: 2, max_positions: 128}",
@@ -59,9 +61,30 @@ def test_a_loss_that_is_no_number_stops_the_run_in_words(tmp_path):
     assert json.loads((tmp_path / "b" / "status.json").read_text())["status"] == "failed"
 
 
-@pytest.mark.parametrize("more", [[], ["model.lora={r: 4, dropout: 0.1}"], ["model.dtype=bf16"]], ids=["full", "lora", "bf16"])
+def resumed_by_itself(command, environment):
+    subprocess.run([*command, "--resume"], env=environment, check=True)
+
+
+def resumed_by_a_training(command, environment):
+    """A training that needs the model and finds the cold start cut short, as rl/start.py has it."""
+    home = Path(next(setting for setting in command if setting.startswith("run.dir=")).removeprefix("run.dir="))
+    config = home / "cut" / "config.yaml"  # a run writes down its settings, and they are a config
+    settings = {"path": str(home / "cut" / "model"), "cold_start": str(config)}
+    training = {"run": {"name": "practice", "dir": str(home)}, "model": settings, "problems": [{"domain": "chain"}]}
+    cold_start(RunConfig.model_validate(training))
+
+
+@pytest.mark.parametrize(
+    ("more", "resume"),
+    [
+        ([], resumed_by_a_training),
+        (["model.lora={r: 4, dropout: 0.1}"], resumed_by_itself),
+        (["model.dtype=bf16"], resumed_by_itself),
+    ],
+    ids=["full", "lora", "bf16"],
+)
 @pytest.mark.slow
-def test_killed_and_resumed_it_ends_with_the_same_weights_and_records(tmp_path, more):
+def test_killed_and_resumed_it_ends_with_the_same_weights_and_records(tmp_path, more, resume):
     checkpoints = "checkpoint={every_steps: 3, keep_last: 2}"
     evaluation = "evaluation={every_steps: 4, num_problems: 4}"
     settings = [checkpoints, evaluation, "sampling.max_completion_tokens=16", *more]
@@ -77,7 +100,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights_and_records(tmp_path, 
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert not (tmp_path / "cut" / "model").exists()
-    subprocess.run([*command, "--resume"], env=environment, check=True)
+    resume(command, environment)
     again = tmp_path / "cut" / "model"
     for (name, one), other in zip(weights(whole).items(), weights(again).values(), strict=True):
         assert torch.equal(one, other), name

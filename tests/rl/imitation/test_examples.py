@@ -6,7 +6,7 @@ import pytest
 from support import imitation_settings
 
 from problems.types import ProblemError
-from rl.imitation.examples import collate, drawn_rows, examples, packed_rows
+from rl.imitation.examples import collate, drawn_rows, examples, held_out_examples, packed_rows
 from rl.policy.opening import load_tokenizer
 from rl.settings.loading import load_config
 from rl.settings.schema import ModelSettings, SftConfig
@@ -36,6 +36,18 @@ def test_rows_entered_at_the_end_of_one_go_on_with_the_next(parts):
     assert list(islice(drawn_rows(config, tokenizer, rows[2]["end"]), 3)) == rows[3:]
     drawn = [example for row in rows for example in row["examples"]]
     assert drawn == list(islice(examples(config, tokenizer), rows[-1]["end"]))
+
+
+def test_each_entry_of_problems_has_its_own_styles(parts):
+    config, tokenizer = parts
+    two = [{"domain": "arithmetic"}, {"domain": "letters", "tasks": {"count": 1}}]
+    data = config.model_dump() | {"problems": two, "styles": [{"direct": 1, "steps": 0}, {"steps": 1}]}
+    mixed = SftConfig.model_validate(data | {"evaluation": {"num_problems": 40}})
+    drawn = [tokenizer.decode([*prompt, *completion]) for prompt, completion in islice(examples(mixed, tokenizer), 40)]
+    held_out = [tokenizer.decode([*row.prompt_ids, *row.completion_ids]) for row in held_out_examples(mixed, tokenizer)[1]]
+    for text in drawn + held_out:
+        assert ("<think>" in text) == ("How many times" in text), text
+    assert 10 < sum("<think>" in text for text in drawn) < 30
 
 
 def test_only_completions_are_counted_and_learned(parts):

@@ -155,6 +155,19 @@ def test_a_mix_of_no_styles_is_refused() -> None:
         SftConfig.model_validate(data)
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"styles": [{}, {}]}, "styles has 2 entries and problems has 1"),
+        ({"styles": [{}], "evaluation": {"problems": [{"domain": "chain"}] * 2}}, r"and evaluation\.problems has 2"),
+    ],
+)
+def test_a_list_of_styles_has_one_for_each_entry_of_problems(given: dict[str, Any], found: str) -> None:
+    data = {"run": {"name": "a"}, "model": {"tiny": {}}, "problems": [{"domain": "chain"}]}
+    with pytest.raises(ValidationError, match=found):
+        SftConfig.model_validate(data | given)
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_config_loads_and_survives_being_described(path: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(ROOT)
