@@ -8,7 +8,29 @@ import re
 from calendar import monthrange
 from collections.abc import Iterator
 from random import Random
+from typing import Annotated
 
+from pydantic import AfterValidator
+
+from problems.types import PositiveRange
+
+FIRST_YEAR, LAST_YEAR, MOST_DAYS = 1000, 8999, 100_000  # so that every year has four digits
+
+
+def _in_the_calendar(years: tuple[int, int]) -> tuple[int, int]:
+    if years[0] < FIRST_YEAR or years[1] > LAST_YEAR:
+        raise ValueError(f"years must lie within {FIRST_YEAR} and {LAST_YEAR}, found {years}")
+    return years
+
+
+def _not_for_ever(days: tuple[int, int]) -> tuple[int, int]:
+    if days[1] > MOST_DAYS:
+        raise ValueError(f"days must be {MOST_DAYS:,} at most, found {days}")
+    return days
+
+
+Years = Annotated[PositiveRange, AfterValidator(_in_the_calendar)]
+Days = Annotated[PositiveRange, AfterValidator(_not_for_ever)]
 DATE = r"\d{1,2} [A-Z][a-z]+ \d{4}"
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November")
 MONTHS = (*_MONTHS, "December")

@@ -17,7 +17,7 @@ from problems.types import Problem
 from rewards.answer import MAX_EXTRACTED_CHARACTERS, Committed, committed_answers
 from rewards.types import STRICT, Reading, Status, Verdict
 
-MAX_EXACT_CHARACTERS = 2000
+MAX_EXACT_CHARACTERS = 10_000
 _DRESS = re.compile(
     r"\\(?:text|texttt|textbf|textit|mathrm|mathbf|mathtt)\{(?P<latex>[^{}]*)\}|\$(?P<math>[^$]*)\$|\*\*(?P<bold>[^*]*)\*\*"
     r"|`(?P<code>[^`]*)`|\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|\u201c(?P<curly>[^\u201c\u201d]*)\u201d"

@@ -6,9 +6,9 @@ from random import Random
 
 from pydantic import Field
 
-from problems.days import DATE, draw_dates, from_words, in_words, stretches
+from problems.days import DATE, Days, Years, draw_dates, from_words, in_words, stretches
 from problems.lines import Step, one_off, read_back, written
-from problems.types import Domain, Draft, PositiveRange, Problem, ProblemError, SourceConfig
+from problems.types import Domain, Draft, Problem, ProblemError, SourceConfig
 
 _PROMPT = re.compile(rf"How many days is it from ({DATE}) to ({DATE})\? The first day does not count, the last one does\.")
 
@@ -16,8 +16,8 @@ _PROMPT = re.compile(rf"How many days is it from ({DATE}) to ({DATE})\? The firs
 class DatesConfig(SourceConfig):
     """Settings of `dates`."""
 
-    days: PositiveRange = Field(default=(10, 365), description="fewest and most days between the dates")
-    years: tuple[int, int] = Field(default=(1950, 2049), description="first and last year of the earlier date")
+    days: Days = Field(default=(10, 365), description="fewest and most days between the dates")
+    years: Years = Field(default=(1950, 2049), description="first and last year of the earlier date")
 
 
 def generate(rng: Random, config: DatesConfig) -> Draft:

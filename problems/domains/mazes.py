@@ -23,7 +23,7 @@ class MazesConfig(SourceConfig):
     """Settings of `mazes`."""
 
     size: RangeFromTwo = Field(default=(5, 8), description="fewest and most rows, and columns")
-    walls: float = Field(default=0.3, ge=0, le=0.6, description="chance that a cell is a wall")
+    walls: float = Field(default=0.3, ge=0, le=0.4, description="chance that a cell is a wall")
 
 
 def _layers(rows: Sequence[str], start: tuple[int, int]) -> list[list[tuple[int, int]]]:

@@ -12,6 +12,7 @@ from problems.lines import Step, read_back, swapped, written
 from problems.types import Domain, Draft, PositiveRange, Problem, RangeFromTwo, SourceConfig
 
 Kind = Literal["numbers", "strings"]
+_FIRST_LETTERS = "aeiou"  # few, so that the second and third must decide
 _PROMPT = re.compile(
     r"Sort these (?:numbers from the (smallest|largest) to the (?:largest|smallest): (-?\d+(?:, -?\d+)+)"
     r"|strings from the (first|last) to the (?:last|first) in the alphabet: ([a-z]+(?:, [a-z]+)+))",
@@ -31,7 +32,7 @@ class SortingConfig(SourceConfig):
     def _are_enough(self) -> "SortingConfig":
         if self.largest < self.items[1]:
             raise ValueError(f"largest must be at least {self.items[1]}, as many as there may be numbers; found {self.largest}")
-        if 26 ** self.letters[1] < 4 * self.items[1]:
+        if len(_FIRST_LETTERS) * 26 ** (self.letters[1] - 1) < 4 * self.items[1]:
             raise ValueError(f"letters must allow more different strings than {self.items[1]}; found {self.letters}")
         return self
 
@@ -39,8 +40,7 @@ class SortingConfig(SourceConfig):
 def _draw(rng: Random, kind: Kind, config: SortingConfig) -> str:
     if kind == "numbers":
         return str(rng.randint(-config.largest, config.largest))
-    first = rng.choice("aeiou")  # few first letters, so that the second and third must decide
-    return first + "".join(rng.choices(string.ascii_lowercase, k=rng.randint(*config.letters) - 1))
+    return rng.choice(_FIRST_LETTERS) + "".join(rng.choices(string.ascii_lowercase, k=rng.randint(*config.letters) - 1))
 
 
 def generate(rng: Random, config: SortingConfig) -> Draft:

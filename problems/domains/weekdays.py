@@ -5,9 +5,9 @@ from random import Random
 
 from pydantic import Field
 
-from problems.days import DATE, WEEKDAYS, draw_dates, from_words, in_words, stretches
+from problems.days import DATE, WEEKDAYS, Days, Years, draw_dates, from_words, in_words, stretches
 from problems.lines import Step, read_back, written
-from problems.types import Domain, Draft, PositiveRange, Problem, ProblemError, SourceConfig
+from problems.types import Domain, Draft, Problem, ProblemError, SourceConfig
 
 _PROMPT = re.compile(rf"({DATE}) is a ({'|'.join(WEEKDAYS)})\. Which day of the week is ({DATE})\?")
 
@@ -15,8 +15,8 @@ _PROMPT = re.compile(rf"({DATE}) is a ({'|'.join(WEEKDAYS)})\. Which day of the 
 class WeekdaysConfig(SourceConfig):
     """Settings of `weekdays`."""
 
-    days: PositiveRange = Field(default=(10, 365), description="fewest and most days between the dates")
-    years: tuple[int, int] = Field(default=(1950, 2049), description="first and last year of the earlier date")
+    days: Days = Field(default=(10, 365), description="fewest and most days between the dates")
+    years: Years = Field(default=(1950, 2049), description="first and last year of the earlier date")
     backwards: float = Field(
         default=0.3, ge=0, le=1, description="chance that the later date is the one whose weekday is given"
     )
