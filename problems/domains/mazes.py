@@ -1,4 +1,4 @@
-"""The length of the shortest way through a maze. Several ways may be shortest, so their length is asked for, a unique number.
+"""The length of the shortest path through a maze. Several paths may be shortest, so their length is asked for, a unique number.
 
 The work is a breadth-first search: which cells can be reached in 1 step, in 2 steps, and so on.
 """
@@ -14,7 +14,7 @@ from problems.types import Domain, Draft, Problem, ProblemError, RangeFromTwo, S
 
 _WALL, _FREE, _START, _GOAL = "#", ".", "S", "G"
 _PROMPT = re.compile(
-    r"How many steps has the shortest way from S to G\? A step goes up, down, left or right; # is a wall\."
+    r"How many steps long is the shortest path from S to G\? A step goes up, down, left or right; # is a wall\."
     r"\n([.#SG]+(?:\n[.#SG]+)*)"
 )
 
@@ -43,7 +43,7 @@ def _layers(rows: Sequence[str], start: tuple[int, int]) -> list[list[tuple[int,
 
 
 def generate(rng: Random, config: MazesConfig) -> Draft:
-    """Draw walls, a start, how long the way shall be, and a goal so far away."""
+    """Draw walls, a start, how long the path shall be, and a goal so far away."""
     height, width = rng.randint(*config.size), rng.randint(*config.size)
     layers: list[list[tuple[int, int]]] = []
     while len(layers) <= max(height, width):  # the farthest cell is no nearer than the maze is wide
@@ -56,7 +56,8 @@ def generate(rng: Random, config: MazesConfig) -> Draft:
         "".join(marks.get((row, column), cell) for column, cell in enumerate(cells)) for row, cells in enumerate(rows)
     )
     return Draft(
-        prompt=f"How many steps has the shortest way from S to G? A step goes up, down, left or right; # is a wall.\n{picture}",
+        prompt="How many steps long is the shortest path from S to G? "
+        f"A step goes up, down, left or right; # is a wall.\n{picture}",
         reference=str(length),
         difficulty={"rows": height, "columns": width},
     )
@@ -79,7 +80,7 @@ def solve(problem: Problem, style: str, rng: Random) -> str:
         steps.append(Step(f"{length}: ", _named(cells), _named(slip)))
         if places[_GOAL] in cells:
             return written(style, steps, str(length), rng)
-    raise ProblemError(f"problem {problem.id} ({problem.source}) has a maze without a way from S to G")
+    raise ProblemError(f"problem {problem.id} ({problem.source}) has a maze without a path from S to G")
 
 
 DOMAIN = Domain(

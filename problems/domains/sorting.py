@@ -15,7 +15,7 @@ Kind = Literal["numbers", "strings"]
 _FIRST_LETTERS = "aeiou"  # few, so that the second and third must decide
 _PROMPT = re.compile(
     r"Sort these (?:numbers from the (smallest|largest) to the (?:largest|smallest): (-?\d+(?:, -?\d+)+)"
-    r"|strings from the (first|last) to the (?:last|first) in the alphabet: ([a-z]+(?:, [a-z]+)+))",
+    r"|strings alphabetically, from (first|last) to (?:last|first): ([a-z]+(?:, [a-z]+)+))",
     re.ASCII,
 )
 
@@ -53,9 +53,9 @@ def generate(rng: Random, config: SortingConfig) -> Draft:
             items.append(item)
     ends = ("smallest", "largest") if kind == "numbers" else ("first", "last")
     start, end = ends if up else ends[::-1]
-    where = "" if kind == "numbers" else " in the alphabet"
+    order = f"from the {start} to the {end}" if kind == "numbers" else f"alphabetically, from {start} to {end}"
     return Draft(
-        prompt=f"Sort these {kind} from the {start} to the {end}{where}: {', '.join(items)}",
+        prompt=f"Sort these {kind} {order}: {', '.join(items)}",
         same_as=" ".join([start, *sorted(items)]),
         reference=", ".join(_in_order(items, start)),
         difficulty={"kind": kind, "items": count},

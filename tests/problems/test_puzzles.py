@@ -144,7 +144,7 @@ def test_the_length_of_a_maze_agrees_with_distances_that_settle() -> None:
     [  # by hand
         ("abcab", ['Replace every "a" by "x".', "Reverse it."], "bxcbx"),
         ("abcab", ['Remove every "b".', 'Write every "a" twice.'], "aacaa"),
-        ("abc", ['Put a "z" after every "b".', 'Put a "q" in front.'], "qabzc"),
+        ("abc", ['Put the letter "z" after every "b".', 'Put the letter "q" in front.'], "qabzc"),
         ("abcd", ["Move the first letter to the end.", "Move the last letter to the front."], "abcd"),
         ("dabc", ["Swap the first and the last letter.", "Remove the first letter."], "abd"),
         ("dcbae", ["Sort its letters by the alphabet.", "Remove every second letter, the second one first."], "ace"),
@@ -204,7 +204,7 @@ def test_sorted_reversed_copied_and_counted_things_are_those_of_the_question() -
         question, _, items = draft.prompt.partition(": ")
         listed = items.split(", ")
         order = sorted(listed, key=int) if "numbers" in question else sorted(listed)
-        backwards = "from the largest" in question or "from the last" in question
+        backwards = "from the largest" in question or "from last" in question
         assert draft.reference == ", ".join(order[::-1] if backwards else order)
     for draft in drafts("reversing"):
         what = draft.prompt.partition(": ")[2]
