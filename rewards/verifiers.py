@@ -11,6 +11,7 @@ from typing import Any
 
 from problems.catalog import verifier_name
 from problems.types import Problem, boxed
+from rewards.choice import choice_fault, verify_choice
 from rewards.code.judging.outcome import KINDS
 from rewards.code.judging.verifier import time_limit, verify_code
 from rewards.code.settings import SandboxSettings
@@ -70,6 +71,7 @@ VERIFIERS: dict[str, VerifierEntry] = {
     "letters": VerifierEntry(verify=verify_letters, fault=letters_fault),
     "exact": VerifierEntry(verify=verify_exact, fault=exact_fault),
     "countdown": VerifierEntry(verify=verify_countdown, fault=countdown_fault),
+    "choice": VerifierEntry(verify=verify_choice, fault=choice_fault),
     "math": VerifierEntry(verify=verify_math, fault=reference_fault),
     # a program has limits of its own, which the sandbox keeps; this one is for the worker that watches over the sandbox
     "code": VerifierEntry(verify=verify_code, kinds=KINDS, time_limit=time_limit, is_slow=True),

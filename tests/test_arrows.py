@@ -45,7 +45,8 @@ ROOMS: dict[str, set[str]] = {
     "launch": {"bench"},
 }
 FLOORS = {
-    "problems": {"types", "errors", "seeding", "procedural", "rows", "finite", "formulas", "worked", "lines", "days"},
+    "problems": {"types", "errors", "seeding", "procedural", "rows", "finite", "public"}
+    | {"formulas", "worked", "lines", "days"},
     "rewards": {"types", "boxes", "answer", "numbers", "shaping", "child"},
     "rewards/math": {"tree", "unit_table", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},
