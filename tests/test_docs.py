@@ -44,6 +44,11 @@ def test_the_examples_of_domains_are_what_the_domains_make() -> None:
         assert len(DOMAINS[name].levels) == int(levels)
         made = [draw(name, level, "train", 1)[0] for level in (1, int(levels))]
         assert examples == [text for item in made for text in (item.prompt, item.reference)], name
+    blocks = re.findall(r"^`(\w+)`, (\d) levels: (?:(?!^`).)*?````text\n(.+?)\n````$", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == text.count("````text\n")
+    for name, levels, prompt in blocks:
+        assert len(DOMAINS[name].levels) == int(levels)
+        assert prompt == draw(name, 1, "train", 1)[0].prompt
 
 
 def files_of_the_tree(text: str) -> set[str]:

@@ -3,5 +3,6 @@
 Start with chain.py, the one of the demo. A new domain is a new file: its settings (a SourceConfig), `generate`, `solve`,
 `perturb`, its levels, and the name of the verifier that judges it, where plain numbers do not do. Nothing else names it.
 
-May import: the floor of problems (types, errors, seeding, procedural; for steps worked and formulas). Start with `chain.py`.
+May import: the floor of problems (types, errors, seeding, procedural; for steps worked, formulas, lines). Start with
+`chain.py`.
 """

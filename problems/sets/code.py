@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from problems.finite import FiniteSource, finite_source
+from problems.lines import fenced
 from problems.rows import Row, hub_splits, local_splits
 from problems.seeding import content_hash
 from problems.types import SPLITS, Problem, ProblemError, ProblemSet, SourceConfig
@@ -63,11 +64,6 @@ def _need(row: Row, where: str, *columns: str) -> None:
     missing = [column for column in columns if column not in row]
     if missing:
         raise ProblemError(f"{where}: missing column(s) {', '.join(missing)}; found {', '.join(map(str, row))}")
-
-
-def fenced(source: str) -> str:
-    """Return a program as a completion gives it."""
-    return f"```python\n{source}\n```"
 
 
 def _with_starter(prompt: str, starter: str | None) -> str:

@@ -15,7 +15,7 @@ from problems.catalog import DOMAINS, perturb, solve
 from problems.types import SPLITS, STYLES, boxed
 from rewards.verifiers import verify
 
-FORMULA = re.compile(r"(?=.*\d).*[-+*/^=\\(].*")
+FORMULA = re.compile(r"(?=.*\d)(?!-?[\d.]+$).*[-+*/^=\\(].*")  # a plain number may be one of those to choose from
 
 
 def test_every_domain_has_levels_that_differ() -> None:

@@ -84,6 +84,19 @@ FROZEN = {  # (seed 0, train, 0) and (seed 7, test, 3): a change makes all earli
     "rational_expressions": ["2add0c5967eecd76", "ef903a45edcf89b5"],
     "sequences": ["7de53c96f8df7dda", "d068ba498c5c2fad"],
     "unit_conversion": ["97ec3239a1b12f4a", "88f66389b6dd9371"],
+    "copying": ["578f6eeec14d8049", "7f502d66547010b4"],
+    "dates": ["d8e99a237b351344", "a5d568a2ca6bddc9"],
+    "decimals": ["d753ca3f35bf1160", "ca20b79c9d17555b"],
+    "dots": ["eb4e45ad99ad5865", "3aa590ca06364607"],
+    "knights": ["0c6b422e91755b75", "96b9e6b65f53fee8"],
+    "logic": ["6611bdcc2fd9e365", "33e9ae15b03a3370"],
+    "mazes": ["7b89b07c93fbdef5", "a680a8f904b69e45"],
+    "programs": ["66ed718f20e6611c", "164f3d6bd5e11d66"],
+    "reversing": ["2f7d4a0c6b2e86e6", "5fd67b61ee6a8bb7"],
+    "sorting": ["862baa26255e5d1a", "3df14f9c6ca2dd72"],
+    "strings": ["be59b307ba395800", "cdeb63a40999bd5c"],
+    "sudoku": ["f302bc71c46f5abe", "0b3214edf40c3e4d"],
+    "weekdays": ["b6a44d4a56a7f472", "397b5f5e60ec8be0"],
 }
 
 
