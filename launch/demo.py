@@ -89,7 +89,7 @@ def demo_command(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--real",
         action="store_true",
-        help="a pretrained model, SmolLM2-135M, fetched once, learns to count letters: 45 minutes, in demo-real-seed<SEED>",
+        help="a pretrained model, SmolLM2-135M, fetched once, learns to count letters: 25 minutes, in demo-real-seed<SEED>",
     )
     flags = parser.parse_args(list(argv))
     story = REAL if flags.real else TINY

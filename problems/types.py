@@ -4,7 +4,7 @@ Start with `Problem` and `ProblemSource`. A procedural domain (`Domain`) makes i
 them. Both are plain data with functions in them, so a new one is one file and needs no class of its own but its settings.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Annotated, Any, Generic, Protocol, TypeVar
@@ -92,7 +92,7 @@ class Domain(Generic[Settings]):
     `name` is what a configuration writes, `domain: chain`. `perturb` returns a wrong answer close to the right one; a
     verifier that accepts it is broken. `solve` raises ProblemError for a problem that the domain did not generate itself (a
     file may hold others). `verifier` names what judges an answer, one of rewards/verifiers.py; "number" compares plain
-    numbers with the reference, exactly.
+    numbers with the reference, exactly. `levels` are settings by how hard they are, `level: 1` the first and easiest.
     """
 
     name: str
@@ -101,6 +101,14 @@ class Domain(Generic[Settings]):
     solve: Callable[[Problem, str, Random], str]
     perturb: Callable[[Problem, Random], str]
     verifier: str = "number"
+    levels: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        """Raise pydantic's ValidationError where a level has settings that the domain has not, ProblemError where two are `level`."""
+        if self.levels and "level" in self.config.model_fields:
+            raise ProblemError(f"domain {self.name!r} has levels: no setting of its own can be called level")
+        for settings in self.levels:
+            self.config(**settings)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, get_args
 from problems.errors import LabError
 from problems.types import Problem
 from rewards.answer import opens_thinking
+from rewards.own import FORMS, OwnVerifier, named
 from rewards.pool import VerifierPool
 from rewards.references import ReferenceFault, faults_of, report
 from rewards.types import Policy, Reading, Verdict
@@ -40,6 +41,16 @@ def make_grade_parser() -> argparse.ArgumentParser:
         default="lenient",
         help="what counts as a final answer: strict takes a marked one, lenient (default) also what running text concludes",
     )
+    parser.add_argument(
+        "--problems", action="append", default=[], metavar="FILE.py", help="a file of your own that defines the rows' domain"
+    )
+    parser.add_argument(
+        "--verifier",
+        type=named,
+        metavar="FILE.py:NAME",
+        help="a verifier of your own, or the entry point of one (reward.python)",
+    )
+    parser.add_argument("--completions", choices=FORMS, help="how a reward function of TRL's gets them (reward.completions)")
     parser.add_argument(
         "--check-references",
         action="store_true",
@@ -180,6 +191,7 @@ def grade_file(
     memory_megabytes: int = 2048,
     explain: bool = False,
     policy: Policy = "lenient",
+    own: OwnVerifier | None = None,
 ) -> dict[str, int]:
     """Grade `source` into `output` and return the number of rows by status; prints a summary."""
     if not source.is_file():
@@ -192,11 +204,12 @@ def grade_file(
     counts: dict[str, int] = {}
     from rich.progress import Progress
 
+    pool = VerifierPool(max(1, workers), timeout_seconds, memory_megabytes, own=own)
     hidden = explain or not sys.stderr.isatty()
     with (
         source.open("rb") as file,
         output.open("a", encoding="utf-8") as sink,
-        VerifierPool(max(1, workers), timeout_seconds, memory_megabytes) as pool,
+        pool,
         Progress(disable=hidden) as progress,
     ):
         task = progress.add_task("grading", total=total, completed=done)

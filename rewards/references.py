@@ -26,12 +26,17 @@ class ReferenceFault:
     reason: str
 
 
-def reference_fault(problem: Problem) -> str | None:
-    """Return why no completion of `problem` can be graded, or None: unreadable, or not even equal to itself."""
+def unreadable(problem: Problem) -> str | None:
+    """Return why the reference or the checks of `problem` cannot be read, or None."""
     entry = verifier_of(problem.domain)
     if entry is None:
         return f"there is no verifier {verifier_name(problem.domain)!r} for the domain {problem.domain!r}"
-    if fault := entry.fault(problem):
+    return entry.fault(problem)
+
+
+def reference_fault(problem: Problem) -> str | None:
+    """Return why no completion of `problem` can be graded, or None: unreadable, or not even equal to itself."""
+    if fault := unreadable(problem):
         return fault
     if problem.reference is None:  # a program decides
         return None
@@ -59,13 +64,14 @@ def report(faults: Iterable[ReferenceFault], total: int) -> str:
     lines = [f"{count} of {total} references cannot be graded against; their completions are `error`, not `wrong`:"]
     for reason, members in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         lines.append(f"{len(members):6}  {reason}")
-        lines += [f"        {fault.source}: {_shown(fault.reference)}" for fault in members[:EXAMPLES]]
+        lines += [f"        {fault.source}: {shown(fault.reference)}" for fault in members[:EXAMPLES]]
         if len(members) > EXAMPLES:
             lines.append(f"        ... and {len(members) - EXAMPLES} more")
     lines.append("Mend or remove them; where the answers are texts, say so: {answers: text} in the source or the row's checks.")
     return "\n".join(lines)
 
 
-def _shown(reference: str | None) -> str:
+def shown(reference: str | None) -> str:
+    """Return a reference on one line of moderate length."""
     text = " ".join((reference or "(none)").split())
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

@@ -1,9 +1,13 @@
 """From a verdict to a reward: correctness, an optional format part and an optional soft penalty for length."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from problems.types import ProblemError
+from rewards.own import GROUP, CompletionForm, OwnVerifier
 from rewards.types import Policy, Reward, Verdict
 
 _WELL_FORMED = re.compile(r"\s*<think>(?:(?!</?think>).)+</think>(?:(?!</?think>).)+", re.DOTALL)
@@ -17,6 +21,12 @@ class RewardConfig(BaseModel):
     reading: Policy = Field(
         default="strict", description="what counts as a final answer: strict (marked) or lenient (also what prose concludes)"
     )
+    python: str | None = Field(default=None, description="a verifier of one's own, FILE.py:NAME; it judges every problem")
+    entry_point: str | None = Field(default=None, description=f"the same of an installed package, by its name in {GROUP}")
+    file_hash: str | None = Field(default=None, description="of the file that defines it; filled in")
+    completions: CompletionForm = Field(
+        default="messages", description="how a reward function of TRL's gets completions: messages (of a chat) or text"
+    )
     format_weight: float = Field(
         default=0.0, ge=0, description="paid on top of a correct answer that thinks inside <think>...</think> first"
     )
@@ -26,6 +36,29 @@ class RewardConfig(BaseModel):
     timeout_seconds: float = Field(default=5.0, gt=0, description="wall time of one verdict; a stalled answer scores 0")
     batch_timeout_seconds: float = Field(default=300.0, gt=0, description="wall time for the verdicts of one batch")
     memory_megabytes: int = Field(default=2048, ge=256, description="address space of a verifier process")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_is_there(cls, data: Any) -> Any:
+        """Open the verifier of one's own, so that one that cannot be used is a fault of the settings; note its hash."""
+        if not isinstance(data, Mapping) or (data.get("python") is None and data.get("entry_point") is None):
+            return data
+        try:
+            own = OwnVerifier.model_validate({name: data[name] for name in OwnVerifier.model_fields if name in data}).checked()
+        except ValidationError:
+            return data  # each field is going to say what is wrong with it
+        except ProblemError as error:
+            raise ValueError(str(error)) from error
+        return {**data, "file_hash": own.file_hash}
+
+    @property
+    def own(self) -> OwnVerifier | None:
+        """The verifier of one's own; None where the domain of each problem names its verifier."""
+        if self.python is None and self.entry_point is None:
+            return None
+        return OwnVerifier(
+            python=self.python, entry_point=self.entry_point, file_hash=self.file_hash, completions=self.completions
+        )
 
 
 def overlong_fraction(num_tokens: int, max_tokens: int, buffer_tokens: int) -> float:

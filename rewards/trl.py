@@ -1,21 +1,27 @@
 """The verifiers as reward functions of TRL's GRPOTrainer: `reward_funcs=[rewards.trl.math_reward]`, or `code_reward`.
 
+Where TRL offers it (1.16 does), they log the status of each verdict as a column of the completions table, and the share of
+completions that could not be scored as a metric. The other way round, a reward function of TRL's as a verifier of the lab, is
+`rewards/own.py`.
+
 `math_reward` runs in the caller's process. Every verdict is bounded in size before any arithmetic; where a hard wall limit is
 wanted, use `rewards.pool.VerifierPool`, which kills what does not answer. `code_reward` does.
 """
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from problems.types import Problem
 from rewards.answer import opens_thinking
 from rewards.pool import VerifierPool
-from rewards.types import Policy, Reading
+from rewards.types import Policy, Reading, Verdict
 from rewards.verifiers import verify
 
 Completion = str | Sequence[Mapping[str, Any]]  # text, or the messages of a conversation
+LogExtra = Callable[[str, list[Any]], None] | None  # (column, one value a completion)
+LogMetric = Callable[[str, float], None] | None  # (name, value of this batch)
 _pools: list[VerifierPool] = []  # of `code_reward`, kept between calls; at most one
 
 
@@ -39,7 +45,12 @@ def _prompt_text(prompt: Any) -> str:
 
 
 def math_reward(
-    completions: Sequence[Completion], solution: Sequence[str | None], policy: Policy = "strict", **kwargs: Any
+    completions: Sequence[Completion],
+    solution: Sequence[str | None],
+    policy: Policy = "strict",
+    log_extra: LogExtra = None,
+    log_metric: LogMetric = None,
+    **kwargs: Any,
 ) -> list[float | None]:
     """Return 1.0 for a right final answer, 0.0 for another, and None (no signal) where the reference cannot be read.
 
@@ -48,16 +59,22 @@ def math_reward(
     prompt has opened the thinking. Works from any thread: no signals are used.
     """
     prompts = kwargs.get("prompts") or [""] * len(completions)
-    rewards: list[float | None] = []
+    verdicts: list[Verdict] = []
     for completion, reference, prompt in zip(completions, solution, prompts, strict=True):
         text = _prompt_text(prompt)
         reading = Reading(policy=policy, thinking_open=opens_thinking(text))
         problem = Problem(id="", domain="math", split="train", prompt=text, reference=reference, source="trl")
-        rewards.append(verify(problem, completion_text(completion), reading).worth)
-    return rewards
+        verdicts.append(verify(problem, completion_text(completion), reading))
+    return _logged("math", verdicts, log_extra, log_metric)
 
 
-def code_reward(completions: Sequence[Completion], checks: Sequence[Any], **_: Any) -> list[float | None]:
+def code_reward(
+    completions: Sequence[Completion],
+    checks: Sequence[Any],
+    log_extra: LogExtra = None,
+    log_metric: LogMetric = None,
+    **_: Any,
+) -> list[float | None]:
     """Return 1 for a program that passes its tests, 0 for one that does not, a share where `checks` pays shares.
 
     `checks` is a column of the data set, a mapping or its JSON text (a data set's columns want one type). None means that the
@@ -67,6 +84,15 @@ def code_reward(completions: Sequence[Completion], checks: Sequence[Any], **_: A
         _pools.append(VerifierPool(workers=max(1, len(os.sched_getaffinity(0)))))
     problems = [_code_problem(check if isinstance(check, Mapping) else json.loads(check)) for check in checks]
     verdicts = _pools[0].grade(zip(problems, map(completion_text, completions), strict=True))
+    return _logged("code", verdicts, log_extra, log_metric)
+
+
+def _logged(name: str, verdicts: Sequence[Verdict], log_extra: LogExtra, log_metric: LogMetric) -> list[float | None]:
+    """Return what the verdicts pay, after TRL was told what they are."""
+    if log_extra is not None:
+        log_extra(f"{name}_status", [verdict.status for verdict in verdicts])
+    if log_metric is not None and verdicts:
+        log_metric(f"{name}_unscored", sum(verdict.worth is None for verdict in verdicts) / len(verdicts))
     return [verdict.worth for verdict in verdicts]
 
 

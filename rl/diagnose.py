@@ -128,7 +128,7 @@ class Session:
         opens_thinking = all(leaves_thinking_open(ids, self.worker.tokenizer) for ids in self.prompts)
         reading = Reading(policy=self.config.reward.reading, thinking_open=opens_thinking)
         figures = Figures(config=self.config, opens_thinking=opens_thinking, **self._of_the_model(), **self._of_the_prompts())
-        figures = replace(figures, **bribes.of_problems(self.problems))
+        figures = replace(figures, **bribes.of_problems(self.problems, judged_by_own=self.config.reward.own is not None))
         if not figures.finite:
             return figures, []  # nothing could be drawn
         # an answer to a prompt that opened a thought closes it first

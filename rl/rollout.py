@@ -141,7 +141,7 @@ class RolloutWorker:
 def open_pool(config: RunConfig | EvalConfig | SftConfig) -> VerifierPool:
     """Start the verifier processes of this rank."""
     reward = config.reward
-    return VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, sandbox=config.sandbox)
+    return VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, sandbox=config.sandbox, own=reward.own)
 
 
 def open_worker(

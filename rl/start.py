@@ -213,11 +213,26 @@ def check_same_run(path: Path, text: str) -> None:
     old, new = (flatten(parse_yaml(t, str(path))) for t in ((path / "config.yaml").read_text(), text))
     changed = [key for key in old if key in new and old[key] != new[key] and not key.startswith(MAY_CHANGE)]
     if changed:
-        shown = "\n  ".join(f"{key}: {old[key]!r} before, {new[key]!r} now" for key in changed[:20])
+        lines = [line for key in changed for line in differences(key, old[key], new[key])]
+        shown = "\n  ".join(lines[:20])
         raise RunDirectoryError(
             f"{path} was begun with other settings, so it cannot be resumed with these; use the old ones or another "
             f"run.name:\n  {shown}"
         )
+
+
+def differences(key: str, old: Any, new: Any) -> list[str]:
+    """Return in words where two values of a setting differ, a line each; a list of tables by what is in them."""
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        lines = []
+        for position, pair in enumerate(zip(old, new, strict=True)):
+            before, now = (flatten(value, f"{key}.{position}") for value in pair)
+            for inner in dict.fromkeys([*before, *now]):
+                if before.get(inner) != now.get(inner):
+                    lines += differences(inner, before.get(inner), now.get(inner))
+        return lines
+    hint = ": a file of your own that has changed since" if key.endswith("file_hash") and old and new else ""
+    return [f"{key}: {old!r} before, {new!r} now{hint}"]
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -46,8 +46,9 @@ ROOMS: dict[str, set[str]] = {
     "launch": {"bench"},
 }
 FLOORS = {
-    "problems": {"types", "errors", "seeding", "procedural", "rows", "finite"},
-    "rewards": {"types", "boxes", "answer", "numbers", "shaping", "child"},
+    "problems": {"types", "errors", "seeding", "procedural", "rows", "finite", "public", "ownfile"}
+    | {"formulas", "worked", "levels", "lines", "days"},
+    "rewards": {"types", "boxes", "answer", "numbers", "shaping", "own", "child"},
     "rewards/math": {"tree", "unit_table", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},
     "rl": {"types", "runtime", "stopping", "stats"},

@@ -69,8 +69,10 @@ def references_unreadable(f: Figures) -> Finding | None:
         return None
     why = f.unreadable_why or f.error_says
     words = f"The verifier cannot grade {percent(share)} of this: {why[:160] or 'it answers with an error'}."
-    proposed = "references that `reasonlab problems check` passes, or the domain that reads them"
     severity: Severity = "stops" if share >= 0.5 else "slows"
+    if own := f.config.reward.own:
+        return found("references_unreadable", severity, words, "reward", own.label, "one that judges these completions too")
+    proposed = "references that `reasonlab problems check` passes, or the domain that reads them"
     return found("references_unreadable", severity, words, "problems", f.sources, proposed)
 
 

@@ -72,7 +72,7 @@ class Watch:
         problems = [group.problem for group in groups]
         prompts = [group.rollouts[0].prompt_ids for group in groups]
         figures = {
-            **bribes.of_problems(problems),
+            **bribes.of_problems(problems, judged_by_own=self.config.reward.own is not None),
             "doubled": templates.doubled(problems, prompts, self.config.prompt, self.tokenizer),
         }
         if not any(_is_slow(problem) for problem in problems):  # programs take seconds each: reasonlab diagnose runs them

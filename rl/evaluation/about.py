@@ -18,7 +18,7 @@ from rl.tracking.run_directory import JsonDict
 _WEIGHTS = ("*.safetensors", "*.bin", "*.gguf")
 _HASHED_BYTES = 2**20  # of each end of a file of weights: hashing all of a large model would take minutes
 # model.path and how often may differ between two evaluations that are compared; seeds and templates of models do
-COMPARED = ("prompt", "sampling", "reading", "verifying")
+COMPARED = ("prompt", "sampling", "reading", "verifier", "verifying")
 
 
 def problems_hash(problems: Sequence[Problem]) -> str:
@@ -64,6 +64,7 @@ def about(config: EvalConfig, problems: Sequence[Problem], template_hash: str | 
         "n": config.samples,
         "seed": config.run.seed,
         "reading": config.reward.reading,
+        "verifier": None if config.reward.own is None else f"{config.reward.own.label}, {config.reward.file_hash}",
         "verifying": {
             **config.reward.model_dump(mode="json", include={"timeout_seconds", "memory_megabytes"}),
             "same_process": config.sandbox.same_process,

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from problems.catalog import SOURCE_MODELS
 from problems.errors import LabError
+from problems.public import PUBLIC_SETS
 from rl.settings.dry_run import describe_work
 from rl.settings.loading import Base, C, Loaded, describe, load_config
 from rl.settings.model_files import has_tokenizer_here
@@ -149,8 +151,20 @@ def imitation_arguments(argv: Sequence[str]) -> ImitationArguments | None:
 
 
 def source_setting(problems: str) -> str:
-    """Return what `--problems` names as an entry of the setting `problems`."""
+    """Return what `--problems` names as an entry of the setting `problems`: a name, NAME:PATH, a file or an entry itself."""
+    if problems.startswith("{"):
+        return problems
     quoted = json.dumps(problems)
+    if problems.endswith(".py"):
+        return f"{{python: {quoted}}}"
+    if problems.endswith(".jsonl") and Path(problems).is_file():
+        return f"{{domain: jsonl, path: {quoted}}}"
+    name, colon, path = problems.partition(":")
+    of_path = f", path: {json.dumps(path)}" if colon else ""
+    if name in SOURCE_MODELS:
+        return f"{{domain: {json.dumps(name)}{of_path}}}"
+    if name in PUBLIC_SETS:
+        return f"{{domain: hub, name: {json.dumps(name)}{of_path}}}"
     is_file = problems.endswith(".jsonl") or Path(problems).is_dir()
     return f"{{domain: jsonl, path: {quoted}}}" if is_file else f"{{domain: {quoted}}}"
 

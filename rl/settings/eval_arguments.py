@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         "--problems",
         action="append",
         default=[],
-        help="a domain or set by name (chain, gsm8k, ...: see --settings) or a JSONL file of problems; may be repeated",
+        help="a domain or set by name (`reasonlab problems list`), NAME:PATH for one in a file, a JSONL or Python file; may be "
+        "repeated",
     )
     parser.add_argument("--n", type=int, help="completions a problem (samples)")
     parser.add_argument("--greedy", action="store_true", help="one completion, of the most likely tokens (temperature 0)")

@@ -26,7 +26,7 @@ SplitName = Literal["train", "validation", "test"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Sources = Annotated[
     tuple[AnySource, ...],
-    Field(min_length=1, description=f"a list of sources, each with a domain: {', '.join(SOURCE_MODELS)}"),
+    Field(min_length=1, description=f"a list of sources, each with a domain: {', '.join(SOURCE_MODELS)}; or python: FILE.py"),
 ]
 
 

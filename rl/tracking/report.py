@@ -133,7 +133,7 @@ def draw(metrics: Sequence[Record], before: Record | None, after: Record | None)
     for axes in grid.flat:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.2)
-        axes.legend(frameon=False, fontsize=9)
+        axes.legend(framealpha=0.8, edgecolor="none", fontsize=9)
         if not axes.get_xlabel():
             axes.set_xlabel("step")
     buffer = io.BytesIO()

@@ -1,0 +1,120 @@
+"""`reasonlab problems`: what it lists, shows and finds, and that what it writes reads back to the same problems."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launch.problems import problems_command, problems_of
+from problems.catalog import DOMAINS, SETS
+from problems.public import PUBLIC_SETS
+from problems.sets.hub import HubConfig, load_hub
+from problems.sets.jsonl import JsonlConfig, load_jsonl
+from problems.types import Problem
+
+LONG = "A farmer has 12 fields and puts seven sheep on every one of them, then he sells a third. How many sheep does he keep?"
+
+
+def written(file: Path, rows: list[dict[str, Any]]) -> str:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(file)
+
+
+def test_the_list_has_every_domain_and_set_with_its_verifier(capsys: pytest.CaptureFixture[str]) -> None:
+    assert problems_command(["list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert set(rows) == {*DOMAINS, *SETS, *PUBLIC_SETS}
+    assert rows["math500"]["kind"] == "evaluation"
+    assert rows["gsm8k"]["verifier"] == "word_problem"
+    assert problems_command(["list"]) == 0
+    table = capsys.readouterr().out
+    assert "7,473 train, 1,319 test" in table
+    assert all(name in table for name in rows)
+
+
+def test_check_finds_each_kind_of_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training: list[dict[str, Any]] = [
+        {"prompt": "1+1?", "reference": "2"},
+        {"prompt": "1 + 1?", "reference": "2.0"},  # once more, its reference written differently
+        {"prompt": "2+2?", "reference": "4"},
+        {"prompt": "2+2 ?", "reference": "5"},  # a contradiction
+        {"prompt": "Why?", "reference": "because it is so, and nobody knows"},  # prose
+        {"prompt": "3+3?", "reference": ""},
+        {"prompt": "4+4?", "reference": "8", "solution": "It is \\boxed{9}."},
+        {"prompt": "x" * 200, "reference": "1"},
+        {"prompt": LONG.replace("12", "30"), "reference": "140"},
+        {"prompt": "Program!", "domain": "code", "checks": {"style": "stdin", "tests": [{"stdin": "", "stdout": "1"}]}},
+        {
+            "prompt": "5+5?",
+            "domain": "choice",
+            "reference": "A",
+            "checks": {"choices": ["9", "10"]},
+        },  # a reference may be wrong
+    ]
+    written(tmp_path / "train.jsonl", training)
+    written(tmp_path / "test.jsonl", [{"prompt": "2+2?", "reference": "4"}])
+    written(tmp_path / "validation.jsonl", [{"prompt": "fine?", "reference": "7"}])
+    other = written(tmp_path / "other.jsonl", [{"prompt": LONG, "reference": "56"}])
+    argv = ["check", str(tmp_path), "--against", other, "--longest", "150", "--workers", "1", "--json"]
+    assert problems_command(argv) == 1
+    (report,) = json.loads(capsys.readouterr().out)
+    assert not report["clean"]
+    found = {(one["kind"], Path(one["source"]).name) for one in report["findings"]}
+    assert found == {
+        ("duplicate", "train.jsonl:2"),
+        ("contradiction", "train.jsonl:4"),
+        ("unreadable", "train.jsonl:5"),
+        ("unreadable", "train.jsonl:6"),
+        ("solution", "train.jsonl:7"),
+        ("long", "train.jsonl:8"),
+        ("overlap", "train.jsonl:9"),
+        ("unproven", "train.jsonl:10"),
+        ("leak", "test.jsonl:1"),
+    }
+
+
+def test_export_reads_back_to_the_same_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"problem": f"{n}+1?", "solution": f"\\boxed{{{n + 1}}}", "level": "Level 1", "type": "Algebra"} for n in range(60)]
+    mmlu = {"question": "Which?", "subject": "s", "choices": ["Lyon", "Paris"], "answer": 1}
+    math, choices = written(tmp_path / "train.jsonl", rows), written(tmp_path / "mmlu.jsonl", [mmlu])
+    out = tmp_path / "out"
+    for name, source in (
+        ("math", load_hub(HubConfig(name="math", path=math), 0)),
+        ("mmlu", load_hub(HubConfig(name="mmlu", path=choices), 0)),
+    ):
+        assert problems_command(["export", f"{name}:{math if name == 'math' else choices}", "--output", str(out / name)]) == 0
+        back = load_jsonl(JsonlConfig(path=str(out / name)), 0)
+
+        def plain(problems: list[Problem]) -> dict[str, Problem]:
+            return {one.id: replace(one, source="") for one in problems}
+
+        assert plain(list(problems_of(back))) == plain(list(problems_of(source)))
+    assert "train.jsonl: 5" in capsys.readouterr().out  # 57 of 60, or near
+
+
+def test_export_leaves_faults_out_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path / "a.jsonl", [{"prompt": "1+1?", "reference": "2"}, {"prompt": "Why?", "reference": ""}])
+    assert problems_command(["export", file, "--output", str(tmp_path / "out"), "--clean"]) == 0
+    assert "left out: 1" in capsys.readouterr().out
+    assert [json.loads(line)["reference"] for line in (tmp_path / "out" / "train.jsonl").read_text().splitlines()] == ["2"]
+
+
+def test_show_says_how_answers_are_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    assert problems_command(["show", "chain", "--n", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "verifier number, on" in out
+    assert "a right answer \\boxed{" in out
+    assert ": correct (" in out
+    assert ": wrong (" in out
+
+
+def test_unknown_names_and_actions_are_errors_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert problems_command(["chek"]) == 2
+    assert "there are: list, show, check, export" in capsys.readouterr().err
+    assert problems_command(["check", "math50"]) == 2
+    assert problems_command(["check", f"math500:{tmp_path}/none"]) == 2
+    assert "no problem file or folder at" in capsys.readouterr().err
+    assert problems_command([]) == 0
+    assert "usage: reasonlab problems ACTION" in capsys.readouterr().out
