@@ -81,7 +81,7 @@ class EvalConfig(Settings):
     run: RunSettings
     model: EvalModelSettings
     problems: tuple[AnySource, ...] = Field(
-        default=(), description=f"a list of sources, each with a domain: {', '.join(SOURCE_MODELS)}"
+        default=(), description=f"a list of sources, each with a domain: {', '.join(SOURCE_MODELS)}; or python: FILE.py"
     )
     sets: dict[SetName, EvalSet] = Field(
         default={}, description="instead: NAME: {problems: [...], split, num_problems, samples, cluster}, a directory each"
