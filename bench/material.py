@@ -50,7 +50,7 @@ def dtype_of(work: Work) -> str:
 
 def run_config(work: Work, model: Path) -> RunConfig:
     """Return our settings: those of its config, and for random weights a step too small to change what is sampled."""
-    given = [f"model.path={model}", f"run.name=bench-{work.name}", "tracking.wandb=disabled"]
+    given = [f"model.path={model}", "model.cold_start=null", f"run.name=bench-{work.name}", "tracking.wandb=disabled"]
     given += [f"model.dtype={dtype_of(work)}", f"sampling.max_completion_tokens={work.max_tokens}"]
     given += [f"algorithm.num_problems={work.num_problems}", f"algorithm.group_size={work.group_size}"]
     if work.shape is not None:

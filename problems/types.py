@@ -104,7 +104,7 @@ class Domain(Generic[Settings]):
     levels: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
-        """Raise pydantic's ValidationError where a level has settings that the domain has not, ProblemError where two are `level`."""
+        """Raise ProblemError or pydantic's ValidationError where a level has settings that the domain has not."""
         if self.levels and "level" in self.config.model_fields:
             raise ProblemError(f"domain {self.name!r} has levels: no setting of its own can be called level")
         for settings in self.levels:

@@ -340,7 +340,7 @@ def test_problems_of_a_level_say_so_in_their_difficulty() -> None:
     assert "level" not in without
 
 
-class HighRise(SourceConfig):
+class HighRise(ChainConfig):
     """Settings that take the name of a level."""
 
     level: int = 3
