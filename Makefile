@@ -13,7 +13,7 @@ export TOKENIZERS_PARALLELISM = false
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
 	@echo "make demo-real       the same with a real pretrained model, SmolLM2-135M (fetched, 94 MiB): less than half an hour"
-	@echo "make test            all tests (make test-fast: only the fast ones, four to seven minutes)"
+	@echo "make test            all tests (make test-fast: only the fast ones, five minutes)"
 	@echo "make test-real       the tests that need a real model (reasonlab fetch smollm2-135m, or REASONLAB_REAL_MODEL=directory)"
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
 	@echo "make self-checks     the start-up check on SmolLM2: must pass in 32 combinations and catch 11 injected faults in each"
@@ -44,12 +44,15 @@ demo-real: $(READY)
 	@$(BIN)/python -c 'import gguf' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gguf]'
 	$(BIN)/reasonlab demo --real --seed $(SEED) $(ARGS)
 
+# fast tests in two processes, a file in one of them; slow ones start processes of their own, so they have the machine alone
+FAST := -m pytest -m "not slow" -n 2 --dist loadfile
+
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python $(FAST) $(ARGS)
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python $(FAST) $(ARGS)
 
 test-real: $(READY)
 	$(BIN)/python -m pytest -m real $(ARGS)
