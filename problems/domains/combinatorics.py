@@ -127,7 +127,6 @@ DOMAIN = Domain(
     generate=generate,
     solve=solve,
     perturb=perturb,
-    verifier="word_problem",
     levels=[
         {"tasks": ("choose", "arrange")},
         {"tasks": ("letters", "paths"), "largest_chosen": 4},

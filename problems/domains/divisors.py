@@ -71,7 +71,6 @@ DOMAIN = Domain(
     generate=generate,
     solve=solve,
     perturb=perturb,
-    verifier="word_problem",
     levels=[
         {"task": "gcd"},
         {"task": "lcm"},

@@ -88,7 +88,6 @@ DOMAIN = Domain(
     generate=generate,
     solve=solve,
     perturb=perturb,
-    verifier="word_problem",
     levels=[
         {"task": "sum"},
         {"task": "product", "modulus": (10, 50), "largest": 500},

@@ -378,6 +378,27 @@ def test_the_same_problem_in_another_order_is_the_same_problem(name: str, level:
             ["0.430", "43/100"],
             ["430 m", "0.43 m", "430"],
         ),
+        (
+            "divisors",
+            "What is the greatest common divisor of 84 and 36?",
+            "12",
+            ["12.0", "12"],
+            [r"\gcd(84,36)", r"\gcd(84, 36)=12", "84"],
+        ),
+        (
+            "combinatorics",
+            "In how many ways can 2 of 12 books be chosen?",
+            "66",
+            ["66"],
+            [r"\binom{12}{2}", r"\frac{12!}{2!10!}", "12*11/2"],
+        ),
+        (
+            "modular",
+            "What is the remainder of 7^13 divided by 11?",
+            "2",
+            ["2", "2.0"],
+            [r"7^{13}-11\lfloor 7^{13}/11\rfloor", "7^{13}", r"7^{13} \bmod 11"],
+        ),
         ("derivatives", "Differentiate x^2 with respect to x.", "2x", ["x+x", "2*x", "y'=2x"], ["x^2", "2"]),
         (
             "integrals",
