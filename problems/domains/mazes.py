@@ -13,6 +13,7 @@ from problems.lines import Step, one_off, read_back, written
 from problems.types import Domain, Draft, Problem, ProblemError, RangeFromTwo, SourceConfig
 
 _WALL, _FREE, _START, _GOAL = "#", ".", "S", "G"
+_SIZES, _TRIES = 10, 1000  # sizes drawn, and mazes of each: 2 x 200 cells hardly ever have a path as long as they are wide
 _PROMPT = re.compile(
     r"How many steps long is the shortest path from S to G\? A step goes up, down, left or right; # is a wall\."
     r"\n([.#SG]+(?:\n[.#SG]+)*)"
@@ -42,14 +43,25 @@ def _layers(rows: Sequence[str], start: tuple[int, int]) -> list[list[tuple[int,
     return layers[:-1]
 
 
+def _draw(rng: Random, config: MazesConfig) -> tuple[list[str], list[list[tuple[int, int]]]]:
+    """Draw walls and a start until the farthest cell is no nearer than the maze is wide; return the rows and `_layers`."""
+    for _ in range(_SIZES):
+        height, width = rng.randint(*config.size), rng.randint(*config.size)
+        for _ in range(_TRIES):
+            rows = ["".join(_WALL if rng.random() < config.walls else _FREE for _ in range(width)) for _ in range(height)]
+            layers = _layers(rows, (rng.randrange(height), rng.randrange(width)))
+            if len(layers) > max(height, width):
+                return rows, layers
+    raise ProblemError(
+        f"mazes found no path as long as the maze is wide in {_SIZES * _TRIES} tries ({config.size}, walls {config.walls}): "
+        "fewer walls, or sizes nearer to each other"
+    )
+
+
 def generate(rng: Random, config: MazesConfig) -> Draft:
     """Draw walls, a start, how long the path shall be, and a goal so far away."""
-    height, width = rng.randint(*config.size), rng.randint(*config.size)
-    layers: list[list[tuple[int, int]]] = []
-    while len(layers) <= max(height, width):  # the farthest cell is no nearer than the maze is wide
-        rows = ["".join(_WALL if rng.random() < config.walls else _FREE for _ in range(width)) for _ in range(height)]
-        start = rng.randrange(height), rng.randrange(width)
-        layers = _layers(rows, start)
+    rows, layers = _draw(rng, config)
+    start = layers[0][0]
     length = rng.randrange(2, len(layers))
     marks = {start: _START, rng.choice(layers[length]): _GOAL}
     picture = "\n".join(
@@ -59,7 +71,7 @@ def generate(rng: Random, config: MazesConfig) -> Draft:
         prompt="How many steps long is the shortest path from S to G? "
         f"A step goes up, down, left or right; # is a wall.\n{picture}",
         reference=str(length),
-        difficulty={"rows": height, "columns": width},
+        difficulty={"rows": len(rows), "columns": len(rows[0])},
     )
 
 

@@ -3,7 +3,8 @@
 The factors are asked for as a list, since 2^3*3^2*5 equals 360 itself. A wrong answer near the right one lacks one factor.
 """
 
-from math import isqrt, prod
+from collections.abc import Iterable
+from math import prod
 from random import Random
 
 from pydantic import Field
@@ -17,13 +18,13 @@ class PrimesConfig(SourceConfig):
     """Settings of `primes`."""
 
     factors: RangeFromTwo = Field(default=(3, 5), description="fewest and most prime factors, each as often as it divides")
-    largest_prime: int = Field(default=11, ge=7, description="largest prime factor")
+    largest_prime: int = Field(default=11, ge=7, le=100_000, description="largest prime factor")
 
 
-def _steps(number: int) -> list[Step]:
-    """Return the trial divisions: those that come out even, and the remainders of the primes that were tried between."""
+def _steps(number: int, primes: Iterable[int]) -> list[Step]:
+    """Return the trial divisions by `primes`, all that may divide: those that come out even, and the remainders between."""
     steps: list[Step] = []
-    for prime in primes_up_to(isqrt(number)):
+    for prime in primes:
         while number % prime == 0 and number > prime:
             steps.append((f"{number}/{prime}", number // prime))
             number //= prime
@@ -36,11 +37,12 @@ def _steps(number: int) -> list[Step]:
 
 def generate(rng: Random, config: PrimesConfig) -> Draft:
     """Draw the factors."""
-    factors = sorted(rng.choice(primes_up_to(config.largest_prime)) for _ in range(rng.randint(*config.factors)))
+    primes = primes_up_to(config.largest_prime)  # not up to the root of the number, one table for each
+    factors = sorted(rng.choice(primes) for _ in range(rng.randint(*config.factors)))
     number = prod(factors)
     return worked(
         f"List the prime factors of {number}, each as often as it divides {number}.",
-        _steps(number),
+        _steps(number, primes),
         ", ".join(map(str, factors)),
         {"factors": len(factors)},
     )

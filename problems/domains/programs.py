@@ -17,7 +17,7 @@ from problems.types import Domain, Draft, PositiveRange, Problem, ProblemError, 
 
 _ASK = "Put all code in one ```python block."
 _TESTS = 10
-_TRIES = 200
+_TRIES = 10_000
 
 Result = int | list[int]
 

@@ -139,6 +139,40 @@ def test_the_length_of_a_maze_agrees_with_distances_that_settle() -> None:
         assert away[next(place for place, cell in cells.items() if cell == "G")] == int(draft.reference or "")
 
 
+class Narrow(Random):
+    """Draws each maze 2 x 60, or the first `mazes` of them: sizes from 2 to 60 do so once in some thousand items."""
+
+    def __init__(self, mazes: int):
+        super().__init__(0)
+        self.sizes = [2, 60] * mazes
+
+    def randint(self, a: int, b: int) -> int:
+        return self.sizes.pop(0) if self.sizes else super().randint(a, b)
+
+
+def test_a_maze_too_long_for_its_width_is_drawn_in_another_size() -> None:
+    domain = DOMAINS["mazes"]
+    config = domain.config(size=(2, 60), walls=0.4)
+    assert picture(domain.generate(Narrow(mazes=1), config)) != []
+    with pytest.raises(ProblemError, match="no path as long as the maze is wide .* sizes nearer to each other"):
+        domain.generate(Narrow(mazes=100), config)
+
+
+def test_the_steps_of_large_primes_take_no_table_for_each_number() -> None:
+    # 8 factors up to 5000 make numbers of 28 digits: a table up to their root would never end
+    domain = DOMAINS["primes"]
+    for seed in range(20):
+        draft = domain.generate(Random(seed), domain.config(factors=(8, 8), largest_prime=5000))
+        assert len((draft.reference or "").split(", ")) == 8
+
+
+def test_many_stages_of_a_program_are_found_or_refused() -> None:
+    domain = DOMAINS["programs"]
+    assert domain.generate(Random(0), domain.config(stages=(8, 8))).difficulty["stages"] == 8
+    with pytest.raises(ProblemError, match="programs found no .* ask for fewer"):
+        domain.generate(Random(0), domain.config(stages=(16, 16)))
+
+
 @pytest.mark.parametrize(
     ("start", "rules", "result"),
     [  # by hand
