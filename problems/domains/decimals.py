@@ -6,6 +6,7 @@ The numbers share their whole part, or nearly, so that the digits behind the poi
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from random import Random
 
 from pydantic import Field
@@ -58,7 +59,7 @@ def _steps(wanted: str, numbers: Sequence[str]) -> list[Step]:
     for number in numbers[1:]:
         places = max(len(one.partition(".")[2]) for one in (best, number))
         shown = [one.ljust(one.index(".") + 1 + places, "0") for one in (best, number)]
-        is_less = float(best) < float(number)  # at most some 15 digits: exact enough to order them
+        is_less = Decimal(best) < Decimal(number)  # exact, where floats of 17 digits and more may be equal
         better, worse = (number, best) if is_less == (wanted == "largest") else (best, number)
         steps.append(Step(f"{best} or {number}: {shown[0]} {'<' if is_less else '>'} {shown[1]}, so ", better, worse))
         best = better

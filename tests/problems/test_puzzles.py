@@ -153,8 +153,9 @@ class Narrow(Random):
 def test_a_maze_too_long_for_its_width_is_drawn_in_another_size() -> None:
     domain = DOMAINS["mazes"]
     config = domain.config(size=(2, 60), walls=0.4)
-    assert picture(domain.generate(Narrow(mazes=1), config)) != []
-    with pytest.raises(ProblemError, match="no path as long as the maze is wide .* sizes nearer to each other"):
+    rows = picture(domain.generate(Narrow(mazes=1), config))
+    assert (len(rows), len(rows[0])) != (2, 60)
+    with pytest.raises(ProblemError, match=r"no path as long as the maze is wide .* sizes nearer to each other"):
         domain.generate(Narrow(mazes=100), config)
 
 
@@ -169,7 +170,7 @@ def test_the_steps_of_large_primes_take_no_table_for_each_number() -> None:
 def test_many_stages_of_a_program_are_found_or_refused() -> None:
     domain = DOMAINS["programs"]
     assert domain.generate(Random(0), domain.config(stages=(8, 8))).difficulty["stages"] == 8
-    with pytest.raises(ProblemError, match="programs found no .* ask for fewer"):
+    with pytest.raises(ProblemError, match=r"programs found no .* ask for fewer"):
         domain.generate(Random(0), domain.config(stages=(16, 16)))
 
 
@@ -197,6 +198,15 @@ def test_the_largest_of_decimals_is_so_by_value() -> None:
         pick = max if "largest" in draft.prompt else min
         assert len({Fraction(number) for number in numbers}) == len(numbers)
         assert draft.reference == pick(numbers, key=Fraction)
+
+
+def test_decimals_are_compared_to_the_last_digit() -> None:
+    # as floats these are equal, and the first is taken
+    long = "0.1234567890123456789"
+    problem = given("decimals", f"Which of these numbers is the largest: {long}, {long}1, {long}2?")
+    assert solve(problem, "direct") == f"\\boxed{{{long}2}}"
+    problem = given("decimals", f"Which of these numbers is the smallest: -{long}1, -{long}2, -{long}?")
+    assert solve(problem, "direct") == f"\\boxed{{-{long}2}}"
 
 
 def test_nine_point_nine_is_larger() -> None:
