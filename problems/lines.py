@@ -5,11 +5,12 @@ Also what else several of these domains share: a program as a completion gives i
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
+from problems.seeding import content_hash
 from problems.types import Problem, ProblemError, boxed, thinking
 
 
@@ -61,6 +62,19 @@ def swapped(items: Sequence[str], rng: Random) -> list[str]:
     """Return `items`, which are not all equal, with two unequal neighbours changed about."""
     place = rng.choice([i for i in range(len(items) - 1) if items[i] != items[i + 1]])
     return [*items[:place], items[place + 1], items[place], *items[place + 2 :]]
+
+
+def nameless(names: Iterable[str], write: Callable[[Mapping[str, str]], str]) -> str:
+    """Return a text that is the same for all puzzles that differ only in who bears which name: for `same_as`.
+
+    `write` writes the puzzle with what it is given for each name, and sorts whatever has no order. Each name becomes a hash
+    of the puzzle as it looks with that one marked; twice, so that it depends on the others' roles too. Different puzzles in
+    which everybody has the same role may become equal, and only share a split then.
+    """
+    roles = dict.fromkeys(names, "_")
+    for _ in range(2):
+        roles = {name: content_hash(write({**roles, name: "*"})) for name in roles}
+    return write(roles)
 
 
 @lru_cache(maxsize=64)

@@ -30,6 +30,7 @@ def generate(rng: Random, config: DotsConfig) -> Draft:
     rule = " Circles are no dots." if _CIRCLE in picture else ""
     return Draft(
         prompt=f"How many dots are there in all?{rule}\n{picture}",
+        same_as="\n".join(sorted(rows)),
         reference=str(picture.count(_DOT)),
         difficulty={"rows": len(rows), "marks": sum(map(len, rows))},
     )

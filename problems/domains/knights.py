@@ -4,13 +4,13 @@
 back at the first contradiction.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
 from pydantic import Field, model_validator
 
-from problems.lines import Step, truth_column, written
+from problems.lines import Step, nameless, truth_column, written
 from problems.types import Domain, Draft, Problem, ProblemError, RangeFromTwo, SourceConfig
 
 _NAMES = (
@@ -39,12 +39,14 @@ _ASK = "Who are the knights? Give their names in the order above, separated by c
 class Form(NamedTuple):
     """Something to say of `{0}` and `{1}`, and when it holds.
 
-    `holds` takes for each of the two whether they are knights, as bits, and a number with all these bits set.
+    `holds` takes for each of the two whether they are knights, as bits, and a number with all these bits set. `is_ordered`
+    tells whether it says something else with the two changed about.
     """
 
     says: str
     people: int
     holds: Callable[[int, int, int], int]
+    is_ordered: bool = False
 
 
 _FORMS = (
@@ -55,7 +57,7 @@ _FORMS = (
     Form("At least one of {0} and {1} is a knave.", 2, lambda a, b, every: every ^ (a & b)),
     Form("At least one of {0} and {1} is a knight.", 2, lambda a, b, every: a | b),
     Form("{0} and {1} are both knaves.", 2, lambda a, b, every: every ^ (a | b)),
-    Form("If {0} is a knight, so is {1}.", 2, lambda a, b, every: (every ^ a) | b),
+    Form("If {0} is a knight, so is {1}.", 2, lambda a, b, every: (every ^ a) | b, is_ordered=True),
 )
 Statement = list[int]  # the number of its form, and of the people it speaks of
 
@@ -106,7 +108,7 @@ def generate(rng: Random, config: KnightsConfig) -> Draft:
     names = rng.sample(_NAMES, count)
     return Draft(
         prompt="\n".join([_RULE, *_said(names, statements), _ASK]),
-        same_as="\n".join(_said([str(person) for person in range(count)], statements)),
+        same_as=nameless(names, lambda roles: _sorted(names, statements, roles)),
         reference=_listed(names, [case >> (count - 1 - person) & 1 for person in range(count)]),
         checks={"names": names, "statements": statements},
         difficulty={"people": count},
@@ -119,6 +121,15 @@ def _said(names: Sequence[str], statements: Sequence[Statement]) -> list[str]:
     for name, (number, *people) in zip(names, statements, strict=True):
         lines.append(f'{name} says: "{_FORMS[number].says.format(*(names[person] for person in people))}"')
     return lines
+
+
+def _sorted(names: Sequence[str], statements: Sequence[Statement], roles: Mapping[str, str]) -> str:
+    """Return what is said with `roles` for names, the speakers sorted, and the two people where their order says nothing."""
+    lines = []
+    for name, (number, *people) in zip(names, statements, strict=True):
+        of = [roles[names[person]] + ("!" if names[person] == name else "") for person in people]
+        lines.append(" ".join([roles[name], str(number), *(of if _FORMS[number].is_ordered else sorted(of))]))
+    return "\n".join(sorted(lines))
 
 
 def _listed(names: Sequence[str], roles: Sequence[int]) -> str:

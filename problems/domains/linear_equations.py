@@ -54,6 +54,7 @@ def generate(rng: Random, config: LinearEquationsConfig) -> Draft:
         steps,
         answer,
         {"terms": 2 + bool(right_x) + config.parentheses, "whole": int(answer.denominator == 1)},
+        same_as="=".join(sorted([left_text, polynomial(right)])),
     )
 
 

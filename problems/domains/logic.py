@@ -4,11 +4,12 @@ Every connective stands in parentheses of its own, so no precedence needs to be 
 """
 
 import re
+from collections.abc import Mapping
 from random import Random
 
 from pydantic import Field, model_validator
 
-from problems.lines import Step, one_off, read_back, truth_column, written
+from problems.lines import Step, nameless, one_off, read_back, truth_column, written
 from problems.types import Domain, Draft, PositiveRange, Problem, ProblemError, RangeFromTwo, SourceConfig
 
 _VARIABLES = "ABCDEF"
@@ -65,16 +66,21 @@ def generate(rng: Random, config: LogicConfig) -> Draft:
     names = ", ".join(_VARIABLES[:count])
     return Draft(
         prompt=f"Each of {names} is true or false. In how many of the {2**count} cases is this true: {text}?",
-        same_as=_renamed(text),
+        same_as=nameless(_VARIABLES[:count], lambda names: _sorted(text, names)),
         reference=str(column.bit_count()),
         difficulty={"variables": count, "connectives": text.count("(")},
     )
 
 
-def _renamed(text: str) -> str:
-    """Return a formula with its variables named in the order in which they occur."""
-    names = dict.fromkeys(re.findall("[A-F]", text))
-    return text.translate({ord(name): _VARIABLES[place] for place, name in enumerate(names)})
+def _sorted(formula: str, names: Mapping[str, str]) -> str:
+    """Return a formula with other names, and the sides sorted of each connective but "implies"."""
+    texts = dict(names)
+    for number, part in enumerate(_parts(formula), start=1):
+        sides = [f"{denied or ''}{texts[side]}" for denied, side in (part.group(1, 2), part.group(4, 5))]
+        if part[3] != "implies":
+            sides.sort()
+        texts[f"f{number}"] = f"({sides[0]} {part[3]} {sides[1]})"
+    return texts[f"f{number}"]
 
 
 def _parts(formula: str) -> list[re.Match[str]]:

@@ -26,7 +26,7 @@ class QuadraticEquationsConfig(SourceConfig):
 def _coefficients(rng: Random, config: QuadraticEquationsConfig) -> list[int]:
     """Draw a, b and c of a*x^2+b*x+c=0."""
     if config.solutions == "irrational":
-        return drawn(
+        coefficients = drawn(
             rng,
             lambda rng: [
                 rng.randint(1, config.largest_denominator),
@@ -35,12 +35,13 @@ def _coefficients(rng: Random, config: QuadraticEquationsConfig) -> list[int]:
             ],
             lambda abc: (d := _discriminant(abc)) > 0 and isqrt(d) ** 2 != d,
         )
-    denominators = [1, 1]
-    if config.solutions == "rational":
-        denominators = [rng.randint(2, config.largest_denominator), rng.randint(1, config.largest_denominator)]
-    factors = [(bottom, -nonzero(rng, config.largest)) for bottom in denominators]
-    coefficients = multiplied(*factors)
-    shared = gcd(*coefficients)
+    else:
+        denominators = [1, 1]
+        if config.solutions == "rational":
+            denominators = [rng.randint(2, config.largest_denominator), rng.randint(1, config.largest_denominator)]
+        factors = [(bottom, -nonzero(rng, config.largest)) for bottom in denominators]
+        coefficients = multiplied(*factors)
+    shared = gcd(*coefficients)  # 2x^2-6x+2=0 is x^2-3x+1=0
     return [one // shared for one in coefficients]
 
 

@@ -23,13 +23,16 @@ class RationalExpressionsConfig(SourceConfig):
     largest: int = Field(default=9, ge=3, description="largest number in a factor, without its sign")
 
 
+Asked = tuple[str, list[Step], tuple[int, int], str | None]  # question, steps, answer, what makes it the same as another
+
+
 def _two(rng: Random, largest: int) -> tuple[int, int]:
     """Draw two different numbers that are not 0."""
     first = nonzero(rng, largest)
     return first, rng.choice([other for other in range(-largest, largest + 1) if other not in (0, first)])
 
 
-def _cancel(rng: Random, config: RationalExpressionsConfig) -> tuple[str, list[Step], tuple[int, int]]:
+def _cancel(rng: Random, config: RationalExpressionsConfig) -> Asked:
     shared, (a, b) = nonzero(rng, config.largest), _two(rng, config.largest)
     steps: list[Step] = []
     parts = []
@@ -38,19 +41,19 @@ def _cancel(rng: Random, config: RationalExpressionsConfig) -> tuple[str, list[S
         steps += pair_with(whole[2], whole[1])[0]
         steps.append((polynomial(whole), f"({polynomial([1, shared])})({polynomial([1, one])})"))
         parts.append(polynomial(whole))
-    return rf"Simplify \frac{{{parts[0]}}}{{{parts[1]}}} to \frac{{x+a}}{{x+b}}.", steps, (a, b)
+    return rf"Simplify \frac{{{parts[0]}}}{{{parts[1]}}} to \frac{{x+a}}{{x+b}}.", steps, (a, b), None
 
 
-def _add(rng: Random, config: RationalExpressionsConfig) -> tuple[str, list[Step], tuple[int, int]]:
+def _add(rng: Random, config: RationalExpressionsConfig) -> Asked:
     (p, q), tops = _two(rng, config.largest), (rng.randint(1, config.largest), nonzero(rng, config.largest))
     first, second = polynomial([1, p]), polynomial([1, q])
     text = rf"\frac{{{tops[0]}}}{{{first}}}{'+' if tops[1] > 0 else '-'}\frac{{{abs(tops[1])}}}{{{second}}}"
     a, b = sum(tops), tops[0] * q + tops[1] * p
     steps: list[Step] = [(sum_of(tops), a), (sum_of([product_of([tops[0], q]), product_of([tops[1], p])]), b)]
-    return rf"Write {text} as \frac{{ax+b}}{{({first})({second})}}.", steps, (a, b)
+    return rf"Write {text} as \frac{{ax+b}}{{({first})({second})}}.", steps, (a, b), f"add {sorted(_FRACTION.findall(text))}"
 
 
-def _split(rng: Random, config: RationalExpressionsConfig) -> tuple[str, list[Step], tuple[int, int]]:
+def _split(rng: Random, config: RationalExpressionsConfig) -> Asked:
     p, q = _two(rng, config.largest)
     a, b = nonzero(rng, config.largest), nonzero(rng, config.largest)
     first, second = polynomial([1, p]), polynomial([1, q])
@@ -62,13 +65,12 @@ def _split(rng: Random, config: RationalExpressionsConfig) -> tuple[str, list[St
         steps.append((sum_of([here, other]), below))
         steps.append((f"{above}/{below}" if below > 0 else f"{above}/({below})", value))
     text = rf"\frac{{{polynomial(top)}}}{{({first})({second})}}"
-    return rf"Write {text} as \frac{{a}}{{{first}}}+\frac{{b}}{{{second}}}.", steps, (a, b)
+    return rf"Write {text} as \frac{{a}}{{{first}}}+\frac{{b}}{{{second}}}.", steps, (a, b), f"split {top} {sorted((p, q))}"
 
 
 def generate(rng: Random, config: RationalExpressionsConfig) -> Draft:
     """Draw the result; the question follows."""
-    text, steps, (a, b) = {"cancel": _cancel, "add": _add, "split": _split}[config.task](rng, config)
-    same_as = f"add {sorted(_FRACTION.findall(text))}" if config.task == "add" else None
+    text, steps, (a, b), same_as = {"cancel": _cancel, "add": _add, "split": _split}[config.task](rng, config)
     return worked(f"{text} What is (a, b)?", steps, f"({a}, {b})", {"task": config.task}, same_as)
 
 

@@ -6,8 +6,10 @@ The full grids come from a few that a search filled, with digits, rows, columns,
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import product
 from random import Random
 from typing import Literal, NamedTuple
 
@@ -149,7 +151,7 @@ def generate(rng: Random, config: SudokuConfig) -> Draft:
     return Draft(
         prompt=f"Fill in this sudoku: every row, column and {side}x{side} box holds each of 1 to {size} once. "
         "Give the rows from top to bottom, separated by commas.\n" + "\n".join(rows),
-        same_as=_renamed("".join(rows)),
+        same_as=same_as("".join(rows), size),
         reference=",".join(_rows(full, size)),
         difficulty={"size": size, "empty": emptied},
     )
@@ -158,6 +160,35 @@ def generate(rng: Random, config: SudokuConfig) -> Draft:
 def _rows(cells: Sequence[int], size: int) -> list[str]:
     digits = "".join(str(bit.bit_length()) if bit else _EMPTY for bit in cells)
     return [digits[start : start + size] for start in range(0, size**2, size)]
+
+
+_ORDERS = [  # of the four rows, or columns, in which those of a band stay together
+    [*(2 * band + line for line in first), *(2 * (1 - band) + line for line in second)]
+    for band in (0, 1)
+    for first in ((0, 1), (1, 0))
+    for second in ((0, 1), (1, 0))
+]
+
+
+def same_as(digits: str, size: int) -> str:
+    """Return what puzzles have in common that differ only in the order of rows, columns and bands, in sides, and in digits.
+
+    Of 4 x 4 it is the first of all of them. Of 9 x 9 these are 3 million times as many, so it is how many digits are given
+    in the row and column, the box and of the digit of each that is given: different puzzles may have the same, and only share
+    a split then.
+    """
+    if size == 4:
+        sides = [digits, "".join(digits[column::4] for column in range(4))]
+        orders = product(sides, _ORDERS, _ORDERS)
+        return min(
+            _renamed("".join(side[4 * row + column] for row in rows for column in columns)) for side, rows, columns in orders
+        )
+    row, column, box, _ = _shape(size)
+    given = [
+        (f"r{row[cell]}", f"c{column[cell]}", f"b{box[cell]}", digit) for cell, digit in enumerate(digits) if digit != _EMPTY
+    ]
+    counts = Counter(name for names in given for name in names)
+    return str(sorted([*sorted([counts[r], counts[c]]), counts[b], counts[digit]] for r, c, b, digit in given))
 
 
 def _renamed(digits: str) -> str:
