@@ -128,9 +128,9 @@ DOMAIN = Domain(
     solve=solve,
     perturb=perturb,
     levels=[
-        {"tasks": ("choose", "arrange")},
-        {"tasks": ("letters", "paths"), "largest_chosen": 4},
-        {"tasks": ("sums", "committee"), "largest": 12},
+        {"tasks": ("choose", "arrange"), "largest": 40},
+        {"tasks": ("letters", "paths"), "largest": 40},
+        {"tasks": ("sums", "committee"), "largest": 16},
         {"tasks": ("letters", "sums", "paths", "committee"), "largest": 20, "largest_chosen": 5},
     ],
 )

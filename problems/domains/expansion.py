@@ -55,7 +55,7 @@ DOMAIN = Domain(
     perturb=perturb,
     verifier="math",
     levels=[
-        {"largest": 9},
+        {"largest": 16},
         {"largest": 12, "largest_leading": 9},
         {"largest": 9, "largest_leading": 5, "largest_degree": 2},
         {"largest": 6, "largest_leading": 3, "factors": 3},

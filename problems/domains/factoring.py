@@ -83,7 +83,7 @@ DOMAIN = Domain(
     perturb=perturb,
     verifier="math",
     levels=[
-        {"largest": 9},
+        {"largest": 16},
         {"largest": 25},
         {"largest": 9, "largest_leading": 6},
         {"largest": 9, "factors": 3},

@@ -63,7 +63,7 @@ DOMAIN = Domain(
     perturb=perturb,
     verifier="math",
     levels=[
-        {},
+        {"largest_prime": 17},
         {"factors": (3, 6), "largest_prime": 19},
         {"factors": (2, 3), "largest_prime": 60},
         {"factors": (2, 2), "largest_prime": 200},

@@ -98,7 +98,7 @@ DOMAIN = Domain(
     perturb=perturb,
     verifier="math",
     levels=[
-        {"solutions": "whole"},
+        {"solutions": "whole", "largest": 16},
         {"solutions": "whole", "largest": 25},
         {"solutions": "rational", "largest": 12},
         {"solutions": "irrational", "largest": 12},

@@ -88,7 +88,7 @@ DOMAIN = Domain(
     perturb=perturb,
     verifier="math",
     levels=[
-        {"form": "root"},
+        {"form": "root", "largest": 25},
         {"form": "product", "largest": 15},
         {"form": "sum"},
         {"form": "sum", "terms": 4, "largest": 20, "largest_inside": 40},

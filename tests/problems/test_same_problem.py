@@ -12,9 +12,13 @@ from random import Random
 from typing import Any
 
 import pytest
+from support_domains import at_every_level
 
 from problems.catalog import DOMAINS
 from problems.domains.sudoku import same_as
+
+FEWEST = 400  # different problems of a level: a tenth of all there are is its test set
+SMALL = {("combinatorics", 1): 200, ("combinatorics", 2): 200}  # as docs/domains.md says
 
 
 @pytest.mark.parametrize(
@@ -133,7 +137,7 @@ def test_the_same_problem_turned_about_or_renamed_is_the_same_problem(
     name: str, settings: dict[str, Any], content: Callable[[str], object]
 ) -> None:
     domain = DOMAINS[name]
-    drafts = [domain.generate(Random(seed), domain.config(**settings)) for seed in range(600)]
+    drafts = [domain.generate(Random(seed), domain.config(**settings)) for seed in range(400)]
     prompts: dict[object, set[str]] = {}
     same: dict[object, set[str]] = {}
     for prompt, one in {draft.prompt: draft.same_as or draft.prompt for draft in drafts}.items():
@@ -155,3 +159,16 @@ def test_a_large_sudoku_turned_about_is_the_same_sudoku() -> None:
         renamed = turned.translate(str.maketrans("123456789", "".join(rng.sample("123456789", 9))))
         other = "".join(domain.generate(rng, config).prompt.split("\n")[1:])
         assert same_as(renamed, 9) == same_as(digits, 9) != same_as(other, 9)
+
+
+@at_every_level
+def test_a_level_has_enough_different_problems_to_measure_with(name: str, level: int) -> None:
+    domain = DOMAINS[name]
+    config = domain.config(**domain.levels[level - 1]) if level else domain.config()
+    wanted, found = SMALL.get((name, level), FEWEST), set[str]()
+    for seed in range(2000):
+        draft = domain.generate(Random(seed), config)
+        found.add(draft.same_as or draft.prompt)
+        if len(found) >= wanted:
+            break
+    assert len(found) >= wanted
