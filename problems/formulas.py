@@ -116,6 +116,12 @@ def reduced(number: int, modulus: int) -> list[Step]:
     return [(sum_of([number, product_of([-quotient, modulus])]), number % modulus)] if quotient else []
 
 
+def ordinal(number: int) -> str:
+    """Write which one it is: 1st, 2nd, 3rd, 4th, 11th, 21st."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"{number}{ending}"
+
+
 def decimal(value: Fraction) -> str:
     """Write a fraction that ends as a decimal: 7/2 is `3.5`; raises ProblemError for one that does not."""
     places = next((places for places in range(20) if (value * 10**places).denominator == 1), None)

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 from random import Random
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from problems.lines import Step, read_back, written
 from problems.types import Domain, Draft, PositiveRange, Problem, RangeFromTwo, SourceConfig
 
 _PROMPT = re.compile(r"Which of these numbers is the (largest|smallest): (-?\d+\.\d+(?:, -?\d+\.\d+)+)\?", re.ASCII)
+
+_MOST_PLACES = 100  # the judge of numbers reads 200 characters
 
 
 class DecimalsConfig(SourceConfig):
@@ -22,9 +24,15 @@ class DecimalsConfig(SourceConfig):
 
     numbers: RangeFromTwo = Field(default=(3, 5), description="fewest and most numbers to choose from")
     places: PositiveRange = Field(default=(1, 3), description="fewest and most digits behind the point")
-    largest: int = Field(default=20, ge=1, description="largest whole part")
+    largest: int = Field(default=20, ge=1, le=10**15, description="largest whole part")
     negative: float = Field(default=0.2, ge=0, le=1, description="chance that all the numbers are below zero")
     whole_differs: float = Field(default=0.2, ge=0, le=1, description="chance that a number's whole part is one more")
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> "DecimalsConfig":
+        if self.places[1] > _MOST_PLACES:
+            raise ValueError(f"places must be {_MOST_PLACES} at most, found {self.places}")
+        return self
 
 
 def _draw(rng: Random, whole: int, config: DecimalsConfig) -> str:

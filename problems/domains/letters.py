@@ -19,6 +19,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from problems.formulas import ordinal
 from problems.seeding import content_split
 from problems.types import Domain, Draft, PositiveRange, Problem, ProblemError, SourceConfig, boxed, thinking
 
@@ -83,11 +84,6 @@ def _words_in(split: str, letters: tuple[int, int]) -> tuple[str, ...]:
     return tuple(word for word in _words_of(letters) if content_split(word) == split)
 
 
-def _ordinal(number: int) -> str:
-    ending = "th" if number in (11, 12) else {1: "st", 2: "nd", 3: "rd"}.get(number, "th")
-    return f"{number}{ending}"
-
-
 def _other_word(rng: Random, word: str, config: LettersConfig) -> str:
     """Draw a word of the same split that is a little longer or shorter."""
     fewest, most = config.letters
@@ -118,7 +114,7 @@ def _question(rng: Random, task: Task, word: str, config: LettersConfig) -> str:
         more = rng.randint(*config.words) - 1
         return _count_question(rng, [word, *rng.choices(_words_in(content_split(word), config.letters), k=more)], config)
     if task == "letter":
-        return f'What is the {_ordinal(rng.randint(1, len(word)))} letter of the word "{word}"?'
+        return f'What is the {ordinal(rng.randint(1, len(word)))} letter of the word "{word}"?'
     if task == "backwards":
         return f'Write the word "{word}" backwards.'
     pair = [word, _other_word(rng, word, config)]

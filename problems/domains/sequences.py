@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from problems.formulas import Step, product_of, sum_of
+from problems.formulas import Step, ordinal, product_of, sum_of
 from problems.types import Domain, Draft, PositiveRange, SourceConfig
 from problems.worked import nonzero, perturb, solve, worked
 
@@ -72,11 +72,6 @@ def _additive(rng: Random, config: SequencesConfig, n: int) -> tuple[list[int], 
     return terms, [(sum_of([terms[k - 2], terms[k - 1]]), terms[k]) for k in range(config.shown, n)]
 
 
-def _ordinal(number: int) -> str:
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
-    return f"{number}{ending}"
-
-
 def generate(rng: Random, config: SequencesConfig) -> Draft:
     """Draw a rule, its numbers and which term is asked for."""
     rule = rng.choice(config.rules)
@@ -85,7 +80,7 @@ def generate(rng: Random, config: SequencesConfig) -> Draft:
     terms, steps = makers[rule](rng, config, n)
     shown = ", ".join(map(str, terms[: config.shown]))
     return worked(
-        f"The sequence {shown}, ... {_RULES[rule]}. What is its {_ordinal(n)} term?",
+        f"The sequence {shown}, ... {_RULES[rule]}. What is its {ordinal(n)} term?",
         steps,
         terms[-1],
         {"rule": rule, "ahead": n - config.shown},

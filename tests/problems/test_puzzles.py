@@ -290,6 +290,7 @@ def test_the_example_in_a_programs_prompt_is_one_of_its_tests() -> None:
         ("sorting", {"items": (4, 9), "letters": (1, 1)}),
         ("sorting", {"items": (6, 6), "letters": (1, 1)}),  # five letters begin a string
         ("decimals", {"places": (0, 2)}),
+        ("decimals", {"places": (1, 300)}),
         ("dates", {"years": (1, 2000)}),
         ("weekdays", {"days": (1, 10**6)}),
         ("mazes", {"walls": 0.9}),
