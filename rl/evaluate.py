@@ -27,7 +27,6 @@ from rl.evaluation.about import about, differences
 from rl.evaluation.endpoint import Endpoint
 from rl.evaluation.measures import headline, summarise
 from rl.evaluation.samples import (
-    MEASURED,
     SAMPLES,
     Scored,
     append_samples,
@@ -55,6 +54,7 @@ from rl.types import Rollout
 
 _AT_ONCE = 64  # problems sampled together on one rank, then written down
 _BATCHES_AT_ONCE = 4  # on a GPU at least so many full batches of rows: the end of each part runs nearly empty
+_NOT_TO_LOSE = (SAMPLES, "results.json", "metrics.jsonl", "checkpoints", "model")  # of evaluations and trainings
 _GENERATED_PROBLEMS = 256  # asked where a source has no end and the settings name no number
 
 
@@ -184,8 +184,17 @@ def evaluations_of(loaded: Loaded[EvalConfig], subject: Subject, tokenizer: Toke
 
 def check_directory(evaluation: Evaluation, *, resume: bool) -> None:
     """Raise LabError where what the directory holds was asked otherwise, so that it cannot be gone on with."""
-    file = evaluation.config.run.path / "about.json"
-    if not resume or not file.is_file():
+    directory = evaluation.config.run.path
+    file = directory / "about.json"
+    if not file.is_file():
+        there = [name for name in _NOT_TO_LOSE if (directory / name).exists()]
+        if there and (resume or not (directory / "config.yaml").exists()):
+            raise LabError(
+                f"{directory} holds {', '.join(there)} and no about.json, so nobody knows what was asked: "
+                "it cannot be gone on with. Choose another run.name"
+            )
+        return
+    if not resume:
         return
     before = json.loads(file.read_text(encoding="utf-8"))
     differing = differences(before, evaluation.about, list(dict.fromkeys([*before, *evaluation.about])))
@@ -208,9 +217,6 @@ def _begin(evaluation: Evaluation, *, resume: bool) -> RunDirectory:
     if rank() != 0:
         return RunDirectory(path)
     run = RunDirectory.create(path, describe(evaluation.loaded), resume=resume)
-    if not (path / "about.json").exists():  # nobody knows what such samples were asked
-        for name in (SAMPLES, MEASURED):
-            (path / name).unlink(missing_ok=True)
     write_atomic(path / "about.json", json.dumps(plain(evaluation.about), indent=1))
     return run
 

@@ -81,7 +81,7 @@ def _independent_trials(sums: Floats, sizes: Floats) -> Floats:
     counted, clusters = problems + 2 * _PSEUDO * usual, len(sizes) + 2 * _PSEUDO
     q = (sums.sum(axis=1) + _PSEUDO * usual) / counted  # [D], never 0 or 1
     squares = ((sums - q[:, None] * sizes) ** 2).sum(axis=1) + _PSEUDO * usual**2 * (q**2 + (1 - q) ** 2)
-    squared_error = squares * clusters / (clusters - 1) / counted**2 if clusters > 1 else np.ones_like(q)
+    squared_error = squares * clusters / (clusters - 1) / counted**2
     trials: Floats = q * (1 - q) / squared_error * problems / counted
     return trials
 

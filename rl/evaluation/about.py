@@ -1,7 +1,7 @@
 """What another must know to get the same numbers, and whether two evaluations may be set side by side.
 
-`ASKED` is what a resumed evaluation must share with what it goes on from; of that, `COMPARED` is what two evaluations must
-share for their difference to be the models'.
+A resumed evaluation must share all that `about` returns with what it goes on from; two evaluations must share `COMPARED` of it
+for their difference to be the models'.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ def about(config: EvalConfig, problems: Sequence[Problem], template_hash: str | 
         "verifier": None if config.reward.own is None else f"{config.reward.own.label}, {config.reward.file_hash}",
         "verifying": {
             **config.reward.model_dump(mode="json", include={"timeout_seconds", "memory_megabytes"}),
-            "same_process": config.sandbox.same_process,
+            "sandbox": config.sandbox.model_dump(mode="json"),
         },
     }
 

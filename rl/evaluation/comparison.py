@@ -15,7 +15,17 @@ from rl.evaluation.paired import TEST, paired
 from rl.evaluation.samples import SAMPLES, Asked, Scored, by_problem, read_samples
 from rl.tracking.run_directory import JsonDict
 
-_NOTED = ("n", "seed", "endpoint", "template_hash", "dtype", "cluster", "python", "packages")  # may differ, and is said
+_NOTED = (
+    "n",
+    "seed",
+    "problems_hash",
+    "endpoint",
+    "template_hash",
+    "dtype",
+    "cluster",
+    "python",
+    "packages",
+)  # may differ, and is said
 Key = tuple[str, str, str | None]  # what makes two questions the same: id, text, reference
 
 

@@ -44,15 +44,13 @@ def paired(differences: Sequence[Fraction], clusters: Sequence[Hashable]) -> Pai
     values = np.asarray([[float(difference) for difference in differences]])
     labels = numbered(clusters)
     # a difference in [-1, 1] is a value in [0, 1], stretched: the interval of rates serves, and has a width where all agree
-    middle, low, high = (float(2 * ends[0] - 1) for ends in intervals((values + 1) / 2, labels))
+    _, low, high = (float(2 * ends[0] - 1) for ends in intervals((values + 1) / 2, labels))
+    middle = float(sum(differences, Fraction(0)) / len(differences))  # exactly 0 where they cancel
     sums: dict[Hashable, Fraction] = defaultdict(Fraction)
     for name, difference in zip(clusters, differences, strict=True):
         sums[name] += difference
     p_value = sign_flip_p_value(list(sums.values()))
     error = _standard_error(values[0], labels)
-    more: int | None = 0
-    if p_value >= 0.05:
-        more = math.ceil(len(differences) * (_FOUND * error / middle) ** 2) - len(differences) if middle else None
     return Paired(
         difference=middle,
         low=low,
@@ -61,28 +59,46 @@ def paired(differences: Sequence[Fraction], clusters: Sequence[Hashable]) -> Pai
         problems=len(differences),
         clusters=len(sums),
         detectable=_FOUND * error,
-        more_problems=None if more is None else max(0, more),
+        more_problems=_more_problems(len(differences), middle, error, p_value),
     )
 
 
+def _more_problems(problems: int, difference: float, error: float, p_value: float) -> int | None:
+    """Return how many problems more would show `difference`; None where no number would, or nothing is known of its spread."""
+    if p_value < 0.05:
+        return 0
+    if not difference or not math.isfinite(error):
+        return None
+    return max(1, math.ceil(problems * (_FOUND * error / difference) ** 2) - problems)
+
+
 def _standard_error(values: np.ndarray, labels: np.ndarray) -> float:
-    """Return the standard error of the mean of `values` [P] in clusters; of one cluster there is none, and it is infinite."""
-    sums = np.bincount(labels, weights=values - values.mean())
+    """Return the standard error of the mean of `values` [P] in clusters; of one cluster there is none, and it is infinite.
+
+    As in rl/stats.py a quarter of a cluster that is all better and of one that is all worse are counted too, so that a few
+    differences that happen to be equal do not pass for certainty.
+    """
+    mean = values.mean()
+    sums = np.bincount(labels, weights=values - mean)
     if len(sums) < 2:
         return math.inf
-    return float(np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)) / len(values))
+    usual = len(values) / len(sums)  # problems of a cluster
+    squares = (sums**2).sum() + usual**2 * ((1 - mean) ** 2 + (1 + mean) ** 2) / 4
+    return float(np.sqrt(squares * len(sums) / (len(sums) - 1)) / len(values))
 
 
 def sign_flip_p_value(sums: Sequence[Fraction]) -> float:
     """Return how likely a sum as far from 0 as that of `sums` is, if each could as well have had the other sign.
 
     Exact: the distribution of the sum is built up one term after another. Fractions with many denominators are rounded to a
-    grid of two million steps.
+    grid of two million steps, and what rounding may have put apart counts as equal.
     """
     scale: Fraction = Fraction(math.lcm(*[one.denominator for one in sums]))
     total = sum((abs(one) for one in sums), Fraction(0))
+    slack = 0
     if total * scale > _GRID:
         scale = Fraction(_GRID) / total
+        slack = len(sums)
     whole = [round(one * scale) for one in sums]
     largest = sum(abs(one) for one in whole)
     chances = np.zeros(largest + 1)  # of the sum of those terms that come out positive
@@ -93,4 +109,4 @@ def sign_flip_p_value(sums: Sequence[Fraction]) -> float:
         chances[size : reached + size + 1] += chances[: reached + 1].copy()
         reached += size
     sums_of_all = 2 * np.arange(largest + 1) - largest
-    return min(1.0, float(chances[np.abs(sums_of_all) >= abs(sum(whole))].sum()))
+    return min(1.0, float(chances[np.abs(sums_of_all) >= abs(sum(whole)) - slack].sum()))

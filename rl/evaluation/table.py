@@ -76,6 +76,9 @@ def comparison_table(name: str, comparison: JsonDict) -> Table:
         table.add_row("problems left out, not scored", str(comparison["left_out"]))
     up = sum(flip["second"]["correct"] > flip["first"]["correct"] for flip in comparison["flips"])
     table.add_row("flips: wrong to right, right to wrong", f"{up}, {len(comparison['flips']) - up}")
+    if comparison["clusters"] < 2:
+        table.add_row("difference that would be found in 8 of 10 tries", "not known of one cluster")
+        return table
     table.add_row("difference that would be found in 8 of 10 tries", f"{comparison['detectable']:.3f}")
     more = comparison["more_problems"]
     table.add_row("problems more for the one seen", "no number would do" if more is None else f"{more:,}")

@@ -37,7 +37,7 @@ def evaluation_arguments(argv: Sequence[str]) -> EvaluationArguments | None:
     """Return the evaluation that `argv` asks for, or None when it only asked to be told something, which was done."""
     run, rest = _run_and_rest(argv)
     parser = _parser()
-    base = None if run is None else settings_of_run(run, has_files="--config" in rest)
+    base = None if run is None else settings_of_run(run, has_files=any(word.split("=")[0] == "--config" for word in rest))
     flags, loaded = parse(parser, rest, EvalConfig, _settings_of_short_flags, base)
     if loaded is None or unless_dry_run(flags, loaded) is None:
         return None

@@ -72,6 +72,17 @@ def test_resuming_draws_nothing_again_and_ends_with_the_same_bytes(evaluated, mo
     assert len(rows(cut / "metrics.jsonl")) == 1
 
 
+@pytest.mark.parametrize("left", ["metrics.jsonl", "samples.jsonl", "checkpoints"])
+@pytest.mark.parametrize("resume", [["--resume"], []], ids=["resumed", "begun"])
+def test_what_nobody_can_tell_the_questions_of_is_left_alone(evaluated, tmp_path, capsys, left, resume):
+    directory = tmp_path / "runs" / "other"
+    directory.mkdir(parents=True)
+    (directory / left).write_text("{}\n")
+    evaluated(*resume, name="other", status=2)
+    assert f"holds {left} and no about.json" in " ".join(capsys.readouterr().err.split())
+    assert [file.name for file in directory.iterdir()] == [left]
+
+
 def test_what_was_asked_otherwise_cannot_be_gone_on_with(evaluated, capsys):
     run = evaluated()
     for words, said in (

@@ -35,16 +35,16 @@ def test_many_denominators_are_rounded_and_not_refused() -> None:
 
 
 def test_a_difference_by_hand() -> None:
-    # 20 problems, 6 from wrong to right, 1 back: difference 5 / 20 = 0.25; squares 7 - 20 * 0.0625 = 5.75,
-    # SE = sqrt(5.75 * 20 / 19) / 20 = 0.12301; p = 2 (1 + 7) / 2^7 = 0.125
+    # 20 problems, 6 from wrong to right, 1 back: difference 5 / 20 = 0.25; squares 7 - 20 * 0.0625 = 5.75, and a quarter of
+    # 0.75^2 + 1.25^2 = 2.125 more, SE = sqrt(6.28125 * 20 / 19) / 20 = 0.12857; p = 2 (1 + 7) / 2^7 = 0.125
     differences = [Fraction(1)] * 6 + [Fraction(-1)] + [Fraction(0)] * 13
     found = paired(differences, range(20))
     assert found.difference == pytest.approx(0.25)
     assert found.p_value == pytest.approx(0.125)
     assert found.low < 0 < found.high
-    # 80 % power at 5 %: (1.95996 + 0.84162)^2 = 7.84888 times SE^2 20 / 0.25^2 = 38.0037, 18 problems more than 20, rounded up
-    assert found.detectable == pytest.approx(2.80158 * 0.12301, abs=1e-4)
-    assert found.more_problems == 19
+    # 80 % power at 5 %: (1.95996 + 0.84162)^2 = 7.84888 times SE^2 20 / 0.25^2 = 5.2895 is 41.5, so 22 problems more than 20
+    assert found.detectable == pytest.approx(2.80158 * 0.12857, abs=1e-4)
+    assert found.more_problems == 22
 
 
 def test_what_is_told_apart_needs_no_more_and_what_is_alike_cannot_be() -> None:
@@ -54,6 +54,22 @@ def test_what_is_told_apart_needs_no_more_and_what_is_alike_cannot_be() -> None:
     same = paired([Fraction(0)] * 20, range(20))
     assert (same.difference, same.p_value, same.more_problems) == (0, 1, None)
     assert same.low < 0 < same.high  # twenty problems that agree are no proof that all do
+
+
+def test_a_few_equal_differences_are_no_certainty() -> None:
+    # p = 2 / 2^5 is not below 0.05; squares: a quarter of (1 - 1)^2 + (1 + 1)^2 = 1, SE = sqrt(1 * 5 / 4) / 5 = 0.2236
+    few = paired([Fraction(1)] * 5, range(5))
+    assert few.p_value == pytest.approx(1 / 16)
+    assert few.detectable == pytest.approx(2.80158 * 0.22361, abs=1e-4)
+    assert few.more_problems == 1
+    assert paired([Fraction(0)] * 20, range(20)).detectable > 0.05
+    thirds = paired([Fraction(1, 3), Fraction(1, 3), Fraction(-2, 3)] * 4, range(12))
+    assert (thirds.difference, thirds.more_problems) == (0, None)
+
+
+def test_of_one_cluster_nothing_is_known() -> None:
+    alone = paired([Fraction(1), Fraction(0), Fraction(1)], ["all"] * 3)
+    assert (alone.p_value, alone.more_problems, alone.detectable) == (1, None, math.inf)
 
 
 def test_clusters_count_and_not_their_problems() -> None:
