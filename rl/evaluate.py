@@ -246,7 +246,7 @@ def draw_the_rest(evaluation: Evaluation, answering: Answering, directory: Path)
 
 def problems_at_once(config: EvalConfig) -> int:
     """Return how many problems a rank draws for before they are written down."""
-    if device().type == "cpu":
+    if config.model.endpoint is not None or device().type == "cpu":  # no batches of ours run on an endpoint
         return _AT_ONCE
     return max(_AT_ONCE, _BATCHES_AT_ONCE * config.sampling.max_rows // config.samples)
 

@@ -4,8 +4,10 @@ An evaluation asks one set, given as `problems`, or several by name, given as `s
 with `problems` (`one_each`), which is what is run, written down and resumed.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -47,6 +49,43 @@ class EndpointSettings(Settings):
     limit: Literal["max_tokens", "max_completion_tokens"] = Field(
         default="max_tokens", description="what the server calls the longest completion; OpenAI's newer models: the latter"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_no_secret(cls, data: Any) -> Any:
+        """Refuse what may be a secret. Of the group and not of its fields: a field's fault is told with its value."""
+        if not isinstance(data, dict):
+            return data
+        faults = []
+        url, variable = data.get("url"), data.get("key_variable", "OPENAI_API_KEY")
+        if isinstance(url, str):
+            faults += _faults_of_url(url)
+        if not (isinstance(variable, str) and re.fullmatch("[A-Z_][A-Z0-9_]*", variable)):
+            faults.append(
+                "key_variable must be the name of an environment variable (capitals, digits and _), not the key itself; "
+                "what was given is not shown here"
+            )
+        if faults:
+            raise ValueError("; ".join(faults))
+        return data
+
+
+def _faults_of_url(url: str) -> list[str]:
+    """Return what is wrong with an endpoint's address, without showing it."""
+    if not url.startswith(("http://", "https://")):
+        return ["url must begin with http:// or https://"]
+    if set("@?#") & set(url):
+        return [
+            "url must have no name and password (user:password@), no ? and no #: it is written down with the run. "
+            "A key is read from the environment variable that key_variable names"
+        ]
+    form = "url must be http://HOST[:PORT][/PATH], or https, in printable ASCII without spaces"
+    try:
+        parts = urlsplit(url)
+        is_usable = bool(parts.hostname) and parts.port != 0  # raises ValueError for a port that is no number
+    except ValueError:
+        return [form]
+    return [] if is_usable and re.fullmatch("[!-~]+", url) else [form]
 
 
 class EvalModelSettings(ModelSettings):
