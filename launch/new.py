@@ -65,8 +65,8 @@ def perturb(problem: Problem, rng: Random) -> str:
     return str(int(problem.reference or 0) + rng.choice([-1, 1]))
 
 
-# `verifier` says how an answer is judged: "number" (the default) compares plain numbers exactly, "math" reads formulas too;
-# where neither does, write one: `reasonlab verifier new my_verifier`
+# `verifier` says how an answer is judged: "number" (the default) compares plain numbers, "math" reads formulas too, "exact"
+# compares a short text as it stands; where none of them does, write one: `reasonlab verifier new my_verifier`
 DOMAIN = Domain(name="NAME", config=Settings, generate=generate, solve=solve, perturb=perturb, verifier="number")
 '''
 
@@ -136,7 +136,7 @@ def verify(problem: Problem, completion: str, reading: Reading) -> Verdict:
 
         Verdict(status="correct")             pays 1 and counts as right
         Verdict(status="wrong")               pays 0
-        Verdict(status="wrong", score=0.5)    pays 0.5, and counts as wrong all the same
+        Verdict(status="wrong", score=0.1)    pays 0.1, and counts as wrong all the same
         Verdict(status="unparsed")            pays 0: no answer was found
         Verdict(status="error")               cannot be scored: the problem is at fault, nothing is learnt from it
     """
@@ -148,8 +148,9 @@ def verify(problem: Problem, completion: str, reading: Reading) -> Verdict:
     answer = answers[0].strip()
     if answer == problem.reference:
         return Verdict(status="correct", extracted=answer)
-    # an example of a part of the score: half of it for the right number of characters
-    score = 0.5 if len(answer) == len(problem.reference) else 0.0
+    # an example of a part of the score: the right last digit. A model takes what is easiest to get: pay it for any answer of
+    # the right length, and it learns to write answers of that length. So a part is small, and needs some of the work
+    score = 0.1 if answer[-1:].isdigit() and answer[-1] == problem.reference[-1:] else 0.0
     return Verdict(status="wrong", extracted=answer, score=score, detail=f"{answer!r:.40} is not {problem.reference!r:.40}")
 '''
 
@@ -167,7 +168,8 @@ FILE = Path(__file__).with_name("NAME.py")
 PROBLEM = Problem(id="1", domain="mine", split="test", prompt="6 times 7?", reference="42", source="test")
 CASES = [  # what a model might write, and what that pays; None: it cannot be scored
     ("The answer is \\\\boxed{42}.", 1.0),
-    ("The answer is \\\\boxed{43}.", 0.5),
+    ("The answer is \\\\boxed{52}.", 0.1),
+    ("The answer is \\\\boxed{43}.", 0.0),  # near, and as long: no merit
     ("The answer is \\\\boxed{420}.", 0.0),
     ("I do not know.", 0.0),
     ("", 0.0),

@@ -249,9 +249,10 @@ def _export(argv: Sequence[str]) -> int:
         return 0
     from rl.tracking.run_directory import write_atomic
 
-    problems = [problem for one in config.problems for problem in problems_of(build_source([one], 0), flags.n)]
+    sources = [build_source([one], seed) for seed, one in enumerate(config.problems)]  # or one domain twice is one source
+    problems = [problem for source in sources for problem in problems_of(source, flags.n)]
     left_out: set[str] = set()
-    if flags.clean:
+    if flags.clean:  # what is written is finite, wherever it comes from: what stands twice is left out too
         with VerifierPool(os.cpu_count() or 1) as pool:
             left_out = {finding.source for finding in checking.faults(checking.findings_of(problems, pool))}
     flags.output.mkdir(parents=True, exist_ok=True)

@@ -41,6 +41,9 @@ def _source_models(records: Iterable[Domain[Any] | ProblemSet[Any]]) -> dict[str
 
 SOURCE_MODELS = _source_models([*DOMAINS.values(), *SETS.values()])
 own.TAKEN.update(SOURCE_MODELS, (DEFAULT_DOMAIN,), (one.domain for one in PUBLIC_SETS.values()))
+# verifiers too: rows may say `domain: exact`, and an own domain of that name would change who judges them
+own.TAKEN.update(domain.verifier for domain in DOMAINS.values())
+own.TAKEN.update(one.verifier for one in SETS.values() if one.verifier is not None)
 # pickle finds a class by its name in its module; `datasets` pickles whatever a function it maps can reach
 globals().update({model.__name__: model for model in SOURCE_MODELS.values()})
 

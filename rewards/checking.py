@@ -11,10 +11,10 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from problems.catalog import perturb, solve
+from problems.catalog import perturb, record_of, solve
 from problems.errors import LabError
 from problems.overlap import OverlapIndex, tokens_of
-from problems.types import Problem, boxed
+from problems.types import Domain, Problem, boxed
 from rewards.pool import VerifierPool
 from rewards.references import EXAMPLES, shown, unreadable
 from rewards.types import Verdict
@@ -113,11 +113,7 @@ def repeated(problems: Iterable[Problem], pool: VerifierPool) -> Iterator[Findin
     """Yield questions that stand twice: in one split, with two references, or in training and held out."""
     first: dict[tuple[str, ...], Problem] = {}
     for problem in sorted(problems, key=lambda one: one.split != "train"):
-        numbers = sorted(map(str, problem.checks.get("numbers", ())))  # their order does not matter
-        question = (
-            (*tokens_of(problem.prompt, with_drawings=True),) if not numbers else (*numbers, str(problem.checks.get("target")))
-        )
-        other = first.setdefault(question, problem)
+        other = first.setdefault(_question(problem), problem)
         if other is problem:
             continue
         if other.reference != problem.reference and not _says_the_same(problem, other, pool):
@@ -127,6 +123,15 @@ def repeated(problems: Iterable[Problem], pool: VerifierPool) -> Iterator[Findin
             yield _finding("leak", problem, f"{problem.split}; {other.source} is in {other.split}")
         else:
             yield _finding("duplicate", problem, f"as {other.source}")
+
+
+def _question(problem: Problem) -> tuple[str, ...]:
+    """Return what two spellings of one question have in common."""
+    if numbers := problem.checks.get("numbers", ()):
+        return (*sorted(map(str, numbers)), str(problem.checks.get("target")))  # their order does not matter
+    if isinstance(record_of(problem.domain), Domain):
+        return tuple(problem.prompt.split())  # generated: spelt one way only, and every sign of a grid counts
+    return tuple(tokens_of(problem.prompt, with_drawings=True))
 
 
 def _says_the_same(problem: Problem, other: Problem, pool: VerifierPool) -> bool:

@@ -3,8 +3,8 @@ r"""Judges the letter of a choice, exactly: "which of A to D", as MMLU asks.
 The final answer is read by the policy of rewards/answer.py and has to be the letter and nothing else, or the letter with the
 whole text of that choice behind it: `\boxed{B}`, `<answer>(B)</answer>`, `#### B.`, `The answer is (B)`, `\boxed{B. Paris}`
 where choice B is "Paris"; in the lenient reading also a completion that is nothing but `B`. Never a letter out of a sentence
-("So I think B is right", "A dog is what it shows"), never two ("A or B", "AB"), and not the text of a choice without its
-letter. A small letter counts in a box, in an answer tag and behind ####, where it cannot be an article.
+("So I think B is right", "A dog is what it shows"), never two ("A or B", "AB", `\boxed{A} or B`), and not the text of a choice
+without its letter. A small letter counts in a box, in an answer tag and behind ####, where it cannot be an article.
 
 A problem brings `checks: {"choices": [text, ...]}`, from A on, and the letter as its reference.
 """
@@ -16,6 +16,7 @@ from rewards.answer import MAX_EXTRACTED_CHARACTERS, committed_answers
 from rewards.types import STRICT, Reading, Status, Verdict
 
 _DRESS = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}|[$*`]")
+_SPACING = re.compile(r"\\[ ,;:!]|~")
 _LETTER = re.compile(r"\(?([A-Za-z])\)?[.):]?")
 _WITH_TEXT = re.compile(r"\(?([A-Za-z])[.):]\)?\s+(\S.*)", re.DOTALL)
 _FREE_MARKS = ("conclusion",)  # what running text concludes: a letter in it may be an article or a name
@@ -37,7 +38,7 @@ def _is_among(letter: str, count: int) -> bool:
 
 
 def _plain(text: str) -> str:
-    return " ".join(_DRESS.sub(lambda match: match[1] or "", text).split())
+    return " ".join(_DRESS.sub(lambda match: match[1] or "", _SPACING.sub(" ", text)).split())
 
 
 def chosen(answer: str, choices: list[str], may_be_small: bool) -> str | None:
@@ -58,9 +59,12 @@ def verify_choice(problem: Problem, completion: str, reading: Reading = STRICT) 
     """Compare the letter that the final answer is with the reference."""
     if fault := choice_fault(problem):
         return Verdict(status="error", detail=fault)
-    readings, mark, *_ = committed_answers(completion, reading)
+    committed = committed_answers(completion, reading)
+    readings, mark, *_ = committed
     if not readings:
         return Verdict(status="unparsed", detail=f"no final answer: {mark}")
+    if committed.announces_another():
+        return Verdict(status="unparsed", extracted=readings[0][:MAX_EXTRACTED_CHARACTERS], detail="more than one letter")
     choices = [str(choice) for choice in problem.checks["choices"]]
     letter = None if mark in _FREE_MARKS else chosen(readings[0], choices, mark in _SURE_MARKS)
     if letter is None or not _is_among(letter, len(choices)):

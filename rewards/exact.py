@@ -3,8 +3,8 @@ r"""Compares a short answer with the reference as text: what was asked for and n
 The final answer is read by the policy of rewards/answer.py and then counts as it stands, but for this:
 
 - one dress around the whole of it comes off: `$..$`, `\text{..}` and its like, `**..**`, a pair of quotes or backticks;
-- white space at the ends does not count, and a run of it within is one space;
-- white space beside a comma does not count, so that "3, 5" is "3,5";
+- white space at the ends does not count, and a run of it within is one space; LaTeX's `\ `, `\,` and so on are white space;
+- white space beside a comma does not count, so that "3, 5" is "3,5", and each item of a list may be dressed by itself;
 - with `checks.ignore_case` capitals are small letters.
 
 Nothing else is taken away or added: "s c h o o l" is not "school", "Ann and Ben" not "Ann,Ben", "[3,5]" not "3,5". Of what
@@ -14,7 +14,7 @@ several readings of one place say only the first counts, and an answer that leav
 import re
 
 from problems.types import Problem
-from rewards.answer import MAX_EXTRACTED_CHARACTERS, Committed, committed_answers
+from rewards.answer import MAX_EXTRACTED_CHARACTERS, committed_answers
 from rewards.types import STRICT, Reading, Status, Verdict
 
 MAX_EXACT_CHARACTERS = 10_000
@@ -23,23 +23,25 @@ _DRESS = re.compile(
     r"|`(?P<code>[^`]*)`|\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|\u201c(?P<curly>[^\u201c\u201d]*)\u201d"
 )
 _MAX_DRESSES = 3  # around one another: "$\text{`abc`}$"
-_COMMA = re.compile(r"\s*,\s*")
-_CHOICE = re.compile(r"[\s,;$)]{0,4}\b(?:or|maybe|perhaps|possibly|alternatively)\b", re.IGNORECASE)
-_CHOICE_CHARACTERS = 24  # behind a box, in which a second answer may be announced
+_SPACING = re.compile(r"\\[ ,;:!]|(?<=,)~|~(?=,)")  # "~" may be of the text itself: only beside a comma is it surely a space
 
 
 def plain(text: str, ignore_case: bool = False) -> str | None:
     """Return what `text` says as the head of this file has it, or None for more than MAX_EXACT_CHARACTERS."""
     if len(text) > MAX_EXACT_CHARACTERS:
         return None
-    text = text.strip()
+    text = ",".join(map(_undressed, _undressed(_SPACING.sub(" ", text)).split(",")))
+    return text.lower() if ignore_case else text
+
+
+def _undressed(text: str) -> str:
+    text = " ".join(text.split())
     for _ in range(_MAX_DRESSES):
         dressed = _DRESS.fullmatch(text)
         if dressed is None or dressed.lastgroup is None:
             break
         text = dressed[dressed.lastgroup].strip()
-    text = _COMMA.sub(",", " ".join(text.split()))
-    return text.lower() if ignore_case else text
+    return text
 
 
 def exact_fault(problem: Problem) -> str | None:
@@ -59,15 +61,9 @@ def verify_exact(problem: Problem, completion: str, reading: Reading = STRICT) -
         return Verdict(status="unparsed", detail=f"no final answer: {committed.mark}")
     answer = committed.readings[0]
     shown = answer[:MAX_EXTRACTED_CHARACTERS]
-    if _announces_another(committed):
+    if committed.announces_another():
         return Verdict(status="unparsed", extracted=shown, detail="more than one answer")
     ignore_case = problem.checks.get("ignore_case") is True
     said, expected = plain(answer, ignore_case), plain(problem.reference or "", ignore_case)
     status: Status = "correct" if said == expected else "wrong"
     return Verdict(status=status, extracted=shown, detail=f"text: {said!r:.80} against {expected!r:.80}")
-
-
-def _announces_another(committed: Committed) -> bool:
-    """Tell whether a second answer follows the last box: its reader only looks for numbers there."""
-    boxes = committed.boxes
-    return boxes is not None and _CHOICE.match(boxes.text[boxes.end : boxes.end + _CHOICE_CHARACTERS]) is not None

@@ -189,9 +189,17 @@ def _checked(verdict: Any) -> Verdict:
 
 def _in_range(value: Any) -> float:
     """Return a score; raises _Unusable for what is none."""
-    if isinstance(value, str) or not hasattr(value, "__float__"):
+    try:
+        score = None if isinstance(value, str) or not hasattr(value, "__float__") else float(value)
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        OverflowError,
+    ):  # arrays and tensors have __float__, but not for several values
+        score = None
+    if score is None:
         raise _Unusable(f"returned {value!r:.60} as a score, expected a number between 0 and 1, or None")
-    score = float(value)
     if math.isnan(score) or not 0.0 <= score <= 1.0:
         raise _Unusable(f"returned the score {score:g}, expected a number between 0 and 1: scale it")
     return score

@@ -77,7 +77,8 @@ def compute_score(
     that cannot be scored: it gets 0, and `unscored` is 1. What stands behind `extra_info` is set by verl's `reward_kwargs`:
     `policy` (strict pays marked answers only), `verifier` (FILE.py:NAME or an entry point), the wall time of a verdict and the
     `workers`, processes that judge for each process of verl's.
-    `ground_truth` is the reference; of programs, the checks (a mapping or its JSON). `extra_info` may hold `domain`, `checks`
+    `ground_truth` is the reference, or the checks: of programs (a mapping or its JSON), and wherever it is a mapping, as
+    TinyZero's countdown rows have it, {"numbers" or "nums": [..], "target": ..}. `extra_info` may hold `domain`, `checks`
     (the same forms), `prompt` or `question`, and `thinking_open`. Raises LabError for a source that nothing is known of.
     """
     info = extra_info or {}
@@ -102,8 +103,8 @@ def _problem(domain: str, ground_truth: Any, info: Mapping[str, Any]) -> Problem
     prompt = str(info.get("prompt") or info.get("question") or "")
     checks = _mapping(info.get("checks"))
     reference = ground_truth if isinstance(ground_truth, str) else None
-    if domain == "code" and not checks:
-        checks, reference = _mapping(ground_truth), None
+    if not checks and (domain == "code" or isinstance(ground_truth, Mapping)):
+        checks, reference = _plain(_mapping(ground_truth)), None
     elif reference is None and ground_truth is not None:
         reference = str(ground_truth)
     return Problem(
@@ -129,6 +130,12 @@ def _mapping(given: Any) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
         raise LabError(f"checks must be an object or its JSON, found {given!r:.60}")
     return given
+
+
+def _plain(checks: Mapping[str, Any]) -> dict[str, Any]:
+    """Return checks as the lab names them, without numpy's types: parquet hands over arrays, verifier processes want JSON."""
+    named = {"numbers" if name == "nums" else name: value for name, value in checks.items()}
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in named.items()}
 
 
 def _pool(verifier: str | None, timeout_seconds: float, workers: int) -> VerifierPool:

@@ -11,7 +11,7 @@ from problems.lines import Step, read_back, swapped, written
 from problems.types import Domain, Draft, Problem, RangeFromTwo, SourceConfig
 
 Kind = Literal["numbers", "letters"]
-_PROMPT = re.compile(r'Reverse this (?:list: (\d+(?:, \d+)+)|string: "([a-z]+)")', re.ASCII)
+_PROMPT = re.compile(r'Reverse this (?:list: (\d+(?:, \d+)+)\. Separate them by commas\.|string: "([a-z]+)")', re.ASCII)
 
 
 class ReversingConfig(SourceConfig):
@@ -31,7 +31,7 @@ def generate(rng: Random, config: ReversingConfig) -> Draft:
             rng.choice(string.ascii_lowercase) if kind == "letters" else str(rng.randint(0, config.largest))
             for _ in range(count)
         ]
-    asked = f'string: "{"".join(items)}"' if kind == "letters" else f"list: {', '.join(items)}"
+    asked = f'string: "{"".join(items)}"' if kind == "letters" else f"list: {', '.join(items)}. Separate them by commas."
     return Draft(
         prompt=f"Reverse this {asked}",
         reference=("" if kind == "letters" else ", ").join(reversed(items)),

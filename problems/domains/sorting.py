@@ -15,7 +15,7 @@ Kind = Literal["numbers", "strings"]
 _FIRST_LETTERS = "aeiou"  # few, so that the second and third must decide
 _PROMPT = re.compile(
     r"Sort these (?:numbers from the (smallest|largest) to the (?:largest|smallest): (-?\d+(?:, -?\d+)+)"
-    r"|strings alphabetically, from (first|last) to (?:last|first): ([a-z]+(?:, [a-z]+)+))",
+    r"|strings alphabetically, from (first|last) to (?:last|first): ([a-z]+(?:, [a-z]+)+))\. Separate them by commas\.",
     re.ASCII,
 )
 
@@ -55,7 +55,7 @@ def generate(rng: Random, config: SortingConfig) -> Draft:
     start, end = ends if up else ends[::-1]
     order = f"from the {start} to the {end}" if kind == "numbers" else f"alphabetically, from {start} to {end}"
     return Draft(
-        prompt=f"Sort these {kind} {order}: {', '.join(items)}",
+        prompt=f"Sort these {kind} {order}: {', '.join(items)}. Separate them by commas.",
         same_as=" ".join([start, *sorted(items)]),
         reference=", ".join(_in_order(items, start)),
         difficulty={"kind": kind, "items": count},

@@ -58,8 +58,9 @@ def test_the_page_can_be_followed_line_by_line(tmp_path: Path, monkeypatch: pyte
     assert tree() == before
 
     verdicts, scores = (rows(tmp_path / name) for name in ("verdicts.jsonl", "scores.jsonl"))
-    assert [(row["status"], row["reward"]) for row in verdicts] == [("correct", 1.0), ("wrong", 0.0)]
-    assert [(row["status"], row["reward"]) for row in scores] == [("correct", 1.0), ("wrong", 0.5)]  # 8 has as many digits as 7
+    assert [(row["status"], row["reward"]) for row in verdicts] == [("correct", 1.0), ("wrong", 0.0), ("wrong", 0.0)]
+    # 17 ends as 7 does, 8 is only as long
+    assert [(row["status"], row["reward"]) for row in scores] == [("correct", 1.0), ("wrong", 0.0), ("wrong", 0.1)]
     kept = (tmp_path / "runs" / "my-graded" / "config.yaml").read_text()
     assert "python: my_check.py:verify" in kept
     assert len(re.findall(r"file_hash: '?[0-9a-f]{16}", kept)) == 2  # of the domain and of the verifier

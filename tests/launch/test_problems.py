@@ -101,6 +101,23 @@ def test_export_leaves_faults_out_when_asked(tmp_path: Path, capsys: pytest.Capt
     assert [json.loads(line)["reference"] for line in (tmp_path / "out" / "train.jsonl").read_text().splitlines()] == ["2"]
 
 
+def test_generated_grids_are_told_apart_and_what_is_exported_clean_is_clean(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # a grid is nothing but signs, which a comparison of words leaves out; of the easiest dots some are drawn twice
+    dots = "{domain: dots, level: 1}"
+    asked = ["export", "{domain: mazes, level: 1}", dots, dots, "--n", "25", "--output", str(tmp_path), "--clean"]
+    assert problems_command(asked) == 0
+    left_out = int(capsys.readouterr().out.partition("left out: ")[2] or 0)
+    rows = [json.loads(line) for file in tmp_path.iterdir() for line in file.read_text(encoding="utf-8").splitlines()]
+    assert 0 < left_out < 75
+    assert len({row["prompt"] for row in rows}) == len(rows) == 3 * 75 - left_out
+    assert sum(row["domain"] == "mazes" for row in rows) == 75
+    assert problems_command(["check", str(tmp_path), "--json"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert report["clean"]
+
+
 def test_show_says_how_answers_are_judged(capsys: pytest.CaptureFixture[str]) -> None:
     assert problems_command(["show", "chain", "--n", "1"]) == 0
     out = capsys.readouterr().out

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from support_pure import PARITY
 
+from problems import own
 from problems.catalog import build_source, perturb, solve, verifier_name
 from problems.types import STYLES, ProblemError
-from rewards.verifiers import verify
+from rewards.verifiers import VERIFIERS, verify
 from rl.settings.loading import ConfigError, describe, load_config
 from rl.settings.schema import RunConfig
 
@@ -121,6 +122,7 @@ def test_every_fault_of_the_settings_is_listed_with_the_keys_that_the_file_has(h
         (PARITY + "SET = DOMAIN", "it defines both"),
         (PARITY.replace('name="parity"', 'name="chain"'), "{file} takes the name 'chain', which the lab has already"),
         (PARITY.replace('name="parity"', 'name="math"'), "{file} takes the name 'math', which the lab has already"),
+        (PARITY.replace('name="parity"', 'name="exact"'), "{file} takes the name 'exact', which the lab has already"),
         (PARITY.replace("largest: int", "python: int"), "{file}: a setting cannot be called 'python'"),
         (
             PARITY.replace("config=ParityConfig", "config=int"),
@@ -131,6 +133,10 @@ def test_every_fault_of_the_settings_is_listed_with_the_keys_that_the_file_has(h
 def test_a_file_that_cannot_be_used_is_named_with_the_reason(home: Path, text: str, message: str) -> None:
     (home / "own.py").write_text(text)
     assert message.format(file=home / "own.py") in fault(python="own.py")
+
+
+def test_no_file_may_take_the_name_of_a_verifier() -> None:
+    assert set(VERIFIERS) <= own.TAKEN
 
 
 def test_two_files_of_one_name_are_refused(home: Path) -> None:

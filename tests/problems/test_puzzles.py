@@ -199,15 +199,20 @@ def test_the_stretches_between_dates(start: str, end: str, days: list[int]) -> N
     assert [length for _, length in stretches(first, last)] == days
 
 
+HOW = ". Separate them by commas."
+
+
 def test_sorted_reversed_copied_and_counted_things_are_those_of_the_question() -> None:
     for draft in drafts("sorting"):
         question, _, items = draft.prompt.partition(": ")
-        listed = items.split(", ")
+        assert items.endswith(HOW)
+        listed = items.removesuffix(HOW).split(", ")
         order = sorted(listed, key=int) if "numbers" in question else sorted(listed)
         backwards = "from the largest" in question or "from last" in question
         assert draft.reference == ", ".join(order[::-1] if backwards else order)
     for draft in drafts("reversing"):
-        what = draft.prompt.partition(": ")[2]
+        what = draft.prompt.partition(": ")[2].removesuffix(HOW)
+        assert (what[0] == '"') != draft.prompt.endswith(HOW)
         assert draft.reference == (what.strip('"')[::-1] if '"' in what else ", ".join(what.split(", ")[::-1]))
     for draft in drafts("copying"):
         assert draft.prompt == f'Copy this text exactly: "{draft.reference}"'

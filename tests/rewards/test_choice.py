@@ -19,6 +19,7 @@ def choice(reference: str | None = "B", choices: object = CHOICES) -> Problem:
     "text",
     [
         *("\\boxed{B}", "\\boxed{b}", "\\boxed{(B)}", "\\boxed{\\text{(B)}}", "\\boxed{B.}", "<answer>(B)</answer>", "#### B"),
+        *("\\boxed{\\textbf{(B)}\\ Paris}", "\\boxed{\\textbf{(B)}~\\text{Paris}}", "\\boxed{B}. Or so it says."),
         *("The answer is (B).", "Answer: B", "**Answer:** B. Paris", "\\boxed{B. Paris}", "<think>A? No.</think>\\boxed{B}"),
     ],
 )
@@ -31,6 +32,13 @@ def test_the_right_letter_pays_however_it_is_marked(text: str) -> None:
     "text",
     [
         *("\\boxed{Paris}", "\\boxed{A, B}", "\\boxed{AB}", "\\boxed{A} or \\boxed{B}", "\\boxed{B. Lyon}", "\\boxed{Z}", ""),
+        *(
+            "\\boxed{B} or C",
+            "\\boxed{B}, maybe C",
+            "$\\boxed{B}$ or C",
+            "<answer>B</answer> or C",
+            "\\boxed{\\textbf{(B)}\\ Lyon}",
+        ),
         *("So I think B is right.", "B is what it shows, a dog is B", "The answer is a dog.", "The answer is a", "I choose B"),
     ],
 )

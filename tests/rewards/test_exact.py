@@ -39,8 +39,9 @@ def test_nothing_but_the_text_pays(answer: str) -> None:
 
 @pytest.mark.parametrize("order", [("aB3x", "Ab3x"), ("Ab3x", "aB3x")])
 @pytest.mark.parametrize(
-    "text", ["\\boxed{{{}}} or \\boxed{{{}}}", "\\boxed{{{}}} \\boxed{{{}}}", "\\boxed{{{}}} or {}", "\\boxed{{{}}}, maybe {}"]
-)
+    "text", ["\\boxed{{{}}} or \\boxed{{{}}}", "\\boxed{{{}}} \\boxed{{{}}}", "\\boxed{{{}}} or {}", "\\boxed{{{}}}, maybe {}",
+     "<answer>{}</answer> or {}", "<answer>{}</answer>, perhaps {}", "<answer>{} or {}</answer>"],
+)  # fmt: skip
 def test_two_answers_are_none(text: str, order: tuple[str, str]) -> None:
     assert verify(asked("aB3x"), text.format(*order)).status != "correct"
 
@@ -57,10 +58,18 @@ def test_a_bare_text_is_read_leniently() -> None:
     assert verify(asked("aB3x"), "ab3x", LENIENT).status == "wrong"
 
 
+def test_a_tilde_of_the_text_itself_is_no_space() -> None:
+    assert verify(asked("a~b"), "\\boxed{a~b}").status == "correct"
+    assert verify(asked("a~b"), "\\boxed{a b}").status == "wrong"
+
+
 @pytest.mark.parametrize(
     ("answer", "status"),
     [("3, 5", "correct"), ("3,5", "correct"), ("3 ,  5", "correct"), ("3\n,5", "correct"), ("5, 3", "wrong"), ("3 5", "wrong"),
-     ("35", "wrong"), ("3,,5", "wrong"), ("[3, 5]", "wrong"), ("3, 5,", "wrong"), ("03, 5", "wrong"), ("3, 5.0", "wrong")],
+     ("35", "wrong"), ("3,,5", "wrong"), ("[3, 5]", "wrong"), ("3, 5,", "wrong"), ("03, 5", "wrong"), ("3, 5.0", "wrong"),
+     ("3,\\ 5", "correct"), ("3,\\, 5", "correct"), ("3,~5", "correct"),
+     ("\\text{3}, \\text{5}", "correct"), ("$3$, $5$", "correct"), ('"3", "5"', "correct"), ("\\text{3,\\ 5}", "correct"),
+     ("3\\,5", "wrong"), ("3\\ 5", "wrong"), ("3~5", "wrong"), ("\\text{5}, \\text{3}", "wrong"), ("(3), (5)", "wrong")],
 )  # fmt: skip
 def test_in_a_list_only_the_space_beside_commas_is_free(answer: str, status: str) -> None:
     assert verify(asked("3, 5"), f"\\boxed{{{answer}}}").status == status
@@ -88,7 +97,10 @@ def test_a_reference_that_no_answer_can_equal_is_our_fault(reference: str | None
     assert entry.fault(asked("x" * 10_000)) is None
 
 
-@pytest.mark.parametrize("piece", ["a", " ", ",", " ,", '"', "$", "\\text{", "`", "**", "\\boxed{a} ", "or ", "\u201c"])
+@pytest.mark.parametrize(
+    "piece",
+    ["a", " ", ",", " ,", '"', "$", "\\text{", "`", "**", "\\boxed{a} ", "or ", "\u201c", "~", "\\ ", "\\,", '"a",', ",~"],
+)
 def test_a_very_long_answer_is_wrong_and_stalls_nothing(piece: str) -> None:
     started = time.process_time()
     verdict = verify(asked("aB3x"), f"\\boxed{{{piece * (200_000 // len(piece))}}}")

@@ -53,6 +53,8 @@ def messages(prompts, completions, answer, level, difficulty, log_extra, log_met
     assert columns["reference"] == columns["ground_truth"] == columns["solution"] == ["42"]
     log_extra("seen", answer); log_metric("n", 1.0)
     table = {"42": 1.0, "true": True, "half": 0.5, "none": None, "nan": float("nan"), "two": 2, "minus": -0.5, "word": "x"}
+    import numpy, torch
+    table |= {"array": numpy.array([1.0, 0.0]), "tensor": torch.tensor([1.0, 0.0]), "one": numpy.array(1.0), "huge": 10**400}
     text = completions[0][0]["content"]
     return {"scalar": 1.0, "two values": [1, 1], "nothing": None}.get(text, [table.get(text, 0)])
 
@@ -144,7 +146,13 @@ def test_what_is_no_verdict_is_an_error(files: Path, text: str, said: str) -> No
 def test_scores_between_nothing_and_everything_are_paid_as_they_are_and_are_not_right(files: Path) -> None:
     verdict = judged("check.py:graded", "1234")  # an object that can be called
     assert (verdict.status, verdict.worth) == ("wrong", 0.4)
-    assert [judged("reward.py:messages", text).worth for text in ("42", "true", "half", "7")] == [1.0, 1.0, 0.5, 0.0]
+    assert [judged("reward.py:messages", text).worth for text in ("42", "true", "one", "half", "7")] == [
+        1.0,
+        1.0,
+        1.0,
+        0.5,
+        0.0,
+    ]
     assert [judged("reward.py:messages", text).status for text in ("42", "half", "7")] == ["correct", "wrong", "wrong"]
 
 
@@ -156,6 +164,13 @@ def test_scores_between_nothing_and_everything_are_paid_as_they_are_and_are_not_
         ("messages", "two", "returned the score 2, expected a number between 0 and 1"),
         ("messages", "minus", "returned the score -0.5, expected a number between 0 and 1"),
         ("messages", "word", "returned 'x' as a score, expected a number between 0 and 1, or None"),
+        (
+            "messages",
+            "array",
+            "reward.py:messages returned array([1., 0.]) as a score, expected a number between 0 and 1, or None",
+        ),
+        ("messages", "tensor", "returned tensor([1., 0.]) as a score, expected a number between 0 and 1, or None"),
+        ("messages", "huge", "as a score, expected a number between 0 and 1, or None"),
         ("messages", "scalar", "returned 1.0, expected a list of one number or None"),
         ("messages", "nothing", "returned None, expected a list of one number or None"),
         ("messages", "two values", "returned [1, 1], expected a list of one number or None"),
@@ -167,6 +182,7 @@ def test_a_reward_function_that_cannot_score_is_an_error(files: Path, name: str,
     verdict = judged(f"reward.py:{name}", text)
     assert (verdict.status, verdict.worth) == ("error", None)
     assert said in verdict.detail
+    assert ("reward.completions=" in verdict.detail) == (name == "text")  # a hint where it may help, nowhere else
 
 
 def test_reward_functions_get_texts_where_told_may_be_asynchronous_and_may_take_anything(files: Path) -> None:

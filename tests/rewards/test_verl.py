@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from problems.errors import LabError
@@ -63,6 +64,18 @@ def test_a_program_is_judged_by_checks_as_json(score: Callable[..., Any]) -> Non
     assert (problem.reference, dict(problem.checks)) == (None, json.loads(checks))
     with pytest.raises(LabError, match="checks must be an object or its JSON"):
         verl._problem("code", "[1]", {})
+
+
+@pytest.mark.parametrize("numbers", [{"numbers": [3, 5, 2]}, {"nums": [3, 5, 2]}, {"numbers": numpy.array([3, 5, 2])}], ids=str)
+def test_a_countdown_row_of_tinyzeros_brings_its_numbers_as_ground_truth(
+    score: Callable[..., Any], numbers: dict[str, Any]
+) -> None:
+    truth = {**numbers, "target": numpy.int64(16) if "nums" in numbers else 16}
+    assert score("countdown", "<answer>(3+5)*2</answer>", truth)["status"] == "correct"
+    assert score("countdown", "<answer>(3+5)*2</answer>", {**truth, "target": 15})["status"] == "wrong"
+    assert score("countdown", "<answer>8*2</answer>", truth)["status"] == "wrong"
+    said = score("countdown", "<answer>8*2</answer>", {"target": 16})
+    assert (said["status"], said["unscored"]) == ("error", 1.0)
 
 
 def test_reward_functions_for_trl_take_what_todays_trl_hands_over() -> None:
