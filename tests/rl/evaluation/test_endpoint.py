@@ -1,7 +1,6 @@
 """Answers through HTTP: a real server on this machine that speaks the protocol, with the faults that servers have."""
 
 import json
-import os
 import signal
 import threading
 import time
@@ -60,9 +59,12 @@ class Handler(BaseHTTPRequestHandler):
             server.keys.append(self.headers.get("Authorization"))
             refusal = server.refusals.pop(0) if server.refusals else None
             number = len(server.bodies)
-        if number == server.how.get("interrupted_at"):
-            os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C: Python hands it to the main thread
         time.sleep(server.how.get("seconds", 0.0))
+        if number == server.how.get("interrupted_at"):
+            # as Ctrl-C; to the main thread, because a signal that another one takes does not wake it
+            main = threading.main_thread().ident
+            assert main is not None
+            signal.pthread_kill(main, signal.SIGINT)
         if refusal is not None:
             self.answer(*refusal)
         elif "seed" in body and number >= server.how.get("refuses_seeds_from", 10**6):
@@ -265,7 +267,7 @@ def test_an_error_waits_for_no_pause(server, evaluated, capsys):
 
 def test_ctrl_c_waits_for_no_pause(server, evaluated):
     server.refusals = [None, None, *[(503, "full", {"Retry-After": "30"})] * 10]
-    server.how = {"interrupted_at": 5}
+    server.how = {"interrupted_at": 5, "seconds": 0.3}  # when the main thread has begun to wait
     begun = time.monotonic()
     run = evaluated(status=130)
     assert time.monotonic() - begun < 20
