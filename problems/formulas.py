@@ -10,7 +10,7 @@ from math import isqrt, prod
 
 from problems.types import ProblemError
 
-Step = tuple[str, object]  # the two sides of an equation: "84-2*36" and 12
+Equality = tuple[str, object]  # the two sides of an equation: "84-2*36" and 12
 
 
 def sum_of(terms: Iterable[object]) -> str:
@@ -51,18 +51,18 @@ def multiplied(left: Sequence[int], right: Sequence[int]) -> list[int]:
     return result
 
 
-def multiplying(left: Sequence[int], right: Sequence[int]) -> list[Step]:
+def multiplying(left: Sequence[int], right: Sequence[int]) -> list[Equality]:
     """Return the steps to each coefficient of a product of two polynomials."""
-    steps: list[Step] = []
+    steps: list[Equality] = []
     for power, value in enumerate(multiplied(left, right)):
         pairs = [(one, right[power - i]) for i, one in enumerate(left) if 0 <= power - i < len(right)]
         steps.append((sum_of(product_of(pair) for pair in pairs), value))
     return steps
 
 
-def pair_with(product: int, total: int) -> tuple[list[Step], tuple[int, int]]:
+def pair_with(product: int, total: int) -> tuple[list[Equality], tuple[int, int]]:
     """Find two whole numbers of this product, not 0, and sum by trying; return the sums tried and the pair, smaller first."""
-    steps: list[Step] = []
+    steps: list[Equality] = []
     for one in range(1, isqrt(abs(product)) + 1):
         if product % one:
             continue
@@ -100,9 +100,9 @@ def square_part(number: int) -> int:
     return prod(prime ** (factors.count(prime) // 2) for prime in set(factors))
 
 
-def euclid(left: int, right: int) -> tuple[list[Step], int]:
+def euclid(left: int, right: int) -> tuple[list[Equality], int]:
     """Return the divisions with remainder that lead to the greatest common divisor, and that."""
-    steps: list[Step] = []
+    steps: list[Equality] = []
     while right:
         quotient, rest = divmod(left, right)
         steps.append((f"{left}-{quotient}*{right}", rest))
@@ -110,7 +110,7 @@ def euclid(left: int, right: int) -> tuple[list[Step], int]:
     return steps, left
 
 
-def reduced(number: int, modulus: int) -> list[Step]:
+def reduced(number: int, modulus: int) -> list[Equality]:
     """Return the step that takes a multiple of `modulus` away and leaves a remainder; none where there is nothing to take."""
     quotient = number // modulus
     return [(sum_of([number, product_of([-quotient, modulus])]), number % modulus)] if quotient else []

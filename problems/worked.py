@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import TypeVar
 
-from problems.formulas import Step
+from problems.formulas import Equality
 from problems.types import Draft, Problem, ProblemError, boxed, thinking
 
 Drawn = TypeVar("Drawn")
@@ -23,7 +23,7 @@ _MAX_ATTEMPTS = 10_000
 
 def worked(
     prompt: str,
-    steps: Iterable[Step],
+    steps: Iterable[Equality],
     answer: object,
     difficulty: Mapping[str, int | float | str],
     same_as: str | None = None,

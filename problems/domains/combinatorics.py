@@ -11,12 +11,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from problems.formulas import Step
+from problems.formulas import Equality
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import drawn, perturb, solve, worked
 
 Task = Literal["choose", "arrange", "letters", "sums", "paths", "committee"]
-Asked = tuple[str, list[Step], int, str]  # prompt, steps, answer, what makes it the same problem as another
+Asked = tuple[str, list[Equality], int, str]  # prompt, steps, answer, what makes it the same problem as another
 _THINGS = ("books", "cards", "pupils", "colours", "stamps", "cities")
 
 
@@ -33,7 +33,7 @@ def _product(numbers: Iterable[int]) -> tuple[str, int]:
     return "*".join(map(str, numbers)), prod(numbers)
 
 
-def _binomial(n: int, k: int) -> list[Step]:
+def _binomial(n: int, k: int) -> list[Equality]:
     """Return the steps to n over k: the product above, that below, their quotient."""
     above, below = _product(range(n, n - k, -1)), _product(range(k, 0, -1))
     return [above, below, (f"{above[1]}/{below[1]}", comb(n, k))]
@@ -84,7 +84,7 @@ def _sums(rng: Random, config: CombinatoricsConfig) -> Asked:
     count, total, least = rng.randint(3, config.largest_chosen + 1), rng.randint(6, config.largest + 6), rng.randint(0, 1)
     names = "+".join("abcdefgh"[:count])
     top = total - 1 if least else total + count - 1
-    steps: list[Step] = [(f"{total}-1" if least else f"{total}+{count}-1", top), *_binomial(top, count - 1)]
+    steps: list[Equality] = [(f"{total}-1" if least else f"{total}+{count}-1", top), *_binomial(top, count - 1)]
     question = f"How many solutions does {names}={total} have in whole numbers that are all at least {least}?"
     return question, steps, comb(top, count - 1), f"{count} {total} {least}"
 
@@ -93,7 +93,7 @@ def _paths(rng: Random, config: CombinatoricsConfig) -> Asked:
     right, up = rng.randint(2, config.largest - 2), rng.randint(2, config.largest_chosen + 2)
     question = f"How many paths lead from (0, 0) to ({right}, {up}) in steps of one to the right or one up?"
     least = min(right, up)
-    steps: list[Step] = [(f"{right}+{up}", right + up), *_binomial(right + up, least)]
+    steps: list[Equality] = [(f"{right}+{up}", right + up), *_binomial(right + up, least)]
     return question, steps, comb(right + up, up), str(sorted((right, up)))
 
 

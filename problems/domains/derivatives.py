@@ -8,11 +8,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from problems.formulas import Step, monomial, multiplied, polynomial, product_of, sum_of
+from problems.formulas import Equality, monomial, multiplied, polynomial, product_of, sum_of
 from problems.types import Domain, Draft, RangeFromTwo, SourceConfig
 from problems.worked import nonzero, perturb, solve, worked
 
-Asked = tuple[str, list[Step], object]
+Asked = tuple[str, list[Equality], object]
 
 
 class DerivativesConfig(SourceConfig):
@@ -28,7 +28,7 @@ def _derivative(coefficients: list[int]) -> list[int]:
     return [one * (highest - place) for place, one in enumerate(coefficients[:-1])]
 
 
-def _powers(coefficients: list[int]) -> list[Step]:
+def _powers(coefficients: list[int]) -> list[Equality]:
     """Return the power rule for each term, `(3x^4)'=12x^3`."""
     highest = len(coefficients) - 1
     derivative = _derivative(coefficients)
@@ -68,7 +68,7 @@ def _product(rng: Random, config: DerivativesConfig) -> Asked:
     one, other = multiplied(_derivative(u), v), multiplied(u, _derivative(v))
     result = [a + b for a, b in zip(one, other, strict=True)]
     text, slopes = [polynomial(u), polynomial(v)], [polynomial(_derivative(u)), polynomial(_derivative(v))]
-    steps: list[Step] = [
+    steps: list[Equality] = [
         (f"({text[0]})'", slopes[0]),
         (f"({text[1]})'", slopes[1]),
         (f"({slopes[0]})({text[1]})", polynomial(one)),
@@ -86,7 +86,7 @@ def _chain(rng: Random, config: DerivativesConfig) -> Asked:
     slope = _derivative(inner)
     factor = [n * one for one in slope]
     text = polynomial(inner)
-    steps: list[Step] = [(f"({text})'", polynomial(slope)), (f"{n}*({polynomial(slope)})", polynomial(factor))]
+    steps: list[Equality] = [(f"({text})'", polynomial(slope)), (f"{n}*({polynomial(slope)})", polynomial(factor))]
     return f"Differentiate ({text})^{n} with respect to x.", steps, f"{polynomial(factor)}({text})^{n - 1}"
 
 

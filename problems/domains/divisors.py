@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from problems.formulas import Step, euclid
+from problems.formulas import Equality, euclid
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import drawn, perturb, solve, worked
 
@@ -25,8 +25,8 @@ class DivisorsConfig(SourceConfig):
     largest_cofactor: int = Field(default=15, ge=6, description="largest number that the common divisor is multiplied with")
 
 
-def _gcd_steps(numbers: list[int]) -> tuple[list[Step], int]:
-    steps: list[Step] = []
+def _gcd_steps(numbers: list[int]) -> tuple[list[Equality], int]:
+    steps: list[Equality] = []
     divisor = numbers[0]
     for number in numbers[1:]:
         more, divisor = euclid(max(divisor, number), min(divisor, number))
@@ -34,8 +34,8 @@ def _gcd_steps(numbers: list[int]) -> tuple[list[Step], int]:
     return steps, divisor
 
 
-def _lcm_steps(numbers: list[int]) -> tuple[list[Step], int]:
-    steps: list[Step] = []
+def _lcm_steps(numbers: list[int]) -> tuple[list[Equality], int]:
+    steps: list[Equality] = []
     multiple = numbers[0]
     for number in numbers[1:]:
         more, divisor = euclid(max(multiple, number), min(multiple, number))

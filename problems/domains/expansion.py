@@ -7,7 +7,7 @@ from random import Random
 
 from pydantic import Field
 
-from problems.formulas import Step, multiplied, multiplying, polynomial
+from problems.formulas import Equality, multiplied, multiplying, polynomial
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import nonzero, perturb, solve, worked
 
@@ -32,7 +32,7 @@ def _factor(rng: Random, config: ExpansionConfig) -> list[int]:
 def generate(rng: Random, config: ExpansionConfig) -> Draft:
     """Draw the factors."""
     factors = [_factor(rng, config) for _ in range(config.factors)]
-    product, steps = factors[0], list[Step]()
+    product, steps = factors[0], list[Equality]()
     for factor in factors[1:]:
         steps += multiplying(product, factor)
         product = multiplied(product, factor)

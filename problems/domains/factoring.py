@@ -9,7 +9,7 @@ from random import Random
 
 from pydantic import Field
 
-from problems.formulas import Step, multiplied, pair_with, polynomial, product_of, sum_of
+from problems.formulas import Equality, multiplied, pair_with, polynomial, product_of, sum_of
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import nonzero, perturb, solve, worked
 
@@ -31,7 +31,7 @@ def _leading_two(rng: Random, config: FactoringConfig) -> Draft:
     factors.sort()
     a, b, c = whole = multiplied(*factors)
     tried, (p, q) = pair_with(a * c, b)
-    steps: list[Step] = [(product_of([a, c]), a * c), *tried]
+    steps: list[Equality] = [(product_of([a, c]), a * c), *tried]
     for part in (p, q):
         shared = gcd(a, part)
         steps.append((polynomial([a, part]), f"{shared}({polynomial([a // shared, part // shared])})"))
@@ -43,9 +43,9 @@ def _leading_two(rng: Random, config: FactoringConfig) -> Draft:
     )
 
 
-def _root_step(coefficients: list[int], root: int) -> list[Step]:
+def _root_step(coefficients: list[int], root: int) -> list[Equality]:
     """Return the steps of Horner's rule at a root: the coefficients of the quotient, and 0."""
-    steps: list[Step] = []
+    steps: list[Equality] = []
     value = coefficients[0]
     for one in coefficients[1:]:
         steps.append((sum_of([product_of([value, root]), one]), value * root + one))
@@ -60,7 +60,7 @@ def generate(rng: Random, config: FactoringConfig) -> Draft:
     constants = sorted(nonzero(rng, config.largest) for _ in range(config.factors))
     *others, first, second = constants
     whole = pair = multiplied([1, first], [1, second])
-    steps: list[Step] = []
+    steps: list[Equality] = []
     for one in others:
         whole = multiplied([1, one], pair)
         steps += _root_step(whole, -one)

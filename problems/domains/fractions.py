@@ -6,7 +6,7 @@ from random import Random
 
 from pydantic import Field
 
-from problems.formulas import Step
+from problems.formulas import Equality
 from problems.types import Domain, Draft, RangeFromTwo, SourceConfig
 from problems.worked import drawn, perturb, solve, worked
 
@@ -24,14 +24,14 @@ def _fraction(rng: Random, largest: int) -> Fraction:
     return drawn(rng, lambda rng: Fraction(rng.randint(1, largest), rng.randint(2, largest)), lambda one: one.denominator > 1)
 
 
-def _done(left: Fraction, sign: str, right: Fraction) -> tuple[list[Step], Fraction]:
+def _done(left: Fraction, sign: str, right: Fraction) -> tuple[list[Equality], Fraction]:
     """Return the steps of one operation, and its value in lowest terms; `right` is above 0."""
     a, b, c, d = left.numerator, left.denominator, right.numerator, right.denominator
     if sign in "*/":
         if sign == "/":
             c, d = d, c
         top, bottom = a * c, b * d
-        steps: list[Step] = [(f"{a}*{c}", top), (f"{b}*{d}", bottom)]
+        steps: list[Equality] = [(f"{a}*{c}", top), (f"{b}*{d}", bottom)]
     else:
         bottom = lcm(b, d)
         one, other = a * (bottom // b), c * (bottom // d)
@@ -43,9 +43,9 @@ def _done(left: Fraction, sign: str, right: Fraction) -> tuple[list[Step], Fract
     return steps, value
 
 
-def _reduced(terms: list[Fraction], signs: list[str]) -> tuple[list[Step], Fraction]:
+def _reduced(terms: list[Fraction], signs: list[str]) -> tuple[list[Equality], Fraction]:
     """Work out an expression, products and quotients first, else from the left."""
-    terms, signs, steps = list(terms), list(signs), list[Step]()
+    terms, signs, steps = list(terms), list(signs), list[Equality]()
     while signs:
         place = next((place for place, sign in enumerate(signs) if sign in "*/"), 0)
         more, value = _done(terms[place], signs.pop(place), terms[place + 1])

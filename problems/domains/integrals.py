@@ -8,7 +8,7 @@ from random import Random
 
 from pydantic import Field
 
-from problems.formulas import Step, monomial, polynomial, sum_of
+from problems.formulas import Equality, monomial, polynomial, sum_of
 from problems.types import Domain, Draft, PositiveRange, SourceConfig
 from problems.worked import nonzero, perturb, solve, worked
 
@@ -28,7 +28,7 @@ def _antiderivative(coefficients: list[int]) -> list[Fraction]:
     return [*(Fraction(one, highest - place + 1) for place, one in enumerate(coefficients)), Fraction(0)]
 
 
-def _powers(coefficients: list[int], antiderivative: list[Fraction]) -> list[Step]:
+def _powers(coefficients: list[int], antiderivative: list[Fraction]) -> list[Equality]:
     """Return the antiderivative of each term, `int 3x^2=x^3`."""
     highest = len(coefficients) - 1
     return [

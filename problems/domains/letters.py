@@ -20,6 +20,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from problems.formulas import ordinal
+from problems.lines import swapped
 from problems.seeding import content_split
 from problems.types import Domain, Draft, PositiveRange, Problem, ProblemError, SourceConfig, boxed, thinking
 
@@ -217,8 +218,7 @@ def perturb(problem: Problem, rng: Random) -> str:
         return _another_letter(rng, answer)
     if task == "longer":
         return min(first, second, key=len)
-    place = rng.choice([i for i in range(len(answer) - 1) if answer[i] != answer[i + 1]])
-    return answer[:place] + answer[place + 1] + answer[place] + answer[place + 2 :]
+    return "".join(swapped(answer, rng))
 
 
 DOMAIN = Domain(name="letters", config=LettersConfig, generate=generate, solve=solve, perturb=perturb, verifier="letters")

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from problems.formulas import Step, multiplied, polynomial, product_of, sum_of
+from problems.formulas import Equality, multiplied, polynomial, product_of, sum_of
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import drawn, nonzero, perturb, solve, worked
 
@@ -24,12 +24,12 @@ def _line(rng: Random, config: LimitsConfig) -> list[int]:
     return [rng.randint(1, 4), nonzero(rng, config.largest)]
 
 
-def _at(line: list[int], at: int) -> tuple[Step, int]:
+def _at(line: list[int], at: int) -> tuple[Equality, int]:
     value = line[0] * at + line[1]
     return (sum_of([product_of([line[0], at]), line[1]]), value), value
 
 
-def _vanishing(rng: Random, config: LimitsConfig) -> tuple[str, list[Step], Fraction]:
+def _vanishing(rng: Random, config: LimitsConfig) -> tuple[str, list[Equality], Fraction]:
     """Ask for the limit at a zero of both sides: it is that of the quotient without their shared factor."""
     at, above = nonzero(rng, config.largest), _line(rng, config)
     below = (
@@ -37,7 +37,7 @@ def _vanishing(rng: Random, config: LimitsConfig) -> tuple[str, list[Step], Frac
     )
     factor = [1, -at]
     top, bottom = multiplied(factor, above), multiplied(factor, below) if below[0] else factor
-    steps: list[Step] = [(polynomial(top), f"({polynomial(factor)})({polynomial(above)})")]
+    steps: list[Equality] = [(polynomial(top), f"({polynomial(factor)})({polynomial(above)})")]
     if below[0]:
         steps.append((polynomial(bottom), f"({polynomial(factor)})({polynomial(below)})"))
     steps.append(_at(above, at)[0])
@@ -49,7 +49,7 @@ def _vanishing(rng: Random, config: LimitsConfig) -> tuple[str, list[Step], Frac
     return f"What is the limit of ({polynomial(top)})/({polynomial(bottom)}) as x approaches {at}?", steps, value
 
 
-def _infinite(rng: Random, config: LimitsConfig) -> tuple[str, list[Step], Fraction]:
+def _infinite(rng: Random, config: LimitsConfig) -> tuple[str, list[Equality], Fraction]:
     """Ask for the limit at infinity of a quotient whose sides have the same degree: that of their first coefficients."""
     degree = rng.randint(2, 4)
     top, bottom = (
@@ -57,7 +57,7 @@ def _infinite(rng: Random, config: LimitsConfig) -> tuple[str, list[Step], Fract
     )
     value = Fraction(top[0], bottom[0])
     divisor = f"({bottom[0]})" if bottom[0] < 0 else bottom[0]
-    steps: list[Step] = [(f"lim ({polynomial(side)})/x^{degree}", side[0]) for side in (top, bottom)]
+    steps: list[Equality] = [(f"lim ({polynomial(side)})/x^{degree}", side[0]) for side in (top, bottom)]
     steps.append((f"{top[0]}/{divisor}", value))
     return f"What is the limit of ({polynomial(top)})/({polynomial(bottom)}) as x grows without bound?", steps, value
 

@@ -5,7 +5,7 @@ from random import Random
 
 from pydantic import Field
 
-from problems.formulas import Step, polynomial, sum_of
+from problems.formulas import Equality, polynomial, sum_of
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import drawn, nonzero, perturb, solve, worked
 
@@ -22,13 +22,13 @@ class LinearEquationsConfig(SourceConfig):
     denominator: int = Field(default=1, ge=1, description="largest denominator of the solution; 1: whole numbers")
 
 
-def _expanded(rng: Random, left: Side, largest: int) -> tuple[str, list[Step]]:
+def _expanded(rng: Random, left: Side, largest: int) -> tuple[str, list[Equality]]:
     """Write `left` as k*(a*x+c)+d for a k that divides its first number; return the text and the steps back."""
     k = rng.choice([k for k in range(-largest, largest + 1) if abs(k) > 1 and left[0] % k == 0] or [-1])
     inner = (left[0] // k, nonzero(rng, largest))
     outside = left[1] - k * inner[1]
     text = f"{'-' if k == -1 else k}({polynomial(inner)})"
-    steps: list[Step] = [(text, polynomial([left[0], k * inner[1]]))]
+    steps: list[Equality] = [(text, polynomial([left[0], k * inner[1]]))]
     if outside:
         steps.append((sum_of([k * inner[1], outside]), left[1]))
     return sum_of([text, outside]) if outside else text, steps

@@ -7,7 +7,7 @@ from random import Random
 
 from pydantic import Field
 
-from problems.formulas import Step, monomial, product_of, sum_of
+from problems.formulas import Equality, monomial, product_of, sum_of
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import drawn, nonzero, perturb, solve, worked
 
@@ -23,9 +23,9 @@ class LinearSystemsConfig(SourceConfig):
     largest_solution: int = Field(default=9, ge=2, description="largest value of an unknown, without its sign")
 
 
-def _eliminated(rows: Rows) -> tuple[list[Step], Rows]:
+def _eliminated(rows: Rows) -> tuple[list[Equality], Rows]:
     """Return the steps to a triangle of equations, and those; one that starts with 0 cannot be solved."""
-    steps: list[Step] = []
+    steps: list[Equality] = []
     triangle = [rows[0]]
     while len(rows) > 1:
         pivot, *others = rows
@@ -39,9 +39,9 @@ def _eliminated(rows: Rows) -> tuple[list[Step], Rows]:
     return steps, triangle
 
 
-def _put_in(triangle: Rows, solution: list[int]) -> list[Step]:
+def _put_in(triangle: Rows, solution: list[int]) -> list[Equality]:
     """Return the steps that find each unknown, the last one first."""
-    steps: list[Step] = []
+    steps: list[Equality] = []
     for place in reversed(range(len(triangle))):
         first, *others, right = triangle[place]
         rest = right - sum(one * value for one, value in zip(others, solution[place + 1 :], strict=True))

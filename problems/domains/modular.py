@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from problems.formulas import Step, reduced, sum_of
+from problems.formulas import Equality, reduced, sum_of
 from problems.types import Domain, Draft, RangeFromTwo, SourceConfig
 from problems.worked import drawn, perturb, solve, worked
 
@@ -20,7 +20,7 @@ class ModularConfig(SourceConfig):
     largest_exponent: int = Field(default=40, ge=3, description="largest exponent")
 
 
-def _terms(rng: Random, config: ModularConfig, sign: str) -> tuple[str, list[Step], int]:
+def _terms(rng: Random, config: ModularConfig, sign: str) -> tuple[str, list[Equality], int]:
     """Ask for the remainder of a sum or product of two numbers, each reduced first."""
     modulus = rng.randint(*config.modulus)
     numbers = sorted(rng.randint(modulus, max(config.largest, 2 * modulus)) for _ in range(2))
@@ -35,7 +35,7 @@ def _question(text: str, modulus: int) -> str:
     return f"What is the remainder of {text} divided by {modulus}?"
 
 
-def _power(rng: Random, config: ModularConfig) -> tuple[str, list[Step], int]:
+def _power(rng: Random, config: ModularConfig) -> tuple[str, list[Equality], int]:
     """Ask for the remainder of a power, found by squaring for each binary digit of the exponent."""
     modulus, exponent = rng.randint(*config.modulus), rng.randint(3, config.largest_exponent)
     base = rng.randint(2, config.largest)
@@ -50,14 +50,14 @@ def _power(rng: Random, config: ModularConfig) -> tuple[str, list[Step], int]:
     return question, steps, value
 
 
-def _inverse(rng: Random, config: ModularConfig) -> tuple[str, list[Step], int]:
+def _inverse(rng: Random, config: ModularConfig) -> tuple[str, list[Equality], int]:
     """Ask for an inverse, found by Euclid's divisions and what each remainder is a multiple of."""
     modulus, number = drawn(
         rng,
         lambda rng: (modulus := rng.randint(*config.modulus), rng.randint(2, max(2, modulus - 2))),
         lambda pair: pair[1] < pair[0] - 1 and gcd(*pair) == 1,
     )
-    steps: list[Step] = []
+    steps: list[Equality] = []
     (left, left_factor), (right, right_factor) = (modulus, 0), (number, 1)  # each is number*factor, but for the modulus
     while right > 1:
         quotient = left // right

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from problems.formulas import Step
+from problems.formulas import Equality
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import perturb, solve, worked
 
@@ -21,9 +21,9 @@ class NumberBasesConfig(SourceConfig):
     largest_base: int = Field(default=9, ge=3, le=9, description="largest base")
 
 
-def _digits(number: int, base: int) -> tuple[list[Step], str]:
+def _digits(number: int, base: int) -> tuple[list[Equality], str]:
     """Return the divisions by the base, of which the remainders are the digits from the last on, and the digits."""
-    steps: list[Step] = []
+    steps: list[Equality] = []
     digits = ""
     while number:
         quotient, rest = divmod(number, base)
@@ -33,9 +33,9 @@ def _digits(number: int, base: int) -> tuple[list[Step], str]:
     return steps, digits
 
 
-def _value(digits: str, base: int) -> tuple[list[Step], int]:
+def _value(digits: str, base: int) -> tuple[list[Equality], int]:
     """Return the steps of Horner's rule, and the value."""
-    steps: list[Step] = []
+    steps: list[Equality] = []
     value = int(digits[0])
     for digit in digits[1:]:
         steps.append((f"{value}*{base}+{digit}", value * base + int(digit)))
@@ -43,7 +43,7 @@ def _value(digits: str, base: int) -> tuple[list[Step], int]:
     return steps, value
 
 
-def _from_one_to_ten(rng: Random, config: NumberBasesConfig, to_ten: bool) -> tuple[str, list[Step], str]:
+def _from_one_to_ten(rng: Random, config: NumberBasesConfig, to_ten: bool) -> tuple[str, list[Equality], str]:
     base, number = rng.randint(2, config.largest_base), rng.randint(10, config.largest)
     steps, digits = _digits(number, base)
     if not to_ten:
@@ -51,7 +51,7 @@ def _from_one_to_ten(rng: Random, config: NumberBasesConfig, to_ten: bool) -> tu
     return f"Write the base {base} number {digits} in base ten.", _value(digits, base)[0], str(number)
 
 
-def _between(rng: Random, config: NumberBasesConfig) -> tuple[str, list[Step], str]:
+def _between(rng: Random, config: NumberBasesConfig) -> tuple[str, list[Equality], str]:
     base = rng.randint(2, config.largest_base)
     other = rng.choice([one for one in range(2, config.largest_base + 1) if one != base])
     number = rng.randint(10, config.largest)
@@ -60,13 +60,13 @@ def _between(rng: Random, config: NumberBasesConfig) -> tuple[str, list[Step], s
     return f"Write the base {base} number {given} in base {other}.", _value(given, base)[0] + more, digits
 
 
-def _sum(rng: Random, config: NumberBasesConfig) -> tuple[str, list[Step], str]:
+def _sum(rng: Random, config: NumberBasesConfig) -> tuple[str, list[Equality], str]:
     """Ask for a sum of two numbers in one base, added digit by digit from the last on, with carries."""
     base = rng.randint(2, config.largest_base)
     numbers = sorted(rng.randint(10, config.largest) for _ in range(2))
     first, second = (_digits(number, base)[1] for number in numbers)
     length = max(len(first), len(second))
-    steps: list[Step] = []
+    steps: list[Equality] = []
     carry = 0
     for one, other in zip(reversed(first.zfill(length)), reversed(second.zfill(length)), strict=True):
         total = int(one) + int(other) + carry

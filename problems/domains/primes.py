@@ -9,7 +9,7 @@ from random import Random
 
 from pydantic import Field
 
-from problems.formulas import Step, primes_up_to
+from problems.formulas import Equality, primes_up_to
 from problems.types import Domain, Draft, Problem, RangeFromTwo, SourceConfig
 from problems.worked import solve, worked
 
@@ -21,9 +21,9 @@ class PrimesConfig(SourceConfig):
     largest_prime: int = Field(default=11, ge=7, le=100_000, description="largest prime factor")
 
 
-def _steps(number: int, primes: Iterable[int]) -> list[Step]:
+def _steps(number: int, primes: Iterable[int]) -> list[Equality]:
     """Return the trial divisions by `primes`, all that may divide: those that come out even, and the remainders between."""
-    steps: list[Step] = []
+    steps: list[Equality] = []
     for prime in primes:
         while number % prime == 0 and number > prime:
             steps.append((f"{number}/{prime}", number // prime))

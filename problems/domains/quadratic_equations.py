@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from problems.formulas import Step, multiplied, polynomial, product_of, square_part, sum_of
+from problems.formulas import Equality, multiplied, polynomial, product_of, square_part, sum_of
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import drawn, nonzero, perturb, solve, worked
 
@@ -56,12 +56,12 @@ def _irrational(top: int, root: str, bottom: int) -> str:
     return text if bottom == 1 else rf"\frac{{{text}}}{{{bottom}}}"
 
 
-def _solutions(abc: list[int]) -> tuple[list[Step], list[str]]:
+def _solutions(abc: list[int]) -> tuple[list[Equality], list[str]]:
     """Return the steps to the solutions, and these, smaller first."""
     a, b, _ = abc
     discriminant = _discriminant(abc)
     square = f"({b})^2" if b < 0 else f"{b}^2"
-    steps: list[Step] = [(sum_of([square, product_of([-4, *abc[::2]])]), discriminant)]
+    steps: list[Equality] = [(sum_of([square, product_of([-4, *abc[::2]])]), discriminant)]
     outside = square_part(discriminant) if discriminant else 0
     inside = discriminant // outside**2 if outside else 1
     root = str(outside) if inside == 1 else rf"{outside if outside > 1 else ''}\sqrt{{{inside}}}"

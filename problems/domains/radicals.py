@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from problems.formulas import Step, product_of, square_part, sum_of
+from problems.formulas import Equality, product_of, square_part, sum_of
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import drawn, nonzero, perturb, solve, worked
 
@@ -27,11 +27,11 @@ class RadicalsConfig(SourceConfig):
     terms: int = Field(default=2, ge=2, le=4, description="how many roots a sum has")
 
 
-def _simplified(number: int) -> tuple[list[Step], int, int]:
+def _simplified(number: int) -> tuple[list[Equality], int, int]:
     """Return the steps, what comes out of the root of `number`, and what stays."""
     outside = square_part(number)
     inside = number // outside**2
-    steps: list[Step] = [(f"{number}", product_of([outside**2, inside])), (rf"\sqrt{{{outside**2}}}", outside)]
+    steps: list[Equality] = [(f"{number}", product_of([outside**2, inside])), (rf"\sqrt{{{outside**2}}}", outside)]
     return steps, outside, inside
 
 
@@ -45,12 +45,12 @@ def _inside(rng: Random, config: RadicalsConfig) -> int:
     return rng.choice(_without_squares(config.largest_inside))
 
 
-def _root(rng: Random, config: RadicalsConfig) -> tuple[str, list[Step], int, int]:
+def _root(rng: Random, config: RadicalsConfig) -> tuple[str, list[Equality], int, int]:
     number = rng.randint(2, config.largest) ** 2 * _inside(rng, config)
     return rf"\sqrt{{{number}}}", *_simplified(number)
 
 
-def _product(rng: Random, config: RadicalsConfig) -> tuple[str, list[Step], int, int]:
+def _product(rng: Random, config: RadicalsConfig) -> tuple[str, list[Equality], int, int]:
     shared = rng.randint(2, config.largest)  # else hardly any product has a square in it
     one, other = drawn(
         rng,
@@ -61,13 +61,13 @@ def _product(rng: Random, config: RadicalsConfig) -> tuple[str, list[Step], int,
     return rf"\sqrt{{{one}}}*\sqrt{{{other}}}", [(product_of([one, other]), one * other), *steps], outside, inside
 
 
-def _sum(rng: Random, config: RadicalsConfig) -> tuple[str, list[Step], int, int]:
+def _sum(rng: Random, config: RadicalsConfig) -> tuple[str, list[Equality], int, int]:
     inside = _inside(rng, config)
     outside = drawn(
         rng, lambda rng: [nonzero(rng, config.largest) for _ in range(config.terms)], lambda factors: sum(factors) != 0
     )
     text = sum_of(f"{'-' if one < 0 else ''}\\sqrt{{{one * one * inside}}}" for one in outside)
-    steps: list[Step] = []
+    steps: list[Equality] = []
     for one in outside:
         steps += _simplified(one * one * inside)[0]
     return text, [*steps, (sum_of(outside), sum(outside))], sum(outside), inside

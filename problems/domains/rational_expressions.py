@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from problems.formulas import Step, multiplied, pair_with, polynomial, product_of, sum_of
+from problems.formulas import Equality, multiplied, pair_with, polynomial, product_of, sum_of
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import nonzero, perturb, solve, worked
 
@@ -23,7 +23,7 @@ class RationalExpressionsConfig(SourceConfig):
     largest: int = Field(default=9, ge=3, description="largest number in a factor, without its sign")
 
 
-Asked = tuple[str, list[Step], tuple[int, int], str | None]  # question, steps, answer, what makes it the same as another
+Asked = tuple[str, list[Equality], tuple[int, int], str | None]  # question, steps, answer, what makes it the same as another
 
 
 def _two(rng: Random, largest: int) -> tuple[int, int]:
@@ -34,7 +34,7 @@ def _two(rng: Random, largest: int) -> tuple[int, int]:
 
 def _cancel(rng: Random, config: RationalExpressionsConfig) -> Asked:
     shared, (a, b) = nonzero(rng, config.largest), _two(rng, config.largest)
-    steps: list[Step] = []
+    steps: list[Equality] = []
     parts = []
     for one in (a, b):
         whole = multiplied([1, shared], [1, one])
@@ -49,7 +49,7 @@ def _add(rng: Random, config: RationalExpressionsConfig) -> Asked:
     first, second = polynomial([1, p]), polynomial([1, q])
     text = rf"\frac{{{tops[0]}}}{{{first}}}{'+' if tops[1] > 0 else '-'}\frac{{{abs(tops[1])}}}{{{second}}}"
     a, b = sum(tops), tops[0] * q + tops[1] * p
-    steps: list[Step] = [(sum_of(tops), a), (sum_of([product_of([tops[0], q]), product_of([tops[1], p])]), b)]
+    steps: list[Equality] = [(sum_of(tops), a), (sum_of([product_of([tops[0], q]), product_of([tops[1], p])]), b)]
     return rf"Write {text} as \frac{{ax+b}}{{({first})({second})}}.", steps, (a, b), f"add {sorted(_FRACTION.findall(text))}"
 
 
@@ -58,7 +58,7 @@ def _split(rng: Random, config: RationalExpressionsConfig) -> Asked:
     a, b = nonzero(rng, config.largest), nonzero(rng, config.largest)
     first, second = polynomial([1, p]), polynomial([1, q])
     top = [a + b, a * q + b * p]
-    steps: list[Step] = []
+    steps: list[Equality] = []
     for here, other, value in ((-p, q, a), (-q, p, b)):  # put in the zero of one denominator, and the other term is gone
         above, below = top[0] * here + top[1], here + other
         steps.append((sum_of([product_of([top[0], here]), top[1]]), above))

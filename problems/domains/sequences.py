@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from problems.formulas import Step, ordinal, product_of, sum_of
+from problems.formulas import Equality, ordinal, product_of, sum_of
 from problems.types import Domain, Draft, PositiveRange, SourceConfig
 from problems.worked import nonzero, perturb, solve, worked
 
@@ -35,29 +35,29 @@ class SequencesConfig(SourceConfig):
     largest_ratio: int = Field(default=4, ge=2, description="largest ratio of a geometric sequence, without its sign")
 
 
-def _arithmetic(rng: Random, config: SequencesConfig, n: int) -> tuple[list[int], list[Step]]:
+def _arithmetic(rng: Random, config: SequencesConfig, n: int) -> tuple[list[int], list[Equality]]:
     first, difference = rng.randint(-config.largest, config.largest), nonzero(rng, config.largest)
     terms = [first + difference * k for k in range(n)]
-    steps: list[Step] = [(sum_of([terms[1], -first]), difference), (product_of([n - 1, difference]), (n - 1) * difference)]
+    steps: list[Equality] = [(sum_of([terms[1], -first]), difference), (product_of([n - 1, difference]), (n - 1) * difference)]
     return terms, [*steps, (sum_of([first, (n - 1) * difference]), terms[-1])]
 
 
-def _geometric(rng: Random, config: SequencesConfig, n: int) -> tuple[list[int], list[Step]]:
+def _geometric(rng: Random, config: SequencesConfig, n: int) -> tuple[list[int], list[Equality]]:
     ratio = rng.choice([-1, 1]) * rng.randint(2, config.largest_ratio)
     terms = [nonzero(rng, config.largest)]
     while len(terms) < n:
         terms.append(terms[-1] * ratio)
-    steps: list[Step] = [(f"{terms[1]}/{terms[0]}" if terms[0] > 0 else f"{terms[1]}/({terms[0]})", ratio)]
+    steps: list[Equality] = [(f"{terms[1]}/{terms[0]}" if terms[0] > 0 else f"{terms[1]}/({terms[0]})", ratio)]
     return terms, [*steps, *((product_of([terms[k - 1], ratio]), terms[k]) for k in range(config.shown, n))]
 
 
-def _quadratic(rng: Random, config: SequencesConfig, n: int) -> tuple[list[int], list[Step]]:
+def _quadratic(rng: Random, config: SequencesConfig, n: int) -> tuple[list[int], list[Equality]]:
     terms, difference = [rng.randint(-config.largest, config.largest)], nonzero(rng, config.largest)
     growth = nonzero(rng, max(2, config.largest // 3))
     while len(terms) < n:
         terms.append(terms[-1] + difference + growth * (len(terms) - 1))
     differences = [after - before for before, after in pairwise(terms)]
-    steps: list[Step] = [(sum_of([terms[k + 1], -terms[k]]), differences[k]) for k in range(config.shown - 1)]
+    steps: list[Equality] = [(sum_of([terms[k + 1], -terms[k]]), differences[k]) for k in range(config.shown - 1)]
     steps.append((sum_of([differences[1], -differences[0]]), growth))
     for k in range(config.shown, n):
         steps.append((sum_of([differences[k - 2], growth]), differences[k - 1]))
@@ -65,7 +65,7 @@ def _quadratic(rng: Random, config: SequencesConfig, n: int) -> tuple[list[int],
     return terms, steps
 
 
-def _additive(rng: Random, config: SequencesConfig, n: int) -> tuple[list[int], list[Step]]:
+def _additive(rng: Random, config: SequencesConfig, n: int) -> tuple[list[int], list[Equality]]:
     terms = [nonzero(rng, config.largest), nonzero(rng, config.largest)]
     while len(terms) < n:
         terms.append(terms[-2] + terms[-1])

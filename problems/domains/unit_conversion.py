@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from problems.formulas import Step, decimal
+from problems.formulas import Equality, decimal
 from problems.types import Domain, Draft, SourceConfig
 from problems.worked import drawn, perturb, solve, worked
 
@@ -87,7 +87,7 @@ def generate(rng: Random, config: UnitConversionConfig) -> Draft:
     answer = decimal(number * factor)
     top, bottom = factor.numerator, factor.denominator
     fact = (f"1 {source}", f"{factor} {target}") if top > 1 else (f"1 {target}", f"{bottom} {source}")
-    steps: list[Step] = [fact]
+    steps: list[Equality] = [fact]
     if top > 1:
         steps.append((f"{decimal(number)}*{top}", decimal(number * top)))
     if bottom > 1:
