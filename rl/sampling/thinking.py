@@ -6,6 +6,7 @@ As long as the thinking of a completion is open:
 
 A completion that comes to its end by itself within the budget is what it would have been without one. All that a model writes
 before an end counts as thinking, whether or not it opened a thought. Texts that are put in are cut into tokens by themselves.
+A stop text (`sampling.stop`) that is drawn ends a completion at once: it cannot be put off.
 
 A token that was put in was not drawn from the policy. `Sample.forced` says which; the settings refuse budget forcing for
 training (`SamplingSettings.faults_in_training`), and so does `make_batch`.
@@ -53,7 +54,9 @@ class ThinkingBudget:
         def read(text: str) -> tuple[int, ...]:
             ids = tuple(tokenizer(text, add_special_tokens=False).input_ids) if text else ()
             if text and not ids:
-                raise SamplingError(f"sampling.thinking: {text!r} is not a single token to this tokenizer, so it cannot be put in")
+                raise SamplingError(
+                    f"sampling.thinking: {text!r} is not a single token to this tokenizer, so it cannot be put in"
+                )
             return ids
 
         end_ids = read(settings.end)
