@@ -24,7 +24,7 @@ from rl.tracking.report import AFTER, BEFORE, RIGHT, STYLE, WRONG
 from rl.tracking.run_directory import JsonDict, plain, write_atomic
 
 _COLOURS = (BEFORE, AFTER, RIGHT, "#8250df", "#bf8700", WRONG)
-_LINE_HEIGHT = 0.045  # of a label, in the height of a panel
+_LINE_HEIGHT, _LABEL_WIDTH = 0.045, 0.2  # of a label: in the height of a panel, in doublings of tokens
 
 
 def write_thinking(top: Path, found: Mapping[Path, JsonDict], config: EvalConfig) -> Path:
@@ -105,8 +105,9 @@ def _panel(axes: Axes, curves: Sequence[JsonDict], colours: Mapping[str, str], w
         lines = curve["sequential"][:-1] if waits else curve["sequential"]
         _line(axes, lines, colour, "-")
         _line(axes, curve["parallel"], colour, "--")
-        for point in curve["sequential"]:
-            _say(axes, point, "no limit" if point["budget"] is None else str(point["budget"]), colour, -12)
+        for point in _told_apart(curve["sequential"][:-1]):
+            _say(axes, point, str(point["budget"]), colour, -12)
+        _say(axes, curve["sequential"][-1], "no limit", colour, 7)
         for point in curve["parallel"][1:]:
             _say(axes, point, f"maj@{point['votes']}", colour, 7)
         ends.append((curve["parallel"] or curve["sequential"])[-1] | {"model": curve["model"], "colour": colour})
@@ -135,6 +136,18 @@ def _say(axes: Axes, point: JsonDict, text: str, colour: str, above: int) -> Non
     """Write a few words at a point, so many typographical points above it."""
     place = (point["tokens"], point["accuracy"]["value"])
     axes.annotate(text, place, (0, above), textcoords="offset points", ha="center", fontsize=8, color=colour)
+
+
+def _told_apart(points: Sequence[JsonDict]) -> list[JsonDict]:
+    """Return the points but for those so near to the one before that their labels would cover each other."""
+    kept: list[JsonDict] = []
+    for point in points:
+        if kept:
+            doublings = abs(math.log2(point["tokens"] / kept[-1]["tokens"]))
+            if doublings < _LABEL_WIDTH and abs(point["accuracy"]["value"] - kept[-1]["accuracy"]["value"]) < _LINE_HEIGHT:
+                continue
+        kept.append(point)
+    return kept
 
 
 def _apart(heights: Sequence[float]) -> list[float]:

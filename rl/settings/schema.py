@@ -130,7 +130,9 @@ class SamplingSettings(Settings):
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(default=(), description="texts that end a completion")
     min_completion_tokens: int = Field(default=0, ge=0, description="no stop token before; evaluation only")
     max_completion_tokens: int = Field(default=256, ge=1)
-    thinking: ThinkingSettings | None = Field(default=None, description="budget forcing; evaluation only")
+    thinking: ThinkingSettings | None = Field(
+        default=None, description="budget forcing: max_tokens, end, answer, wait, waits; evaluation only"
+    )
     max_rows: int = Field(default=512, ge=1, description="completions decoded together on one rank")
     cache_tokens: int | None = Field(default=None, ge=1, description="keys and values kept on one rank; default: no limit")
     cuda_graphs: bool = Field(default=True, description="record decoding steps on a GPU; false: launch each operation anew")

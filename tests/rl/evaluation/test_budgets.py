@@ -1,6 +1,7 @@
 """Accuracy against thinking: what each budget leaves of a completion, what the curve is made of, and its picture."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from support import rows
 
 from launch.eval import eval_command
+from rewards.pool import VerifierPool
 from rl import evaluate
 from rl.evaluation.budgets import curves_of, draw
 from rl.policy.tiny import END, character_tokenizer
@@ -19,6 +21,14 @@ BUDGETS = (0, 3, 20)
 ENDINGS = [*"ABCDEFGHIJKL"]
 ASKED = [f"num_problems={PROBLEMS}", f"samples={SAMPLES}", f"sampling.max_completion_tokens={LONGEST}",
          f"sampling.stop={json.dumps(ENDINGS)}", "sampling.thinking.answer='\\boxed{'"]  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_pool():
+    """One verifier process for all of these evaluations: to start one takes longer than they do."""
+    with VerifierPool(1) as pool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "open_pool", lambda config: nullcontext(pool))
+        yield
 
 
 def evaluated(model: Path, home: Path, *more: str, budgets: str = "20,0,3", status: int = 0) -> Path:

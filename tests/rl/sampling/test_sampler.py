@@ -166,6 +166,16 @@ def test_thinking_is_ended_at_its_budget(policy):
         assert np.flatnonzero(sample.forced).tolist() == [5, 6]
 
 
+def test_a_stop_token_or_text_that_is_put_in_does_not_end_a_completion(policy):
+    (mark,) = policy[1]("\\boxed{").input_ids
+    budget, stop = ThinkingBudget(max_tokens=2, closing_ids=(1, mark)), StopTexts(texts=("\\boxed",), tokenizer=policy[1])
+    cut = [one for one in draw(policy, stop_ids=(1,), thinking=budget, stop=stop).values() if one.forced.any()]
+    assert cut
+    for sample in cut:
+        assert sample.token_ids[2:4].tolist() == [1, mark]
+        assert len(sample.token_ids) > 4
+
+
 def test_an_early_end_of_thinking_becomes_wait(policy):
     free = draw(policy, stop_ids=(), max_tokens=30)
     end = int(free[PROMPTS[0], 0].token_ids[3])
