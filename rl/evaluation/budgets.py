@@ -10,6 +10,7 @@ in and its end mark, not the prompt. k votes cost k completions. What is left ou
 import base64
 import html
 import io
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -54,7 +55,7 @@ def curves_of(top: Path, found: Mapping[Path, JsonDict], *, has_sets: bool) -> l
         sources = dict.fromkeys(str(source.get("name") or source["domain"]) for source in free["sources"])
         curves.append({
             "set": parts[-1] if has_sets else ", ".join(sources),
-            "model": "/".join(of_model) or free["model"],
+            "model": "/".join(of_model or Path(free["model"]).parts[-2:]),
             "directory": str(directory.relative_to(top)),
             "sequential": [_at_budget(results) for results in evaluations.values()],
             "parallel": [
@@ -79,9 +80,13 @@ def draw(curves: Sequence[JsonDict], waits: int) -> bytes:
     """Return the picture as PNG: a panel for each set, a colour for each model."""
     models = list(dict.fromkeys(curve["model"] for curve in curves))
     sets = list(dict.fromkeys(curve["set"] for curve in curves))
-    figure, grid = plt.subplots(1, len(sets), figsize=(8.2 * len(sets), 5.2), squeeze=False, constrained_layout=True)
-    for axes, name in zip(grid[0], sets, strict=True):
-        colours = dict(zip(models, [AFTER] if len(models) == 1 else _cycle(len(models)), strict=True))
+    colours = dict(zip(models, itertools.cycle(_COLOURS if len(models) > 1 else (AFTER,)), strict=False))
+    across, down = min(2, len(sets)), (len(sets) + 1) // 2
+    figure, grid = plt.subplots(down, across, figsize=(8.2 * across, 5.2 * down), squeeze=False, constrained_layout=True)
+    for axes, name in itertools.zip_longest(grid.flat, sets):
+        if name is None:  # an odd number of sets leaves a place empty
+            axes.set_visible(False)
+            continue
         _panel(axes, [curve for curve in curves if curve["set"] == name], colours, waits)
         axes.set_title(name, parse_math=False)
     waited = f', "Wait" up to {waits} times' if waits else ""
@@ -90,10 +95,6 @@ def draw(curves: Sequence[JsonDict], waits: int) -> bytes:
     figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
     return buffer.getvalue()
-
-
-def _cycle(count: int) -> list[str]:
-    return [_COLOURS[i % len(_COLOURS)] for i in range(count)]
 
 
 def _panel(axes: Axes, curves: Sequence[JsonDict], colours: Mapping[str, str], waits: int) -> None:

@@ -184,12 +184,12 @@ def test_models_and_sets_have_a_curve_each_and_names_are_only_names():
     found = {
         top / model / name / directory: made(budget, 10.0, votes=2)
         for model in ("$a_b$", "<b>")
-        for name in ("one", "two")
+        for name in ("one", "two", "three")
         for directory, budget in (("budget-8", 8), ("no-budget", None))
     }
     curves = curves_of(top, found, has_sets=True)
     assert [(curve["model"], curve["set"]) for curve in curves] == [
-        ("$a_b$", "one"), ("$a_b$", "two"), ("<b>", "one"), ("<b>", "two"),
+        ("$a_b$", "one"), ("$a_b$", "two"), ("$a_b$", "three"), ("<b>", "one"), ("<b>", "two"), ("<b>", "three"),
     ]  # fmt: skip
     assert draw(curves, waits=2).startswith(b"\x89PNG")
     (alone,) = curves_of(top, {top / "budget-8": made(8, 5.0), top / "no-budget": made(None, 9.0)}, has_sets=False)
