@@ -11,9 +11,11 @@ from support import rows
 from launch.eval import eval_command
 from rewards.pool import VerifierPool
 from rl import evaluate
-from rl.evaluation.budgets import curves_of, draw
+from rl.evaluation.budgets import curves_of, write_thinking
 from rl.policy.tiny import END, character_tokenizer
 from rl.rollout import share
+from rl.settings.evaluation import EvalConfig
+from rl.settings.loading import load_config
 
 PROBLEMS, SAMPLES, LONGEST = 6, 4, 24
 BUDGETS = (0, 3, 20)
@@ -91,7 +93,8 @@ def test_the_curve_holds_tokens_spent_and_accuracy_at_each_budget_and_of_votes(r
 
 
 def test_a_curve_that_was_broken_off_is_resumed_and_ends_with_the_same_bytes(run, random_model, tmp_path, monkeypatch):
-    answers, calls = evaluate.InProcess.answers, []
+    answers = evaluate.InProcess.answers
+    calls: list[str] = []
 
     def counting(self: Any, problems: Any, most: int) -> Any:
         if len(calls) >= most:
@@ -115,7 +118,7 @@ def test_shares_of_two_ranks_and_few_rows_give_the_same_completions(run, random_
     answers = evaluate.InProcess.answers
 
     def in_two_shares(self: Any, problems: Any) -> Any:
-        dealt = []
+        dealt: list[Any] = []
         for number in (1, 0):
             monkeypatch.setattr("rl.rollout.rank", lambda number=number: number)
             monkeypatch.setattr("rl.rollout.world_size", lambda: 2)
@@ -179,18 +182,29 @@ def made(budget: int | None, tokens: float, votes: int = 1) -> dict[str, Any]:
     }
 
 
-def test_models_and_sets_have_a_curve_each_and_names_are_only_names():
-    top = Path("runs/e")
+def test_models_and_sets_have_a_curve_each_and_names_are_only_names(tmp_path):
     found = {
-        top / model / name / directory: made(budget, 10.0, votes=2)
+        tmp_path / model / name / directory: made(budget, 10.0, votes=2)
         for model in ("$a_b$", "<b>")
         for name in ("one", "two", "three")
         for directory, budget in (("budget-8", 8), ("no-budget", None))
     }
-    curves = curves_of(top, found, has_sets=True)
-    assert [(curve["model"], curve["set"]) for curve in curves] == [
+    words = ["run.name=<i>", "model.path=m", "budgets=[8]", "sampling.thinking.waits=2",
+             "sets={one: {problems: [{domain: chain}]}}"]  # fmt: skip
+    write_thinking(tmp_path, found, load_config(EvalConfig, [], words).config)
+    written = json.loads((tmp_path / "thinking.json").read_text())
+    assert written["waits"] == 2
+    assert [(curve["model"], curve["set"]) for curve in written["curves"]] == [
         ("$a_b$", "one"), ("$a_b$", "two"), ("$a_b$", "three"), ("<b>", "one"), ("<b>", "two"), ("<b>", "three"),
     ]  # fmt: skip
-    assert draw(curves, waits=2).startswith(b"\x89PNG")
+    page = (tmp_path / "thinking.html").read_text()
+    assert "<td>&lt;b&gt;</td>" in page
+    assert "<b>" not in page
+    assert "<i>" not in page
+
+
+def test_one_model_on_one_set_is_named_by_what_was_asked():
+    top = Path("runs/e")
     (alone,) = curves_of(top, {top / "budget-8": made(8, 5.0), top / "no-budget": made(None, 9.0)}, has_sets=False)
     assert (alone["model"], alone["set"], alone["directory"]) == ("some/model", "chain", ".")
+    assert [(point["budget"], point["tokens"]) for point in alone["sequential"]] == [(8, 5.0), (None, 9.0)]
