@@ -106,3 +106,15 @@ def test_the_order_of_groups_and_rollouts_does_not_matter(name: str) -> None:
     rewards: list[list[float | None]] = [[1, 0, None], [0.5, 0.25, 1]]
     turned = ADVANTAGES[name]([group[::-1] for group in rewards[::-1]])
     assert turned[::-1, ::-1] == pytest.approx(ADVANTAGES[name](rewards))
+
+
+def test_advantages_of_a_rule_that_takes_off_for_wrong_answers_by_hand() -> None:
+    # right, abstained, wrong, wrong: the mean is (1 + 0.25 - 0.5 - 0.5) / 4 = 0.0625
+    paid = [1.0, 0.25, -0.5, -0.5]
+    assert ADVANTAGES["mean"]([paid])[0] == pytest.approx([0.9375, 0.1875, -0.5625, -0.5625])
+    # where nobody is right an abstention is still better than being wrong; where all are wrong nothing is to be learnt
+    assert ADVANTAGES["mean"]([[0.25, -0.5, -0.5, -0.5]])[0] == pytest.approx([0.5625, -0.1875, -0.1875, -0.1875])
+    for name in ("mean", "group_std", "rloo", "batch_std"):
+        assert not ADVANTAGES[name]([[-0.5] * 4, paid])[0].any()
+        higher = [[value + 0.5 for value in group] for group in ([-0.5] * 4, paid)]
+        assert ADVANTAGES[name]([[-0.5] * 4, paid]) == pytest.approx(ADVANTAGES[name](higher))
