@@ -203,7 +203,7 @@ def _changes_table(metrics: Sequence[Record]) -> str:
     """
     prefix = "eval/" if metrics[0]["step"] == 0 else ""
     measured = [record for record in metrics if f"{prefix}emergence/repetition" in record]
-    if len(measured) < 2:
+    if len(measured) < 2 or measured[0] is not metrics[0]:
         return ""
     first, last = measured[0], measured[-1]
     labels = {f"reasoning_tokens/{name}": f"reasoning tokens, {name.replace('_', ' ')}" for name in LENGTHS}
