@@ -23,8 +23,10 @@ from rewards.types import STRICT, Reading, Verdict
 _MARKS = ("box", "answer tag", "hashes", BARE_ANSWER)
 _BOX = re.compile(r"\\boxed\s?\{((?:[^{}]|\{[^{}]*\}){0,300})\}")
 _TAG_OR_HASHES = re.compile(r"<answer>([^<]{0,300})</answer>|####([^\n]{0,300})", re.IGNORECASE)
-_DRESS = re.compile(r"\\(?:text|textbf|textit|mathrm)\s?\{([^{}]*)\}|\*\*([^*]*)\*\*|\"([^\"]*)\"|'(.*)'")
+_DRESS = re.compile(r"\\(?:boxed|text|textbf|textit|mathrm)\s?\{(.*)\}|\*\*(.*)\*\*|\"(.*)\"|'(.*)'|\$(.*)\$")
+_MAX_DRESSES = 3  # around one another
 _FENCES = ("```", "~~~")  # of a program, which would be an answer too
+_NO_ANSWER = "I don't know"  # stands for the abstention, whatever its words, in "the answer is ...", where it claims nothing
 _LONGER = 40  # characters that a dress and white space may add to the words
 
 
@@ -48,7 +50,10 @@ def says(answer: str, words: str) -> bool:
 
 def _plain(text: str) -> str:
     text = " ".join(text.replace("\u2019", "'").replace("~", " ").replace("\\ ", " ").split()).removesuffix(".")
-    if (dressed := _DRESS.fullmatch(text)) is not None and dressed.lastindex is not None:
+    for _ in range(_MAX_DRESSES):
+        dressed = _DRESS.fullmatch(text)
+        if dressed is None or dressed.lastindex is None:
+            break
         text = dressed[dressed.lastindex].strip().removesuffix(".")
     return text.casefold()
 
@@ -58,6 +63,7 @@ def _answers_too(completion: str, words: str, reading: Reading) -> bool:
     text = first_turn(after_thinking(completion, reading.thinking_open) or "")
     if any(fence in text for fence in _FENCES):
         return True
-    for mark in (_BOX, _TAG_OR_HASHES):  # a box may stand in a tag
-        text = mark.sub(lambda found: words if says(found[found.lastindex or 0], words) else found[0], text)
-    return bool(committed_answers(text, STRICT).readings)
+    for mark in (_TAG_OR_HASHES, _BOX):  # a box may stand in a tag
+        text = mark.sub(lambda found: _NO_ANSWER if says(found[found.lastindex or 0], words) else found[0], text)
+    readings = committed_answers(text, STRICT).readings
+    return bool(readings) and not says(readings[0], _NO_ANSWER)

@@ -51,10 +51,8 @@ _GRAM = 4
 
 _NUMBER = r"-?\d+(?:,\d{3})*(?:\.\d+)?(?:/\d+)?"
 _ANY_NUMBER = re.compile(_NUMBER.removeprefix("-?"), re.ASCII)
-_STATED = re.compile(
-    rf"(?:=|\bis)\s{{0,3}}\$?({_NUMBER})\W{{0,8}}$", re.ASCII
-)  # at the end of a window before a reflection word
-_WINDOW = 40  # characters
+_STATED = re.compile(rf"(?:=|\bis)\s{{0,3}}\$?({_NUMBER})\W{{0,8}}$", re.ASCII)
+_WINDOW = 40  # characters in front of a reflection word, at whose end a number may be stated
 _MARK = re.compile(
     r"\\boxed\s?\{((?:[^{}]|\{[^{}]*\}){1,200})\}|<answer>([^<]{1,200})</answer>|####\s?([^\n]{1,200})"
     rf"|\banswer\**\s{{0,3}}(?:is|[:=])[\s$*:]{{0,6}}({_NUMBER})",

@@ -20,7 +20,9 @@ SAID = [
     r"$\boxed{i don't know.}$",
     "<answer> I don't know. </answer>",
     r"<answer>\boxed{I don't know}</answer>",
+    "<answer>$\\boxed{\\text{I don't know}}$</answer>",
     "#### **I don't know**",
+    r"The answer is \boxed{I don't know}.",
     r"<think>It may be 5. The answer is 5: \boxed{5}</think>\boxed{I don't know}",
     r"\boxed{I don't know} I would guess 5.",  # what is not marked is no answer, so it is no second one
     r"\boxed{I don't know}<|im_end|>The answer is 5.",
@@ -38,6 +40,8 @@ NOT_SAID = [
     r"<answer>5</answer> \boxed{I don't know}",
     "#### 5\n" + r"\boxed{I don't know}",
     "#### I don't know\n#### 5",
+    r"<answer>\boxed{I don't know}</answer> #### 5",
+    r"The answer is 5. The answer is \boxed{I don't know}.",
     r"\boxed{I don't know}. Wait, no, that is wrong.",
     r"<think>\boxed{I don't know}</think>\boxed{5}",
     r"<think>\boxed{I don't know}",
@@ -67,6 +71,13 @@ def test_the_lenient_reading_takes_the_bare_words_too() -> None:
     for other in ("So I don't know.", "I don't know, maybe 5.", "5, I don't know"):
         assert verify(number_problem("5"), other, MAY_LENIENT).status != "abstained"
     assert verify(number_problem("5"), "I don't know.", LENIENT).status == "unparsed"
+
+
+def test_words_that_could_be_an_answer_are_no_second_one() -> None:
+    unknown = Reading(abstention="unknown")
+    for text in (r"The answer is \boxed{unknown}.", "The answer is: <answer>Unknown</answer>", r"\boxed{unknown} unknown"):
+        assert verify(number_problem("5"), text, unknown).status == "abstained"
+    assert verify(number_problem("5"), r"The answer is 5. It is \boxed{unknown}", unknown).status != "abstained"
 
 
 @pytest.mark.parametrize(

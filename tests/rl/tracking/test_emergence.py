@@ -129,6 +129,6 @@ def test_hostile_texts_take_linear_time() -> None:
     began = time.process_time()
     bad = ("\\boxed{", "\\boxed{{", "wait = 1", "let me ", "1,111", "<answer>", "answer is ", "#", "' ", "\\boxed{1}wait ")
     for piece in bad:
-        text = piece * (100_000 // len(piece))
+        text = piece * (40_000 // len(piece))
         traits([written(text), written(f"{text}</think>{text}wait \\boxed{{2}}", extracted="2")])
-    assert time.process_time() - began < 10  # about one; quadratic time would be hours
+    assert time.process_time() - began < 10  # about half a one; quadratic time would be minutes
