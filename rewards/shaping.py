@@ -64,16 +64,16 @@ class RewardConfig(BaseModel):
     @model_validator(mode="after")
     def _worth_answering(self) -> "RewardConfig":
         if self.wrong > 0:
-            raise ValueError(f"reward.wrong {self.wrong:g} pays for wrong answers: 0 or less, usual is 0 to -1")
+            raise ValueError(f"wrong {self.wrong:g} pays for wrong answers: 0 or less, usual is 0 to -1")
         if self.abstained >= 1:
             raise ValueError(
-                f"reward.abstained {self.abstained:g} is no less than the 1 of a right answer, so nothing would be "
+                f"abstained {self.abstained:g} is no less than the 1 of a right answer, so nothing would be "
                 "answered any more: take a value below 1, usual is 0 to 0.5"
             )
         if self.abstained < self.wrong:
             raise ValueError(
-                f"reward.abstained {self.abstained:g} is less than the {self.wrong:g} of reward.wrong, so that guessing is "
-                "always better than to say that one does not know: take a value between the two, or a lower reward.wrong"
+                f"abstained {self.abstained:g} is less than the {self.wrong:g} of wrong, so that guessing is "
+                "always better than to say that one does not know: take a value between wrong and 1, or a lower wrong"
             )
         return self
 

@@ -14,7 +14,7 @@ from typing import Any
 from rewards.numbers import parse_rational
 from rl.evaluation.samples import Asked, Scored
 from rl.stats import Estimate, best_of_k, estimate, majority_at_k, mean, pass_at_k
-from rl.tracking.emergence import REFLECTION_LIST, Written, lengths, traits
+from rl.tracking.emergence import EMERGENCE, REFLECTION_LIST, Written, lengths, traits
 from rl.tracking.run_directory import JsonDict
 
 # how the best of k samples is chosen where no verifier may be asked, by name: the sample with the highest score is
@@ -197,8 +197,11 @@ def held_out_metrics(questions: Sequence[Asked], *, may_abstain: bool = False) -
 
 def headline(results: JsonDict) -> dict[str, float | None]:
     """Return the numbers a tracker should show."""
+    abstaining = ("coverage", "accuracy_when_answering")
     return {
         "accuracy": results["accuracy"]["value"],
+        **{name: results[name]["value"] for name in abstaining if name in results},
+        **{f"emergence/{name}": results["emergence"][name] for name in EMERGENCE},
         "reasoning_tokens": results["reasoning_tokens"]["mean"],
         "truncated_rate": results["truncated_rate"],
         "unparsed_rate": results["unparsed_rate"],

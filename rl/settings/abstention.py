@@ -25,9 +25,7 @@ class AbstentionSettings(Settings):
     @classmethod
     def _may_stand_in_a_mark(cls, words: str) -> str:
         if not words.strip() or len(words) > _MOST_CHARACTERS or set(words) & set(_NOT_IN_WORDS):
-            raise ValueError(
-                f"words must be 1 to {_MOST_CHARACTERS} characters without any of {_NOT_IN_WORDS!r}; found {words!r:.120}"
-            )
+            raise ValueError(f"words must be 1 to {_MOST_CHARACTERS} characters without any of {_NOT_IN_WORDS!r}")
         return words
 
     @property

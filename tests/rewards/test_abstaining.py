@@ -143,7 +143,7 @@ def test_the_chance_from_which_answering_pays() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"wrong": 0.1}, "reward.wrong 0.1 pays for wrong answers"),
+        ({"wrong": 0.1}, "wrong 0.1 pays for wrong answers"),
         ({"abstained": 1.0}, "nothing would be answered any more"),
         ({"abstained": -0.6, "wrong": -0.5}, "guessing is always better"),
         ({"abstained": -0.1}, "guessing is always better"),
@@ -151,4 +151,4 @@ def test_the_chance_from_which_answering_pays() -> None:
 )
 def test_rules_that_teach_something_else_are_refused_in_words(settings: dict[str, float], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        RewardConfig(**settings)
+        RewardConfig.model_validate(settings)
