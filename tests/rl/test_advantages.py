@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.shaping import RewardConfig, shape
-from rewards.types import Verdict
+from rewards.types import Status, Verdict
 from rl.advantages import (
     ADVANTAGES,
     EPSILON,
@@ -126,7 +126,8 @@ def test_advantages_of_a_rule_that_takes_off_for_wrong_answers_by_hand() -> None
 def test_practice_by_the_rule_learns_to_abstain_below_its_threshold_and_to_answer_above(config: RewardConfig) -> None:
     # what a policy is that only chooses, for problems it would get right with chance p, whether to answer
     chances = config.answers_above + np.array([-0.25, -0.1, 0.1, 0.25])
-    paid = {status: shape(config, Verdict(status=status), "", 1, 2).total for status in ("correct", "wrong", "abstained")}
+    statuses: tuple[Status, ...] = ("correct", "wrong", "abstained")
+    paid = {status: shape(config, Verdict(status=status), "", 1, 2).total or 0.0 for status in statuses}
     rng, logits = np.random.default_rng(0), np.zeros((len(chances), 1))
     for _ in range(2000):
         answering = 1 / (1 + np.exp(-logits))
