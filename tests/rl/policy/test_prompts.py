@@ -119,7 +119,10 @@ def test_characters_that_are_spelled_in_bytes_come_back_whole():
 
 
 def test_leave_to_abstain_is_a_line_below_the_question_and_in_the_reading(tokenizer):
-    plain, may = PromptSettings(template="Q: {prompt}!"), PromptSettings(template="Q: {prompt}!", abstention={})
+    plain, may = (
+        PromptSettings(template="Q: {prompt}!"),
+        PromptSettings(template="Q: {prompt}!", abstention=AbstentionSettings()),
+    )
     assert messages(problem(), may)[-1]["content"] == ("Q: 1+1=?!\nIf you do not know the answer, write \\boxed{I don't know}.")
     silent = PromptSettings(template="Q: {prompt}!", abstention=AbstentionSettings(words="?", invitation=""))
     assert messages(problem(), silent) == messages(problem(), plain)
