@@ -16,6 +16,7 @@ from rewards.code.settings import SandboxSettings
 from rewards.shaping import RewardConfig
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.base import Settings
+from rl.settings.curriculum import CurriculumSettings
 from rl.settings.deepspeed import DeepSpeedSettings
 
 Dtype = Literal["fp32", "bf16"]
@@ -220,6 +221,9 @@ class RunConfig(Settings):
     run: RunSettings
     model: ModelSettings
     problems: Sources
+    curriculum: CurriculumSettings | None = Field(
+        default=None, description="practise by difficulty as it is mastered: {by: level}"
+    )
     prompt: PromptSettings = PromptSettings()
     sampling: SamplingSettings = SamplingSettings()
     reward: RewardConfig = RewardConfig()
