@@ -297,10 +297,10 @@ def _decontaminate(argv: Sequence[str]) -> int:
         raise LabError(
             f"{_label(entry)} makes its problems, each in one split by its content: there is nothing to decontaminate"
         )
-    against = _evaluation_sets(flags.against)
     problems = practised(source)
     if not problems:
         raise LabError(f"{source.name} holds no problems to practise on")
+    against = _evaluation_sets(flags.against)
     removed = list(overlap.overlapping(problems, overlap.of_problems(itertools.chain(*against.values()))))
     about = {
         "kind": "removed",

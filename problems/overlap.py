@@ -13,8 +13,9 @@ Numerals are set aside by writing them all as digits: `1,000`, fullwidth and Ind
 (problems/numerals.py); signs by writing those of LaTeX and of Unicode alike. A number in front ("Problem 12.", "3)") is no part
 of a problem; a drawing ([asy] ... [/asy]) counts for "exact" alone.
 
-Left out: translations of the words, paraphrases, and numerals in the words of other languages. Siblings made from one template
-are found as "renumbered" although nobody copied anything; whether they may stay is for the caller to say.
+Left out: translations of the words, paraphrases, numerals in the words of other languages, and grids of signs (a maze), of
+which nothing is a token. Siblings made from one template are found as "renumbered" although nobody copied anything; whether
+they may stay is for the caller to say.
 """
 
 import re

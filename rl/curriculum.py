@@ -30,6 +30,7 @@ from problems.seeding import derive_seed
 from problems.selection import Chosen
 from problems.types import Domain, Problem, ProblemError, ProblemSource
 from rl.settings.curriculum import CurriculumSettings
+from rl.settings.schema import RunConfig
 from rl.types import Group, RungState
 
 _LEAST_INTEREST = 0.1  # of an open rung that is never or always solved, beside 1 of one that is solved half of the time
@@ -169,6 +170,7 @@ class Practice:
 
     def __init__(self, curriculum: Curriculum, states: Sequence[RungState], cursor: int):
         self.curriculum, self.cursor = curriculum, cursor
+        self._start = derive_seed("curriculum", curriculum.seed)
         self._edges: list[tuple[float, int]] = []  # (share of the rungs up to this one, its number)
         for number, share in enumerate(curriculum.shares(states)):
             if share:
@@ -192,7 +194,7 @@ class Practice:
 
     def _rung(self, index: int) -> int:
         """Return the rung that a draw falls on; over any stretch of draws each gets its share to within a few."""
-        turned = (derive_seed("curriculum", self.curriculum.seed) + index * _GOLDEN) % 2**64 / 2**64
+        turned = (self._start + index * _GOLDEN) % 2**64 / 2**64
         return next((number for edge, number in self._edges if turned < edge), self._edges[-1][1])
 
 
@@ -209,6 +211,14 @@ def _counted(state: RungState, group: Group, kept: float) -> RungState:
         return replace(state, taken=state.taken + 1)
     solved = verdicts.count("correct") / len(verdicts)
     return replace(state, taken=state.taken + 1, solved=state.solved * kept + solved, seen=state.seen * kept + 1)
+
+
+def practised_source(config: RunConfig) -> ProblemSource:
+    """Return the problems that a run practises on, a Curriculum where it has one."""
+    seed = derive_seed("train", config.run.seed)
+    if config.curriculum is None:
+        return build_source(config.problems, seed)
+    return open_curriculum(config.curriculum, config.problems, seed)
 
 
 def open_curriculum(settings: CurriculumSettings, entries: Sequence[AnySource], seed: int) -> Curriculum:
@@ -229,6 +239,8 @@ def open_curriculum(settings: CurriculumSettings, entries: Sequence[AnySource], 
             parts = levels or _values(source, settings.by)
             prefix = f"{label}-" if len(entries) > 1 else ""
             named = {f"{prefix}{settings.by}={value}": part for value, part in parts.items()} or {label: source}
+            if len(named) < len(parts):
+                raise ProblemError(f"curriculum.by: {settings.by}: two values look alike: {', '.join(map(repr, parts))}")
             rungs += [Rung(name=name, track=track, weight=1.0, source=part) for name, part in named.items()]
     if len(rungs) == len(track_weights):
         raise ProblemError(f"curriculum.by: {settings.by}: {_NO_LADDER.get(settings.by, _NO_LADDER['value'])}")

@@ -20,7 +20,7 @@ from problems.errors import LabError
 from problems.seeding import derive_seed
 from problems.types import ProblemSource
 from rl.ahead import Ahead
-from rl.curriculum import Curriculum, open_curriculum
+from rl.curriculum import Curriculum, practised_source
 from rl.memory import probe_memory
 from rl.policy.interfaces import Tokenizer
 from rl.policy.opening import load_model, load_tokenizer, plain_model
@@ -196,10 +196,7 @@ def cold_start(config: RunConfig) -> None:
 
 def open_sources(config: RunConfig) -> tuple[ProblemSource, ProblemSource]:
     """Return the problems to practise and those to evaluate with; a source that has none says so now."""
-    seed = derive_seed("train", config.run.seed)
-    source: ProblemSource = build_source(config.problems, seed)
-    if config.curriculum is not None:
-        source = open_curriculum(config.curriculum, config.problems, seed)
+    source = practised_source(config)
     held_out = build_source(config.evaluation.problems or config.problems, derive_seed("eval"))
     source.get("train", 0)
     if config.evaluation.every_steps:
@@ -228,8 +225,8 @@ def check_same_run(path: Path, text: str) -> None:
     """Raise RunDirectoryError when a resumed run would not be the run that was begun."""
     old, new = (flatten(parse_yaml(t, str(path))) for t in ((path / "config.yaml").read_text(), text))
     changed = [key for key in old if key in new and old[key] != new[key] and not key.startswith(MAY_CHANGE)]
-    if changed:
-        lines = [line for key in changed for line in differences(key, old[key], new[key])]
+    # none: what differs in a list are settings of a later version of the lab, unset
+    if lines := [line for key in changed for line in differences(key, old[key], new[key])]:
         shown = "\n  ".join(lines[:20])
         raise RunDirectoryError(
             f"{path} was begun with other settings, so it cannot be resumed with these; use the old ones or another "

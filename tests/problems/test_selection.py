@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
+from support_pure import PARITY
 
 from problems.catalog import AnySource, build_source, source_seed
 from problems.finite import FiniteSource
@@ -138,3 +139,10 @@ def test_a_list_of_removals_serves_the_very_problems_it_was_made_of(home: Path) 
         opened(domain="jsonl", path=str(home / "set"), without=file)
     with pytest.raises(ProblemError, match="only sets have a list"):
         opened(domain="chain", without=file)
+
+
+def test_no_domain_of_ones_own_gives_these_settings_another_meaning(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(PARITY.replace("largest", "keep").replace("parity", "kept_parity"))
+    with pytest.raises(ValidationError, match="a setting cannot be called 'keep'"):
+        entry(python=str(file))
