@@ -2,10 +2,11 @@
 
 reasonlab eval --model A --model B --problems gsm8k --problems chain      models by sets
 reasonlab eval RUN --every                                               the checkpoints of a training, in order
-reasonlab problems rate --model A --problems gsm8k                       an evaluation of problems to practise on
+reasonlab problems rate gsm8k --model A                                  an evaluation of problems to practise on
 """
 
 import argparse
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -63,8 +64,15 @@ def evaluation_arguments(argv: Sequence[str]) -> EvaluationArguments | None:
 
 
 def rating_arguments(argv: Sequence[str]) -> EvaluationArguments | None:
-    """Return the rating that `argv` asks for, of one model, each entry of problems by itself and whole; or None, as above."""
-    asked = _arguments(argv, _TO_RATE)
+    """Return the rating that `argv` asks for, of one model, each entry of problems by itself and whole; or None, as above.
+
+    Words in front name problems, as for every action of `reasonlab problems`; a run directory may stand before them.
+    """
+    words = [word for word in argv if not word.startswith("--local_rank")]
+    names = list(itertools.takewhile(lambda word: not word.startswith("-") and ("=" not in word or word[0] == "{"), words))
+    rest = words[len(names) :]
+    run = names[:1] if names and (Path(names[0]) / "config.yaml").is_file() else []
+    asked = _arguments([*run, *(word for name in names[len(run) :] for word in ("--problems", name)), *rest], _TO_RATE)
     if asked is None:
         return None
     config = asked.loaded.config
@@ -107,7 +115,7 @@ def _arguments(argv: Sequence[str], purpose: _Purpose) -> EvaluationArguments | 
 
 def _parser(purpose: _Purpose) -> argparse.ArgumentParser:
     parser = make_parser(purpose.command, purpose.about)
-    parser.usage = f"{purpose.command} [RUN] [options] [key=value ...]"
+    parser.usage = f"{purpose.command} [RUN] {'NAME ... ' if purpose is _TO_RATE else ''}[options] [key=value ...]"
     parser.set_defaults(name=purpose.name)
     parser.add_argument(
         "--model", action="append", default=[], help="model directory, GGUF file or hub name (model.path); may be repeated"

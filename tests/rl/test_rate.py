@@ -31,7 +31,7 @@ def rated(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         patch.setenv("WANDB_MODE", "disabled")
-        words = ["rate", "--model", str(random_model), "--problems", "chain", "--problems", "mine.jsonl", "run.name=both"]
+        words = ["rate", "chain", "mine.jsonl", "--model", str(random_model), "run.name=both"]
         assert problems_command([*words, *SETTINGS]) == 0
         first = (home / "runs/both/mine/rates.jsonl").read_bytes()
         assert problems_command([*words, *SETTINGS, "--resume"]) == 0  # draws nothing again
