@@ -81,7 +81,7 @@ def select(config: SourceConfig, seed: int, opened: Opener) -> ProblemSource:
         split: [one for one in problems if split == "test" or one.id not in removed]
         for split, problems in source.splits.items()
     }
-    if practised(source) and not practised(replace(source, splits=splits)):
+    if source.splits.get("train") and not splits["train"]:
         raise ProblemError(
             f"without: {config.without} leaves no problem of {source.name} to practise on: all are in evaluation sets"
         )

@@ -95,6 +95,7 @@ def _unrated(sources: Sequence[AnySource]) -> tuple[AnySource, ...]:
 
 
 def _arguments(argv: Sequence[str], purpose: _Purpose) -> EvaluationArguments | None:
+    """Return what `argv` asks for, begun with the settings of `purpose`."""
     run, rest = _run_and_rest(argv)
     parser = _parser(purpose)
     if run is None:
