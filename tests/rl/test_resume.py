@@ -88,7 +88,7 @@ def test_killed_at_a_random_moment_and_resumed_equals_straight_to_the_byte(strai
 
 
 # quick to conclude: the longer sums open, and are sampled ahead, within these few steps
-LADDER = "curriculum={by: terms, memory_problems: 8, least_problems: 4, grow_at: 0.2, retire_at: 0.9, lost_below: 0.1}"
+LADDER = "curriculum={by: terms, memory_problems: 8, least_problems: 4, grow_at: 0.1, retire_at: 0.9, lost_below: 0.1}"
 VARIANTS = {
     "one step off, by a curriculum": ["train.one_step_off=true", LADDER],
     "several updates": ["algorithm.epochs=2", "algorithm.minibatches=2", "algorithm.old_logprobs=recompute"],
