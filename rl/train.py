@@ -51,15 +51,17 @@ def train(parts: Parts, state: TrainState) -> TrainState:
         drawn = sample(parts, state)
         cuts = minibatches(drawn.trained, config.algorithm.minibatches)
         batches = [make_batch(groups, config.algorithm, config.sampling.max_completion_tokens) for groups in cuts]
+        before, state = state, advance(parts, state, drawn)
         update_began = time.perf_counter()
-        with parts.ahead.beside(state.step + 1, drawn.cursor):
-            update = optimize(parts, batches, state.step)
+        with parts.ahead.beside(state.step, state.cursor, parts.practice(state)):
+            update = optimize(parts, batches, before.step)
             update_ended = time.perf_counter()
         ahead_ended = time.perf_counter()
-        state = advance(state, drawn)
         if parts.reference is not None and due(config.algorithm.reference_reset_steps, state.step):
             parts.reference.reset()
         metrics = {**rollout_metrics(drawn, may_abstain=config.prompt.may_abstain), **update, "num_tokens": state.num_tokens}
+        if parts.curriculum is not None:
+            metrics |= parts.curriculum.metrics(before.rungs, state.rungs)
         if due(config.evaluation.every_steps, state.step, config.train.steps):
             metrics |= evaluate_held_out(parts)
             state = with_best(state, metrics["eval/accuracy"])
@@ -83,7 +85,7 @@ def sample(parts: Parts, state: TrainState) -> Drawn:
     """Draw and score the groups of the coming step, with their advantages."""
     return draw_groups(
         parts.worker,
-        parts.source,
+        parts.practice(state),
         parts.config.algorithm,
         parts.config.run.seed,
         state.step,
@@ -119,9 +121,13 @@ def due(every: int, step: int, last: int | None = None) -> bool:
     return every > 0 and (step % every == 0 or step == last)
 
 
-def advance(state: TrainState, drawn: Drawn) -> TrainState:
-    """Return the state after one more step."""
-    return replace(state, step=state.step + 1, cursor=drawn.cursor, num_tokens=state.num_tokens + num_tokens(drawn.rollouts))
+def advance(parts: Parts, state: TrainState, drawn: Drawn) -> TrainState:
+    """Return the state after a step that drew this: how much, and what has been solved of each difficulty."""
+    rungs = state.rungs
+    if parts.curriculum is not None:
+        rungs = parts.curriculum.after(rungs, state.cursor, drawn.groups)
+    read = state.num_tokens + num_tokens(drawn.rollouts)
+    return replace(state, step=state.step + 1, cursor=drawn.cursor, num_tokens=read, rungs=rungs)
 
 
 def with_best(state: TrainState, accuracy_now: float) -> TrainState:

@@ -17,6 +17,7 @@ from rewards.shaping import RewardConfig
 from rl.settings.abstention import AbstentionSettings, faults_of_abstaining
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.base import Settings
+from rl.settings.curriculum import CurriculumSettings
 from rl.settings.deepspeed import DeepSpeedSettings
 
 Dtype = Literal["fp32", "bf16"]
@@ -229,6 +230,9 @@ class RunConfig(Settings):
     run: RunSettings
     model: ModelSettings
     problems: Sources
+    curriculum: CurriculumSettings | None = Field(
+        default=None, description="practise by difficulty as it is mastered: {by: level}"
+    )
     prompt: PromptSettings = PromptSettings()
     sampling: SamplingSettings = SamplingSettings()
     reward: RewardConfig = RewardConfig()
