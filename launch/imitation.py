@@ -1,9 +1,9 @@
 """Imitation against practice: what else the compute of a demo's practice would have bought (`reasonlab demo --with-imitation`).
 
 Three arms go on from one imitator with as many tokens of compute (rl/tracking/compute.py): practice, as in the demo; imitation
-of the same worked examples, from the first of them on and under a schedule of its own; and STaR, configs/star.yaml over the
-demo's practice, which ends with the round that reaches practice's compute. All are asked the same problems, on the way and at
-the end. The phases resume as those of the demo do, and everything lies in one directory:
+of the same worked examples, from the first of them on and under a schedule of its own; and STaR, which is the demo's practice
+under configs/over/star.yaml and ends with the round that reaches practice's compute. All are asked the same problems, on the
+way and at the end. The phases resume as those of the demo do, and everything lies in one directory:
 
     TOP/demo-seed<SEED>/   the runs of a seed
     TOP/summary.json, arms.png, report.html   all seeds that are done so far
@@ -19,7 +19,7 @@ from rl.settings.loading import read_settings
 from rl.tracking.compute import compute_tokens, points
 from rl.tracking.run_directory import JsonDict, read_records, write_atomic
 
-STAR = "star.yaml"
+STAR = "over/star.yaml"
 _EVALUATIONS = 10  # of further imitation, on its way
 
 
@@ -109,14 +109,13 @@ def compare_arms(story: Story, top: Path, homes: Mapping[int, Path]) -> None:
         )
         for arm in ARMS
     ]
-    start = {"accuracy": over_the_seeds(accuracies("eval-sft", story.practised))}
     summary = {
         "seeds": list(homes),
         f"practised_{story.size}": [story.practised[0], story.practised[-1]],
         f"beyond_{story.size}": [story.beyond[0], story.beyond[-1]],
-        "imitator": start,
+        "imitator": {"accuracy": over_the_seeds(accuracies("eval-sft", story.practised))},
         **summarise(arms, cores()),
     }
     write_atomic(top / "summary.json", json.dumps(summary, indent=1))
-    write_page(top, arms, summary, cores())
+    write_page(top, arms, summary)
     print_arms(summary, top)

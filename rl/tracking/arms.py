@@ -50,7 +50,7 @@ def over_the_seeds(found: Sequence[Accuracy]) -> JsonDict:
 def difference(ours: Sequence[Accuracy], theirs: Sequence[Accuracy]) -> JsonDict:
     """Return ours minus theirs over all seeds, paired by seed.
 
-    Within a seed the two count as independent, though they were asked the same problems: the interval is too wide, not too narrow.
+    Within a seed the two count as independent, though they were asked the same problems: that errs on the wide side.
     """
     found = []
     for a, b in zip(ours, theirs, strict=True):
@@ -134,6 +134,10 @@ def _interval(found: Mapping[str, Any]) -> str:
     return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
+def _beginning(summary: Mapping[str, Any]) -> str:
+    return f"All arms begin with the imitator, which has {_interval(summary['imitator']['accuracy'])}."
+
+
 def _panel(axes: Axes, arms: Sequence[Arm], cost: Cost, curve_name: str, summary: Mapping[str, Any]) -> None:
     """Draw each arm over its cost: thin lines are seeds, the band is the interval, the mark at the end the final evaluation."""
     for arm, colour in zip(arms, _COLOURS, strict=False):
@@ -153,8 +157,9 @@ def _panel(axes: Axes, arms: Sequence[Arm], cost: Cost, curve_name: str, summary
     axes.grid(alpha=0.2)
 
 
-def draw(arms: Sequence[Arm], summary: Mapping[str, Any], cores: int) -> bytes:
+def draw(arms: Sequence[Arm], summary: Mapping[str, Any]) -> bytes:
     """Return the figure as PNG."""
+    cores = summary["cores"]
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True, constrained_layout=True)
     _panel(left, arms, lambda point: point.compute_tokens, "curve_over_compute_tokens", summary)
     left.xaxis.set_major_formatter(lambda value, _: f"{value / _MILLION:g}")
@@ -173,14 +178,14 @@ def draw(arms: Sequence[Arm], summary: Mapping[str, Any], cores: int) -> bytes:
 _ROWS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {  # of the table, by what they say of an arm
     "held-out accuracy, sizes practised": lambda arm: _interval(arm["accuracy"]),
     "by seed": lambda arm: ", ".join(f"{value:.3f}" for value in arm["accuracy"]["by_seed"]),
-    "the largest sizes": lambda arm: _interval(arm["beyond_accuracy"]),
+    "the largest of these sizes": lambda arm: _interval(arm["beyond_accuracy"]),
     "reasoning tokens": lambda arm: f"{arm['reasoning_tokens_mean']:.1f}",
     "million tokens of compute, by seed": lambda arm: ", ".join(f"{n / _MILLION:.2f}" for n in arm["compute_tokens"]),
     "core seconds, by seed": lambda arm: ", ".join(f"{seconds:.0f}" for seconds in arm["core_seconds"]),
 }
 
 _NOTES = (
-    "All arms begin with the same imitator, at 0. Thin lines are seeds, bands and bars 95 % intervals over seeds and problems; "
+    "Thin lines are seeds, bands and bars 95 % intervals over seeds and problems; "
     "the curves are evaluations inside the runs, the marks at their ends the final evaluation of the finished models. A token "
     "of compute is one token's way through the model: a sampled token counts once, one that is learned from three times, "
     "prompts included; evaluations are left out. Core seconds are those of sampling, scoring and learning by the clock, and "
@@ -189,31 +194,31 @@ _NOTES = (
 )
 
 
-def page(arms: Sequence[Arm], summary: Mapping[str, Any], picture: bytes) -> str:
+def page(summary: Mapping[str, Any], picture: bytes) -> str:
     """Return the page; everything it shows is inside it."""
     title = f"Imitation against practice, seeds {', '.join(map(str, summary['seeds']))}"
     image = base64.b64encode(picture).decode()
     sentences = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in summary["findings"])
-    head = "".join(f"<th>{html.escape(arm.about)}</th>" for arm in arms)
+    arms = summary["arms"].values()
+    head = "".join(f"<th>{html.escape(arm['about'])}</th>" for arm in arms)
     lines = ""
     for label, said in _ROWS.items():
-        cells = "".join(f"<td>{html.escape(said(summary['arms'][arm.name]))}</td>" for arm in arms)
+        cells = "".join(f"<td>{html.escape(said(arm))}</td>" for arm in arms)
         lines += f"<tr><td>{label}</td>{cells}</tr>"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style></head>'
         f"<body><h1>{title}</h1><p class=note>reasonlab</p>"
         f'<img alt="held-out accuracy over compute" src="data:image/png;base64,{image}">'
-        f"<h2>What is shown</h2><ul>{sentences}</ul><p>The imitator that all begin with: "
-        f"{_interval(summary['imitator']['accuracy'])}.</p>"
+        f"<h2>What is shown</h2><p>{_beginning(summary)}</p><ul>{sentences}</ul>"
         f"<h2>Numbers</h2><table><tr><th></th>{head}</tr>{lines}</table><p class=note>{_NOTES}</p></body></html>"
     )
 
 
-def write_page(directory: Path, arms: Sequence[Arm], summary: Mapping[str, Any], cores: int) -> None:
+def write_page(directory: Path, arms: Sequence[Arm], summary: Mapping[str, Any]) -> None:
     """Write arms.png and report.html."""
-    picture = draw(arms, summary, cores)
+    picture = draw(arms, summary)
     write_atomic(directory / "arms.png", picture)
-    write_atomic(directory / "report.html", page(arms, summary, picture))
+    write_atomic(directory / "report.html", page(summary, picture))
 
 
 def print_arms(summary: Mapping[str, Any], directory: Path) -> None:
@@ -227,6 +232,6 @@ def print_arms(summary: Mapping[str, Any], directory: Path) -> None:
     console = Console()
     console.print()
     console.print(table)
-    for sentence in summary["findings"]:
+    for sentence in [_beginning(summary), *summary["findings"]]:
         console.print(sentence, highlight=False)
     console.print(f"Open {directory / 'report.html'}; numbers in {directory / 'summary.json'}", highlight=False)
