@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl.stats import best_of_k, estimate, majority_at_k, mean, over_seeds, pass_at_k, student_quantile, student_within
+from rl.stats import (
+    best_of_k,
+    estimate,
+    intervals,
+    majority_at_k,
+    mean,
+    over_seeds,
+    pass_at_k,
+    student_quantile,
+    student_within,
+)
 
 
 @pytest.mark.parametrize("samples", range(1, 8))
@@ -167,12 +177,11 @@ def test_several_seeds_by_hand() -> None:
 @pytest.mark.parametrize(("spread", "problems"), [(0.0, 100), (0.05, 200), (0.05, 2000)])
 def test_the_interval_over_seeds_covers_the_truth(spread: float, problems: int) -> None:
     # three models of skill 0.6 + noise; all asked the same problems, each right with the skill and the problem's own part
-    rng, inside, draws = np.random.default_rng(0), 0, 600
-    for _ in range(draws):
-        ease = rng.uniform(-0.3, 0.3, problems)
-        skills = 0.6 + spread * rng.standard_normal(3)
-        right = rng.random((3, problems)) < np.clip(skills[:, None] + ease, 0, 1)
-        found = [estimate(of_seed.astype(float).tolist()) for of_seed in right]
-        _, low, high = over_seeds([(one.value, one.low, one.high) for one in found])
-        inside += low <= 0.6 <= high
-    assert inside / draws >= 0.94
+    rng, draws = np.random.default_rng(0), 600
+    ease = rng.uniform(-0.3, 0.3, (draws, 1, problems))
+    skills = 0.6 + spread * rng.standard_normal((draws, 3, 1))
+    right = rng.random((draws, 3, problems)) < np.clip(skills + ease, 0, 1)
+    rates = right.reshape(draws * 3, problems).astype(np.float64)
+    ends = np.stack(intervals(rates, np.arange(problems)), axis=1).reshape(draws, 3, 3)
+    found = [over_seeds([tuple(seed) for seed in of_draw]) for of_draw in ends]
+    assert sum(low <= 0.6 <= high for _, low, high in found) / draws >= 0.94
