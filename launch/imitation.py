@@ -78,16 +78,9 @@ def _as_long(story: Story, cold_start: Path, budget: int) -> list[str]:
     *_, last = read_records(cold_start / "metrics.jsonl")
     steps = max(1, round(budget / compute_tokens(0, last["num_tokens"]) * last["step"]))
     practice = read_settings(CONFIGS / story.rl)
-    evaluation = {
-        **practice["evaluation"],
-        "problems": practice["problems"],
-        "every_steps": max(1, steps // _EVALUATIONS),
-    }
-    return [
-        f"sft.steps={steps}",
-        f"evaluation={json.dumps(evaluation)}",
-        f"sampling={json.dumps(practice['sampling'])}",
-    ]
+    asked = {"problems": practice["problems"], "every_steps": max(1, steps // _EVALUATIONS)}
+    evaluation, sampling = json.dumps(practice["evaluation"] | asked), json.dumps(practice["sampling"])
+    return [f"sft.steps={steps}", f"evaluation={evaluation}", f"sampling={sampling}"]
 
 
 def compare_arms(story: Story, top: Path, homes: Mapping[int, Path]) -> None:

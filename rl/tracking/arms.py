@@ -7,6 +7,7 @@ alone they are about other problems, and it is said.
 import base64
 import html
 import io
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from rl.tracking.compute import Point
 from rl.tracking.report import AFTER, STYLE
 from rl.tracking.run_directory import JsonDict, write_atomic
 
-_COLOURS = (AFTER, "#57606a", "#bf8700", "#8250df", "#1a7f37")
+_COLOURS = (AFTER, "#57606a", "#bf8700")
 _PLACES = 41  # of a mean curve
 _MILLION = 1e6
 Accuracy = Mapping[str, float]  # value, low, high and reasoning_tokens, of one seed
@@ -111,7 +112,7 @@ def _side(ours: Accuracy, theirs: Accuracy) -> str:
 
 
 def findings(first: Arm, others: Sequence[Arm], summary: Mapping[str, Any]) -> list[str]:
-    """Return what is shown and what is not, a sentence or two for each other arm."""
+    """Return what is shown and what is not, a sentence for each other arm."""
     words = {
         "above": "ends above {other}, with the intervals apart",
         "below": "ends BELOW {other}, with the intervals apart",
@@ -140,7 +141,7 @@ def _beginning(summary: Mapping[str, Any]) -> str:
 
 def _panel(axes: Axes, arms: Sequence[Arm], cost: Cost, curve_name: str, summary: Mapping[str, Any]) -> None:
     """Draw each arm over its cost: thin lines are seeds, the band is the interval, the mark at the end the final evaluation."""
-    for arm, colour in zip(arms, _COLOURS, strict=False):
+    for arm, colour in zip(arms, itertools.cycle(_COLOURS), strict=False):
         for curve in arm.curves:
             axes.plot([cost(p) for p in curve], [p.accuracy for p in curve], color=colour, alpha=0.3, linewidth=0.8)
         of_arm = summary["arms"][arm.name]
