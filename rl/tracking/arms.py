@@ -33,13 +33,13 @@ Cost = Callable[[Point], float]
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One way of going on, from every seed; all lists are in the order of the seeds."""
+    """One way of going on, from every seed; all are in the order of the seeds."""
 
     name: str
     about: str
-    curves: list[list[Point]]  # held-out accuracy on the way
-    practised: list[Accuracy]  # at the end, on the sizes that are practised
-    beyond: list[Accuracy]  # and on those that imitation can do least about
+    curves: Sequence[Sequence[Point]]  # held-out accuracy on the way
+    practised: Sequence[Accuracy]  # at the end, on the sizes that are practised
+    beyond: Sequence[Accuracy]  # and on those that imitation can do least about
 
 
 def over_the_seeds(found: Sequence[Accuracy]) -> JsonDict:
