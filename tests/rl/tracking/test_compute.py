@@ -9,11 +9,14 @@ from rl.tracking.compute import Point, compute_tokens, points
 from rl.tracking.run_directory import json_lines
 
 
+Records = list[dict[str, float]]
+
+
 def accuracy(value: float) -> dict[str, float]:
     return {"eval/accuracy": value, "eval/accuracy_low": value - 0.1, "eval/accuracy_high": value + 0.1}
 
 
-def write(run: Path, metrics: list[dict[str, float]], timing: list[dict[str, float]]) -> Path:
+def write(run: Path, metrics: Records, timing: Records) -> Path:
     run.mkdir()
     (run / "metrics.jsonl").write_text(json_lines(metrics))
     (run / "timing.jsonl").write_text(json_lines(timing))
@@ -25,10 +28,10 @@ def test_a_token_that_is_learned_from_costs_three() -> None:
 
 
 def test_practice_by_hand(tmp_path: Path) -> None:
-    metrics = [{"step": 0} | accuracy(0.25), {"step": 1, "compute_tokens": 400}]
-    metrics.append({"step": 2, "compute_tokens": 900} | accuracy(0.5))
+    metrics: Records = [{"step": 0, **accuracy(0.25)}, {"step": 1, "compute_tokens": 400}]
+    metrics.append({"step": 2, "compute_tokens": 900, **accuracy(0.5)})
     # seconds of sampling, scoring and learning; an evaluation makes the second step longer, and is left out
-    timing: list[dict[str, float]] = [{"step": 1, "sample": 1.0, "score": 0.5, "train": 2.0, "step_time": 3.6}]
+    timing: Records = [{"step": 1, "sample": 1.0, "score": 0.5, "train": 2.0, "step_time": 3.6}]
     timing.append({"step": 2, "sample": 1.0, "score": 0.25, "train": 2.0, "step_time": 9.0})
     found = points(write(tmp_path / "rl", metrics, timing))
     assert found[0] == Point(step=0, compute_tokens=0, seconds=0.0, accuracy=0.25, low=0.15, high=0.35)
@@ -36,9 +39,9 @@ def test_practice_by_hand(tmp_path: Path) -> None:
 
 
 def test_imitation_by_hand(tmp_path: Path) -> None:
-    metrics = [{"step": 0} | accuracy(0.25), {"step": 10, "compute_tokens": 30}]
-    metrics.append({"step": 15, "compute_tokens": 45} | accuracy(0.5))
-    timing: list[dict[str, float]] = [{"step": 10, "step_time": 0.5}, {"step": 15, "step_time": 0.2}]  # a mean over their steps
+    metrics: Records = [{"step": 0, **accuracy(0.25)}, {"step": 10, "compute_tokens": 30}]
+    metrics.append({"step": 15, "compute_tokens": 45, **accuracy(0.5)})
+    timing: Records = [{"step": 10, "step_time": 0.5}, {"step": 15, "step_time": 0.2}]  # a mean over their steps
     found = points(write(tmp_path / "sft", metrics, timing))
     assert [(point.step, point.compute_tokens) for point in found] == [(0, 0), (15, 45)]
     assert found[1].seconds == pytest.approx(10 * 0.5 + 5 * 0.2)
@@ -48,4 +51,4 @@ def test_a_run_without_evaluations_or_from_before_is_refused_in_words(tmp_path: 
     with pytest.raises(LabError, match=r"holds no evaluation: set evaluation\.every_steps"):
         points(write(tmp_path / "none", [{"step": 1, "compute_tokens": 3}], []))
     with pytest.raises(LabError, match="made by an older version"):
-        points(write(tmp_path / "old", [{"step": 1} | accuracy(0.5)], []))
+        points(write(tmp_path / "old", [{"step": 1, **accuracy(0.5)}], []))
