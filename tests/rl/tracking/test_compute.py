@@ -8,7 +8,6 @@ from problems.errors import LabError
 from rl.tracking.compute import Point, compute_tokens, points
 from rl.tracking.run_directory import json_lines
 
-
 Records = list[dict[str, float]]
 
 
