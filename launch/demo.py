@@ -121,13 +121,15 @@ def phases_of(story: Story, home: Path, seed: int, ranks: int) -> list[Phase]:
         Phase("sft", f"Imitation: {story.imitation}",
               run("sft", story.sft, "sft", *start), home / "sft" / "status.json"),
         Phase("eval_sft", "How good is the imitator?",
-              run("eval", story.evaluation, "eval-sft", f"model.path={imitator}"), home / "eval-sft" / "status.json"),
+              run("eval", story.evaluation, "eval-sft", f"model.path={imitator}"), home / "eval-sft" / "status.json",
+              resumable=True),
         Phase("rl", "Practice: it tries, a program checks, what worked becomes more likely",
               run("train", story.rl, "rl", f"model.path={imitator}"), home / "rl" / "status.json", ranks=ranks, resumable=True),
         Phase("export", "The trained model as a plain directory", ["export", str(home / "rl"), str(trained)],
               trained / "config.json"),
         Phase("eval_rl", "How good is it now?",
-              run("eval", story.evaluation, "eval-rl", f"model.path={trained}"), home / "eval-rl" / "status.json"),
+              run("eval", story.evaluation, "eval-rl", f"model.path={trained}"), home / "eval-rl" / "status.json",
+              resumable=True),
         Phase("report", "The report", [*report, "--out", str(home)], home / "report.html"),
     ]  # fmt: skip
 

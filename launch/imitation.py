@@ -64,12 +64,12 @@ def further_phases(story: Story, home: Path, seed: int, ranks: int) -> list[Phas
         Phase("imitation", "Imitation goes on: worked examples for the compute that practice has used",
               further, home / "imitation" / "status.json", resumable=True),
         Phase("eval_imitation", "How good is more imitation?",
-              judged("eval-imitation", home / "imitation" / "model"), home / "eval-imitation" / "status.json"),
+              judged("eval-imitation", home / "imitation" / "model"), home / "eval-imitation" / "status.json", resumable=True),
         Phase("star", "STaR: it tries, a program checks, what is right is imitated, for the compute that practice has used",
               star, home / "star" / "status.json", ranks=ranks, resumable=True),
         Phase("export_star", "That model as a plain directory", ["export", str(home / "star"), str(star_model)],
               star_model / "config.json"),
-        Phase("eval_star", "How good is STaR?", judged("eval-star", star_model), home / "eval-star" / "status.json"),
+        Phase("eval_star", "How good is STaR?", judged("eval-star", star_model), home / "eval-star" / "status.json", resumable=True),
     ]  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """What a demo tells, and how its phases are done: each is one of the lab's own commands in a process of its own.
 
-A phase that is finished is not done again, and a training that was stopped goes on where it was.
+A phase that is finished is not done again, and a training or an evaluation that was stopped goes on where it was.
 """
 
 import json

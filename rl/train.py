@@ -57,7 +57,7 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             update = optimize(parts, batches, state.step)
             update_ended = time.perf_counter()
         ahead_ended = time.perf_counter()
-        state = advance(state, drawn, update)
+        state = with_compute(advance(state, drawn), drawn, update)
         is_last = is_over(config, state)
         if parts.reference is not None and due(config.algorithm.reference_reset_steps, state.step):
             parts.reference.reset()
@@ -128,16 +128,15 @@ def is_over(config: RunConfig, state: TrainState) -> bool:
     return state.step >= config.train.steps or (budget is not None and state.compute_tokens >= budget)
 
 
-def advance(state: TrainState, drawn: Drawn, update: Mapping[str, Any]) -> TrainState:
-    """Return the state after one more step, of which `update` holds the metrics of the optimizer steps."""
-    sampled = num_tokens(drawn.rollouts)
-    return replace(
-        state,
-        step=state.step + 1,
-        cursor=drawn.cursor,
-        num_tokens=state.num_tokens + sampled,
-        compute_tokens=state.compute_tokens + compute_tokens(sampled, update.get("batch/trained_tokens", 0)),
-    )
+def advance(state: TrainState, drawn: Drawn) -> TrainState:
+    """Return the state after one more step."""
+    return replace(state, step=state.step + 1, cursor=drawn.cursor, num_tokens=state.num_tokens + num_tokens(drawn.rollouts))
+
+
+def with_compute(state: TrainState, drawn: Drawn, update: Mapping[str, Any]) -> TrainState:
+    """Return the state with what a step has spent on sampling and on the optimizer steps, whose metrics `update` holds."""
+    spent = compute_tokens(num_tokens(drawn.rollouts), update.get("batch/trained_tokens", 0))
+    return replace(state, compute_tokens=state.compute_tokens + spent)
 
 
 def with_best(state: TrainState, accuracy_now: float) -> TrainState:
