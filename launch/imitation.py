@@ -69,7 +69,8 @@ def further_phases(story: Story, home: Path, seed: int, ranks: int) -> list[Phas
               star, home / "star" / "status.json", ranks=ranks, resumable=True),
         Phase("export_star", "That model as a plain directory", ["export", str(home / "star"), str(star_model)],
               star_model / "config.json"),
-        Phase("eval_star", "How good is STaR?", judged("eval-star", star_model), home / "eval-star" / "status.json", resumable=True),
+        Phase("eval_star", "How good is STaR?", judged("eval-star", star_model), home / "eval-star" / "status.json",
+              resumable=True),
     ]  # fmt: skip
 
 
