@@ -152,6 +152,7 @@ class TrainState:
     step: int = 0  # steps done: batches of rollouts learned from, whatever number of optimizer steps each took
     cursor: int = 0  # problems drawn so far
     num_tokens: int = 0  # tokens sampled and read so far
+    compute_tokens: int = 0  # the same, and those learned from: see rl/tracking/compute.py
     best_accuracy: float | None = None
     best_step: int | None = None
     wandb_id: str | None = None

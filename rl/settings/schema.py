@@ -182,6 +182,9 @@ class TrainSettings(Settings):
     """
 
     steps: int = Field(default=100, ge=1)
+    compute_tokens: int | None = Field(
+        default=None, ge=1, description="the run ends sooner, with the step that brings its metric compute_tokens up to this"
+    )
     one_step_off: bool = Field(default=False, description="sample the next step from the weights before this update, beside it")
     micro_batch_tokens: int = Field(default=16_384, ge=1, description="tokens of one forward pass on one rank")
     layout: LayoutName | None = Field(

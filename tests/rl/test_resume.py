@@ -129,6 +129,17 @@ def test_variants_of_the_loop_resume_to_the_byte_too(imitator, tmp_path, kind):
         assert found[-1]["kl"] != 0
 
 
+def test_a_run_that_its_budget_ended_goes_on_as_if_it_had_none(straight, imitator, tmp_path):
+    # after step 6 there is an evaluation and a checkpoint anyway, as there is after a last step
+    spent = rows(straight / "metrics.jsonl")[6]["compute_tokens"]
+    ended = reasonlab(*arguments(imitator, tmp_path, "run", f"train.compute_tokens={spent}"), cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert rows(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 6
+    resumed = reasonlab(*arguments(imitator, tmp_path, "run"), "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    same_files(straight, tmp_path / "run")
+
+
 def test_the_self_check_leaves_no_trace_in_a_run(straight, imitator, tmp_path):
     done = reasonlab(*arguments(imitator, tmp_path, "run", "train.self_check=false"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
