@@ -25,10 +25,18 @@ help:
 	@echo "make setup           only the virtual environment in .venv"
 	@echo "make clean           remove .venv, runs/ and caches"
 
+# Packages take 2.4 GB (PyPI's torch for CUDA: 7 more), and until all are in place pip keeps their downloads in TMPDIR. A line
+# of df is a place: $$6 is its disk, which may be one for both, $$4 the KiB left there.
+ROOM = NR > 1 {need[$$6] += NR == 2 ? 3 : 1; left[$$6] = $$4 / 1024 ^ 2} \
+	END {for (disk in need) if (left[disk] < need[disk]) {short = 1; \
+	printf "error: the set-up needs %d GB on %s (3 for .venv here, 1 while it installs in TMPDIR), and %.1f GB are left; make room, or set TMPDIR to another disk\n", need[disk], disk, left[disk]}; \
+	exit short}
+
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer with venv was found; install one, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -e $(BIN)/reasonlab || df -Pk . "$${TMPDIR:-/tmp}" | awk '$(ROOM)'
 	@echo "Setting up .venv with $$($(PYTHON) --version): about 3 GB of packages, one to five minutes, once."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "error: cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)" || { echo "error: torch could not be installed from the package index, see above"; exit 1; }
