@@ -52,12 +52,13 @@ demo-real: $(READY)
 	@$(BIN)/python -c 'import gguf' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gguf]'
 	$(BIN)/reasonlab demo --real --seed $(SEED) $(ARGS)
 
-# fast tests in two processes, a file in one of them; slow ones start processes of their own, so they have the machine alone
-FAST := -m pytest -m "not slow" -n 2 --dist loadfile
+# in two processes, a file in one of them; files come in the order of tests/conftest.py
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
+FAST := -m pytest -m "not slow" $(TWO)
 
 test: $(READY)
 	$(BIN)/python $(FAST) $(ARGS)
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow $(TWO) $(ARGS)
 
 test-fast: $(READY)
 	$(BIN)/python $(FAST) $(ARGS)

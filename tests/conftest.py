@@ -1,5 +1,6 @@
-"""Models made once a session."""
+"""Models made once a session, and the order of the files."""
 
+import fcntl
 import os
 
 os.environ.setdefault("WANDB_MODE", "disabled")
@@ -27,14 +28,41 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+# a file goes to one of two processes as a whole (Makefile): those that take longest come first, or one process ends alone
+LONGEST = (
+    "test_architectures.py", "test_code_suite.py", "test_code_programs.py", "test_bench.py", "test_selfcheck_faults.py",
+    "test_code_references.py", "test_resume.py", "test_pipeline.py", "test_selfcheck.py", "test_endings.py", "test_sft.py",
+    "test_ranks.py", "test_math_hostile.py", "test_planted.py", "test_same_samples.py", "test_symbolic_process.py",
+    "test_code_sandbox.py", "test_decoders.py", "test_domains.py", "test_rollout.py", "test_sampler.py", "test_config.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the order of the others, and of the tests of a file, stays."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def imitator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a model that writes well-formed answers to `chain` and is sometimes right: a minute's cold start."""
+    """A directory with a model that writes well-formed answers to `chain` and is sometimes right: ten seconds' cold start.
+
+    Where several processes run the tests, one of them makes it for all.
+    """
+    own = tmp_path_factory.getbasetemp()
+    home = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "imitator"
+    home.mkdir(exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        model = home / "sft" / "model"
+        return model if model.is_dir() else make_imitator(home)
+
+
+def make_imitator(home: Path) -> Path:
+    """Train an imitator in a directory; return that of the model."""
     from rl.settings.loading import load_config
     from rl.settings.schema import SftConfig
     from rl.sft import run_sft
 
-    home = tmp_path_factory.mktemp("imitator")
     chosen = [
         f"run.dir={home}",
         "run.name=sft",
