@@ -66,9 +66,9 @@ def serve() -> None:
             answer = os.fork()
             if answer == 0:
                 answers.close()
-                return become(**request)
+                become(**request)
+                return
         print(json.dumps(answer), file=answers, flush=True)
-    return None
 
 
 # -- the tests' side
@@ -137,7 +137,9 @@ def _ask(request: dict[str, Any]) -> Any:
     assert server.stdout is not None
     server.stdin.write(json.dumps(request) + "\n")
     server.stdin.flush()
-    return json.loads(server.stdout.readline())
+    answer = server.stdout.readline()
+    assert answer, f"the process that is forked ended with {server.wait()}"
+    return json.loads(answer)
 
 
 if __name__ == "__main__":
