@@ -52,13 +52,12 @@ demo-real: $(READY)
 	@$(BIN)/python -c 'import gguf' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gguf]'
 	$(BIN)/reasonlab demo --real --seed $(SEED) $(ARGS)
 
-# in two processes, a file in one of them; files come in the order of tests/conftest.py
-TWO := -n 2 --dist loadfile --no-loadscope-reorder
-FAST := -m pytest -m "not slow" $(TWO)
+# in two processes; what goes to which stands in tests/conftest.py
+FAST := -m pytest -m "not slow" -n 2
 
 test: $(READY)
 	$(BIN)/python $(FAST) $(ARGS)
-	$(BIN)/python -m pytest -m slow $(TWO) $(ARGS)
+	$(BIN)/python -m pytest -m slow -n 2 $(ARGS)
 
 test-fast: $(READY)
 	$(BIN)/python $(FAST) $(ARGS)

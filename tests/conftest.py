@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.envi
 os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports Triton: its kernels run on the CPU
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,35 @@ from hypothesis import settings
 # property tests are the same on every machine: no clock decides, no chance, no memory of earlier runs
 settings.register_profile("lab", deadline=None, derandomize=True, database=None)
 settings.load_profile("lab")
+
+
+# The Makefile runs the tests in two processes, a file in one of them: those that take longest come first, or one ends alone.
+LONGEST = (
+    "test_architectures.py", "test_code_suite.py", "test_code_programs.py", "test_code_references.py", "test_code_sandbox.py",
+    "test_planted.py", "test_bench.py", "test_selfcheck_faults.py", "test_resume.py", "test_pipeline.py", "test_selfcheck.py",
+    "test_endings.py", "test_sft.py", "test_ranks.py", "test_math_hostile.py", "test_same_samples.py", "test_decoders.py",
+    "test_symbolic_process.py", "test_domains.py", "test_rollout.py", "test_sampler.py", "test_config.py",
+)  # fmt: skip
+# these go to the same process: one of them counts all sandboxes of the machine
+SANDBOXES = ("tests/rewards/code/", "tests/rl/diagnosis/test_planted.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the order of the others, and of the tests of a file, stays."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)  # there is none without pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out whole files, in their order."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class InOrder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return SANDBOXES[0] if nodeid.startswith(SANDBOXES) else nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False  # it would put the files of most tests first
+    return InOrder(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -26,20 +56,6 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("models") / "random"
     make_tiny_model(TinyModelConfig(hidden_size=32, intermediate_size=64, layers=2, heads=2, max_positions=128), directory, 0)
     return directory
-
-
-# a file goes to one of two processes as a whole (Makefile): those that take longest come first, or one process ends alone
-LONGEST = (
-    "test_architectures.py", "test_code_suite.py", "test_code_programs.py", "test_bench.py", "test_selfcheck_faults.py",
-    "test_code_references.py", "test_resume.py", "test_pipeline.py", "test_selfcheck.py", "test_endings.py", "test_sft.py",
-    "test_ranks.py", "test_math_hostile.py", "test_planted.py", "test_same_samples.py", "test_symbolic_process.py",
-    "test_code_sandbox.py", "test_decoders.py", "test_domains.py", "test_rollout.py", "test_sampler.py", "test_config.py",
-)  # fmt: skip
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first; the order of the others, and of the tests of a file, stays."""
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")
