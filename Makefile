@@ -41,7 +41,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "error: cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)" || { echo "error: torch could not be installed from the package index, see above"; exit 1; }
 	@DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@$(BIN)/reasonlab --help >/dev/null
+	@$(BIN)/reasonlab train --help >/dev/null  # which loads what most commands need
 	@touch $@
 	@echo "Ready. Commands are in $(BIN); try $(BIN)/reasonlab --help"
 
