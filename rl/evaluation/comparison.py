@@ -86,7 +86,7 @@ def compare(first: Path, second: Path, *, anyway: bool = False) -> JsonDict:
             f"{first} and {second} were not asked the same:\n  {listed}\n"
             "so their difference is not the models' alone; evaluate one of them again, or compare what both have with --anyway"
         )
-    shares = [[_share(side.questions[key]) for key in usable] for side in (a, b)]
+    shares = [[right_share(side.questions[key]) for key in usable] for side in (a, b)]
     found = paired(
         [theirs - ours for ours, theirs in zip(*shares, strict=True)], [a.questions[key][0].cluster for key in usable]
     )
@@ -111,7 +111,8 @@ def _other_questions(a: Side, b: Side) -> list[str]:
     return [f"questions: {only[0]} only in {a.directory}, {only[1]} only in {b.directory}, {both} in both"]
 
 
-def _share(asked: Asked) -> Fraction:
+def right_share(asked: Asked) -> Fraction:
+    """Return the share of correct samples among those of a problem that could be scored, of which there must be one."""
     scored = [sample.is_correct for sample in asked if sample.is_scored]
     return Fraction(sum(scored), len(scored))
 
@@ -124,7 +125,7 @@ def _headline(side: Side, shares: Sequence[Fraction]) -> JsonDict:
 def _is_flip(first: Asked, second: Asked) -> bool:
     """Whether one side is mostly right and the other mostly wrong."""
     half = Fraction(1, 2)
-    return (_share(first) - half) * (_share(second) - half) < 0
+    return (right_share(first) - half) * (right_share(second) - half) < 0
 
 
 def _flip(a: Side, b: Side, key: Key) -> JsonDict:
@@ -136,7 +137,7 @@ def _flip(a: Side, b: Side, key: Key) -> JsonDict:
 def _exemplar(side: Side, key: Key) -> JsonDict:
     """Return the first completion that is as most of its side are, and where it stands."""
     asked = side.questions[key]
-    share = _share(asked)
+    share = right_share(asked)
     mostly = share > Fraction(1, 2)
     sample = next(sample for sample in asked if sample.is_scored and sample.is_correct == mostly)
     line = side.lines[key] + sample.sample
