@@ -1,6 +1,6 @@
 """The demo: imitate, practise, compare. Every phase is one of the lab's own commands in a process of its own.
 
-A phase that is finished is not done again, and a training that was stopped goes on where it was.
+A phase that is finished is not done again, and a training or an evaluation that was stopped goes on where it was.
 """
 
 import argparse
@@ -118,13 +118,15 @@ def phases_of(story: Story, home: Path, seed: int, ranks: int) -> list["Phase"]:
         Phase("sft", f"Imitation: {story.imitation}",
               configured("sft", story.sft, "sft", *start), home / "sft" / "status.json"),
         Phase("eval_sft", "How good is the imitator?",
-              configured("eval", story.evaluation, "eval-sft", f"model.path={imitator}"), home / "eval-sft" / "status.json"),
+              configured("eval", story.evaluation, "eval-sft", f"model.path={imitator}"), home / "eval-sft" / "status.json",
+              resumable=True),
         Phase("rl", "Practice: it tries, a program checks, what worked becomes more likely",
               train, home / "rl" / "status.json", ranks=ranks, resumable=True),
         Phase("export", "The trained model as a plain directory", ["export", str(home / "rl"), str(trained)],
               trained / "config.json"),
         Phase("eval_rl", "How good is it now?",
-              configured("eval", story.evaluation, "eval-rl", f"model.path={trained}"), home / "eval-rl" / "status.json"),
+              configured("eval", story.evaluation, "eval-rl", f"model.path={trained}"), home / "eval-rl" / "status.json",
+              resumable=True),
         Phase("report", "The report", [*report, "--out", str(home)], home / "report.html"),
     ]  # fmt: skip
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from problems.errors import LabError
 from rl.evaluation.about import COMPARED, differences
+from rl.evaluation.drawn import drawn_with
 from rl.evaluation.paired import TEST, paired
 from rl.evaluation.samples import SAMPLES, Asked, Scored, by_problem, read_samples
 from rl.tracking.run_directory import JsonDict
@@ -87,6 +88,7 @@ def compare(first: Path, second: Path, *, anyway: bool = False) -> JsonDict:
             "so their difference is not the models' alone; evaluate one of them again, or compare what both have with --anyway"
         )
     shares = [[right_share(side.questions[key]) for key in usable] for side in (a, b)]
+    told = [{**side.results, **drawn_with(side.results)} for side in (a, b)]
     found = paired(
         [theirs - ours for ours, theirs in zip(*shares, strict=True)], [a.questions[key][0].cluster for key in usable]
     )
@@ -97,7 +99,7 @@ def compare(first: Path, second: Path, *, anyway: bool = False) -> JsonDict:
         "test": TEST,
         "left_out": len(common) - len(usable),
         "in_spite_of": faults,
-        "also_different": differences(a.results, b.results, _NOTED),
+        "also_different": differences(told[0], told[1], _NOTED),
         "flips": [_flip(a, b, key) for key in usable if _is_flip(a.questions[key], b.questions[key])],
     }
 

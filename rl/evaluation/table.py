@@ -29,7 +29,9 @@ def results_table(results: JsonDict) -> Table:
     for choice, by_k in results["best_of_k"].items():
         k = list(by_k)[-1] if by_k else "1"
         if k != "1":
-            add(f"{choice} of {k}", by_k[k])
+            found = by_k[k]
+            left_out = results["accuracy"]["problems"] - found["problems"]  # without log-probabilities
+            add(f"{choice} of {k}" + (f", {found['problems']} problems" if left_out else ""), found)
     for difficulty, of_difficulty in results["by_difficulty"].items():
         add(difficulty, of_difficulty)
     for name in ("mean", "correct", "wrong"):
