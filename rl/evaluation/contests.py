@@ -122,7 +122,7 @@ def _read(directory: Path) -> Entry:
         raise LabError(f"{directory} is not finished (no results.json): go on with --resume")
     try:
         results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
-        if not isinstance(results, dict) or not all(isinstance(results.get(key), form) for key, form in _FORM.items()):
+        if not _is_of_ours(results):
             raise LabError(f"{directory}/results.json is not of `reasonlab eval`, or of one that is too old")
         side = read_side(directory)
         questions = {content_hash(json.dumps(key)): asked for key, asked in side.questions.items()}
@@ -135,6 +135,19 @@ def _read(directory: Path) -> Entry:
         results=results,
         shares={name: right_share(asked) for name, asked in questions.items() if any(one.is_scored for one in asked)},
         clusters={name: asked[0].cluster for name, asked in questions.items()},
+    )
+
+
+def _is_of_ours(results: Any) -> bool:
+    """Whether what a results.json holds has the form of an evaluation's, as far as it is read here."""
+    if not isinstance(results, dict) or not all(isinstance(results.get(key), form) for key, form in _FORM.items()):
+        return False
+    told = [results.get(key) for key in ("model_revision", "model_fingerprint", "dtype", "split")]
+    endpoint = results.get("endpoint")
+    return (
+        all(isinstance(source, dict) for source in results["sources"])
+        and all(value is None or isinstance(value, str) for value in told)
+        and (endpoint is None or isinstance(endpoint, dict) and isinstance(endpoint.get("url"), str))
     )
 
 

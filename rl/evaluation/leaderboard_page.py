@@ -105,7 +105,7 @@ def _drawing(row: JsonDict, left: float, right: float) -> str:
     at = [f"{(value - left) * scale:.1f}" for value in (row["low"], row["strength"], row["high"]) if value is not None]
     line = f'<line x1="{at[0]}" x2="{at[-1]}" y1="{middle}" y2="{middle}"/>'
     point = f'<circle cx="{at[len(at) // 2]}" cy="{middle}" r="4"/>'
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" aria-hidden="true">{line}{point}</svg>'
+    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" aria-hidden="true">{line}{point}</svg>'
 
 
 def _pair(pair: JsonDict) -> list[str]:
@@ -137,7 +137,9 @@ def _accuracies(board: JsonDict) -> str:
 
 
 def _how(board: JsonDict) -> str:
-    anchor = "the mean of a league is 1000" if board["anchor"] is None else f"{_text(board['anchor'])} has 1000"
+    anchor = "the mean of a league is 1000"
+    if board["anchor"] is not None:
+        anchor = f"{_text(board['anchor'])} has 1000 (in a league without it the mean has)"
     asked = {contest["name"]: {"sources": contest["sources"], **contest["protocol"]} for contest in board["contests"]}
     shown = html.escape("\n".join(f"{printable(name)}: {json.dumps(how, indent=1)}" for name, how in asked.items()))
     return (

@@ -93,6 +93,8 @@ def test_what_was_asked_otherwise_is_told_and_not_compared(tmp_path, board):
     for name, text in (("h", '{"accuracy": 1}'), ("i", "[]"), ("j", "no JSON"), ("k", '{"model": null}')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "results.json").write_text(text)
+    for name, wrong in (("l", {"sources": ["x"]}), ("m", {"endpoint": "http://x"}), ("n", {"model_fingerprint": [1]})):
+        evaluation(tmp_path / name, outcomes(3), model=name, **wrong)
     found = board()
     assert [[row["model"] for row in league["ranks"]] for league in found["leagues"]] == [["a", "b"]]
     assert sorted(found["alone"]) == ["c", "d"]
@@ -107,7 +109,7 @@ def test_what_was_asked_otherwise_is_told_and_not_compared(tmp_path, board):
         f"{tmp_path}/h/results.json is not of",
         f"{tmp_path}/i/results.json is not of",
         f"{tmp_path}/j cannot be read",
-        f"{tmp_path}/k/results.json is not of",
+        *(f"{tmp_path}/{name}/results.json is not of" for name in "klmn"),
     ):
         assert words in said, words
     assert found["contests"][0]["results"]["a"]["accuracy"]["value"] == pytest.approx(20 / 30)
