@@ -147,7 +147,7 @@ def _is_of_ours(results: Any) -> bool:
     return (
         all(isinstance(source, dict) for source in results["sources"])
         and all(value is None or isinstance(value, str) for value in told)
-        and (endpoint is None or isinstance(endpoint, dict) and isinstance(endpoint.get("url"), str))
+        and (endpoint is None or (isinstance(endpoint, dict) and isinstance(endpoint.get("url"), str)))
     )
 
 
