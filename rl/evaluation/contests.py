@@ -106,6 +106,7 @@ def _read_all(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
         for place in places
         for name in ("results.json", "about.json")
         for file in place.rglob(name)
+        if name == "results.json" or (file.parent / "config.yaml").exists()  # others too may have an about.json
     }
     entries, remarks = [], []
     for directory in sorted(directories.values()):

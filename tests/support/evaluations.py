@@ -33,15 +33,15 @@ def evaluation(
     Problem k of `clusters` is in the cluster that it names, else in one of its own.
     """
     directory.mkdir(parents=True)
+    samples = []
     for number, outcomes in right.items():
         problem = Problem(id=f"p{number}", domain="math", split="test", prompt=f"[b]{number}?", reference="1", source="t")
         cluster = (clusters or {}).get(number, problem.id)
-        samples = []
         for k, outcome in enumerate(outcomes):
             verdict = Verdict(status={1: "correct", 0: "wrong", -1: "error"}[outcome], extracted=str(outcome))  # type: ignore[arg-type]
             completion = Completion(text=f"{directory.name} says {number}.{k} [/b]", finish_reason="stop", num_tokens=5 + k)
             samples.append(scored(problem, k, completion, verdict, cluster, reasoning_tokens=3, mean_logprob=-0.5 - k))
-        append_samples(directory, samples)
+    append_samples(directory, samples)
     results = {**ABOUT, **about, **summarise(by_problem(read_samples(directory)))}
     (directory / "results.json").write_text(json.dumps(results))
     return directory

@@ -88,6 +88,9 @@ def test_what_was_asked_otherwise_is_told_and_not_compared(tmp_path, board):
     evaluation(tmp_path / "e", outcomes(12), model="a", seed=1)  # the model of the first once more
     (tmp_path / "f").mkdir()
     (tmp_path / "f/about.json").write_text("{}")
+    (tmp_path / "f/config.yaml").write_text("")
+    (tmp_path / "f/elsewhere").mkdir()
+    (tmp_path / "f/elsewhere/about.json").write_text("{}")  # of another program
     shutil.copytree(tmp_path / "a", tmp_path / "g")
     (tmp_path / "g/samples.jsonl").write_text('{"a"\n{}\n\n')
     for name, text in (("h", '{"accuracy": 1}'), ("i", "[]"), ("j", "no JSON"), ("k", '{"model": null}')):
@@ -99,6 +102,7 @@ def test_what_was_asked_otherwise_is_told_and_not_compared(tmp_path, board):
     assert [[row["model"] for row in league["ranks"]] for league in found["leagues"]] == [["a", "b"]]
     assert sorted(found["alone"]) == ["c", "d"]
     said = "\n".join(found["remarks"])
+    assert "elsewhere" not in said
     for words in (
         "math, test and math, test (2) differ in sampling.temperature: 1.0 and 0.0",
         "math, test and math, test (3) differ in questions: 5 only in the former, 0 only in the latter",
