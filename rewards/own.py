@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict
 
 from problems.ownfile import blamed, hash_of, in_words, load
 from problems.types import Problem, ProblemError
+from rewards.abstaining import abstained
 from rewards.types import STATUSES, Reading, Verdict, Verifier
 
 GROUP = "reasonlab.verifiers"
@@ -155,7 +156,10 @@ def open_verifier(own: OwnVerifier) -> Verifier:
     def verify(problem: Problem, completion: str, reading: Reading) -> Verdict:
         hint = ""
         try:
-            return _checked(judge(problem, completion, reading))
+            verdict = _checked(abstained(problem, completion, reading) or judge(problem, completion, reading))
+            if verdict.status == "abstained" and reading.abstention is None:
+                raise _Unusable("returned the status 'abstained', which prompt.abstention has to allow")
+            return verdict
         except _Unusable as error:
             return _error(f"{own.label} {error}")
         except (Exception, SystemExit) as error:  # memory and recursion too: nothing says that the answer caused it

@@ -11,6 +11,7 @@ from typing import Any
 
 from problems.catalog import verifier_name
 from problems.types import Problem, boxed
+from rewards.abstaining import abstained
 from rewards.choice import choice_fault, verify_choice
 from rewards.code.judging.outcome import KINDS
 from rewards.code.judging.verifier import time_limit, verify_code
@@ -92,7 +93,7 @@ def verify(problem: Problem, completion: str, reading: Reading = STRICT) -> Verd
         known = ", ".join(sorted(VERIFIERS))
         return Verdict(status="error", detail=f"no verifier {name!r} for domain {problem.domain!r}; there are: {known}")
     try:
-        verdict = entry.verify(problem, completion, reading)
+        verdict = abstained(problem, completion, reading) or entry.verify(problem, completion, reading)
         if verdict.kind is not None and verdict.kind not in entry.kinds:
             raise ValueError(f"kind {verdict.kind!r} is none of the verifier's: {', '.join(entry.kinds) or 'it has none'}")
     except (MemoryError, RecursionError) as error:  # the answer exploded the check: its own fault

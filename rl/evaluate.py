@@ -28,6 +28,7 @@ from rl.evaluation.about import about, differences, fingerprint
 from rl.evaluation.drawn import differing_versions, drawn_by, note_drawing, versions
 from rl.evaluation.endpoint import Endpoint
 from rl.evaluation.measures import headline, summarise
+from rl.evaluation.progress import against_start
 from rl.evaluation.samples import (
     SAMPLES,
     Scored,
@@ -39,7 +40,7 @@ from rl.evaluation.samples import (
     read_samples,
 )
 from rl.evaluation.subjects import Opening, Subject, opening, subjects_of
-from rl.evaluation.table import overview_table, results_table
+from rl.evaluation.table import overview_table, progress_table, results_table
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_tokenizer
 from rl.policy.prompts import render, template_hash
@@ -137,6 +138,8 @@ def run_evaluation(asked: EvaluationArguments) -> dict[Path, JsonDict]:
     if len(found) > 1 and rank() == 0:
         top = asked.loaded.config.run.path
         summary = {str(path.relative_to(top)): results for path, results in found.items()}
+        for place, changes in against_start(summary).items():
+            summary[place] = {**summary[place], "against_step_0": changes}
         write_atomic(top / "summary.json", json.dumps(plain(summary), indent=1))
     return found
 
@@ -293,7 +296,8 @@ def conclude(evaluation: Evaluation, run: RunDirectory) -> JsonDict:
     drawn = drawn_by(run.path, len(evaluation.problems))
     for line in differing_versions(drawn):
         print(f"{run.path}: samples were drawn with several versions: {line}", file=sys.stderr)
-    results = {**evaluation.about, "model_fingerprint": weights, **versions(), "drawn_by": drawn, **summarise(questions)}
+    measured = summarise(questions, may_abstain=config.prompt.may_abstain)
+    results = {**evaluation.about, "model_fingerprint": weights, **versions(), "drawn_by": drawn, **measured}
     write_atomic(run.path / "results.json", json.dumps(plain(results), indent=1))
     (run.path / "metrics.jsonl").unlink(missing_ok=True)  # of a resume after the end
     tracker = Tracker(run, config.tracking, job_type="eval", config=config.model_dump(mode="json"))
@@ -310,7 +314,10 @@ def print_results(found: Mapping[Path, JsonDict], top: Path) -> None:
     if len(found) == 1:
         Console().print(results_table(next(iter(found.values()))))
     else:
-        Console().print(overview_table({str(path.relative_to(top)): results for path, results in found.items()}))
+        evaluations = {str(path.relative_to(top)): results for path, results in found.items()}
+        Console().print(overview_table(evaluations))
+        if (progress := progress_table(evaluations)) is not None:
+            Console().print(progress)
     for path in found:
         print(f"written: {path}/results.json and samples.jsonl")
 

@@ -21,7 +21,7 @@ from rewards.types import Reading, Reward, Verdict
 from rl.advantages import ADVANTAGES, minus_kl
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import stop_token_ids
-from rl.policy.prompts import leaves_thinking_open, render
+from rl.policy.prompts import leaves_thinking_open, reading_of, render
 from rl.runtime import all_gather, rank, world_size
 from rl.sampling.how_to_draw import how_to_draw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
@@ -114,7 +114,8 @@ class RolloutWorker:
 
     def _reading(self, prompt_ids: IntArray) -> Reading:
         """Return how the answers to a prompt are read."""
-        return Reading(policy=self.reward.reading, thinking_open=leaves_thinking_open(prompt_ids, self.tokenizer))
+        thinking_open = leaves_thinking_open(prompt_ids, self.tokenizer)
+        return reading_of(self.prompt, self.reward.reading, thinking_open=thinking_open)
 
     def _reward(self, verdict: Verdict, text: str, sample: Sample, reading: Reading) -> Reward:
         limit = self.sampling.max_completion_tokens

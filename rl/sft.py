@@ -144,7 +144,8 @@ class BetweenSteps(TrainerCallback):  # type: ignore[misc]
         assert self.worker is not None, "there is one where there is an evaluation"
         loss = self.trainer.mean_loss(self.held_out.rows)
         groups = sample_all(self.worker, self.held_out.problems, self.config.evaluation.samples, self.config.run.seed)
-        return {"eval/loss": loss, **held_out_metrics([of_rollouts(group) for group in groups])}
+        may_abstain = self.config.prompt.may_abstain
+        return {"eval/loss": loss, **held_out_metrics([of_rollouts(group) for group in groups], may_abstain=may_abstain)}
 
     def save(self, step: int) -> None:
         """Write a checkpoint; every rank has the same weights, and the last of them has drawn the farthest."""

@@ -59,7 +59,7 @@ def train(parts: Parts, state: TrainState) -> TrainState:
         state = advance(state, drawn)
         if parts.reference is not None and due(config.algorithm.reference_reset_steps, state.step):
             parts.reference.reset()
-        metrics = {**rollout_metrics(drawn), **update, "num_tokens": state.num_tokens}
+        metrics = {**rollout_metrics(drawn, may_abstain=config.prompt.may_abstain), **update, "num_tokens": state.num_tokens}
         if due(config.evaluation.every_steps, state.step, config.train.steps):
             metrics |= evaluate_held_out(parts)
             state = with_best(state, metrics["eval/accuracy"])
@@ -132,11 +132,11 @@ def with_best(state: TrainState, accuracy_now: float) -> TrainState:
 
 
 def evaluate_held_out(parts: Parts) -> dict[str, Any]:
-    """Return accuracy and reasoning length on held-out problems, the same ones every time."""
+    """Return accuracy, reasoning length and what emerges on held-out problems, the same ones every time."""
     settings = parts.config.evaluation
     problems = [parts.held_out.get(settings.split, i) for i in range(settings.num_problems)]
     groups = sample_all(parts.worker, problems, settings.samples, parts.config.run.seed)
-    return held_out_metrics([of_rollouts(group) for group in groups])
+    return held_out_metrics([of_rollouts(group) for group in groups], may_abstain=parts.config.prompt.may_abstain)
 
 
 def record_baseline(parts: Parts) -> None:

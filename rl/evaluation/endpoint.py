@@ -29,9 +29,8 @@ from problems.errors import LabError
 from problems.seeding import derive_rng, derive_seed
 from problems.types import Problem
 from rewards.pool import VerifierPool, collect
-from rewards.types import Reading
 from rl.evaluation.samples import Scored, cluster_of, scored
-from rl.policy.prompts import messages
+from rl.policy.prompts import messages, reading_of
 from rl.settings.evaluation import EndpointSettings, EvalConfig
 from rl.tracking.run_directory import JsonDict
 from rl.types import Completion
@@ -101,7 +100,7 @@ class Endpoint:
             for done in as_completed(waiting):
                 i, k = waiting[done]
                 replies[i, k] = done.result()
-                reading = Reading(policy=config.reward.reading)
+                reading = reading_of(config.prompt, config.reward.reading)
                 verdicts[i, k] = self.pool.submit(problems[i], replies[i, k].completion.text, reading)
         except BaseException:
             self._stopped.set()  # those that pause

@@ -1,17 +1,20 @@
 """What an evaluation measures, each rate with a 95 % interval: problems are the unit, or clusters of them.
 
 `accuracy` is avg@n: the mean over problems of the share of correct samples. Samples that could not be scored (verdict
-`error`) are left out and counted. Wrong, unparsed, truncated and timed-out are told apart.
+`error`) are left out and counted. Wrong, unparsed, truncated and timed-out are told apart. An abstention is not correct;
+`coverage` and `accuracy_when_answering` say what it is good for.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from rewards.numbers import parse_rational
 from rl.evaluation.samples import Asked, Scored
 from rl.stats import Estimate, best_of_k, estimate, majority_at_k, mean, pass_at_k
+from rl.tracking.emergence import EMERGENCE, REFLECTION_LIST, Written, lengths, traits
 from rl.tracking.run_directory import JsonDict
 
 # how the best of k samples is chosen where no verifier may be asked, by name: the sample with the highest score is
@@ -72,14 +75,34 @@ def accuracy(questions: Sequence[Asked]) -> Estimate:
     return _over(only_scored(questions), share_correct)
 
 
-def summarise(questions: Sequence[Asked]) -> JsonDict:
-    """Return every aggregate of an evaluation as plain data."""
+def coverage(questions: Sequence[Asked]) -> Estimate:
+    """Return the mean over problems of the share of samples that do not abstain."""
+    return _over(only_scored(questions), lambda asked: sum(sample.is_answered for sample in asked) / len(asked))
+
+
+def accuracy_when_answering(questions: Sequence[Asked]) -> Estimate:
+    """Return the share of correct samples among those that do not abstain, all together.
+
+    So coverage times this is the accuracy, where no sample is an error. Samples are counted, problems (or their clusters) are
+    independent: a problem that is seldom answered weighs little.
+    """
+    answered = [sample for asked in questions for sample in asked if sample.is_answered]
+    found = estimate([float(sample.is_correct) for sample in answered], [sample.cluster for sample in answered])
+    return replace(found, problems=sum(any(sample.is_answered for sample in asked) for asked in questions))
+
+
+def summarise(questions: Sequence[Asked], *, may_abstain: bool = False) -> JsonDict:
+    """Return every aggregate of an evaluation as plain data.
+
+    `may_abstain`: the prompt allows to abstain, so coverage is measured too.
+    """
     samples = [sample for asked in questions for sample in asked]
     graded = only_scored(questions)
     return {
         "problems": len(questions),
         "samples": len(samples),
         "accuracy": accuracy(questions).as_dict(),
+        **(_of_abstaining(questions) if may_abstain else {}),
         "pass_at_k": _at_each_k(_pass, graded),
         "majority_at_k": _at_each_k(_majority, graded),
         "best_of_k": {
@@ -88,8 +111,9 @@ def summarise(questions: Sequence[Asked]) -> JsonDict:
             if (among := [asked for asked in graded if _can_choose(name, asked)])
         },
         "by_difficulty": by_difficulty(questions),
-        "reasoning_tokens": _mean_by_verdict(samples, lambda sample: sample.reasoning_tokens),
-        "completion_tokens": _mean_by_verdict(samples, lambda sample: sample.num_tokens),
+        "reasoning_tokens": lengths([(sample.reasoning_tokens, sample.status) for sample in samples]),
+        "completion_tokens": lengths([(sample.num_tokens, sample.status) for sample in samples]),
+        "emergence": {**traits([written_in(sample) for sample in samples]), "reflection_list": REFLECTION_LIST},
         "truncated_rate": _rate(samples, lambda sample: sample.finish_reason == "length"),
         **{f"{name}_rate": _rate(samples, _has_status(name)) for name in ("unparsed", "timeout", "error")},
     }
@@ -126,14 +150,22 @@ def _rate(samples: Asked, is_so: Callable[[Scored], bool]) -> float | None:
     return mean([float(is_so(sample)) for sample in samples])
 
 
-def _mean_by_verdict(samples: Asked, tokens: Callable[[Scored], int | None]) -> dict[str, float | None]:
-    """Return the mean of `tokens` over all samples, the correct and the wrong ones; ungraded ones are neither."""
-    groups = {
-        "mean": samples,
-        "correct": [sample for sample in samples if sample.is_correct],
-        "wrong": [sample for sample in samples if sample.is_scored and not sample.is_correct],
+def _of_abstaining(questions: Sequence[Asked]) -> dict[str, JsonDict]:
+    return {
+        "coverage": coverage(questions).as_dict(),
+        "accuracy_when_answering": accuracy_when_answering(questions).as_dict(),
     }
-    return {name: mean([n for sample in group if (n := tokens(sample)) is not None]) for name, group in groups.items()}
+
+
+def written_in(sample: Scored) -> Written:
+    """Return what is looked at of the text of a sample."""
+    return Written(
+        text=sample.completion,
+        status=sample.status,
+        extracted=sample.extracted,
+        num_tokens=sample.num_tokens,
+        reasoning_tokens=sample.reasoning_tokens,
+    )
 
 
 def by_difficulty(questions: Sequence[Asked]) -> dict[str, JsonDict]:
@@ -156,23 +188,29 @@ def _by_name_and_value(difficulty: tuple[str, Any]) -> tuple[str, str, Any]:
     return name, str(type(value)), value  # values of one name may be of several types, which do not compare
 
 
-def held_out_metrics(questions: Sequence[Asked]) -> dict[str, Any]:
-    """Return accuracy and length, as the evaluation inside a run writes them down."""
+def held_out_metrics(questions: Sequence[Asked], *, may_abstain: bool = False) -> dict[str, Any]:
+    """Return accuracy, length and what emerges, as the evaluation inside a run writes them down."""
     samples = [sample for asked in questions for sample in asked]
-    found = accuracy(questions)
-    return {
-        "eval/accuracy": found.value,
-        "eval/accuracy_low": found.low,
-        "eval/accuracy_high": found.high,
-        "eval/reasoning_tokens": mean([n for sample in samples if (n := sample.reasoning_tokens) is not None]),
-        "eval/completion_tokens": mean([sample.num_tokens for sample in samples]),
-    }
+    rates = {"accuracy": accuracy(questions)}
+    if may_abstain:
+        rates |= {"coverage": coverage(questions), "accuracy_when_answering": accuracy_when_answering(questions)}
+    metrics: dict[str, Any] = {}
+    for name, found in rates.items():
+        metrics |= {f"eval/{name}": found.value, f"eval/{name}_low": found.low, f"eval/{name}_high": found.high}
+    counts = lengths([(sample.reasoning_tokens, sample.status) for sample in samples])
+    metrics["eval/reasoning_tokens"] = counts.pop("mean")
+    metrics["eval/completion_tokens"] = mean([sample.num_tokens for sample in samples])
+    metrics |= {f"eval/reasoning_tokens/{name}": value for name, value in counts.items()}
+    return metrics | {f"eval/emergence/{name}": value for name, value in traits([written_in(s) for s in samples]).items()}
 
 
 def headline(results: JsonDict) -> dict[str, float | None]:
     """Return the numbers a tracker should show."""
+    abstaining = ("coverage", "accuracy_when_answering")
     return {
         "accuracy": results["accuracy"]["value"],
+        **{name: results[name]["value"] for name in abstaining if name in results},
+        **{f"emergence/{name}": results["emergence"][name] for name in EMERGENCE},
         "reasoning_tokens": results["reasoning_tokens"]["mean"],
         "truncated_rate": results["truncated_rate"],
         "unparsed_rate": results["unparsed_rate"],

@@ -54,6 +54,11 @@ class Scored:
         """Whether there is a verdict at all: an error is the grader's or the reference's fault."""
         return self.status != "error"
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether there is a verdict on an answer: an abstention is none."""
+        return self.is_scored and self.status != "abstained"
+
 
 Asked = Sequence[Scored]  # the samples of one problem
 

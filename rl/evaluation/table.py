@@ -1,13 +1,25 @@
-"""What terminals show: one evaluation in full, several in a line each, two side by side, and a leaderboard."""
+"""What terminals show: evaluations in full, in a line each, side by side, checkpoints against step 0, and a leaderboard."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 from rich.markup import escape
 from rich.table import Table
 
+from rl.evaluation.progress import START, against_start, numbers
+from rl.tracking.emergence import EMERGENCE
 from rl.tracking.run_directory import JsonDict
 
 _SETS_A_TABLE = 4  # of a leaderboard: as many as a terminal is wide enough for
+_PROGRESS = {  # the columns of what is followed over a run
+    "accuracy": "avg@n",
+    "reasoning_tokens/correct": "tokens, right",
+    "reasoning_tokens/wrong": "tokens, wrong",
+    "emergence/repetition": "repetition",
+    "emergence/reflections_per_1000_tokens": "reflection",
+    "emergence/self_corrections": "self-corrections",
+    "emergence/corrections_right": "end right",
+}
 
 
 def results_table(results: JsonDict) -> Table:
@@ -22,6 +34,9 @@ def results_table(results: JsonDict) -> Table:
         table.add_row(label, _number(estimate["value"]), _interval(estimate))
 
     add(f"avg@{results['n']}", results["accuracy"])
+    if "coverage" in results:
+        add("coverage: not abstained", results["coverage"])
+        add("accuracy when answering", results["accuracy_when_answering"])
     for kind, label in (("pass_at_k", "pass"), ("majority_at_k", "maj")):
         for k, at_k in results[kind].items():
             if k != "1":  # the same as avg@n
@@ -36,6 +51,11 @@ def results_table(results: JsonDict) -> Table:
         add(difficulty, of_difficulty)
     for name in ("mean", "correct", "wrong"):
         table.add_row(f"reasoning tokens, {name}", _number(results["reasoning_tokens"][name], 1), "")
+    for name in ("correct", "wrong"):
+        low, high = (_number(results["reasoning_tokens"][f"{name}_{end}"], 1) for end in ("p10", "p90"))
+        table.add_row(f"  p10 to p90, {name}", f"{low} to {high}", "")
+    for name, label in EMERGENCE.items():
+        table.add_row(label, _number(results["emergence"][name]), "")
     for name in ("truncated", "unparsed", "timeout", "error"):
         table.add_row(f"{name} rate", _number(results[f"{name}_rate"]), "")
     return table
@@ -61,6 +81,23 @@ def overview_table(evaluations: Mapping[str, JsonDict]) -> Table:
             _number(results["reasoning_tokens"]["mean"], 1),
             _number(results["truncated_rate"]),
         )
+    return table
+
+
+def progress_table(evaluations: Mapping[str, JsonDict]) -> Table | None:
+    """Return the numbers of step 0 and how much more each later checkpoint of the run has; None where there is no step 0."""
+    changes = against_start(evaluations)
+    if not changes:
+        return None
+    table = Table(title="against step 0: its numbers, and what each later step has more; reflection words per 1,000 tokens")
+    table.add_column("evaluation", justify="left", min_width=max(map(len, evaluations)), no_wrap=True)
+    for heading in _PROGRESS.values():
+        table.add_column(heading, justify="right", overflow="fold")
+    for place, results in evaluations.items():
+        if place in changes:
+            table.add_row(place, *(_number(changes[place][name], sign="+") for name in _PROGRESS))
+        elif place.partition("/")[0] == START:
+            table.add_row(place, *(_number(numbers(results)[name]) for name in _PROGRESS))
     return table
 
 
@@ -143,8 +180,8 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in text)
 
 
-def _number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def _number(value: float | None, digits: int = 3, sign: str = "") -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:{sign}.{digits}f}"
 
 
 def _interval(estimate: JsonDict) -> str:

@@ -17,6 +17,7 @@ from jinja2 import TemplateError
 from problems.errors import LabError
 from problems.types import Problem
 from rewards.answer import opens_thinking
+from rewards.types import Policy, Reading
 from rl.policy.interfaces import Tokenizer
 from rl.settings.schema import PromptSettings
 from rl.types import IntArray
@@ -29,8 +30,13 @@ class PromptError(LabError):
 
 
 def messages(problem: Problem, settings: PromptSettings) -> list[dict[str, str]]:
-    """Return the chat messages that ask the question: the system message where one is set, then the user's."""
+    """Return the chat messages that ask the question: the system message where one is set, then the user's.
+
+    Where the model may abstain, a line below the question says so.
+    """
     question = settings.template.replace("{prompt}", problem.prompt)
+    if settings.abstention is not None and settings.abstention.line:
+        question = f"{question}\n{settings.abstention.line}"
     user = {"role": "user", "content": question}
     if not settings.system:
         return [user]
@@ -70,7 +76,15 @@ def leaves_thinking_open(prompt_ids: IntArray, tokenizer: Tokenizer) -> bool:
     return opens_thinking(tokenizer.decode(prompt_ids[-_ENDING_TOKENS:], skip_special_tokens=False))
 
 
+def reading_of(settings: PromptSettings, policy: Policy, *, thinking_open: bool = False) -> Reading:
+    """Return how answers to these prompts are read."""
+    words = None if settings.abstention is None else settings.abstention.words
+    return Reading(policy=policy, thinking_open=thinking_open, abstention=words)
+
+
 def template_hash(settings: PromptSettings, tokenizer: Tokenizer) -> str:
     """Return 12 hex digits that change when anything about the rendering does; scores under other templates differ."""
     text = f"{settings.system}\x1f{settings.template}\x1f{tokenizer.chat_template}"
+    if settings.abstention is not None:
+        text += f"\x1f{settings.abstention.line}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]

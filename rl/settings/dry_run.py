@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.errors import LabError
+from rl.settings.abstention import rule_in_words
 from rl.settings.model_files import ModelShape, gguf_shape, is_gguf
 from rl.settings.schema import LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA, RunConfig, check_world
 
@@ -136,6 +137,8 @@ def describe_work(config: RunConfig) -> str:
     ranks = _asked_ranks()
     check_world(config, ranks)
     lines = ["Plan", *_work_lines(config, ranks)]
+    if config.prompt.abstention is not None:
+        lines.append(f"  abstaining: {rule_in_words(config.prompt.abstention, config.reward)}")
     shape = model_shape(config.model.path)
     if shape is None:
         lines.append(f"  memory: unknown, {config.model.path} has no config.json of a known shape here")

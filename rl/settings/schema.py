@@ -14,6 +14,7 @@ from problems.errors import LabError
 from problems.types import STYLES
 from rewards.code.settings import SandboxSettings
 from rewards.shaping import RewardConfig
+from rl.settings.abstention import AbstentionSettings, faults_of_abstaining
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.base import Settings
 from rl.settings.deepspeed import DeepSpeedSettings
@@ -97,12 +98,20 @@ class PromptSettings(Settings):
 
     system: str | None = Field(default=None, description="system message, for chat templates")
     template: str = Field(default="{prompt}", description="text around the question; {prompt} is the question")
+    abstention: AbstentionSettings | None = Field(
+        default=None, description="allow the model to say that it does not know ({}: in our words); default: not"
+    )
 
     @model_validator(mode="after")
     def _has_question(self) -> "PromptSettings":
         if "{prompt}" not in self.template:
             raise ValueError("template must contain {prompt}, or the model never sees the question")
         return self
+
+    @property
+    def may_abstain(self) -> bool:
+        """Whether an answer may be that the model does not know."""
+        return self.abstention is not None
 
 
 class ThinkingSettings(Settings):
@@ -256,6 +265,7 @@ class RunConfig(Settings):
             faults.append(
                 "algorithm.advantage maxrl needs rewards of at least 0, and reward.overlong_weight makes them negative"
             )
+        faults += faults_of_abstaining(self.prompt.abstention, self.reward, self.algorithm.advantage)
         if faults:
             raise ValueError("; ".join(faults))
         return self

@@ -19,6 +19,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from problems.errors import LabError
+from rl.tracking.emergence import EMERGENCE, LENGTHS, difference
 from rl.tracking.run_directory import read_records, write_atomic
 
 BEFORE, AFTER = "#9aa5b1", "#1f6feb"
@@ -67,7 +68,8 @@ def _accuracy_curve(axes: Axes, metrics: Sequence[Record]) -> None:
         _, high = _series(metrics, "eval/accuracy_high")
         axes.fill_between(steps, low, high, color=AFTER, alpha=0.15, linewidth=0)
         axes.plot(steps, values, color=AFTER, marker="o", markersize=4, label="held-out accuracy, 95 %")
-    axes.set_ylim(0, 1.02)
+    _, rewards = _series(metrics, "reward")
+    axes.set_ylim(min(0, *rewards) if rewards else 0, 1.02)  # wrong answers may cost something (reward.wrong)
     axes.set_title("Reward and held-out accuracy")
 
 
@@ -168,6 +170,8 @@ def _numbers_table(before: Record | None, after: Record) -> str:
         lines.append(_line(name, [_estimate(results["by_difficulty"].get(name)) for results in sides]))
     for kind in ("mean", "correct", "wrong"):
         lines.append(_line(f"reasoning tokens, {kind}", [_tokens(results["reasoning_tokens"][kind]) for results in sides]))
+    for name, label in EMERGENCE.items():
+        lines.append(_line(label, [_share(results.get("emergence", {}).get(name)) for results in sides]))
     for kind in ("truncated", "unparsed", "timeout", "error"):
         lines.append(_line(f"{kind} rate", [f"{results[f'{kind}_rate']:.3f}" for results in sides]))
     return f"<table><tr><th></th>{head}</tr>{''.join(lines)}</table>"
@@ -185,6 +189,34 @@ def _estimate(estimate: Record | None) -> str:
 
 def _tokens(count: float | None) -> str:
     return "-" if count is None else f"{count:.1f}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _changes_table(metrics: Sequence[Record]) -> str:
+    """Show what emerges as the last step has it against step 0; "" for a run that did not measure it.
+
+    Held-out problems where the run was evaluated before its first step. Else the completions of step 1, which the model of
+    step 0 wrote: those of the last step may then be of other problems.
+    """
+    prefix = "eval/" if metrics[0]["step"] == 0 else ""
+    measured = [record for record in metrics if f"{prefix}emergence/repetition" in record]
+    if len(measured) < 2 or measured[0] is not metrics[0]:
+        return ""
+    first, last = measured[0], measured[-1]
+    labels = {f"reasoning_tokens/{name}": f"reasoning tokens, {name.replace('_', ' ')}" for name in LENGTHS}
+    labels |= {f"emergence/{name}": label for name, label in EMERGENCE.items()}
+    lines = []
+    for key, label in labels.items():
+        then, now = (record.get(f"{prefix}{key}") for record in (first, last))
+        change = difference(then, now)
+        lines.append(_line(label, [_share(then), _share(now), "-" if change is None else f"{change:+.3f}"]))
+    on = "held-out problems" if prefix else "the problems practised on"
+    head = f"<tr><th></th><th>step 0</th><th>step {last['step']}</th><th>difference</th></tr>"
+    note = f"<p class=note>On {on}; what each means: docs/evaluation.md.</p>"
+    return f"<h2>What emerged</h2>{note}<table>{head}{''.join(lines)}</table>"
 
 
 def _completion(sample: Record) -> str:
@@ -229,7 +261,7 @@ def _by_problem(samples: Sequence[Record]) -> dict[str, list[Record]]:
     return by_problem
 
 
-def page(title: str, picture: bytes, before: Record | None, after: Record | None, pairs: str, config: str) -> str:
+def page(title: str, picture: bytes, before: Record | None, after: Record | None, changes: str, pairs: str, config: str) -> str:
     """Return the page; everything it shows is inside it."""
     image = base64.b64encode(picture).decode()
     note = "<p class=note>95 % intervals in parentheses; problems are the unit.</p>"
@@ -239,7 +271,7 @@ def page(title: str, picture: bytes, before: Record | None, after: Record | None
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
-        f'<p class=note>reasonlab</p><img alt="curves of the run" src="data:image/png;base64,{image}">{numbers}{texts}'
+        f'<p class=note>reasonlab</p><img alt="curves of the run" src="data:image/png;base64,{image}">{numbers}{changes}{texts}'
         "<h2>Settings</h2><details><summary>config.yaml, with where each value came from</summary>"
         f"<pre>{html.escape(config)}</pre></details>"
         "</body></html>"
@@ -268,7 +300,7 @@ def write_report(run: Path, before: Path | None, after: Path | None, output: Pat
     title = f"{whole_path.parent.name}/{whole_path.name}: {metrics[-1]['step']} steps"
 
     picture = draw(metrics, old, new)
-    text = page(title, picture, old, new, _pairs(old_samples, new_samples), config)
+    text = page(title, picture, old, new, _changes_table(metrics), _pairs(old_samples, new_samples), config)
     output.mkdir(parents=True, exist_ok=True)
     write_atomic(output / "report.png", picture)
     write_atomic(output / "report.html", text)

@@ -10,7 +10,7 @@ from rewards.grade import grade_file
 from rewards.own import OwnVerifier, open_verifier
 from rewards.pool import VerifierPool
 from rewards.shaping import RewardConfig
-from rewards.types import LENIENT, STRICT, Verdict
+from rewards.types import LENIENT, STRICT, Reading, Verdict
 
 PROBLEM = Problem(
     id="p", domain="mine", split="test", prompt="6*7?", reference="42", source="t", checks={"level": 3}, difficulty={"d": 1}
@@ -237,3 +237,14 @@ def test_a_verifier_of_an_installed_package_grades_a_file(tmp_path: Path, monkey
     finally:
         sys.modules.pop("their_checks", None)
     assert counts == {"correct": 1}
+
+
+def test_ones_own_verifier_need_not_know_of_abstentions_and_may_not_make_them_up(folder: Path) -> None:
+    verify = open_verifier(OwnVerifier(python=str(folder / "verifier.py:verify")))
+    may = Reading(abstention="I don't know")
+    assert verify(PROBLEM, r"\boxed{I don't know}", may).status == "abstained"
+    assert verify(PROBLEM, r"\boxed{I don't know}", STRICT).status == "wrong"
+    assert verify(PROBLEM, "status abstained", may).status == "abstained"  # it has words of its own
+    refused = verify(PROBLEM, "status abstained", STRICT)
+    assert refused.status == "error"
+    assert "prompt.abstention" in refused.detail

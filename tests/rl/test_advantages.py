@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rewards.shaping import RewardConfig, shape
+from rewards.types import Status, Verdict
 from rl.advantages import (
     ADVANTAGES,
     EPSILON,
@@ -106,3 +108,33 @@ def test_the_order_of_groups_and_rollouts_does_not_matter(name: str) -> None:
     rewards: list[list[float | None]] = [[1, 0, None], [0.5, 0.25, 1]]
     turned = ADVANTAGES[name]([group[::-1] for group in rewards[::-1]])
     assert turned[::-1, ::-1] == pytest.approx(ADVANTAGES[name](rewards))
+
+
+def test_advantages_of_a_rule_that_takes_off_for_wrong_answers_by_hand() -> None:
+    # right, abstained, wrong, wrong: the mean is (1 + 0.25 - 0.5 - 0.5) / 4 = 0.0625
+    paid = [1.0, 0.25, -0.5, -0.5]
+    assert ADVANTAGES["mean"]([paid])[0] == pytest.approx([0.9375, 0.1875, -0.5625, -0.5625])
+    # where nobody is right an abstention is still better than being wrong; where all are wrong nothing is to be learnt
+    assert ADVANTAGES["mean"]([[0.25, -0.5, -0.5, -0.5]])[0] == pytest.approx([0.5625, -0.1875, -0.1875, -0.1875])
+    for name in ("mean", "group_std", "rloo", "batch_std"):
+        assert not ADVANTAGES[name]([[-0.5] * 4, paid])[0].any()
+        higher = [[value + 0.5 for value in group] for group in ([-0.5] * 4, paid)]
+        assert ADVANTAGES[name]([[-0.5] * 4, paid]) == pytest.approx(ADVANTAGES[name](higher))
+
+
+@pytest.mark.parametrize("config", [RewardConfig(abstained=0.25, wrong=-0.5), RewardConfig(abstained=0.3)])
+def test_practice_by_the_rule_learns_to_abstain_below_its_threshold_and_to_answer_above(config: RewardConfig) -> None:
+    # what a policy is that only chooses, for problems it would get right with chance p, whether to answer
+    chances = config.answers_above + np.array([-0.25, -0.1, 0.1, 0.25])
+    statuses: tuple[Status, ...] = ("correct", "wrong", "abstained")
+    paid = {status: shape(config, Verdict(status=status), "", 1, 2).total or 0.0 for status in statuses}
+    rng, logits = np.random.default_rng(0), np.zeros((len(chances), 1))
+    for _ in range(2000):
+        answering = 1 / (1 + np.exp(-logits))
+        answers, is_right = rng.random((2, len(chances), 16))
+        answered, right = answers < answering, is_right < chances[:, None]
+        rewards = np.where(answered, np.where(right, paid["correct"], paid["wrong"]), paid["abstained"])
+        advantages = ADVANTAGES["mean"](rewards.tolist())
+        logits += (advantages * (answered - answering)).mean(axis=1, keepdims=True)  # the gradient of log pi by the logit
+    assert (logits.ravel() > 2).tolist() == [False, False, True, True]
+    assert (logits.ravel() < -2).tolist() == [True, True, False, False]

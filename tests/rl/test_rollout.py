@@ -18,6 +18,7 @@ from rl.evaluation.samples import of_rollouts
 from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
 from rl.rollout import RolloutWorker, Round, draw_groups, first_problems, group_up, share
 from rl.sampling.sampler import Sampler
+from rl.settings.abstention import AbstentionSettings
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.schema import ModelSettings, PromptSettings, SamplingSettings, ThinkingSettings
 from rl.tracking.metrics import rollout_metrics
@@ -236,3 +237,36 @@ def test_a_prompt_that_opens_the_thinking_is_told_to_the_verifier(worker):
     unclosed = [member for group in groups for member in group if "</think>" not in member.completion.text]
     assert unclosed
     assert {member.reward.verdict.status for member in unclosed} == {"unparsed"}
+
+
+def test_who_may_abstain_is_told_from_who_is_wrong_and_paid_by_the_rule(worker):
+    problems = [SOURCE.get("train", i) for i in range(6)]
+    drawn, _, _ = worker.rollouts(problems, 4, ("t",), 0)
+    words = next(r.reward.verdict.extracted for group in drawn for r in group if r.reward.verdict.status == "wrong")
+    # the same texts once more, where the first wrong answer is what says "I don't know"
+    allowed = replace(
+        worker,
+        prompt=PromptSettings(abstention=AbstentionSettings(words=words, invitation="")),
+        reward=RewardConfig(abstained=0.25, wrong=-0.5),
+    )
+    again, _, _ = allowed.rollouts(problems, 4, ("t",), 0)
+    statuses = []
+    for before, now in zip((r for group in drawn for r in group), (r for group in again for r in group), strict=True):
+        assert now.completion.text == before.completion.text
+        was, verdict = before.reward.verdict, now.reward.verdict
+        abstains = was.extracted == words and was.status == "wrong"
+        assert verdict.status == ("abstained" if abstains else was.status)
+        assert now.reward.total == {"correct": 1.0, "abstained": 0.25}.get(verdict.status, -0.5)
+        statuses.append(verdict.status)
+    groups = group_up(again, AlgorithmSettings(num_problems=6, group_size=4))
+    for group in groups:  # negative totals: the mean of the group is taken off all the same
+        assert sum(group.advantages) == pytest.approx(0.0, abs=1e-6)
+        assert not group.has_contrast or max(group.advantages) == pytest.approx(max(group.totals) - np.mean(group.totals))
+    metrics = rollout_metrics(
+        Drawn(groups=tuple(groups), rounds=1, cursor=6, sample_seconds=0.0, score_seconds=0.0), may_abstain=True
+    )
+    answered = len(statuses) - statuses.count("abstained")
+    assert metrics["abstention/coverage"] == pytest.approx(answered / len(statuses))
+    assert metrics["abstention/accuracy_when_answering"] == pytest.approx(statuses.count("correct") / answered)
+    assert metrics["rewards/abstained/mean"] == pytest.approx(statuses.count("abstained") / len(statuses))
+    assert 0 <= metrics["emergence/repetition"] <= 1

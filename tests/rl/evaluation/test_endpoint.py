@@ -394,3 +394,18 @@ def test_an_endpoint_is_asked_alike_beside_a_gpu_and_without(monkeypatch):
 def test_budget_forcing_is_refused(evaluated, capsys):
     evaluated("sampling.thinking={max_tokens: 8}", status=2)
     assert "no endpoint" in capsys.readouterr().err
+
+
+def test_an_endpoint_may_abstain_too(server, evaluated):
+    run = evaluated("prompt.abstention={words: '4', invitation: ''}")
+    samples = rows(run / "samples.jsonl")
+    expected = ["abstained" if one["extracted"] == "4" != one["reference"] else one["status"] for one in samples]
+    assert [one["status"] for one in samples] == expected
+    # where 4 is the right answer it stays one
+    assert {one["status"] for one in samples if one["extracted"] == "4" == one["reference"]} <= {"correct"}
+    results = json.loads((run / "results.json").read_text())
+    assert expected.count("abstained") > 0
+    assert results["coverage"]["value"] == pytest.approx(1 - expected.count("abstained") / 12)
+    assert results["accuracy_when_answering"]["value"] == pytest.approx(
+        expected.count("correct") / (12 - expected.count("abstained"))
+    )

@@ -7,8 +7,10 @@ from support import problem, rollout
 
 from problems.types import ProblemError
 from rewards.types import Verdict
-from rl.evaluation.measures import summarise
+from rl.evaluation.measures import held_out_metrics, summarise
+from rl.evaluation.progress import against_start, numbers
 from rl.evaluation.samples import cluster_of, of_rollouts
+from rl.evaluation.table import progress_table, results_table
 
 
 def asked(number, outcomes, tokens=None, logprobs=None, cluster=None):
@@ -57,7 +59,7 @@ def test_clusters_widen_every_interval():
 def test_tokens_that_nobody_counted_and_probabilities_that_nobody_gave():
     samples = [replace(one, reasoning_tokens=None, mean_logprob=None) for one in asked(0, [1, 0])]
     found = summarise([samples])
-    assert found["reasoning_tokens"] == {"mean": None, "correct": None, "wrong": None}
+    assert set(found["reasoning_tokens"].values()) == {None}
     assert set(found["best_of_k"]) == {"shortest", "longest"}
 
 
@@ -96,3 +98,87 @@ def test_a_timeout_is_wrong_and_told_apart():
     samples[1] = replace(samples[1], status=Verdict(status="timeout").status, finish_reason="length")
     found = summarise([samples])
     assert (found["timeout_rate"], found["truncated_rate"], found["accuracy"]["value"]) == (0.5, 0.5, 0.5)
+
+
+def with_statuses(number, *statuses):
+    """The samples of one problem, with these verdicts."""
+    return [replace(one, status=status) for one, status in zip(asked(number, [0] * len(statuses)), statuses, strict=True)]
+
+
+ABSTAINING = [
+    with_statuses(0, "correct", "abstained", "unparsed", "abstained"),
+    with_statuses(1, *["correct"] * 4),
+    with_statuses(2, *["abstained"] * 4),
+    with_statuses(3, *["error"] * 4),
+]
+
+
+def test_coverage_and_accuracy_when_answering_by_hand():
+    found = summarise(ABSTAINING, may_abstain=True)
+    # answered: 2 of 4, 4 of 4, none of 4; the fourth problem could not be scored
+    assert (found["coverage"]["value"], found["coverage"]["problems"]) == (pytest.approx(0.5), 3)
+    # right of what was answered: 1 of 2 and 4 of 4, so 5 of 6, in two problems
+    answering = found["accuracy_when_answering"]
+    assert (answering["value"], answering["problems"], answering["clusters"]) == (pytest.approx(5 / 6), 2, 2)
+    assert 0 <= answering["low"] < 5 / 6 < answering["high"] <= 1
+    # (1/4 + 4/4 + 0) / 3, which is coverage times accuracy when answering
+    assert found["accuracy"]["value"] == pytest.approx(5 / 12) == pytest.approx(0.5 * 5 / 6)
+    held_out = held_out_metrics(ABSTAINING, may_abstain=True)
+    assert held_out["eval/coverage"] == found["coverage"]["value"]
+    assert held_out["eval/accuracy_when_answering_low"] == answering["low"]
+    labels = [str(cell) for cell in results_table({**ABOUT, **found}).columns[0].cells]
+    assert "coverage: not abstained" in labels
+
+
+ABOUT = {"n": 4, "model": "m", "split": "test", "reading": "strict"}
+
+
+def test_nothing_of_abstaining_is_said_where_it_is_not_allowed():
+    found = summarise([asked(0, [1, 0])])
+    assert not {"coverage", "accuracy_when_answering"} & set(found)
+    assert not [name for name in held_out_metrics([asked(0, [1, 0])]) if "cover" in name or "answering" in name]
+    assert "coverage: not abstained" not in list(results_table({**ABOUT, **found}).columns[0].cells)
+
+
+def test_who_never_answers_has_no_accuracy_when_answering_and_an_interval_that_says_so():
+    found = summarise([ABSTAINING[2]], may_abstain=True)
+    assert found["coverage"]["value"] == 0.0
+    assert found["accuracy_when_answering"]["value"] != found["accuracy_when_answering"]["value"]  # no number
+    assert (found["accuracy_when_answering"]["low"], found["accuracy_when_answering"]["high"]) == (0.0, 1.0)
+    assert "-" in list(results_table({**ABOUT, **found}).columns[1].cells)
+
+
+def test_an_abstention_is_neither_right_nor_wrong_and_does_not_vote():
+    two_of_three = [replace(one, extracted="7") for one in with_statuses(0, "abstained", "abstained", "correct")]
+    found = summarise([two_of_three], may_abstain=True)
+    assert found["majority_at_k"]["3"]["value"] == 1.0
+    lengths = [replace(one, num_tokens=n) for one, n in zip(two_of_three, (2, 4, 9), strict=True)]
+    assert summarise([lengths])["completion_tokens"]["wrong"] is None
+
+
+def test_checkpoints_are_set_against_step_0_of_the_same_set():
+    texts = {
+        "step-000000/a": "\\boxed{7}",
+        "step-000020/a": "x = 3. Wait, x = 7. \\boxed{7}",
+        "step-000020/b": "7",
+        "other/a": "7",
+    }
+    evaluations = {
+        place: {
+            **ABOUT,
+            **summarise([[replace(one, completion=text, num_tokens=100, extracted="7") for one in asked(0, [1, 0])]]),
+        }
+        for place, text in texts.items()
+    }
+    changes = against_start(evaluations)
+    assert set(changes) == {"step-000020/a"}
+    assert changes["step-000020/a"]["accuracy"] == 0.0
+    assert changes["step-000020/a"]["emergence/reflections_per_1000_tokens"] == pytest.approx(10.0)  # one word in 100 tokens
+    assert changes["step-000020/a"]["emergence/self_corrections"] == 1.0
+    assert changes["step-000020/a"]["emergence/corrections_right"] is None  # there were none before
+    assert numbers(evaluations["step-000020/a"])["emergence/corrections_right"] == 0.5
+    table = progress_table(evaluations)
+    assert table is not None
+    assert list(table.columns[0].cells) == ["step-000000/a", "step-000020/a"]
+    assert list(table.columns[5].cells) == ["0.000", "+10.000"]
+    assert progress_table({"a": evaluations["other/a"]}) is None

@@ -59,7 +59,11 @@ def test_every_checkpoint_is_evaluated_in_order_as_it_was_trained(run, random_mo
     shown = capsys.readouterr().out
     steps = ["step-000000", "step-000002", "step-000004", "step-000010"]
     table, _, written = shown.partition("written: ")
-    assert [step for step in table.split() if step.startswith("step-")] == steps
+    assert [step for step in table.split() if step.startswith("step-")] == steps * 2  # as they are, and against step 0
+    summary = json.loads((run / "eval" / "summary.json").read_text())
+    assert [step for step in steps if "against_step_0" in summary[step]] == steps[1:]
+    lengths = [summary[step]["reasoning_tokens"]["mean"] for step in steps]
+    assert summary[steps[2]]["against_step_0"]["reasoning_tokens/mean"] == pytest.approx(lengths[2] - lengths[0])
     assert [line.split("/results.json")[0].rsplit("/", 1)[-1] for line in written.splitlines()] == steps
     results = [json.loads((run / "eval" / step / "results.json").read_text()) for step in steps]
     assert all(one["sampling"]["max_completion_tokens"] == 12 for one in results)  # of the run

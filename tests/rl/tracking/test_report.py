@@ -49,12 +49,14 @@ def training_run(home: Path, name: str = "rl") -> RunDirectory:
     """A run of three steps with two evaluations; the second step has neither a correct nor a wrong rollout."""
     run = RunDirectory.create(home / name, f"run:\n  name: {HOSTILE}\n")
     tracker = Tracker(run, TrackingSettings(wandb="disabled"), job_type="rl", config={})
-    tracker.log(0, {"eval/accuracy": 0.25, "eval/accuracy_low": 0.1, "eval/accuracy_high": 0.5})
+    emerged = {"eval/emergence/repetition": 0.25, "eval/emergence/corrections_right": None}
+    tracker.log(0, {"eval/accuracy": 0.25, "eval/accuracy_low": 0.1, "eval/accuracy_high": 0.5, **emerged})
     for step in (1, 2, 3):
         measured = {"reward": 0.2 * step, "entropy": 1.0, "frac_reward_zero_std": 0.5, "grad_norm": 0.1}
         lengths = {"reasoning_tokens/mean": 10.0, "reasoning_tokens/correct": None if step == 2 else 9.0}
         tracker.log(step, measured | lengths | {"reasoning_tokens/wrong": None if step == 2 else 12.0}, {"step_time": 1.0})
-    tracker.log(4, {"reward": 0.9, "eval/accuracy": 0.75, "eval/accuracy_low": 0.5, "eval/accuracy_high": 0.9})
+    emerged = {"eval/emergence/repetition": 0.125, "eval/emergence/corrections_right": 0.5}
+    tracker.log(4, {"reward": -0.9, "eval/accuracy": 0.75, "eval/accuracy_low": 0.5, "eval/accuracy_high": 0.9, **emerged})
     tracker.finish()
     return run
 
@@ -167,3 +169,10 @@ def test_what_cannot_be_reported_is_refused_in_words(tmp_path: Path) -> None:
 def test_a_difficulty_that_all_problems_share_has_no_bar() -> None:
     assert telling(["letters=4", "letters=5", "task=count"]) == ["letters=4", "letters=5"]
     assert telling(["task=count"]) == ["task=count"]  # better than none
+
+
+def test_what_emerged_stands_against_step_0(written: Path) -> None:
+    text = written.read_text(encoding="utf-8")
+    assert "<th>step 0</th><th>step 4</th><th>difference</th>" in text
+    assert "<td>repeated 4-grams, share</td><td>0.250</td><td>0.125</td><td>-0.125</td>" in text
+    assert "<td>of these end right, share</td><td>-</td><td>0.500</td><td>-</td>" in text  # nothing to compare with
