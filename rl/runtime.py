@@ -137,8 +137,12 @@ def set_threads(threads: int | None) -> None:
     if not torch.cuda.is_available():
         keep_freed_memory()
     on_this_machine = int(os.environ.get("LOCAL_SIZE", os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(threads or max(1, cores // on_this_machine))
+    torch.set_num_threads(threads or max(1, cores() // on_this_machine))
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def keep_freed_memory() -> None:

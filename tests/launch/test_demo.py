@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from launch.demo import CONFIGS, REAL, TINY, DemoError, Phase, Story, part, phases_of, summarise
+from launch.demo import REAL, TINY, phases_of, summarise
+from launch.story import CONFIGS, DemoError, Phase, Story, part
 from rl.settings.loading import parse_yaml
 
 
