@@ -12,6 +12,7 @@ from launch.export import export_command
 from launch.fetch import fetch_command
 from launch.gpu_check import gpu_check_command
 from launch.grade import grade_command
+from launch.leaderboard import leaderboard_command
 from launch.new import verifier_command
 from launch.problems import problems_command
 from launch.report import report_command
@@ -27,6 +28,10 @@ COMMANDS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code an
     "train": (train_command, "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
     "eval": (eval_command, "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
     "compare": (compare_command, "the paired difference of two evaluations, how sure it is, and where they part"),
+    "leaderboard": (
+        leaderboard_command,
+        "models by sets with intervals, and ranks from paired comparisons of evaluations",
+    ),
     "grade": (grade_command, "verdicts for a JSONL file of completions, whoever wrote them"),
     "problems": (problems_command, "what there is to practise on: list, show, check, decontaminate, rate, export, new"),
     "verifier": (verifier_command, "`verifier new`: a starting point for a verifier of your own, with its test"),
@@ -41,7 +46,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code an
 
 def usage() -> str:
     """Return the text of `reasonlab --help`."""
-    lines = [f"  {name:<9} {about}" for name, (_, about) in COMMANDS.items()]
+    lines = [f"  {name:<11} {about}" for name, (_, about) in COMMANDS.items()]
     return (
         "usage: reasonlab COMMAND ...\n\nReinforcement learning from answers that a program can check.\n\n"
         + "\n".join(lines)
