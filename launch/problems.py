@@ -1,4 +1,4 @@
-"""`reasonlab problems list | show | check | export`: what there is to practise on, how it is judged, and whether it is sound.
+"""`reasonlab problems ACTION ...`: what there is to practise on, how it is judged, and whether it is sound (ACTIONS below).
 
 A source is named as for every command: a domain or set (`chain`, `gsm8k`, `math500`), `NAME:PATH` for a set in a local file or
 folder of the same columns, a JSONL file, or an entry of `problems` as a configuration has it (`{domain: hub, ...}`).
@@ -16,23 +16,28 @@ from typing import Any
 from pydantic import BaseModel
 
 from launch.new import new_problems
+from launch.rate import rate
 from problems import overlap
 from problems.catalog import DOMAINS, SETS, AnySource, build_source, verifier_name
 from problems.errors import LabError
 from problems.finite import FiniteSource
 from problems.public import PUBLIC_SETS
+from problems.selection import header_path, practised, problems_hash
 from problems.sets.hub import EvaluationSource
 from problems.types import SPLITS, Problem, ProblemSource
 from rewards import checking
 from rewards.pool import VerifierPool
 from rewards.references import shown
+from rewards.shaping import RewardConfig
 from rl.settings.arguments import Command, clearly, make_parser, parse, source_setting, unless_dry_run
 from rl.settings.loading import load_config
 from rl.settings.schema import ModelSettings, PromptSettings, Sources
+from rl.tracking.selections import write_selection
 
 _GENERATED = 200  # problems of each split that are looked at where a source has no end
 _LONGEST_CHARACTERS, _LONGEST_TOKENS = 10_000, 1024
 _SHOWN_LINES, _SHOWN_CHARACTERS = 12, 1200  # of a text that is shown
+_EXAMPLES = 3  # of each kind of removal
 
 
 class NamedProblems(BaseModel):
@@ -40,6 +45,12 @@ class NamedProblems(BaseModel):
 
     problems: Sources
     prompt: PromptSettings = PromptSettings()
+    reward: RewardConfig = RewardConfig()
+
+    def pool(self, workers: int) -> VerifierPool:
+        """Return what judges as the configuration says, with a verifier of one's own where it names one."""
+        reward = self.reward
+        return VerifierPool(max(1, workers), reward.timeout_seconds, reward.memory_megabytes, own=reward.own)
 
 
 def problems_of(source: ProblemSource, generated: int = _GENERATED) -> Iterator[Problem]:
@@ -131,7 +142,7 @@ def _show(argv: Sequence[str]) -> int:
     flags, config = _parsed(parser, argv)
     if config is None:
         return 0
-    with VerifierPool(1) as pool:
+    with config.pool(1) as pool:
         for one in config.problems:
             source = build_source([one], 0)
             problems = (problem for problem in problems_of(source, flags.n) if flags.split in (None, problem.split))
@@ -182,7 +193,7 @@ def _check(argv: Sequence[str]) -> int:
     limit = flags.longest or (_LONGEST_TOKENS if flags.model else _LONGEST_CHARACTERS)
     length = _tokens(flags.model, config.prompt) if flags.model else lambda problem: len(problem.prompt)
     reports: list[dict[str, Any]] = []
-    with VerifierPool(max(1, flags.workers)) as pool:
+    with config.pool(flags.workers) as pool:
         for one in config.problems:
             source = build_source([one], 0)
             problems = list(problems_of(source))
@@ -253,7 +264,7 @@ def _export(argv: Sequence[str]) -> int:
     problems = [problem for source in sources for problem in problems_of(source, flags.n)]
     left_out: set[str] = set()
     if flags.clean:  # what is written is finite, wherever it comes from: what stands twice is left out too
-        with VerifierPool(os.cpu_count() or 1) as pool:
+        with config.pool(os.cpu_count() or 1) as pool:
             left_out = {finding.source for finding in checking.faults(checking.findings_of(problems, pool))}
     flags.output.mkdir(parents=True, exist_ok=True)
     for split in SPLITS:
@@ -267,11 +278,79 @@ def _export(argv: Sequence[str]) -> int:
     return 0
 
 
+# -- decontaminate
+
+
+def _decontaminate(argv: Sequence[str]) -> int:
+    parser = make_parser(
+        "reasonlab problems decontaminate",
+        "Lists what evaluation sets hold of a set, for the setting `without: FILE`; status 1 where nothing is left.",
+    )
+    every = ", ".join(name for name, one in PUBLIC_SETS.items() if one.evaluation)
+    parser.add_argument(
+        "--against", action="append", required=True, metavar="NAME", help=f"evaluation set; repeat it. `every`: {every}"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="JSONL: what is removed, why, and by which problem"
+    )
+    flags, config = _parsed(parser, argv)
+    if config is None:
+        return 0
+    if len(config.problems) != 1:
+        raise LabError(f"one set at a time, since FILE belongs to its entry; {len(config.problems)} were given")
+    entry = config.problems[0].model_copy(update={"rates": None, "keep": None, "without": None})
+    source = build_source([entry], 0)
+    if not isinstance(source, FiniteSource):
+        raise LabError(
+            f"{_label(entry)} makes its problems, each in one split by its content: there is nothing to decontaminate"
+        )
+    problems = practised(source)
+    if not problems:
+        raise LabError(f"{source.name} holds no problems to practise on")
+    against = _evaluation_sets(flags.against)
+    removed = list(overlap.overlapping(problems, overlap.of_problems(itertools.chain(*against.values()))))
+    about = {
+        "kind": "removed",
+        "name": _label(entry),
+        "source": entry.model_dump(mode="json"),
+        "problems": len(problems),
+        "problems_hash": problems_hash(problems),
+        "against": {name: len(held_out) for name, held_out in against.items()},
+        "removed": dict(Counter(found.kind for _, found in removed)),
+    }
+    write_selection(flags.out, [overlap.removal(problem, found) for problem, found in removed], about)
+    print(_removals(problems, removed, flags.out))
+    return 0 if len(removed) < len(problems) else 1
+
+
+def _evaluation_sets(names: Sequence[str]) -> dict[str, list[Problem]]:
+    """Return the problems of each evaluation set; `every` stands for all public ones, which are read from the hub."""
+    public = [name for name, one in PUBLIC_SETS.items() if one.evaluation]
+    wanted = dict.fromkeys(one for name in names for one in (public if name == "every" else [name]))
+    return {name: list(_held_out(name)) for name in wanted}
+
+
+def _removals(problems: Sequence[Problem], removed: Sequence[tuple[Problem, overlap.Overlap]], file: Path) -> str:
+    """Return in words how many problems are removed, why, and by which problems, the first few."""
+    lines = [f"{len(problems)} problems looked at, {len(removed)} removed, {len(problems) - len(removed)} left"]
+    for kind in overlap.KINDS:
+        members = [(problem, found) for problem, found in removed if found.kind == kind]
+        lines += [f"{len(members):6}  {kind}"] if members else []
+        lines += [
+            f"        {problem.source} by {found.source}: {shown(found.shared)}" for problem, found in members[:_EXAMPLES]
+        ]
+    return "\n".join(
+        [*lines, f"written: {file} and {header_path(file).name}; in the entry of the set: {{..., without: {file}}}"]
+    )
+
+
 ACTIONS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code and in words
     "list": (_list, "every domain and set: verifier, kind, size and licence"),
     "show": (_show, "a few problems with reference, worked solution and verdicts"),
     "check": (_check, "whether references prove themselves, wrong answers do not, and what stands twice or overlaps"),
     "export": (_export, "problems as JSONL"),
+    "decontaminate": (_decontaminate, "which problems evaluation sets hold too, for the setting `without: FILE`"),
+    "rate": (rate, "pass rates of a model, problem by problem, for the settings `rates: FILE, keep: [0.1, 0.9]`"),
     "new": (new_problems, "a starting point for a domain of your own, with its test"),
 }
 
@@ -280,7 +359,7 @@ ACTIONS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code and
 def problems_command(argv: Sequence[str]) -> int:
     """What there is to practise on, and whether it is sound."""
     if not argv or argv[0] in ("-h", "--help"):
-        lines = [f"  {name:<7} {about}" for name, (_, about) in ACTIONS.items()]
+        lines = [f"  {name:<13} {about}" for name, (_, about) in ACTIONS.items()]
         print(
             "usage: reasonlab problems ACTION ...\n\n" + "\n".join(lines) + "\n\nreasonlab problems ACTION --help tells more."
         )

@@ -21,6 +21,7 @@ from problems.mixture import Mixture
 from problems.procedural import ProceduralSource
 from problems.public import PUBLIC_SETS
 from problems.seeding import derive_rng, derive_seed
+from problems.selection import select
 from problems.sets.jsonl import DEFAULT_DOMAIN
 from problems.types import STYLES, Domain, Problem, ProblemError, ProblemSet, ProblemSource, SourceConfig, boxed, thinking
 
@@ -75,7 +76,7 @@ else:  # the union of the models above, made at run time: pydantic chooses one b
 
 def build_source(configs: Sequence[AnySource], seed: int) -> ProblemSource:
     """Return the mixture of `configs`; each source draws from a stream of its own under `seed`."""
-    sources = [_open(config, derive_seed("source", seed, position)) for position, config in enumerate(configs)]
+    sources = [_open(config, source_seed(seed, position)) for position, config in enumerate(configs)]
     if len(sources) == 1:
         return sources[0]
     return Mixture(sources, [config.weight for config in configs], derive_seed("mixture", seed))
@@ -86,7 +87,18 @@ def owner(source: ProblemSource, split: str, index: int) -> int:
     return source.owner(split, index) if isinstance(source, Mixture) else 0
 
 
+def source_seed(seed: int, position: int = 0) -> int:
+    """Return the seed that the source at `position`, of those that `build_source` was given with `seed`, draws from."""
+    return derive_seed("source", seed, position)
+
+
 def _open(config: AnySource, seed: int) -> ProblemSource:
+    if config.rates is None and config.without is None:
+        return _open_whole(config, seed)
+    return select(config, seed, lambda seed: _open_whole(config, seed))
+
+
+def _open_whole(config: AnySource, seed: int) -> ProblemSource:
     record = record_of(config.domain)
     assert record is not None  # settings were chosen by its name
     if isinstance(record, Domain):

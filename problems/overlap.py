@@ -3,91 +3,74 @@ r"""Finds problems that a model is measured by among those it would practise on:
 Two texts overlap when, with spacing, case, LaTeX dressing and the writing of numerals set aside,
 
 - they are the same ("exact");
-- they are the same but for their numbers ("renumbered"), and long enough that this is no chance;
+- they are the same but for their numbers and the signs before these ("renumbered"), and long enough that this is no chance;
 - rows of 13 tokens (as in arXiv 2005.14165, appendix C), 8 of them words, stand in both and make up half of the shorter one
   ("13-gram"). One such row alone proves nothing: "m/n where m and n are relatively prime positive integers. Find m + n" is how
   AIME asks, and by it one in eight of its problems of 1983 to 2023 would be struck for those of 2024 and 2025. A row that
   stands in more than 5 evaluation problems is such a way of asking, too.
 
-Numerals are set aside by writing them all as digits: `1,000`, fullwidth and Indian digits, English words up to thousands. A
-number in front ("Problem 12.", "3)") is no part of a problem; a drawing ([asy] ... [/asy]) counts for "exact" alone.
+Numerals are set aside by writing them all as digits: `1,000`, fullwidth and Indian digits, Chinese numerals and English words
+(problems/numerals.py); signs by writing those of LaTeX and of Unicode alike. A number in front ("Problem 12.", "3)") is no part
+of a problem; a drawing ([asy] ... [/asy]) counts for "exact" alone.
 
-Left out: translations of the words, paraphrases, and numerals in the words of other languages. Siblings made from one template
-are found as "renumbered" although nobody copied anything; whether they may stay is for the caller to say.
+Left out: translations of the words, paraphrases, numerals in the words of other languages, and grids of signs (a maze), of
+which nothing is a token. Siblings made from one template are found as "renumbered" although nobody copied anything; whether
+they may stay is for the caller to say.
 """
 
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from problems.numerals import digits_of, words_as_digits
 from problems.types import Problem
 
 GRAM = 13  # tokens
 _LEAST_WORDS = 8  # of them; formulas and drawings are alike by chance
+_LEAST_WORDS_OF_TEMPLATE = 5  # of a whole problem that is the same but for its numbers
 _COMMON = 5  # problems that may share a row of tokens before it counts as a way of asking
 
 _DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)
 _LABEL = re.compile(
     r"\s*(?:(?:problem|question|exercise|task|example|q|p|no)\b\.?\s*)?#?\(?\d{1,4}(?:\s*[.:)\]]\s+|\s*\)\s*)", re.IGNORECASE
 )
+_SHORT_FRACTION = re.compile(r"(?<=frac)\s*(\d)(?=\d)")  # \frac34
 _DRESSING = re.compile(
     r"\\(?:left|right|big+[lr]?|displaystyle|text(?:bf|it|rm)?|math(?:rm|bf|it)|mbox|quad|qquad|[,;:! ()\[\]])|[${}\\]",
     re.IGNORECASE,
 )
 _SPELLINGS = {"dfrac": "frac", "tfrac": "frac", "cdot": "*", "times": "*", "leq": "le", "geq": "ge", "neq": "ne"}
-_TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[-+*/=<>^%|()\[\]]")
-_THOUSANDS = re.compile(r"(?<=\d)(?:\{?,\}?|\\,)(?=\d{3}(?!\d))")
-_SMALL_WORDS = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"),
-    *("fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+_SIGNS = str.maketrans(  # as LaTeX writes them, which the words of _SPELLINGS are made of
+    {"\u2212": "-", "\u2013": "-", "\u2010": "-", "\u00d7": "*", "\u00b7": "*", "\u22c5": "*", "\u00f7": "/", "\u2044": "/"}
+    | {"\u2264": " le ", "\u2265": " ge ", "\u2260": " ne ", "\u03c0": " pi ", "\u00b0": "^ circ ", "\u221a": " sqrt "}
+    | {"\u2220": " angle ", "\u25b3": " triangle "}
 )
-_SMALL = {word: number for number, word in enumerate(_SMALL_WORDS)}
-_TENS_WORDS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_TENS = {word: 10 * number for number, word in enumerate(_TENS_WORDS, start=2)}
-_SCALES = {"hundred": 100, "thousand": 1000}
+_TOKEN = re.compile(r"\d+(?:\.\d+)?|[\u3400-\u9fff]|[^\W\d_\u3400-\u9fff]+|[-+*/=<>^%|()\[\]]")
+_NUMBERS = re.compile(r"(?:[-+] )?#(?: #)*")  # with its sign; numbers side by side are a list, of whatever length
 
 Kind = Literal["exact", "renumbered", "13-gram"]
+KINDS: tuple[Kind, ...] = ("exact", "renumbered", "13-gram")  # the surest first
 
 
 def tokens_of(text: str, with_drawings: bool = False) -> list[str]:
-    """Return the words, numbers (as digits) and signs of a text, without its dressing."""
+    """Return the words, numbers (as digits) and signs of a text, without its dressing; a Chinese character is a word."""
     text = unicodedata.normalize("NFKC", text if with_drawings else _DRAWING.sub(" ", text))
-    text = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in text).casefold()
+    text = digits_of(text).casefold()
     text = _LABEL.sub("", text, count=1) if _LABEL.match(text) else text
-    text = _DRESSING.sub(" ", _THOUSANDS.sub("", text).replace("\u2212", "-").replace("\u00d7", "*"))
-    return _with_digits([_SPELLINGS.get(token, token) for token in _TOKEN.findall(text)])
+    text = _DRESSING.sub(" ", _SHORT_FRACTION.sub(r" \1 ", text.translate(_SIGNS)))
+    return _with_strokes(words_as_digits([_SPELLINGS.get(token, token) for token in _TOKEN.findall(text)]))
 
 
-def _with_digits(tokens: Sequence[str]) -> list[str]:
-    """Return tokens with numbers in English words written as digits: twenty - five as 25, three hundred as 300."""
-    written: list[str] = []
-    value: int | None = None  # of the words read so far
-    for place, token in enumerate(tokens):
-        following = tokens[place + 1] if place + 1 < len(tokens) else ""
-        if value is not None and value % 100 in _TENS.values() and token == "-" and 0 < _SMALL.get(following, 0) < 10:
-            continue  # twenty-five
-        number = _SMALL.get(token, _TENS.get(token))
-        if value is not None and token in _SCALES and value < _SCALES[token]:
-            value *= _SCALES[token]
-        elif number is not None and value is not None and _may_follow(value, number):
-            value += number
-        else:
-            if value is not None:
-                written.append(str(value))
-            value = number
-            if number is None:
-                written.append(token)
-    return written if value is None else [*written, str(value)]
-
-
-def _may_follow(value: int, number: int) -> bool:
-    """Tell whether `number` goes on with a number that is said in words: twenty five, three hundred four, but not two three."""
-    if value % 100 == 0 and value:
-        return number > 0
-    return value % 100 in _TENS.values() and 0 < number < 10
+def _with_strokes(tokens: Sequence[str]) -> list[str]:
+    """Return tokens with fractions of two numbers as they stand in a line: frac 3 4 as 3 / 4."""
+    written = list(tokens)
+    for place in range(len(tokens) - 2):
+        if tokens[place] == "frac" and tokens[place + 1][0].isdigit() and tokens[place + 2][0].isdigit():
+            written[place : place + 2] = [tokens[place + 1], "/"]
+    return written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +137,18 @@ def of_problems(problems: Iterable[Problem]) -> OverlapIndex:
     return index
 
 
+def overlapping(problems: Iterable[Problem], index: OverlapIndex) -> Iterator[tuple[Problem, Overlap]]:
+    """Yield the problems that overlap with one of `index`, and how."""
+    for problem in problems:
+        if (found := index.find(problem.prompt)) is not None:
+            yield problem, found
+
+
+def removal(problem: Problem, found: Overlap) -> dict[str, str]:
+    """Return what is written down of a problem that is removed: why, and by which evaluation problem."""
+    return {"id": problem.id, "source": problem.source, "kind": found.kind, "by": found.source, "shared": found.shared}
+
+
 def _whole(text: str) -> str:
     """Return all tokens of a text; what stands in a drawing counts: "In the diagram, what is x?" is asked of many."""
     return " ".join(tokens_of(text, with_drawings=True))
@@ -167,10 +162,10 @@ def _grams(tokens: Sequence[str]) -> list[tuple[int, str]]:
 
 def _template(tokens: Sequence[str]) -> str | None:
     """Return the tokens with # for every number, or None where they are too few words to be alike by more than chance."""
-    if len(tokens) < GRAM or _words(tokens) < _LEAST_WORDS:
+    if len(tokens) < GRAM or _words(tokens) < _LEAST_WORDS_OF_TEMPLATE:
         return None
-    return " ".join("#" if token[0].isdigit() else token for token in tokens)
+    return _NUMBERS.sub("#", " ".join("#" if token[0].isdigit() else token for token in tokens))
 
 
 def _words(tokens: Sequence[str]) -> int:
-    return sum(len(token) > 1 and token[0].isalpha() for token in tokens)
+    return sum(token[0].isalpha() and (len(token) > 1 or token >= "\u3400") for token in tokens)

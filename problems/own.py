@@ -27,6 +27,7 @@ OWN: dict[str, Record] = {}  # name -> what a file of one's own defined; a confi
 VERIFIERS: dict[str, str] = {}  # domain of one's own -> its verifier; all that a verifier process needs to know of it
 TAKEN: set[str] = set()  # names that the lab uses itself; the catalog fills it
 _FILES: dict[str, Path] = {}  # name -> the file
+_OF_ALL = SourceConfig.model_fields  # what every source can be asked; `weight` means the same everywhere, too
 _ADDED = ("python", "domain", "file_hash")  # besides `level`, for a domain with levels
 
 
@@ -91,6 +92,7 @@ def _check(record: Record, own: OwnFile) -> None:
     if not (isinstance(record.config, type) and issubclass(record.config, SourceConfig)):
         raise ProblemError(f"{own.path}: `config` must be a class that inherits from SourceConfig, found {record.config!r:.60}")
     clashing = [name for name in _ADDED if name in record.config.model_fields]
+    clashing += [name for name, field in _OF_ALL.items() if record.config.model_fields[name].description != field.description]
     if clashing:
         raise ProblemError(f"{own.path}: a setting cannot be called {clashing[0]!r}, the configuration uses that name itself")
 

@@ -7,9 +7,9 @@ them. Both are plain data with functions in them, so a new one is one file and n
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from problems.errors import LabError
 
@@ -49,11 +49,25 @@ class ProblemSource(Protocol):
         ...
 
 
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+
 class SourceConfig(BaseModel):
     """Settings common to all sources; each domain adds its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     weight: float = Field(default=1.0, gt=0, description="share of the mixture, relative to the other sources")
+    rates: str | None = Field(default=None, description="file of `reasonlab problems rate`: only problems that `keep` allows")
+    keep: tuple[Rate, Rate] | None = Field(default=None, description="lowest and highest pass rate that stays: 0.1, 0.9")
+    without: str | None = Field(default=None, description="file of `reasonlab problems decontaminate`: not what it lists")
+
+    @model_validator(mode="after")
+    def _keeps_something(self) -> Self:
+        if self.keep is not None and self.rates is None:
+            raise ValueError("keep says which pass rates stay, so it needs rates: FILE of `reasonlab problems rate`")
+        if self.keep is not None and self.keep[0] > self.keep[1]:
+            raise ValueError(f"keep: the first number is the lowest rate, {self.keep[0]} is above {self.keep[1]}")
+        return self
 
 
 def _ascending(bounds: tuple[int, int]) -> tuple[int, int]:

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from problems.catalog import build_source
 from problems.errors import LabError
-from problems.seeding import derive_seed
 from problems.types import Problem
 from rewards.types import Reading
+from rl.curriculum import Curriculum, practised_source
 from rl.diagnosis import bribes, measure, templates
 from rl.diagnosis.figures import Figures, Finding
 from rl.diagnosis.rules import diagnose
@@ -102,7 +101,9 @@ class Session:
             )
         opened = plain_model(config.model, config.run.dir)
         tokenizer = load_tokenizer(opened)
-        source = build_source(config.problems, derive_seed("train", config.run.seed))
+        source = practised_source(config)
+        if isinstance(source, Curriculum):
+            source = source.practice(source.begin(), 0)
         asked = [source.get("train", i) for i in range(problems)]
         prompts = [render(problem, config.prompt, tokenizer) for problem in asked]
         model = load_model(opened, trainable=False).to(device())  # fresh adapters change nothing, so they are left out

@@ -137,8 +137,12 @@ def set_threads(threads: int | None) -> None:
     if not torch.cuda.is_available():
         keep_freed_memory()
     on_this_machine = int(os.environ.get("LOCAL_SIZE", os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(threads or max(1, cores // on_this_machine))
+    torch.set_num_threads(threads or max(1, cores() // on_this_machine))
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def keep_freed_memory() -> None:
@@ -185,8 +189,10 @@ def process_group(
                 _meet()
     except BaseException as error:
         cause = guard.cause or error
-        guard.tell(cause)
+        is_news = guard.tell(cause)
         if world_size() > 1:
+            if is_news and local_rank() != 0 and isinstance(cause, LabError):  # the first of a machine speaks for itself
+                print(f"error on rank {rank()}: {cause}", file=sys.stderr, flush=True)
             guard.end_process(cause)
         else:
             _leave()

@@ -33,6 +33,7 @@ from rl.settings.loading import Loaded, describe
 from rl.settings.schema import ModelSettings, SftConfig
 from rl.start import check_same_run, say
 from rl.tracking import checkpoint
+from rl.tracking.compute import compute_tokens
 from rl.tracking.run_directory import JsonDict, RunDirectory
 from rl.tracking.tracker import Tracker, open_tracker
 from rl.tracking.view import StepView
@@ -114,6 +115,7 @@ class BetweenSteps(TrainerCallback):  # type: ignore[misc]
             return  # the summary at the end of the training
         # an endless stream has no epochs
         metrics = {name: value for name, value in logs.items() if isinstance(value, float | int) and name != "epoch"}
+        metrics["compute_tokens"] = compute_tokens(0, self.trainer.num_tokens)
         began, step, tokens = self.mark
         seconds = time.perf_counter() - began
         timing = {

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from problems.errors import LabError
 from problems.seeding import derive_seed
 from problems.types import ProblemSource
 from rl.ahead import Ahead
+from rl.curriculum import Curriculum, practised_source
 from rl.memory import probe_memory
 from rl.policy.interfaces import Tokenizer
 from rl.policy.opening import load_model, load_tokenizer, plain_model
-from rl.policy.prompts import render
+from rl.policy.prompts import check_rates, render
 from rl.rollout import ReferenceKls, RolloutWorker, open_pool, open_worker
 from rl.runtime import (
     LAUNCHER_VARIABLES,
@@ -72,6 +73,15 @@ class Parts:
         return self.tokenizer.pad_token_id
 
     @property
+    def curriculum(self) -> Curriculum | None:
+        """What chooses the difficulty of the problems, where something does."""
+        return self.source if isinstance(self.source, Curriculum) else None
+
+    def practice(self, state: TrainState) -> ProblemSource:
+        """Return where the problems of the step after `state` come from."""
+        return self.source if self.curriculum is None else self.curriculum.practice(state.rungs, state.cursor)
+
+    @property
     def reference_kls(self) -> ReferenceKls | None:
         """How to get the KL of rollouts to the reference, where that is taken from the reward."""
         if self.reference is None or not self.config.algorithm.kl_in_reward:
@@ -101,6 +111,7 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
             cold_start(config)
         opened = plain_model(config.model, config.run.dir)
         tokenizer = load_tokenizer(opened)
+        check_rates(config.problems, config.prompt, tokenizer)
         source, held_out = open_sources(config)
         render(source.get("train", 0), config.prompt, tokenizer)  # a template that refuses its messages does so now
         torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
@@ -116,9 +127,11 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         if slower := slower_words(engine.sampling_model):
             say(slower)
         worker = open_worker(config, engine.sampling_model, tokenizer, pool)
-        ahead = Ahead(engine, worker, source, config)
+        ahead = Ahead(engine, worker, config)
         reference = Reference(engine, frozen) if config.algorithm.kl_coef else None
         state = resumed_state(run, engine, ahead, reference) if resume else TrainState()
+        if isinstance(source, Curriculum):
+            state = replace(state, rungs=source.begin(state.rungs))
         tracker = view = None
         if rank() == 0:
             run.cut_after(state.step or -1)  # a run that starts over writes its step 0 again
@@ -183,7 +196,7 @@ def cold_start(config: RunConfig) -> None:
 
 def open_sources(config: RunConfig) -> tuple[ProblemSource, ProblemSource]:
     """Return the problems to practise and those to evaluate with; a source that has none says so now."""
-    source = build_source(config.problems, derive_seed("train", config.run.seed))
+    source = practised_source(config)
     held_out = build_source(config.evaluation.problems or config.problems, derive_seed("eval"))
     source.get("train", 0)
     if config.evaluation.every_steps:
@@ -202,9 +215,9 @@ def open_run(loaded: Loaded[RunConfig], resume: bool) -> RunDirectory:
 
 
 MAY_CHANGE = (
-    "train.steps", "train.threads", "train.save_rollouts", "train.self_check", "train.memory_probe", "checkpoint", "tracking",
-    "evaluation", "reward.workers", "reward.timeout_seconds", "reward.batch_timeout_seconds", "reward.memory_megabytes",
-    "run.dir", "sft.threads",
+    "train.steps", "train.compute_tokens", "train.threads", "train.save_rollouts", "train.self_check", "train.memory_probe",
+    "checkpoint", "tracking", "evaluation", "reward.workers", "reward.timeout_seconds", "reward.batch_timeout_seconds",
+    "reward.memory_megabytes", "run.dir", "sft.threads",
 )  # fmt: skip
 
 
@@ -212,8 +225,8 @@ def check_same_run(path: Path, text: str) -> None:
     """Raise RunDirectoryError when a resumed run would not be the run that was begun."""
     old, new = (flatten(parse_yaml(t, str(path))) for t in ((path / "config.yaml").read_text(), text))
     changed = [key for key in old if key in new and old[key] != new[key] and not key.startswith(MAY_CHANGE)]
-    if changed:
-        lines = [line for key in changed for line in differences(key, old[key], new[key])]
+    # none: what differs in a list are settings of a later version of the lab, unset
+    if lines := [line for key in changed for line in differences(key, old[key], new[key])]:
         shown = "\n  ".join(lines[:20])
         raise RunDirectoryError(
             f"{path} was begun with other settings, so it cannot be resumed with these; use the old ones or another "

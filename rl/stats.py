@@ -171,6 +171,21 @@ def _vote(answers: Sequence[Hashable | None], correct: Sequence[bool]) -> float:
     return sum(answer in right for answer in tied) / len(tied)
 
 
+def over_seeds(found: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """Return (mean, low, high) of one (value, low, high) a seed, each with the 95 % interval over its problems.
+
+    The interval is about other seeds and other problems: two half widths whose squares add up, as do variances. That of the
+    seeds is their standard error by Student's quantile of S - 1 degrees of freedom, 4.3 of three seeds. That of the problems is
+    the root mean square of the seeds' own, and not less for there being several seeds: they are asked the same problems. It is
+    cautious, since a seed's own chance is in both. One seed says nothing of others, and its interval is that of its problems.
+    """
+    values, lows, highs = (np.asarray(column, dtype=np.float64) for column in zip(*found, strict=True))
+    middle, seeds = float(values.mean()), len(values)
+    of_seeds = student_quantile(seeds - 1) * float(values.std(ddof=1)) / math.sqrt(seeds) if seeds > 1 else 0.0
+    below, above = (math.sqrt(of_seeds**2 + float(np.mean(half**2))) for half in (values - lows, highs - values))
+    return middle, middle - below, middle + above
+
+
 def mean(values: Sequence[float]) -> float | None:
     """Return the mean, or None of nothing."""
     return sum(values) / len(values) if values else None

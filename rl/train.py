@@ -9,7 +9,7 @@ rl/start.py puts together what the loop works with.
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +32,7 @@ from rl.settings.loading import Loaded
 from rl.settings.schema import RunConfig
 from rl.start import Parts, started
 from rl.tracking import checkpoint
+from rl.tracking.compute import compute_tokens
 from rl.tracking.metrics import num_tokens, over_updates, rollout_metrics
 from rl.tracking.rollouts import rollout_records, write_rollouts
 from rl.types import Batch, Drawn, Group, TrainState
@@ -46,21 +47,26 @@ def train(parts: Parts, state: TrainState) -> TrainState:
     if state.step == 0 and config.evaluation.every_steps:
         record_baseline(parts)
     watch = watching(parts)
-    while state.step < config.train.steps:
+    while not is_over(config, state):
         step_began = time.perf_counter()
         drawn = sample(parts, state)
         cuts = minibatches(drawn.trained, config.algorithm.minibatches)
         batches = [make_batch(groups, config.algorithm, config.sampling.max_completion_tokens) for groups in cuts]
+        before, state = state, advance(parts, state, drawn)
         update_began = time.perf_counter()
-        with parts.ahead.beside(state.step + 1, drawn.cursor):
-            update = optimize(parts, batches, state.step)
+        with parts.ahead.beside(state.step, state.cursor, parts.practice(state)):
+            update = optimize(parts, batches, before.step)
             update_ended = time.perf_counter()
         ahead_ended = time.perf_counter()
-        state = advance(state, drawn)
+        state = with_compute(state, drawn, update)
+        is_last = is_over(config, state)
         if parts.reference is not None and due(config.algorithm.reference_reset_steps, state.step):
             parts.reference.reset()
-        metrics = {**rollout_metrics(drawn, may_abstain=config.prompt.may_abstain), **update, "num_tokens": state.num_tokens}
-        if due(config.evaluation.every_steps, state.step, config.train.steps):
+        counts = {"num_tokens": state.num_tokens, "compute_tokens": state.compute_tokens}
+        metrics = {**rollout_metrics(drawn, may_abstain=config.prompt.may_abstain), **update, **counts}
+        if parts.curriculum is not None:
+            metrics |= parts.curriculum.metrics(before.rungs, state.rungs)
+        if due(config.evaluation.every_steps, state.step, is_last=is_last):
             metrics |= evaluate_held_out(parts)
             state = with_best(state, metrics["eval/accuracy"])
         timing = {
@@ -74,7 +80,7 @@ def train(parts: Parts, state: TrainState) -> TrainState:
         record(parts, state, drawn, metrics, timing)
         if watch is not None:
             watch.see(state.step, drawn, metrics)
-        if due(config.checkpoint.every_steps, state.step, config.train.steps) or state.best_step == state.step:
+        if due(config.checkpoint.every_steps, state.step, is_last=is_last) or state.best_step == state.step:
             save_checkpoint(parts, state)
     return state
 
@@ -83,7 +89,7 @@ def sample(parts: Parts, state: TrainState) -> Drawn:
     """Draw and score the groups of the coming step, with their advantages."""
     return draw_groups(
         parts.worker,
-        parts.source,
+        parts.practice(state),
         parts.config.algorithm,
         parts.config.run.seed,
         state.step,
@@ -114,14 +120,30 @@ def optimize(parts: Parts, batches: Sequence[Batch], step: int) -> dict[str, Any
     return over_updates(updates)
 
 
-def due(every: int, step: int, last: int | None = None) -> bool:
-    """Whether something done every `every` steps (0: never), and after the step `last`, is due after `step`."""
-    return every > 0 and (step % every == 0 or step == last)
+def due(every: int, step: int, *, is_last: bool = False) -> bool:
+    """Whether something done every `every` steps (0: never), and after the last, is due after `step`."""
+    return every > 0 and (step % every == 0 or is_last)
 
 
-def advance(state: TrainState, drawn: Drawn) -> TrainState:
-    """Return the state after one more step."""
-    return replace(state, step=state.step + 1, cursor=drawn.cursor, num_tokens=state.num_tokens + num_tokens(drawn.rollouts))
+def is_over(config: RunConfig, state: TrainState) -> bool:
+    """Whether all steps are done, or as much compute is spent as the run may spend."""
+    budget = config.train.compute_tokens
+    return state.step >= config.train.steps or (budget is not None and state.compute_tokens >= budget)
+
+
+def advance(parts: Parts, state: TrainState, drawn: Drawn) -> TrainState:
+    """Return the state after a step that drew this: how much, and what has been solved of each difficulty."""
+    rungs = state.rungs
+    if parts.curriculum is not None:
+        rungs = parts.curriculum.after(rungs, state.cursor, drawn.groups)
+    read = state.num_tokens + num_tokens(drawn.rollouts)
+    return replace(state, step=state.step + 1, cursor=drawn.cursor, num_tokens=read, rungs=rungs)
+
+
+def with_compute(state: TrainState, drawn: Drawn, update: Mapping[str, Any]) -> TrainState:
+    """Return the state with what a step has spent on sampling and on the optimizer steps, whose metrics `update` holds."""
+    spent = compute_tokens(num_tokens(drawn.rollouts), update.get("batch/trained_tokens", 0))
+    return replace(state, compute_tokens=state.compute_tokens + spent)
 
 
 def with_best(state: TrainState, accuracy_now: float) -> TrainState:

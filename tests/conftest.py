@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import shutil
+from collections.abc import Iterator
 
 os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
@@ -56,6 +58,32 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("models") / "random"
     make_tiny_model(TinyModelConfig(hidden_size=32, intermediate_size=64, layers=2, heads=2, max_positions=128), directory, 0)
     return directory
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"  # of the model in the hub's cache
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The hub's address is one where nobody answers."""
+    from rl.policy.paths import hub_answers
+
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    hub_answers.cache_clear()
+    yield
+    hub_answers.cache_clear()
+
+
+@pytest.fixture
+def hub_name(no_network: None, random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a hub model that the cache holds, at COMMIT and at no other; there is no network."""
+    cached = tmp_path / "cache" / "models--owner--name"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text(COMMIT)
+    shutil.copytree(random_model, cached / "snapshots" / COMMIT)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("transformers.utils.hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    return "owner/name"
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,16 @@ The template's own text must never change between cold start, training and evalu
 """
 
 import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jinja2 import TemplateError
 
 from problems.errors import LabError
-from problems.types import Problem
+from problems.selection import read_header
+from problems.types import Problem, SourceConfig
 from rewards.answer import opens_thinking
 from rewards.types import Policy, Reading
 from rl.policy.interfaces import Tokenizer
@@ -88,3 +92,19 @@ def template_hash(settings: PromptSettings, tokenizer: Tokenizer) -> str:
     if settings.abstention is not None:
         text += f"\x1f{settings.abstention.line}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def check_rates(sources: Sequence[SourceConfig], settings: PromptSettings, tokenizer: Tokenizer) -> None:
+    """Raise PromptError where problems are chosen by pass rates that were measured under another prompt than this one."""
+    now = template_hash(settings, tokenizer)
+    for position, source in enumerate(sources):
+        if source.rates is None:
+            continue
+        header = read_header(Path(source.rates), "rates")
+        measured = header.get("template_hash")  # None: an endpoint rendered the prompts, and nobody knows how
+        if measured is not None and measured != now:
+            raise PromptError(
+                f"problems.{position}: the rates of {source.rates} were measured with another prompt or chat template: "
+                f"{json.dumps(header.get('prompt'))}, model {header.get('model')}, template {measured}; here it is "
+                f"{settings.model_dump_json()}, template {now}. Measure them again with the prompt of this run"
+            )

@@ -17,6 +17,7 @@ from rewards.shaping import RewardConfig
 from rl.settings.abstention import AbstentionSettings, faults_of_abstaining
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.base import Settings
+from rl.settings.curriculum import CurriculumSettings
 from rl.settings.deepspeed import DeepSpeedSettings
 
 Dtype = Literal["fp32", "bf16"]
@@ -181,6 +182,9 @@ class TrainSettings(Settings):
     """
 
     steps: int = Field(default=100, ge=1)
+    compute_tokens: int | None = Field(
+        default=None, ge=1, description="the run ends sooner, with the step that brings its metric compute_tokens up to this"
+    )
     one_step_off: bool = Field(default=False, description="sample the next step from the weights before this update, beside it")
     micro_batch_tokens: int = Field(default=16_384, ge=1, description="tokens of one forward pass on one rank")
     layout: LayoutName | None = Field(
@@ -229,6 +233,9 @@ class RunConfig(Settings):
     run: RunSettings
     model: ModelSettings
     problems: Sources
+    curriculum: CurriculumSettings | None = Field(
+        default=None, description="practise by difficulty as it is mastered: {by: level}"
+    )
     prompt: PromptSettings = PromptSettings()
     sampling: SamplingSettings = SamplingSettings()
     reward: RewardConfig = RewardConfig()

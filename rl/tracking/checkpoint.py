@@ -159,5 +159,4 @@ def load(path: Path, engine: Engine) -> TrainState:
                 f"run from its weights with model.path={path / 'policy'}"
             )
     engine.load(path, _ENGINE)
-    state = json.loads((path / "state.json").read_text())
-    return TrainState(**state)
+    return TrainState.of_record(json.loads((path / "state.json").read_text()))

@@ -65,7 +65,7 @@ def test_run_directory_holds_what_is_needed_to_repeat_the_run(home):
         "reward", "reward_std", "frac_reward_zero_std", "completions/mean_length", "completions/clipped_ratio", "entropy",
         "clip_ratio/low_mean", "clip_ratio/high_mean", "sampling/sampling_logp_difference/mean", "grad_norm", "loss",
         "learning_rate", "num_tokens", "sampling/importance_sampling_ratio/mean", "rewards/correct/mean",
-        "completions/mean_terminated_length",
+        "completions/mean_terminated_length", "compute_tokens", "batch/trained_tokens",
     }  # fmt: skip
     assert wanted <= set(found[1])
     assert {row["step"] for row in found if "eval/accuracy" in row} == {0, 2, 3}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from launch.grade import grade_command
 from launch.problems import problems_command, problems_of
 from problems.catalog import DOMAINS, SETS
 from problems.public import PUBLIC_SETS
@@ -118,6 +119,45 @@ def test_generated_grids_are_told_apart_and_what_is_exported_clean_is_clean(
     assert report["clean"]
 
 
+def test_decontaminate_lists_every_planted_copy_and_nothing_clean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fair = "A fair gives {} children three rides each on {} wheels, and every second child gets one ride more. How many rides?"
+    held_out = written(
+        tmp_path / "eval.jsonl", [{"prompt": LONG, "reference": "56"}, {"prompt": "7 * (8 + 9)?", "reference": "119"}]
+    )
+    planted = {
+        "exact": LONG.replace(" ", "  ").upper(),
+        "exact, numerals": LONG.replace("12", "\uff11\uff12").replace("seven", "7"),
+        "renumbered": LONG.replace("12", "forty-three").replace("seven", "1,000"),
+        "13-gram": LONG.replace("a third", "some of the sheep to a man from the next village"),
+        "exact, short": "$7 \\times ( 8+9 )$?",
+    }
+    clean = [{"prompt": fair.format(i, 1000 - i), "reference": "1"} for i in range(1000)]
+    rows = [{"id": name, "prompt": text, "reference": "1"} for name, text in planted.items()]
+    training, out = written(tmp_path / "mine.jsonl", rows + clean), tmp_path / "lists" / "removed.jsonl"
+    assert problems_command(["decontaminate", training, "--against", held_out, "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "1005 problems looked at, 5 removed, 1000 left" in said
+    listed = {row["id"]: row for row in map(json.loads, out.read_text(encoding="utf-8").splitlines())}
+    assert {name: row["kind"] for name, row in listed.items()} == {name: name.partition(",")[0] for name in planted}
+    assert listed["exact, short"]["by"] == f"{held_out}:2"
+    assert {row["by"] for name, row in listed.items() if name != "exact, short"} == {f"{held_out}:1"}
+    cleaned = f"{{domain: jsonl, path: {training}, without: {out}}}"
+    assert problems_command(["export", cleaned, "--output", str(tmp_path / "clean")]) == 0
+    kept = [json.loads(line)["prompt"] for line in (tmp_path / "clean" / "train.jsonl").read_text().splitlines()]
+    assert 900 < len(kept) <= 1000
+    assert not set(kept) & set(planted.values())
+
+
+def test_decontaminate_refuses_what_it_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, out = written(tmp_path / "a.jsonl", [{"prompt": LONG, "reference": "56"}]), str(tmp_path / "out.jsonl")
+    for words, said in ((["chain"], "nothing to decontaminate"), ([file, file], "one set at a time")):
+        assert problems_command(["decontaminate", *words, "--against", file, "--out", out]) == 2
+        assert said in capsys.readouterr().err
+    assert problems_command(["decontaminate", file, "--against", file, "--out", out]) == 1  # all of it is measured by
+    assert problems_command(["show", f"{{domain: jsonl, path: {file}, without: {out}}}"]) == 2
+    assert "leaves no problem" in capsys.readouterr().err
+
+
 def test_show_says_how_answers_are_judged(capsys: pytest.CaptureFixture[str]) -> None:
     assert problems_command(["show", "chain", "--n", "1"]) == 0
     out = capsys.readouterr().out
@@ -135,3 +175,29 @@ def test_unknown_names_and_actions_are_errors_in_words(tmp_path: Path, capsys: p
     assert "no problem file or folder at" in capsys.readouterr().err
     assert problems_command([]) == 0
     assert "usage: reasonlab problems ACTION" in capsys.readouterr().out
+
+
+def test_check_and_grade_ask_the_verifier_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from rewards.types import Verdict\n"
+        "def verify(problem, completion, reading):\n"
+        "    right = problem.reference.startswith('wh') and completion == problem.reference\n"
+        "    return Verdict(status='correct' if right else 'wrong')\n"
+        "def generous(problem, completion, reading):\n"
+        "    return Verdict(status='correct')\n"
+    )
+    # prose, which math could not grade against; the second is one that this verifier refuses
+    rows = [{"prompt": f"{number}?", "reference": text} for number, text in enumerate(["why, oh why", "because it is so"])]
+    file = written(tmp_path / "rows.jsonl", rows)
+    assert problems_command(["check", file, f"reward.python={tmp_path}/mine.py:verify", "--workers", "1", "--json"]) == 1
+    (report,) = json.loads(capsys.readouterr().out)
+    assert [(one["kind"], one["reference"]) for one in report["findings"]] == [("refused", "because it is so")]
+    assert problems_command(["check", file, f"reward.python={tmp_path}/mine.py:generous", "--workers", "1", "--json"]) == 1
+    (report,) = json.loads(capsys.readouterr().out)
+    assert report["counts"] == {"spoilt": 2}
+    graded = ["--check-references", "--workers", "1", "--verifier"]
+    assert grade_command([file, *graded, f"{tmp_path}/mine.py:verify"]) == 1
+    said = capsys.readouterr().out
+    assert "1 of 2 references are not accepted" in said
+    assert "because it is so" in said
+    assert grade_command([file, *graded, f"{tmp_path}/mine.py:generous"]) == 0

@@ -80,7 +80,9 @@ def test_an_error_in_one_rank_ends_the_other_that_waits_for_it(tmp_path, marked)
     complaints = [process.completed(timeout=SECONDS_TO_END).stderr for process in ranks]
     # 2: what its user can act on; 1: the other only sees that the connection is gone
     assert [process.returncode for process in ranks] == [1, 2], complaints
-    assert "rank 1 has had enough" in complaints[1]
+    # in words of its own too: `clearly` leaves it to the first rank of a machine, which has not seen this fault
+    assert "error on rank 1: rank 1 has had enough\n" in complaints[1]
+    assert "error on rank" not in complaints[0]
     status = status_of(tmp_path / "run")
     assert (status["status"], status["rank"]) == ("failed", 1)
     assert "rank 1 has had enough" in str(status["error"])  # the cause, not what followed from it

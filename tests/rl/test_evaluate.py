@@ -1,6 +1,7 @@
 """An evaluation that is resumed, or done by several ranks, is the one that nobody disturbed; several sets and models."""
 
 import json
+import shutil
 import signal
 import sys
 import time
@@ -62,7 +63,9 @@ def test_resuming_draws_nothing_again_and_ends_with_the_same_bytes(evaluated, mo
     assert drawn == ids[65:]
     assert (cut / "samples.jsonl").read_bytes() == (whole / "samples.jsonl").read_bytes()
     results = [json.loads((run / "results.json").read_text()) for run in (whole, cut)]
-    assert results[0] == results[1]
+    assert results[0] == results[1]  # who drew what included: the same versions count together
+    assert [one["problems"] for one in results[0]["drawn_by"]] == [80]
+    assert [record["from"] for record in rows(cut / "drawn.jsonl")] == [0, 65]
     assert json.loads((cut / "status.json").read_text())["status"] == "finished"
     drawn.clear()
     monkeypatch.setattr(subjects.Opening, "load", lambda self: pytest.fail("there is nothing to draw"))
@@ -150,6 +153,30 @@ def test_a_cluster_that_no_problem_names_is_told_before_anything_is_written(eval
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("fault", ["config.json", "gone", "taken"])
+def test_a_fault_of_the_last_model_is_told_before_the_first_is_asked(
+    evaluated, random_model, tmp_path, capsys, fault, monkeypatch
+):
+    monkeypatch.setattr(subjects.Opening, "load", lambda self: pytest.fail("the fault is there to be seen"))
+    second = tmp_path / "second"
+    if fault != "gone":
+        shutil.copytree(random_model, second)
+    if fault == "config.json":
+        (second / "config.json").write_text('{"model_type": ')
+    there = tmp_path / "runs" / "e" / f"{tmp_path.name}-second"
+    if fault == "taken":
+        there.mkdir(parents=True)
+        (there / "config.yaml").write_text("")
+        (there / "about.json").write_text("{}")
+    evaluated("--model", str(second), status=2)
+    said = capsys.readouterr().err
+    assert {"config.json": str(second), "gone": f"no model directory at {second}", "taken": "already holds a run"}[
+        fault
+    ] in said
+    assert list((tmp_path / "runs").rglob("samples.jsonl")) == []
+    assert [path.name for path in (tmp_path / "runs").rglob("about.json")] == (["about.json"] if fault == "taken" else [])
+
+
 def test_several_greedy_samples_are_refused(evaluated, capsys):
     evaluated("sampling.temperature=0", status=2)
     assert "samples=1" in capsys.readouterr().err
@@ -180,6 +207,7 @@ def test_killed_at_any_moment_or_on_two_ranks_the_samples_are_the_same_bytes(eva
     results = [json.loads((tmp_path / "runs" / name / "results.json").read_text()) for name in ("whole", "early", "two")]
     for one in results:
         one.pop("git")  # whoever commits while this test runs changes nothing else
+        one.pop("drawn_by")
     assert results[0] == results[1] == results[2]
     compared = forked("compare", "runs/whole", "runs/two", "--json", cwd=tmp_path)
     assert json.loads(compared.stdout)["difference"] == 0

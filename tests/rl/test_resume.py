@@ -86,8 +86,10 @@ def test_killed_at_a_random_moment_and_resumed_equals_straight_to_the_byte(strai
     same_files(straight, tmp_path / "run")
 
 
+# quick to conclude: the longer sums open, and are sampled ahead, within these few steps
+LADDER = "curriculum={by: terms, memory_problems: 8, least_problems: 4, grow_at: 0.1, retire_at: 0.9, lost_below: 0.1}"
 VARIANTS = {
-    "one step off": ["train.one_step_off=true"],
+    "one step off, by a curriculum": ["train.one_step_off=true", LADDER],
     "several updates": ["algorithm.epochs=2", "algorithm.minibatches=2", "algorithm.old_logprobs=recompute"],
     "k1 in the reward": ["algorithm.kl=k1", "algorithm.kl_coef=0.05"],
     "a reference that is reset": ["algorithm.kl_coef=0.05", "algorithm.reference_reset_steps=3"],
@@ -110,15 +112,31 @@ def test_variants_of_the_loop_resume_to_the_byte_too(imitator, tmp_path, kind):
     assert "step-000004" in resumed.stderr
     same_files(whole / "run", cut / "run")
     found = rows(whole / "run" / "metrics.jsonl")[1:]
-    if kind == "one step off":
+    if kind == "one step off, by a curriculum":
         assert found[0]["sampling/staleness"] == 0
         assert all(row["sampling/staleness"] > 0 for row in found[1:])
+        assert found[0]["curriculum/terms=2/problems"] == found[0]["groups/sampled"]
+        assert found[-1]["curriculum/waiting"] == 0
+        assert (
+            found[-1]["curriculum/terms=3/problems"] + found[-1]["curriculum/terms=2/problems"] == found[-1]["groups/sampled"]
+        )
     if kind == "several updates":
         assert any(row.get("batch/updates") == 4 for row in found)
     if kind == "a reference that is reset":  # after steps 3 and 6; the policy is then the reference, up to rounding
         assert [found[step]["kl"] < 1e-5 for step in range(STEPS)] == [step in (0, 3, 6) for step in range(STEPS)]
     if kind == "k1 in the reward":
         assert found[-1]["kl"] != 0
+
+
+def test_a_run_that_its_budget_ended_goes_on_as_if_it_had_none(straight, imitator, tmp_path):
+    # after step 6 there is an evaluation and a checkpoint anyway, as there is after a last step
+    spent = rows(straight / "metrics.jsonl")[6]["compute_tokens"]
+    ended = forked(*arguments(imitator, tmp_path, "run", f"train.compute_tokens={spent}"), cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert rows(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 6
+    resumed = forked(*arguments(imitator, tmp_path, "run"), "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    same_files(straight, tmp_path / "run")
 
 
 def test_the_self_check_leaves_no_trace_in_a_run(straight, imitator, tmp_path):

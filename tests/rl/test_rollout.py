@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import chain_source, rollout
+from support import chain_source, rollout, truncated
 
 from problems.catalog import perturb, solve
 from rewards.pool import VerifierPool
@@ -237,6 +237,17 @@ def test_a_prompt_that_opens_the_thinking_is_told_to_the_verifier(worker):
     unclosed = [member for group in groups for member in group if "</think>" not in member.completion.text]
     assert unclosed
     assert {member.reward.verdict.status for member in unclosed} == {"unparsed"}
+
+
+def test_rejection_sampling_learns_from_what_is_right_and_whole_and_each_token_alike():
+    settings = AlgorithmSettings(advantage="rft", loss="reinforce", dynamic_sampling=False, mask_truncated=True)
+    mixed = (rollout([5], [6, 7], [-1, -1], 1.0), rollout([5], [8], [-1], 0.0), truncated(rollout([5], [9], [-1], 1.0)))
+    all_right = tuple(rollout([4], [number, 7, 3], [-1, -1, -1], 1.0, 1) for number in (6, 8, 9))
+    batch = make_batch(group_up([mixed, all_right], settings), settings, 10)
+    assert [row.completion_ids.tolist() for row in batch.rows] == [[6, 7], [6, 7, 3], [8, 7, 3], [9, 7, 3]]
+    for row in batch.rows:
+        # five completions count, the one that was cut off does not: the mean of their log-likelihoods, up to a constant
+        assert row.advantages * row.weights == pytest.approx(np.full(len(row.completion_ids), 1 / (5 * 10)))
 
 
 def test_who_may_abstain_is_told_from_who_is_wrong_and_paid_by_the_rule(worker):

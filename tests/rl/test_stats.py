@@ -3,11 +3,22 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl.stats import best_of_k, estimate, majority_at_k, mean, pass_at_k, student_quantile, student_within
+from rl.stats import (
+    best_of_k,
+    estimate,
+    intervals,
+    majority_at_k,
+    mean,
+    over_seeds,
+    pass_at_k,
+    student_quantile,
+    student_within,
+)
 
 
 @pytest.mark.parametrize("samples", range(1, 8))
@@ -151,3 +162,26 @@ def test_no_problems_means_no_knowledge() -> None:
 def test_the_mean_of_nothing_is_none() -> None:
     assert mean([]) is None
     assert mean([1, 2]) == 1.5
+
+
+def test_several_seeds_by_hand() -> None:
+    # mean 0.5; deviation 0.1, standard error 0.1 / sqrt(3), t = 4.3027 of 2 degrees of freedom: 0.24841
+    # half widths below 0.1 of each; above 0.1, 0.2, 0.2: root mean square sqrt(0.09 / 3) = 0.17321
+    middle, low, high = over_seeds([(0.4, 0.3, 0.5), (0.5, 0.4, 0.7), (0.6, 0.5, 0.8)])
+    assert middle == pytest.approx(0.5)
+    assert low == pytest.approx(0.5 - math.hypot(0.24841, 0.1), abs=1e-4)
+    assert high == pytest.approx(0.5 + math.hypot(0.24841, 0.17321), abs=1e-4)
+    assert over_seeds([(0.4, 0.3, 0.6)]) == pytest.approx((0.4, 0.3, 0.6))  # one says nothing of the others
+
+
+@pytest.mark.parametrize(("spread", "problems"), [(0.0, 100), (0.05, 200), (0.05, 2000)])
+def test_the_interval_over_seeds_covers_the_truth(spread: float, problems: int) -> None:
+    # three models of skill 0.6 + noise; all asked the same problems, each right with the skill and the problem's own part
+    rng, draws = np.random.default_rng(0), 600
+    ease = rng.uniform(-0.3, 0.3, (draws, 1, problems))
+    skills = 0.6 + spread * rng.standard_normal((draws, 3, 1))
+    right = rng.random((draws, 3, problems)) < np.clip(skills + ease, 0, 1)
+    rates = right.reshape(draws * 3, problems).astype(np.float64)
+    ends = np.stack(intervals(rates, np.arange(problems)), axis=1).reshape(draws, 3, 3)
+    found = [over_seeds([tuple(seed) for seed in of_draw]) for of_draw in ends]
+    assert sum(low <= 0.6 <= high for _, low, high in found) / draws >= 0.94

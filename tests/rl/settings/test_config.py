@@ -41,6 +41,7 @@ def message(**sections: Any) -> str:
         ({"algorithm": {"clip_two_sided": 1.2}}, "clip_two_sided 1.2 is below 1 + clip_high = 1.28"),
         ({"algorithm": {"kl": "k1"}}, "kl k1 has no effect with kl_coef 0"),
         ({"algorithm": {"kl": "k1", "kl_coef": 0.1, "advantage": "maxrl"}}, "which kl k1 can make zero or negative"),
+        ({"algorithm": {"advantage": "rft"}}, "rft learns from groups that are all right too: set dynamic_sampling: false"),
         ({"algorithm": {"correction": {"token_cap": None}}}, "correction needs token_cap or sequence_mask"),
         ({"algorithm": {"correction": {"sequence_mask": [1.1, 2]}}}, "0 <= low < 1 < high, found [1.1, 2.0]"),
         ({"algorithm": {"top_entropy_quantile": 0}}, "greater than 0"),
@@ -177,6 +178,18 @@ def test_every_shipped_config_loads_and_survives_being_described(path: Path, tmp
     described = tmp_path / "described.yaml"
     described.write_text(describe(loaded), encoding="utf-8")
     assert load_config(MODELS.get(kind, RunConfig), [described], []).config == loaded.config
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "over").glob("*.yaml")), ids=lambda path: path.stem)
+def test_what_is_laid_over_a_config_changes_it_and_keeps_its_problems(path: Path) -> None:
+    below = ROOT / "configs" / "demo.yaml"
+    alone, over = (load_config(RunConfig, files, []).config for files in ([below], [below, path]))
+    assert alone.algorithm != over.algorithm
+    assert (alone.problems, alone.sampling, alone.evaluation.num_problems) == (
+        over.problems,
+        over.sampling,
+        over.evaluation.num_problems,
+    )
 
 
 DEMO = ("train", "--config", "configs/demo.yaml", "--dry-run")
