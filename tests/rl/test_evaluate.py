@@ -3,12 +3,11 @@
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
-from support import environment, launch, rows, run_command
+from support import fork, forked, forked_ranks, rows
 
 from launch.eval import eval_command
 from rl import evaluate
@@ -189,8 +188,7 @@ def test_killed_at_any_moment_or_on_two_ranks_the_samples_are_the_same_bytes(eva
     whole = (evaluated(many, name="whole") / "samples.jsonl").read_bytes()
     words = ["--model", random_model, "--problems", "chain", *SETTINGS, many]
     for name, parts in (("early", 1), ("late", 4)):  # of seven
-        program = [sys.executable, "-m", "launch.cli", "eval", *words, f"run.name={name}"]
-        process = subprocess.Popen(list(map(str, program)), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
+        process = fork("launch.cli", "eval", *words, f"run.name={name}", cwd=tmp_path)
         file = tmp_path / "runs" / name / "samples.jsonl"
         deadline = time.monotonic() + 280
         while not file.exists() or file.read_bytes().count(b"\n") < parts * 128:
@@ -203,13 +201,13 @@ def test_killed_at_any_moment_or_on_two_ranks_the_samples_are_the_same_bytes(eva
         assert len(file.read_bytes()) < len(whole)
         evaluated(many, "--resume", name=name)
         assert file.read_bytes() == whole
-    done = launch(2, "rl.evaluate", *words, "run.name=two", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
+    for done in forked_ranks(2, "rl.evaluate", *words, "run.name=two", cwd=tmp_path):
+        assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "runs/two/samples.jsonl").read_bytes() == whole
     results = [json.loads((tmp_path / "runs" / name / "results.json").read_text()) for name in ("whole", "early", "two")]
     for one in results:
         one.pop("git")  # whoever commits while this test runs changes nothing else
         one.pop("drawn_by")
     assert results[0] == results[1] == results[2]
-    compared = run_command([sys.executable, "-m", "launch.cli", "compare", "runs/whole", "runs/two", "--json"], tmp_path)
+    compared = forked("compare", "runs/whole", "runs/two", "--json", cwd=tmp_path)
     assert json.loads(compared.stdout)["difference"] == 0
