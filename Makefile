@@ -26,15 +26,23 @@ help:
 	@echo "make setup           only the virtual environment in .venv"
 	@echo "make clean           remove .venv, runs/ and caches"
 
+# Packages take 2.4 GB (PyPI's torch for CUDA: 7 more), and until all are in place pip keeps their downloads in TMPDIR. A line
+# of df is a place: $$6 is its disk, which may be one for both, $$4 the KiB left there.
+ROOM = NR > 1 {need[$$6] += NR == 2 ? 3 : 1; left[$$6] = $$4 / 1024 ^ 2} \
+	END {for (disk in need) if (left[disk] < need[disk]) {short = 1; \
+	printf "error: the set-up needs %d GB on %s (3 for .venv here, 1 while it installs in TMPDIR), and %.1f GB are left; make room, or set TMPDIR to another disk\n", need[disk], disk, left[disk]}; \
+	exit short}
+
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer with venv was found; install one, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -e $(BIN)/reasonlab || df -Pk . "$${TMPDIR:-/tmp}" | awk '$(ROOM)'
 	@echo "Setting up .venv with $$($(PYTHON) --version): about 3 GB of packages, one to five minutes, once."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "error: cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)" || { echo "error: torch could not be installed from the package index, see above"; exit 1; }
 	@DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@$(BIN)/reasonlab --help >/dev/null
+	@$(BIN)/reasonlab train --help >/dev/null  # which loads what most commands need
 	@touch $@
 	@echo "Ready. Commands are in $(BIN); try $(BIN)/reasonlab --help"
 
@@ -48,12 +56,12 @@ demo-real: $(READY)
 demo-imitation: $(READY)
 	$(BIN)/reasonlab demo --with-imitation $(ARGS)
 
-# fast tests in two processes, a file in one of them; slow ones start processes of their own, so they have the machine alone
-FAST := -m pytest -m "not slow" -n 2 --dist loadfile
+# in two processes; what goes to which stands in tests/conftest.py
+FAST := -m pytest -m "not slow" -n 2
 
 test: $(READY)
 	$(BIN)/python $(FAST) $(ARGS)
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow -n 2 $(ARGS)
 
 test-fast: $(READY)
 	$(BIN)/python $(FAST) $(ARGS)

@@ -21,7 +21,7 @@ def grade_command(argv: Sequence[str]) -> int:
             raise ProblemError("--completions says how a reward function of --verifier gets them: give one")
         own = own.model_copy(update={"completions": flags.completions})
     if flags.check_references:
-        return 0 if check_references(flags.input) else 1
+        return 0 if check_references(flags.input, own, flags.workers) else 1
     if flags.output is None:
         parser.error("say where the verdicts go: reasonlab grade INPUT OUTPUT")
     grade_file(

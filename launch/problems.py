@@ -28,6 +28,7 @@ from problems.types import SPLITS, Problem, ProblemSource
 from rewards import checking
 from rewards.pool import VerifierPool
 from rewards.references import shown
+from rewards.shaping import RewardConfig
 from rl.settings.arguments import Command, clearly, make_parser, parse, source_setting, unless_dry_run
 from rl.settings.loading import load_config
 from rl.settings.schema import ModelSettings, PromptSettings, Sources
@@ -44,6 +45,12 @@ class NamedProblems(BaseModel):
 
     problems: Sources
     prompt: PromptSettings = PromptSettings()
+    reward: RewardConfig = RewardConfig()
+
+    def pool(self, workers: int) -> VerifierPool:
+        """Return what judges as the configuration says, with a verifier of one's own where it names one."""
+        reward = self.reward
+        return VerifierPool(max(1, workers), reward.timeout_seconds, reward.memory_megabytes, own=reward.own)
 
 
 def problems_of(source: ProblemSource, generated: int = _GENERATED) -> Iterator[Problem]:
@@ -135,7 +142,7 @@ def _show(argv: Sequence[str]) -> int:
     flags, config = _parsed(parser, argv)
     if config is None:
         return 0
-    with VerifierPool(1) as pool:
+    with config.pool(1) as pool:
         for one in config.problems:
             source = build_source([one], 0)
             problems = (problem for problem in problems_of(source, flags.n) if flags.split in (None, problem.split))
@@ -186,7 +193,7 @@ def _check(argv: Sequence[str]) -> int:
     limit = flags.longest or (_LONGEST_TOKENS if flags.model else _LONGEST_CHARACTERS)
     length = _tokens(flags.model, config.prompt) if flags.model else lambda problem: len(problem.prompt)
     reports: list[dict[str, Any]] = []
-    with VerifierPool(max(1, flags.workers)) as pool:
+    with config.pool(flags.workers) as pool:
         for one in config.problems:
             source = build_source([one], 0)
             problems = list(problems_of(source))
@@ -257,7 +264,7 @@ def _export(argv: Sequence[str]) -> int:
     problems = [problem for source in sources for problem in problems_of(source, flags.n)]
     left_out: set[str] = set()
     if flags.clean:  # what is written is finite, wherever it comes from: what stands twice is left out too
-        with VerifierPool(os.cpu_count() or 1) as pool:
+        with config.pool(os.cpu_count() or 1) as pool:
             left_out = {finding.source for finding in checking.faults(checking.findings_of(problems, pool))}
     flags.output.mkdir(parents=True, exist_ok=True)
     for split in SPLITS:

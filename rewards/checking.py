@@ -17,7 +17,7 @@ from problems.errors import LabError
 from problems.overlap import OverlapIndex, tokens_of
 from problems.types import Domain, Problem, boxed
 from rewards.pool import VerifierPool
-from rewards.references import EXAMPLES, shown, unreadable
+from rewards.references import EXAMPLES, answers_of, shown, unreadable
 from rewards.types import Verdict
 
 KINDS: dict[str, str] = {  # kind of a finding -> what it means
@@ -83,10 +83,10 @@ def spoilt_completion(problem: Problem) -> str:
     return program.replace("```python\n", '```python\nprint("spoilt")\n', 1) + "\n```"
 
 
-def unprovable(problems: Iterable[Problem]) -> Iterator[Finding]:
-    """Yield what cannot be read, and what holds nothing to prove itself with."""
+def unprovable(problems: Iterable[Problem], *, by_own: bool = False) -> Iterator[Finding]:
+    """Yield what cannot be read (`by_own`: only a verifier of one's own can tell), and what holds nothing to prove itself."""
     for problem in problems:
-        if reason := unreadable(problem):
+        if not by_own and (reason := unreadable(problem)):
             yield _finding("unreadable", problem, reason)
         elif right_completion(problem) is None:
             yield _finding("unproven", problem, "no reference and no solution")
@@ -94,19 +94,22 @@ def unprovable(problems: Iterable[Problem]) -> Iterator[Finding]:
 
 def unproven(problems: Iterable[Problem], pool: VerifierPool) -> Iterator[Finding]:
     """Yield references that do not prove themselves and wrong answers that are paid; all verdicts are made by the pool."""
-    waiting: list[tuple[Problem, str, str, Future[Verdict]]] = []
+    waiting: list[tuple[Problem, str, list[str], list[Future[Verdict]]]] = []
     for problem in problems:
         right = right_completion(problem)
         if right is None:
             continue
-        tried = [("refused", right), ("spoilt", spoilt_completion(problem))]
+        tried = [("refused", [right]), ("spoilt", [spoilt_completion(problem)])]
+        if pool.own is not None and problem.reference is not None:  # nobody but it knows in what form
+            tried = [("refused", [*answers_of(problem.reference)]), ("spoilt", [*answers_of(perturb(problem))])]
         if problem.reference is not None and "\\boxed" in (problem.solution or ""):
-            tried.append(("solution", problem.solution or ""))
-        waiting += [(problem, kind, text, pool.submit(problem, text)) for kind, text in tried]
-    for problem, kind, text, future in waiting:
-        verdict = future.result()
-        if (verdict.status == "correct") == (kind == "spoilt"):
-            said = f"{verdict.status}: {verdict.detail}" + (f" (paid for {shown(text)})" if kind == "spoilt" else "")
+            tried.append(("solution", [problem.solution or ""]))
+        waiting += [(problem, kind, texts, [pool.submit(problem, text) for text in texts]) for kind, texts in tried]
+    for problem, kind, texts, futures in waiting:
+        verdicts = [future.result() for future in futures]
+        paid = [text for text, verdict in zip(texts, verdicts, strict=True) if verdict.status == "correct"]
+        if bool(paid) == (kind == "spoilt"):
+            said = f"{verdicts[0].status}: {verdicts[0].detail}" + (f" (paid for {shown(paid[0])})" if paid else "")
             yield _finding(kind, problem, said)
 
 
@@ -156,7 +159,7 @@ def overlapping(problems: Iterable[Problem], index: OverlapIndex) -> Iterator[Fi
 
 def findings_of(problems: Sequence[Problem], pool: VerifierPool, *, is_finite: bool = True) -> list[Finding]:
     """Return what can be said of a set by itself; generated problems (not `is_finite`) may repeat themselves."""
-    found = list(unprovable(problems))
+    found = list(unprovable(problems, by_own=pool.own is not None))
     cannot = {finding.source for finding in found}
     found += unproven((problem for problem in problems if problem.source not in cannot), pool)
     return [*found, *repeated(problems, pool)] if is_finite else found

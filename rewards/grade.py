@@ -23,7 +23,7 @@ from problems.types import Problem
 from rewards.answer import opens_thinking
 from rewards.own import FORMS, OwnVerifier, named
 from rewards.pool import VerifierPool
-from rewards.references import ReferenceFault, faults_of, report
+from rewards.references import ReferenceFault, faults_of, refused_by_own, report
 from rewards.types import Policy, Reading, Verdict
 
 WINDOW_PER_WORKER = 64  # rows in flight: enough to keep workers busy, few enough to stream
@@ -54,7 +54,8 @@ def make_grade_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check-references",
         action="store_true",
-        help="list the references of INPUT that cannot be graded against, by reason, and grade nothing; status 1 if any",
+        help="list the references of INPUT that cannot be graded against, or that --verifier refuses, and grade nothing; "
+        "status 1 if there are any",
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="verifier processes (default: all cores)")
     parser.add_argument("--timeout-seconds", type=float, default=5.0, help="wall time of one verdict")
@@ -226,8 +227,8 @@ def grade_file(
     return counts
 
 
-def check_references(source: Path) -> bool:
-    """Print which references of a file of rows cannot be graded against; return whether all can."""
+def check_references(source: Path, own: OwnVerifier | None = None, workers: int = 1) -> bool:
+    """Print which references of a file of rows cannot be graded against, or which `own` refuses; return whether none is."""
     if not source.is_file():
         raise LabError(f"no file {source}")
     with source.open("rb") as file:
@@ -242,6 +243,10 @@ def check_references(source: Path) -> bool:
         except (ValueError, RecursionError, AttributeError) as error:
             reason = f"the row cannot be read: {type(error).__name__}: {error}"[:200]
             faults.append(ReferenceFault(source=place, reference=None, reason=reason))
-    faults += faults_of(problems)
-    print(report(faults, len(lines)))
+    if own is None:
+        faults += faults_of(problems)
+    else:
+        with VerifierPool(max(1, workers), own=own) as pool:
+            faults += refused_by_own(problems, pool)
+    print(report(faults, len(lines), by_own=own is not None))
     return not faults

@@ -2,6 +2,7 @@
 
     RUN/samples.jsonl, measured.jsonl   every completion with its verdict (rl/evaluation/samples.py)
     RUN/about.json                      what is asked, of whom and how; a resumed evaluation must share it
+    RUN/drawn.jsonl                     which versions drew from which problem on (rl/evaluation/drawn.py)
     RUN/results.json                    that, versions, and every rate with its interval (rl/evaluation/measures.py)
 
 Of several models, sets or thinking budgets each has such a directory of its own below that of the evaluation. Results are
@@ -24,7 +25,8 @@ from problems.finite import FiniteSource
 from problems.seeding import derive_seed
 from problems.types import Problem
 from rewards.pool import VerifierPool
-from rl.evaluation.about import about, differences
+from rl.evaluation.about import about, differences, fingerprint
+from rl.evaluation.drawn import differing_versions, drawn_by, note_drawing, versions
 from rl.evaluation.endpoint import Endpoint
 from rl.evaluation.measures import headline, summarise
 from rl.evaluation.progress import against_start
@@ -50,7 +52,7 @@ from rl.settings.arguments import clearly
 from rl.settings.eval_arguments import EvaluationArguments, evaluation_arguments
 from rl.settings.evaluation import NO_BUDGET, EvalConfig, below
 from rl.settings.loading import Loaded, describe
-from rl.tracking.run_directory import JsonDict, RunDirectory, plain, provenance, write_atomic
+from rl.tracking.run_directory import JsonDict, RunDirectory, check_free, plain, write_atomic
 from rl.tracking.tracker import Tracker
 from rl.tracking.view import StepView
 from rl.types import Rollout
@@ -116,19 +118,25 @@ class Evaluation:
         return self.loaded.config
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """One model with its evaluations, looked over before anything is drawn; of an endpoint there is nothing to open."""
+
+    model: Opening | None
+    tokenizer: Tokenizer | None
+    evaluations: Sequence[Evaluation]
+
+
 def run_evaluation(asked: EvaluationArguments) -> dict[Path, JsonDict]:
     """Evaluate as asked; return the results by their directories, on rank 0 only. All ranks must call."""
     quiet_libraries()
     set_threads(None)
     describe_device()  # refuses to evaluate on the CPU beside a GPU that torch does not see
     found: dict[Path, JsonDict] = {}
-    opened = []
-    for subject in subjects_of(asked):
-        of_model = asked.loaded.config.model.model_copy(update={"path": subject.path})
-        opened.append((subject, None if of_model.endpoint else opening(of_model, asked.loaded.config.run.dir)))
+    prepared = prepare(asked)
     with process_group(even_alone=False):
-        for subject, model in opened:
-            found |= _of_model(asked, subject, model)
+        for one in prepared:
+            found |= _of_model(one, resume=asked.resume)
     if len(found) > 1 and rank() == 0:
         top = asked.loaded.config.run.path
         summary = {str(path.relative_to(top)): results for path, results in found.items()}
@@ -142,25 +150,41 @@ def run_evaluation(asked: EvaluationArguments) -> dict[Path, JsonDict]:
     return found
 
 
-def _of_model(asked: EvaluationArguments, subject: Subject, model: Opening | None) -> dict[Path, JsonDict]:
-    """Evaluate one model on every set; None: it stands behind an endpoint."""
-    tokenizer = None if model is None else load_tokenizer(model.base)
-    evaluations = list(evaluations_of(asked.loaded, subject, tokenizer))
-    for evaluation in evaluations:
-        check_directory(evaluation, resume=asked.resume)
+def prepare(asked: EvaluationArguments) -> list[Prepared]:
+    """Return all models that are asked for, to be called before the ranks join.
+
+    Raises LabError for what can be found without the weights: a fault of the last model must not show after hours of the first.
+    """
+    prepared = []
+    shared: dict[str, list[Problem]] = {}
+    for subject in subjects_of(asked):
+        of_model = subject.settings(asked.loaded.config.model)
+        model = None if of_model.endpoint else opening(of_model, asked.loaded.config.run.dir)
+        tokenizer = None if model is None else load_tokenizer(model.base)
+        if model is not None:
+            model = model.pinned()
+        evaluations = list(evaluations_of(asked.loaded, subject, tokenizer, shared))
+        for evaluation in evaluations:
+            check_directory(evaluation, resume=asked.resume)
+        prepared.append(Prepared(model=model, tokenizer=tokenizer, evaluations=evaluations))
+    return prepared
+
+
+def _of_model(prepared: Prepared, *, resume: bool) -> dict[Path, JsonDict]:
+    """Evaluate one model on every set."""
     opened = pool = None
     found = {}
     with ExitStack() as until_the_end:
-        for evaluation in evaluations:
+        for evaluation in prepared.evaluations:
             is_drawn = all_gather(is_complete(evaluation))[0]
-            if model is not None and opened is None and not is_drawn:
-                opened = model.load().to(device())  # before anything is written: it may be refused
-            run = _begin(evaluation, resume=asked.resume)
+            if prepared.model is not None and opened is None and not is_drawn:
+                opened = prepared.model.load().to(device())  # before anything is written: it may be refused
+            run = _begin(evaluation, resume=resume)
             with process_group(even_alone=False, on_failure=run.set_failure):
                 if not is_drawn:
                     # sets and budgets are judged alike: verifier processes that have started serve them all
                     pool = pool or until_the_end.enter_context(open_pool(evaluation.config))
-                    draw_the_rest(evaluation, answering(evaluation.config, opened, tokenizer, pool), run.path)
+                    draw_the_rest(evaluation, answering(evaluation.config, opened, prepared.tokenizer, pool), run.path)
                 if rank() == 0:
                     found[run.path] = conclude(evaluation, run)
     return found
@@ -175,14 +199,19 @@ def answering(config: EvalConfig, model: CausalLM | None, tokenizer: Tokenizer |
     return InProcess(worker=open_worker(config, model, tokenizer, pool), config=config)
 
 
-def evaluations_of(loaded: Loaded[EvalConfig], subject: Subject, tokenizer: Tokenizer | None) -> Iterator[Evaluation]:
-    """Yield the evaluation of each set; raises LabError for problems or a template that do not serve."""
-    of_subject = loaded.config.model.model_copy(update={"path": subject.path})
-    config = loaded.config.model_copy(update={"model": of_subject})
+def evaluations_of(
+    loaded: Loaded[EvalConfig], subject: Subject, tokenizer: Tokenizer | None, shared: dict[str, list[Problem]]
+) -> Iterator[Evaluation]:
+    """Yield the evaluation of each set; raises LabError for problems or a template that do not serve.
+
+    `shared` holds the problems of all sets so far, so that many models do not hold them many times.
+    """
+    config = loaded.config.model_copy(update={"model": subject.settings(loaded.config.model)})
     if subject.directory:
         config = config.model_copy(update={"run": below(config.run, subject.directory)})
     for one in config.one_each():
-        problems = evaluation_problems(one)
+        which = one.model_dump_json(include={"problems", "split", "num_problems", "problem_seed"})
+        problems = shared[which] if which in shared else shared.setdefault(which, evaluation_problems(one))
         for problem in problems:
             cluster_of(problem, one.cluster)
         template = None
@@ -195,8 +224,9 @@ def evaluations_of(loaded: Loaded[EvalConfig], subject: Subject, tokenizer: Toke
 
 
 def check_directory(evaluation: Evaluation, *, resume: bool) -> None:
-    """Raise LabError where what the directory holds was asked otherwise, so that it cannot be gone on with."""
+    """Raise LabError where the directory is another run's, or was asked otherwise, so that it cannot be gone on with."""
     directory = evaluation.config.run.path
+    check_free(directory, resume=resume)
     file = directory / "about.json"
     if not file.is_file():
         there = [name for name in _NOT_TO_LOSE if (directory / name).exists()]
@@ -243,6 +273,8 @@ def draw_the_rest(evaluation: Evaluation, answering: Answering, directory: Path)
     done = all_gather(len(kept))[0]
     view = StepView(total=len(problems), done=done, name=config.run.name) if rank() == 0 else None
     at_once = problems_at_once(config) * world_size()
+    if rank() == 0:
+        note_drawing(directory, done)
     while done < len(problems):
         end = min(len(problems), (done // at_once + 1) * at_once)
         mine = share(problems[done:end])
@@ -267,8 +299,14 @@ def conclude(evaluation: Evaluation, run: RunDirectory) -> JsonDict:
     """Measure what was written down, write results.json, tell the tracker, and return the results. Rank 0 only."""
     config = evaluation.config
     questions = by_problem(read_samples(run.path))
-    with_what = {key: value for key, value in provenance().items() if key in ("python", "packages", "git")}
-    results = {**evaluation.about, **with_what, **summarise(questions, may_abstain=config.prompt.may_abstain)}
+    weights, commit = evaluation.about["model_fingerprint"], evaluation.about["model_commit"]
+    if commit is not None:  # of a hub model, whose weights are surely in the cache now
+        weights = fingerprint(config.model.model_copy(update={"revision": commit}))
+    drawn = drawn_by(run.path, len(evaluation.problems))
+    for line in differing_versions(drawn):
+        print(f"{run.path}: samples were drawn with several versions: {line}", file=sys.stderr)
+    measured = summarise(questions, may_abstain=config.prompt.may_abstain)
+    results = {**evaluation.about, "model_fingerprint": weights, **versions(), "drawn_by": drawn, **measured}
     write_atomic(run.path / "results.json", json.dumps(plain(results), indent=1))
     (run.path / "metrics.jsonl").unlink(missing_ok=True)  # of a resume after the end
     tracker = Tracker(run, config.tracking, job_type="eval", config=config.model_dump(mode="json"))

@@ -189,8 +189,10 @@ def process_group(
                 _meet()
     except BaseException as error:
         cause = guard.cause or error
-        guard.tell(cause)
+        is_news = guard.tell(cause)
         if world_size() > 1:
+            if is_news and local_rank() != 0 and isinstance(cause, LabError):  # the first of a machine speaks for itself
+                print(f"error on rank {rank()}: {cause}", file=sys.stderr, flush=True)
             guard.end_process(cause)
         else:
             _leave()

@@ -12,7 +12,9 @@ from typing import Any
 
 from problems.seeding import content_hash
 from problems.types import Problem
+from rl.policy.paths import snapshot_of
 from rl.settings.evaluation import EvalConfig
+from rl.settings.schema import ModelSettings
 from rl.tracking.run_directory import JsonDict
 
 _WEIGHTS = ("*.safetensors", "*.bin", "*.gguf")
@@ -26,9 +28,9 @@ def problems_hash(problems: Sequence[Problem]) -> str:
     return content_hash(*[json.dumps([p.id, p.domain, p.prompt, p.reference, dict(p.checks)], default=str) for p in problems])
 
 
-def fingerprint(path: str) -> str | None:
-    """Return a hash of the weights at a local path, of sizes and both ends of each file; None for other paths."""
-    place = Path(path)
+def fingerprint(model: ModelSettings) -> str | None:
+    """Return a hash of the weights on this machine, of sizes and both ends of each file; None where there are none (yet)."""
+    place = snapshot_of(model) or Path(model.path)
     files = [place] if place.is_file() else sorted(file for pattern in _WEIGHTS for file in place.glob(pattern))
     if not files:
         return None
@@ -47,10 +49,13 @@ def about(config: EvalConfig, problems: Sequence[Problem], template_hash: str | 
     """Return what is asked, of whom and how; `template_hash` is None where an endpoint renders the prompts."""
     drawing = ("temperature", "top_p", "top_k", "stop", "min_completion_tokens", "max_completion_tokens", "thinking")
     endpoint = config.model.endpoint
+    snapshot = None if endpoint else snapshot_of(config.model)
     return {
         "model": config.model.path,
         "model_revision": config.model.revision,
-        "model_fingerprint": fingerprint(config.model.path) if endpoint is None else None,
+        "model_commit": snapshot and snapshot.name,
+        # the weights of a hub model may not be here yet; its commit stands for them until there are results
+        "model_fingerprint": None if endpoint or snapshot else fingerprint(config.model),
         "endpoint": None if endpoint is None else endpoint.model_dump(mode="json", include={"url", "api"}),
         "dtype": config.model.dtype,
         "sources": [source.model_dump(mode="json") for source in config.problems],

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from problems.errors import LabError
 from rl.evaluation.about import COMPARED, differences
+from rl.evaluation.drawn import drawn_with
 from rl.evaluation.paired import TEST, paired
 from rl.evaluation.samples import SAMPLES, Asked, Scored, by_problem, read_samples
 from rl.tracking.run_directory import JsonDict
@@ -86,7 +87,8 @@ def compare(first: Path, second: Path, *, anyway: bool = False) -> JsonDict:
             f"{first} and {second} were not asked the same:\n  {listed}\n"
             "so their difference is not the models' alone; evaluate one of them again, or compare what both have with --anyway"
         )
-    shares = [[_share(side.questions[key]) for key in usable] for side in (a, b)]
+    shares = [[right_share(side.questions[key]) for key in usable] for side in (a, b)]
+    told = [{**side.results, **drawn_with(side.results)} for side in (a, b)]
     found = paired(
         [theirs - ours for ours, theirs in zip(*shares, strict=True)], [a.questions[key][0].cluster for key in usable]
     )
@@ -97,7 +99,7 @@ def compare(first: Path, second: Path, *, anyway: bool = False) -> JsonDict:
         "test": TEST,
         "left_out": len(common) - len(usable),
         "in_spite_of": faults,
-        "also_different": differences(a.results, b.results, _NOTED),
+        "also_different": differences(told[0], told[1], _NOTED),
         "flips": [_flip(a, b, key) for key in usable if _is_flip(a.questions[key], b.questions[key])],
     }
 
@@ -111,7 +113,8 @@ def _other_questions(a: Side, b: Side) -> list[str]:
     return [f"questions: {only[0]} only in {a.directory}, {only[1]} only in {b.directory}, {both} in both"]
 
 
-def _share(asked: Asked) -> Fraction:
+def right_share(asked: Asked) -> Fraction:
+    """Return the share of correct samples among those of a problem that could be scored, of which there must be one."""
     scored = [sample.is_correct for sample in asked if sample.is_scored]
     return Fraction(sum(scored), len(scored))
 
@@ -124,7 +127,7 @@ def _headline(side: Side, shares: Sequence[Fraction]) -> JsonDict:
 def _is_flip(first: Asked, second: Asked) -> bool:
     """Whether one side is mostly right and the other mostly wrong."""
     half = Fraction(1, 2)
-    return (_share(first) - half) * (_share(second) - half) < 0
+    return (right_share(first) - half) * (right_share(second) - half) < 0
 
 
 def _flip(a: Side, b: Side, key: Key) -> JsonDict:
@@ -136,7 +139,7 @@ def _flip(a: Side, b: Side, key: Key) -> JsonDict:
 def _exemplar(side: Side, key: Key) -> JsonDict:
     """Return the first completion that is as most of its side are, and where it stands."""
     asked = side.questions[key]
-    share = _share(asked)
+    share = right_share(asked)
     mostly = share > Fraction(1, 2)
     sample = next(sample for sample in asked if sample.is_scored and sample.is_correct == mostly)
     line = side.lines[key] + sample.sample

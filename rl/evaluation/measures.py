@@ -22,8 +22,13 @@ CHOICES: dict[str, Callable[[Scored], float]] = {
     "shortest": lambda sample: -sample.num_tokens,
     "longest": lambda sample: sample.num_tokens,
     # equal texts differ in the last digits of their log-probability: they are a tie
-    "likeliest": lambda sample: round(sample.mean_logprob or 0.0, 4),
+    "likeliest": lambda sample: round(_mean_logprob(sample), 4),
 }
+
+
+def _mean_logprob(sample: Scored) -> float:
+    assert sample.mean_logprob is not None, "such problems are left out"
+    return sample.mean_logprob
 
 
 def canonical_answer(sample: Scored) -> str | None:
@@ -93,21 +98,18 @@ def summarise(questions: Sequence[Asked], *, may_abstain: bool = False) -> JsonD
     """
     samples = [sample for asked in questions for sample in asked]
     graded = only_scored(questions)
-    # k is the same for all problems, so the one with the fewest scored samples sets its limit
-    fewest = min((len(asked) for asked in graded), default=0)
-    ks = _ks(fewest) if fewest else []
-
-    def at_each_k(value: Callable[..., float]) -> dict[str, JsonDict]:
-        return {str(k): _over(graded, partial(value, k=k)).as_dict() for k in ks}
-
     return {
         "problems": len(questions),
         "samples": len(samples),
         "accuracy": accuracy(questions).as_dict(),
         **(_of_abstaining(questions) if may_abstain else {}),
-        "pass_at_k": at_each_k(_pass),
-        "majority_at_k": at_each_k(_majority),
-        "best_of_k": {name: at_each_k(partial(_best, score)) for name, score in CHOICES.items() if _can_choose(name, samples)},
+        "pass_at_k": _at_each_k(_pass, graded),
+        "majority_at_k": _at_each_k(_majority, graded),
+        "best_of_k": {
+            name: _at_each_k(partial(_best, score), among)
+            for name, score in CHOICES.items()
+            if (among := [asked for asked in graded if _can_choose(name, asked)])
+        },
         "by_difficulty": by_difficulty(questions),
         "reasoning_tokens": lengths([(sample.reasoning_tokens, sample.status) for sample in samples]),
         "completion_tokens": lengths([(sample.num_tokens, sample.status) for sample in samples]),
@@ -115,6 +117,12 @@ def summarise(questions: Sequence[Asked], *, may_abstain: bool = False) -> JsonD
         "truncated_rate": _rate(samples, lambda sample: sample.finish_reason == "length"),
         **{f"{name}_rate": _rate(samples, _has_status(name)) for name in ("unparsed", "timeout", "error")},
     }
+
+
+def _at_each_k(value: Callable[..., float], questions: Sequence[Asked]) -> dict[str, JsonDict]:
+    """Return a value at each k; it is the same for all problems, so the one with the fewest samples sets the limit."""
+    fewest = min((len(asked) for asked in questions), default=0)
+    return {str(k): _over(questions, partial(value, k=k)).as_dict() for k in (_ks(fewest) if fewest else [])}
 
 
 def _pass(asked: Asked, k: int) -> float:
@@ -130,6 +138,7 @@ def _best(score: Callable[[Scored], float], asked: Asked, k: int) -> float:
 
 
 def _can_choose(name: str, samples: Asked) -> bool:
+    """Whether a choice is defined: of a sample without a token that was drawn, or from a server that told none, it is not."""
     return name != "likeliest" or all(sample.mean_logprob is not None for sample in samples)
 
 

@@ -3,14 +3,15 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from problems.errors import LabError
 from rl.policy.interfaces import CausalLM
-from rl.policy.opening import load_model, plain_model
-from rl.policy.paths import PolicyError, first_line
+from rl.policy.opening import load_model, load_tokenizer, plain_model
+from rl.policy.paths import PolicyError, first_line, is_on_hub, snapshot_of
 from rl.settings.eval_arguments import EvaluationArguments
+from rl.settings.evaluation import EvalModelSettings
 from rl.settings.loading import read_settings
 from rl.settings.schema import ModelSettings
 from rl.tracking.checkpoint import find_fault, list_checkpoints
@@ -23,6 +24,11 @@ class Subject:
 
     directory: str
     path: str
+    revision: str | None = None  # of a hub name
+
+    def settings(self, model: EvalModelSettings) -> EvalModelSettings:
+        """Return the settings of an evaluation's model for this one."""
+        return model.model_copy(update={"path": self.path, "revision": self.revision})
 
 
 def subjects_of(asked: EvaluationArguments) -> list[Subject]:
@@ -32,10 +38,13 @@ def subjects_of(asked: EvaluationArguments) -> list[Subject]:
     """
     if asked.run is not None:
         return _of_run(asked.run, every=asked.every, best=asked.best)
-    paths = asked.models or (asked.loaded.config.model.path,)
-    if len(paths) == 1:
-        return [Subject(directory="", path=paths[0])]
-    return [Subject(directory=name, path=path) for name, path in zip(_names(paths), paths, strict=True)]
+    named = asked.loaded.config.model
+    paths = asked.models or (named.path,)
+    directories = _names(paths) if len(paths) > 1 else [""]
+    return [
+        Subject(directory=directory, path=path, revision=named.revision)
+        for directory, path in zip(directories, paths, strict=True)
+    ]
 
 
 def _names(paths: Sequence[str]) -> list[str]:
@@ -66,12 +75,15 @@ def _of_run(run: Path, *, every: bool, best: bool) -> list[Subject]:
 
 
 def _start_of(run: Path) -> list[Subject]:
-    """Return the model that a training began with, as its step 0, if it still is where it was."""
-    path = read_settings(run / "config.yaml")["model"]["path"]
-    if not Path(path).exists():
-        print(f"{path}, the model that {run} began with, is not there and is left out", file=sys.stderr)
-        return []
-    return [Subject(directory="step-000000", path=path)]
+    """Return the model that a training began with, as its step 0, if it still is where it was, here or on the hub."""
+    model = ModelSettings.model_validate(read_settings(run / "config.yaml")["model"])
+    if is_on_hub(model.path):
+        try:
+            load_tokenizer(model)  # a path that is gone may look like a hub name
+        except PolicyError as error:
+            print(f"{model.path}, the model that {run} began with, is not there and is left out: {error}", file=sys.stderr)
+            return []
+    return [Subject(directory="step-000000", path=model.path, revision=model.revision)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +92,13 @@ class Opening:
 
     base: ModelSettings  # in a layout that transformers opens; its tokenizer is the model's
     adapter: Path | None
+
+    def pinned(self) -> "Opening":
+        """Return it with the commit that a hub model's tokenizer came from, so that its weights are of the same."""
+        snapshot = snapshot_of(self.base)
+        if snapshot is None:
+            return self
+        return replace(self, base=self.base.model_copy(update={"revision": snapshot.name}))
 
     def load(self) -> CausalLM:
         """Return the model, an adapter merged into its base. Raises PolicyError where they do not go together."""

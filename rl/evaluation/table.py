@@ -1,14 +1,16 @@
-"""The closing tables: of one evaluation in full, of several in a line each, of a run's checkpoints against its step 0."""
+"""What terminals show: evaluations in full, in a line each, side by side, checkpoints against step 0, and a leaderboard."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from rich.markup import escape
 from rich.table import Table
 
 from rl.evaluation.progress import START, against_start, numbers
 from rl.tracking.emergence import EMERGENCE
 from rl.tracking.run_directory import JsonDict
 
+_SETS_A_TABLE = 4  # of a leaderboard: as many as a terminal is wide enough for
 _PROGRESS = {  # the columns of what is followed over a run
     "accuracy": "avg@n",
     "reasoning_tokens/correct": "tokens, right",
@@ -42,7 +44,9 @@ def results_table(results: JsonDict) -> Table:
     for choice, by_k in results["best_of_k"].items():
         k = list(by_k)[-1] if by_k else "1"
         if k != "1":
-            add(f"{choice} of {k}", by_k[k])
+            found = by_k[k]
+            left_out = results["accuracy"]["problems"] - found["problems"]  # without log-probabilities
+            add(f"{choice} of {k}" + (f", {found['problems']} problems" if left_out else ""), found)
     for difficulty, of_difficulty in results["by_difficulty"].items():
         add(difficulty, of_difficulty)
     for name in ("mean", "correct", "wrong"):
@@ -121,6 +125,59 @@ def comparison_table(name: str, comparison: JsonDict) -> Table:
     more = comparison["more_problems"]
     table.add_row("problems more for the one seen", "no number would do" if more is None else f"{more:,}")
     return table
+
+
+def leaderboard_tables(board: JsonDict) -> Iterator[Table]:
+    """Yield the ranks of each league, and the accuracies by set (rl/evaluation/leaderboard.py)."""
+    for number, league in enumerate(board["leagues"], start=1):
+        of_several = f"league {number} of {len(board['leagues'])}, " if len(board["leagues"]) > 1 else ""
+        table = Table(title=f"{of_several}by {', '.join(escape(printable(name)) for name in league['contests'])}")
+        table.add_column("rank", justify="right")
+        table.add_column("model", justify="left", overflow="fold")
+        for heading in ("strength", "95 % interval", "questions", "clusters"):
+            table.add_column(heading, justify="right", overflow="fold")
+        for row in league["ranks"]:
+            interval = "-" if row["low"] is None else f"{row['low']:.0f} to {row['high']:.0f}"
+            sizes = (str(row["questions"]), str(row["clusters"]))
+            table.add_row(rank_in_words(row), escape(printable(row["model"])), f"{row['strength']:.0f}", interval, *sizes)
+        yield table
+    for start in range(0, len(board["contests"]), _SETS_A_TABLE):
+        yield _accuracy_table(board, board["contests"][start : start + _SETS_A_TABLE])
+
+
+def _accuracy_table(board: JsonDict, contests: list[JsonDict]) -> Table:
+    table = Table(title="share of correct samples, 95 % intervals")
+    table.add_column("model", justify="left", overflow="fold")
+    for contest in contests:
+        heading = f"{printable(contest['name'])}: {contest['questions']} questions"
+        table.add_column(escape(heading), justify="right", overflow="fold")
+    for model in ranked_models(board):
+        found = [contest["results"].get(model) for contest in contests]
+        if any(found):
+            cells = ["-" if one is None else accuracy_in_words(one["accuracy"]) for one in found]
+            table.add_row(escape(printable(model)), *cells)
+    return table
+
+
+def ranked_models(board: JsonDict) -> list[str]:
+    """Return all models of a leaderboard, those of one league together in the order of their ranks."""
+    return [row["model"] for league in board["leagues"] for row in league["ranks"]] + list(board["alone"])
+
+
+def rank_in_words(row: JsonDict) -> str:
+    """Return a rank with the ranks that the intervals allow, where there are others."""
+    best, worst = row["best_rank"], row["worst_rank"]
+    return str(row["rank"]) if best == worst else f"{row['rank']} ({best} to {worst})"
+
+
+def accuracy_in_words(estimate: JsonDict) -> str:
+    """Return an estimate with its interval."""
+    return f"{_number(estimate['value'])} ({_interval(estimate)})"
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, with escapes for what a terminal would obey, or a reader not see."""
+    return "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in text)
 
 
 def _number(value: float | None, digits: int = 3, sign: str = "") -> str:

@@ -24,6 +24,7 @@ from bench.ours import OurSide
 from bench.sides import Timed, row_lengths
 from bench.theirs import TrlSide, fastest, trl_tensors
 from bench.work import WORKS, Work, choose_works, toy
+from launch import cli
 from problems.errors import LabError
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import render
@@ -229,13 +230,12 @@ def test_an_error_inside_trl_is_raised_and_does_not_hang(tmp_path: Path) -> None
     side.close()
 
 
-def test_help_and_errors_of_the_command(tmp_path: Path) -> None:
-    told = reasonlab("bench", "--help", cwd=tmp_path)
-    assert told.returncode == 0
-    assert "reasonlab bench step --work a" in told.stdout
-    wrong = reasonlab("bench", "update", "--work", "z", cwd=tmp_path)
-    assert wrong.returncode == 2
-    assert "no work 'z'" in wrong.stderr
+def test_help_and_errors_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["bench", "--help"])
+    assert "reasonlab bench step --work a" in capsys.readouterr().out
+    assert cli.main(["bench", "update", "--work", "z"]) == 2
+    assert "no work 'z'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

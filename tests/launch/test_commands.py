@@ -61,6 +61,11 @@ def test_what_the_demo_starts_by_name_is_there() -> None:
     assert importlib.util.find_spec(story.LAUNCHER) is not None
 
 
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_of_the_table_is_there(name) -> None:
+    assert callable(cli.command_of(name))
+
+
 def test_a_command_that_does_not_exist_is_told_those_that_do(capsys) -> None:
     assert cli.main(["trian"]) == 2
     said = capsys.readouterr().err

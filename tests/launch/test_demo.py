@@ -118,3 +118,9 @@ def test_the_real_demo_fetches_its_model_and_imitates_from_it(tmp_path: Path, mo
     assert f"model.path={fetching.mark}" in imitation.arguments
     names = [phase.name for phase in phases_of(TINY, tmp_path / "home", 1, 1)]
     assert names == [phase.name for phase in phases_of(REAL, tmp_path / "home", 1, 1)][1:]  # the same story but for its start
+
+
+def test_half_of_an_evaluation_is_gone_on_with_and_not_drawn_again(tmp_path: Path) -> None:
+    evaluations = [phase for phase in phases_of(TINY, tmp_path, 0, 1) if phase.arguments[0] == "eval"]
+    assert len(evaluations) == 2
+    assert all(phase.resumable for phase in evaluations)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from support import reasonlab, rows
+from support import forked, reasonlab, rows
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rl.tracking.export import export, policy_directory
@@ -15,8 +15,8 @@ SMALL = ["sampling.max_completion_tokens=24", "problems=[{domain: chain, terms: 
 TRAIN = ["algorithm={num_problems: 8, group_size: 4}", "optimizer.learning_rate=1e-3", "train={steps: 3, threads: 1}"]
 
 
-def ok(*arguments, cwd, **extra):
-    done = reasonlab(*arguments, cwd=cwd, **extra)
+def ok(*arguments, cwd, run=forked, **extra):
+    done = run(*arguments, cwd=cwd, **extra)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -28,12 +28,12 @@ def home(imitator, tmp_path_factory):
     ok("eval", "--model", imitator, "--problems", "chain", "--n", 4, "run.name=before", "num_problems=24", *SMALL[:1],
        "problems.0.terms=[2, 3]", cwd=home)  # fmt: skip
     ok("train", f"model.path={imitator}", "run.name=rl", "model.lora={r: 4}", "evaluation={every_steps: 2, num_problems: 8}",
-       "tracking.table_every_steps=2", *SMALL, *TRAIN, cwd=home, WANDB_MODE="offline")  # fmt: skip
-    ok("export", "runs/rl", "merged", cwd=home)
+       "tracking.table_every_steps=2", *SMALL, *TRAIN, cwd=home, run=reasonlab, WANDB_MODE="offline")  # fmt: skip
+    ok("export", "runs/rl", "merged", cwd=home, run=reasonlab)
     ok("export", "runs/rl", "adapter", "--adapter", cwd=home)
     ok("eval", "--model", "merged", "--problems", "chain", "--n", 4, "run.name=after", "num_problems=24", *SMALL[:1],
        "problems.0.terms=[2, 3]", cwd=home)  # fmt: skip
-    ok("report", "runs/rl", "--before", "runs/before", "--after", "runs/after", cwd=home)
+    ok("report", "runs/rl", "--before", "runs/before", "--after", "runs/after", cwd=home, run=reasonlab)
     return home
 
 

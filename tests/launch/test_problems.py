@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from launch.grade import grade_command
 from launch.problems import problems_command, problems_of
 from problems.catalog import DOMAINS, SETS
 from problems.public import PUBLIC_SETS
@@ -174,3 +175,29 @@ def test_unknown_names_and_actions_are_errors_in_words(tmp_path: Path, capsys: p
     assert "no problem file or folder at" in capsys.readouterr().err
     assert problems_command([]) == 0
     assert "usage: reasonlab problems ACTION" in capsys.readouterr().out
+
+
+def test_check_and_grade_ask_the_verifier_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from rewards.types import Verdict\n"
+        "def verify(problem, completion, reading):\n"
+        "    right = problem.reference.startswith('wh') and completion == problem.reference\n"
+        "    return Verdict(status='correct' if right else 'wrong')\n"
+        "def generous(problem, completion, reading):\n"
+        "    return Verdict(status='correct')\n"
+    )
+    # prose, which math could not grade against; the second is one that this verifier refuses
+    rows = [{"prompt": f"{number}?", "reference": text} for number, text in enumerate(["why, oh why", "because it is so"])]
+    file = written(tmp_path / "rows.jsonl", rows)
+    assert problems_command(["check", file, f"reward.python={tmp_path}/mine.py:verify", "--workers", "1", "--json"]) == 1
+    (report,) = json.loads(capsys.readouterr().out)
+    assert [(one["kind"], one["reference"]) for one in report["findings"]] == [("refused", "because it is so")]
+    assert problems_command(["check", file, f"reward.python={tmp_path}/mine.py:generous", "--workers", "1", "--json"]) == 1
+    (report,) = json.loads(capsys.readouterr().out)
+    assert report["counts"] == {"spoilt": 2}
+    graded = ["--check-references", "--workers", "1", "--verifier"]
+    assert grade_command([file, *graded, f"{tmp_path}/mine.py:verify"]) == 1
+    said = capsys.readouterr().out
+    assert "1 of 2 references are not accepted" in said
+    assert "because it is so" in said
+    assert grade_command([file, *graded, f"{tmp_path}/mine.py:generous"]) == 0

@@ -1,13 +1,13 @@
 """An evaluation that is resumed, or done by several ranks, is the one that nobody disturbed; several sets and models."""
 
 import json
+import shutil
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
-from support import environment, launch, rows, run_command
+from support import fork, forked, forked_ranks, rows
 
 from launch.eval import eval_command
 from rl import evaluate
@@ -63,7 +63,9 @@ def test_resuming_draws_nothing_again_and_ends_with_the_same_bytes(evaluated, mo
     assert drawn == ids[65:]
     assert (cut / "samples.jsonl").read_bytes() == (whole / "samples.jsonl").read_bytes()
     results = [json.loads((run / "results.json").read_text()) for run in (whole, cut)]
-    assert results[0] == results[1]
+    assert results[0] == results[1]  # who drew what included: the same versions count together
+    assert [one["problems"] for one in results[0]["drawn_by"]] == [80]
+    assert [record["from"] for record in rows(cut / "drawn.jsonl")] == [0, 65]
     assert json.loads((cut / "status.json").read_text())["status"] == "finished"
     drawn.clear()
     monkeypatch.setattr(subjects.Opening, "load", lambda self: pytest.fail("there is nothing to draw"))
@@ -151,6 +153,30 @@ def test_a_cluster_that_no_problem_names_is_told_before_anything_is_written(eval
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("fault", ["config.json", "gone", "taken"])
+def test_a_fault_of_the_last_model_is_told_before_the_first_is_asked(
+    evaluated, random_model, tmp_path, capsys, fault, monkeypatch
+):
+    monkeypatch.setattr(subjects.Opening, "load", lambda self: pytest.fail("the fault is there to be seen"))
+    second = tmp_path / "second"
+    if fault != "gone":
+        shutil.copytree(random_model, second)
+    if fault == "config.json":
+        (second / "config.json").write_text('{"model_type": ')
+    there = tmp_path / "runs" / "e" / f"{tmp_path.name}-second"
+    if fault == "taken":
+        there.mkdir(parents=True)
+        (there / "config.yaml").write_text("")
+        (there / "about.json").write_text("{}")
+    evaluated("--model", str(second), status=2)
+    said = capsys.readouterr().err
+    assert {"config.json": str(second), "gone": f"no model directory at {second}", "taken": "already holds a run"}[
+        fault
+    ] in said
+    assert list((tmp_path / "runs").rglob("samples.jsonl")) == []
+    assert [path.name for path in (tmp_path / "runs").rglob("about.json")] == (["about.json"] if fault == "taken" else [])
+
+
 def test_several_greedy_samples_are_refused(evaluated, capsys):
     evaluated("sampling.temperature=0", status=2)
     assert "samples=1" in capsys.readouterr().err
@@ -162,8 +188,7 @@ def test_killed_at_any_moment_or_on_two_ranks_the_samples_are_the_same_bytes(eva
     whole = (evaluated(many, name="whole") / "samples.jsonl").read_bytes()
     words = ["--model", random_model, "--problems", "chain", *SETTINGS, many]
     for name, parts in (("early", 1), ("late", 4)):  # of seven
-        program = [sys.executable, "-m", "launch.cli", "eval", *words, f"run.name={name}"]
-        process = subprocess.Popen(list(map(str, program)), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
+        process = fork("launch.cli", "eval", *words, f"run.name={name}", cwd=tmp_path)
         file = tmp_path / "runs" / name / "samples.jsonl"
         deadline = time.monotonic() + 280
         while not file.exists() or file.read_bytes().count(b"\n") < parts * 128:
@@ -176,12 +201,13 @@ def test_killed_at_any_moment_or_on_two_ranks_the_samples_are_the_same_bytes(eva
         assert len(file.read_bytes()) < len(whole)
         evaluated(many, "--resume", name=name)
         assert file.read_bytes() == whole
-    done = launch(2, "rl.evaluate", *words, "run.name=two", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
+    for done in forked_ranks(2, "rl.evaluate", *words, "run.name=two", cwd=tmp_path):
+        assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "runs/two/samples.jsonl").read_bytes() == whole
     results = [json.loads((tmp_path / "runs" / name / "results.json").read_text()) for name in ("whole", "early", "two")]
     for one in results:
         one.pop("git")  # whoever commits while this test runs changes nothing else
+        one.pop("drawn_by")
     assert results[0] == results[1] == results[2]
-    compared = run_command([sys.executable, "-m", "launch.cli", "compare", "runs/whole", "runs/two", "--json"], tmp_path)
+    compared = forked("compare", "runs/whole", "runs/two", "--json", cwd=tmp_path)
     assert json.loads(compared.stdout)["difference"] == 0

@@ -1,13 +1,11 @@
 """The start-up self-check tells rounding from faults: no false alarm over seeds, and every injected fault is caught."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 from faults import UPDATE_FAULTS
 from self_checks import look, settings_of
-from support import REPOSITORY, run_command
+from support import fork
 
 from rl import selfcheck
 from rl.judging import Apart, compare, plain_torch
@@ -60,8 +58,7 @@ def test_no_false_alarm_over_seeds_and_every_fault_of_the_update_is_caught(dtype
 
 @pytest.mark.slow
 def test_two_ranks_pass_and_catch_every_fault_with_adapters_too(random_model, tmp_path):
-    script = [sys.executable, str(REPOSITORY / "tests" / "support" / "self_checks.py"), "--model", random_model]
-    done = run_command([*script, "--stage", "1", "3", "--ranks", "2"], tmp_path)
+    done = fork("self_checks", "--model", random_model, "--stage", "1", "3", "--ranks", "2", cwd=tmp_path).completed()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "8 of 8 combinations are as they should be" in done.stdout
 

@@ -1,15 +1,12 @@
 """The cold start as a whole: what it writes down, and a run that is killed and goes on."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
+from support import fork
 
 from problems.errors import LabError
 from rl.policy.opening import load_model
@@ -61,13 +58,13 @@ def test_a_loss_that_is_no_number_stops_the_run_in_words(tmp_path):
     assert json.loads((tmp_path / "b" / "status.json").read_text())["status"] == "failed"
 
 
-def resumed_by_itself(command, environment):
-    subprocess.run([*command, "--resume"], env=environment, check=True)
+def resumed_by_itself(command, home):
+    done = fork("rl.sft", *command, "--resume", cwd=home).completed()
+    assert done.returncode == 0, done.stderr
 
 
-def resumed_by_a_training(command, environment):
+def resumed_by_a_training(command, home):
     """A training that needs the model and finds the cold start cut short, as rl/start.py has it."""
-    home = Path(next(setting for setting in command if setting.startswith("run.dir=")).removeprefix("run.dir="))
     config = home / "cut" / "config.yaml"  # a run writes down its settings, and they are a config
     settings = {"path": str(home / "cut" / "model"), "cold_start": str(config)}
     training = {"run": {"name": "practice", "dir": str(home)}, "model": settings, "problems": [{"domain": "chain"}]}
@@ -89,9 +86,8 @@ def test_killed_and_resumed_it_ends_with_the_same_weights_and_records(tmp_path, 
     evaluation = "evaluation={every_steps: 4, num_problems: 4}"
     settings = [checkpoints, evaluation, "sampling.max_completion_tokens=16", *more]
     whole = run_sft(load_config(SftConfig, [], chosen(tmp_path, "whole", 30, *settings)))
-    command = [sys.executable, "-m", "rl.sft", *chosen(tmp_path, "cut", 30, *settings)]
-    environment = {**os.environ, "WANDB_MODE": "disabled"}
-    killed = subprocess.Popen(command, env=environment)
+    command = chosen(tmp_path, "cut", 30, *settings)
+    killed = fork("rl.sft", *command, cwd=tmp_path)
     deadline = time.monotonic() + 300
     while not list((tmp_path / "cut" / "checkpoints").glob("step-*")):
         assert killed.poll() is None, "it ended before it was killed"
@@ -100,10 +96,10 @@ def test_killed_and_resumed_it_ends_with_the_same_weights_and_records(tmp_path, 
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert not (tmp_path / "cut" / "model").exists()
-    resume(command, environment)
+    resume(command, tmp_path)
     again = tmp_path / "cut" / "model"
     for (name, one), other in zip(weights(whole).items(), weights(again).values(), strict=True):
         assert torch.equal(one, other), name
     assert records(whole.parent) == records(again.parent)
     assert not (tmp_path / "cut" / "checkpoints").exists()
-    subprocess.run([*command, "--resume"], env=environment, check=True)  # nothing is left to do
+    resumed_by_itself(command, tmp_path)  # nothing is left to do

@@ -143,12 +143,20 @@ def math_problem(reference: str) -> Problem:
     return number_problem(domain="math", reference=reference)
 
 
+def descends_from_this_process(pid: int) -> bool:
+    while pid > 1 and pid != os.getpid():
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid == os.getpid()
+
+
 def sympy_processes() -> set[int]:
+    """Return those of this test process: another may run tests beside it."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if b"rewards.math.symbolic.worker" in path.read_bytes() and alive(int(path.parent.name)):
-                found.add(int(path.parent.name))
+            pid = int(path.parent.name)
+            if b"rewards.math.symbolic.worker" in path.read_bytes() and alive(pid) and descends_from_this_process(pid):
+                found.add(pid)
         except OSError:
             continue
     return found

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from support import reasonlab, rollout
+from support import forked, rollout
 
 from rewards.pool import VerifierPool
 from rl.diagnosis.watch import Watch
@@ -92,7 +92,7 @@ def test_a_gap_between_sampler_and_trainer_and_a_nan_are_seen_in_the_metrics(par
 def test_a_training_says_at_step_1_what_keeps_it_from_learning(imitator, tmp_path):
     short = ["sampling.max_completion_tokens=2", "algorithm={num_problems: 8, group_size: 4}", "train={steps: 3, threads: 1}"]
     sources = ["problems=[{domain: chain, terms: [2, 3]}]", "optimizer.learning_rate=1e-3", "train.self_check=false"]
-    done = reasonlab("train", f"model.path={imitator}", "run.name=rl", *sources, *short, cwd=tmp_path)
+    done = forked("train", f"model.path={imitator}", "run.name=rl", *sources, *short, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("limit_too_short") == 1
     assert "step 1, limit_too_short: 100 % of the completions are cut off at 2 tokens" in done.stderr

@@ -2,44 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from evaluations import evaluation
 
 from launch.compare import compare_command
-from problems.types import Problem
-from rewards.types import Verdict
-from rl.evaluation.measures import summarise
-from rl.evaluation.samples import append_samples, by_problem, read_samples, scored
-from rl.types import Completion
-
-ABOUT: dict[str, Any] = {
-    "model": "m",
-    "n": 2,
-    "seed": 0,
-    "prompt": {"system": None, "template": "{prompt}"},
-    "sampling": {"temperature": 1.0, "top_p": 1.0},
-    "reading": "lenient",
-    "verifying": {"timeout_seconds": 5.0},
-    "template_hash": "t",
-}
-
-
-def evaluation(directory: Path, right: dict[int, tuple[int, int]], **about: Any) -> Path:
-    """What an evaluation leaves of problems with two samples each, right (1), wrong (0) or not scored (-1)."""
-    directory.mkdir(parents=True)
-    for number, outcomes in right.items():
-        problem = Problem(id=f"p{number}", domain="math", split="test", prompt=f"[b]{number}?", reference="1", source="t")
-        samples = []
-        for k, outcome in enumerate(outcomes):
-            verdict = Verdict(status={1: "correct", 0: "wrong", -1: "error"}[outcome], extracted=str(outcome))  # type: ignore[arg-type]
-            completion = Completion(text=f"{directory.name} says {number}.{k} [/b]", finish_reason="stop", num_tokens=5 + k)
-            samples.append(scored(problem, k, completion, verdict, problem.id, reasoning_tokens=3, mean_logprob=-0.5 - k))
-        append_samples(directory, samples)
-    results = {**ABOUT, **about, **summarise(by_problem(read_samples(directory)))}
-    (directory / "results.json").write_text(json.dumps(results))
-    return directory
-
 
 BEFORE = dict.fromkeys(range(8), (0, 0)) | {8: (1, 1), 9: (1, 0), 10: (0, -1)}
 AFTER = dict.fromkeys(range(7), (1, 1)) | {7: (1, 0), 8: (0, 0), 9: (1, 0), 10: (-1, -1)}

@@ -63,6 +63,20 @@ def test_tokens_that_nobody_counted_and_probabilities_that_nobody_gave():
     assert set(found["best_of_k"]) == {"shortest", "longest"}
 
 
+def test_the_likeliest_is_of_problems_whose_samples_all_have_a_log_probability():
+    whole = asked(0, [1, 0, 0], tokens=[9, 3, 5], logprobs=[-0.1, -0.9, -0.5])
+    lacking = asked(1, [0, 0, 1])
+    lacking[1] = replace(lacking[1], mean_logprob=None)  # it drew no token
+    unscored = asked(2, [1, 1, 1])
+    unscored[0] = replace(unscored[0], mean_logprob=None, status="error")  # of what counts, all have one
+    best = summarise([whole, lacking, unscored])["best_of_k"]
+    assert best["likeliest"]["2"]["problems"] == 2
+    # the likeliest of the first is right, in two of three pairs; the third's two are right
+    assert best["likeliest"]["2"]["value"] == pytest.approx((2 / 3 + 1) / 2)
+    assert best["shortest"]["2"]["problems"] == 3
+    assert "likeliest" not in summarise([lacking])["best_of_k"]
+
+
 def test_forced_tokens_have_no_part_in_the_log_probability():
     import numpy as np
 

@@ -9,6 +9,7 @@ import torch
 from support import rows
 
 from launch.eval import eval_command
+from rl.evaluation.about import fingerprint
 from rl.policy.opening import load_model, load_tokenizer, save_policy
 from rl.settings.loading import describe, load_config
 from rl.settings.schema import LoraSettings, ModelSettings, RunConfig
@@ -109,3 +110,26 @@ def test_what_is_no_run_is_told(random_model, tmp_path, capsys, run):
     ):
         assert eval_command(words) == 2, words
         assert said in capsys.readouterr().err
+
+
+def test_a_model_from_the_hub_is_step_0_too_and_results_say_which_it_was(run, hub_name, random_model, tmp_path, capsys):
+    copy = tmp_path / "rl"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("eval", "step-000004", "step-000010"))
+    settings = (run / "config.yaml").read_text()
+    write_atomic(copy / "config.yaml", settings.replace(str(random_model), hub_name))
+    few = ["--n", "1", "num_problems=2", "sampling.max_completion_tokens=4"]
+    assert eval_command([str(copy), "--every", *few]) == 0
+    found = {file.parent.name: json.loads(file.read_text()) for file in copy.rglob("results.json")}
+    assert set(found) == {"step-000000", "step-000002"}
+    first = found["step-000000"]
+    assert (first["model"], first["model_commit"]) == (hub_name, "0123456789abcdef0123456789abcdef01234567")
+    assert first["model_fingerprint"] == fingerprint(ModelSettings(path=str(random_model)))  # the same files
+    assert found["step-000002"]["model_commit"] is None
+    about = json.loads((copy / "eval/step-000000/about.json").read_text())
+    assert about["model_fingerprint"] is None  # it might not have been downloaded yet
+    assert eval_command([str(copy), "--every", "--resume", *few]) == 0
+    write_atomic(copy / "config.yaml", settings.replace(str(random_model), "owner/gone"))
+    capsys.readouterr()
+    assert eval_command([str(copy), "--every", *few, "run.name=again"]) == 0
+    assert "owner/gone, the model that" in capsys.readouterr().err
+    assert [path.name for path in (copy / "again").iterdir() if path.is_dir()] == ["step-000002"]

@@ -1,7 +1,6 @@
 """The settings of the commands: impossible combinations, DeepSpeed files, shipped configs, and a fast command line."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -213,17 +212,17 @@ DEMO = ("train", "--config", "configs/demo.yaml", "--dry-run")
 )
 def test_help_settings_and_dry_runs_load_no_torch_and_come_at_once(arguments: tuple[str, ...]) -> None:
     script = (
-        "import sys\nfrom launch.cli import main\n"
+        "import sys, time\nfrom launch.cli import main\n"
         f"try: code = main({list(arguments)})\nexcept SystemExit as end: code = end.code\n"
-        "print(sorted({'torch', 'transformers', 'datasets', 'deepspeed'} & set(sys.modules)), file=sys.stderr)\nsys.exit(code)"
+        "print(*{'torch', 'transformers', 'datasets', 'deepspeed'} & set(sys.modules), file=sys.stderr)\n"
+        "print(time.process_time(), file=sys.stderr)\nsys.exit(code)"
     )
-    started = time.perf_counter()
     result = run_python("-c", script)
-    seconds = time.perf_counter() - started
     assert result.returncode == 0, result.stderr
-    assert result.stderr.splitlines()[-1] == "[]"
+    *_, heavy, cpu_seconds = result.stderr.splitlines()
+    assert heavy == ""
     assert result.stdout
-    assert seconds < 3  # about 0.2 s alone on a core; torch by itself takes longer than this limit on a slow one
+    assert float(cpu_seconds) < 2  # about 0.2 alone on a core, 0.5 where other work shares it
 
 
 def test_both_front_doors_show_the_same_plan() -> None:
