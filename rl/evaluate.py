@@ -5,13 +5,14 @@
     RUN/drawn.jsonl                     which versions drew from which problem on (rl/evaluation/drawn.py)
     RUN/results.json                    that, versions, and every rate with its interval (rl/evaluation/measures.py)
 
-Of several models or sets each has such a directory of its own below that of the evaluation. Results are computed from the
-files alone, so that a resumed evaluation cannot differ from an undisturbed one.
+Of several models, sets or thinking budgets each has such a directory of its own below that of the evaluation. Results are
+computed from the files alone, so that a resumed evaluation cannot differ from an undisturbed one.
 """
 
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -46,9 +47,10 @@ from rl.policy.opening import load_tokenizer
 from rl.policy.prompts import render, template_hash
 from rl.rollout import RolloutWorker, draw_round, gather_shares, open_pool, open_worker, share
 from rl.runtime import all_gather, describe_device, device, process_group, quiet_libraries, rank, set_threads, world_size
+from rl.sampling.how_to_draw import how_to_draw
 from rl.settings.arguments import clearly
 from rl.settings.eval_arguments import EvaluationArguments, evaluation_arguments
-from rl.settings.evaluation import EvalConfig, below
+from rl.settings.evaluation import NO_BUDGET, EvalConfig, below
 from rl.settings.loading import Loaded, describe
 from rl.tracking.run_directory import JsonDict, RunDirectory, check_free, plain, write_atomic
 from rl.tracking.tracker import Tracker
@@ -141,6 +143,10 @@ def run_evaluation(asked: EvaluationArguments) -> dict[Path, JsonDict]:
         for place, changes in against_start(summary).items():
             summary[place] = {**summary[place], "against_step_0": changes}
         write_atomic(top / "summary.json", json.dumps(plain(summary), indent=1))
+        if asked.loaded.config.budgets:
+            from rl.evaluation.budgets import write_thinking  # loads matplotlib
+
+            write_thinking(top, found, asked.loaded.config)
     return found
 
 
@@ -166,19 +172,21 @@ def prepare(asked: EvaluationArguments) -> list[Prepared]:
 
 def _of_model(prepared: Prepared, *, resume: bool) -> dict[Path, JsonDict]:
     """Evaluate one model on every set."""
-    opened = None
+    opened = pool = None
     found = {}
-    for evaluation in prepared.evaluations:
-        is_drawn = all_gather(is_complete(evaluation))[0]
-        if prepared.model is not None and opened is None and not is_drawn:
-            opened = prepared.model.load().to(device())  # before anything is written: it may be refused
-        run = _begin(evaluation, resume=resume)
-        with process_group(even_alone=False, on_failure=run.set_failure):
-            if not is_drawn:
-                with open_pool(evaluation.config) as pool:
+    with ExitStack() as until_the_end:
+        for evaluation in prepared.evaluations:
+            is_drawn = all_gather(is_complete(evaluation))[0]
+            if prepared.model is not None and opened is None and not is_drawn:
+                opened = prepared.model.load().to(device())  # before anything is written: it may be refused
+            run = _begin(evaluation, resume=resume)
+            with process_group(even_alone=False, on_failure=run.set_failure):
+                if not is_drawn:
+                    # sets and budgets are judged alike: verifier processes that have started serve them all
+                    pool = pool or until_the_end.enter_context(open_pool(evaluation.config))
                     draw_the_rest(evaluation, answering(evaluation.config, opened, prepared.tokenizer, pool), run.path)
-            if rank() == 0:
-                found[run.path] = conclude(evaluation, run)
+                if rank() == 0:
+                    found[run.path] = conclude(evaluation, run)
     return found
 
 
@@ -209,6 +217,7 @@ def evaluations_of(
         template = None
         if tokenizer is not None:
             render(problems[0], one.prompt, tokenizer)  # a template that refuses its messages does so before all is written
+            how_to_draw(one.sampling, tokenizer)  # and so does a budget that cannot be kept
             template = template_hash(one.prompt, tokenizer)
         known = about(one, problems, template)
         yield Evaluation(loaded=Loaded(one, loaded.origin), problems=problems, about=known)
@@ -320,6 +329,8 @@ def print_results(found: Mapping[Path, JsonDict], top: Path) -> None:
             Console().print(progress)
     for path in found:
         print(f"written: {path}/results.json and samples.jsonl")
+    if any(path.name == NO_BUDGET for path in found):
+        print(f"accuracy against thinking: {top}/thinking.html, thinking.png and thinking.json")
 
 
 @clearly

@@ -2,6 +2,7 @@
 
 reasonlab eval --model A --model B --problems gsm8k --problems chain      models by sets
 reasonlab eval RUN --every                                               the checkpoints of a training, in order
+reasonlab eval --model A --model B --problems chain --budgets 0,8,32     accuracy against thinking
 reasonlab problems rate gsm8k --model A                                  an evaluation of problems to practise on
 """
 
@@ -130,6 +131,14 @@ def _parser(purpose: _Purpose) -> argparse.ArgumentParser:
     )
     parser.add_argument("--n", type=int, help="completions a problem (samples)")
     parser.add_argument("--greedy", action="store_true", help="one completion, of the most likely tokens (temperature 0)")
+    parser.add_argument(
+        "--budgets",
+        metavar="N,N,...",
+        help="accuracy against thinking: cut it after so many tokens, one evaluation each, and draw the curve (budgets)",
+    )
+    parser.add_argument(
+        "--wait", type=int, help="make the model think on so often when it would end too early (sampling.thinking.waits)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the samples that are there, draw none of them again")
     parser.add_argument("--every", action="store_true", help="of RUN, the model it began with and every checkpoint")
     parser.add_argument("--best", action="store_true", help="of RUN, the best checkpoint (default: the newest)")
@@ -176,6 +185,10 @@ def _settings_of_short_flags(flags: argparse.Namespace) -> list[str]:
         settings += ["problems=[]", f"sets={{{named}}}"]
     if flags.n is not None:
         settings.append(f"samples={flags.n}")
+    if flags.budgets is not None:
+        settings.append(f"budgets=[{flags.budgets}]")
+    if flags.wait is not None:
+        settings.append(f"sampling.thinking.waits={flags.wait}")
     if flags.greedy:
         settings += ["sampling.temperature=0", "samples=1"]
     if flags.model and not flags.config:

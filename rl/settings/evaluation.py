@@ -1,7 +1,7 @@
 """Every setting of `reasonlab eval` (EvalConfig); imports no torch.
 
-An evaluation asks one set, given as `problems`, or several by name, given as `sets`; each becomes an EvalConfig of its own
-with `problems` (`one_each`), which is what is run, written down and resumed.
+An evaluation asks one set, given as `problems`, or several by name, given as `sets`, once or once for each of `budgets`; each
+becomes an EvalConfig of its own with `problems` and without `budgets` (`one_each`), which is run, written down and resumed.
 """
 
 import re
@@ -23,8 +23,11 @@ from rl.settings.schema import (
     SamplingSettings,
     Sources,
     SplitName,
+    ThinkingSettings,
     TrackingSettings,
 )
+
+NO_BUDGET = "no-budget"  # the directory of the evaluation that budgets are held against
 
 
 class EvalRewardConfig(RewardConfig):
@@ -133,6 +136,11 @@ class EvalConfig(Settings):
         default=None,
         description="key of difficulty or checks, or `domain`: problems of one value share a source; for intervals",
     )
+    budgets: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(),
+        description="accuracy against thinking: an evaluation for each of these in the place of sampling.thinking.max_tokens, "
+        "and one without thinking settings, a directory each",
+    )
     prompt: PromptSettings = PromptSettings()
     sampling: SamplingSettings = SamplingSettings()
     reward: EvalRewardConfig = EvalRewardConfig()
@@ -147,19 +155,38 @@ class EvalConfig(Settings):
         most = max([self.samples, *(one.samples or 1 for one in self.sets.values())])
         if self.sampling.temperature == 0 and most > 1:
             faults.append(f"sampling.temperature 0 is greedy, and {most} samples of a problem would all be the same: samples=1")
-        if self.model.endpoint is not None and self.sampling.thinking is not None:
-            faults.append("sampling.thinking puts tokens into a completion, which no endpoint lets us do: leave it unset")
+        if self.model.endpoint is not None and (self.budgets or self.sampling.thinking is not None):
+            name = "budgets" if self.budgets else "sampling.thinking"
+            faults.append(f"{name} would put tokens into a completion, which no endpoint lets us do: leave it unset")
+        if len(set(self.budgets)) < len(self.budgets):
+            faults.append(f"budgets names one twice: {', '.join(map(str, self.budgets))}")
+        if self.budgets and self.sampling.thinking is not None and self.sampling.thinking.max_tokens is not None:
+            faults.append("give budgets or sampling.thinking.max_tokens, which is one budget, and not both")
         if faults:
             raise ValueError("; ".join(faults))
         return self
 
     def one_each(self) -> Iterator["EvalConfig"]:
-        """Yield the evaluation of each set by itself, in a directory below this one's where there are several."""
+        """Yield the evaluation of each set with each budget, in directories below this one's where there are several."""
+        for one in self._of_each_set():
+            yield from one._of_each_budget()
+
+    def _of_each_set(self) -> Iterator["EvalConfig"]:
         if not self.sets:
             yield self
         for name, one in self.sets.items():
             own = {key: value for key, value in one if value is not None}
             yield self.model_copy(update={**own, "sets": {}, "run": below(self.run, name)})
+
+    def _of_each_budget(self) -> Iterator["EvalConfig"]:
+        if not self.budgets:
+            yield self
+            return
+        shared = self.sampling.thinking or ThinkingSettings()
+        of_each = {f"budget-{n}": shared.model_copy(update={"max_tokens": n}) for n in sorted(self.budgets)}
+        for name, thinking in {**of_each, NO_BUDGET: None}.items():
+            sampling = self.sampling.model_copy(update={"thinking": thinking})
+            yield self.model_copy(update={"budgets": (), "sampling": sampling, "run": below(self.run, name)})
 
 
 def below(run: RunSettings, name: str) -> RunSettings:

@@ -118,10 +118,17 @@ class PromptSettings(Settings):
 class ThinkingSettings(Settings):
     """Budget forcing (s1, arXiv 2501.19393, section 3.1); evaluation only."""
 
-    max_tokens: int = Field(ge=1, description="tokens after which the end of thinking is forced")
-    end: str = Field(default="</think>", min_length=1, description="text that ends the thinking")
+    max_tokens: int | None = Field(default=None, ge=0, description="tokens after which thinking is cut; default: never")
+    end: str = Field(default="</think>", description="text that ends the thinking; empty for models that do not mark it")
+    answer: str = Field(default="", description="text put in behind an end that was forced; it asks for the answer")
     wait: str = Field(default="Wait", min_length=1, description="text put in place of an end that comes too early")
     waits: int = Field(default=0, ge=0, description="how often that is done")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "ThinkingSettings":
+        if not self.end + self.answer:
+            raise ValueError("end and answer are both empty, so a cut would not tell the model to answer: set answer")
+        return self
 
 
 class SamplingSettings(Settings):
@@ -133,7 +140,9 @@ class SamplingSettings(Settings):
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(default=(), description="texts that end a completion")
     min_completion_tokens: int = Field(default=0, ge=0, description="no stop token before; evaluation only")
     max_completion_tokens: int = Field(default=256, ge=1)
-    thinking: ThinkingSettings | None = Field(default=None, description="budget forcing; evaluation only")
+    thinking: ThinkingSettings | None = Field(
+        default=None, description="budget forcing: max_tokens, end, answer, wait, waits; evaluation only"
+    )
     max_rows: int = Field(default=512, ge=1, description="completions decoded together on one rank")
     cache_tokens: int | None = Field(default=None, ge=1, description="keys and values kept on one rank; default: no limit")
     cuda_graphs: bool = Field(default=True, description="record decoding steps on a GPU; false: launch each operation anew")
