@@ -44,6 +44,7 @@ _FEWEST_COMPLETIONS = 4
 _AT_ONCE = 8  # problems drawn together, between looks at the clock
 _DRAWING_SHARE = 0.6  # of the seconds; the rest is for trials
 _SPEED_TOKENS = 16
+_FULL_STEP = 2.0  # a decoding step with many rows costs this many of one with few
 _VERDICT_SECONDS = 25.0  # for the verdicts of what is drawn together: what is later is counted as timed out
 _PROMPTS_READ = 4  # by the model, for their log-probability
 _ROWS_COMPARED, _TOKENS_COMPARED = 16, 4096  # between sampler and trainer
@@ -138,9 +139,12 @@ class Session:
         )
         worker, fitting = self._with_room()
         plan = self._plan(worker)
+        worker = with_limit(worker, plan.limit)
         groups = self.draw(worker, fitting, plan.completions)
-        figures = replace(figures, notes=plan.notes(len(groups), len(self.problems), self.config.algorithm.group_size))
+        figures = replace(figures, notes=plan.notes(self.config, groups, len(self.problems)))
         figures = replace(figures, **measure.of_rollouts(groups, opens_thinking=opens_thinking))
+        if plan.limit < self.config.sampling.max_completion_tokens:
+            figures = replace(figures, **measure.of_ended(groups))
         figures = replace(figures, gap=self.gap(groups))
         if self.config.reward.reading == "strict":
             unread = measure.unread_right(self.worker.pool, groups, opens_thinking=opens_thinking)
@@ -186,11 +190,10 @@ class Session:
             raise LabError(f"every prompt is longer than the {most} tokens that the model reads; the shortest has {shortest}")
         room = (most - shortest) // 2 + 1
         drawn = [problem for problem, ids in pairs if len(ids) + room <= most]
-        sampling = self.worker.sampling.model_copy(update={"max_completion_tokens": room})
-        return replace(self.worker, sampling=sampling), drawn
+        return with_limit(self.worker, room), drawn
 
     def _plan(self, worker: RolloutWorker) -> "_Plan":
-        """Return how many completions of a problem there is time for, by the rate of a few tokens."""
+        """Return how many completions of a problem there is time for, and how long ones, by the rate of a few tokens."""
         group_size = min(self.config.algorithm.group_size, _MOST_COMPLETIONS)
         limit = worker.sampling.max_completion_tokens
         rows, tokens = min(4, len(self.prompts)), min(limit, _SPEED_TOKENS)
@@ -199,11 +202,13 @@ class Session:
             began = time.perf_counter()
             worker.sampler.sample(requests, HowToDraw(temperature=1.0, max_tokens=count), lambda sample: None)
             token_seconds = (time.perf_counter() - began) / count  # of one step with few rows
+        # one completion that never ends must not take longer than there is
+        limit = max(tokens, min(limit, int((self.deadline - time.monotonic()) / (_FULL_STEP * token_seconds))))
         # rows share a step's cost: so many completions fit, at least, if all of them run to the limit
         completions = 4 * rows * (self.drawing_until - time.monotonic()) / (token_seconds * limit)
         if completions < _AT_ONCE * group_size:
             group_size = min(group_size, max(_FEWEST_COMPLETIONS, int(completions / _AT_ONCE)))
-        return _Plan(completions=group_size, token_seconds=token_seconds)
+        return _Plan(completions=group_size, limit=limit, token_seconds=token_seconds)
 
     def draw(self, worker: RolloutWorker, problems: Sequence[Problem], completions: int) -> list[tuple[Rollout, ...]]:
         """Return groups of the problems, as many as fit the time; at least one part of them."""
@@ -246,13 +251,28 @@ class _Plan:
     """How much is drawn."""
 
     completions: int  # of each problem
+    limit: int  # tokens of one completion
     token_seconds: float  # of a decoding step
 
-    def notes(self, drawn: int, wanted: int, group_size: int) -> tuple[str, ...]:
+    def notes(self, config: RunConfig, groups: Sequence[Sequence[Rollout]], wanted: int) -> tuple[str, ...]:
         """Return what the page says about it."""
-        if drawn == wanted and self.completions == min(group_size, _MOST_COMPLETIONS):
-            return ()
-        return (f"Drawn: {drawn} of {wanted} problems, {self.completions} completions of each: more did not fit (--seconds).",)
+        notes, limit = [], config.sampling.max_completion_tokens
+        if len(groups) < wanted or self.completions < min(config.algorithm.group_size, _MOST_COMPLETIONS):
+            drawn = f"{len(groups)} of {wanted} problems, {self.completions} completions of each"
+            notes.append(f"Drawn: {drawn}: more did not fit (--seconds).")
+        if self.limit < limit:
+            cut = measure.is_cut
+            several = [rollout for group in groups for rollout in group]
+            notes.append(
+                f"Drawn up to {self.limit} of {limit} tokens: there was no room or no time (--seconds) for more. "
+                f"{sum(map(cut, several))} of {len(several)} completions had not ended: what they would be paid is not known."
+            )
+        return tuple(notes)
+
+
+def with_limit(worker: RolloutWorker, tokens: int) -> RolloutWorker:
+    """Return the worker with completions of at most `tokens`."""
+    return replace(worker, sampling=worker.sampling.model_copy(update={"max_completion_tokens": tokens}))
 
 
 @torch.no_grad()

@@ -19,6 +19,9 @@ _LONGEST_PERIOD = 20  # tokens that come again and again
 _READ_AGAIN = 256  # completions, at most, that are read leniently
 _READING_SECONDS = 10.0
 
+# figures that depend on how completions end
+_OF_THE_END = ("reward", "paid", "contrast", "all_unpaid", "all_paid", "unparsed", "errors", "timeouts", "slowest_verdict")
+
 Group = Sequence[Rollout]
 
 
@@ -33,6 +36,23 @@ def of_rollouts(groups: Sequence[Group], *, opens_thinking: bool) -> dict[str, A
         **_texts(groups, rollouts, opens_thinking),
         **_numbers(rollouts),
     }
+
+
+def of_ended(groups: Sequence[Group]) -> dict[str, Any]:
+    """Return anew what depends on how completions end, where they were drawn shorter than the run draws them.
+
+    Those that had not ended say nothing of it; where they leave less than half of the groups, nothing is known.
+    """
+    ended = [group for whole in groups if (group := [rollout for rollout in whole if not is_cut(rollout)])]
+    rollouts = [rollout for group in ended for rollout in group]
+    are_enough = bool(rollouts) and 2 * len(ended) >= len(groups)
+    known: dict[str, Any] = {**_rewards(ended, rollouts), **_verdicts(rollouts)} if are_enough else dict.fromkeys(_OF_THE_END)
+    return {**known, "groups": len(groups), "completions": sum(map(len, groups)), "cut": None}
+
+
+def is_cut(rollout: Rollout) -> bool:
+    """Tell whether the limit cut a completion off."""
+    return rollout.completion.finish_reason == "length"
 
 
 def _rewards(groups: Sequence[Group], rollouts: Sequence[Rollout]) -> dict[str, Any]:
@@ -74,7 +94,7 @@ def _texts(groups: Sequence[Group], rollouts: Sequence[Rollout], opens_thinking:
     different = [len({rollout.completion_ids.tobytes() for rollout in group}) / len(group) for group in groups]
     open_thoughts = [after_thinking(rollout.completion.text, opens_thinking) is None for rollout in rollouts]
     return {
-        "cut": mean([float(rollout.completion.finish_reason == "length") for rollout in rollouts]),
+        "cut": mean([float(is_cut(rollout)) for rollout in rollouts]),
         "tokens_mean": mean(lengths),
         "tokens_median": float(np.median(lengths)),
         "tokens_p90": float(np.quantile(lengths, 0.9)),

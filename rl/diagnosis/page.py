@@ -38,6 +38,8 @@ def verdict(figures: Figures, findings: Sequence[Finding]) -> str:
     stopping = [finding for finding in findings if finding.severity == "stops"]
     if stopping:
         return f"This run will not learn as it stands: {_inner(stopping[0].words)}"
+    if figures.paid is None:
+        return "Whether this run can learn is not known: too few completions ended in the time there was (--seconds)."
     contrast = (
         f"{_percent(figures.contrast)} of the groups have contrast" if figures.contrast is not None else "no fault was found"
     )

@@ -106,6 +106,16 @@ def test_a_sampler_with_outdated_weights_is_apart(imitator, tmp_path) -> None:
     assert sampler_apart(replace(figures, gap=gap)) is not None
 
 
+@pytest.mark.slow
+def test_completions_that_may_not_end_in_time_are_drawn_shorter(imitator, tmp_path) -> None:
+    plant = tiny(imitator, tmp_path)
+    found = diagnosed([*plant.settings, "sampling.max_completion_tokens=64"], problems=8, seconds=0)
+    assert any(note.startswith("Drawn up to 16 of 64 tokens: ") for note in found.figures.notes)
+    assert found.figures.cut is None
+    assert all(rollout.completion.num_tokens <= 16 for group in found.groups for rollout in group)
+    assert "limit_too_short" not in names(found)
+
+
 def test_a_missing_model_is_told_how_to_make_it(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     where = [f"model.path={tmp_path}/no/model", "model.cold_start=configs/demo-sft.yaml", "problems=[{domain: chain}]"]
