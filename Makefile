@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings self-checks test-kernels check bench bench-math hostile-math clean
+.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings self-checks test-kernels test-formats check bench bench-math hostile-math clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
@@ -20,6 +20,7 @@ help:
 	@echo "make self-checks     the start-up check on SmolLM2: must pass in 32 combinations and catch 11 injected faults in each"
 	@echo "make check           format, lint and types"
 	@echo "make test-kernels    the GPU kernels of the update, interpreted on the CPU (fetches Triton, 190 MB, beside .venv)"
+	@echo "make test-formats    reasoning-gym and inspect_ai themselves (in an environment of their own, two minutes)"
 	@echo "make bench           update, sampling and whole step against TRL: speed and memory (under forty minutes)"
 	@echo "make bench-math      the math verifier against math-verify, inspect_ai and MathRuler (in an environment of their own)"
 	@echo "make hostile-math    a thousand pairs made to exhaust sympy (half an hour)"
@@ -101,6 +102,17 @@ $(GRADERS)/.ready: Makefile
 bench-math: $(GRADERS)/.ready
 	PYTHONPATH=. $(GRADERS)/bin/python -m bench.formulas $(ARGS)
 
+FORMATS := .venv-formats
+
+$(FORMATS)/.ready: Makefile pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer with venv was found; install one, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(FORMATS)/bin/python || $(PYTHON) -m venv $(FORMATS)
+	@$(FORMATS)/bin/python -m pip install --quiet --disable-pip-version-check 'reasoning-gym==0.1.25' 'inspect_ai==0.3.285' pydantic pyyaml numpy mpmath 'sympy==1.14.0' pytest hypothesis
+	@touch $@
+
+test-formats: $(FORMATS)/.ready
+	PYTHONPATH=. $(FORMATS)/bin/python -m pytest tests/rewards/test_gym.py tests/rewards/test_inspect.py $(ARGS)
+
 clean:
-	rm -rf .venv $(GRADERS) runs .pytest_cache .mypy_cache .ruff_cache *.egg-info build
+	rm -rf .venv $(GRADERS) $(FORMATS) runs .pytest_cache .mypy_cache .ruff_cache *.egg-info build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

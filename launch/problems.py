@@ -25,6 +25,7 @@ from problems.public import PUBLIC_SETS
 from problems.selection import header_path, practised, problems_hash
 from problems.sets.hub import EvaluationSource
 from problems.types import SPLITS, Problem, ProblemSource
+from problems.verl import parquet_of
 from rewards import checking
 from rewards.pool import VerifierPool
 from rewards.references import shown
@@ -248,11 +249,22 @@ def exported(problem: Problem) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value not in (None, {})}
 
 
+def _lines(problems: Sequence[Problem]) -> bytes:
+    return "".join(json.dumps(exported(problem), ensure_ascii=False) + "\n" for problem in problems).encode()
+
+
+WRITERS: dict[str, tuple[str, Callable[[list[Problem]], bytes]]] = {  # format -> (how files end, what is in one)
+    "jsonl": ("jsonl", _lines),
+    "verl": ("parquet", parquet_of),
+}
+
+
 def _export(argv: Sequence[str]) -> int:
     parser = make_parser(
-        "reasonlab problems export", "Writes problems as JSONL, a file a split, as `domain: jsonl` reads them."
+        "reasonlab problems export", "Writes problems, a file a split, as `domain: jsonl` (or `domain: verl`) reads them."
     )
     parser.add_argument("--output", type=Path, required=True, help="folder; it gets train.jsonl, validation.jsonl, test.jsonl")
+    parser.add_argument("--format", choices=sorted(WRITERS), default="jsonl", help="jsonl (default), or verl: its parquet rows")
     parser.add_argument("--n", type=int, default=_GENERATED, help=f"of each split, of what is generated ({_GENERATED})")
     parser.add_argument("--clean", action="store_true", help="leave out what `problems check` finds at fault")
     flags, config = _parsed(parser, argv)
@@ -268,11 +280,12 @@ def _export(argv: Sequence[str]) -> int:
             left_out = {finding.source for finding in checking.faults(checking.findings_of(problems, pool))}
     flags.output.mkdir(parents=True, exist_ok=True)
     for split in SPLITS:
-        rows = [exported(problem) for problem in problems if problem.split == split and problem.source not in left_out]
-        if rows:
-            file = flags.output / f"{split}.jsonl"
-            write_atomic(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-            print(f"{file}: {len(rows)} problems")
+        kept = [problem for problem in problems if problem.split == split and problem.source not in left_out]
+        if kept:
+            ending, written = WRITERS[flags.format]
+            file = flags.output / f"{split}.{ending}"
+            write_atomic(file, written(kept))
+            print(f"{file}: {len(kept)} problems")
     if left_out:
         print(f"left out: {len(left_out)}")
     return 0

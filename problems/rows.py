@@ -5,6 +5,7 @@ What a row means is each set's own business (problems/sets/).
 """
 
 import gzip
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -103,10 +104,33 @@ def _parquet_splits(path: Path) -> Splits:
 
 
 def _read_parquet(files: Mapping[str, Sequence[str]]) -> dict[str, list[Row]]:
-    import datasets  # heavy, and needed only here
-
-    loaded = datasets.load_dataset("parquet", data_files={split: list(names) for split, names in files.items() if names})
+    named = {split: list(names) for split, names in files.items() if names}
+    loaded = _loaded(", ".join(itertools.chain.from_iterable(named.values())), "parquet", None, data_files=named)
     return {split: list(rows) for split, rows in loaded.items()}
+
+
+def plain(value: Any) -> Any:
+    """Return a cell without numpy's types, however deep: parquet read by pandas has arrays and their scalars in it."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def mapping(given: Any, what: str = "checks") -> dict[str, Any]:
+    """Return a mapping that is given as one or as its JSON; nothing is an empty one. Raises ProblemError for anything else."""
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError as error:
+            raise ProblemError(f"{what} must be an object or its JSON, found {given!r:.60} ({error})") from None
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ProblemError(f"{what} must be an object or its JSON, found {given!r:.60}")
+    # a struct of parquet has every key of any row, with a null where a row has it not
+    return {name: value for name, value in plain(given).items() if value is not None}
 
 
 def hub_splits(name: str, subset: str | None, revision: str | None, splits: Mapping[str, str] | None = None) -> Splits:

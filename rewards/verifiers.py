@@ -18,6 +18,7 @@ from rewards.code.judging.verifier import time_limit, verify_code
 from rewards.code.settings import SandboxSettings
 from rewards.countdown import countdown_fault, verify_countdown
 from rewards.exact import exact_fault, verify_exact
+from rewards.gym import SECONDS, gym_fault, verify_gym
 from rewards.math.verify import reference_fault, verify_math
 from rewards.numbers import number_fault, parse_rational, verify_number
 from rewards.spelling import spelling_fault, stated, verify_spelling
@@ -74,6 +75,8 @@ VERIFIERS: dict[str, VerifierEntry] = {
     "countdown": VerifierEntry(verify=verify_countdown, fault=countdown_fault),
     "choice": VerifierEntry(verify=verify_choice, fault=choice_fault),
     "math": VerifierEntry(verify=verify_math, fault=reference_fault),
+    # loads its package in the first verdict, and no answer's scorer is bounded by itself
+    "reasoning_gym": VerifierEntry(verify=verify_gym, fault=gym_fault, time_limit=lambda *_: SECONDS, is_slow=True),
     # a program has limits of its own, which the sandbox keeps; this one is for the worker that watches over the sandbox
     "code": VerifierEntry(verify=verify_code, kinds=KINDS, time_limit=time_limit, is_slow=True),
 }

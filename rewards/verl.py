@@ -4,55 +4,33 @@
 
 or, for a verl that knows no `pkg://`, the path that `python -c "import rewards.verl as v; print(v.__file__)"` prints.
 verl calls it for one answer at a time, from several threads, all by name (verl/workers/reward_manager/naive.py and
-verl/experimental/reward_loop/reward_manager/naive.py at b178a3c). A mapping that is returned may hold more than `score`; its
-keys must be the same for every row of a batch. Verdicts are made in worker processes that are kept between calls and can be
-killed. Which domain judges is decided by `data_source`: see `domain_of`.
+verl/experimental/reward_loop/reward_manager/naive.py, at b178a3c and in 0.9.1; its `batch` manager hands over lists, and is not
+served). A mapping that is returned may hold more than `score`; its keys must be the same for every row of a batch. Verdicts are
+made in worker processes that are kept between calls and can be killed. Which domain judges is decided by `data_source`: see
+`domain_of`.
 """
 
-import json
-import threading
 from collections.abc import Mapping
 from typing import Any, get_args
 
 from problems.catalog import record_of
 from problems.errors import LabError
+from problems.rows import mapping
 from problems.types import Problem
-from rewards.own import named
-from rewards.pool import VerifierPool
+from problems.verl import domain_named, truth
+from rewards.kept import kept_pool
 from rewards.types import Policy, Reading
 from rewards.verifiers import verifier_of
 
-# as verl's own sets call themselves (verl/utils/reward_score/__init__.py), beside the names of the lab's domains
-DOMAINS = {
-    "openai/gsm8k": "gsm8k",
-    "lighteval/MATH": "math",
-    "DigitalLearningGmbH/MATH-lighteval": "math",
-    "HuggingFaceH4/MATH-500": "math",
-    "math_dapo": "math",
-    "math_dapo_reasoning": "math",
-    "numina_aops_forum": "math",
-    "numina_synthetic_math": "math",
-    "numina_amc_aime": "math",
-    "numina_synthetic_amc": "math",
-    "numina_cn_k12": "math",
-    "numina_olympiads": "math",
-}
-_pools: dict[tuple[str | None, float, int], VerifierPool] = {}  # by what they were opened with
-_opening = threading.Lock()
-
 
 def domain_of(data_source: str, extra_info: Mapping[str, Any]) -> str:
-    """Return the lab's domain of a row: `extra_info["domain"]`, else `data_source` where it names one, else by DOMAINS.
+    """Return the lab's domain of a row: `extra_info["domain"]`, else `data_source` by problems/verl.py.
 
     Raises LabError for a source that nothing is known of: a wrong verifier would teach in silence.
     """
-    given = str(extra_info.get("domain") or data_source)
-    if given in DOMAINS:
-        return DOMAINS[given]
-    if given.startswith("aime"):
-        return "math"
-    if verifier_of(given) is not None or record_of(given) is not None:
-        return given
+    domain = domain_named(data_source, extra_info)
+    if verifier_of(domain) is not None or record_of(domain) is not None:
+        return domain
     raise LabError(
         f"no verifier is known for the data_source {data_source!r}: put the name of a domain into extra_info.domain "
         f"(math reads numbers and formulas), or name a verifier of your own by reward_kwargs.verifier=FILE.py:NAME"
@@ -87,7 +65,7 @@ def compute_score(
     domain = str(info.get("domain") or data_source) if verifier else domain_of(data_source, info)
     problem = _problem(domain, ground_truth, info)
     reading = Reading(policy=policy, thinking_open=bool(info.get("thinking_open", False)))
-    verdict = _pool(verifier, timeout_seconds, workers).submit(problem, solution_str, reading).result()
+    verdict = kept_pool(verifier, timeout_seconds, workers).submit(problem, solution_str, reading).result()
     worth = verdict.worth
     return {
         "score": worth or 0.0,
@@ -101,12 +79,7 @@ def compute_score(
 def _problem(domain: str, ground_truth: Any, info: Mapping[str, Any]) -> Problem:
     """Return the problem of a row."""
     prompt = str(info.get("prompt") or info.get("question") or "")
-    checks = _mapping(info.get("checks"))
-    reference = ground_truth if isinstance(ground_truth, str) else None
-    if not checks and (domain == "code" or isinstance(ground_truth, Mapping)):
-        checks, reference = _plain(_mapping(ground_truth)), None
-    elif reference is None and ground_truth is not None:
-        reference = str(ground_truth)
+    reference, checks = truth(ground_truth, domain, mapping(info.get("checks")))
     return Problem(
         id=str(info.get("index", "")),
         domain=domain,
@@ -116,33 +89,3 @@ def _problem(domain: str, ground_truth: Any, info: Mapping[str, Any]) -> Problem
         checks=checks,
         source="verl",
     )
-
-
-def _mapping(given: Any) -> Mapping[str, Any]:
-    """Return a mapping that is given as one or as its JSON: a column of parquet wants one type."""
-    if isinstance(given, str):
-        try:
-            given = json.loads(given)
-        except ValueError as error:
-            raise LabError(f"checks must be an object or its JSON, found {given!r:.60} ({error})") from None
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise LabError(f"checks must be an object or its JSON, found {given!r:.60}")
-    return given
-
-
-def _plain(checks: Mapping[str, Any]) -> dict[str, Any]:
-    """Return checks as the lab names them, without numpy's types: parquet hands over arrays, verifier processes want JSON."""
-    named = {"numbers" if name == "nums" else name: value for name, value in checks.items()}
-    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in named.items()}
-
-
-def _pool(verifier: str | None, timeout_seconds: float, workers: int) -> VerifierPool:
-    """Return the pool that is kept for a verifier."""
-    key = (verifier, timeout_seconds, workers)
-    with _opening:
-        if key not in _pools:
-            own = named(verifier) if verifier else None
-            _pools[key] = VerifierPool(workers, timeout_seconds, own=own)
-        return _pools[key]

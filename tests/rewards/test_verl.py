@@ -10,7 +10,7 @@ import numpy
 import pytest
 
 from problems.errors import LabError
-from rewards import trl, verl
+from rewards import kept, trl, verl
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,7 @@ def score() -> Iterator[Callable[..., Any]]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module.compute_score
-    for pool in module._pools.values():
-        pool.close()
+    kept.close_all()
 
 
 def test_data_sources_find_their_domain_and_scores_come_with_what_stands_behind_them(score: Callable[..., Any]) -> None:
@@ -62,7 +61,7 @@ def test_a_program_is_judged_by_checks_as_json(score: Callable[..., Any]) -> Non
     checks = json.dumps({"style": "stdin", "tests": [{"stdin": "2\n", "stdout": "4\n"}]})
     problem = verl._problem("code", checks, {})
     assert (problem.reference, dict(problem.checks)) == (None, json.loads(checks))
-    with pytest.raises(LabError, match="checks must be an object or its JSON"):
+    with pytest.raises(LabError, match="ground_truth must be an object or its JSON"):
         verl._problem("code", "[1]", {})
 
 
