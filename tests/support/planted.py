@@ -26,7 +26,7 @@ class Plant:
     stop: str  # a token of the vocabulary that its answers do not end with
     doubled: str  # the chat's own turn, written around the question once more
     thought: str  # what opens a thought that this model will not close
-    hard: str  # problems that it never solves
+    hard: list[str]  # settings with problems that it answers and never solves
     positions: int  # more tokens than it reads
 
     def copy(self, name: str) -> Path:
@@ -185,7 +185,7 @@ def a_warmup_longer_than_the_run(plant: Plant) -> list[str]:
 
 @fault("too_hard")
 def problems_far_too_hard(plant: Plant) -> list[str]:
-    return [f"problems=[{plant.hard}]"]
+    return plant.hard
 
 
 def weights_with_a_nan(plant: Plant) -> list[str]:

@@ -17,8 +17,9 @@ from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig
 
 TINY = ["problems=[{domain: chain, terms: [2, 3]}]", "sampling.max_completion_tokens=24", "optimizer.learning_rate=1e-3"]
-REAL = ["problems=[{domain: letters, tasks: {count: 1}}]", "sampling.max_completion_tokens=48", "optimizer.learning_rate=2e-5"]
-HARD = "{domain: arithmetic, operands: [4, 4], digits: [3, 4], operators: '*', parentheses: 0}"
+REAL = ["problems=[{domain: letters, tasks: {count: 1}}]", "sampling.max_completion_tokens=128", "optimizer.learning_rate=2e-5"]
+HARD = "problems=[{domain: arithmetic, operands: [4, 4], digits: [3, 4], operators: '*', parentheses: 0}]"
+AT_ONCE = "prompt.template='{prompt} Answer with the number only.'"
 SHARED = ["run.name=r", "algorithm.group_size=8", "train.threads=1"]
 
 
@@ -26,7 +27,7 @@ def tiny(imitator: Path, home: Path) -> Plant:
     return Plant(
         model=imitator, home=home, short=2, stop="<|pad|>",
         settings=[*SHARED, *TINY, f"model.path={imitator}", f"run.dir={home}"],
-        doubled="<|user|>{prompt}<|assistant|>", thought="[THINK]", hard=HARD, positions=200,
+        doubled="<|user|>{prompt}<|assistant|>", thought="[THINK]", hard=[HARD], positions=200,
     )  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def real(home: Path) -> Plant:
     settings = [*SHARED, *REAL, f"model.path={model}", f"run.dir={home}", "reward.reading=lenient"]
     return Plant(
         model=model, home=home, settings=settings, short=6, stop="<|endoftext|>", thought="<think>\n", positions=8300,
-        doubled="<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n", hard=HARD,
+        doubled="<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n", hard=[HARD, AT_ONCE],
     )  # fmt: skip
 
 
