@@ -102,7 +102,8 @@ def test_a_run_records_the_content_of_the_file_and_its_record_can_be_read_again(
 def test_every_fault_of_the_settings_is_listed_with_the_keys_that_the_file_has(home: Path) -> None:
     (home / "parity.py").write_text(PARITY)
     said = fault(python="parity.py", largst=3, largest=0)
-    assert "problems.0.largst: parity.py has no such setting; it has: weight, largest, found 3 (from command line)" in said
+    keys = "weight, rates, keep, without, largest"
+    assert f"problems.0.largst: parity.py has no such setting; it has: {keys}, found 3 (from command line)" in said
     assert "problems.0.largest: input should be greater than or equal to 1, found 0" in said
     assert "expected a path that ends in .py" in fault(python="parity.yaml")
     assert f"cannot read perity.py (looked for in {home}): No such file or directory" in fault(python="perity.py")

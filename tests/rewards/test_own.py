@@ -127,7 +127,7 @@ def test_a_verifier_that_is_edited_during_a_run_judges_no_more(files: Path) -> N
         ("return True", "check.py:verify returned True, expected a Verdict"),
         ("return None", "check.py:verify returned None, expected a Verdict"),
         ("return text", "check.py:verify returned 'correct', expected a Verdict"),
-        ("status right", "status is one of correct, wrong, unparsed, timeout, error"),
+        ("status right", "status is one of correct, wrong, unparsed, timeout, abstained, error"),
         ("score 2", "check.py:verify returned the score 2, expected a number between 0 and 1: scale it"),
         ("score -1", "check.py:verify returned the score -1, expected a number between 0 and 1: scale it"),
         ("score nan", "check.py:verify returned the score nan, expected a number between 0 and 1"),
@@ -239,8 +239,8 @@ def test_a_verifier_of_an_installed_package_grades_a_file(tmp_path: Path, monkey
     assert counts == {"correct": 1}
 
 
-def test_ones_own_verifier_need_not_know_of_abstentions_and_may_not_make_them_up(folder: Path) -> None:
-    verify = open_verifier(OwnVerifier(python=str(folder / "verifier.py:verify")))
+def test_ones_own_verifier_need_not_know_of_abstentions_and_may_not_make_them_up(files: Path) -> None:
+    verify = open_verifier(OwnVerifier(python=str(files / "check.py:verify")))
     may = Reading(abstention="I don't know")
     assert verify(PROBLEM, r"\boxed{I don't know}", may).status == "abstained"
     assert verify(PROBLEM, r"\boxed{I don't know}", STRICT).status == "wrong"

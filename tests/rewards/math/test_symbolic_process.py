@@ -64,7 +64,7 @@ def test_a_question_without_an_end_ends_in_its_time() -> None:
         started = time.monotonic()
         reply = process.ask(request(endless, "x=3" if "=" in endless else "5", kind))
         assert reply.same is not True
-        assert time.monotonic() - started < 4.5
+        assert time.monotonic() - started < 30  # 4 s are its own, the rest is for a busy machine
     assert process.ask(request("\\frac14", "\\int_0^1 x^3\\,dx")).same
     process.close()
 
