@@ -91,10 +91,18 @@ def _problem(row: Mapping[str, Any], split: str, where: str, domain: str | None)
         prompt=prompt,
         reference=reference,
         checks=checks,
-        difficulty=mapping(info.get("difficulty"), "extra_info.difficulty"),
+        difficulty=_difficulty(info.get("difficulty")),
         source=where,
         solution=solution,
     )
+
+
+def _difficulty(given: Any) -> dict[str, int | float | str]:
+    """Return the named parameters of a difficulty: a single value as `difficulty`, of an object its numbers and texts."""
+    if isinstance(given, int | float) or (isinstance(given, str) and given and not given.lstrip().startswith("{")):
+        return {"difficulty": given}
+    found = mapping(given or None, "extra_info.difficulty")
+    return {str(name): value for name, value in found.items() if isinstance(value, int | float | str)}
 
 
 def _question(messages: Any) -> str:

@@ -1,13 +1,14 @@
 """Judges answers to problems of the package reasoning-gym by the data set's own scorer; only its 1.0 is correct.
 
 Its scorers pay parts (0.01 for any text, more for a text that contains the answer): those would be practised, so none is paid.
-Seven of those that are not left out hand the answer to `eval` or to sympy's parser, which is `eval` (0.1.25, read on
+Some of those that are not left out hand the answer to `eval` or to sympy's parser, which is `eval` (0.1.25, read on
 2026-11-26). The model writes it, so such an answer is first read as a formula without calls, attributes and texts, and is wrong
 where it is none. A scorer that fails on an answer, though not on the reference, was led astray by the answer: wrong. What makes
 it hang is the pool's to kill.
 """
 
 import ast
+import re
 import string
 from collections.abc import Collection
 
@@ -20,7 +21,10 @@ SECONDS = 60.0  # the first verdict of a process loads the package, on a loaded 
 _FUNCTIONS = {"sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "exp", "log", "ln", "sqrt"}
 _CONSTANTS = {"pi"}
 _EVALUATES = {"binary_matrix", "spiral_matrix", "string_insertion"}  # with eval, for a part of the points
-_PARSES = {"countdown", "intermediate_integration", "puzzle24", "simple_integration"}  # by sympy
+_PARSES = {"countdown", "intermediate_integration", "simple_integration"}  # by sympy
+_NO_NUMBER = re.compile(r"\b(?:nan|inf|infinity)\b", re.IGNORECASE)  # to scorers that compare, equal to whatever was asked for
+_SUM = re.compile(r"[0-9\s+\-*/()]*")  # of whole numbers: scorers that look which were used do not see 57e0, 5_7 or 0x39
+_HIGHEST_POWER = 20
 _NODES = (
     *(ast.Expression, ast.Constant, ast.Name, ast.Load, ast.Call, ast.List, ast.Tuple),
     *(ast.UnaryOp, ast.UAdd, ast.USub, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow),
@@ -53,6 +57,8 @@ def verify_gym(problem: Problem, completion: str, reading: Reading = STRICT) -> 
     if committed.announces_another():
         return Verdict(status="unparsed", extracted=shown, detail="more than one answer")
     name = str(problem.checks["name"])
+    if _NO_NUMBER.search(answer) and not _NO_NUMBER.search(problem.reference or ""):
+        return Verdict(status="wrong", extracted=shown, detail=f"{name}: holds a number that is none")
     if not _may_be_scored(answer, name):
         return Verdict(status="wrong", extracted=shown, detail=f"{name}: no plain formula, and its scorer would evaluate it")
     data_set, made = item(name, str(problem.checks["settings"]), int(problem.checks["seed"]))
@@ -66,6 +72,8 @@ def verify_gym(problem: Problem, completion: str, reading: Reading = STRICT) -> 
 
 def _may_be_scored(answer: str, name: str) -> bool:
     """Tell whether the scorer of data set `name` may see `answer`."""
+    if name == "countdown":
+        return _SUM.fullmatch(answer) is not None and "**" not in answer and is_formula(answer, ())
     if name in _PARSES:
         return is_formula(answer, _FUNCTIONS)
     if name not in _EVALUATES:
@@ -89,7 +97,7 @@ def is_formula(text: str, functions: Collection[str]) -> bool:
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
     for node in ast.walk(tree):
-        if not isinstance(node, _NODES):
+        if not isinstance(node, _NODES) or (isinstance(node, ast.BinOp) and _is_large_power(node)):
             return False
         if isinstance(node, ast.Constant) and type(node.value) not in (int, float):
             return False  # a text would be parsed, and so evaluated, by sympy
@@ -100,6 +108,15 @@ def is_formula(text: str, functions: Collection[str]) -> bool:
         if functions and isinstance(node, ast.Name) and not _is_known(node.id, functions):
             return False
     return True
+
+
+def _is_large_power(node: ast.BinOp) -> bool:
+    """Tell whether `node` is a power that may be too large to be computed: only small constants may stand above."""
+    if not isinstance(node.op, ast.Pow):
+        return False
+    above = node.right.operand if isinstance(node.right, ast.UnaryOp) else node.right
+    is_small = isinstance(above, ast.Constant) and isinstance(above.value, int | float) and above.value <= _HIGHEST_POWER
+    return not is_small or any(isinstance(inner, ast.Pow) for inner in ast.walk(node.left))
 
 
 def _is_known(name: str, functions: Collection[str]) -> bool:

@@ -62,7 +62,9 @@ def _score(found: Judged, completion: str) -> Score:
 def _problems(state: Any, targets: Sequence[str], domain: str) -> list[Problem]:
     """Return a problem for each target of a sample; raises LabError for metadata that cannot be used."""
     metadata = state.metadata or {}
-    domain, checks = str(metadata.get("domain", domain)), metadata.get("checks") or {}
+    named, checks = str(metadata.get("domain", domain)), metadata.get("checks") or {}
+    if verifier_of(named) is not None:  # else it is a word of the task's own
+        domain = named
     if not isinstance(checks, Mapping):
         raise LabError(f"sample {state.sample_id}: metadata.checks must be an object, found {checks!r:.60}")
     return [

@@ -3,18 +3,20 @@
 They end with the process, or by `close_all`.
 """
 
+import os
 import threading
 
 from rewards.own import named
 from rewards.pool import VerifierPool
 
-_pools: dict[tuple[str | None, float, int], VerifierPool] = {}  # by what they were opened with
+# by who opened them and with what: a fork has its parent's pools, but not the threads that serve them
+_pools: dict[tuple[int, str | None, float, int], VerifierPool] = {}
 _opening = threading.Lock()
 
 
 def kept_pool(verifier: str | None = None, timeout_seconds: float = 5.0, workers: int = 1) -> VerifierPool:
     """Return the pool of a verifier of one's own (FILE.py:NAME or an entry point), or of the lab's; from any thread."""
-    key = (verifier, timeout_seconds, workers)
+    key = (os.getpid(), verifier, timeout_seconds, workers)
     with _opening:
         if key not in _pools:
             _pools[key] = VerifierPool(workers, timeout_seconds, own=named(verifier) if verifier else None)

@@ -43,7 +43,9 @@ class RewardConfig(BaseModel):
     overlong_weight: float = Field(default=0.0, ge=0, description="largest penalty of the soft overlong ramp (DAPO eq. 13)")
     overlong_buffer_tokens: int = Field(default=0, ge=0, description="length of that ramp before max_completion_tokens")
     workers: int = Field(default=1, ge=1, description="verifier processes per rank")
-    timeout_seconds: float = Field(default=5.0, gt=0, description="wall time of one verdict; a stalled answer scores 0")
+    timeout_seconds: float = Field(
+        default=5.0, gt=0, description="wall time of one verdict; a stalled answer is as good as wrong"
+    )
     batch_timeout_seconds: float = Field(default=300.0, gt=0, description="wall time for the verdicts of one batch")
     memory_megabytes: int = Field(default=2048, ge=256, description="address space of a verifier process")
 

@@ -16,7 +16,7 @@ class Verdict:
     """What a verifier found.
 
     `wrong`, `unparsed` (no final answer could be read) and `timeout` (the answer stalled or exploded the check) are the
-    answer's fault and score 0. `error` is the grader's or the reference's fault: such a completion cannot be scored.
+    answer's fault and score 0, or pay `reward.wrong`. `error` is the grader's or the reference's fault: it cannot be scored.
     `abstained` says that it does not know, where the prompt allows that (rewards/abstaining.py): neither right nor wrong.
     `extracted` is the answer that was read; `detail` says in one line what decided, for eyes only; `seconds` is the time it
     took. `score` is what part of a wrong answer is paid, where the problem asks for that (share of the tests passed); None:

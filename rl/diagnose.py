@@ -30,7 +30,7 @@ from rl.runtime import describe_device, device, quiet_libraries, set_threads
 from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.sampler import SampleRequest
 from rl.settings.schema import RunConfig
-from rl.start import has_model
+from rl.start import cold_start_arguments, has_model
 from rl.trials import Trials
 from rl.types import IntArray, Rollout
 from rl.update.batch import uniform_row
@@ -98,7 +98,7 @@ class Session:
         if not has_model(config):
             raise LabError(
                 f"there is no model at {config.model.path} yet; `reasonlab train` would make it first. Make it with "
-                f"`reasonlab sft --config {config.model.cold_start}`, then ask again"
+                f"`reasonlab sft {' '.join(cold_start_arguments(config))}`, then ask again"
             )
         opened = plain_model(config.model, config.run.dir)
         tokenizer = load_tokenizer(opened)

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from problems.catalog import source_seed
+from problems.errors import LabError
 from problems.seeding import derive_seed
 from problems.selection import KEEP, header_path
 from rl.evaluate import run_evaluation
@@ -52,7 +53,14 @@ def pass_rates(samples: Sequence[Scored]) -> list[JsonDict]:
     """
     by_problem: dict[str, dict[int, Scored]] = {}
     for sample in samples:
-        by_problem.setdefault(sample.problem_id, {})[sample.sample] = sample
+        completions = by_problem.setdefault(sample.problem_id, {})
+        for other in completions.values():
+            if (other.prompt, other.reference) != (sample.prompt, sample.reference):
+                raise LabError(
+                    f"two different problems have the id {sample.problem_id!r}, so their pass rates cannot be told apart: give "
+                    "each row an id of its own"
+                )
+        completions[sample.sample] = sample
     rows = []
     for problem_id, completions in by_problem.items():
         scored = [one for one in completions.values() if one.is_scored]

@@ -177,13 +177,19 @@ def has_model(config: RunConfig) -> bool:
     return config.model.cold_start is None or Path(config.model.path).exists()
 
 
+def cold_start_arguments(config: RunConfig) -> list[str]:
+    """Return the arguments of `reasonlab sft` that make the model where the run looks for it."""
+    directory = Path(config.model.path).parent
+    where = [f"run.dir={directory.parent}", f"run.name={directory.name}", f"run.seed={config.run.seed}"]
+    return ["--config", str(config.model.cold_start), *where]
+
+
 def cold_start(config: RunConfig) -> None:
     """Make the model by imitation, as the config says; a process of its own on rank 0 does it. All ranks must call."""
     path = Path(config.model.path)
     if rank() == 0:
         say(f"no model at {path} yet: imitating worked examples first ({config.model.cold_start})")
-        where = [f"run.dir={path.parent.parent}", f"run.name={path.parent.name}", f"run.seed={config.run.seed}"]
-        command = [sys.executable, "-m", "rl.sft", "--config", str(config.model.cold_start), *where]
+        command = [sys.executable, "-m", "rl.sft", *cold_start_arguments(config)]
         if (path.parent / "config.yaml").exists():  # one that was cut short
             command.append("--resume")
         alone = {key: value for key, value in os.environ.items() if key not in LAUNCHER_VARIABLES}
@@ -225,6 +231,12 @@ def check_same_run(path: Path, text: str) -> None:
     """Raise RunDirectoryError when a resumed run would not be the run that was begun."""
     old, new = (flatten(parse_yaml(t, str(path))) for t in ((path / "config.yaml").read_text(), text))
     changed = [key for key in old if key in new and old[key] != new[key] and not key.startswith(MAY_CHANGE)]
+    for one, other, words in ((old, new, "was not set"), (new, old, "was set, and is no longer")):
+        for key in [key for key, value in one.items() if value is None and not key.startswith(MAY_CHANGE)]:
+            if any(longer.startswith(f"{key}.") for longer in other):  # a group of settings, there as a whole or not at all
+                raise RunDirectoryError(
+                    f"{path} cannot be resumed: when it was begun, {key} {words}. Use the old settings or another run.name"
+                )
     # none: what differs in a list are settings of a later version of the lab, unset
     if lines := [line for key in changed for line in differences(key, old[key], new[key])]:
         shown = "\n  ".join(lines[:20])

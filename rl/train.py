@@ -7,6 +7,7 @@ Both are the same. Every rank runs this file; ranks share the problems of a step
 rl/start.py puts together what the loop works with.
 """
 
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -127,8 +128,8 @@ def due(every: int, step: int, *, is_last: bool = False) -> bool:
 
 def is_over(config: RunConfig, state: TrainState) -> bool:
     """Whether all steps are done, or as much compute is spent as the run may spend."""
-    budget = config.train.compute_tokens
-    return state.step >= config.train.steps or (budget is not None and state.compute_tokens >= budget)
+    most = config.train.compute_tokens
+    return state.step >= config.train.steps or (most is not None and state.compute_tokens >= most)
 
 
 def advance(parts: Parts, state: TrainState, drawn: Drawn) -> TrainState:
@@ -148,7 +149,7 @@ def with_compute(state: TrainState, drawn: Drawn, update: Mapping[str, Any]) -> 
 
 def with_best(state: TrainState, accuracy_now: float) -> TrainState:
     """Return the state with the best held-out accuracy so far."""
-    if state.best_accuracy is not None and accuracy_now <= state.best_accuracy:
+    if math.isnan(accuracy_now) or (state.best_accuracy is not None and accuracy_now <= state.best_accuracy):
         return state
     return replace(state, best_accuracy=accuracy_now, best_step=state.step)
 

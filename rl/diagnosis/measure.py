@@ -57,17 +57,23 @@ def is_cut(rollout: Rollout) -> bool:
 
 def _rewards(groups: Sequence[Group], rollouts: Sequence[Rollout]) -> dict[str, Any]:
     totals = [total for rollout in rollouts if (total := rollout.reward.total) is not None]
-    of_groups = [[total for rollout in group if (total := rollout.reward.total) is not None] for group in groups]
-    scored = [group for group in of_groups if group]
+    paid = [[_is_paid(rollout) for rollout in group if rollout.reward.total is not None] for group in groups]
+    scored = [group for group in paid if group]
+    alike = [all(group) and not has_contrast(of) for group, of in zip(paid, groups, strict=True) if group]
     return {
         "groups": len(groups),
         "completions": len(rollouts),
         "reward": mean(totals),
-        "paid": mean([float(total > 0) for total in totals]),
+        "paid": mean([float(one) for group in scored for one in group]),
         "contrast": mean([float(has_contrast(group)) for group in groups]),
-        "all_unpaid": mean([float(max(group) <= 0) for group in scored]),
-        "all_paid": mean([float(min(group) > 0 and min(group) == max(group)) for group in scored]),
+        "all_unpaid": mean([float(not any(group)) for group in scored]),
+        "all_paid": mean([float(one) for one in alike]),
     }
+
+
+def _is_paid(rollout: Rollout) -> bool:
+    """Tell whether an answer is paid; saying that one does not know is none, whatever it pays."""
+    return (rollout.reward.total or 0) > 0 and rollout.reward.verdict.status != "abstained"
 
 
 def _verdicts(rollouts: Sequence[Rollout]) -> dict[str, Any]:

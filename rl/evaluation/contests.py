@@ -81,7 +81,7 @@ def gather(places: Sequence[Path]) -> Gathered:
     names = _names_of_models(entries)
     alike: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
-        asked = {key: entry.results.get(key) for key in COMPARED}
+        asked = _without_unset({key: entry.results.get(key) for key in COMPARED})
         alike[json.dumps([asked, sorted(entry.clusters)], sort_keys=True)].append(entry)
     contests = []
     taken: Counter[str] = Counter()
@@ -94,6 +94,13 @@ def gather(places: Sequence[Path]) -> Gathered:
         contests.append(Contest(name=numbered, entries=chosen))
     models = {names[entry.weights]: _about_model(entry.results) for entry in entries}
     return Gathered(models=models, contests=contests, remarks=[*remarks, *_apart(contests)])
+
+
+def _without_unset(value: Any) -> Any:
+    """Return settings without those that are null: an older version of the lab has not written them down."""
+    if isinstance(value, dict):
+        return {key: _without_unset(inner) for key, inner in value.items() if inner is not None}
+    return [_without_unset(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _read_all(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:

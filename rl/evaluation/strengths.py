@@ -26,7 +26,7 @@ DRAWS = 2000
 _PRIOR = 0.5  # of a win, added to each side of a pair
 _LEAST_PRIOR = 1e-6  # of what is drawn in its place: smaller ones lie outside of the interval and only cost steps
 _NORMAL = 1.959963984540054
-_MOST_STEPS = 500
+_MOST_STEPS = 500  # and 30 for each model: a chain of them is long, and a step moves its ends by 1 nat
 _CONVERGED = 1e-8  # nats
 _NUMBERS_AT_ONCE = 2_000_000  # of the matrices of a part of the draws
 
@@ -116,7 +116,8 @@ def fit(wins: Floats) -> Floats:
     """
     count = wins.shape[-1]
     found = np.zeros(wins.shape[:-1])
-    for _ in range(_MOST_STEPS):
+    steps = _MOST_STEPS + 30 * count
+    for _ in range(steps):
         chance = 1 / (1 + np.exp(found[..., None, :] - found[..., :, None]))  # [..., K, K], that i beats j
         against = chance.swapaxes(-1, -2)
         losses = wins.swapaxes(-1, -2)
@@ -128,4 +129,4 @@ def fit(wins: Floats) -> Floats:
         found = found + step / np.maximum(1.0, longest)
         if longest.max(initial=0.0) < _CONVERGED:
             return np.asarray(found - found.mean(axis=-1, keepdims=True))
-    raise ArithmeticError(f"no strengths after {_MOST_STEPS} steps, the last of {longest.max():g} nats")
+    raise ArithmeticError(f"no strengths after {steps} steps, the last of {longest.max():g} nats")

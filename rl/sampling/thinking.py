@@ -41,7 +41,7 @@ class ThinkingBudget:
         if self.waits and self.end_text is not None:
             raise SamplingError(
                 f"the end of thinking, {self.end_text.texts[0]!r}, is several tokens to this tokenizer; it can be suppressed "
-                "only where it is one: set waits to 0"
+                "only where it is one: set sampling.thinking.waits (--wait) to 0"
             )
 
     @classmethod
@@ -55,7 +55,7 @@ class ThinkingBudget:
             ids = tuple(tokenizer(text, add_special_tokens=False).input_ids) if text else ()
             if text and not ids:
                 raise SamplingError(
-                    f"sampling.thinking: {text!r} is not a single token to this tokenizer, so it cannot be put in"
+                    f"sampling.thinking: {text!r} has no token in this tokenizer's vocabulary: choose another text"
                 )
             return ids
 

@@ -42,6 +42,11 @@ def faults_of_abstaining(allowed: AbstentionSettings | None, reward: RewardConfi
             "reward.abstained and reward.wrong need a prompt that allows to abstain (prompt.abstention={}): without one no "
             "answer abstains, and what wrong ones pay only stretches the rewards"
         )
+    if advantage == "rft" and (reward.abstained or reward.wrong):
+        faults.append(
+            "algorithm.advantage rft imitates whatever pays above 0, so reward.wrong does nothing there and every abstention "
+            "would be imitated: take an advantage that compares the completions of a group"
+        )
     if reward.wrong and advantage == "maxrl":
         faults.append("algorithm.advantage maxrl needs rewards of at least 0, and reward.wrong makes them negative")
     return faults

@@ -172,6 +172,8 @@ class AlgorithmSettings(Settings):
             faults.append(f"kl {self.kl} has no effect with kl_coef 0: set kl_coef, or remove kl")
         if self.reference_reset_steps and not self.kl_coef:
             faults.append("reference_reset_steps has no effect with kl_coef 0: set kl_coef, or remove it")
+        if self.advantage == "rft" and self.kl == "k1":
+            faults.append("advantage rft imitates what pays above 0, which kl k1 makes of wrong answers too: use k2 or k3")
         if self.advantage == "maxrl" and self.kl == "k1":
             faults.append("advantage maxrl divides by the mean reward, which kl k1 can make zero or negative: use k2 or k3")
         return faults

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel
 
@@ -39,6 +40,9 @@ def settings_help(model: type[BaseModel], prefix: str = "") -> list[str]:
             continue
         default = "required" if field.is_required() else f"= {_short(field.get_default(call_default_factory=True))}"
         lines.append(f"  {prefix}{name:<{max(1, 34 - len(prefix))}} {default:<14} {field.description or ''}".rstrip())
+        for group in get_args(inner):  # one that may be left out
+            if isinstance(group, type) and issubclass(group, BaseModel):
+                lines += settings_help(group, f"{prefix}{name}.")
     return lines
 
 

@@ -79,6 +79,8 @@ def rating_arguments(argv: Sequence[str]) -> EvaluationArguments | None:
     config = asked.loaded.config
     if len(asked.models) > 1 or asked.every:
         raise LabError("pass rates are those of one model: give one --model, or a run without --every")
+    if config.budgets or config.sampling.thinking is not None or config.sampling.temperature == 0:
+        raise LabError("pass rates are those of practice, which draws: leave out --greedy, --budgets, --wait, temperature 0")
     for one in config.one_each():
         if len(one.problems) != 1:
             raise LabError(
@@ -176,6 +178,9 @@ def settings_of_run(run: Path, purpose: _Purpose = _TO_MEASURE, *, has_files: bo
 def _settings_of_short_flags(flags: argparse.Namespace) -> list[str]:
     """Return the short flags of `reasonlab eval` as settings."""
     settings: list[str] = []
+    name = flags.name if flags.budgets is None else "thinking"  # beside a plain evaluation of the same, not over it
+    if flags.budgets is not None and not flags.config:
+        settings.append(f"run.name={name}")
     if flags.model:
         settings.append(f"model.path={json.dumps(flags.model[0])}")
     if len(flags.problems) == 1:
@@ -193,7 +198,7 @@ def _settings_of_short_flags(flags: argparse.Namespace) -> list[str]:
         settings += ["sampling.temperature=0", "samples=1"]
     if flags.model and not flags.config:
         # without a config nobody has named the run
-        parts = [flags.name, *[Path(one).stem for one in flags.problems]]
+        parts = [name, *[Path(one).stem for one in flags.problems]]
         parts += Path(flags.model[0]).parts[-2:] if len(flags.model) == 1 else []
         settings.append(f"run.name={json.dumps('-'.join(parts).replace('--', '-'))}")
     return settings

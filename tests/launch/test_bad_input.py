@@ -210,6 +210,8 @@ def test_resuming_with_other_settings_is_refused(fails, tmp_path):
     assert "run.seed" in said
     assert "train.steps" not in said  # a run may be made longer
     assert [p.name for p in other.iterdir()] == ["config.yaml"]
+    (other / "config.yaml").write_text("run: {name: run}\ncurriculum: {by: level, start: 1}\n")
+    assert "curriculum was set, and is no longer" in fails("--resume")
 
 
 def test_prompts_that_leave_no_room_for_an_answer(fails):

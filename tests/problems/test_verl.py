@@ -137,3 +137,20 @@ def test_a_row_reaches_verls_reward_function_with_all_that_a_verdict_needs() -> 
         handed = _problem(domain, row["reward_model"]["ground_truth"], row["extra_info"])
         assert (handed.domain, handed.prompt, handed.reference) == (problem.domain, problem.prompt, problem.reference)
         assert list(handed.checks) == list(problem.checks)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("hard", {"difficulty": "hard"}),
+        (3, {"difficulty": 3}),
+        ({"level": 2, "tags": ["a"]}, {"level": 2}),
+        ('{"level": 2}', {"level": 2}),
+        (None, {}),
+        ("", {}),
+    ],
+)
+def test_whatever_others_call_difficulty_has_values_by_which_results_can_be_split(given: Any, read: dict[str, Any]) -> None:
+    row = row_of(MADE["solved"][0], 0)
+    row["extra_info"] = {**row["extra_info"], "difficulty": given}
+    assert problem_of(row, "test", "here").difficulty == read

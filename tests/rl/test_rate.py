@@ -11,6 +11,7 @@ from support import rollout, rows
 
 from launch.problems import problems_command
 from problems.catalog import AnySource, build_source
+from problems.errors import LabError
 from problems.types import ProblemSource
 from rl.evaluation.samples import of_rollouts
 from rl.policy.opening import load_tokenizer
@@ -107,3 +108,10 @@ def test_errors_do_not_count_and_what_was_drawn_twice_counts_once() -> None:
         {"id": "p0", "n": 2, "correct": 1, "rate": 0.5},
         {"id": "broken", "n": 0, "correct": 0, "rate": None},
     ]
+
+
+def test_two_problems_of_one_id_are_told() -> None:
+    member = rollout([1], [2], [-1.0], 1.0)
+    other = replace(member, problem=replace(member.problem, reference="another"))
+    with pytest.raises(LabError, match="two different problems have the id 'p0'"):
+        pass_rates(of_rollouts([member, other]))

@@ -98,7 +98,7 @@ def test_an_end_of_several_tokens_is_known_by_its_text():
     assert written(forcing, [5, 0, 1, 2, 5, 5, 5]) == [5, 0, 1, 2, 5, 5, 5]
     # half of an end is none
     assert written(forcing, [5, 0, 1, 5, 4, 5, 5, 5, 5, 5]) == [5, 0, 1, 5, 4, 0, 1, 2, 5, 5]
-    with pytest.raises(SamplingError, match=r"'</think>', is several tokens.*set waits to 0"):
+    with pytest.raises(SamplingError, match=r"'</think>', is several tokens.*set sampling.thinking.waits"):
         ThinkingBudget.of(ThinkingSettings(max_tokens=5, waits=1), tokenizer)
 
 

@@ -41,6 +41,18 @@ def message(**sections: Any) -> str:
         ({"algorithm": {"clip_two_sided": 1.2}}, "clip_two_sided 1.2 is below 1 + clip_high = 1.28"),
         ({"algorithm": {"kl": "k1"}}, "kl k1 has no effect with kl_coef 0"),
         ({"algorithm": {"kl": "k1", "kl_coef": 0.1, "advantage": "maxrl"}}, "which kl k1 can make zero or negative"),
+        (
+            {"algorithm": {"kl": "k1", "kl_coef": 0.1, "advantage": "rft", "dynamic_sampling": False}},
+            "which kl k1 makes of wrong answers too",
+        ),
+        (
+            {
+                "algorithm": {"advantage": "rft", "dynamic_sampling": False},
+                "prompt": {"abstention": {}},
+                "reward": {"abstained": 0.3},
+            },
+            "every abstention would be imitated",
+        ),
         ({"algorithm": {"advantage": "rft"}}, "rft learns from groups that are all right too: set dynamic_sampling: false"),
         ({"algorithm": {"correction": {"token_cap": None}}}, "correction needs token_cap or sequence_mask"),
         ({"algorithm": {"correction": {"sequence_mask": [1.1, 2]}}}, "0 <= low < 1 < high, found [1.1, 2.0]"),
