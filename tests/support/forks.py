@@ -46,8 +46,19 @@ def become(module: str, arguments: list[str], cwd: str, environment: dict[str, s
     os.environ.update(environment)
     sys.path.insert(0, cwd)
     sys.argv = [module, *arguments]
+    renew_threads()
     sys.modules.pop(module, None)  # it is run as __main__, and whoever imports it by its name gets another, as ever
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def renew_threads() -> None:
+    """Have torch make its pool of threads anew, as it does once in every fork, while there is one thread to ask for it.
+
+    Two at once, as transformers' loading of weights is, can find none ("Invalid thread pool!", torch 2.13).
+    """
+    import torch
+
+    torch.set_num_threads(torch.get_num_threads())
 
 
 def serve() -> None:

@@ -29,6 +29,7 @@ import rl  # noqa: F401, before torch, for what it sets in the environment
 import deepspeed.runtime.zero.stage3  # noqa: F401  # isort: skip
 import torch  # isort: skip
 from faults import SAMPLER_FAULTS, UPDATE_FAULTS  # isort: skip
+from forks import renew_threads  # isort: skip
 from support import free_port  # isort: skip
 
 from problems.catalog import build_source
@@ -128,6 +129,7 @@ def _recorded() -> Iterator[tuple[list[Any], list[str]]]:
 
 def run_rank(number: int, ranks: int, port: str, config: RunConfig, faults: Sequence[str], out: Path) -> None:
     """Be one rank."""
+    renew_threads()
     os.environ.update(RANK=str(number), LOCAL_RANK=str(number), WORLD_SIZE=str(ranks), LOCAL_SIZE=str(ranks))
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
     with process_group():
