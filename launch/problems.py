@@ -22,7 +22,7 @@ from problems.catalog import DOMAINS, SETS, AnySource, build_source, verifier_na
 from problems.errors import LabError
 from problems.finite import FiniteSource
 from problems.public import PUBLIC_SETS
-from problems.selection import header_path, practised, problems_hash
+from problems.selection import header_path, practised, practised_hash
 from problems.sets.hub import EvaluationSource
 from problems.types import SPLITS, Problem, ProblemSource
 from problems.verl import parquet_of
@@ -200,8 +200,8 @@ def _check(argv: Sequence[str]) -> int:
             problems = list(problems_of(source))
             found = checking.findings_of(problems, pool, is_finite=isinstance(source, FiniteSource))
             found += checking.too_long(problems, limit, "tokens" if flags.model else "characters", length)
-            practised = [problem for problem in problems if problem.split != "test"] or problems
-            found += checking.overlapping(practised, against)
+            outside_test = [problem for problem in problems if problem.split != "test"] or problems
+            found += checking.overlapping(outside_test, against)
             reports.append(checking.as_json(_label(one), dict(Counter(problem.split for problem in problems)), found))
             if not flags.json:
                 print(_summary(_label(one), len(problems), found))
@@ -263,7 +263,7 @@ def _export(argv: Sequence[str]) -> int:
     parser = make_parser(
         "reasonlab problems export", "Writes problems, a file a split, as `domain: jsonl` (or `domain: verl`) reads them."
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder; it gets train.jsonl, validation.jsonl, test.jsonl")
+    parser.add_argument("--output", type=Path, required=True, help="folder; it gets a file for each split")
     parser.add_argument("--format", choices=sorted(WRITERS), default="jsonl", help="jsonl (default), or verl: its parquet rows")
     parser.add_argument("--n", type=int, default=_GENERATED, help=f"of each split, of what is generated ({_GENERATED})")
     parser.add_argument("--clean", action="store_true", help="leave out what `problems check` finds at fault")
@@ -327,7 +327,7 @@ def _decontaminate(argv: Sequence[str]) -> int:
         "name": _label(entry),
         "source": entry.model_dump(mode="json"),
         "problems": len(problems),
-        "problems_hash": problems_hash(problems),
+        "practised_hash": practised_hash(problems),
         "against": {name: len(held_out) for name, held_out in against.items()},
         "removed": dict(Counter(found.kind for _, found in removed)),
     }
@@ -361,7 +361,7 @@ ACTIONS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code and
     "list": (_list, "every domain and set: verifier, kind, size and licence"),
     "show": (_show, "a few problems with reference, worked solution and verdicts"),
     "check": (_check, "whether references prove themselves, wrong answers do not, and what stands twice or overlaps"),
-    "export": (_export, "problems as JSONL"),
+    "export": (_export, "problems as JSONL, or as verl's rows"),
     "decontaminate": (_decontaminate, "which problems evaluation sets hold too, for the setting `without: FILE`"),
     "rate": (rate, "pass rates of a model, problem by problem, for the settings `rates: FILE, keep: [0.1, 0.9]`"),
     "new": (new_problems, "a starting point for a domain of your own, with its test"),

@@ -60,7 +60,7 @@ def read_header(file: Path, kind: Selecting) -> dict[str, Any]:
     return header
 
 
-def problems_hash(problems: Iterable[Problem]) -> str:
+def practised_hash(problems: Iterable[Problem]) -> str:
     """Return a hash of what a source may be practised on, whatever its order."""
     return content_hash(*sorted(f"{one.split}\x1f{one.id}\x1f{one.prompt}" for one in problems))
 
@@ -97,7 +97,7 @@ def _removed(source: ProblemSource, file: Path) -> frozenset[str]:
             "what was removed"
         )
     looked_at = practised(source)
-    if problems_hash(looked_at) != header.get("problems_hash"):
+    if practised_hash(looked_at) != header.get("practised_hash"):
         raise ProblemError(
             f"without: {file} was made of other problems ({header.get('problems')} of {header.get('name')}) than the "
             f"{len(looked_at)} of {source.name}: make it again with `{_MADE_BY['removed']}`"

@@ -60,10 +60,10 @@ def _length_metrics(rollouts: Sequence[Rollout]) -> Metrics:
     ended = [rollout for rollout in rollouts if rollout.completion.finish_reason == "stop"]
     metrics: Metrics = {}
     for name, members in (("length", rollouts), ("terminated_length", ended)):
-        lengths = [float(rollout.completion.num_tokens) for rollout in members]
-        metrics[f"completions/mean_{name}"] = float(np.mean(lengths)) if lengths else None
-        metrics[f"completions/min_{name}"] = min(lengths, default=None)
-        metrics[f"completions/max_{name}"] = max(lengths, default=None)
+        tokens = [float(rollout.completion.num_tokens) for rollout in members]
+        metrics[f"completions/mean_{name}"] = float(np.mean(tokens)) if tokens else None
+        metrics[f"completions/min_{name}"] = min(tokens, default=None)
+        metrics[f"completions/max_{name}"] = max(tokens, default=None)
     metrics["completions/clipped_ratio"] = truncated_rate(rollouts)
     return metrics
 

@@ -10,7 +10,7 @@ from support_pure import PARITY
 
 from problems.catalog import AnySource, build_source, source_seed
 from problems.finite import FiniteSource
-from problems.selection import Selecting, header_path, practised, problems_hash
+from problems.selection import Selecting, header_path, practised, practised_hash
 from problems.types import ProblemError, ProblemSource
 
 COUNT = 40
@@ -114,7 +114,7 @@ def test_faults_are_told_in_words(home: Path) -> None:
 def removed(home: Path, *ids: str) -> str:
     source = opened(domain="jsonl", path=str(home / "set"))
     assert isinstance(source, FiniteSource)
-    about = {"problems": COUNT + 3, "problems_hash": problems_hash(practised(source)), "name": "mine"}
+    about = {"problems": COUNT + 3, "practised_hash": practised_hash(practised(source)), "name": "mine"}
     return selection(home / "removed.jsonl", "removed", [{"id": one} for one in ids], **about)
 
 
