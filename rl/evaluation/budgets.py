@@ -7,9 +7,6 @@ It is put together from the results of the evaluations alone. Tokens are those o
 in and its end mark, not the prompt. k votes cost k completions. What is left out: the price of reading a prompt k times.
 """
 
-import base64
-import html
-import io
 import itertools
 import json
 import math
@@ -21,7 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from rl.settings.evaluation import NO_BUDGET, EvalConfig
-from rl.tracking.report import AFTER, BEFORE, RIGHT, STYLE, WRONG
+from rl.tracking.html_page import image, row, whole_page
+from rl.tracking.report import AFTER, BEFORE, RIGHT, WRONG, png
 from rl.tracking.run_directory import JsonDict, plain, write_atomic
 
 _COLOURS = (BEFORE, AFTER, RIGHT, "#8250df", "#bf8700", WRONG)
@@ -91,10 +89,7 @@ def draw(curves: Sequence[JsonDict], waits: int) -> bytes:
         axes.set_title(name, parse_math=False)
     waited = f', "Wait" up to {waits} times' if waits else ""
     figure.suptitle(f"solid: one answer, thinking cut after so many tokens{waited}; dashed: majority of k answers", fontsize=10)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    plt.close(figure)
-    return buffer.getvalue()
+    return png(figure)
 
 
 def _panel(axes: Axes, curves: Sequence[JsonDict], colours: Mapping[str, str], waits: int) -> None:
@@ -164,17 +159,12 @@ def _apart(heights: Sequence[float]) -> list[float]:
 def _page(title: str, curves: Sequence[JsonDict], picture: bytes) -> str:
     """Return the page; everything it shows is inside it."""
     heads = ("set", "model", "", "mean tokens", "accuracy", "95 % interval")
-    rows = [_row("th", heads)]
+    rows = [row(heads, "th")]
     for curve in curves:
         for point in [*curve["sequential"], *curve["parallel"][1:]]:  # maj@1 is the answer without a budget
-            rows.append(_row("td", (curve["set"], curve["model"], _kind(point), *_numbers(point))))
-    image = base64.b64encode(picture).decode()
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1><p class=note>reasonlab</p>"
-        f'<img alt="accuracy over tokens spent" src="data:image/png;base64,{image}">'
-        f"<h2>Numbers</h2><table>{''.join(rows)}</table></body></html>"
-    )
+            rows.append(row((curve["set"], curve["model"], _kind(point), *_numbers(point))))
+    numbers = f"<h2>Numbers</h2><div class=wide><table>{''.join(rows)}</table></div>"
+    return whole_page(title, image(picture, "accuracy over tokens spent") + numbers)
 
 
 def _kind(point: JsonDict) -> str:
@@ -186,7 +176,3 @@ def _kind(point: JsonDict) -> str:
 def _numbers(point: JsonDict) -> tuple[str, str, str]:
     accuracy = point["accuracy"]
     return f"{point['tokens']:.1f}", f"{accuracy['value']:.3f}", f"{accuracy['low']:.3f} to {accuracy['high']:.3f}"
-
-
-def _row(tag: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"

@@ -8,22 +8,10 @@ import json
 from collections.abc import Iterable, Sequence
 
 from rl.evaluation.table import accuracy_in_words, printable, rank_in_words, ranked_models
+from rl.tracking.html_page import whole_page
 from rl.tracking.run_directory import JsonDict
 
 _WIDTH, _HEIGHT = 180, 14  # of the drawing of an interval, in its own units
-_STYLE = """
-:root{color-scheme:light dark;--text:#1f2328;--note:#57606a;--line:#d8dee4;--ground:#fff;--mark:#0b5fd0}
-@media(prefers-color-scheme:dark){:root{--text:#e6edf3;--note:#9da7b1;--line:#3d444d;--ground:#0d1117;--mark:#6cb0ff}}
-body{font:15px/1.5 system-ui,sans-serif;max-width:1060px;margin:2rem auto;padding:0 1rem;color:var(--text);
-background:var(--ground)}
-h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-td,th{padding:.25rem .8rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}
-.name{text-align:left;min-width:9rem;max-width:24rem;overflow-wrap:anywhere}
-.note,small{color:var(--note)}li,pre{overflow-wrap:anywhere}pre{white-space:pre-wrap;font-size:.85rem}
-svg{width:11rem;height:.9rem;overflow:visible}line{stroke:var(--mark);stroke-width:2}circle{fill:var(--mark)}
-@media(max-width:600px){body{margin:1rem auto;padding:0 .6rem}td,th{padding:.25rem .4rem}svg{width:7rem}}
-"""
 
 
 def leaderboard_page(board: JsonDict) -> str:
@@ -38,14 +26,7 @@ def leaderboard_page(board: JsonDict) -> str:
     if board["alone"]:
         parts.append(_listed("Compared with none", board["alone"]))
     parts += [_accuracies(board), _listed("What is not compared", board["remarks"]), _how(board)]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        # what a name that got past the escapes could do: nothing
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>Leaderboard</title><style>{_STYLE}</style></head><body><h1>Leaderboard</h1>"
-        f'<p class="note">reasonlab</p>{"".join(parts)}</body></html>'
-    )
+    return whole_page("Leaderboard", "".join(parts))
 
 
 def _text(value: object) -> str:

@@ -4,9 +4,7 @@ Each arm was run from several seeds. Intervals are about other seeds and other p
 alone they are about other problems, and it is said.
 """
 
-import base64
 import html
-import io
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +19,8 @@ from rich.table import Table
 
 from rl.stats import over_seeds
 from rl.tracking.compute import Point
-from rl.tracking.report import AFTER, STYLE
+from rl.tracking.html_page import image, row, whole_page
+from rl.tracking.report import AFTER, png
 from rl.tracking.run_directory import JsonDict, write_atomic
 
 _COLOURS = (AFTER, "#57606a", "#bf8700")
@@ -170,10 +169,7 @@ def draw(arms: Sequence[Arm], summary: Mapping[str, Any]) -> bytes:
     right.set_xlabel(f"core seconds: by the clock, times {cores} cores")
     right.set_title("and over time")
     left.legend(framealpha=0.8, edgecolor="none", fontsize=9, loc="lower right")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    plt.close(figure)
-    return buffer.getvalue()
+    return png(figure)
 
 
 _ROWS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {  # of the table, by what they say of an arm
@@ -198,21 +194,13 @@ _NOTES = (
 def page(summary: Mapping[str, Any], picture: bytes) -> str:
     """Return the page; everything it shows is inside it."""
     title = f"Imitation against practice, seeds {', '.join(map(str, summary['seeds']))}"
-    image = base64.b64encode(picture).decode()
     sentences = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in summary["findings"])
     arms = summary["arms"].values()
-    head = "".join(f"<th>{html.escape(arm['about'])}</th>" for arm in arms)
-    lines = ""
-    for label, said in _ROWS.items():
-        cells = "".join(f"<td>{html.escape(said(arm))}</td>" for arm in arms)
-        lines += f"<tr><td>{label}</td>{cells}</tr>"
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style></head>'
-        f"<body><h1>{title}</h1><p class=note>reasonlab</p>"
-        f'<img alt="held-out accuracy over compute" src="data:image/png;base64,{image}">'
-        f"<h2>What is shown</h2><p>{_beginning(summary)}</p><ul>{sentences}</ul>"
-        f"<h2>Numbers</h2><table><tr><th></th>{head}</tr>{lines}</table><p class=note>{_NOTES}</p></body></html>"
-    )
+    lines = row(["", *[arm["about"] for arm in arms]], "th")
+    lines += "".join(row([label, *[said(arm) for arm in arms]]) for label, said in _ROWS.items())
+    shown = f"<h2>What is shown</h2><p>{_beginning(summary)}</p><ul>{sentences}</ul>"
+    numbers = f"<h2>Numbers</h2><div class=wide><table>{lines}</table></div><p class=note>{_NOTES}</p>"
+    return whole_page(title, image(picture, "held-out accuracy over compute") + shown + numbers)
 
 
 def write_page(directory: Path, arms: Sequence[Arm], summary: Mapping[str, Any]) -> None:
