@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from launch.new import new_problems
 from launch.rate import rate
 from problems import overlap
-from problems.catalog import DOMAINS, SETS, AnySource, build_source, verifier_name
+from problems.catalog import DOMAINS, SETS, AnySource, build_source, called, verifier_name
 from problems.errors import LabError
 from problems.finite import FiniteSource
 from problems.public import PUBLIC_SETS
@@ -82,8 +82,7 @@ def _parsed(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argpa
 
 
 def _label(config: AnySource) -> str:
-    named = getattr(config, "name", None)
-    return named if isinstance(named, str) else config.domain
+    return called(config.model_dump(mode="json"))
 
 
 # -- list

@@ -7,6 +7,7 @@ levels: `level: <1 to how many there are>` too, problems/levels.py), or names a 
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
@@ -178,3 +179,11 @@ def _near(answer: str, rng: Random) -> str:
     others = "123456789" if changed[0].isdigit() else "ABCDEFGHIJ"
     other = rng.choice([one for one in others if one != changed[0]])
     return f"{answer[: changed.start()]}{other}{answer[changed.end() :]}"
+
+
+def called(source: Mapping[str, Any]) -> str:
+    """Return what people call a source, by its settings: its name, else that of its file or data set, else its domain."""
+    name, path = source.get("name"), source.get("path")
+    if isinstance(name, str):
+        return name
+    return Path(path).stem if isinstance(path, str) else str(source.get("domain"))

@@ -17,6 +17,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from problems.catalog import called
 from rl.settings.evaluation import NO_BUDGET, EvalConfig
 from rl.tracking.html_page import image, row, whole_page
 from rl.tracking.report import AFTER, BEFORE, RIGHT, WRONG, png
@@ -50,7 +51,7 @@ def curves_of(top: Path, found: Mapping[Path, JsonDict], *, has_sets: bool) -> l
         free = evaluations[NO_BUDGET]
         parts = directory.relative_to(top).parts
         of_model = parts[:-1] if has_sets else parts
-        sources = dict.fromkeys(str(source.get("name") or source["domain"]) for source in free["sources"])
+        sources = dict.fromkeys(called(source) for source in free["sources"])
         curves.append({
             "set": parts[-1] if has_sets else ", ".join(sources),
             "model": "/".join(of_model or Path(free["model"]).parts[-2:]),

@@ -13,7 +13,7 @@ from problems.errors import LabError
 from rl.evaluation.about import COMPARED, differences
 from rl.evaluation.drawn import drawn_with
 from rl.evaluation.paired import TEST, paired
-from rl.evaluation.samples import SAMPLES, Asked, Scored, by_problem, read_samples
+from rl.evaluation.samples import SAMPLES, Asked, Scored, by_problem, read_samples, share_correct
 from rl.tracking.run_directory import JsonDict
 
 _NOTED = (
@@ -87,7 +87,7 @@ def compare(first: Path, second: Path, *, anyway: bool = False) -> JsonDict:
             f"{first} and {second} were not asked the same:\n  {listed}\n"
             "so their difference is not the models' alone; evaluate one of them again, or compare what both have with --anyway"
         )
-    shares = [[right_share(side.questions[key]) for key in usable] for side in (a, b)]
+    shares = [[share_correct(side.questions[key]) for key in usable] for side in (a, b)]
     told = [{**side.results, **drawn_with(side.results)} for side in (a, b)]
     found = paired(
         [theirs - ours for ours, theirs in zip(*shares, strict=True)], [a.questions[key][0].cluster for key in usable]
@@ -113,12 +113,6 @@ def _other_questions(a: Side, b: Side) -> list[str]:
     return [f"questions: {only[0]} only in {a.directory}, {only[1]} only in {b.directory}, {both} in both"]
 
 
-def right_share(asked: Asked) -> Fraction:
-    """Return the share of correct samples among those of a problem that could be scored, of which there must be one."""
-    scored = [sample.is_correct for sample in asked if sample.is_scored]
-    return Fraction(sum(scored), len(scored))
-
-
 def _headline(side: Side, shares: Sequence[Fraction]) -> JsonDict:
     accuracy = float(sum(shares) / len(shares))
     return {"directory": str(side.directory), "model": side.results["model"], "accuracy": accuracy, "n": side.results["n"]}
@@ -127,7 +121,7 @@ def _headline(side: Side, shares: Sequence[Fraction]) -> JsonDict:
 def _is_flip(first: Asked, second: Asked) -> bool:
     """Whether one side is mostly right and the other mostly wrong."""
     half = Fraction(1, 2)
-    return (right_share(first) - half) * (right_share(second) - half) < 0
+    return (share_correct(first) - half) * (share_correct(second) - half) < 0
 
 
 def _flip(a: Side, b: Side, key: Key) -> JsonDict:
@@ -139,7 +133,7 @@ def _flip(a: Side, b: Side, key: Key) -> JsonDict:
 def _exemplar(side: Side, key: Key) -> JsonDict:
     """Return the first completion that is as most of its side are, and where it stands."""
     asked = side.questions[key]
-    share = right_share(asked)
+    share = share_correct(asked)
     mostly = share > Fraction(1, 2)
     sample = next(sample for sample in asked if sample.is_scored and sample.is_correct == mostly)
     line = side.lines[key] + sample.sample

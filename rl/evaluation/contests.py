@@ -12,10 +12,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from problems.catalog import called
 from problems.errors import LabError
 from problems.seeding import content_hash
 from rl.evaluation.about import COMPARED, differences
-from rl.evaluation.comparison import read_side, right_share
+from rl.evaluation.comparison import read_side
+from rl.evaluation.samples import share_correct
 from rl.stats import Estimate, estimate
 from rl.tracking.run_directory import JsonDict
 
@@ -141,7 +143,7 @@ def _read(directory: Path) -> Entry:
     return Entry(
         directory=directory,
         results=results,
-        shares={name: right_share(asked) for name, asked in questions.items() if any(one.is_scored for one in asked)},
+        shares={name: share_correct(asked) for name, asked in questions.items() if any(one.is_scored for one in asked)},
         clusters={name: asked[0].cluster for name, asked in questions.items()},
     )
 
@@ -189,15 +191,8 @@ def _names_of_models(entries: Iterable[Entry]) -> dict[str, str]:
 
 def _name_of_set(results: JsonDict) -> str:
     """Return what people call the questions of an evaluation."""
-    names = [_name_of_source(source) for source in results["sources"]]
+    names = [called(source) for source in results["sources"]]
     return f"{' + '.join(names)}, {results.get('split')}"
-
-
-def _name_of_source(source: Mapping[str, Any]) -> str:
-    named, path = source.get("name"), source.get("path")
-    if isinstance(named, str):
-        return named
-    return Path(path).stem if isinstance(path, str) else str(source.get("domain"))
 
 
 def _one_a_model(members: Sequence[Entry], names: Mapping[str, str]) -> tuple[dict[str, Entry], list[str]]:

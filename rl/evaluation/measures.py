@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from rewards.numbers import parse_rational
-from rl.evaluation.samples import Asked, Scored
+from rl.evaluation.samples import Asked, Scored, share_correct
 from rl.stats import Estimate, best_of_k, estimate, majority_at_k, mean, pass_at_k
 from rl.tracking.emergence import EMERGENCE, REFLECTION_LIST, Written, lengths, traits
 from rl.tracking.run_directory import JsonDict
@@ -59,11 +59,6 @@ def _right(asked: Asked) -> list[bool]:
     return [sample.is_correct for sample in asked]
 
 
-def share_correct(asked: Asked) -> float:
-    """Return the share of correct samples of a problem, all of which could be scored."""
-    return sum(_right(asked)) / len(asked)
-
-
 def only_scored(questions: Sequence[Asked]) -> list[list[Scored]]:
     """Return the problems with what could be scored of them; those of which nothing could are left out."""
     kept = ([sample for sample in asked if sample.is_scored] for asked in questions)
@@ -72,7 +67,7 @@ def only_scored(questions: Sequence[Asked]) -> list[list[Scored]]:
 
 def accuracy(questions: Sequence[Asked]) -> Estimate:
     """Return avg@n over the problems that have a scored sample."""
-    return _over(only_scored(questions), share_correct)
+    return _over(only_scored(questions), lambda asked: float(share_correct(asked)))
 
 
 def coverage(questions: Sequence[Asked]) -> Estimate:

@@ -10,6 +10,7 @@ is cut off and drawn again.
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,12 @@ def scored(problem: Problem, number: int, completion: Completion, verdict: Verdi
         verifier_seconds=round(verdict.seconds, 6),
         **more,
     )
+
+
+def share_correct(asked: Sequence[Scored]) -> Fraction:
+    """Return the share of correct samples among those of a problem that could be scored, of which there must be one."""
+    correct = [sample.is_correct for sample in asked if sample.is_scored]
+    return Fraction(sum(correct), len(correct))
 
 
 def of_rollouts(rollouts: Sequence[Rollout], cluster: str | None = None) -> list[Scored]:
