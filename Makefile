@@ -14,7 +14,7 @@ help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
 	@echo "make demo-real       the same with a real pretrained model, SmolLM2-135M (fetched, 94 MiB): less than half an hour"
 	@echo "make demo-imitation  practice against more imitation and STaR at equal compute, three seeds: under an hour"
-	@echo "make test            all tests (make test-fast: only the fast ones, five minutes)"
+	@echo "make test            all tests (make test-fast: only the fast ones, six minutes)"
 	@echo "make test-real       the tests that need a real model (reasonlab fetch smollm2-135m, or REASONLAB_REAL_MODEL=directory)"
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
 	@echo "make self-checks     the start-up check on SmolLM2: must pass in 32 combinations and catch 11 injected faults in each"
