@@ -48,7 +48,7 @@ from rewards.reading.turns import (
     may_go_on,
 )
 from rewards.reading.values import leading_value
-from rewards.types import STRICT, Reading
+from rewards.types import STRICT, Reading, Verdict
 
 __all__ = [
     "BARE_ANSWER",
@@ -120,6 +120,15 @@ class Committed(NamedTuple):
     def announces_another(self) -> bool:
         r"""Tell whether a second answer follows the mark, `\boxed{B} or C`: boxes.py only looks for numbers there."""
         return _OR_ANOTHER.match(self.behind) is not None
+
+    def unparsed(self) -> Verdict | None:
+        """Return the verdict on a completion that commits to no answer or to several; None: there is one to be judged."""
+        if not self.readings:
+            return Verdict(status="unparsed", detail=f"no final answer: {self.mark}")
+        if self.announces_another():
+            shown = self.readings[0][:MAX_EXTRACTED_CHARACTERS]
+            return Verdict(status="unparsed", extracted=shown, detail="more than one answer")
+        return None
 
 
 def repair(text: str) -> str:

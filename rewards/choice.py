@@ -60,11 +60,9 @@ def verify_choice(problem: Problem, completion: str, reading: Reading = STRICT) 
     if fault := choice_fault(problem):
         return Verdict(status="error", detail=fault)
     committed = committed_answers(completion, reading)
+    if unparsed := committed.unparsed():
+        return unparsed
     readings, mark, *_ = committed
-    if not readings:
-        return Verdict(status="unparsed", detail=f"no final answer: {mark}")
-    if committed.announces_another():
-        return Verdict(status="unparsed", extracted=readings[0][:MAX_EXTRACTED_CHARACTERS], detail="more than one letter")
     choices = [str(choice) for choice in problem.checks["choices"]]
     letter = None if mark in _FREE_MARKS else chosen(readings[0], choices, mark in _SURE_MARKS)
     if letter is None or not _is_among(letter, len(choices)):

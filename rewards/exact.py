@@ -57,12 +57,10 @@ def verify_exact(problem: Problem, completion: str, reading: Reading = STRICT) -
     if fault := exact_fault(problem):
         return Verdict(status="error", detail=fault)
     committed = committed_answers(completion, reading)
-    if not committed.readings:
-        return Verdict(status="unparsed", detail=f"no final answer: {committed.mark}")
+    if unparsed := committed.unparsed():
+        return unparsed
     answer = committed.readings[0]
     shown = answer[:MAX_EXTRACTED_CHARACTERS]
-    if committed.announces_another():
-        return Verdict(status="unparsed", extracted=shown, detail="more than one answer")
     ignore_case = problem.checks.get("ignore_case") is True
     said, expected = plain(answer, ignore_case), plain(problem.reference or "", ignore_case)
     status: Status = "correct" if said == expected else "wrong"

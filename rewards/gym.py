@@ -50,12 +50,10 @@ def verify_gym(problem: Problem, completion: str, reading: Reading = STRICT) -> 
     if fault := gym_fault(problem):
         return Verdict(status="error", detail=fault)
     committed = committed_answers(completion, reading)
-    if not committed.readings:
-        return Verdict(status="unparsed", detail=f"no final answer: {committed.mark}")
+    if unparsed := committed.unparsed():
+        return unparsed
     answer = committed.readings[0].strip()
     shown = answer[:MAX_EXTRACTED_CHARACTERS]
-    if committed.announces_another():
-        return Verdict(status="unparsed", extracted=shown, detail="more than one answer")
     name = str(problem.checks["name"])
     if _NO_NUMBER.search(answer) and not _NO_NUMBER.search(problem.reference or ""):
         return Verdict(status="wrong", extracted=shown, detail=f"{name}: holds a number that is none")
