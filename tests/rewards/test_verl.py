@@ -1,4 +1,4 @@
-"""The score that verl asks for, called as verl calls it; TRL's reward functions with the arguments of today's TRL."""
+"""The score that verl asks for, called as verl calls it; TRL's reward functions with TRL 1.16's arguments."""
 
 import importlib.util
 import json
