@@ -65,9 +65,11 @@ def plan(scratch: Path, toy: bool) -> list[Step]:
         measuring(("machine", "group", "models", "kernels"), 150, scratch, toy),
         training("train-half-billion", "d", 150, scratch, toy, *bf16),
         measuring(("decode", "update", "profile", "gap"), 240, scratch, toy),
-        training("train-tiny", "tiny", 90, scratch, toy, "model.dtype=fp32"),
-        training("train-half-billion-lora", "d", 120, scratch, toy, *bf16, "model.lora.r=32"),
         measuring(("trl",), 300, scratch, toy),
+        measuring(("larger",), 150, scratch, toy),
+        measuring(("lora",), 200, scratch, toy),
+        training("train-half-billion-lora", "d", 120, scratch, toy, *bf16, "model.lora.r=32"),
+        training("train-tiny", "tiny", 90, scratch, toy, "model.dtype=fp32"),
         training("train-tiny-bf16", "tiny", 90, scratch, toy, *bf16, "deepspeed.stage=2"),
     ]
 
