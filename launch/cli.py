@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # NAME -> the module of its NAME_comma
     "bench": ("bench.command", "speed and memory of update, sampling and whole step as ratios to TRL's GRPOTrainer"),
     "gpu-check": ("launch.gpu_check", "checks and measures the lab on this machine's GPU: one page and one JSON file"),
     "doctor": ("rewards.code.doctor", "which layers of isolation this machine gives to untrusted programs"),
+    "view": ("launch.view", "every completion and every curve of runs, in a browser or as text; --follow: while they go on"),
     "report": ("launch.report", "a picture and one self-contained page of a run"),
 }
 

@@ -221,7 +221,8 @@ def open_run(loaded: Loaded[RunConfig], resume: bool) -> RunDirectory:
 
 
 MAY_CHANGE = (
-    "train.steps", "train.compute_tokens", "train.threads", "train.save_rollouts", "train.self_check", "train.memory_probe",
+    "train.steps", "train.compute_tokens", "train.threads", "train.save_rollouts", "train.save_token_groups",
+    "train.self_check", "train.memory_probe",
     "checkpoint", "tracking", "evaluation", "reward.workers", "reward.timeout_seconds", "reward.batch_timeout_seconds",
     "reward.memory_megabytes", "run.dir", "sft.threads",
 )  # fmt: skip

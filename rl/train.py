@@ -174,7 +174,8 @@ def record(parts: Parts, state: TrainState, drawn: Drawn, metrics: dict[str, Any
     if parts.tracker is None:
         return
     if parts.config.train.save_rollouts:
-        write_rollouts(parts.run.path / "rollouts", state.step, drawn)
+        kept = parts.config.train.save_token_groups
+        write_rollouts(parts.run.path / "rollouts", state.step, drawn, parts.tokenizer, kept)
     parts.tracker.log(state.step, metrics, timing)
     tracking = parts.config.tracking
     if state.step % tracking.table_every_steps == 0:

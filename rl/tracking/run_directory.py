@@ -202,7 +202,8 @@ class RunDirectory:
             if path.exists():
                 records = [record for record in read_records(path) if record["step"] <= step]
                 write_atomic(path, json_lines(records))
-        for file in (self.path / "rollouts").glob("step-*.jsonl.gz"):
-            of_step = file.name.removeprefix("step-").removesuffix(".jsonl.gz")
-            if int(of_step) > step:
-                file.unlink()
+        for kind in ("step", "tokens"):  # the completions of a step, and tokens of some of them
+            for file in (self.path / "rollouts").glob(f"{kind}-*.jsonl.gz"):
+                of_step = file.name.removeprefix(f"{kind}-").removesuffix(".jsonl.gz")
+                if int(of_step) > step:
+                    file.unlink()
