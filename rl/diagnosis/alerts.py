@@ -16,7 +16,8 @@ Records = Sequence[Mapping[str, Any]]
 Points = list[tuple[int, float]]  # step and value, where there is one
 
 _IN_A_ROW = 5
-_WINDOW = 10  # steps whose mean stands for a stretch of the run
+_WINDOW = 10  # steps whose mean stands for a part of the run
+_STRETCH = 6 * _WINDOW  # steps in which lengths are looked at: growth is slow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,18 +70,18 @@ def truncated(records: Records) -> Alert | None:
 
 
 def longer_not_better(records: Records) -> Alert | None:
-    """Completions are half as long again as twenty steps before, and reward and accuracy are where they were."""
+    """Completions are half as long again as fifty steps before, and reward and accuracy are where they were."""
     length, reward = _points(records, "completions/mean_length"), _points(records, "reward")
     accuracy = dict(_points(records, "eval/accuracy"))
     if [step for step, _ in length] != [step for step, _ in reward]:
         return None
-    for end in range(3 * _WINDOW, len(length) + 1):
-        early, late = slice(end - 3 * _WINDOW, end - 2 * _WINDOW), slice(end - _WINDOW, end)
+    for end in range(_STRETCH, len(length) + 1):
+        early, late = slice(end - _STRETCH, end - _STRETCH + _WINDOW), slice(end - _WINDOW, end)
         was, now = _mean(length[early]), _mean(length[late])
         if was <= 0 or now < 1.5 * was or _mean(reward[late]) > _mean(reward[early]) + 0.02:
             continue
         step = length[end - 1][0]
-        measured = [accuracy[at] for at, _ in length[end - 3 * _WINDOW : end] if at in accuracy]
+        measured = [accuracy[at] for at, _ in length[end - _STRETCH : end] if at in accuracy]
         if len(measured) > 1 and measured[-1] > measured[0] + 0.02:
             continue
         words = f"Completions grew from {was:.0f} to {now:.0f} tokens up to step {step}, and accuracy did not."

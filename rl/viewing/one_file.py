@@ -148,7 +148,7 @@ def spread(count: int) -> Iterator[int]:
     """Yield the numbers below `count` once each, so that wherever one stops those so far are spread over all: ends first."""
     seen = set()
     for parts in (1, *(2**power for power in range(1, count.bit_length() + 1))):
-        for i in range(parts + 1):
+        for i in range(parts + 1 if count else 0):
             place = (count - 1) * i // parts
             if place not in seen:
                 seen.add(place)

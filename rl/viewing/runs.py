@@ -86,8 +86,13 @@ def _below(path: Path) -> list[Path]:
         raise ViewingError(f"{path} is no directory; give a run directory, or one that holds runs")
     if _is_run(path):
         return [path]
-    levels = (sorted(path.glob(pattern)) for pattern in ("*", "*/*"))
-    return [inner for level in levels for inner in level if inner.is_dir() and _is_run(inner)]
+    found = [inner for pattern in ("*", "*/*") for inner in path.glob(pattern) if inner.is_dir() and _is_run(inner)]
+    return sorted(found, key=lambda run: (_started(run), run))
+
+
+def _started(run: Path) -> str:
+    """Return when a run began, in a form that sorts by time; "" where nobody knows."""
+    return str(read_object(run / "provenance.json", run).get("started", ""))
 
 
 def _is_run(path: Path) -> bool:

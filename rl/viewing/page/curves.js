@@ -36,6 +36,9 @@ export class Curves {
 
   /** @param {Overview} overview */
   show(overview) {
+    // a cold start has other steps and another scale: beside practice it is for those who ask
+    if (!this.overview && overview.runs.some((run) => run.kind === "practice"))
+      overview.runs.forEach((run, number) => { if (run.kind === "imitation") this.hidden.add(number); });
     this.overview = overview;
     this.draw();
   }
@@ -67,7 +70,7 @@ export class Curves {
           if (on) this.hidden.delete(number);
           else this.hidden.add(number);
           this.draw();
-        }, element("span", { class: "swatch" , onclick: null })),
+        }, swatch(COLOURS[number % COLOURS.length])),
       ),
       check("moving mean of 9 steps", this.isSmooth, (on) => { this.isSmooth = on; this.draw(); }),
       families.size < overview.runs.length ? check("mean and range over seeds", this.overSeeds, (on) => { this.overSeeds = on; this.draw(); }) : null,
@@ -127,7 +130,8 @@ export class Curves {
     const options = {
       width: Math.max(200, card.clientWidth - 24),
       height: HEIGHT,
-      scales: { x: { time: false } },
+      // a curve that is flat has room above it
+      scales: { x: { time: false }, y: { range: (_, min, max) => (min === max ? [Math.min(min, 0), max + 1] : uPlot.rangeNum(min, max, 0.1, true)) } },
       cursor: { sync: { key: "steps", setSeries: false }, drag: { x: true, y: false } },
       axes: [axis, { ...axis, size: 52, values: (_, splits) => splits.map((value) => shown(value)) }],
       legend: { markers: { width: 2 } },
@@ -212,6 +216,13 @@ function overSeeds(found, values, isSmooth) {
     bands.push({ low: lines.length - 2, high: lines.length - 1, colour });
   }
   return { lines, bands };
+}
+
+/** @param {string} colour */
+function swatch(colour) {
+  const made = element("span", { class: "swatch" });
+  made.style.background = colour;
+  return made;
 }
 
 /**

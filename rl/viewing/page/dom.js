@@ -59,5 +59,6 @@ export function check(words, checked, changed, before = null) {
 export function shown(value, digits = 4) {
   if (value === null || value === undefined || Number.isNaN(value)) return "-";
   if (Number.isInteger(value) && Math.abs(value) < 1e7) return String(value);
-  return String(Number(value.toPrecision(digits)));
+  const rounded = Number(value.toPrecision(digits));
+  return Math.abs(rounded) < 1e-3 ? rounded.toExponential() : String(rounded);
 }

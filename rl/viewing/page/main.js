@@ -34,7 +34,7 @@ async function main() {
   const held = document.getElementById("held");
   const source = held ? new HeldSource(JSON.parse(held.textContent ?? "")) : new ServerSource();
   let overview = await source.overview();
-  document.title = overview.runs.map((run) => run.name).join(", ");
+  if (!held) document.title = overview.runs.map((run) => run.name).join(", ");
 
   const summary = document.getElementById("summary");
   const top = element("header");
@@ -66,7 +66,7 @@ async function main() {
     if (shownNow === "curves") { curves.show(overview); curves.showDifficulty(); }
   };
 
-  page.replaceChildren(element("h1", {}, document.title), top, ...settings(overview), element("nav", { class: "bar" }, ...buttons), ...names.map((name) => places[name]));
+  page.replaceChildren(element("h1", {}, document.title), top, element("div", { class: "settings" }, ...settings(overview)), element("nav", { class: "bar" }, ...buttons), ...names.map((name) => places[name]));
   update();
   addEventListener("hashchange", open);
   open();

@@ -58,7 +58,12 @@ def test_length_that_grows_while_accuracy_does_not() -> None:
 
 def test_reward_that_rises_while_held_out_accuracy_falls() -> None:
     falling = [
-        {**record, "eval/accuracy": 0.9 - 0.003 * step, "eval/accuracy_low": 0.85 - 0.003 * step, "eval/accuracy_high": 0.95 - 0.003 * step}
+        {
+            **record,
+            "eval/accuracy": 0.9 - 0.003 * step,
+            "eval/accuracy_low": 0.85 - 0.003 * step,
+            "eval/accuracy_high": 0.95 - 0.003 * step,
+        }
         if "eval/accuracy" in record
         else record
         for record in REAL
@@ -81,6 +86,8 @@ def test_a_cold_start_may_be_certain_of_what_it_imitates() -> None:
 
 
 @pytest.mark.parametrize("rule", ALERTS)
-@pytest.mark.parametrize("records", [[], [{}], [{"step": "one", "reward": 1}], [{"step": 1, "entropy": None, "reward": "high"}] * 20])
+@pytest.mark.parametrize(
+    "records", [[], [{}], [{"step": "one", "reward": 1}], [{"step": 1, "entropy": None, "reward": "high"}] * 20]
+)
 def test_no_metrics_and_strange_ones_are_no_alert(rule: Callable[[Any], object], records: list[Record]) -> None:
     assert rule(records) is None

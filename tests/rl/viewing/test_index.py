@@ -66,7 +66,9 @@ def test_a_search_looks_at_texts_and_prompts_letter_case_aside(made: Path, answe
 
 
 def test_pages_of_a_sorted_list_lie_end_to_end(made: Path, answers: Answers) -> None:
-    pages = [answers.rows(0, Query(sort="tokens", descending=True, start=start, count=25))["rows"] for start in range(0, 125, 25)]
+    pages = [
+        answers.rows(0, Query(sort="tokens", descending=True, start=start, count=25))["rows"] for start in range(0, 125, 25)
+    ]
     lengths = [row["tokens"] for page in pages for row in page]
     assert lengths == sorted((one["num_tokens"] for one in plainly(made)), reverse=True)
 
@@ -98,7 +100,6 @@ def test_the_curves_have_the_tokens_a_second_and_the_rest_of_the_time(answers: A
     curves = answers.overview()["runs"][0]["curves"]
     assert curves["tokens_per_second"][1] == [500.0] * STEPS  # 1,000 tokens in 2 s
     assert curves["rest"][1] == pytest.approx([0.1] * STEPS)  # 2 s less 1 + 0.1 + 0.8
-    assert curves["eval/accuracy"] == ([], []) or "eval/accuracy" not in curves or curves["eval/accuracy"][0] == [10]
 
 
 def test_a_run_that_goes_on_or_is_cut_back_is_read_again(tmp_path: Path) -> None:
@@ -166,4 +167,5 @@ def test_two_trainings_of_a_seed_are_compared_on_the_problems_that_both_drew(tmp
 
 def test_signs_that_hide_are_named_and_those_of_languages_stay() -> None:
     assert visible("a\x1b[31mb\u200fc\ud800") == "a⟦U+001B⟧[31mb⟦U+200F⟧c⟦U+D800⟧"
-    assert visible("é\tن\u200cه\n\U0001f469\u200d\U0001f680") == "é\tن\u200cه\n\U0001f469\u200d\U0001f680"
+    joined = "\u0646\u200c\u0645\tn\u0303\n\U0001f469\u200d\U0001f680"  # Persian, a tilde, a woman in a rocket
+    assert visible(joined) == joined
