@@ -1,7 +1,7 @@
 // @ts-check
 // Two runs on what both were asked: the paired difference, and the problems on which they part.
 
-import { element, choice, shown } from "./dom.js";
+import { brief, choice, element, passage, shown } from "./dom.js";
 
 /** @typedef {import("./source.js").Comparison} Comparison */
 /** @typedef {import("./source.js").Run} Run */
@@ -54,7 +54,7 @@ export function pairsOf(runs) {
 
 /** @param {Comparison} comparison @param {string[]} names @returns {Node[]} */
 function shownComparison(comparison, names) {
-  if (comparison.refused) return [element("p", {}, `No comparison: ${comparison.refused}.`)];
+  if (comparison.refused) return [element("p", {}, `No comparison: ${comparison.refused}`)];
   const { difference, low, high, p_value, problems, accuracies, flips, hidden, notes } = comparison;
   const sign = difference > 0 ? "+" : "";
   return [
@@ -63,9 +63,9 @@ function shownComparison(comparison, names) {
     element("h2", {}, `Where they part: ${flips.length + hidden} problems`),
     hidden ? element("p", { class: "note" }, `The first ${flips.length} are shown.`) : element("span"),
     ...flips.map((flip) => element("section", {},
-      element("p", {}, element("code", {}, flip.prompt), element("span", { class: "note" }, ` ${flip.step ? `step ${flip.step}, ` : ""}reference ${flip.reference ?? "-"}`)),
+      passage(flip.prompt, "prompt"), element("p", { class: "note" }, `${flip.step ? `step ${flip.step}, ` : ""}reference ${brief(flip.reference)}`),
       element("div", { class: "pair" }, ...flip.sides.map((side, i) => element("div", { class: "card" },
-        element("div", { class: "note" }, `${names[i]}: ${shown(side.correct, 2)} correct; this one `, element("span", { class: side.status }, side.status), `, read: ${side.extracted ?? "-"}`),
-        element("pre", {}, side.completion)))))),
+        element("div", { class: "note" }, `${names[i]}: ${shown(side.correct, 2)} correct; this one `, element("span", { class: side.status }, side.status), `, read: ${brief(side.extracted)}`),
+        passage(side.completion, "completion")))))),
   ];
 }

@@ -62,3 +62,34 @@ export function shown(value, digits = 4) {
   const rounded = Number(value.toPrecision(digits));
   return Math.abs(rounded) < 1e-3 ? rounded.toExponential() : String(rounded);
 }
+
+const MOST_CHARACTERS = 20000;
+const BLOCK = 10000;
+
+/**
+ * Return a text as it stands. Of a long one the beginning is shown and the rest on demand, in blocks of its own: a browser takes
+ * minutes to break a single word of a megabyte into lines.
+ * @param {string} text
+ * @param {string} name class of the element
+ */
+export function passage(text, name) {
+  const made = element("pre", { class: name }, text.slice(0, MOST_CHARACTERS));
+  if (text.length <= MOST_CHARACTERS) return made;
+  const more = element("button", { onclick: () => {
+    const blocks = [];
+    for (let i = MOST_CHARACTERS; i < text.length; i += BLOCK) blocks.push(element("div", {}, text.slice(i, i + BLOCK)));
+    made.append(...blocks);
+    more.remove();
+  } }, `show all ${text.length.toLocaleString("en")} characters`);
+  return element("div", {}, made, more);
+}
+
+/**
+ * Return a value as a text of a line or two.
+ * @param {unknown} value
+ */
+export function brief(value) {
+  if (value === null || value === undefined) return "-";
+  const text = String(value);
+  return text.length > 200 ? `${text.slice(0, 200)} ... (${text.length} characters)` : text;
+}

@@ -1,7 +1,9 @@
 // @ts-check
 // One problem at one step: all its completions side by side, the prompt as the model read it, tokens coloured by their values.
 
-import { element, choice, shown } from "./dom.js";
+import { brief, choice, element, passage, shown } from "./dom.js";
+
+const MOST_TOKENS = 4000; // an element each
 
 /** @typedef {import("./source.js").Group} Group */
 /** @typedef {import("./source.js").Completion} Completion */
@@ -47,8 +49,8 @@ export class GroupPanel {
     });
     this.place.replaceChildren(
       element("h2", {}, `Step ${group.step}, problem `, element("code", {}, group.problem)),
-      element("pre", { class: "card prompt" }, String(group.prompt ?? "")),
-      element("p", { class: "note" }, `reference ${answer(group.reference)}${difficulty(group)}`),
+      passage(String(group.prompt ?? ""), "card prompt"),
+      element("p", { class: "note" }, `reference ${brief(group.reference)}${difficulty(group)}`),
       rendered(group),
       this.#follow(run, group, names),
       element("div", { class: "bar" }, orders, hasTokens ? colours : element("span", { class: "note" }, "tokens of this group were not kept (train.save_token_groups)")),
@@ -73,7 +75,7 @@ export class GroupPanel {
     } else bar.append(element("span", { class: "note" }, "drawn once in this run"));
     if (group.changes) {
       const { new: came, gone } = group.changes;
-      const words = [came.length ? `answers that are new: ${came.join(", ")}` : "", gone.length ? `gone: ${gone.join(", ")}` : ""].filter(Boolean).join("; ");
+      const words = [came.length ? `answers that are new: ${brief(came.join(", "))}` : "", gone.length ? `gone: ${brief(gone.join(", "))}` : ""].filter(Boolean).join("; ");
       part.append(element("p", { class: "note" }, `Since it was drawn before: ${words || "the same answers"}.`));
     }
     for (const to of group.elsewhere) {
@@ -97,26 +99,21 @@ export class GroupPanel {
         one.was_written_before ? element("span", { class: "note" }, " same text as before") : null),
       element("div", { class: "note" }, numbers.join(", ")),
       parts.length > 1 ? element("div", { class: "note" }, parts.map(([name, value]) => `${name} ${shown(value, 3)}`).join(", ")) : null,
-      element("div", { class: "note" }, `read: ${answer(one.extracted)}${one.detail ? `; ${one.detail}` : ""}`),
-      this.colouring !== "none" && one.tokens ? coloured(one, this.colouring) : element("pre", { class: "completion" }, one.text));
+      element("div", { class: "note" }, `read: ${brief(one.extracted)}${one.detail ? `; ${brief(one.detail)}` : ""}`),
+      this.colouring !== "none" && one.tokens ? coloured(one, this.colouring) : passage(one.text, "completion"));
   }
-}
-
-/** @param {unknown} value */
-function answer(value) {
-  return value === null || value === undefined ? "-" : String(value);
 }
 
 /** @param {Group} group */
 function difficulty(group) {
-  const parts = Object.entries(group.difficulty ?? {}).map(([name, value]) => `${name} ${value}`);
+  const parts = Object.entries(group.difficulty ?? {}).map(([name, value]) => `${name} ${brief(value)}`);
   return parts.length ? `, ${parts.join(", ")}` : "";
 }
 
 /** @param {Group} group */
 function rendered(group) {
   if (group.rendered === null) return element("p", { class: "note" }, "The prompt with its template was not written down for this run.");
-  return element("details", {}, element("summary", {}, "the prompt as the model read it, template included"), element("pre", { class: "rendered" }, group.rendered));
+  return element("details", {}, element("summary", {}, "the prompt as the model read it, template included"), passage(group.rendered, "rendered"));
 }
 
 /**
@@ -126,8 +123,9 @@ function rendered(group) {
 function coloured(one, colouring) {
   const tokens = one.tokens;
   const values = tokens?.[colouring];
-  if (!tokens || !values) return element("pre", { class: "completion" }, one.text);
-  return element("pre", { class: "completion" }, ...tokens.tokens.map((text, i) => {
+  if (!tokens || !values) return passage(one.text, "completion");
+  const hidden = Math.max(0, values.length - MOST_TOKENS);
+  const spans = tokens.tokens.slice(0, MOST_TOKENS).map((text, i) => {
     const words = [`token ${i + 1}`];
     if (tokens.logprobs) words.push(`log-probability ${tokens.logprobs[i]} nats (probability ${shown(Math.exp(tokens.logprobs[i]), 3)})`);
     if (tokens.entropies) words.push(`entropy ${tokens.entropies[i]} nats`);
@@ -136,5 +134,6 @@ function coloured(one, colouring) {
     // 3 nats, a probability of 0.05, is as red as it gets
     span.style.background = `rgba(226, 74, 51, ${Math.min(1, Math.abs(values[i]) / 3) * 0.75})`;
     return span;
-  }));
+  });
+  return element("pre", { class: "completion" }, ...spans, hidden ? ` ... (${hidden} more tokens)` : null);
 }

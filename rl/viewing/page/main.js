@@ -1,7 +1,7 @@
 // @ts-check
 // The page: asks for the overview, lays out its parts, and asks again while a run goes on or is still being read.
 
-import { element, shown } from "./dom.js";
+import { element, passage, shown } from "./dom.js";
 import { Curves } from "./curves.js";
 import { Rollouts } from "./rollouts.js";
 import { Compare } from "./compare.js";
@@ -26,7 +26,7 @@ function head(overview) {
 /** @param {Overview} overview */
 function settings(overview) {
   return overview.runs.filter((run) => run.settings).map((run) =>
-    element("details", {}, element("summary", { class: "note" }, `settings of ${run.name}`), element("pre", {}, run.settings)));
+    element("details", {}, element("summary", { class: "note" }, `settings of ${run.name}`), passage(run.settings, "settings-text")));
 }
 
 async function main() {

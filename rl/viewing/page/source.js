@@ -88,16 +88,21 @@ export class HeldSource {
   }
 }
 
+/** @param {string} text */
+function opening(text) {
+  return text.length > 160 ? `${text.slice(0, 160)} ...` : text;
+}
+
 /**
  * Return a line of the list for a completion, and the text that a search looks at.
  * @param {Group} group @param {Completion} one @returns {{row: Row, whole: string}}
  */
 function rowOf(group, one) {
-  const text = one.text.length > 160 ? `${one.text.slice(0, 160)} ...` : one.text;
+  const text = opening(one.text);
   const prompt = String(group.prompt ?? "");
   const row = {
     step: group.step, row: one.row, reward: one.reward, advantage: one.advantage, tokens: one.num_tokens, logprob: one.mean_logprob,
-    problem: group.problem, prompt, text, extracted: one.extracted === null ? "-" : String(one.extracted), status: one.status,
+    problem: group.problem, prompt: opening(prompt), text, extracted: one.extracted === null ? "-" : opening(String(one.extracted)), status: one.status,
     marks: one.truncated ? [one.status, "truncated"] : [one.status],
   };
   return { row, whole: `${one.text}\n${prompt}\n${group.problem}`.toLowerCase() };

@@ -78,7 +78,7 @@ def opened(
 
 def choose(page: Browser, label: str, value: str) -> None:
     page.value(
-        f"(() => {{ const s = document.querySelector('select[aria-label={label!r}]'); s.value = {value!r};"
+        f"(() => {{ const s = document.querySelector('select[aria-label=\"{label}\"]'); s.value = {value!r};"
         " s.dispatchEvent(new Event('change')); })()"
     )
 
@@ -97,13 +97,19 @@ def test_the_page_shows_everything_and_runs_nothing_of_what_it_shows(opened: Bro
     opened.value("document.querySelector('.list tbody tr').click()")
     opened.wait_for("document.querySelectorAll('.completions .card').length === 4")
     texts = opened.value("[...document.querySelectorAll('pre.completion')].map((one) => one.textContent)")
+    # of a long text the beginning, at once; the rest is a click away
     shown = [
         HOSTILE[0],
         "⟦U+202E⟧desrever⟦U+202C⟧⟦U+200F⟧ <b>bold</b> & ⟦U+D800⟧",
-        HOSTILE[2],
+        HOSTILE[2][:20_000],
         HOSTILE[3].replace("\u2028", "⟦U+2028⟧"),
     ]
     assert sorted(texts) == sorted(shown)
+    opened.value("[...document.querySelectorAll('.completions button')][0].click()")
+    assert (
+        opened.value("Math.max(...[...document.querySelectorAll('pre.completion')].map((one) => one.textContent.length))")
+        == 1_000_000
+    )
     choose(opened, "colour of tokens", "logprobs")
     assert opened.wait_for(
         "[...document.querySelectorAll('pre.completion span')].filter((one) => one.title.includes('entropy')).length"
