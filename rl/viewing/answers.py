@@ -184,9 +184,8 @@ def _token_values(record: JsonDict) -> JsonDict | None:
     found: JsonDict = {"tokens": [visible(token) for token in tokens]}
     for name in ("logprobs", "entropies"):
         hundredths = record.get(name)
-        is_whole = isinstance(hundredths, list) and len(hundredths) == len(tokens)
-        if is_whole and all(isinstance(value, int) for value in hundredths):
-            found[name] = [value / 100 for value in hundredths]
+        if isinstance(hundredths, list) and len(hundredths) == len(tokens) and all(isinstance(one, int) for one in hundredths):
+            found[name] = [one / 100 for one in hundredths]
     return found
 
 

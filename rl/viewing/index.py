@@ -145,7 +145,9 @@ class Index:
             order: NDArray[np.int64] = np.arange(total)
             order = order[::-1] if query.descending else order
         else:
-            values = np.concatenate([part.columns[query.sort][rows] for part, rows in zip(parts, chosen, strict=True)] or [[]])
+            values = np.concatenate(
+                [part.columns[query.sort][rows] for part, rows in zip(parts, chosen, strict=True)] or [np.zeros(0)]
+            )
             order = np.argsort(-values if query.descending else values, kind="stable")  # NaN comes last either way
         edges = np.cumsum([0, *map(len, chosen)])
         page = []
@@ -194,8 +196,10 @@ def _matches(part: Part, query: Query) -> NDArray[np.bool_]:
 
 def _holding(part: Part, needle: bytes) -> NDArray[np.bool_]:
     """Tell which completions hold `needle`, in their text or that of their problem."""
-    of_problem = np.array([needle in prompt for prompt in part.folded_prompts], dtype=bool)[part.group]
-    return of_problem | np.array([needle in text for text in part.folded], dtype=bool)
+    in_prompt = np.array([needle in prompt for prompt in part.folded_prompts], dtype=bool)
+    in_text = np.array([needle in text for text in part.folded], dtype=bool)
+    found: NDArray[np.bool_] = np.logical_or(in_prompt[part.group], in_text)
+    return found
 
 
 def _folded(text: str) -> bytes:

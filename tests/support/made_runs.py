@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from problems.types import Problem
-from rewards.types import Reward, Verdict
+from rewards.types import Reward, Status, Verdict
 from rl.policy.interfaces import TokenIds
 from rl.tracking.rollouts import write_rollouts
 from rl.tracking.run_directory import RunDirectory
@@ -35,7 +35,7 @@ def made_rollout(problem: Problem, rng: np.random.Generator, skill: float, token
     ids = rng.integers(0, len(_WORDS), max(2, int(rng.normal(tokens, tokens / 4)))).astype(np.int32)
     right = bool(rng.random() < skill)
     extracted = problem.reference if right else str(rng.integers(10))
-    status = "correct" if extracted == problem.reference else "wrong"
+    status: Status = "correct" if extracted == problem.reference else "wrong"
     cut = bool(rng.random() < 0.05)
     verdict = Verdict(status="unparsed" if cut else status, extracted=None if cut else extracted, detail="exact: made up")
     whole = f"<think>{Words().decode(ids, skip_special_tokens=False)}</think>\\boxed{{{extracted}}}" if text is None else text

@@ -24,7 +24,6 @@ def test_a_run_that_went_well_sets_nothing_off() -> None:
 
 # the demo has 170 steps; each bend begins at step 100
 BENT = {
-    # at step 100 the demo is paid 0.97 of the time: certainty is no fault there, so the reward is bent as well
     "no_contrast": bent("frac_reward_zero_std", lambda step, old: 0.95 if step >= 100 else old),
     "unparsed": bent("verdicts/unparsed", lambda step, old: 0.2 if step >= 100 else old),
     "truncated": bent("completions/clipped_ratio", lambda step, old: 0.15 if step >= 100 else old),
@@ -75,9 +74,9 @@ def test_reward_that_rises_while_held_out_accuracy_falls() -> None:
 
 
 def test_four_odd_steps_are_no_alert_and_five_are() -> None:
-    for steps, found in ((4, 0), (5, 1)):
-        odd = bent("verdicts/unparsed", lambda step, old, last=100 + steps: 0.5 if 100 <= step < last else old)
-        assert len(alerts(odd)) == found
+    four = bent("verdicts/unparsed", lambda step, old: 0.5 if 100 <= step < 104 else old)
+    five = bent("verdicts/unparsed", lambda step, old: 0.5 if 100 <= step < 105 else old)
+    assert (len(alerts(four)), len(alerts(five))) == (0, 1)
 
 
 def test_a_cold_start_may_be_certain_of_what_it_imitates() -> None:

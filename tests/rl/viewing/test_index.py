@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_runs import write_made_run
@@ -30,9 +31,9 @@ def answers(made: Path) -> Answers:
     return found
 
 
-def plainly(made: Path) -> list[dict[str, object]]:
+def plainly(made: Path) -> list[dict[str, Any]]:
     """Return every record with its step, as the files have them."""
-    records = []
+    records: list[dict[str, Any]] = []
     for file in sorted((made / "rollouts").glob("step-*")):
         for row, line in enumerate(gzip.decompress(file.read_bytes()).decode().splitlines()):
             records.append({**json.loads(line), "step": int(file.name[5:11]), "row": row})
