@@ -75,11 +75,11 @@ class Answers:
             return None
         places = index.places_of(part.problems[group])
         steps = [_place(where, number) for where, number in places]
-        here = next(i for i, (where, number) in enumerate(places) if (where.step, number) == (step, group))
+        here = next((i for i, (where, number) in enumerate(places) if (where.step, number) == (step, group)), 0)
         before = _records_of(index, *places[here - 1]) if here else []
         values = index.token_values(step)
         completions = [
-            _completion(row, record, values.get(row), {one.get("completion") for one in before})
+            _completion(row, record, values.get(row), {str(one.get("completion", "")) for one in before})
             for row, record in zip(rows, records, strict=False)
         ]
         return {

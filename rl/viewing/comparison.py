@@ -17,6 +17,7 @@ from rl.viewing.index import MARKS, Index, Part
 from rl.viewing.texts import visible, visible_tree
 
 MOST_FLIPS = 200
+SIDES = ("first", "second")
 Key = tuple[int, str]  # step and id of a problem
 
 
@@ -36,7 +37,13 @@ def side_by_side(first: Index, second: Index) -> JsonDict:
 def _evaluations(first: Index, second: Index) -> JsonDict:
     try:
         found = compare(first.run.path, second.run.path, anyway=True)
-    except (ValueError, KeyError, TypeError) as error:  # files that somebody else wrote, or that are being written
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OSError,
+    ) as error:  # files that somebody else wrote, or that are being written
         raise LabError(f"not two whole evaluations: {type(error).__name__}: {error}") from None
     flips = [
         {
@@ -49,9 +56,6 @@ def _evaluations(first: Index, second: Index) -> JsonDict:
     ]
     accuracies = [found[side]["accuracy"] for side in SIDES]
     return _told(found, accuracies, flips, [*found["in_spite_of"], *found["also_different"]])
-
-
-SIDES = ("first", "second")
 
 
 def _told(found: JsonDict, accuracies: Sequence[float], flips: Sequence[JsonDict], notes: Sequence[str]) -> JsonDict:

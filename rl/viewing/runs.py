@@ -1,4 +1,4 @@
-"""What a run directory holds besides completions: curves, marks, alerts, settings; and which runs a path means."""
+"""What a run directory holds besides completions: curves, checkpoints, alerts, settings; and which runs a path means."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ class Run:
         return [stamp(self.path / name) for name in _FILES] + [stamp(self.path / "checkpoints")]
 
     def facts(self) -> JsonDict:
-        """Return curves, marks, alerts and settings as plain data."""
+        """Return curves, checkpoints, alerts and settings as plain data."""
         metrics = read_lines(self.path / "metrics.jsonl", self.path)
         timing = read_lines(self.path / "timing.jsonl", self.path)
         records = _by_step(metrics.records)
@@ -56,19 +56,17 @@ class Run:
             "kind": self.kind,
             "status": visible(read_object(self.path / "status.json", self.path).get("status", "unknown")),
             "curves": {**columns(records), **columns(_with_rest(_by_step(timing.records), records))},
-            "marks": self._marks(records),
+            "checkpoints": self._checkpoints(),
             "alerts": [asdict(alert) for alert in alerts(records)],
             "settings": visible(read_text(self.path / "config.yaml", self.path)),
             "results": _headline(read_object(self.path / "results.json", self.path)),
             "damaged": metrics.damaged + timing.damaged,
         }
 
-    def _marks(self, records: Sequence[JsonDict]) -> list[JsonDict]:
-        """Return the steps with a checkpoint that is still there or an evaluation."""
+    def _checkpoints(self) -> list[int]:
+        """Return the steps whose checkpoint is still there."""
         names = [file.name for file in (self.path / "checkpoints").glob("step-*")]
-        steps = sorted(int(found[1]) for name in names if (found := re.fullmatch(r"step-(\d{1,9})", name)))
-        saved = [{"step": step, "what": "checkpoint"} for step in steps]
-        return saved + [{"step": record["step"], "what": "evaluation"} for record in records if "eval/accuracy" in record]
+        return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"step-(\d{1,9})", name)))
 
 
 def runs_at(paths: Sequence[Path]) -> list[Run]:

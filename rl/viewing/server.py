@@ -8,10 +8,12 @@ secret that the command prints; nothing can be changed, and no path of a file ev
 import hmac
 import json
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from rl.viewing.answers import Answers
@@ -63,6 +65,11 @@ class ViewingServer(ThreadingHTTPServer):
             if not self.follow:
                 return
             self._is_over.wait(_LOOKS_EVERY_SECONDS)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that went away in the middle of an answer."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
     def server_close(self) -> None:
         """Stop reading and let go of the port."""

@@ -146,7 +146,7 @@ export class Curves {
       bands: made.bands.map(({ low, high, colour }) => ({ series: [high + 1, low + 1], fill: `${colour}22` })),
       hooks: {
         setScale: [(plot, key) => { if (key === "x" && !this.isZooming) this.#zoom(plot.scales.x.min ?? null, plot.scales.x.max ?? null); }],
-        draw: [(plot) => mark(plot, runs, style.getPropertyValue("--warn").trim(), text)],
+        draw: [(plot) => signpost(plot, runs, style.getPropertyValue("--warn").trim(), text)],
       },
     };
     this.isZooming = true;
@@ -226,10 +226,10 @@ function swatch(colour) {
 }
 
 /**
- * Mark alerts by a line across the chart and checkpoints by a tick at its foot.
+ * Show alerts by a line across the chart and checkpoints by a tick at its foot.
  * @param {uPlot} plot @param {Run[]} runs @param {string} warning @param {string} plain
  */
-function mark(plot, runs, warning, plain) {
+function signpost(plot, runs, warning, plain) {
   const { ctx, bbox } = plot;
   /** @param {number} step @param {string} colour @param {number} height @param {number[]} dash */
   const tick = (step, colour, height, dash) => {
@@ -247,7 +247,7 @@ function mark(plot, runs, warning, plain) {
   };
   for (const run of runs) {
     run.alerts.forEach(({ step }) => tick(step, warning, bbox.height, [4, 4]));
-    run.marks.filter(({ what }) => what === "checkpoint").forEach(({ step }) => tick(step, plain, 8, []));
+    run.checkpoints.forEach((step) => tick(step, plain, 8, []));
   }
 }
 

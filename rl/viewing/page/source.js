@@ -6,7 +6,7 @@
  * @typedef {[number[], number[]]} Curve steps and values
  * @typedef {{name: string, step: number, words: string}} Alert
  * @typedef {{name: string, family: string, kind: string, status: string, curves: Record<string, Curve>,
- *   marks: {step: number, what: string}[], alerts: Alert[], settings: string, damaged: number,
+ *   checkpoints: number[], alerts: Alert[], settings: string, damaged: number,
  *   results: {value: number, low: number, high: number} | null, completions: number, files_read: number, files: number,
  *   is_whole: boolean, steps: number[], damaged_rollouts: number}} Run
  * @typedef {{charts: Chart[], marks: string[], sorts: string[], runs: Run[], follow: boolean, sample: string | null}} Overview
