@@ -24,10 +24,10 @@ from problems.types import Problem, ProblemSource
 from rewards.pool import VerifierPool
 from rewards.types import STRICT, Reading, Reward, Verdict
 from rewards.verifiers import verify
+from rl.groups import group_up
 from rl.policy.opening import DTYPES
 from rl.policy.prompts import render
 from rl.policy.tiny import character_tokenizer
-from rl.rollout import group_up
 from rl.runtime import device
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig, SftConfig

@@ -1,7 +1,8 @@
 """One-step-off sampling: what the next step begins with is sampled beside the update, from the weights before it.
 
 A thread decodes with a frozen copy of the weights and takes part in no collective: ranks gather after it has ended. Only
-the first round is sampled ahead; rounds of dynamic sampling follow at their step, from its own weights. The ratio is taken
+the first `num_problems` are sampled ahead; what dynamic sampling draws in place of others follows at the step, from its own
+weights. The ratio is taken
 against the sampler's log-probabilities, so the update knows how far it has moved on; every rollout says which weights it is
 from. What lies ready goes into the checkpoint, because the weights it came from are gone by then.
 """
@@ -16,7 +17,8 @@ from pathlib import Path
 import torch
 
 from problems.types import ProblemSource
-from rl.rollout import RolloutWorker, Round, first_problems, gather_shares, share
+from rl.groups import Round, first_problems, gather_shares, share
+from rl.rollout import RolloutWorker
 from rl.runtime import device
 from rl.settings.schema import RunConfig
 from rl.types import Rollout

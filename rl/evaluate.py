@@ -19,10 +19,11 @@ from problems.finite import FiniteSource
 from problems.seeding import content_hash, derive_seed
 from problems.types import Problem
 from rewards.numbers import parse_rational
+from rl.groups import gather_shares, share
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import template_hash
-from rl.rollout import RolloutWorker, gather_shares, open_pool, open_worker, share
+from rl.rollout import RolloutWorker, open_pool, open_worker
 from rl.runtime import describe_device, device, process_group, quiet_libraries, rank, set_threads
 from rl.settings.arguments import clearly, evaluation_arguments
 from rl.settings.loading import Loaded, describe

@@ -20,8 +20,9 @@ from torch import nn
 
 from problems.errors import LabError
 from problems.seeding import derive_seed
+from rl.exchange import all_gather
 from rl.policy.interfaces import CausalLM
-from rl.runtime import all_gather, device, rank, world_size
+from rl.runtime import device, rank, world_size
 from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.settings.algorithm import AlgorithmSettings

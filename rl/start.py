@@ -20,11 +20,12 @@ from problems.errors import LabError
 from problems.seeding import derive_seed
 from problems.types import ProblemSource
 from rl.ahead import Ahead
+from rl.groups import ReferenceKls
 from rl.memory import probe_memory
 from rl.policy.interfaces import Tokenizer
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import render
-from rl.rollout import ReferenceKls, RolloutWorker, open_pool, open_worker
+from rl.rollout import RolloutWorker, open_pool, open_worker
 from rl.runtime import LAUNCHER_VARIABLES, describe_device, process_group, quiet_libraries, rank, set_threads, world_size
 from rl.selfcheck import self_check
 from rl.settings.loading import Loaded, describe, parse_yaml

@@ -19,9 +19,9 @@ import torch
 
 from problems.seeding import derive_seed
 from rl.evaluate import accuracy, sample_all
+from rl.groups import draw_groups
 from rl.memory import naming_settings, peak_memory_gb
 from rl.policy.opening import save_policy
-from rl.rollout import draw_groups
 from rl.runtime import rank
 from rl.settings.arguments import clearly, training_arguments
 from rl.settings.loading import Loaded

@@ -4,7 +4,8 @@ Finished rows leave and waiting ones join, within `max_rows` rows and `cache_tok
 cache runs full the youngest row goes back to the queue. The prompt of a group is computed once (rl/sampling/decoding.py). Each
 completion has a random stream of its own, named by (seed, step, sampling round, problem, number in the group), so a sample
 does not depend on what else is in the batch, on these limits, on the number of ranks or on a resume (up to rounding of the
-logits, which may differ between batch shapes).
+logits, which may differ between batch shapes). Requests may be held back and released while others run: that is asked at
+fixed numbers of tokens, never by the clock, so that batch shapes are the same in every run.
 
 A row is one completion while it is being drawn. Dimension letters: B running rows, T tokens of a completion, H hidden size.
 """
@@ -29,6 +30,11 @@ from rl.types import BoolArray, FloatArray, Indices, IntArray
 _PICK_LOGITS = 2**22
 _PICK_LOGITS_ON_A_GPU = 2**28
 _HEADROOM = 64  # tokens a row should be able to grow by when it joins
+# how often it is asked for more while a completion of full length is drawn, and the fewest tokens between two times. Often
+# costs waiting for ranks and verdicts, seldom leaves places empty
+_ASKED, _FEWEST_BETWEEN = 16, 4
+
+More = Callable[[], int | None]  # how many further requests may be drawn, in their order; None: no more ever will
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,16 +79,19 @@ class Sampler:
     max_rows: int  # completions that run at one time
 
     @torch.no_grad()
-    def sample(self, requests: Sequence[SampleRequest], how: HowToDraw, on_sample: Callable[[Sample], None]) -> SampleStats:
+    def sample(
+        self, requests: Sequence[SampleRequest], how: HowToDraw, on_sample: Callable[[Sample], None], more: More | None = None
+    ) -> SampleStats:
         """Draw every completion of `requests`; each is handed to `on_sample` as soon as it is finished.
 
-        Raises SamplingError when the cache cannot hold one row.
+        With `more` only the requests that it releases are drawn: it is asked at once, every few tokens, and when there is
+        nothing left to draw. Raises SamplingError when the cache cannot hold one row.
         """
         self._check_cache(requests, how)
         training = self.model.training
         self.model.eval()
         try:
-            return _Run(self, requests, how).finish(on_sample)
+            return _Run(self, requests, how, more).finish(on_sample)
         finally:
             self.model.train(training)
 
@@ -162,31 +171,38 @@ class _Rows:
 class _Run:
     """One call of `Sampler.sample`."""
 
-    def __init__(self, sampler: Sampler, requests: Sequence[SampleRequest], how: HowToDraw):
-        self.requests, self.how = requests, how
+    def __init__(self, sampler: Sampler, requests: Sequence[SampleRequest], how: HowToDraw, more: More | None):
+        self.requests, self.how, self.more = requests, how, more
         vocabulary = sampler.model.config.get_text_config().vocab_size
         place = next(iter(sampler.model.parameters())).device.type
         self.rows_at_once = max(1, (_PICK_LOGITS if place == "cpu" else _PICK_LOGITS_ON_A_GPU) // vocabulary)
         self.prompts = [request.prompt_ids for request in requests]
-        self.queue = deque((i, k) for i, request in enumerate(requests) for k in range(len(request.streams)))
-        self.rows = _Rows(min(sampler.max_rows, len(self.queue)), how.max_tokens)
+        self.queue: deque[tuple[int, int]] = deque()  # request and number of each completion that waits
+        self.released = 0  # requests, the first ones
+        self._release(len(requests) if more is None else more())
+        # who is released later takes the places of others, so there need not be more of them; but room for a whole request
+        places = sum(len(request.streams) for request in requests[: max(1, self.released)])
+        self.rows = _Rows(min(sampler.max_rows, places), how.max_tokens)
         longest = max((len(prompt) for prompt in self.prompts), default=0) + how.max_tokens
         self.decoder = build_decoder(sampler.model, max(1, self.rows.capacity), longest, recorded=how.cuda_graphs)
         self.running: Counter[int] = Counter()  # rows of each request; its prompt is in the cache as long as there are any
         self.prompt_tokens = 0  # in the cache
         self.stop_ids = np.asarray(sorted(sampler.stop_ids), dtype=np.int64)
         self.forcing = BudgetForcing(how.thinking, sampler.stop_ids) if how.thinking else None  # None in training
+        self.ask_every = max(_FEWEST_BETWEEN, how.max_tokens // _ASKED)  # tokens
+        self.drawn = 0  # tokens of a row that was there from the start
         self.steps = self.peak_rows = self.peak_tokens = self.restarted = self.joined = 0
 
     def finish(self, on_sample: Callable[[Sample], None]) -> SampleStats:
-        """Run until the queue is empty and every row has ended."""
+        """Run until every row has ended and no more are to come."""
         states = torch.empty(0)  # [B, H], from which the next token of each row is predicted
-        while self.queue or self.rows.count:
+        while self._has_work():
             joining = self._admit()
             if joining:
                 first = self.decoder.join(joining, self.prompts)
                 states = torch.cat([states, first]) if len(states) else first
             ids = self._extend(states)
+            self.drawn += 1
             ended = self._hand_over(on_sample)
             staying = self._leave(ended | self._evicted(ended))
             if len(staying):
@@ -197,6 +213,23 @@ class _Run:
         return SampleStats(
             steps=self.steps, peak_rows=self.peak_rows, peak_cache_tokens=self.peak_tokens, restarted=self.restarted
         )
+
+    def _release(self, count: int | None) -> None:
+        """Queue the next `count` requests; None: all that will ever be are."""
+        if count is None:
+            self.more = None
+            return
+        for request in range(self.released, self.released + count):
+            self.queue.extend((request, number) for number in range(len(self.requests[request].streams)))
+        self.released += count
+
+    def _has_work(self) -> bool:
+        """Whether there is a row to draw; asks for more where that is due, and again while there is none."""
+        is_due = self.drawn % self.ask_every == 0 and self.drawn > 0
+        while self.more is not None and (is_due or not (self.queue or self.rows.count)):
+            self._release(self.more())
+            is_due = False
+        return bool(self.queue or self.rows.count)
 
     def _admit(self) -> list[int]:
         """Take rows from the queue while there is room; return the request of each."""

@@ -10,8 +10,9 @@ from support import chain_source
 
 from problems.types import ProblemSource
 from rl.ahead import Ahead
+from rl.groups import Round, first_problems
 from rl.policy.opening import load_model, load_tokenizer
-from rl.rollout import RolloutWorker, Round, first_problems, open_pool, open_worker
+from rl.rollout import RolloutWorker, open_pool, open_worker
 from rl.runtime import process_group
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig

@@ -13,8 +13,9 @@ from rewards.pool import VerifierPool
 from rewards.shaping import RewardConfig
 from rewards.types import STRICT, Reward, Verdict
 from rl.evaluate import sample_all, summarise
+from rl.groups import Round, draw_groups, first_problems, group_up, share
 from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
-from rl.rollout import RolloutWorker, Round, draw_groups, first_problems, group_up, share
+from rl.rollout import RolloutWorker
 from rl.sampling.sampler import Sampler
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.schema import ModelSettings, PromptSettings, SamplingSettings, ThinkingSettings
