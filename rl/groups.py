@@ -14,14 +14,14 @@ from problems.types import Problem, ProblemSource
 from rewards.verifiers import verifier_of
 from rl.advantages import ADVANTAGES, minus_kl
 from rl.exchange import all_gather, sums_over_ranks
-from rl.rollout import RolloutWorker, Scoring
+from rl.rollout import Asked, RolloutWorker, Scoring
 from rl.runtime import rank, world_size
 from rl.settings.algorithm import AlgorithmSettings
 from rl.types import Drawn, Group, Rollout, has_contrast
 
 T = TypeVar("T")
 ReferenceKls = Callable[[Sequence[Rollout]], list[float]]  # nats a completion, see Rollout.reference_kl; all ranks must call
-_LOOKS_FOR_SLOW_VERDICTS = 8  # half of the tokens of the longest completion, see `_ASKED` in rl/sampling/sampler.py
+_LOOKS_FOR_SLOW_VERDICTS = 16  # half of the tokens of the longest completion, see `_ASKED` in rl/sampling/sampler.py
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,34 +62,42 @@ class Supply:
     beside sampling until then. `before` is what was sampled ahead, on all ranks.
     """
 
-    def __init__(self, settings: AlgorithmSettings, before: Sequence[tuple[Rollout, ...]] = ()):
+    def __init__(self, ask: Callable[[int], Asked], settings: AlgorithmSettings, before: Sequence[tuple[Rollout, ...]]):
+        self.ask = ask  # for the problem at a place in the order of the step
         rounds = settings.max_sampling_rounds if settings.dynamic_sampling else 1
-        self.start, self.most = len(before), rounds * settings.num_problems  # places in the order of the step's problems
+        self.start, self.most = len(before), rounds * settings.num_problems  # places
         self.wanted = settings.num_problems + sum(not has_contrast(group) for group in before) * settings.dynamic_sampling
         self.due = min(self.wanted, self.most)  # problems that may be drawn, from the first of the step, over all ranks
-        if self.due == self.start:  # none is missing, and none will be
-            self.most = self.start
         self.released = 0  # of this rank
         self.looks = 0
         self.seen: dict[int, int] = {}  # by group of this rank, the look that found it complete
         self.contrast: dict[int, bool] = {}  # by group of this rank, once it is judged
 
-    def more(self, scoring: Scoring) -> int | None:
-        """Return how many further problems this rank may draw, None if no more ever will be. All ranks must call."""
-        if self.looks:
-            if self.due == self.most:
-                return None
-            self._judge(scoring)
-            judged, kept = sums_over_ranks(len(self.contrast), sum(self.contrast.values()))
-            self.due = min(self.wanted + judged - kept, self.most)
-            if self.start + judged == self.due:  # all that were released are judged, and no other is due
-                return None
-        self.looks += 1
-        mine = len(share(range(self.start, self.due)))
-        more, self.released = mine - self.released, mine
-        return more
+    @property
+    def is_final(self) -> bool:
+        """Whether all has been released that ever will be, whatever the verdicts."""
+        return self.due == self.most
+
+    def release(self) -> list[Asked]:
+        """Return the problems that are due and this rank has not drawn."""
+        mine = share(range(self.start, self.due))
+        more, self.released = mine[self.released :], len(mine)
+        return [self.ask(place) for place in more]
+
+    def more(self, scoring: Scoring) -> list[Asked] | None:
+        """Return the further problems that this rank may draw, None if no more will come. All ranks must call."""
+        if self.is_final:
+            return None
+        self._judge(scoring)
+        judged, kept = sums_over_ranks(len(self.contrast), sum(self.contrast.values()))
+        self.due = min(self.wanted + judged - kept, self.most)
+        if self.start + judged == self.due:  # all that were released are judged, and no other is due
+            return None
+        return self.release()
 
     def _judge(self, scoring: Scoring) -> None:
+        """Say of the groups whose time has come whether they have contrast."""
+        self.looks += 1
         for number in scoring.complete():
             seen = self.seen.setdefault(number, self.looks)
             if number not in self.contrast and self.looks - seen >= _looks_to_wait(scoring.problems[number]):
@@ -121,12 +129,14 @@ def draw_groups(
     must call.
     """
     sampled = [] if first is None else first.rollouts
-    supply = Supply(settings, sampled)
-    asked = [
-        (source.get("train", cursor + place), (seed, step, place // settings.num_problems + 1))
-        for place in share(range(supply.start, supply.most))
-    ]
-    mine, sample_seconds, score_seconds = worker.draw(asked, settings.group_size, step, supply.more)
+
+    def ask(place: int) -> Asked:
+        return source.get("train", cursor + place), (seed, step, place // settings.num_problems + 1)
+
+    supply = Supply(ask, settings, sampled)
+    begin = supply.release()
+    more = None if supply.is_final else supply.more
+    mine, sample_seconds, score_seconds = worker.draw(begin, settings.group_size, step, more)
     sampled = [*sampled, *gather_shares(mine)]
     return Drawn(
         groups=tuple(group_up(sampled, settings, reference_kls)),

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 
 from problems.errors import LabError
 from problems.types import Problem
@@ -19,10 +18,11 @@ from rl.policy.prompts import leaves_thinking_open, render
 from rl.sampling.how_to_draw import how_to_draw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.settings.schema import EvalConfig, PromptSettings, RunConfig, SamplingSettings
-from rl.types import Completion, Rollout, has_contrast
+from rl.types import Completion, IntArray, Rollout, has_contrast
 
 Stream = tuple[str | int, ...]
-MoreGroups = Callable[["Scoring"], int | None]  # how many further problems may be drawn; None: no more ever will
+Asked = tuple[Problem, Stream]  # a problem, and what the random streams of its completions begin with
+MoreProblems = Callable[["Scoring"], Sequence[Asked] | None]  # further ones, given what there is; None: no more will come
 
 
 class PromptTooLong(LabError):
@@ -51,17 +51,19 @@ class RolloutWorker:
         return self.draw([(problem, stream) for problem in problems], samples, policy_step)
 
     def draw(
-        self, asked: Sequence[tuple[Problem, Stream]], samples: int, policy_step: int, more: MoreGroups | None = None
+        self, asked: Sequence[Asked], samples: int, policy_step: int, more: MoreProblems | None = None
     ) -> tuple[list[tuple[Rollout, ...]], float, float]:
-        """As `rollouts`, with a stream for each problem. With `more`, only the problems that it releases are drawn."""
-        scoring = Scoring(self, [problem for problem, _ in asked], samples, policy_step)
-        requests = [
-            SampleRequest(prompt_ids=ids, streams=tuple((*stream, problem.id, k) for k in range(samples)))
-            for (problem, stream), ids in zip(asked, scoring.prompts, strict=True)
-        ]
-        released = None if more is None else partial(more, scoring)
+        """As `rollouts`, with a stream for each problem; `more` is asked for further ones while these are drawn."""
+        scoring = Scoring(self, samples, policy_step)
+
+        def further() -> list[SampleRequest] | None:
+            asked = None if more is None else more(scoring)
+            return None if asked is None else [scoring.request(*one) for one in asked]
+
         started = time.perf_counter()
-        self.sampler.sample(requests, how_to_draw(self.sampling, self.tokenizer), scoring.take, released)
+        requests = [scoring.request(*one) for one in asked]
+        how = how_to_draw(self.sampling, self.tokenizer)
+        self.sampler.sample(requests, how, scoring.take, None if more is None else further)
         sampling = time.perf_counter() - started - scoring.waited
         return scoring.finish(), sampling, scoring.waited
 
@@ -78,18 +80,24 @@ class _Ended:
 class Scoring:
     """What one call of `RolloutWorker.draw` has so far: completions go to the verifiers as they end, groups become rollouts."""
 
-    def __init__(self, worker: RolloutWorker, problems: Sequence[Problem], samples: int, policy_step: int):
-        self.worker, self.problems, self.samples, self.policy_step = worker, problems, samples, policy_step
-        self.prompts = [render(problem, worker.prompt, worker.tokenizer) for problem in problems]
-        for problem, ids in zip(problems, self.prompts, strict=True):
-            self._check_room(problem, len(ids))
-        self.readings = [
-            Reading(policy=worker.reward.reading, thinking_open=leaves_thinking_open(ids, worker.tokenizer))
-            for ids in self.prompts
-        ]
+    def __init__(self, worker: RolloutWorker, samples: int, policy_step: int):
+        self.worker, self.samples, self.policy_step = worker, samples, policy_step
+        self.problems: list[Problem] = []
+        self.prompts: list[IntArray] = []  # by problem
+        self.readings: list[Reading] = []  # by problem
         self.ended: dict[int, list[_Ended]] = defaultdict(list)  # by problem
         self.groups: dict[int, tuple[Rollout, ...]] = {}  # by problem, where all verdicts are there
         self.waited = 0.0  # seconds, for verdicts
+
+    def request(self, problem: Problem, stream: Stream) -> SampleRequest:
+        """Take in a problem; return what the sampler needs to know of it."""
+        ids = render(problem, self.worker.prompt, self.worker.tokenizer)
+        self._check_room(problem, len(ids))
+        thinking_open = leaves_thinking_open(ids, self.worker.tokenizer)
+        self.problems.append(problem)
+        self.prompts.append(ids)
+        self.readings.append(Reading(policy=self.worker.reward.reading, thinking_open=thinking_open))
+        return SampleRequest(prompt_ids=ids, streams=tuple((*stream, problem.id, k) for k in range(self.samples)))
 
     def take(self, sample: Sample) -> None:
         """Have a completion judged."""
@@ -105,9 +113,12 @@ class Scoring:
 
     def has_contrast(self, number: int) -> bool:
         """Whether rewards of a complete group differ; waits for verdicts where those that are there do not say so."""
-        there = [self._reward(ended, ended.verdict.result()) for ended in self.ended[number] if ended.verdict.done()]
-        if len({reward.total for reward in there} - {None}) > 1:
-            return True
+        there: set[float | None] = {None}  # what could not be scored is no contrast
+        for ended in self.ended[number]:
+            if ended.verdict.done():
+                there.add(self._reward(ended, ended.verdict.result()).total)
+            if len(there) > 2:
+                return True
         self._settle([number])
         return has_contrast(self.groups[number])
 

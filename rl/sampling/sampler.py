@@ -4,8 +4,8 @@ Finished rows leave and waiting ones join, within `max_rows` rows and `cache_tok
 cache runs full the youngest row goes back to the queue. The prompt of a group is computed once (rl/sampling/decoding.py). Each
 completion has a random stream of its own, named by (seed, step, sampling round, problem, number in the group), so a sample
 does not depend on what else is in the batch, on these limits, on the number of ranks or on a resume (up to rounding of the
-logits, which may differ between batch shapes). Requests may be held back and released while others run: that is asked at
-fixed numbers of tokens, never by the clock, so that batch shapes are the same in every run.
+logits, which may differ between batch shapes). Further requests may come while others run: they are asked for at fixed
+numbers of tokens, never by the clock, so that batch shapes are the same in every run.
 
 A row is one completion while it is being drawn. Dimension letters: B running rows, T tokens of a completion, H hidden size.
 """
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from rl.policy.interfaces import CausalLM
-from rl.sampling.decoding import build_decoder
+from rl.sampling.decoding import Decoder, build_decoder
 from rl.sampling.errors import SamplingError
 from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.picking import draw_uniforms, pick
@@ -30,11 +30,10 @@ from rl.types import BoolArray, FloatArray, Indices, IntArray
 _PICK_LOGITS = 2**22
 _PICK_LOGITS_ON_A_GPU = 2**28
 _HEADROOM = 64  # tokens a row should be able to grow by when it joins
+_SPARE = 64  # tokens by which prompts that come later may be longer before a larger decoder must be made
 # how often it is asked for more while a completion of full length is drawn, and the fewest tokens between two times. Often
 # costs waiting for ranks and verdicts, seldom leaves places empty
-_ASKED, _FEWEST_BETWEEN = 16, 4
-
-More = Callable[[], int | None]  # how many further requests may be drawn, in their order; None: no more ever will
+_ASKED, _FEWEST_BETWEEN = 32, 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +42,9 @@ class SampleRequest:
 
     prompt_ids: IntArray  # [T_prompt]
     streams: tuple[tuple[str | int, ...], ...]
+
+
+More = Callable[[], Sequence[SampleRequest] | None]  # further requests; None: no more will ever come
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,25 +86,15 @@ class Sampler:
     ) -> SampleStats:
         """Draw every completion of `requests`; each is handed to `on_sample` as soon as it is finished.
 
-        With `more` only the requests that it releases are drawn: it is asked at once, every few tokens, and when there is
-        nothing left to draw. Raises SamplingError when the cache cannot hold one row.
+        `more` is asked for further requests, numbered on, every few tokens and when there is nothing left to draw. Raises
+        SamplingError when the cache cannot hold one row.
         """
-        self._check_cache(requests, how)
         training = self.model.training
         self.model.eval()
         try:
             return _Run(self, requests, how, more).finish(on_sample)
         finally:
             self.model.train(training)
-
-    @staticmethod
-    def _check_cache(requests: Sequence[SampleRequest], how: HowToDraw) -> None:
-        needed = max((len(request.prompt_ids) for request in requests), default=0) + how.max_tokens
-        if how.cache_tokens is not None and needed > how.cache_tokens:
-            raise SamplingError(
-                f"sampling.cache_tokens is {how.cache_tokens}, and the longest prompt with a completion of {how.max_tokens} "
-                f"tokens needs {needed}: raise cache_tokens or lower max_completion_tokens"
-            )
 
 
 class _Rows:
@@ -172,19 +164,19 @@ class _Run:
     """One call of `Sampler.sample`."""
 
     def __init__(self, sampler: Sampler, requests: Sequence[SampleRequest], how: HowToDraw, more: More | None):
-        self.requests, self.how, self.more = requests, how, more
+        self.sampler, self.how, self.more = sampler, how, more
         vocabulary = sampler.model.config.get_text_config().vocab_size
         place = next(iter(sampler.model.parameters())).device.type
         self.rows_at_once = max(1, (_PICK_LOGITS if place == "cpu" else _PICK_LOGITS_ON_A_GPU) // vocabulary)
-        self.prompts = [request.prompt_ids for request in requests]
+        self.requests: list[SampleRequest] = []
+        self.prompts: list[IntArray] = []  # by request
         self.queue: deque[tuple[int, int]] = deque()  # request and number of each completion that waits
-        self.released = 0  # requests, the first ones
-        self._release(len(requests) if more is None else more())
-        # who is released later takes the places of others, so there need not be more of them; but room for a whole request
-        places = sum(len(request.streams) for request in requests[: max(1, self.released)])
-        self.rows = _Rows(min(sampler.max_rows, places), how.max_tokens)
-        longest = max((len(prompt) for prompt in self.prompts), default=0) + how.max_tokens
-        self.decoder = build_decoder(sampler.model, max(1, self.rows.capacity), longest, recorded=how.cuda_graphs)
+        self._take_in(requests)
+        while self.more is not None and not self.queue:
+            self._ask()
+        # requests that come later take the places of others
+        self.rows = _Rows(min(sampler.max_rows, len(self.queue)), how.max_tokens)
+        self.decoder = self._open_decoder()
         self.running: Counter[int] = Counter()  # rows of each request; its prompt is in the cache as long as there are any
         self.prompt_tokens = 0  # in the cache
         self.stop_ids = np.asarray(sorted(sampler.stop_ids), dtype=np.int64)
@@ -214,20 +206,40 @@ class _Run:
             steps=self.steps, peak_rows=self.peak_rows, peak_cache_tokens=self.peak_tokens, restarted=self.restarted
         )
 
-    def _release(self, count: int | None) -> None:
-        """Queue the next `count` requests; None: all that will ever be are."""
-        if count is None:
+    def _open_decoder(self) -> Decoder:
+        """Return a decoder with room for the longest request so far, and somewhat longer ones where more may come."""
+        longest = max((len(prompt) for prompt in self.prompts), default=0) + self.how.max_tokens
+        self.room = longest if self.more is None else longest + _SPARE  # tokens of a row
+        rows = max(1, self.rows.capacity)
+        return build_decoder(self.sampler.model, rows, self.room, recorded=self.how.cuda_graphs)
+
+    def _ask(self) -> None:
+        """Queue what further requests there are."""
+        assert self.more is not None
+        further = self.more()
+        if further is None:
             self.more = None
-            return
-        for request in range(self.released, self.released + count):
-            self.queue.extend((request, number) for number in range(len(self.requests[request].streams)))
-        self.released += count
+        else:
+            self._take_in(further)
+
+    def _take_in(self, requests: Sequence[SampleRequest]) -> None:
+        """Queue `requests`; raises SamplingError when the cache cannot hold a row of one of them."""
+        needed = max((len(request.prompt_ids) for request in requests), default=0) + self.how.max_tokens
+        if self.how.cache_tokens is not None and needed > self.how.cache_tokens:
+            raise SamplingError(
+                f"sampling.cache_tokens is {self.how.cache_tokens}, and the longest prompt with a completion of "
+                f"{self.how.max_tokens} tokens needs {needed}: raise cache_tokens or lower max_completion_tokens"
+            )
+        for request in requests:
+            self.queue.extend((len(self.requests), number) for number in range(len(request.streams)))
+            self.requests.append(request)
+            self.prompts.append(request.prompt_ids)
 
     def _has_work(self) -> bool:
         """Whether there is a row to draw; asks for more where that is due, and again while there is none."""
         is_due = self.drawn % self.ask_every == 0 and self.drawn > 0
         while self.more is not None and (is_due or not (self.queue or self.rows.count)):
-            self._release(self.more())
+            self._ask()
             is_due = False
         return bool(self.queue or self.rows.count)
 
@@ -241,6 +253,11 @@ class _Run:
         used = self.prompt_tokens + int(rows.length[: rows.count].sum()) + rows.count * headroom
         while self.queue and rows.count < rows.capacity:
             request, number = self.queue[0]
+            if len(self.prompts[request]) + self.how.max_tokens > self.room:
+                if rows.count:
+                    break
+                del self.decoder  # first: there may not be room for two
+                self.decoder = self._open_decoder()
             prompt = 0 if self.running[request] else len(self.prompts[request])
             used += prompt + headroom
             # a lone row may always join: `Sampler.sample` has made sure that the cache can hold it to its end
