@@ -23,7 +23,7 @@ from rl.groups import gather_shares, share
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import template_hash
-from rl.rollout import RolloutWorker, open_pool, open_worker
+from rl.rollout import Asked, RolloutWorker, Scoring, open_pool, open_worker
 from rl.runtime import describe_device, device, process_group, quiet_libraries, rank, set_threads
 from rl.settings.arguments import clearly, evaluation_arguments
 from rl.settings.loading import Loaded, describe
@@ -35,8 +35,9 @@ from rl.tracking.tracker import Tracker
 from rl.tracking.view import StepView
 from rl.types import Rollout
 
-_AT_ONCE = 64  # problems sampled together on one rank, so that progress can be shown
-_BATCHES_AT_ONCE = 4  # on a GPU at least so many full batches of rows: the end of each part runs nearly empty
+# full batches of rows that are sampled together: the end of each part runs nearly empty, and `reward.batch_timeout_seconds`
+# is for the verdicts of a part
+_BATCHES_AT_ONCE = 4
 _GENERATED_PROBLEMS = 256  # asked where a source has no end and the settings name no number
 
 
@@ -50,15 +51,18 @@ def sample_all(
     """Return `samples` rollouts for every problem, in order, on every rank."""
     mine = share(problems)
     groups: list[tuple[Rollout, ...]] = []
-    at_once = _AT_ONCE
-    if device().type != "cpu":
-        at_once = max(at_once, _BATCHES_AT_ONCE * worker.sampler.max_rows // samples)
+    at_once = max(1, _BATCHES_AT_ONCE * worker.sampler.max_rows // samples)
     for start in range(0, len(mine), at_once):
         part = mine[start : start + at_once]
-        sampled, _, _ = worker.rollouts(part, samples, ("eval", seed), 0)
+
+        def show(scoring: Scoring, done: int = start, asked: int = len(part)) -> list[Asked] | None:
+            complete = len(scoring.complete())
+            # the other ranks are about as far, so what is done here stands for the whole
+            progress((done + complete) * len(problems) // len(mine))
+            return [] if complete < asked else None
+
+        sampled, _, _ = worker.draw([(problem, ("eval", seed)) for problem in part], samples, 0, show)
         groups += sampled
-        # the other ranks are about as far, so what is done here stands for the whole
-        progress(len(groups) * len(problems) // len(mine))
     return gather_shares(groups)
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import chain_source
 
@@ -16,7 +17,7 @@ from rewards.shaping import RewardConfig
 from rewards.types import STRICT, Reading, Verdict
 from rl.groups import draw_groups
 from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
-from rl.rollout import RolloutWorker
+from rl.rollout import RolloutWorker, Scoring
 from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.sampler import More, Sample, Sampler, SampleRequest, SampleStats
 from rl.settings.algorithm import AlgorithmSettings
@@ -159,24 +160,52 @@ def test_when_verdicts_come_changes_not_a_bit(worker: RolloutWorker) -> None:
             assert bits(draw(replace(worker, pool=pool))) == expected
 
 
+class PoolByHand(VerifierPool):
+    """A pool that judges when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.verdicts: list[Future[Verdict]] = []
+
+    def submit(self, problem: Problem, completion: str, reading: Reading = STRICT) -> Future[Verdict]:
+        self.verdicts.append(Future())
+        return self.verdicts[-1]
+
+
+def of_three(worker: RolloutWorker, pool: PoolByHand) -> Scoring:
+    """One group of three completions whose verdicts are on their way."""
+    scoring = Scoring(replace(worker, pool=pool, reward=RewardConfig(batch_timeout_seconds=0.01)), 3, 0)
+    scoring.request(SOURCE.get("train", 0), ("t",))
+    token, number = np.ones(1, dtype=np.int32), np.zeros(1, dtype=np.float32)
+    for k in range(3):
+        scoring.take(
+            Sample(
+                request=0, number=k, token_ids=token, logprobs=number, entropies=number, forced=number > 0,
+                finish_reason="length", stopped=False,
+            )
+        )  # fmt: skip
+    assert scoring.complete() == [0]
+    return scoring
+
+
 def test_a_group_that_has_contrast_already_waits_for_no_other_verdict(worker: RolloutWorker) -> None:
-    """Of each group one verdict never comes; where the others differ, sampling is not held up by it."""
-    held: list[Future[Verdict]] = []
-    seen: set[str] = set()
+    pool = PoolByHand()
+    with pool:
+        scoring = of_three(worker, pool)
+        pool.verdicts[2].set_result(Verdict(status="correct"))
+        pool.verdicts[0].set_result(Verdict(status="wrong"))
+        assert scoring.has_contrast(0)
+        assert scoring.waited == 0
+        pool.verdicts[1].set_result(Verdict(status="unparsed"))
+        assert [member.reward.verdict.status for member in scoring.finish()[0]] == ["wrong", "unparsed", "correct"]
 
-    class HoldingPool(VerifierPool):
-        def submit(self, problem: Problem, completion: str, reading: Reading = STRICT) -> Future[Verdict]:
-            if problem.id in seen:
-                return super().submit(problem, completion, reading)
-            seen.add(problem.id)
-            held.append(Future())
-            return held[-1]
 
-    settings = SETTINGS.model_copy(update={"max_sampling_rounds": 2, "group_size": 16, "num_problems": 2})
-    with HoldingPool(1) as pool:
-        assert VerifierPool.submit(pool, SOURCE.get("train", 0), "1").result().status == "unparsed"  # the process is up
-        reward = RewardConfig(batch_timeout_seconds=0.5)
-        drawn = draw(replace(worker, pool=pool, reward=reward), settings)
-    errors = [sum(member.reward.verdict.status == "error" for member in group.rollouts) for group in drawn.groups]
-    assert errors == [1] * len(drawn.groups)
-    assert drawn.score_seconds < 1
+def test_a_verdict_that_decides_is_waited_for_and_what_was_decided_stays(worker: RolloutWorker) -> None:
+    pool = PoolByHand()
+    with pool:
+        scoring = of_three(worker, pool)
+        pool.verdicts[0].set_result(Verdict(status="wrong"))
+        pool.verdicts[2].set_result(Verdict(status="unparsed"))  # 0 too
+        assert not scoring.has_contrast(0)
+        assert scoring.waited >= 0.01
+        assert [member.reward.verdict.status for member in scoring.finish()[0]] == ["wrong", "error", "unparsed"]
