@@ -131,6 +131,7 @@ class ExaminedSetup(TypedDict):
     source: str
     context: str
     names: Sequence[str]
+    gives: Sequence[str]  # classes of the tests, of which it may use those that it names
 
 
 class TogetherSetup(TypedDict):
@@ -228,9 +229,15 @@ class ExamSetup(TypedDict):
     fraction: bool  # go on after a failure, and count
     modules: Sequence[str]  # of the names, those that can only be modules: the tests' own, whatever the candidate defines
     expects: Sequence[str]  # exits that the tests speak of: SystemExit, KeyboardInterrupt
-    pytest: bool  # the tests use pytest
+    frameworks: Sequence[str]  # pytest, unittest: those that the tests use
     patches: bool  # the tests put mocks in the place of functions
     seeds: bool  # the tests seed random numbers
+    collects: bool  # the tests wait for objects to go
+    inspects: bool  # the tests look at what functions and classes are
+    gives: Sequence[str]  # classes of the tests that the program means by these names
+    asserts: bool  # at least one assertion must run
+    guards: Sequence[Sequence[int]]  # lines from which the tests go on to an assertion (`judging/guards.py`)
+    blocks: Sequence[Sequence[int]]  # lines of their `with` statements
 
 
 class ExamEnding(TypedDict, total=False):
@@ -252,13 +259,15 @@ class Report(ExamEnding):
 
 # -- examiner and candidate: frames, each a list that begins with its name ---------------------------------------------------
 
-# Candidate to examiner, before the program runs: name -> [module, attribute or None] of its imports.
-Imports: TypeAlias = tuple[Literal["imports"], dict[str, tuple[str, str | None]]]
+# Candidate to examiner, before the program runs: name -> [module, attribute or None] of its imports, and what of `gives` it
+# names.
+Imports: TypeAlias = tuple[Literal["imports"], dict[str, tuple[str, str | None]], list[str]]
 # Candidate to examiner, once the program is loaded: what the names stand for, in this order.
 Defined: TypeAlias = tuple[Literal["defined"], list[tuple[str, Data]]]
 
-# Either way, afterwards (`inside/peer.py`): a list that begins with "?" (a request), "=" (its value), "!" (its exception) or
-# "~" (what cannot cross), then what changed in shared containers, what was printed, and the rest.
+# Either way, afterwards (`inside/peer.py`): a list that begins with "?" (a request), "=" (its value), "a" (which of its
+# arguments), "!" (its exception) or "~" (what cannot cross), then what changed in shared containers, what was printed, and
+# the rest.
 PeerMessage: TypeAlias = list[Any]
 
 Message: TypeAlias = Mapping[str, object] | Imports | Defined | PeerMessage

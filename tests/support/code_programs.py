@@ -27,7 +27,7 @@ def misjudged(settings: SandboxSettings, chosen: Sequence[Program]) -> list[str]
 
 
 if __name__ == "__main__":
-    part, settings = (*sys.argv[1:], "", "{}")[:2]
+    part, settings = (*sys.argv[1:], *("", "{}")[len(sys.argv) - 1 :])[:2]
     wanted = [p for p in programs() if part in p.name]
     found = misjudged(SandboxSettings.model_validate_json(settings), wanted)
     print("\n".join([*found, f"{len(found)} of {len(wanted)} misjudged"]))

@@ -145,6 +145,27 @@ def load(source: str, context: str, link: Link, module: types.ModuleType) -> boo
     return True
 
 
+def shaped_function(proxy: Any, shape: Any, is_async: bool) -> Any:
+    """Return a function of the tests, with its parameters, for programs that look at them."""
+    positional, named, star, stars = shape["positional"], shape["named"], shape["star"], shape["stars"]
+    names = [*positional, *named, *filter(None, (star, stars))]
+    first = len(positional) - len(shape["defaults"])
+    listed = [name if place < first else f"{name}=0" for place, name in enumerate(positional)]
+    if shape["unnamed"]:
+        listed.insert(shape["unnamed"], "/")
+    listed += [f"*{star}"] if star or named else []
+    listed += [f"{name}=0" if name in shape["named_defaults"] else name for name in named] + ([f"**{stars}"] if stars else [])
+    given = [*positional, *([f"*{star}"] if star else []), *(f"{n}={n}" for n in named), *([f"**{stars}"] if stars else [])]
+    held = "_" + max(names, key=len, default="")  # no parameter's name
+    space: dict[str, Any] = {held: proxy}
+    begin, call = ("async def", f"await {held}") if is_async else ("def", held)
+    exec(f"{begin} function({', '.join(listed)}): return {call}({', '.join(given)})", space)
+    function = space.pop("function")  # which would keep itself alive
+    function.__defaults__, function.__kwdefaults__ = tuple(shape["defaults"]) or None, shape["named_defaults"] or None
+    function.__annotations__ = {name: getattr(builtins, kind) for name, kind in shape["notes"].items()}
+    return function
+
+
 # -- style stdin -----------------------------------------------------------------------------------------------------------
 
 

@@ -4,11 +4,17 @@ Standard library only.
 """
 
 import abc
+import builtins
+import collections
+import collections.abc
+import contextlib
 import dataclasses
 import enum
 import functools
+import numbers
 import sys
 import types
+import typing
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,6 +42,12 @@ _FUNCTION_TYPES: tuple[type, ...] = (
     types.WrapperDescriptorType,
     types.MethodWrapperType,
 )
+ABCS: dict[str, Any] = {
+    f"{kind.__module__}.{kind.__name__}": kind
+    for module in (collections, collections.abc, numbers, contextlib)
+    for kind in vars(module).values()
+    if isinstance(kind, abc.ABCMeta)
+}
 _CACHED = type(functools.lru_cache(abs))
 
 
@@ -61,7 +73,7 @@ def iterator_kind(value: Any) -> str | None:
     if kind is types.AsyncGeneratorType:
         return "async generator"
     if kind.__module__ in ("_asyncio", "asyncio.futures", "asyncio.tasks") and hasattr(kind, "__await__"):
-        return "coroutine"
+        return "future"
     return "iterator" if isinstance(value, Iterator) and hasattr(kind, "__next__") and _is_plain_iterator(kind) else None
 
 
@@ -69,8 +81,18 @@ def _is_plain_iterator(kind: type) -> bool:
     return kind.__module__ in ("builtins", "itertools") or kind.__name__.endswith("iterator")
 
 
-def describe_function(value: Any) -> dict[str, Any]:
-    """Return what a stand-in for a function shows without asking."""
+def method(kind: Any, name: str, args: list[Any]) -> Any:
+    """Return the function `name` of a class; of operators, what the language would take, which a mock keeps unbound."""
+    if name in SPECIAL and isinstance(kind, type):
+        found: Any = next((vars(k)[name] for k in type.mro(kind) if name in vars(k)), None)
+        if type(found).__module__ == "unittest.mock":
+            bound = found.__get__(args[0], type(args[0])) if hasattr(type(found), "__get__") else found
+            return lambda _, *rest, **named: bound(*rest, **named)
+    return getattr(kind, name)
+
+
+def describe_function(value: Any, shaped: bool) -> dict[str, Any]:
+    """Return what a stand-in for a function shows without asking; `shaped`: its parameters too."""
     code = getattr(value, "__code__", None)
     flags = code.co_flags if isinstance(code, types.CodeType) else 0
     return {
@@ -80,7 +102,45 @@ def describe_function(value: Any) -> dict[str, Any]:
         "binds": isinstance(value, types.FunctionType) or type(value) is _CACHED,
         "async": bool(flags & 0x80),  # CO_COROUTINE
         "generator": bool(flags & 0x20),
+        "type": type(value).__name__,
+        **({"shape": _shape(value)} if shaped else {}),
     }
+
+
+def _shape(value: Any) -> dict[str, Any] | None:
+    """Return the parameters of a function of the language; None where a default is more than a plain value."""
+    function, skip = (value.__func__, 1) if isinstance(value, types.MethodType) else (value, 0)
+    if type(function) is not types.FunctionType:
+        return None
+    code, defaults, named = function.__code__, function.__defaults__ or (), function.__kwdefaults__ or {}
+    if not all(item is None or type(item) in (bool, float, str) or _is_small(item) for item in (*defaults, *named.values())):
+        return None
+    count, only_named = code.co_argcount, code.co_kwonlyargcount
+    if not all(map(str.isidentifier, code.co_varnames[: count + only_named])):
+        return None
+    rest = iter(code.co_varnames[count + only_named :])
+    notes = {name: kind.__name__ for name, kind in function.__annotations__.items() if id(kind) in stdlib.NAMES}
+    return {
+        "positional": list(code.co_varnames[skip:count]),
+        "unnamed": max(code.co_posonlyargcount - skip, 0),
+        "star": next(rest) if code.co_flags & 0x4 else "",
+        "named": list(code.co_varnames[count : count + only_named]),
+        "stars": next(rest) if code.co_flags & 0x8 else "",
+        "defaults": list(defaults),
+        "named_defaults": dict(named),
+        "notes": {name: kind for name, kind in notes.items() if isinstance(vars(builtins).get(kind), type)},
+    }
+
+
+def parameters(kind: type) -> list[str]:
+    """Return the names of the arguments of which a class makes an instance."""
+    made = kind.__dict__.get("__init__") or kind.__dict__.get("__new__")
+    code = getattr(made, "__code__", None)
+    return list(code.co_varnames[1 : code.co_argcount]) if isinstance(code, types.CodeType) else []
+
+
+def _is_small(value: Any) -> bool:
+    return type(value) is int and abs(value) < 2**63
 
 
 def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
@@ -99,7 +159,8 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
         "statics": [n for n, v in members.items() if isinstance(v, staticmethod | classmethod) and n[:2] != "__"],
         "properties": [n for n, v in members.items() if isinstance(v, property | functools.cached_property)],
         "data": next((base.__name__ for base in DATA_TYPES if base in mro), None),
-        "abcs": [k.__name__ for k in mro if k.__module__ == "collections.abc"],
+        "abcs": [f"{k.__module__}.{k.__name__}" for k in mro if f"{k.__module__}.{k.__name__}" in ABCS],
+        "traits": [trait for trait, holds in _traits(kind, mro).items() if holds],
     }
     if described["kind"] == "enum":
         described["members"] = [[n, encode(_plain(m._value_))] for n, m in kind.__members__.items()]
@@ -110,6 +171,23 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
     if dataclasses.is_dataclass(kind):
         described["dataclass"] = [field.name for field in dataclasses.fields(kind)]
     return described
+
+
+def _traits(kind: Any, mro: list[type]) -> dict[str, bool]:
+    """Return what a class does when it is asked about others, and in brackets."""
+    meta = type(kind)
+    return {
+        "hooks": meta is not type,  # registration, a hook, a protocol
+        "generic": typing.Generic in mro,
+        "subscript": any("__class_getitem__" in k.__dict__ for k in mro if is_own(k))
+        or (is_own(meta) and hasattr(meta, "__getitem__")),
+    }
+
+
+def redefined(kind: type) -> list[str]:
+    """Return which of the operators that give a liar away, and `__missing__`, a subclass of data defines."""
+    names = ("__missing__", "__eq__", "__contains__")
+    return [name for name in names if any(name in base.__dict__ for base in type.mro(kind) if is_own(base))]
 
 
 def _members(mro: list[type]) -> dict[str, Any]:

@@ -4,12 +4,15 @@ As everywhere in the candidate's process, nothing said from here is believed. St
 """
 
 import ast
+import asyncio
 import builtins
-import copy
 import functools
 import importlib
 import io
+import itertools
 import os
+import pickle
+import re
 import sys
 import types
 from collections.abc import Sequence
@@ -17,7 +20,8 @@ from typing import Any
 
 from rewards.code import codec, wire
 from rewards.code.codec import CodecError
-from rewards.code.inside.candidate import load, prepare, site_names
+from rewards.code.inside import descriptions, lifetimes, lineup
+from rewards.code.inside.candidate import FILE_NAME, load, prepare, site_names
 from rewards.code.inside.descriptions import DATA_TYPES
 from rewards.code.inside.peer import Peer
 from rewards.code.wire import Link
@@ -34,7 +38,7 @@ def serve_examiner() -> None:
     names = setup["names"]
     # Said before the program runs, so this much is true: where the program's imported names come from.
     imports = {name: origin for name, origin in _imports(setup["source"]).items() if name in names} if len(names) > 1 else {}
-    examiner.send(("imports", imports))
+    examiner.send(("imports", imports, [name for name in setup["gives"] if re.search(rf"\b{name}\b", setup["source"])]))
     module = prepare("solution")
     site_names(setup["source"], module)
     served = Examined(module, examiner)
@@ -77,7 +81,8 @@ class Examined(Peer):
         self.bound: dict[str, Any] = {}  # data that the tests read by name, as it last crossed
         self.patched: dict[tuple[str, str], Any] = {}
         self.sink = _Sink()
-        sys.stdout = sys.__stdout__ = io.TextIOWrapper(self.sink, "utf-8", "surrogateescape", write_through=True)  # type: ignore[misc, arg-type]
+        sys.stdout = sys.__stdout__ = _text(self.sink)  # type: ignore[misc]
+        sys.stderr = sys.__stderr__ = _text(_Sink(2, self.sink))  # type: ignore[misc]
         builtins.input = self._input
         self.print_is_patched = False
         builtins.print = self._print_for(builtins.print)
@@ -119,26 +124,51 @@ class Examined(Peer):
                 os._exit(0)
             self.serve(message)
 
+    def serve(self, message: Any) -> None:
+        """Answer one request; where the tests' loop runs, a loop runs here too."""
+        if not self.bridge.is_driven or asyncio._get_running_loop() is not None:
+            return super().serve(message)
+        asyncio._set_running_loop(self.bridge.own_loop())
+        try:
+            super().serve(message)
+        finally:
+            asyncio._set_running_loop(None)
+
+    def answer(self, value: Any, args: list[Any]) -> None:
+        """Send a value; first tell the tests' loop of new work for the one here."""
+        if self.bridge.has_news():
+            self.bridge.is_told = True
+            self.ask("drive", None)
+        super().answer(value, args)
+
     def carry_out(self, op: str, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Carry out one request."""
         match op:
+            case "bind":
+                return self._bind(name, *args)
             case "subclass":
                 return self._subclass(name, args[0], args[1], kwargs)
-            case "isinstance":
-                return isinstance(args[0], self.objects[target])
-            case "copy":
-                return (copy.deepcopy if name == "deep" else copy.copy)(self.objects[target])
-            case "dir":
-                return dir(self.objects[target])
             case "attribute":
                 return getattr(args[0], name)
-            case "signature":
-                return _signature(self.objects[target])
+            case "set" if isinstance(self.objects[target], type):
+                return self._set_on_class(self.objects[target], target, name, args[0])
+            case "unneeded":
+                return lifetimes.unneeded(self)
+            case "release":
+                return lifetimes.release(self, *args)
+            case "forget":
+                return lifetimes.forget(self, *args)
+            case "pickle":
+                return pickle.dumps(self.objects[target])
+            case "unpickle":
+                return pickle.loads(args[0])
             case "patch":
                 return self._patch(*args)
             case "data":
                 base = next(kind for kind in DATA_TYPES if isinstance(self.objects[target], kind))
                 return codec._as_base(self.objects[target], base)
+            case "likenesses":
+                return lineup.likenesses(self.objects[target])
             case "seed":
                 return _seed(args[0], args[1])
         return super().carry_out(op, target, name, args, kwargs)
@@ -153,8 +183,8 @@ class Examined(Peer):
 
     # -- what is printed, read, and bound to names -------------------------------------------------------------------------
 
-    def printed(self) -> str:
-        """Return what was printed since the last message."""
+    def printed(self) -> Any:
+        """Return what was printed since the last message: text, or [descriptor, text] of each piece."""
         return self.sink.drain() if self.sink.pieces else ""
 
     def changes(self) -> Any:
@@ -170,15 +200,17 @@ class Examined(Peer):
     def show(self, text: Any) -> None:
         """Hear whether the tests have put something else in the place of `print`, and of the environment."""
         if text:
-            self.print_is_patched = text["print"]
+            self.print_is_patched, self.bridge.is_driven = text["print"], text["loop"]
             os.environ.clear()
             os.environ.update(text["environment"])
 
     def _print_for(self, original: Any) -> Any:
         @functools.wraps(original)
         def print(*args: Any, **named: Any) -> None:
-            if self.print_is_patched and self.depth and named.get("file") is None:
-                self.ask("print", None, "", args, named)
+            file = named.get("file")
+            if self.print_is_patched and self.depth and file in (None, sys.stdout, sys.stderr):
+                streams = {} if file is None else {"file": 2 if file is sys.stderr else 1}
+                self.ask("print", None, "", args, {**named, **streams})
             else:
                 original(*args, **named)
 
@@ -213,6 +245,23 @@ class Examined(Peer):
             self.patched.setdefault(key, getattr(holder, attribute))
             setattr(holder, attribute, value)
 
+    def _bind(self, name: str, kind: Any, parameters: Any) -> None:
+        """Take a class of the tests for what the program means by its name: nothing of its own, or one of the same shape."""
+        own = self.module.__dict__.get(name)
+        code = getattr(getattr(own, "__init__", None), "__code__", None)
+        is_given = isinstance(code, types.CodeType) and code.co_filename != FILE_NAME  # by the site, or the problem
+        if own is None or (isinstance(own, type) and (is_given or descriptions.parameters(own) == parameters)):
+            self.module.__dict__[name] = kind
+
+    def _set_on_class(self, kind: type, number: int, name: str, value: Any) -> None:
+        """Set an attribute of a class; what is put back is the very function, static method or property that stood there."""
+        known: Any = self.originals.setdefault((number, name), vars(kind).get(name))
+        if getattr(known, "__func__", None) is value or (
+            isinstance(value, types.MethodType) and hasattr(known, "__get__") and known.__get__(None, kind) == value
+        ):
+            value = known
+        setattr(kind, name, value)
+
     def _input(self, prompt: object = "") -> Any:
         if not self.depth:
             raise EOFError("EOF when reading a line")
@@ -242,24 +291,6 @@ def _member(kind: str, value: Any) -> Any:
     return value
 
 
-def _signature(function: Any) -> Any:
-    import inspect
-
-    try:
-        found = inspect.signature(function)
-    except (TypeError, ValueError):
-        return None
-    empty = inspect.Parameter.empty
-    return [
-        (p.name, int(p.kind), [] if p.default is empty else [p.default], [] if p.annotation is empty else [_note(p.annotation)])
-        for p in found.parameters.values()
-    ]
-
-
-def _note(annotation: Any) -> Any:
-    return annotation if isinstance(annotation, type | str) else str(annotation)
-
-
 def _seed(which: str, args: Any) -> None:
     import random
 
@@ -270,32 +301,41 @@ def _seed(which: str, args: Any) -> None:
 
 
 class _Sink(io.RawIOBase):
-    """Keeps what is printed until the next message."""
+    """Keeps what is printed until the next message; that for the error stream among it, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, descriptor: int = 1, other: "_Sink | None" = None) -> None:
         super().__init__()
-        self.pieces: list[bytes] = []
+        self.descriptor = descriptor
+        self.home = other or self
+        self.pieces: list[tuple[int, bytes]] = []
         self.size = 0
 
     def writable(self) -> bool:
         return True
 
     def fileno(self) -> int:
-        return 1
+        return self.descriptor
 
     def write(self, data: Any) -> int:
-        piece = bytes(data)
-        self.size += len(piece)
-        if self.size <= _MAX_PRINTED:
-            self.pieces.append(piece)
+        piece, home = bytes(data), self.home
+        home.size += len(piece)
+        if home.size <= _MAX_PRINTED:
+            home.pieces.append((self.descriptor, piece))
         return len(piece)
 
-    def drain(self) -> str:
+    def drain(self) -> Any:
         """Return what was written since the last call."""
-        text = b"".join(self.pieces).decode("utf-8", "replace")
+        runs = [
+            [descriptor, b"".join(piece for _, piece in run).decode("utf-8", "replace")]
+            for descriptor, run in itertools.groupby(self.pieces, key=lambda piece: piece[0])
+        ]
         self.pieces.clear()
         self.size = 0
-        return text
+        return runs[0][1] if len(runs) == 1 and runs[0][0] == 1 else runs
+
+
+def _text(sink: _Sink) -> io.TextIOWrapper:
+    return io.TextIOWrapper(sink, "utf-8", "surrogateescape", write_through=True)  # type: ignore[arg-type]
 
 
 class _Input(io.TextIOBase):

@@ -19,14 +19,16 @@ import marshal
 import socket
 import sys
 import types
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import pytestlike
+from rewards.code.inside import callables, failures, lifetimes, pytestlike, standins, stdlib, typenotes
 from rewards.code.inside.candidate import describe
-from rewards.code.inside.remote import CandidateExit, CandidateFailed, CandidateGone, RemoteCandidate
+from rewards.code.inside.failures import CandidateExit, CandidateFailed, CandidateGone, Watch
+from rewards.code.inside.remote import RemoteCandidate
 from rewards.code.wire import FrameError, Link
 
 _PATCHED_OTHERWISE = {("builtins", "print"), ("builtins", "input"), ("sys", "stdin"), ("sys", "stdout"), ("sys", "stderr")}
@@ -43,6 +45,8 @@ _WELL_KNOWN = {
         ("fractions", "Fraction"),
         ("io", "StringIO"),
         ("contextlib", "redirect_stdout"),
+        ("unittest", "TestCase"),
+        ("unittest.mock", "Mock MagicMock patch"),
     )
     for name in names.split()
 }
@@ -53,7 +57,7 @@ def serve_once() -> None:
     """Run one set of tests: for those that might leave something behind in this process."""
     link = Link(3)
     setup: wire.ExamSetup = link.receive()
-    link.send(_examine(setup, RemoteCandidate(Link(4), frozenset(setup["expects"]))))
+    link.send(_examine(setup, _candidate(Link(4), setup)))
 
 
 def serve_many() -> None:
@@ -65,10 +69,14 @@ def serve_many() -> None:
             return
         link.buffer = head
         setup: wire.ExamSetup = link.receive()
-        candidate = RemoteCandidate(Link(descriptors[0]), frozenset(setup["expects"]))
+        candidate = _candidate(Link(descriptors[0]), setup)
         report = _examine(setup, candidate)
         candidate.link.socket.close()
         link.send(report)
+
+
+def _candidate(link: Link, setup: wire.ExamSetup) -> RemoteCandidate:
+    return RemoteCandidate(link, frozenset(setup["expects"]), Watch(setup["guards"], setup["blocks"]))
 
 
 @dataclass
@@ -77,6 +85,12 @@ class _Tally:
 
     passed: int = 0
     total: int = 0
+    asserted: bool = False
+
+    def see(self, value: Any) -> Any:
+        """Note that an assertion runs, and of what."""
+        self.asserted = True
+        return value
 
 
 def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
@@ -86,6 +100,8 @@ def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
     try:
         _run(setup, candidate, tally)
         candidate.audit()
+        if setup["asserts"] and not tally.asserted and candidate.calls:  # without a call the tests are to blame
+            candidate.fail("not one assertion was reached")
         ending = {"nonce": setup["nonce"]}
     except CandidateGone:
         ending = {"failed": str(candidate.failure)}
@@ -105,14 +121,16 @@ def _run(setup: wire.ExamSetup, candidate: RemoteCandidate, tally: _Tally) -> No
     module = types.ModuleType("tests")
     sys.modules["tests"] = sys.modules["__main__"] = module
     names = module.__dict__
-    names.update(__builtins__=builtins, __name__="__main__")
+    names.update(__builtins__=builtins, __name__="__main__", __seen__=tally.see)
     sys.argv = ["tests.py"]
-    if setup["pytest"] and importlib.util.find_spec("pytest") is None:
+    if "pytest" in setup["frameworks"] and importlib.util.find_spec("pytest") is None:
         sys.modules["pytest"] = pytestlike.module()
     sys.set_int_max_str_digits(100_000)  # long integers in tests; bounded, since what the candidate sends is read here
     if setup["context"]:
         exec(marshal.loads(bytes.fromhex(setup["context"])), names)
     _bind(candidate, names, setup)
+    if not setup["fraction"]:
+        failures.hear(candidate.fail, candidate.watch, "unittest" in setup["frameworks"])
     for piece, counted in setup["pieces"]:
         tally.total += counted
         try:
@@ -144,8 +162,11 @@ def _place(error: BaseException) -> str:
 def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSetup) -> None:
     """Put the entry point and the other free names of the tests into their name space."""
     entry = setup["entry_point"]
-    imports, defined = _introduced(candidate)
+    candidate.inspects = setup["inspects"]
+    imports, defined = _introduced(candidate, setup["gives"])
     candidate.names = names
+    sys.modules["solution"] = types.ModuleType("solution")  # where pickle looks for classes
+    sys.modules["solution"].__dict__.update(defined, _restore=standins.restore)
     if entry in defined:
         names[entry] = defined[entry]
     for name in setup["names"]:
@@ -159,19 +180,26 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
     if entry and not callable(names[entry]):
         candidate.fail(f"{entry} is nothing that can be called")
         raise CandidateGone
+    if entry and id(names[entry]) in stdlib.NAMES:
+        candidate.calls += 1  # the language's own function: the tests call it without asking
     if setup["seeds"]:
         _share_seeds(candidate)
     if setup["patches"]:
-        _share_patches(candidate)
+        _share_patches(candidate, defined)
+    if setup["collects"]:
+        importlib.import_module("gc").collect = lifetimes.Collector(candidate).collect  # type: ignore[attr-defined]
+    if setup["inspects"]:
+        _resolve_there(candidate)
 
 
-def _introduced(candidate: RemoteCandidate) -> tuple[dict[str, Any], dict[str, Any]]:
+def _introduced(candidate: RemoteCandidate, given: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what the candidate imports, and what its names stand for."""
     try:
         first: wire.Imports = candidate.link.receive()
         second: wire.Defined = candidate.link.receive()
         if (first[0], second[0]) != ("imports", "defined") or not isinstance(first[1], dict):
             raise FrameError("no introduction")
+        candidate.gives = [name for name in given if name in first[2]]
         return first[1], candidate.define(second)
     except (EOFError, OSError):
         candidate.fail("the program did not load")
@@ -189,9 +217,9 @@ def _bind_one(names: dict[str, Any], name: str, is_module: bool, origin: Any, de
         names[name] = importlib.import_module(MODULE_ALIASES.get(name, name))
     elif origin is not None:
         _import_afresh(names, name, *origin)
-    elif name in _WELL_KNOWN and is_helper:
+    elif name in _WELL_KNOWN and (is_helper or "unittest" in _WELL_KNOWN[name]):
         names[name] = getattr(importlib.import_module(_WELL_KNOWN[name]), name)
-    elif name in defined:
+    elif name in defined and not name.startswith("assert"):  # those are the tests' own
         names[name] = defined[name]
     elif name in sys.stdlib_module_names:
         names[name] = importlib.import_module(name)
@@ -205,15 +233,17 @@ def _share_seeds(candidate: RemoteCandidate) -> None:
             holder.seed = _shared_seed(candidate, title, holder.seed)
 
 
-def _share_patches(candidate: RemoteCandidate) -> None:
-    """Have what the tests patch in the standard library be patched for the candidate too."""
+def _share_patches(candidate: RemoteCandidate, shared: Container[str]) -> None:
+    """Have what the tests patch in the standard library, or in place of a function of the program, be patched there too."""
     patch: Any = importlib.import_module("unittest.mock")._patch
     enter, leave = patch.__enter__, patch.__exit__
 
     def tell(made: Any, value: Any, is_undone: bool) -> None:
         holder, name = made.getter(), made.attribute
         place = getattr(holder, "__name__", ""), name
-        if isinstance(holder, types.ModuleType) and place[0] not in ("__main__", "tests") and place not in _PATCHED_OTHERWISE:
+        if isinstance(holder, types.ModuleType) and holder.__dict__ is candidate.names and name in shared:
+            candidate.ask("patch", None, "", ["solution", name, value, is_undone])
+        elif isinstance(holder, types.ModuleType) and place[0] not in ("__main__", "tests") and place not in _PATCHED_OTHERWISE:
             candidate.ask("patch", None, "", [*place, value, is_undone])
 
     def entered(made: Any) -> Any:
@@ -226,6 +256,25 @@ def _share_patches(candidate: RemoteCandidate) -> None:
         return leave(made, *error)
 
     patch.__enter__, patch.__exit__ = entered, left
+
+
+def _resolve_there(candidate: RemoteCandidate) -> None:
+    """Have the candidate's annotations be resolved where it runs: texts among them mean its names."""
+    typing: Any = importlib.import_module("typing")
+    inspect: Any = importlib.import_module("inspect")
+    typing.get_type_hints = _asking(candidate, "hints", typing.get_type_hints)
+    inspect.get_annotations = _asking(candidate, "annotations", inspect.get_annotations)
+
+
+def _asking(candidate: RemoteCandidate, op: str, original: Any) -> Any:
+    def asking(value: Any, *args: Any, **named: Any) -> Any:
+        known = value.home() if isinstance(value, callables.Function) else value
+        function = getattr(value, "__func__", None)
+        known = function.home() if isinstance(function, callables.Function) else known
+        number = candidate.homes.get(id(known))
+        return original(value, *args, **named) if number is None else typenotes.notes_of(candidate.ask(op, number))
+
+    return asking
 
 
 def _shared_seed(candidate: RemoteCandidate, title: str, seed: Any) -> Any:

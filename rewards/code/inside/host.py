@@ -175,8 +175,10 @@ class Host:
     def _enter_filter(self) -> None:
         if not seccomp.supported():
             raise OSError(f"the system calls of {os.uname().machine} are not known here")
-        self.filters = [seccomp.child_filter_template(), seccomp.child_filter_template(receives=True)]
-        kernel.install_filter(seccomp.host_filter())
+        self.filters = [seccomp.child_filter_template(self.inside, receives=receives) for receives in (False, True)]
+        if not self.inside:
+            seccomp.pretend_with_care()
+        kernel.install_filter(seccomp.host_filter(self.inside))
 
     def _preload(self, names: list[str]) -> None:
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # its threads' stacks alone would pass the memory limit

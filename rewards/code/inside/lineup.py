@@ -1,10 +1,13 @@
 """Decoys: values beside the tests' own, among which an object must tell the one that it equals. Standard library only."""
 
+import contextlib
 import random
 import re
+import types
 from typing import Any
 
-_FAR = 10**15
+FAR = 10**15
+_DECOYS = 8
 # Class methods, and methods, that make an instance by another way than a call of the class.
 CONSTRUCTS = re.compile(
     r"(from|of|create|make|new|build|parse|copy|clone|empty|zeros?|ones?|unit|identity|default|get_?instance|instance)(_|$)"
@@ -12,14 +15,66 @@ CONSTRUCTS = re.compile(
 
 
 def decoys(value: Any, name: str, rng: random.Random) -> list[Any]:
-    """Return values like `value` that it is none of; for an order, one beyond all numbers on the wrong side."""
+    """Return values like `value` that are others: for an equality."""
+    if name != "__eq__":
+        return []
+    made = [decoy for decoy in _neighbours(value, rng) if decoy is not None and decoy != value]
+    return made or (strangers(rng) if value is not None else [])
+
+
+def is_matcher(value: Any) -> bool:
+    """Return whether a value of the tests is an object with an equality of its own: `approx`, `ANY`."""
     kind = type(value)
-    if name in ("__lt__", "__le__"):
-        return [kind(-_FAR - rng.randrange(_FAR))] if kind in (int, float) else []
-    if name in ("__gt__", "__ge__"):
-        return [kind(_FAR + rng.randrange(_FAR))] if kind in (int, float) else []
-    made = [_other(value, rng) for _ in range(4)]
-    return [decoy for decoy in made if decoy is not None and decoy != value]
+    is_theirs = kind.__module__ in ("tests", "__main__", "unittest.mock") or "pytest" in kind.__module__
+    return is_theirs and not isinstance(value, tuple) and any("__eq__" in vars(base) for base in kind.__mro__[:-1])
+
+
+def _neighbours(value: Any, rng: random.Random) -> list[Any]:
+    """Return values on a walk that leads through `value`: where on the walk it stands, they do not show."""
+    made = []
+    behind = rng.randint(0, _DECOYS)
+    for steps in (behind, _DECOYS - behind):
+        place = value
+        for _ in range(steps):
+            place = _other(place, rng)
+            if place is None:
+                break
+            made.append(place)
+    return made
+
+
+def likenesses(value: Any) -> list[Any]:
+    """Return objects of the same class that hold other data. Nothing that the class defines runs for it."""
+    kind = type(value)
+    slots = [member for base in type.mro(kind) for member in vars(base).values() if type(member) is types.MemberDescriptorType]
+    made = []
+    for _ in range(3):
+        like = object.__new__(kind)
+        for member in slots:
+            with contextlib.suppress(AttributeError):
+                member.__set__(like, near(member.__get__(value), random.Random()))
+        if type(getattr(value, "__dict__", None)) is dict:
+            like.__dict__.update({name: near(item, random.Random()) for name, item in value.__dict__.items()})
+        made.append(like)
+    return made
+
+
+def near(value: Any, rng: random.Random) -> Any:
+    """Return another value that is as small, of which an object may be made without more work; or the value itself."""
+    if type(value) in (int, float):
+        return value + rng.randint(1, 3)
+    if type(value) in (list, tuple):
+        return type(value)(near(item, rng) for item in value)
+    other = _other(value, rng)
+    return value if other is None else other
+
+
+def is_small(value: Any, depth: int = 0) -> bool:
+    """Return whether a value is plain data of a few items."""
+    if type(value) in (list, tuple, dict):
+        items = [*value, *value.values()] if type(value) is dict else value
+        return len(value) <= 20 and depth < 3 and all(is_small(item, depth + 1) for item in items)
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def _other(value: Any, rng: random.Random) -> Any:
@@ -30,7 +85,7 @@ def _other(value: Any, rng: random.Random) -> Any:
         return value + rng.choice((1, -1)) * rng.choice((1, 2, 3, 7, 10, 26, 101, 1000, 12345))
     if type(value) is str:
         letter = chr(97 + rng.randrange(26))
-        return rng.choice((value + letter, letter + value, value[1:], value[:-1] + letter))
+        return rng.choice((value + letter, letter + value, value[1:], value[:-1], value[:-1] + letter))
     if type(value) in (list, tuple) and value:
         place = rng.randrange(len(value))
         changed = _other(value[place], rng)
@@ -46,4 +101,4 @@ def _other(value: Any, rng: random.Random) -> Any:
 
 def strangers(rng: random.Random) -> list[Any]:
     """Return values that no object of a class of its own equals."""
-    return [f"nobody {rng.random()}", rng.randrange(_FAR), (rng.random(),)]
+    return [f"nobody {rng.random()}", rng.randrange(FAR), (rng.random(),)]

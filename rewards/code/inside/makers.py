@@ -1,12 +1,10 @@
 """Makes stand-ins from what the other end says: one function for each kind of node. Start here. Standard library only."""
 
-import abc
-import collections.abc
 from collections.abc import Callable
 from typing import Any
 
 from rewards.code.codec import CodecError
-from rewards.code.inside import callables, descriptions, valuekinds
+from rewards.code.inside import awaitables, callables, descriptions, valuekinds
 from rewards.code.inside.descriptions import SPECIAL
 from rewards.code.inside.standins import Meta, Standin, checked_name, forwarded_property, forwarder, instance, reference
 
@@ -23,6 +21,7 @@ def _class(peer: Any, body: Any) -> Any:
         "__doc__": said["doc"] if isinstance(said["doc"], str) else None,
         "__module__": "solution",
         "__qualname__": checked_name(said["qualname"]),
+        "_traits": frozenset(map(checked_name, said["traits"])),
     }
     kind = said["kind"]
     if kind in ("enum", "namedtuple"):
@@ -37,14 +36,15 @@ def _class(peer: Any, body: Any) -> Any:
 
 def _add_members(peer: Any, number: int, said: Any, space: dict[str, Any]) -> None:
     """Add what the class defines: special methods of the closed list, methods, properties."""
+    method = callables.Method if peer.inspects else forwarder
     for name in said["methods"]:
         if not name.startswith("__") and (said["kind"] != "exception" or peer.may_answer(number, name)):
-            space[checked_name(name)] = forwarder(peer, number, name)
+            space[checked_name(name)] = method(peer, number, name)
     for name in [n for n in said["properties"] if said["kind"] != "exception" or peer.may_answer(number, n)]:
         space.setdefault(checked_name(name), forwarded_property(peer, number, name))
     for name in said["special"]:
         if name in SPECIAL:
-            space[name] = _awaiter(peer) if name == "__await__" else forwarder(peer, number, name)
+            space[name] = _awaiter(peer) if name == "__await__" else method(peer, number, name)
     if said["unhashable"] is True:
         space["__hash__"] = None
     elif "__eq__" in space:
@@ -70,15 +70,28 @@ def _plain_class(said: Any, name: str, bases: list[type], space: dict[str, Any])
     except TypeError:  # bases whose order cannot be kept
         made = Meta(name, (Standin,), space)
     for abstract in said["abcs"]:
-        known: Any = getattr(collections.abc, abstract, None) if type(abstract) is str else None
-        if isinstance(known, abc.ABCMeta):
-            known.register(made)  # type: ignore[arg-type]
+        descriptions.ABCS[abstract].register(made)
     return made
+
+
+_PROTOCOLS: dict[str, Any] = {
+    "iterator": callables.Iterator,
+    "generator": callables.Generator,
+    "coroutine": awaitables.Coroutine,
+    "future": awaitables.Future,
+    "async generator": awaitables.AsyncGenerator,
+}
+
+
+def _protocol(peer: Any, body: Any) -> Any:
+    """Return a stand-in for an iterator, a generator or a coroutine."""
+    number, name = body
+    return peer.adopt(number, _PROTOCOLS[name](peer, number))
 
 
 def _awaiter(peer: Any) -> Any:
     def wait(self: Any) -> Any:
-        return callables.Coroutine(peer, reference(self).number).__await__()
+        return awaitables.Coroutine(peer, reference(self).number).__await__()
 
     return wait
 
@@ -87,10 +100,11 @@ MAKERS: dict[str, Callable[[Any, Any], Any]] = {
     "k": _class,
     "p": instance,
     "F": callables.function,
-    "I": callables.protocol,
+    "I": _protocol,
     "S": valuekinds.filled,
     "e": valuekinds.member,
     "n": valuekinds.record,
     "x": valuekinds.exception,
+    "y": valuekinds.exception_back,
     "X": valuekinds.standard_exception,
 }

@@ -5,7 +5,7 @@ in what they allow (`RemoteCandidate` on the tests' side, `Examined` on the cand
 Standard library only.
 """
 
-import builtins
+import copy
 import enum
 import threading
 import types
@@ -13,22 +13,17 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from rewards.code import codec
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, makers, stdlib
+from rewards.code.inside import descriptions, introspection, makers, standins, stdlib, valuekinds
 from rewards.code.inside.candidate import MAX_DETAIL, describe
+from rewards.code.inside.loops import Bridge
 from rewards.code.inside.values import Node, Values
 from rewards.code.wire import FrameError, Link
 
-_MAX_CAUSES = 5
 _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
 
 
-_ATOMS = ("str", "int", "float")
-
-
-def _bases(kind: type) -> list[str]:
-    return [base.__name__ for base in type.mro(kind) if base.__module__ in ("builtins", "collections")]
+_SAME = (tuple, frozenset, str, bytes, int, float, complex)  # values whose identity tests may ask for
 
 
 class Refused(Exception):
@@ -50,10 +45,13 @@ class Peer:
         self.remote: dict[int, Any] = {}
         self.homes: dict[int, int] = {}  # id of a stand-in -> the number of what it stands for
         self.keep_alive: list[Any] = []
-        self.makes_real_functions = False
-        self.loop: Any = None
+        self.makes_real_functions = self.tells_shapes = False  # of functions; the shapes to an end that makes real ones
+        self.inspects = False  # this end looks at what functions are
+        self.unborn: Any = None  # a subclass of ours that the other end is about to mirror
+        self.originals: dict[tuple[int, str], Any] = {}  # (class, name) -> what stood there before it was set from there
+        self.bridge = Bridge(self)
         self.lock = threading.RLock()  # either end may have threads; one asks at a time, and answers what it is asked meanwhile
-        self.depth = 0  # of requests that we are answering
+        self.depth = self.exceptions = 0  # of requests that we are answering; how many of the language's own have a number
 
     # -- asking ------------------------------------------------------------------------------------------------------------
 
@@ -61,7 +59,7 @@ class Peer:
         """Send a request, answer what is asked meanwhile, and return the value or raise the exception that comes back."""
         with self.lock:
             self.request(op, target, name, args, kwargs)
-            came_well, value = self.await_reply()
+            came_well, value = self.await_reply(args)
         if came_well:
             return value
         raise value
@@ -80,12 +78,12 @@ class Peer:
             raise CodecError(str(error)) from None
         self.values.settle()
 
-    def await_reply(self) -> tuple[bool, Any]:
+    def await_reply(self, args: Any) -> tuple[bool, Any]:
         """Answer requests until the reply comes; return whether it is a value, and it, or the exception."""
         while True:
             message = self.receive()
             if message[0] != "?":
-                return self.result(message)
+                return self.result(message, args)
             self.serve(message)
 
     def position(self) -> tuple[int, int]:
@@ -106,11 +104,13 @@ class Peer:
         self.show(message[2])
         return message
 
-    def result(self, message: Any) -> tuple[bool, Any]:
+    def result(self, message: Any, args: Any) -> tuple[bool, Any]:
         """Return whether a reply is a value, and it, or the exception that is to be raised."""
         mark, body = message[0], message[3]
         if mark == "~":
             return False, Refused(str(body)[:MAX_DETAIL], message[4] is True)
+        if mark == "a":
+            return True, args[range(len(args))[body]]
         if mark not in ("=", "!"):
             raise FrameError("an unknown reply")
         value = self.values.decode(body)
@@ -160,17 +160,23 @@ class Peer:
             except BaseException as error:
                 self.forward(error)
             else:
-                self.answer(value)
+                self.answer(value, args)
         finally:
             self.depth -= 1
 
-    def answer(self, value: Any) -> None:
-        """Send a value, or why it cannot be sent."""
+    def answer(self, value: Any, args: list[Any]) -> None:
+        """Send a value, or why it cannot be sent; of an argument handed back, which it is."""
+        if type(value) in _SAME:
+            place = next((place for place, arg in enumerate(args) if arg is value), None)
+            if place is not None:
+                self.link.send(["a", self.changes(), self.printed(), place])
+                self.values.settle()
+                return
         self._send("=", lambda: self.values.encode(value))
 
     def forward(self, error: BaseException) -> None:
         """Send an exception."""
-        self._send("!", lambda: self.exception_node(error, 0))
+        self._send("!", lambda: valuekinds.exception_node(self, error, 0))
 
     def _send(self, mark: str, make: Callable[[], Node]) -> None:
         changes, position = self.changes(), self.position()
@@ -189,45 +195,52 @@ class Peer:
             case "call":
                 return (self.named(target) if type(target) is str else value)(*args, **kwargs)
             case "method":
-                return getattr(value, name)(*args, **kwargs)
+                return descriptions.method(value, name, args)(*args, **kwargs)
             case "property":
                 return next(vars(k)[name] for k in type.mro(value) if name in vars(k)).__get__(args[0], value)
             case "get":
-                return dict(vars(value)) if name == "__dict__" else getattr(value, name)
+                return dict(value.__dict__) if name == "__dict__" else getattr(value, name)
+            case "isinstance" | "issubclass":
+                return (isinstance if op == "isinstance" else issubclass)(args[0], value)
+            case "item":
+                return value[args[0]]
+            case "copy":
+                return (copy.deepcopy if name == "deep" else copy.copy)(value)
+            case "dir":
+                return dir(value)
             case "set":
                 return setattr(value, name, args[0])
             case "del":
                 return delattr(value, name)
-            case "missing":
-                return type(value).__missing__(value, *args)
+            case "put":
+                return value.__dict__.__setitem__(name, args[0])
+            case "drop":
+                return value.__dict__.__delitem__(name)
+            case "missing":  # twice as the language asks: what is stored by the first is found by the second
+                return [dict.__getitem__(value, *args), dict.__getitem__(value, *args), dict.__contains__(value, *args)]
+            case "says":
+                return getattr(type(value), name)(value, *args)
             case "next":
                 return next(value)
             case "send":
                 return value.send(args[0])
             case "throw":
-                return value.throw(args[0])
+                return value.throw(*args)
             case "close":
                 return value.close()
-            case "await" | "anext" | "aclose":
-                return self.run(value if op == "await" else getattr(value, f"__{op}__" if op == "anext" else op)())
-        raise CodecError(f"an unknown request {op!r}")
-
-    def run(self, awaitable: Any) -> Any:
-        """Run a coroutine to its end: the other end waits for it, so nothing else can go on meanwhile."""
-        import asyncio
-
-        async def wait() -> Any:
-            return await awaitable
-
-        if self.loop is None:
-            self.loop = asyncio.new_event_loop()
-        running = asyncio._get_running_loop()
-        loop = asyncio.new_event_loop() if self.loop.is_running() else self.loop
-        asyncio._set_running_loop(None)
-        try:
-            return loop.run_until_complete(wait())
-        finally:
-            asyncio._set_running_loop(running)
+            case "await":
+                return self.bridge.to_end(value)
+            case "awaitable" if name in ("__anext__", "asend", "athrow", "aclose"):
+                return getattr(value, name)(*args)
+            case "start":
+                return self.bridge.start(target, value)
+            case "drive":
+                return self.bridge.turn_soon(0)
+            case "step":
+                return self.bridge.step(*args)
+            case "outcome" | "cancel":
+                return (self.bridge.outcome if op == "outcome" else self.bridge.cancel)(target)
+        return introspection.answer(op, value, name)
 
     # -- values that are objects -------------------------------------------------------------------------------------------
 
@@ -241,57 +254,47 @@ class Peer:
 
     def export(self, value: Any) -> Node:
         """Return the node of an object; None for a subclass of a plain type."""
+        kind = type(value)
+        if issubclass(kind, BaseException):
+            return valuekinds.exception_node(self, value, 0)
         home = self.homes.get(id(value))
         if home is not None:
             return {"o": home}
-        kind = type(value)
         number = self.numbers.get(id(value))
         if number is not None:
-            again = self._filled(value, kind) if isinstance(value, list | dict | set | deque) and not self.keeps(kind) else None
+            again = (
+                valuekinds.filled_node(self, value, kind)
+                if isinstance(value, list | dict | set | deque) and not self.keeps(kind)
+                else None
+            )
             return again or {"h": number}  # what holds data that may have changed is told anew
         if isinstance(value, type):
-            return self._export_class(value)
+            return self.export_class(value)
         if issubclass(kind, enum.Enum):
-            return {"e": [self.values.encode(kind), value._name_]} if value._name_ in kind.__members__ else None
-        if issubclass(kind, BaseException):
-            return self.exception_node(value, 0)
+            if value._name_ in kind.__members__:
+                return {"e": [self.values.encode(kind), value._name_]}
+            return {"e": [self.values.encode(kind), int(value._value_)]} if issubclass(kind, enum.Flag) else None
         if issubclass(kind, tuple) and hasattr(kind, "_fields"):
             return {"n": [self.values.encode(kind), self.values.all(tuple.__iter__(value))]}
         if issubclass(kind, (*descriptions.DATA_TYPES, deque)) and not self.keeps(kind):
-            return self._filled(value, kind)
+            return valuekinds.filled_node(self, value, kind)
         if isinstance(value, types.ModuleType):
             raise CodecError("a module")
+        known = standins.forwards(value, self)
+        if known is not None:
+            return {"m": known}
         if descriptions.is_function(value):
-            return {"F": [self.number(value), descriptions.describe_function(value)]}
+            return {"F": [self.number(value), descriptions.describe_function(value, self.tells_shapes)]}
         protocol = descriptions.iterator_kind(value)
         if protocol is not None:
             return {"I": [self.number(value), protocol]}
-        for base in stdlib.ENCODERS:
-            if issubclass(kind, base) and descriptions.is_own(kind) and not self.keeps(kind):
-                return {"v": stdlib.encode(value, self.values.encode, base)}
-        return {"p": [self.number(value), self._export_class(kind)]}
+        base = next((k for k in type.mro(kind) if k in stdlib.ENCODERS), None)
+        if base is not None and descriptions.is_own(kind) and not self.keeps(kind):
+            return {"v": stdlib.encode(value, self.values.encode, base)}
+        return {"p": [self.number(value), self.export_class(kind)]}
 
-    def _filled(self, value: Any, kind: type) -> Node:
-        """Return the node of an own subclass of data: what it holds, and a number under which its methods can be asked for."""
-        base = next(
-            (
-                name
-                for name in ("str", "Counter", "OrderedDict", "deque", "dict", "list", "tuple", "set", "int", "float")
-                if name in _bases(kind)
-            ),
-            None,
-        )
-        if base is None or not descriptions.is_own(kind) or len(kind.__dict__) == 2:
-            return None
-        number = self.number(value)
-        is_mapping = base in ("dict", "Counter", "OrderedDict")
-        plain: Any = (
-            codec._as_base(value, dict if is_mapping else getattr(builtins, base, list)) if base != "deque" else list(value)
-        )
-        content = self.values.pairs(plain, 0) if is_mapping else self.values.encode(plain if base in _ATOMS else tuple(plain))
-        return {"S": [number, base, kind.__name__, content, hasattr(kind, "__missing__")]}
-
-    def _export_class(self, kind: type) -> Node:
+    def export_class(self, kind: type) -> Node:
+        """Return the node of a class."""
         for table in (self.homes, self.numbers):
             if id(kind) in table:
                 return {"o" if table is self.homes else "h": table[id(kind)]}
@@ -309,22 +312,8 @@ class Peer:
             known = self.numbers[id(value)] = len(self.objects) - 1
         return known
 
-    def exception_node(self, error: BaseException, depth: int) -> Node:
-        """Return an exception as [class, args, text, attributes, cause, number]."""
-        for table, tag in ((self.homes, "o"), (self.numbers, "h")):
-            if id(error) in table:
-                return {tag: table[id(error)]}
-        kind = type(error)
-        text = describe(error, bare=True) if descriptions.is_own(kind) and kind.__str__ is not BaseException.__str__ else None
-        named = (error.filename,) if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2 else ()
-        args = [self._or_text(arg) for arg in (*error.args, *named)]
-        attributes = {name: self._or_text(value) for name, value in vars(error).items()}
-        cause = error.__cause__
-        cause_node = self.exception_node(cause, depth + 1) if cause is not None and depth < _MAX_CAUSES else None
-        own = self.number(error) if descriptions.is_own(kind) else -1
-        return {"x": [self._export_class(kind), args, text, attributes, cause_node, own]}
-
-    def _or_text(self, value: Any) -> Node:
+    def or_text(self, value: Any) -> Node:
+        """Return the node of a value; none where it cannot cross."""
         try:
             return self.values.encode(value)
         except CodecError:
@@ -335,11 +324,22 @@ class Peer:
         if tag == "o" and type(body) is int and body >= 0:
             return self.objects[body]
         if tag == "h" and type(body) is int:
+            if body not in self.remote and self.unborn is not None:  # a registry tells of it before its number comes
+                self.adopt(body, self.unborn)
             return self.remote[body]
+        if tag == "m":
+            return self.member(*body)
         make = makers.MAKERS.get(tag)
         if make is None:
             raise CodecError(f"an unknown tag {tag!r}")
         return make(self, body)
+
+    def member(self, number: Any, name: Any) -> Any:
+        """Return a method or property of one of our classes, as it was before anyone replaced it."""
+        kind = self.objects[number] if type(number) is int and number >= 0 else None
+        if not isinstance(kind, type) or type(name) is not str:
+            raise CodecError("no member of a class")
+        return self.originals.get((number, name)) or next(vars(k)[name] for k in type.mro(kind) if name in vars(k))
 
     def adopt(self, number: Any, stand_in: Any) -> Any:
         """Remember a stand-in for the other end's object `number`."""
@@ -366,6 +366,13 @@ class Peer:
     def born(self, instance: Any) -> None:
         """Hear of a new stand-in for an instance."""
 
+    def holds(self, cls: Any, op: str, value: Any) -> bool:
+        """Return what a class at the other end says of an instance or a subclass, beyond inheritance."""
+        return self.ask(op, self.homes[id(cls)], "", [value]) is True
+
+    def suspect(self, number: int, named: Any) -> None:
+        """Hear of an own subclass of data that defines these operators anew."""
+
     def touched(self, instance: Any, name: str, found: Any) -> None:
         """Hear that a method was looked up."""
 
@@ -379,6 +386,10 @@ class Peer:
     def may_answer(self, kind: int, name: str) -> bool:
         """Return whether a value of a class that is being made may have this method."""
         return True
+
+    def throw(self, iterator: Any, error: Any) -> Any:
+        """Raise an error in the other end's generator."""
+        return self.ask("throw", self.homes[id(iterator)], "", [error])
 
     def drawn(self, iterator: Any) -> list[Any]:
         """Return all items of an iterator."""

@@ -4,6 +4,7 @@
 pytest would. Standard library only.
 """
 
+import functools
 import inspect
 import io
 import itertools
@@ -181,13 +182,25 @@ _BUILT_IN: dict[str, Callable[[], Any]] = {
 }
 
 
-def run(function: Any, names: dict[str, Any], *bound: Any) -> None:
+def _case(owner: Any, to_end: list[Any]) -> Any:
+    """Return an instance of a class of tests, set up, and note what is to be done at its end."""
+    made = owner()
+    for name, is_end in (("setup_method", False), ("teardown_method", True)):
+        around = getattr(made, name, None)
+        if around is not None:
+            call = functools.partial(around, *[None] * len(inspect.signature(around).parameters))
+            to_end.append(call) if is_end else call()
+    return made
+
+
+def run(function: Any, names: dict[str, Any], *owners: Any) -> None:
     """Call a test function with its parameters and fixtures, once for every combination of its parameters."""
     rows: Iterable[Any] = itertools.product(*getattr(function, "parameter_rows", []))
     for combination in rows:
         given = {name: value for row in combination for name, value in row.items()}
         to_end: list[Any] = []
         try:
+            bound = [_case(owner, to_end) for owner in owners]
             for name in list(inspect.signature(function).parameters)[len(bound) :]:
                 if name not in given:
                     given[name] = _fixture(name, names, to_end)

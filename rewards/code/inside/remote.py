@@ -13,21 +13,29 @@ Not covered: what an object that the tests constructed says of itself is taken a
 satisfied by it. Standard library only.
 """
 
+import asyncio
 import builtins
+import contextlib
+import functools
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, lineup
+from rewards.code.inside import descriptions, failures, lineup
+from rewards.code.inside.awaitables import Coroutine
+from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
-from rewards.code.inside.descriptions import SPECIAL, is_function
-from rewards.code.inside.faces import Contradiction, is_data
+from rewards.code.inside.descriptions import SPECIAL
+from rewards.code.inside.faces import Contradiction
+from rewards.code.inside.failures import Aliases, CandidateExit, CandidateFailed, CandidateGone, Watch, failed_assertion
 from rewards.code.inside.peer import Peer, Refused
-from rewards.code.inside.standins import Standin, reference
+from rewards.code.inside.permitted import may
+from rewards.code.inside.standins import Meta, Standin, reference
 from rewards.code.inside.trust import READS, Trust
 from rewards.code.wire import FrameError, Link
 
@@ -43,42 +51,31 @@ _MALFORMED = (
     StopIteration,
 )
 _ENDS_OF_ITERATION = (StopIteration, StopAsyncIteration)
-_ITERATES = ("next", "send", "throw", "anext")
-_CALLABLE_OPS = ("call", "next", "send", "throw", "close", "await", "anext", "aclose")
-
-
+_MAY_END = ("__anext__", "asend", "athrow")  # whose coroutines may end an `async for`
+_ITERATES = ("next", "send", "throw", "await", "start", "outcome")
+_CALLABLE_OPS = ("call", "next", "send", "throw", "close", "await", "awaitable", "start", "step", "outcome", "cancel", "drive")
 _PRINT = builtins.print
-
-
-class CandidateFailed(Exception):
-    """The candidate exited, or broke the protocol; or its value may not cross (`memory`: for want of memory)."""
-
-    def __init__(self, text: str, memory: bool = False):
-        super().__init__(text)
-        self.memory = memory
-
-
-class CandidateGone(BaseException):
-    """The candidate's process ended. No `except Exception` of the tests catches it."""
-
-
-class CandidateExit(SystemExit):
-    """SystemExit of the candidate's: the tests may catch it, and do not end well by it."""
 
 
 class RemoteCandidate(Peer):
     """The other end: the process that holds the program."""
 
-    def __init__(self, link: Link, expects: frozenset[str] = frozenset()):
+    def __init__(self, link: Link, expects: frozenset[str], watch: Watch):
         super().__init__(link)
+        self.watch, self.aliases = watch, Aliases()
+        self.tells_shapes = True
         self.calls = 0
         self.failure: str | None = None  # what no test may forgive
         self.expects = expects  # exits that the tests speak of
-        self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args), lambda n: self.ask("data", n))
+        self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args), self.ask)
+        self.trust.faces.report = self.contradicted
         self.names: dict[str, Any] = {}  # the tests' name space
-        self.told: tuple[bool, dict[str, str]] = (False, dict(os.environ))
+        self.told: tuple[bool, dict[str, str], bool] = (False, dict(os.environ), False)
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
+        self.gives: Sequence[str] = ()  # names of classes of the tests' own that the candidate uses
+        self.given: dict[str, Any] = {}
         self.named_classes: set[int] = set()  # numbers of the classes that the tests name
+        self.suspects: list[int] = []  # numbers of subclasses of data with an equality of their own
         self.callable_names: dict[int, str] = {}
         self.defining = False
         self._origin = ""
@@ -93,6 +90,10 @@ class RemoteCandidate(Peer):
             for arg in args:
                 if isinstance(arg, Standin):
                     reference(arg).face = None  # it may be changed there
+        for given in self.gives:
+            self._give(given)
+        if (self.bridge.waiting or self.bridge.handle) and op not in ("step", "outcome"):
+            self.bridge.turn_soon(0)  # it may wake what waits there
         with self.lock:
             outer, self._origin = self._origin, self._origin_of(op, target, name, args)
             try:
@@ -100,7 +101,13 @@ class RemoteCandidate(Peer):
             finally:
                 self._origin = outer
         if came_well:
+            if type(value) is Coroutine and name in _MAY_END:
+                value.may_end = True
+            self._question_suspects()
             return value
+        hidden = failed_assertion(sys.exc_info()[1])  # it is on its way through a `with` or a `finally` of the tests
+        if hidden:
+            self.fail(f"assertion failed: {str(hidden)[:100]}")
         if isinstance(value, _ENDS_OF_ITERATION) and op not in _ITERATES and name not in ("__next__", "__anext__"):
             raise RuntimeError(f"the program raised {type(value).__name__}")
         if isinstance(value, Refused):
@@ -108,6 +115,20 @@ class RemoteCandidate(Peer):
                 self.fail(f"the program returned {value}")
             raise CandidateFailed(f"the program returned {value}", memory=value.memory)
         raise value
+
+    def _question_suspects(self) -> None:
+        """Ask subclasses of data whether they equal and hold what nobody does, once the message that brought them is read."""
+        waiting, self.suspects = self.suspects, []
+        for number in waiting:
+            self._held(self.trust.question, functools.partial(self.ask, "says", number))
+
+    def _give(self, name: str) -> None:
+        """Tell the candidate of a class of the tests that it may mean, when the tests have made it."""
+        kind = self.names.get(name)
+        if isinstance(kind, type) and not isinstance(kind, Meta) and self.given.get(name) is not kind:
+            self.given[name] = kind
+            with contextlib.suppress(CandidateFailed):
+                self._exchange("bind", None, name, [kind, descriptions.parameters(kind)], None)
 
     def _exchange(self, op: str, target: Any, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
         try:
@@ -117,7 +138,7 @@ class RemoteCandidate(Peer):
         except OSError:
             raise self._gone() from None
         try:
-            return self.await_reply()
+            return self.await_reply(args)
         except (EOFError, OSError):
             raise self._gone() from None
         except (CandidateFailed, Contradiction):
@@ -138,25 +159,32 @@ class RemoteCandidate(Peer):
         """Return the place from which a new object will have come, in the words of the tests."""
         if self.defining:
             return "a name"
+        if op in ("start", "outcome", "await"):
+            return str(getattr(self.remote.get(target), "_made_by", ""))
         called = target if isinstance(target, str) else self.remote.get(target)
-        title = called if isinstance(called, str) else getattr(called, "__name__", type(called).__name__)
+        title = (
+            called if isinstance(called, str) else (called if isinstance(called, type | Function) else type(called)).__name__
+        )
         shapes = ",".join(type(arg).__name__ for arg in args[:8])
-        return f"{title}{'.' if name else ''}{name}({shapes})"
+        known = called if isinstance(called, type) or not isinstance(called, Standin) else type(called)
+        number = self.homes.get(id(known), "")  # the program may call two functions alike, but the origin is another
+        return f"{title}{'.' if name else ''}{name}({shapes})#{number}"
 
     # -- what comes back ---------------------------------------------------------------------------------------------------
 
     def printed(self) -> Any:
         """Tell the candidate whether the tests have put something else in the place of `print`, and of the environment."""
-        is_patched, environment = builtins.print is not _PRINT, dict(os.environ)
-        if (is_patched, environment) == self.told:
+        told = builtins.print is not _PRINT, dict(os.environ), asyncio._get_running_loop() is not None
+        if told == self.told:
             return ""
-        self.told = is_patched, environment
-        return {"print": is_patched, "environment": environment}
+        self.told = told
+        return {"print": told[0], "environment": told[1], "loop": told[2]}
 
     def show(self, text: Any) -> None:
         """Print what the candidate printed, where the tests' own output goes."""
-        if text and isinstance(text, str):
-            sys.stdout.write(text)
+        for descriptor, piece in [[1, text]] if isinstance(text, str) else text:
+            if piece and isinstance(piece, str):
+                (sys.stderr if descriptor == 2 else sys.stdout).write(piece)
 
     def take_changes(self, changes: Any) -> None:
         """Take over changed containers, and names of the program that stand for another value now."""
@@ -173,12 +201,14 @@ class RemoteCandidate(Peer):
 
     def raised(self, error: Any) -> BaseException:
         """Return what the tests see of an exception."""
-        error = super().raised(error)
+        error = self.aliases.raised(super().raised(error))
         if isinstance(error, Exception) and type(error).__name__ not in ("SkipTest", "_ShouldStop"):
             return error
         name = type(error).__name__
         if isinstance(error, SystemExit) and "SystemExit" in self.expects:
             return CandidateExit(*error.args)
+        if isinstance(error, asyncio.CancelledError) and ("CancelledError" in self.expects or self.bridge.has_cancelled):
+            return error
         if isinstance(error, KeyboardInterrupt) and "KeyboardInterrupt" in self.expects:
             return error
         self.fail(f"the program raised {name}")
@@ -193,13 +223,11 @@ class RemoteCandidate(Peer):
             if name in self.trust.data_names and kind not in self.named_classes:
                 raise AttributeError(name)
             return self.ask("method", kind, name, args, kwargs)
-        if name in ("__exit__", "__aexit__") and len(args) > 2 and isinstance(args[2], AssertionError):
-            self.fail(f"assertion failed: {str(args[2])[:100]}")  # no context manager of the candidate's may swallow it
         if name in SPECIAL and name not in ("__init__", "__call__"):
-            try:
-                return self.trust.special(kind, name, args)
-            except Contradiction as error:
-                raise self._contradicted(error) from None
+            if name in ("__exit__", "__aexit__") and len(args) > 2 and isinstance(args[2], BaseException):
+                guard = failures.Leaving(self.watch, self.fail, args[2])
+                return guard.told(lambda: self._held(self.trust.special, kind, name, args), name == "__aexit__")
+            return self._held(self.trust.special, kind, name, args)
         self.trust.faces.epoch += 1
         if name == "__call__":
             self.trust.vouch(reference(instance))
@@ -212,7 +240,15 @@ class RemoteCandidate(Peer):
             reference(value).is_kin = True
         return value
 
-    def _contradicted(self, error: Contradiction) -> CandidateFailed:
+    def _held(self, judge: Any, *args: Any) -> Any:
+        """Return what a judgement gives; a contradiction fails for good."""
+        try:
+            return judge(*args)
+        except Contradiction as error:
+            raise self.contradicted(error) from None
+
+    def contradicted(self, error: Contradiction | str) -> CandidateFailed:
+        """Remember that an object said two things that cannot both be true."""
         self.fail(f"the program contradicts itself: {error}")
         return CandidateFailed(str(self.failure))
 
@@ -220,9 +256,9 @@ class RemoteCandidate(Peer):
         """Return an attribute."""
         if isinstance(stand_in, Standin) and self.trust.is_plain(stand_in, name):
             return getattr(self.trust.data(stand_in), name)
-        value = super().get(stand_in, name)
+        value = self.aliases.of(super().get(stand_in, name))
         if isinstance(stand_in, Standin):
-            if name != "__dict__":
+            if name not in ("__dict__", "__doc__"):
                 self.trust.looked_up(stand_in, name, is_method=callable(value))
         elif isinstance(value, type) and self.homes[id(stand_in)] in self.named_classes and id(value) in self.homes:
             self.named_classes.add(self.homes[id(value)])  # a class inside of a class
@@ -241,7 +277,7 @@ class RemoteCandidate(Peer):
                 reference(value).is_kin = True
             return value
 
-        construct.__name__, construct.__doc__ = function.__name__, function.__doc__
+        construct.__name__, construct.__doc__ = getattr(function, "__name__", ""), function.__doc__
         return construct
 
     def call(self, stand_in: Any, args: Any, kwargs: Any) -> Any:
@@ -251,20 +287,31 @@ class RemoteCandidate(Peer):
         value = self.ask("call", self.callable_names.get(number, number), "", args, kwargs)
         is_named = number in self.named_classes or "_described" not in vars(stand_in)
         if isinstance(stand_in, type) and is_named and isinstance(value, Standin) and stand_in in type(value).__mro__:
-            held = reference(value)
-            held.origin = ""
-            held.made_of = repr((args, kwargs)) if all(map(is_data, (*args, *kwargs.values()))) and (args or kwargs) else ""
-            self.trust.constructed.append(value)
+            self.trust.constructs(value, args, kwargs)
         return value
 
     def born(self, instance: Any) -> None:
         """Note where an object came from."""
         reference(instance).origin = self._origin or "a callback"
+        self.trust.newborn = instance
 
     def touched(self, instance: Any, name: str, found: Any) -> None:
         """A method that no data has was looked up."""
         if name not in self.trust.data_names:
             self.trust.vouch(reference(instance))
+
+    def holds(self, cls: Any, op: str, value: Any) -> bool:
+        """Return what a class says of an instance or a subclass; one that says yes to all is a liar."""
+        held = super().holds(cls, op, value)
+        if held:
+            says = functools.partial(self.ask, op, self.homes[id(cls)], "")
+            self._held(self.trust.question_class, says, op == "issubclass")
+        return held
+
+    def suspect(self, number: int, named: Any) -> None:
+        """Hear of a subclass of data that the tests do not name; `named`: what it defines anew."""
+        if "__eq__" in named or "__contains__" in named:
+            self.suspects.append(number)
 
     def wrote(self, instance: Any, name: str) -> None:
         """Data has no attributes that can be set."""
@@ -281,17 +328,20 @@ class RemoteCandidate(Peer):
 
     def audit(self) -> None:
         """Look at the end for what only the whole exam shows."""
-        try:
-            self.trust.audit()
-        except Contradiction as error:
-            raise self._contradicted(error) from None
+        before = self.failure
+        self._held(self.trust.audit)
+        if self.failure and not before:
+            self.failure = None  # of an object that only the audit wanted
+
+    def throw(self, iterator: Any, error: Any) -> Any:
+        """Raise an error of the tests in a generator; what comes instead of that very error has swallowed it."""
+        guard = failures.Leaving(self.watch, self.fail, error)
+        return guard.told(lambda: [self.ask("throw", self.homes[id(iterator)], "", [error])])[0]
 
     def drawn(self, iterator: Any) -> list[Any]:
         """Return all items; one without an end is a failure."""
-        try:
-            return self.trust.faces.draw(iterator)
-        except Contradiction as error:
-            raise self._contradicted(error) from None
+        drawn: list[Any] = self._held(self.trust.faces.draw, iterator)
+        return drawn
 
     # -- names -------------------------------------------------------------------------------------------------------------
 
@@ -300,7 +350,7 @@ class RemoteCandidate(Peer):
         self.defining = True
         made: dict[str, Any] = {}
         for name, node in defined[1]:
-            made[name] = self.values.decode(node)
+            made[name] = self.aliases.of(self.values.decode(node))
             number = self.homes.get(id(made[name]))
             if number is not None and not isinstance(made[name], type) and callable(made[name]):
                 self.callable_names[number] = name  # by name: the program may put another function in its place
@@ -315,8 +365,9 @@ class RemoteCandidate(Peer):
 
     def forward(self, error: BaseException) -> None:
         """Send an exception of the tests' functions; an assertion that failed stays failed, whatever the candidate does."""
-        if isinstance(error, AssertionError):
-            self.fail(f"assertion failed: {str(error)[:100]}")
+        failure = self.watch.failure(error)
+        if failure:
+            self.fail(failure)
         super().forward(error)
 
     # -- answering ---------------------------------------------------------------------------------------------------------
@@ -330,27 +381,11 @@ class RemoteCandidate(Peer):
         if op == "log":
             return logging.getLogger(args[0]).log(*args[1:])
         if op == "print":
-            return print(*args, **kwargs)
+            streams = {1: sys.stdout, 2: sys.stderr}
+            return print(*args, **{key: streams.get(v, v) if key == "file" else v for key, v in kwargs.items()})
         if op == "readline":
             return sys.stdin.readline()
         value = self.objects[target] if type(target) is int and target >= 0 else None
-        if op not in _CALLABLE_OPS and not self._may(op, value, name, args):
+        if op not in _CALLABLE_OPS and not may(op, value, name, args):
             raise AttributeError(name)
         return super().carry_out(op, target, name, args, kwargs)
-
-    def _may(self, op: str, value: Any, name: Any, args: list[Any]) -> bool:
-        """Return whether the candidate may do this: only to instances of the tests' own classes, and to no method of theirs."""
-        if type(name) is not str or (name.startswith("__") and name not in SPECIAL):
-            return False
-        if name == "__init__":
-            return False
-        if op in ("method", "property"):
-            return isinstance(value, type) and bool(args) and isinstance(args[0], value)
-        if op == "get":
-            return not isinstance(value, type) and descriptions.iterator_kind(value) is None and not is_function(value)
-        is_mock = type(value).__module__ == "unittest.mock"  # whose record of calls is what tests look at
-        if op not in ("set", "del") or is_mock or isinstance(value, type) or is_function(value):
-            return False
-        return not callable(getattr(type(value), name, None)) and not callable(
-            vars(value).get(name) if hasattr(value, "__dict__") else None
-        )

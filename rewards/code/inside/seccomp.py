@@ -14,6 +14,7 @@ import errno
 import os
 import struct
 from collections.abc import Mapping
+from typing import Any
 
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _LAST_KNOWN_CALL = 462  # above: ENOSYS, so that libraries fall back as they do on an older kernel
@@ -54,6 +55,8 @@ _X86_64 = _table("""
     timer_getoverrun=225 timer_gettime=224 timer_settime=223 timerfd_create=283 timerfd_gettime=287 timerfd_settime=286
     times=100 tkill=200 truncate=76 umask=95 umount2=166 uname=63 unlink=87 unlinkat=263 unshare=272 utime=132
     utimensat=280 utimes=235 vfork=58 wait4=61 waitid=247 write=1 writev=20
+    setxattr=188 lsetxattr=189 fsetxattr=190 getxattr=191 lgetxattr=192 fgetxattr=193 listxattr=194 llistxattr=195
+    flistxattr=196 removexattr=197 lremovexattr=198 fremovexattr=199
 """)
 _AARCH64 = _table("""
     brk=214 capget=90 capset=91 chdir=49 clock_getres=114 clock_gettime=113 clock_nanosleep=115 clone=220 clone3=435
@@ -77,6 +80,8 @@ _AARCH64 = _table("""
     tee=77 tgkill=131 timer_create=107 timer_delete=111 timer_getoverrun=109 timer_gettime=108 timer_settime=110
     timerfd_create=85 timerfd_gettime=87 timerfd_settime=86 times=153 tkill=130 truncate=45 umask=166 umount2=39 uname=160
     unlinkat=35 unshare=97 utimensat=88 wait4=260 waitid=95 write=64 writev=66
+    setxattr=5 lsetxattr=6 fsetxattr=7 getxattr=8 lgetxattr=9 fgetxattr=10 listxattr=11 llistxattr=12 flistxattr=13
+    removexattr=14 lremovexattr=15 fremovexattr=16
 """)
 
 
@@ -107,9 +112,16 @@ _PLAIN = _names("""
 _HOST = _names(
     "chmod fchmodat clone fork vfork kill prctl prlimit64 setsid sendmsg recvmsg landlock_restrict_self seccomp pidfd_open"
 )
-# Answered with success and not done: copying a file with shutil goes on, and no mode or time of a file ever changes.
-_PRETENDED_TO_CHILDREN = _names("chmod fchmodat")  # the host opens folders that a program has locked
-_PRETENDED = _names("fchmod fchmodat2 chown fchown lchown fchownat utime utimes utimensat futimesat")
+# Modes and times of files: real where the process has a root directory of its own, which holds nothing of the host that can be
+# written; elsewhere answered with success and not done, so that copying a file with shutil goes on (`pretend_with_care`).
+_CHMOD = _names("chmod fchmodat")  # the host opens folders that a program has locked
+_TIMES_AND_MODES = _names("fchmod fchmodat2 utime utimes utimensat futimesat")
+_PRETENDED = _names("chown fchown lchown fchownat")
+# Answered with "not supported", as many file systems do.
+_UNSUPPORTED = _names("""
+    setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr removexattr lremovexattr
+    fremovexattr
+""")
 # Answered with "no such call", for which the C library has a fallback.
 _UNKNOWN = _names("clone3 openat2")
 _CLONE_THREAD = 0x00010000
@@ -181,8 +193,22 @@ def supported() -> bool:
     return os.uname().machine in _TABLES
 
 
-def host_filter() -> bytes:
-    """Return the filter that the host enters once: all that it and its children will ever need."""
+def pretend_with_care() -> None:
+    """Have `os.utime` fail for what is not there, where the kernel answers with success: else `Path.touch` makes no file."""
+    pretended = os.utime
+
+    def utime(path: Any, *args: Any, **options: Any) -> None:
+        os.stat(path)
+        pretended(path, *args, **options)
+
+    os.utime = utime
+
+
+def host_filter(own_root: bool) -> bytes:
+    """Return the filter that the host enters once: all that it and its children will ever need.
+
+    `own_root`: no file of the host can be written from here, so that modes and times may change.
+    """
     refuse = _ERRNO | errno.EPERM
     rules = _Filter(os.uname().machine)
     if os.uname().machine == "x86_64":
@@ -191,7 +217,9 @@ def host_filter() -> bytes:
     rules.answer(_PLAIN, _ALLOW)
     rules.answer(_HOST, _ALLOW)
     rules.answer(("tgkill",), _ALLOW)
+    rules.answer(_TIMES_AND_MODES, _ALLOW if own_root else _ERRNO)
     rules.answer(_PRETENDED, _ERRNO)
+    rules.answer(_UNSUPPORTED, _ERRNO | errno.ENOTSUP)
     rules.answer(_UNKNOWN, _ERRNO | errno.ENOSYS)
     rules.argument("fcntl", 1, _DENIED_FCNTLS, refuse, _ALLOW)
     rules.argument("ioctl", 1, _ALLOWED_IOCTLS, _ALLOW, _ERRNO | errno.ENOTTY)
@@ -202,9 +230,9 @@ def host_filter() -> bytes:
     return rules.finish(refuse)
 
 
-def child_filter_template(receives: bool = False) -> tuple[bytes, tuple[int, ...]]:
+def child_filter_template(own_root: bool, receives: bool = False) -> tuple[bytes, tuple[int, ...]]:
     """Return the child's filter without the pid, and where in it the pid belongs: building it costs more than installing it."""
-    filled = child_filter(_PID_MARK, receives)
+    filled = child_filter(_PID_MARK, own_root, receives)
     mark = struct.pack("=I", _PID_MARK)
     places, start = list[int](), filled.find(mark)
     while start >= 0:
@@ -221,7 +249,7 @@ def child_filter_for(template: tuple[bytes, tuple[int, ...]], pid: int) -> bytes
     return bytes(code)
 
 
-def child_filter(pid: int, receives: bool = False) -> bytes:
+def child_filter(pid: int, own_root: bool, receives: bool = False) -> bytes:
     """Return what the process `pid` adds before it runs a program; `receives`: descriptors may be passed to it."""
     refuse = _ERRNO | errno.EPERM
     rules = _Filter(os.uname().machine)
@@ -230,8 +258,8 @@ def child_filter(pid: int, receives: bool = False) -> bytes:
     rules.argument("tgkill", 0, (pid,), _ALLOW, refuse)
     rules.argument("prctl", 0, (_PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA), _ALLOW, refuse)
     rules.argument("prlimit64", 0, (0, pid), _ALLOW, refuse)
-    rules.answer(_PRETENDED_TO_CHILDREN, _ERRNO)
-    decided = ("clone", "kill", "prctl", "prlimit64", *_PRETENDED_TO_CHILDREN)
+    rules.answer(_CHMOD, _ALLOW if own_root else _ERRNO)
+    decided = ("clone", "kill", "prctl", "prlimit64", *_CHMOD)
     left = (*decided, "recvmsg") if receives else decided
     rules.answer([name for name in _HOST if name not in left], refuse)
     return rules.finish(_ALLOW)

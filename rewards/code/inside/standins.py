@@ -6,27 +6,34 @@ language's own kinds (members of enumerations, named tuples) hold their data her
 """
 
 import abc
+import sys
 import types
+from collections.abc import MutableMapping
 from typing import Any
 
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions
+from rewards.code.inside import descriptions, typenotes
 from rewards.code.inside.descriptions import SPECIAL
 
 _MISSING = object()
-ASKED = ("__dict__", "__wrapped__", "__annotations__", "__defaults__", "__kwdefaults__", "__abstractmethods__", "__args__")
+_ON_INSTANCES = ("__dict__", "__name__", "__qualname__", "__wrapped__", "__doc__", "__annotations__")
+ASKED = (
+    *("__dict__", "__wrapped__", "__defaults__", "__kwdefaults__", "__abstractmethods__", "__args__", "__slots__"),
+    *("__match_args__", "__closure__"),
+)
 _NOT_MIRRORED = ("__module__", "__qualname__", "__classcell__", "__dict__", "__weakref__", "__slots__", "__firstlineno__")
 
 
 class Reference:
     """What a stand-in for an instance knows: its end, its number there, where it came from, and what it said (`trust`)."""
 
-    __slots__ = ("face", "facts", "is_kin", "made_of", "number", "origin", "peer", "shadows")
+    __slots__ = ("arguments", "face", "facts", "is_kin", "made_of", "number", "origin", "peer", "shadows")
 
     def __init__(self, peer: Any, number: int):
         self.peer, self.number, self.origin = peer, number, ""
         self.is_kin = False  # an object that a class made of itself in another way than by a call
-        self.made_of = ""  # the arguments that the tests made it of, where they are data
+        self.made_of = ""  # the arguments that the tests made it of, in writing, where they are data
+        self.arguments: Any = ()
         self.face: Any = None
         self.shadows: set[str] = set()  # attributes that the tests have set, which may hide methods
         self.facts: dict[str, Any] = {}
@@ -41,14 +48,14 @@ def reference(stand_in: Any) -> Reference:
 class Meta(abc.ABCMeta):
     """The class of stand-ins for classes."""
 
-    def __new__(mcs, name: str, bases: Any, space: Any, **named: Any) -> Any:
+    def __new__(mcs, name: str, bases: Any, space: Any, /, **named: Any) -> Any:
         """Return a stand-in's class, or a subclass of one that the tests make."""
         made = super().__new__(mcs, name, bases, space)
         if "_described" not in space:
             _mirror(made, bases, space, named)
         return made
 
-    def __init__(cls, name: str, bases: Any, space: Any, **_: Any):
+    def __init__(cls, name: str, bases: Any, space: Any, /, **_: Any):
         super().__init__(name, bases, space)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -60,6 +67,8 @@ class Meta(abc.ABCMeta):
 
     def __getattr__(cls, name: str) -> Any:
         peer = peer_of(cls)
+        if name == "__signature__" and peer is not None:
+            return typenotes.signature_of(peer.ask("signature", peer.homes[id(cls)]))
         if peer is None or (name.startswith("__") and name not in ASKED) or name.startswith("_abc_"):
             raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
         return peer.get(cls, name)
@@ -68,20 +77,53 @@ class Meta(abc.ABCMeta):
         peer = None if name.startswith("_") and (name.startswith(("_abc", "__"))) else peer_of(cls)
         if peer is None or "_described" not in cls.__dict__:
             super().__setattr__(name, value)
+        elif forwards(value, peer) == (peer.homes[id(cls)], name):
+            type.__setattr__(cls, name, value)  # it is put back
         elif name in cls.__dict__:
             type.__delattr__(cls, name)  # a method that is replaced: ask the other end from now on
         if peer is not None:
             peer.ask("set", peer.homes[id(cls)], name, [value])
 
-    def __instancecheck__(cls, instance: Any) -> bool:
-        """Objects of the other end's may be instances by registration, or by a protocol: it knows."""
-        if super().__instancecheck__(instance):
-            return True
-        peer = peer_of(cls) if isinstance(type(instance), Meta) else None
-        return peer is not None and peer.ask("isinstance", peer.homes[id(cls)], "", [instance]) is True
+    def __delattr__(cls, name: str) -> None:
+        peer = None if name.startswith("__") else peer_of(cls)
+        if peer is None or name in cls.__dict__:
+            super().__delattr__(name)
+        if peer is not None:
+            peer.ask("del", peer.homes[id(cls)], name)
 
-    def __getitem__(cls, _: Any) -> Any:
-        return cls  # Stack[int]
+    def __instancecheck__(cls, instance: Any) -> bool:
+        """What is an instance by registration, by a hook, or by a protocol, the other end knows."""
+        kind = type(instance)
+        return type.__instancecheck__(cls, instance) or _holds(cls, "isinstance", instance, isinstance(kind, Meta), kind)
+
+    def __subclasscheck__(cls, kind: Any) -> bool:
+        if type.__subclasscheck__(cls, kind):
+            return True
+        # An abstract class of the language asks all that are registered with it, those of exams long past too.
+        return sys._getframe(1).f_globals.get("__name__") != "abc" and _holds(cls, "issubclass", kind, False, kind)
+
+    def __dir__(cls) -> Any:
+        peer = peer_of(cls)
+        return super().__dir__() if peer is None else peer.ask("dir", peer.homes[id(cls)])
+
+    def register(cls, kind: Any) -> Any:
+        """Have the other end register a class."""
+        peer = peer_of(cls)
+        return super().register(kind) if peer is None else peer.get(cls, "register")(kind)
+
+    @property
+    def __annotations__(cls) -> Any:  # type: ignore[override]
+        peer = peer_of(cls) if "_described" in cls.__dict__ else None
+        if peer is None:
+            return vars(cls).get("__annotations__", {})
+        return typenotes.notes_of(peer.ask("annotations", peer.homes[id(cls)]))
+
+
+def _holds(cls: Any, op: str, value: Any, is_theirs: bool, kind: type) -> bool:
+    """Ask the other end for what its class says beyond inheritance of its own instances, and of classes that this end made."""
+    peer = peer_of(cls) if is_theirs or ("hooks" in cls._traits and descriptions.is_own(kind)) else None
+    # An abstract class of the language may still ask a class that was registered for a program which is gone.
+    return peer is not None and peer.link.socket.fileno() != -1 and peer.holds(cls, op, value)
 
 
 def peer_of(cls: Any) -> Any:
@@ -113,9 +155,13 @@ def _mirror(made: Any, bases: Any, space: Any, named: dict[str, Any]) -> None:
         else:
             abstract = getattr(value, "__isabstractmethod__", False) is True
             members.append([name, "abstract" if abstract else "plain", value])
-    number = peer.ask("subclass", None, made.__name__, [over_there, members], named)
-    peer.remote[number] = made
-    peer.homes[id(made)] = number
+    outer, peer.unborn = peer.unborn, made
+    try:
+        number = peer.ask("subclass", None, made.__name__, [over_there, members], named)
+    finally:
+        peer.unborn = outer
+    if peer.remote.get(number) is not made:
+        peer.adopt(number, made)
 
 
 # -- instances -------------------------------------------------------------------------------------------------------------
@@ -125,11 +171,21 @@ class Standin(metaclass=Meta):
     """Base of the stand-ins for instances."""
 
     _described = True
+    _traits: frozenset[str] = frozenset()
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        if "generic" in cls._traits:
+            return types.GenericAlias(cls, item)  # Stack[int]
+        peer = peer_of(cls) if "subscript" in cls._traits else None
+        if peer is None:
+            raise TypeError(f"type {cls.__name__!r} is not subscriptable")
+        return peer.ask("item", peer.homes[id(cls)], "", [item])
 
     def __getattribute__(self, name: str) -> Any:
         if name[:2] == "__" and name[-2:] == "__":
-            if name == "__dict__":
-                return _get(self, name)
+            if name in _ON_INSTANCES:
+                value = _get(self, name)
+                return Attributes(self, value) if name == "__dict__" else value
             return object.__getattribute__(self, name)
         if name in reference(self).shadows:
             return _get(self, name)
@@ -146,6 +202,8 @@ class Standin(metaclass=Meta):
         return _get(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "__orig_class__":
+            raise AttributeError(name)  # Stack[int]() would leave it here
         own = next(
             (k.__dict__[name] for k in type(self).__mro__ if name in k.__dict__ and "_described" not in k.__dict__), None
         )
@@ -170,9 +228,47 @@ class Standin(metaclass=Meta):
         held = reference(self)
         return held.peer.ask("copy", held.number, "deep")
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        held = reference(self)
+        _PICKLING[:] = [held.peer]
+        return restore, (held.peer.ask("pickle", held.number),)
+
     def __dir__(self) -> Any:
         held = reference(self)
         return held.peer.ask("dir", held.number)
+
+
+class Attributes(dict[str, Any]):
+    """The attributes of an instance of the other end's by name: what is put here is put there."""
+
+    def __init__(self, home: Any, held: dict[str, Any]):
+        super().__init__(held)
+        self._home = home
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        held = reference(self._home)
+        held.peer.wrote(self._home, name)
+        held.shadows.add(name)
+        held.peer.ask("put", held.number, name, [value])
+        super().__setitem__(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        held = reference(self._home)
+        held.shadows.discard(name)
+        held.peer.ask("drop", held.number, name)
+
+    update, setdefault, clear = MutableMapping.update, MutableMapping.setdefault, MutableMapping.clear  # type: ignore
+    pop, popitem = MutableMapping.pop, MutableMapping.popitem  # type: ignore[assignment]
+
+
+def restore(data: bytes) -> Any:
+    """Have the other end make an instance again of what it was pickled to."""
+    return _PICKLING[0].ask("unpickle", None, "", [data])
+
+
+restore.__module__, restore.__qualname__ = "solution", "_restore"  # where pickle finds it again
+_PICKLING: list[Any] = []  # the end that last pickled
 
 
 def _get(self: Any, name: str) -> Any:
@@ -186,12 +282,39 @@ def forwarder(peer: Any, number: int, name: str) -> Any:
         return peer.invoke(number, name, args, kwargs)
 
     method.__name__ = method.__qualname__ = name
+    method.__dict__["_forwards"] = peer, number, name
     return method
+
+
+class _Property(property):
+    """A property of the other end's class; has room to say of which."""
+
+    @property
+    def __doc__(self) -> Any:  # type: ignore[override]
+        peer, number, name = vars(self)["_forwards"]
+        return peer.ask("raw", number, name).__doc__
+
+    @__doc__.setter
+    def __doc__(self, text: Any) -> None:
+        """Made without one."""
+
+
+FORWARDERS: list[type] = [types.FunctionType, _Property]
 
 
 def forwarded_property(peer: Any, number: int, name: str) -> Any:
     """Return a property that asks the other end."""
-    return property(lambda self: peer.ask("property", number, name, [self]))
+    made = _Property(lambda self: peer.ask("property", number, name, [self]))
+    made.__dict__["_forwards"] = peer, number, name
+    return made
+
+
+def forwards(value: Any, peer: Any) -> tuple[int, str] | None:
+    """Return which member of which class of the other end's a function or property stands for; None for any other."""
+    if type(value) not in FORWARDERS:
+        return None
+    of, number, name = vars(value).get("_forwards", (None, 0, ""))
+    return (number, name) if of is peer else None
 
 
 def instance(peer: Any, body: Any) -> Any:

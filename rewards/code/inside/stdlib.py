@@ -5,23 +5,30 @@ Standard library only.
 """
 
 import array
+import bisect
 import builtins
+import cmath
 import collections
 import datetime
 import decimal
 import fractions
+import functools
+import heapq
 import importlib
+import itertools
 import math
+import operator
 import pathlib
 import re
 import sys
 import types
 import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView, KeysView, ValuesView
 from typing import Any
 
 from rewards.code.codec import CodecError
+from rewards.code.inside import typenotes
 
 _DATA_TYPES: tuple[type, ...] = (
     *(str, dict, list, tuple, set, frozenset, bytes, bytearray, complex, float, int, range, deque, Counter, OrderedDict),
@@ -31,6 +38,30 @@ _NAMES_OF_DATA = frozenset(name for kind in _DATA_TYPES for name in dir(kind) if
 Take = Callable[[Any], Any]  # encodes, or decodes, one part
 MUTABLE = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict, array.array)
 _FUNCTIONS = "abs all any bin chr divmod hex len max min ord pow repr round sorted sum callable format hash isinstance"
+_CALLING = ("call", "attrgetter", "itemgetter", "methodcaller")  # what they make is no value
+_OPERATORS = frozenset(
+    f"__{name}__"
+    for name in [
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "pow",
+        "and",
+        "or",
+        "xor",
+        "neg",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "len",
+    ]
+)
 _EXCEPTION_MODULES = frozenset(
     {
         *("builtins", "json.decoder", "decimal", "asyncio.exceptions", "concurrent.futures._base", "re", "queue", "_queue"),
@@ -88,11 +119,27 @@ def _named() -> dict[str, Any]:
     ):
         table.update({f"{module.__name__}.{name}": getattr(module, name) for name in names.split()})
     table["array.array"] = array.array
+    return table | _functions() | typenotes.NAMED
+
+
+def _functions() -> dict[str, Any]:
+    """Return functions of the language that compute and do no more, and the methods of data as functions (`str.lower`)."""
+    table: dict[str, Any] = {"functools.reduce": functools.reduce}
+    for module in (operator, math, cmath, itertools, heapq, bisect):
+        public = {name: value for name, value in vars(module).items() if not name.startswith("_") and callable(value)}
+        table.update({f"{module.__name__}.{name}": value for name, value in public.items() if name not in _CALLING})
+    for kind in _DATA_TYPES[:11]:
+        for name, value in vars(kind).items():
+            plain = isinstance(value, types.MethodDescriptorType) and not name.startswith("__")
+            if plain or (isinstance(value, types.WrapperDescriptorType) and name in _OPERATORS):
+                table[f"{kind.__name__}.{name}"] = value
     return table
 
 
 NAMED = _named()
-NAMES = {id(value): name for name, value in NAMED.items()}
+NAMES: dict[int, str] = {}
+for _name, _value in NAMED.items():
+    NAMES.setdefault(id(_value), _name)  # the shortest name of what has several
 
 
 def exception_class(module: Any, name: Any) -> type[BaseException] | None:
@@ -131,12 +178,17 @@ def _view(name: str) -> Callable[[Any, Take], list[Any]]:
     return lambda value, take: [name, take(tuple(value))]
 
 
+def _view_over(name: str) -> Callable[[Any, Take], list[Any]]:
+    return lambda value, take: [name, take(value._mapping)]
+
+
 def _match(value: Any, take: Take) -> list[Any]:
     if not isinstance(value.string, str | bytes):
         raise CodecError("a match in what is no text")
     return ["match", take(value.re), take(value.string), value.start(), value.end(), value.endpos]
 
 
+_VIEWS: tuple[Any, ...] = (KeysView, ItemsView, ValuesView)  # of mappings of the program's own: rebuilt over what stands for it
 ENCODERS: dict[type, Callable[[Any, Take], list[Any]]] = {
     range: lambda x, t: ["range", t(x.start), t(x.stop), t(x.step)],
     slice: lambda x, t: ["slice", t(x.start), t(x.stop), t(x.step)],
@@ -159,11 +211,14 @@ ENCODERS: dict[type, Callable[[Any, Take], list[Any]]] = {
     type({}.keys()): _view("keys"),
     type({}.values()): _view("values"),
     type({}.items()): _view("items"),
+    collections.ChainMap: lambda x, t: ["ChainMap", t(tuple(x.maps))],
+    **{kind: _view_over(kind.__name__) for kind in _VIEWS},
     **{
         kind: lambda x, t: ["path", next(k.__name__ for k in type(x).__mro__ if k.__name__ in _PATHS), str(x)]
         for kind in _PATHS.values()
     },
 }
+ENCODERS |= typenotes.ENCODERS
 for _view_of in (OrderedDict[Any, Any](),):
     ENCODERS |= {
         type(_view_of.keys()): _view("keys"),
@@ -214,6 +269,10 @@ def _match_back(parts: list[Any], take: Take) -> Any:
     raise CodecError("a match that does not match")
 
 
+def _view_back(kind: Any) -> Callable[[list[Any], Take], Any]:
+    return lambda parts, take: kind(take(parts[0]))
+
+
 def _all_of(kind: type | tuple[type, ...], value: Any) -> Any:
     if not isinstance(value, kind):
         raise CodecError("a part of another type")
@@ -242,6 +301,9 @@ _DECODERS: dict[str, Callable[[list[Any], Take], Any]] = {
     "keys": lambda p, t: dict.fromkeys(t(p[0])).keys(),
     "values": lambda p, t: dict(enumerate(t(p[0]))).values(),
     "items": lambda p, t: dict(t(p[0])).items(),
+    "ChainMap": lambda p, t: collections.ChainMap(*t(p[0])),
+    **{kind.__name__: _view_back(kind) for kind in _VIEWS},
+    **typenotes.DECODERS,
     "path": lambda p, t: _PATHS[p[0]](_all_of(str, p[1])),
     "array": lambda p, t: _array(p),
     "scalar": lambda p, t: _array(p).reshape(-1)[0],

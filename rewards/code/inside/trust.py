@@ -11,13 +11,15 @@ Any object contradicts itself when it equals everything, when its equality is no
 when its order goes both ways, or when its length, items and iteration disagree (`faces`). Standard library only.
 """
 
+import copy
 import random
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from rewards.code.inside import lineup, stdlib
 from rewards.code.inside.descriptions import ARITHMETIC, COMPARISONS
-from rewards.code.inside.faces import Contradiction, Faces, NoCollection, is_data
+from rewards.code.inside.faces import Contradiction, Faces, NoCollection, differ, is_data
 from rewards.code.inside.standins import Reference, Standin, reference
 
 
@@ -27,23 +29,30 @@ def _special(names: str) -> frozenset[str]:
 
 READS = COMPARISONS | _special("len iter next getitem contains hash bool repr str reversed int float index")
 _SHOWS_AN_OBJECT = _special("call enter aenter await aiter anext get set set_name")
+_DERIVES = _special("neg pos abs invert round")
+_STEADY = _special("bool int float index complex hash")
+_TEXTS = _special("str repr format")  # one that the tests constructed may print, or count, what is asked of it
+_MAX_LIKENESSES = 40
 _COLLECTION = _special("len iter getitem contains reversed")
 
 
 class Trust:
     """The account of one exam. `ask` calls the candidate's method: (class, name, arguments) -> value."""
 
-    def __init__(self, ask: Callable[[int, str, Any], Any], ask_data: Callable[[int], Any]):
-        self.ask_data = ask_data
+    def __init__(self, ask: Callable[[int, str, Any], Any], ask_number: Callable[[str, int], Any]):
+        self.ask_number = ask_number  # an operation on an object, by its number
+        self.shown = 0  # how often likenesses were made
         self.ask = ask
         self.debts: dict[str, str] = {}
         self.pairs: list[tuple[str, str]] = []  # origins whose objects were used with each other
         self.vouched: set[str] = {""}  # "": constructed by the tests
         self.faces = Faces(ask)
+        self.equal: deque[tuple[int, str, Any, Any]] = deque(maxlen=10)  # the last two that were called equal
         self.equalities: dict[type, int] = {}  # classes whose equality said yes to two objects, and their numbers
         self.constructed: list[Any] = []
         self.data_names = stdlib.names_of_data()
         self.random = random.Random()
+        self.newborn: Any = None  # the stand-in that was made last
 
     def unpaid(self) -> str | None:
         """Return a debt that was never settled."""
@@ -53,6 +62,14 @@ class Trust:
                     self.vouched |= {one, other}
         return next((text for origin, text in self.debts.items() if origin not in self.vouched), None)
 
+    def constructs(self, instance: Any, args: Any, kwargs: Any) -> None:
+        """Note that the tests made an object by a call of its class."""
+        held = reference(instance)
+        held.origin = ""
+        if (args or kwargs) and lineup.is_small([*args, *kwargs.values()]):
+            held.made_of, held.arguments = repr((args, kwargs)), copy.deepcopy((args, kwargs))
+        self.constructed.append(instance)
+
     def stands(self, held: Reference) -> bool:
         """Return whether an object answers for itself."""
         return held.origin in self.vouched
@@ -61,9 +78,8 @@ class Trust:
         """Note that an object was believed that may be no more than a faked value."""
         if not self.stands(held) and len(self.debts) < 1000:
             kind = type(instance).__name__
-            self.debts.setdefault(
-                held.origin, f"{held.origin} gave an object of class {kind}, which the tests use as data ({what})"
-            )
+            place = held.origin.partition("#")[0]
+            self.debts.setdefault(held.origin, f"{place} gave an object of class {kind}, which the tests use as data ({what})")
 
     def vouch(self, held: Reference) -> None:
         """Note that the tests use an object as no data can be used."""
@@ -79,13 +95,13 @@ class Trust:
 
     def is_plain(self, instance: Any, name: str) -> bool:
         """Return whether an instance counts as the data that it holds: of a subclass of data, and not made by the tests."""
-        if "_holds_data" not in dir(type(instance)) or self.stands(reference(instance)):
+        if not any("_holds_data" in k.__dict__ for k in type(instance).__mro__) or self.stands(reference(instance)):
             return False
         return name in self.data_names or name in COMPARISONS or name in ARITHMETIC or name in _COLLECTION
 
     def data(self, instance: Any) -> Any:
         """Return the data that an instance holds, read by its base's own methods."""
-        return self.ask_data(reference(instance).number)
+        return self.ask_number("data", reference(instance).number)
 
     # -- special methods ---------------------------------------------------------------------------------------------------
 
@@ -94,7 +110,10 @@ class Trust:
         instance = args[0]
         held = reference(instance)
         if self.is_plain(instance, name) and not any(isinstance(arg, Standin) for arg in args[1:]):
-            return getattr(self.data(instance), name)(*args[1:])
+            data = self.data(instance)
+            if name == "__getitem__" and type(data) is dict and "__missing__" in dir(type(instance)) and args[1] not in data:
+                return self._steadily(kind, name, args)
+            return getattr(data, name)(*args[1:])
         if name not in READS:
             self.faces.epoch += 1
         if name in _SHOWS_AN_OBJECT:
@@ -102,10 +121,35 @@ class Trust:
         elif name in COMPARISONS:
             return self._compare(kind, name, instance, args[1])
         elif name in ARITHMETIC:
-            return self._calculate(kind, name, args)
+            return self._derived(instance, self._calculate(kind, name, args))
         elif name in _COLLECTION:
-            return self._collect(kind, name, args)
-        return self.ask(kind, name, args)
+            value = self._collect(kind, name, args)
+            return self._derived(instance, value) if isinstance(args[-1], slice) else value
+        elif name in _STEADY or (name in _TEXTS and not self.stands(held)):
+            return self._steadily(kind, name, args)
+        value = self.ask(kind, name, args)
+        return self._derived(instance, value) if name in _DERIVES else value
+
+    def _derived(self, instance: Any, value: Any) -> Any:
+        """What an operator makes of an instance, of the same class and new, counts as the instance does: a sum, a slice."""
+        if value is self.newborn and type(value) is type(instance) and value is not instance:
+            mine, made = reference(instance), reference(value)
+            made.origin, made.is_kin = mine.origin, mine.is_kin or made.is_kin
+        return value
+
+    def _steadily(self, kind: int, name: str, args: Any) -> Any:
+        """Ask twice what has one answer: a truth, a number, a length."""
+        value = self.ask(kind, name, args)
+        if differ(value, self.ask(kind, name, args)):
+            raise Contradiction(f"two answers to {name.strip('_')}")
+        return value
+
+    def question(self, says: Callable[[str, Any], Any]) -> None:
+        """Show strangers to a subclass of data: its base's methods answer the tests, but who equals everybody is a liar."""
+        for name in ("__eq__", "__contains__"):
+            said = [_said(says, name, shown) for shown in lineup.strangers(self.random)]
+            if said.count(True) > 1:
+                raise Contradiction(f"an object says {name.strip('_')} of everything")
 
     def _compare(self, kind: int, name: str, instance: Any, other: Any) -> Any:
         held = reference(instance)
@@ -117,10 +161,10 @@ class Trust:
         self._relate(instance, other)
         if name == "__eq__":
             return self._equal(kind, instance, other)
-        answer = self.ask(kind, name, (instance, other))
+        answer = self._steadily(kind, name, (instance, other))
         if answer is True and name in ("__lt__", "__gt__") and type(instance) is type(other):
             self._refute(kind, name, (other, instance), "two objects are each less than the other")
-        if answer is True and name == "__ne__" and "__eq__" in dir(type(instance)):
+        if answer is True and name == "__ne__" and any("__eq__" in k.__dict__ for k in type(instance).__mro__[:-1]):
             self._refute(kind, "__eq__", (instance, other), "two objects are equal and not equal")
         return answer
 
@@ -146,36 +190,54 @@ class Trust:
         """Ask for data among decoys, in any order: who says the same of most of them does not know."""
         if name not in ("__eq__", "__lt__", "__gt__", "__le__", "__ge__"):
             return self.ask(kind, name, (instance, other))
+        if name == "__eq__" and lineup.is_matcher(other):
+            return NotImplemented  # what compares for the tests is asked itself
         decoys = lineup.decoys(other, name, self.random)
         shown = [other, *decoys]
         order = self.random.sample(range(len(shown)), len(shown))
         answers = {place: self._quietly(kind, name, instance, shown[place], place == 0) for place in order}
-        if answers[0] is True and decoys and self._says_yes(kind, name, instance, other, answers):
-            raise Contradiction(f"an object says {name.strip('_')} of everything")
+        if differ(answers[0], self._quietly(kind, name, instance, other, False)):
+            raise Contradiction(f"two answers to {name.strip('_')}")
+        if answers[0] is True and name == "__eq__" and self._says_yes(kind, instance, other, shown, answers):
+            raise Contradiction("an object equals everything")
+        if answers[0] is True and name != "__eq__" and type(other) in (int, float):
+            self._in_order(kind, instance, other)
         return answers[0]
 
-    def _says_yes(self, kind: int, name: str, instance: Any, other: Any, answers: dict[int, Any]) -> bool:
-        yes = sum(answer is True for place, answer in answers.items() if place)
-        if name != "__eq__":
-            return yes > 0  # a number beyond all others
-        if yes < 2:
-            return False
-        again = [self._quietly(kind, name, instance, shown, False) for shown in lineup.decoys(other, name, self.random)]
-        return sum(answer is True for answer in again) * 2 >= len(again)  # numbers modulo another may say yes to a few
+    def _says_yes(self, kind: int, instance: Any, other: Any, shown: list[Any], answers: dict[int, Any]) -> bool:
+        """Return whether an object equals what it should not: of numbers modulo another it may equal every n-th."""
+        equal = [shown[place] for place, answer in answers.items() if place and answer is True]
+        if not equal or type(other) is not int:
+            return bool(equal)
+        step = equal[0] - other
+        periodic = [self._quietly(kind, "__eq__", instance, other + step * n, False) for n in (-2, -1, 2, 3)]
+        is_next = self._quietly(kind, "__eq__", instance, other + 1, False) is True
+        return is_next or not all(answer is True for answer in periodic)
+
+    def _in_order(self, kind: int, instance: Any, other: Any) -> None:
+        """Look whether an object has a place among numbers: none is both above and below it."""
+        points = [other, *lineup.decoys(other, "__eq__", self.random), -lineup.FAR, lineup.FAR]
+        said: dict[str, list[Any]] = {"__lt__": [], "__gt__": []}
+        for name in [name for name in said if name in dir(type(instance))]:
+            order = self.random.sample(points, len(points))
+            said[name] = [point for point in order if self._quietly(kind, name, instance, point, False) is True]
+        above, below = said["__lt__"], said["__gt__"]
+        if -lineup.FAR in above or lineup.FAR in below or (above and below and min(above) <= max(below)):
+            raise Contradiction("an object that is less and greater than one number")
 
     def _equal(self, kind: int, instance: Any, other: Any) -> Any:
         """Ask among decoys: what says yes to the first that it sees does not know what it equals."""
         decoys = [
             made for made in self.constructed[-30:] if type(made) is type(other) and made is not other and made is not instance
         ]
-        line_up = [other, *self.random.sample(decoys, min(3, len(decoys)))]
+        line_up = [other, *self.random.sample(decoys, min(3, len(decoys))), *self._likenesses(other)]
         self.random.shuffle(line_up)
         answers = {id(shown): self._quietly(kind, "__eq__", instance, shown, shown is other) for shown in line_up}
         answer = answers[id(other)]
         if answer is not True:
             return answer
         nobody = [self._quietly(kind, "__eq__", instance, shown, False) for shown in lineup.strangers(self.random)]
-        if any(said is True for said in nobody):
+        if nobody.count(True) > 1:  # a number modulo seven equals one stranger of seven
             raise Contradiction("an object equals everything")
         if type(instance) is type(other) and self.ask(kind, "__eq__", (other, instance)) is False:
             raise Contradiction("an equality that is not symmetric")
@@ -187,7 +249,24 @@ class Trust:
             ):
                 raise Contradiction("an object equals two that differ")
         self.equalities[type(other)] = kind
+        self.equal.append((kind, "__eq__", instance, other))
         return answer
+
+    def _likenesses(self, other: Any) -> list[Any]:
+        """Return objects that hold other data than `other`: until the tests have made some that can be shown."""
+        self.shown += 1
+        if self.shown > _MAX_LIKENESSES:
+            return []
+        try:
+            return [like for like in self.ask_number("likenesses", reference(other).number) if isinstance(like, Standin)]
+        except Exception:
+            return []
+
+    def question_class(self, says: Callable[[Any], Any], is_of_classes: bool) -> None:
+        """Show a class what belongs to none; one that has everything among its instances, or its subclasses, is a liar."""
+        shown = (int, str, dict) if is_of_classes else lineup.strangers(self.random)
+        if all(says([one]) is True for one in shown):
+            raise Contradiction("a class to which everything belongs")
 
     def _quietly(self, kind: int, name: str, instance: Any, other: Any, aloud: bool) -> Any:
         try:
@@ -232,10 +311,47 @@ class Trust:
     # -- at the end --------------------------------------------------------------------------------------------------------
 
     def audit(self) -> None:
-        """Look for an equality that never says no, among objects that were constructed from different values."""
+        """Look for an equality that never says no, among objects that were constructed from different values.
+
+        And for one that says yes to the newest object: it says no when others have been made.
+        """
+        before = [self._quietly(*pair, False) for pair in self.equal]
+        self._audit_classes()
+        for pair, answer in zip(self.equal, before, strict=True):
+            if answer is True and self._quietly(*pair, False) is False:
+                raise Contradiction("an equality that goes by what was made last")
+
+    def _audit_classes(self) -> None:
         for kind, numbers in self.equalities.items():
             made = {held.made_of: one for one in self.constructed if type(one) is kind and (held := reference(one)).made_of}
             shown = list(made.values())[-4:]
-            pairs = [(one, other) for place, one in enumerate(shown) for other in shown[place + 1 :]]
-            if len(shown) > 2 and all(self._quietly(numbers, "__eq__", *pair, False) is True for pair in pairs):
+            more = self._more_of(kind, shown[-1], set(made)) if shown else []
+            shown += more[: max(0, 3 - len(shown))]
+            pairs = [(one, other) for place, one in enumerate(shown) for other in shown[place + 1 :] if one is not other]
+            if len(shown) > 2 and pairs and all(self._quietly(numbers, "__eq__", *pair, False) is True for pair in pairs):
                 raise Contradiction(f"all objects of {kind.__name__} are equal")
+
+    def _more_of(self, kind: Any, example: Any, known: set[str]) -> list[Any]:
+        """Make more objects of a class, of other values: at the end of the exam, so that nobody sees what it does."""
+        more = []
+        args, kwargs = reference(example).arguments
+        for _ in range(4):
+            others = (
+                [lineup.near(arg, self.random) for arg in args],
+                {n: lineup.near(v, self.random) for n, v in kwargs.items()},
+            )
+            written = repr((tuple(others[0]), others[1]))
+            if written not in known:
+                known.add(written)
+                try:
+                    more.append(kind(*others[0], **others[1]))
+                except Exception:
+                    continue
+        return more
+
+
+def _said(says: Callable[[str, Any], Any], name: str, shown: Any) -> Any:
+    try:
+        return says(name, [shown])
+    except Exception:
+        return None

@@ -9,26 +9,46 @@ import types
 from collections import Counter, OrderedDict, deque
 from typing import Any
 
+from rewards.code import codec
 from rewards.code.codec import CodecError
-from rewards.code.inside import stdlib
-from rewards.code.inside.descriptions import COMPARISONS, SPECIAL
+from rewards.code.inside import faces, stdlib
+from rewards.code.inside.candidate import describe
+from rewards.code.inside.descriptions import COMPARISONS, SPECIAL, is_own, redefined
 from rewards.code.inside.standins import Meta, checked_name, forwarded_property, forwarder, peer_of
 
+_MAX_CAUSES = 5
+_MAX_EXCEPTIONS = 64  # of the language's own classes
 _PLAIN: dict[str, type] = {
     kind.__name__: kind for kind in (str, Counter, OrderedDict, deque, dict, list, tuple, set, int, float)
 }
 
 
+def filled_node(peer: Any, value: Any, kind: type) -> Any:
+    """Return the node of an own subclass of data: what it holds, and a number under which its methods can be asked for."""
+    among = [base.__name__ for base in type.mro(kind) if base.__module__ in ("builtins", "collections")]
+    base = next((name for name in _PLAIN if name in among), None)
+    if base is None or not is_own(kind) or len(kind.__dict__) == 2:
+        return None
+    number = peer.number(value)
+    if base in ("dict", "Counter", "OrderedDict"):
+        content = peer.values.pairs(value, 0)
+    elif base in ("str", "int", "float"):
+        content = peer.values.encode(codec._as_base(value, _PLAIN[base]))
+    else:
+        content = peer.values.encode(tuple(value if base == "deque" else codec._as_base(value, _PLAIN[base])))
+    return {"S": [number, base, kind.__name__, content, redefined(kind)]}
+
+
 def filled(peer: Any, body: Any) -> Any:
     """Return an instance of a subclass of data: the data is ours, and what no data has is asked for at the other end."""
-    number, base, name, content, is_missing = body
+    number, base, name, content, named = body
     known = peer.remote.get(number)
     if known is not None:
         _refill(known, content if base in ("dict", "Counter", "OrderedDict") else peer.values.decode(content), peer)
         return known
     space: dict[str, Any] = {"__module__": "solution", "__getattr__": _unlike_data(peer, number)}
-    if is_missing is True and base in ("dict", "Counter"):
-        space["__missing__"] = lambda self, key: peer.ask("missing", number, "", [key])
+    if "__missing__" in named and base in ("dict", "Counter"):
+        space["__missing__"] = _missing(peer, number)
     kind: Any = type(checked_name(name), (_PLAIN[base],), space)
     if issubclass(kind, dict):
         made: Any = (
@@ -40,7 +60,20 @@ def filled(peer: Any, body: Any) -> Any:
             made.update({peer.values.decode(key): peer.values.decode(value) for key, value in content})
     else:
         made = kind(peer.values.decode(content))
+    peer.suspect(number, named)
     return peer.adopt(number, made)
+
+
+def _missing(peer: Any, number: int) -> Any:
+    def missing(self: Any, key: Any) -> Any:
+        value, again, is_stored = peer.ask("missing", number, "", [key])
+        if faces.differ(value, again):
+            raise peer.contradicted("two values of one key")
+        if is_stored is True:
+            dict.__setitem__(self, key, value)
+        return value
+
+    return missing
 
 
 def _refill(known: Any, content: Any, peer: Any) -> None:
@@ -86,6 +119,8 @@ def enum_class(peer: Any, number: int, said: Any, name: str, space: dict[str, An
     for item in [name for name in said["properties"] if peer.may_answer(number, name)]:
         body[checked_name(item)] = _member_property(peer, number, item)
     if peer.is_named(name):
+        if "_missing_" in said["statics"]:  # what it gives has to be a member
+            body["_missing_"] = classmethod(lambda _, value: peer.invoke(number, "_missing_", (value,)))
         for special in said["special"]:
             if special in ("__str__", "__repr__", "__call__", "__format__", "__int__", "__float__"):
                 body[special] = forwarder(peer, number, special)
@@ -125,10 +160,14 @@ def _member_attribute(peer: Any, number: int, named: bool) -> Any:
 
 
 def member(peer: Any, body: Any) -> Any:
-    """Return a member."""
+    """Return a member, or what several flags make together."""
     kind, name = peer.values.decode(body[0]), body[1]
-    if not (isinstance(kind, type) and issubclass(kind, enum.Enum)) or type(name) is not str:
+    if not (isinstance(kind, type) and issubclass(kind, enum.Enum)) or type(name) not in (str, int):
         raise CodecError("no member")
+    if type(name) is int:
+        if not issubclass(kind, enum.Flag):
+            raise CodecError("no flags")
+        return kind(name)
     return kind.__members__[name]
 
 
@@ -192,21 +231,82 @@ def standard_exception(peer: Any, body: Any) -> Any:
     return kind
 
 
+def exception_node(peer: Any, error: BaseException, depth: int) -> Any:
+    """Return an exception as [class, args, text, attributes, [cause, context], number]; told anew where it is known."""
+    kind = type(error)
+    text = describe(error, bare=True) if is_own(kind) and kind.__str__ is not BaseException.__str__ else None
+    named = (error.filename,) if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2 else ()
+    args = [peer.or_text(arg) for arg in (*error.args, *named)]
+    attributes = {name: peer.or_text(value) for name, value in vars(error).items()}
+    if isinstance(error, AttributeError | NameError | ImportError) and isinstance(error.name, str):
+        attributes["name"] = error.name
+    before = [
+        exception_node(peer, other, depth + 1) if other is not None and depth < _MAX_CAUSES else None
+        for other in (error.__cause__, error.__context__ if error.__context__ is not error.__cause__ else None)
+    ]
+    if id(error) in peer.homes:
+        return {"y": [peer.homes[id(error)], attributes, before[0]]}
+    number = _exception_number(peer, error, kind)
+    return {"x": [peer.export_class(kind), args, text, attributes, [*before, error.__suppress_context__], number]}
+
+
+def _exception_number(peer: Any, error: BaseException, kind: type) -> int:
+    """Return a number, so that it stays the same object; not for many, since an exception keeps its frames alive."""
+    if id(error) not in peer.numbers and not is_own(kind):
+        if peer.exceptions >= _MAX_EXCEPTIONS:
+            return -1
+        peer.exceptions += 1
+    number: int = peer.number(error)
+    return number
+
+
 def exception(peer: Any, body: Any) -> Any:
-    """Return an exception with its arguments, text, attributes and cause."""
-    node, args, text, attributes, cause, number = body
+    """Return an exception with its arguments, text, attributes, cause and context: a new one, or the one that it was."""
+    node, args, text, attributes, before, number = body
     kind = peer.values.decode(node)
     if not (isinstance(kind, type) and issubclass(kind, BaseException)):
         raise CodecError("no class of exceptions")
     given = tuple(peer.values.list_of(args))
-    error = _new_exception(kind, given)
+    error = peer.remote.get(number)
+    if error is None:
+        error = _new_exception(kind, given)
+        if number != -1:
+            peer.adopt(number, error)
+    elif type(error) is not kind:
+        raise CodecError("another exception")
+    elif not isinstance(error, OSError):
+        error.args = given
     for name, item in attributes.items():
-        error.__dict__[checked_name(name)] = peer.values.decode(item)
+        _put(error, checked_name(name), peer.values.decode(item))
     if isinstance(text, str):
         error.__dict__["_text"] = text
+    cause, context = (None if item is None else peer.values.decode(item) for item in before[:2])
+    error.__cause__, error.__context__, error.__suppress_context__ = cause, context or cause, before[2] is True
+    return error
+
+
+def _put(error: BaseException, name: str, value: Any) -> None:
+    """Give an exception an attribute: in its own place, where the language's classes have one."""
+    found = next((vars(kind)[name] for kind in type(error).__mro__ if name in vars(kind)), None)
+    if isinstance(found, types.MemberDescriptorType):
+        found.__set__(error, value)
+    else:
+        error.__dict__[name] = value
+
+
+def exception_back(peer: Any, body: Any) -> Any:
+    """Return one of our exceptions, with what the other end has put on it: notes, attributes, a cause; no function."""
+    number, attributes, cause = body
+    error = peer.objects[number] if type(number) is int and number >= 0 else None
+    if not isinstance(error, BaseException):
+        raise CodecError("no exception")
+    for name, item in attributes.items():
+        value = peer.values.decode(item)
+        if (name == "__notes__" or not name.startswith("_")) and not callable(getattr(error, name, None)):
+            error.__dict__[checked_name(name)] = value
     if cause is not None:
         error.__cause__ = peer.values.decode(cause)
-    return error if number == -1 else peer.adopt(number, error)
+    return error
 
 
 def _new_exception(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:

@@ -1,7 +1,8 @@
 """How values cross between tests and candidate in style assert: as data, rebuilt at the other end as exactly their types.
 
     plain JSON: None, bool, str, float, int, list    {"i": "0x.."} large int    {"t": [..]} tuple    {"d": [[k, v]..]} dict
-    {"s"} set    {"f"} frozenset    {"b"} bytes    {"B"} bytearray    {"c"} complex    {"@": n} a container that crossed before
+    {"s"} set    {"f"} frozenset    {"b"} bytes    {"B"} bytearray    {"c"} complex    {"u"} tuple that holds a container
+    {"@": n} a container that crossed before    {"~": [n, ..]} and, where it is no longer watched, what it holds now
     {"T": name} a type or function of the language    {"v": [name, ..]} another value of the standard library (`stdlib`)
     everything else, {"h": ..}, {"o": ..} and so on, is an object and belongs to `peer`
 
@@ -23,6 +24,7 @@ from rewards.code.inside import stdlib
 
 _SMALL = 2**63
 _SCALARS = (type(None), bool, str, float)
+_PLAIN_KEYS = (*_SCALARS, int, bytes)
 _BASES: tuple[type, ...] = (str, int, float, dict, list, tuple, set, frozenset, bytes, bytearray, complex, deque)
 _MAX_WATCHED, _MAX_WATCHED_ITEMS = 24, 1000  # containers watched for changes at every message, and the items in them
 Node = Any
@@ -36,7 +38,7 @@ class Values:
         self.shared: list[Any] = []  # by number; kept alive, so that their ids stay their own
         self.numbers: dict[int, int] = {}
         self.marks: dict[int, Any] = {}  # number -> what the other end knows of the container; oldest first
-        self._fresh: list[int] = []
+        self._fresh: dict[int, None] = {}  # an ordered set
         self._large: list[int] = []  # by their size when they crossed, which both ends know
         self.items = 0
 
@@ -61,9 +63,30 @@ class Values:
         if kind in stdlib.MUTABLE:
             number = self.numbers.get(id(value))
             if number is not None:
-                return {"@": number}
+                return {"@": number} if self._is_watched(number) else self._anew(value, number)
             self._share(value)
+        elif kind is tuple and any(type(item) in stdlib.MUTABLE for item in value):
+            return self._holding(value, depth)
         return encode(self, value, depth)
+
+    def _holding(self, value: Any, depth: int) -> Node:
+        """Return the node of a tuple that holds a container: it stays the very tuple, as they stay the very containers."""
+        number = self.numbers.get(id(value))
+        if number is not None and all(
+            self._is_watched(self.numbers.get(id(item), -1)) for item in value if type(item) in stdlib.MUTABLE
+        ):
+            return {"@": number}
+        nodes = self.all(value, depth)
+        self._share(value)
+        return {"u": nodes}
+
+    def _is_watched(self, number: int) -> bool:
+        return number in self.marks or number in self._fresh
+
+    def _anew(self, value: Any, number: int) -> Node:
+        """Tell again what a known container holds: it is not watched any more, and may have changed."""
+        self._fresh[number] = None
+        return {"~": [number, self._body(value)]}
 
     def all(self, values: Iterable[Any], depth: int = 0) -> list[Node]:
         """Return the nodes of several values."""
@@ -76,7 +99,7 @@ class Values:
     def pairs(self, value: dict[Any, Any], depth: int) -> list[Node]:
         """Return the nodes of a dict's items."""
         self.items += len(value)
-        return [[self._node(k, depth + 1), self._node(v, depth + 1)] for k, v in dict.items(value)]
+        return [[self._node(k, depth + 1), self._node(v, depth + 1)] for k, v in items_of(value)]
 
     def _rare(self, value: Any, kind: type, depth: int) -> Node:
         if kind is TracebackType:
@@ -90,7 +113,7 @@ class Values:
                 if body[0] == "array":
                     number = self.numbers.get(id(value))
                     if number is not None:
-                        return {"@": number}
+                        return {"@": number} if self._is_watched(number) else self._anew(value, number)
                     self._share(value)
                 return {"v": body}
         node = self.export(value)
@@ -105,7 +128,7 @@ class Values:
         number = len(self.shared)
         self.shared.append(value)
         self.numbers[id(value)] = number
-        self._fresh.append(number)
+        self._fresh[number] = None
 
     # -- decoding ----------------------------------------------------------------------------------------------------------
 
@@ -153,6 +176,8 @@ class Values:
         """After a message was sent or read: from now on, notice what changes in the containers that it carried."""
         for number in self._fresh:
             value = self.shared[number]
+            if type(value) is tuple:
+                continue  # never changes
             self.marks[number] = _mark(value)
             if _size(value) > _MAX_WATCHED_ITEMS:
                 self._large.append(number)
@@ -163,7 +188,7 @@ class Values:
         for value in self.shared[position:]:
             self.numbers.pop(id(value), None)
         del self.shared[position:]
-        self._fresh = [number for number in self._fresh if number < position]
+        self._fresh = {number: None for number in self._fresh if number < position}
 
     def forget_old(self) -> None:
         """Between calls: stop watching the oldest containers, and let go of large ones, at both ends alike: they cross anew."""
@@ -201,13 +226,30 @@ class Values:
     def apply(self, changes: Any) -> None:
         """Take over the other end's changes into the very objects."""
         for number, body in changes:
-            value = self.shared[number] if type(number) is int and number >= 0 else None
-            if stdlib.is_array(value):
-                stdlib.fill_array(value, body)
-            else:
-                _fill(value, self._content(value, body, 1))
+            self._refill(number, body, 1)
             if number in self.marks:
-                self.marks[number] = _mark(value)
+                self.marks[number] = _mark(self.shared[number])
+
+    def _refill(self, number: Any, body: Any, depth: int) -> Any:
+        """Put other content into a known container, and return it."""
+        value = self.shared[number] if type(number) is int and number >= 0 else None
+        if stdlib.is_array(value):
+            stdlib.fill_array(value, body)
+        else:
+            _fill(value, self._content(value, body, depth))
+        return value
+
+
+def items_of(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
+    """Return a dict's items by the language's own methods, in its own order."""
+    if isinstance(value, OrderedDict) and all(map(_is_plain_key, dict.keys(value))):
+        # Its order is not that of the dict beneath, once something was moved. To read it is to hash the keys: plain ones only.
+        return [(key, dict.__getitem__(value, key)) for key in OrderedDict.__iter__(value)]
+    return dict.items(value)
+
+
+def _is_plain_key(key: Any) -> bool:
+    return type(key) in _PLAIN_KEYS or (type(key) is tuple and all(type(item) in _PLAIN_KEYS for item in key))
 
 
 def _size(value: Any) -> int:
@@ -219,7 +261,7 @@ def _mark(value: Any) -> Any:
     if isinstance(value, list):
         return value[:]
     if isinstance(value, dict):
-        return dict.copy(value)
+        return dict.copy(value) if type(value) is not OrderedDict else list(items_of(value))
     if isinstance(value, bytearray):
         return bytes(value)
     return (value.shape, value.tobytes()) if stdlib.is_array(value) else list(value)
@@ -233,6 +275,8 @@ def _unchanged(value: Any, known: Any) -> bool:
         return bool(value.shape == known[0] and value.tobytes() == known[1])
     if len(value) != len(known):
         return False
+    if type(value) is OrderedDict:
+        return all(item[0] is was[0] and item[1] is was[1] for item, was in zip(items_of(value), known, strict=True))
     if isinstance(value, dict) and not all(map(is_, dict.values(value), dict.values(known))):
         return False
     return all(map(is_, value, known))
@@ -302,6 +346,17 @@ def _alias(values: Values, body: Any, _: int) -> Any:
     return values.shared[body]
 
 
+def _again(values: Values, body: Any, depth: int) -> Any:
+    values._fresh[body[0]] = None
+    return values._refill(body[0], body[1], depth)
+
+
+def _tuple(values: Values, body: Any, depth: int) -> Any:
+    made = tuple(values.list_of(body, depth))
+    values._share(made)
+    return made
+
+
 def _other(values: Values, body: Any, depth: int) -> Any:
     made = stdlib.decode(body, lambda node: values.decode(node, depth))
     if type(made) in stdlib.MUTABLE or stdlib.is_array(made):
@@ -311,7 +366,9 @@ def _other(values: Values, body: Any, depth: int) -> Any:
 
 _DECODERS: dict[str, _Decode] = {
     "@": _alias,
+    "~": _again,
     "i": lambda v, b, d: int(b, 16),
+    "u": _tuple,
     "t": lambda v, b, d: tuple(v.list_of(b, d)),
     "d": lambda v, b, d: v._into({}, b, d),
     "s": lambda v, b, d: v._into(set(), b, d),

@@ -34,16 +34,22 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
     repeated = context.strip() in candidate.source  # a program that repeats it needs no second copy
     if sandbox.settings.same_process:
         return hold_together(sandbox, _together(plan, candidate, "" if repeated else context, tests, fraction), limits)
-    examined = ExaminedSetup(source=candidate.source, context="" if repeated else context, names=plan.names)
+    examined = ExaminedSetup(source=candidate.source, context="" if repeated else context, names=plan.names, gives=plan.gives)
     exam = ExamSetup(
         nonce=secrets.token_hex(16),
         entry_point=plan.entry,
         names=plan.names,
         modules=plan.modules,
         expects=plan.expects,
-        pytest=plan.pytest,
+        frameworks=plan.frameworks,
         patches=plan.patches,
         seeds=plan.seeds,
+        asserts=plan.asserts,
+        collects=plan.collects,
+        inspects=plan.inspects,
+        gives=plan.gives,
+        guards=plan.guards,
+        blocks=plan.blocks,
         pieces=plan.pieces,
         context=plan.context,
         fraction=fraction,
@@ -59,7 +65,7 @@ def _together(plan: Plan, candidate: Candidate, context: str, tests: str, fracti
         nonce=secrets.token_hex(16),
         pieces=plan.pieces,
         fraction=fraction,
-        pytest=plan.pytest,
+        pytest="pytest" in plan.frameworks,
         may_exit="unittest" in tests,
     )
 

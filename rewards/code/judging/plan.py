@@ -7,12 +7,17 @@ candidate's. What may leave something behind in its process gets an examiner of 
 import ast
 import builtins
 import functools
+import keyword
 import marshal
+import re
 import symtable
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rewards.code.judging.deletions import collecting
+from rewards.code.judging.guards import Block, Guard, count_assertions, guards_of
+from rewards.code.judging.imports import without_imports
 from rewards.code.judging.outcome import BadTests
 
 
@@ -26,10 +31,16 @@ class Plan:
     entry: str  # the entry point; found among the names where the problem names none
     modules: tuple[str, ...]  # of the names, those that can only be modules
     expects: tuple[str, ...]  # exits that the tests speak of
-    pytest: bool  # they are written for pytest
+    frameworks: tuple[str, ...]  # pytest, unittest: what they are written for
     patches: bool  # they put mocks in the place of functions
+    gives: tuple[str, ...]  # classes of theirs that hold data: the program's, under the same name
     seeds: bool  # they seed random numbers
+    collects: bool  # they wait for objects to go
+    inspects: bool  # they look at what functions and classes are
     asks: bool  # they use the candidate at all
+    guards: tuple[Guard, ...]  # where assertions follow
+    asserts: bool  # at least one of their assertions must run
+    blocks: tuple[Block, ...]  # where `with` statements are
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
 
@@ -75,6 +86,9 @@ _PURE_BUILTINS = _names(
 )
 
 
+_INSPECTS = re.compile(
+    r"inspect|signature|__(doc|annotations|(kw)?defaults|code|qualname|name)__|getdoc|get_type_hints|\bhelp\("
+)
 _TEST_BUILTINS = _names("isinstance type range list print len sorted set str repr getattr hasattr")
 _MODULES = frozenset(sys.stdlib_module_names) | {"np", "numpy"}
 
@@ -97,16 +111,46 @@ def _harmless_node(node: ast.AST) -> bool:
     return True
 
 
+_PATCHED = re.compile(r"__main__\.([A-Za-z_]\w*)")  # in a text: what `patch("__main__.helper")` looks for
+
+
+_READ_NAMES = _names("eval exec globals vars locals")
+
+
+_FIXTURES = _names("capsys monkeypatch tmp_path")  # that tests take without an import
+
+
+def _frameworks(tests: str) -> tuple[str, ...]:
+    uses_pytest = "pytest" in tests or any(name in tests for name in _FIXTURES)
+    return (("pytest",) if uses_pytest else ()) + (("unittest",) if "unittest" in tests else ())
+
+
+def _named_in_texts(body: Sequence[ast.stmt]) -> set[str]:
+    """Return the names that stand in texts of the tests, which `eval` and the like may read."""
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return set(re.findall(r"\b(?!__)[A-Za-z_]\w*", "\n".join(texts)[:100_000])) - sys.stdlib_module_names - set(keyword.kwlist)
+
+
 @functools.lru_cache(maxsize=512)
 def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     """Compile the tests; raises BadTests. `fraction`: each top-level statement is a piece of its own, so that passes count."""
+    tests = without_imports(tests)
     try:
         body = ast.parse(tests, "tests.py").body
         used, defined = _globals_used(tests, "tests.py")
     except (SyntaxError, ValueError, RecursionError) as error:
         raise BadTests(f"the tests do not compile: {error}") from None
-    body += _calls_to_add(body, entry)
+    guards, blocks = guards_of(body)
+    own = list(body)
+    body, collects = collecting([*body, *_calls_to_add(body, entry)])
     free = sorted(name for name in used - defined - set(vars(builtins)) - {entry, "__name__", "__file__"})
+    free += (
+        sorted(_named_in_texts(body) - {*used, *defined, *vars(builtins)})
+        if used & _READ_NAMES or "modules[__name__]" in tests
+        else []
+    )
+    free += sorted(set(_PATCHED.findall(tests)) - used - defined - set(vars(builtins)))
     entry = entry or ("" if free else _builtin_under_test(body))
     if not entry.isidentifier():  # Solution().twoSum
         free = sorted({*free, *_globals_used(entry, "entry")[0]} - defined) if entry else free
@@ -116,19 +160,59 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         helpers = _globals_used(context, "context.py")[1]
     needs_context = bool(helpers & set(free))
     others = [name for name in free if name not in helpers]
+    asserts = count_assertions(own)  # last: it changes them
     return Plan(
         pieces=tuple((_marshalled(tree), counted) for tree, counted in _pieces(body, fraction)),
         names=tuple(([entry] if entry else []) + others),
         context=_marshalled(ast.parse(context), "context.py") if needs_context else "",
         entry=entry,
         modules=tuple(name for name in others if name in _MODULES and not _bare(body, name)),
-        expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used),
-        pytest="pytest" in tests,
+        expects=tuple(name for name in ("SystemExit", "KeyboardInterrupt") if name in used)
+        + (("CancelledError",) if "CancelledError" in tests else ()),
+        frameworks=_frameworks(tests),
         patches="patch" in tests,
+        gives=_given([*body, *(ast.parse(context).body if needs_context else ())]),
         seeds="seed(" in tests,
+        collects=collects,
+        inspects=_INSPECTS.search(tests) is not None,
+        guards=guards,
+        asserts=asserts,
+        blocks=blocks,
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
-        harmless="seed(" not in tests and _harmless([*body, *(ast.parse(context).body if needs_context else ())]),
+        harmless="seed(" not in tests
+        and not collects
+        and _INSPECTS.search(tests) is None
+        and _harmless([*body, *(ast.parse(context).body if needs_context else ())]),
     )
+
+
+_OF_DATA = _names("__init__ __post_init__ __repr__ __str__")
+_NODES = _names("ListNode TreeNode Node")  # which may also say what they equal
+
+
+def _given(body: Sequence[ast.stmt]) -> tuple[str, ...]:
+    """Return the classes that a program may use as if it stood in one file with the tests: nodes, exceptions, enumerations.
+
+    What has methods of its own might be a reference solution, an equality might be a tolerance, and other attributes might be
+    what the tests expect: such classes are kept.
+    """
+    return tuple(
+        s.name
+        for s in body
+        if isinstance(s, ast.ClassDef) and not _inherits(s) and all(_holds_data(node, s) for node in s.body)
+    )
+
+
+def _holds_data(node: ast.stmt, owner: ast.ClassDef) -> bool:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return node.name in _OF_DATA or (owner.name in _NODES and node.name in ("__eq__", "__hash__", "__lt__"))
+    is_enum = any("Enum" in ast.unparse(base) or "Flag" in ast.unparse(base) for base in owner.bases)
+    return is_enum or not isinstance(node, ast.Assign)
+
+
+def _inherits(node: ast.ClassDef) -> bool:
+    plain = vars(builtins).keys() | _names("NamedTuple Enum IntEnum StrEnum Flag IntFlag")
+    return any(ast.unparse(base).rpartition(".")[2] not in plain for base in node.bases)
 
 
 def _bare(body: Sequence[ast.stmt], name: str) -> bool:
@@ -168,7 +252,7 @@ def _calls_to_add(body: Sequence[ast.stmt], entry: str) -> list[ast.stmt]:
             calls += ast.parse(f"check({entry})").body
         elif node.name.startswith("test") and needed == 0 and not node.decorator_list:
             calls += ast.parse(f"{node.name}()").body
-        elif node.name.startswith("test") and uses_pytest:
+        elif node.name.startswith("test") and (uses_pytest or {arg.arg for arg in node.args.args} <= _FIXTURES):
             calls += ast.parse(f"__import__('pytest').run_test({node.name}, globals())").body
     return calls
 
@@ -181,6 +265,9 @@ assert _result.wasSuccessful() and _result.testsRun > len(_result.skipped), str(
 """
 
 
+_AROUND = ("setup_method", "teardown_method")  # of each test of a class in pytest's style
+
+
 def _runs_of(node: ast.ClassDef) -> list[ast.stmt]:
     """Return what runs a class of tests that nobody runs: unittest's, or methods `test_*` of a plain `Test*`."""
     if any(ast.unparse(base).endswith("TestCase") for base in node.bases):
@@ -188,13 +275,15 @@ def _runs_of(node: ast.ClassDef) -> list[ast.stmt]:
     if node.bases or not node.name.startswith("Test"):
         return []
     tests = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name.startswith("test")]
-    has_setup = any(isinstance(item, ast.FunctionDef) and item.name == "setup_method" for item in node.body)
+    around = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef) and item.name in _AROUND}
     calls = []
     for item in tests:
-        text = f"_case = {node.name}()\n" + ("_case.setup_method()\n" if has_setup else "")
-        plain = len(item.args.args) == 1 and not item.decorator_list
-        text += f"_case.{item.name}()" if plain else f"__import__('pytest').run_test({node.name}.{item.name}, globals(), _case)"
-        calls += ast.parse(text).body
+        if len(item.args.args) > 1 or item.decorator_list:
+            calls += ast.parse(f"__import__('pytest').run_test({node.name}.{item.name}, globals(), {node.name})").body
+            continue
+        lines = [f"_case.{name}({'None' if len(found.args.args) > 1 else ''})" for name, found in around.items()]
+        begin, end = ([line for line in lines if word in line] for word in ("setup", "teardown"))
+        calls += ast.parse("\n".join([f"_case = {node.name}()", *begin, f"_case.{item.name}()", *end])).body
     return calls
 
 

@@ -73,6 +73,31 @@ def test_a_sandbox_that_dies_is_replaced_and_no_verdict_is_lost() -> None:
     verifier.close()
 
 
+FILES = """
+import os, pathlib, shutil
+pathlib.Path("a").touch()
+shutil.copy2("a", "b")
+os.utime("a", (5, 5))
+shutil.move("b", "c")
+try:
+    os.utime("nowhere")
+except FileNotFoundError:
+    print(sorted(os.listdir()), os.stat("a").st_mtime == 5.0)
+"""
+
+
+@needs_sandbox
+@pytest.mark.parametrize(("off", "real"), [((), True), (NAMESPACES, False)])
+def test_files_are_touched_and_copied_and_times_are_real_where_no_file_of_the_host_is_in_reach(
+    off: tuple[str, ...], real: bool
+) -> None:
+    verifier = CodeVerifier(SandboxSettings.model_validate({"off": off}))
+    printed = f"['a', 'c'] {real and verifier.sandbox().layers['mount'] is None}"
+    tests = [{"stdin": "", "stdout": printed}]
+    assert verifier.verify(code_problem({"style": "stdin", "tests": tests}), fenced(FILES)).status == "correct"
+    verifier.close()
+
+
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 

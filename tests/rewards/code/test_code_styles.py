@@ -186,6 +186,21 @@ def test_helpers_of_the_problem_come_from_its_text_not_from_the_program(verifier
     assert verifier.verify(code_problem(checks, prompt), fenced("def f(x): return x // 2")).status == "correct"
 
 
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "from solution import f, g\nassert f(1) == 2 and g(2) == 4",
+        "from solution import *\nassert f(1) == 2 and g(2) == 4",
+        "import solution as s\nfrom solution import g as double\nassert s.f(1) == 2 and double(2) == 4",
+        "def test():\n    from solution import f\n    assert f(1) == 2\ntest()",
+    ],
+)
+def test_tests_may_import_the_program_by_the_name_of_its_file(verifier: CodeVerifier, tests: str) -> None:
+    right, wrong = "def f(x): return x + 1\ndef g(x): return 2 * x", "def f(x): return x\ndef g(x): return x"
+    problem = code_problem({"style": "assert", "tests": tests})
+    assert [verifier.verify(problem, fenced(source)).status for source in (right, wrong)] == ["correct", "wrong"]
+
+
 def test_an_examiner_that_is_kept_forgets_what_the_last_program_did(verifier: CodeVerifier) -> None:
     checks = {"style": "assert", "tests": "assert f([2, 1]) == [1, 2]", "entry_point": "f"}
     for _ in range(3):
