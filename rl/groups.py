@@ -21,7 +21,7 @@ from rl.types import Drawn, Group, Rollout, has_contrast
 
 T = TypeVar("T")
 ReferenceKls = Callable[[Sequence[Rollout]], list[float]]  # nats a completion, see Rollout.reference_kl; all ranks must call
-_LOOKS_FOR_SLOW_VERDICTS = 16  # half of the tokens of the longest completion, see `_ASKED` in rl/sampling/sampler.py
+_LOOKS_FOR_SLOW_VERDICTS = 8  # half of the tokens of the longest completion, see `_ASKED` in rl/sampling/sampler.py
 
 
 @dataclass(frozen=True, kw_only=True)

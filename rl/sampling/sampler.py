@@ -33,7 +33,7 @@ _HEADROOM = 64  # tokens a row should be able to grow by when it joins
 _SPARE = 64  # tokens by which prompts that come later may be longer before a larger decoder must be made
 # how often it is asked for more while a completion of full length is drawn, and the fewest tokens between two times. Often
 # costs waiting for ranks and verdicts, seldom leaves places empty
-_ASKED, _FEWEST_BETWEEN = 32, 2
+_ASKED, _FEWEST_BETWEEN = 16, 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
