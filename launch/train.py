@@ -11,6 +11,11 @@ def train_command(argv: Sequence[str]) -> int:
     asked = training_arguments(argv)
     if asked is None:
         return 0
+    if asked.only_prompt:
+        from rl.policy.showing import show_prompt
+
+        print(show_prompt(asked.loaded.config))
+        return 0
     from rl.train import run_training  # loads torch, which takes seconds
 
     run_training(asked.loaded, resume=asked.resume)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from problems.catalog import verifier_name
-from problems.types import Problem
+from problems.types import Problem, boxed
 from rewards.code.judging.outcome import KINDS
 from rewards.code.judging.verifier import time_limit, verify_code
 from rewards.code.settings import SandboxSettings
 from rewards.countdown import countdown_fault, verify_countdown
 from rewards.math.verify import reference_fault, verify_math
-from rewards.numbers import number_fault, verify_number
+from rewards.numbers import number_fault, parse_rational, verify_number
+from rewards.spelling import spelling_fault, stated, verify_spelling
 from rewards.types import STRICT, Reading, Verdict, Verifier
 
 
@@ -27,6 +28,21 @@ def verify_word_problem(problem: Problem, completion: str, reading: Reading = ST
         return verdict
     read = verify_math(problem, completion, reading)
     return verdict if read.status == "unparsed" else read
+
+
+def verify_letters(problem: Problem, completion: str, reading: Reading = STRICT) -> Verdict:
+    """Compare how many there are as a number, what is spelled letter by letter."""
+    is_number = parse_rational(problem.reference or "") is not None
+    judge = verify_word_problem if is_number else verify_spelling
+    verdict = judge(problem, completion, reading)
+    if verdict.status != "unparsed" or reading.policy == STRICT.policy or (said := stated(completion, reading)) is None:
+        return verdict
+    return judge(problem, boxed(said), STRICT)
+
+
+def letters_fault(problem: Problem) -> str | None:
+    """Return why the reference of a problem is neither a number nor a word, or None where it is one of them."""
+    return spelling_fault(problem) if number_fault(problem) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +66,7 @@ class VerifierEntry:
 VERIFIERS: dict[str, VerifierEntry] = {
     "number": VerifierEntry(verify=verify_number, fault=number_fault),
     "word_problem": VerifierEntry(verify=verify_word_problem, fault=number_fault),
+    "letters": VerifierEntry(verify=verify_letters, fault=letters_fault),
     "countdown": VerifierEntry(verify=verify_countdown, fault=countdown_fault),
     "math": VerifierEntry(verify=verify_math, fault=reference_fault),
     # a program has limits of its own, which the sandbox keeps; this one is for the worker that watches over the sandbox

@@ -21,8 +21,8 @@ from problems.types import Problem
 from rewards.numbers import parse_rational
 from rl.groups import gather_shares, share
 from rl.policy.interfaces import CausalLM, Tokenizer
-from rl.policy.opening import load_model, load_tokenizer
-from rl.policy.prompts import template_hash
+from rl.policy.opening import load_model, load_tokenizer, plain_model
+from rl.policy.prompts import render, template_hash
 from rl.rollout import Asked, RolloutWorker, Scoring, open_pool, open_worker
 from rl.runtime import describe_device, device, process_group, quiet_libraries, rank, set_threads
 from rl.settings.arguments import clearly, evaluation_arguments
@@ -209,9 +209,11 @@ def run_evaluation(loaded: Loaded[EvalConfig]) -> JsonDict:
     quiet_libraries()
     set_threads(None)
     describe_device()  # refuses to evaluate on the CPU beside a GPU that torch does not see
-    tokenizer = load_tokenizer(config.model)
+    opened = plain_model(config.model, config.run.dir)
+    tokenizer = load_tokenizer(opened)
     problems = evaluation_problems(config)
-    model = load_model(config.model, trainable=False)
+    render(problems[0], config.prompt, tokenizer)  # a template that refuses its messages does so before anything is written
+    model = load_model(opened, trainable=False)
     run = RunDirectory.create(config.run.path, describe(loaded)) if rank() == 0 else RunDirectory(config.run.path)
     with process_group(even_alone=False, on_failure=run.set_failure):
         groups = sample_with_view(config, model, tokenizer, problems)

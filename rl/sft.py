@@ -18,7 +18,8 @@ from problems.catalog import build_source, solve
 from problems.seeding import derive_rng, derive_seed
 from problems.types import STYLES, ProblemError
 from rl.policy.interfaces import CausalLM, Tokenizer
-from rl.policy.opening import check_model_path, load_model, load_tokenizer, lora_config, save_policy
+from rl.policy.opening import load_model, load_tokenizer, lora_config, plain_model, save_policy
+from rl.policy.paths import check_model_path
 from rl.policy.prompts import render
 from rl.policy.tiny import make_tiny_model
 from rl.runtime import process_group, quiet_libraries, rank, set_threads
@@ -108,8 +109,10 @@ def load_start(config: SftConfig) -> tuple[CausalLM, Tokenizer]:
         else:
             make_tiny_model(model.tiny, Path(scratch), derive_seed("tiny", config.run.seed) % 2**31)
             path = scratch
-        settings = ModelSettings(path=path, revision=model.revision, dtype=model.dtype, attention=model.attention)
-        return load_model(settings), load_tokenizer(settings)
+        shared = model.model_dump(include={"revision", "pad_token", "dtype", "attention"})
+        settings = ModelSettings(path=path, **shared)
+        opened = plain_model(settings, config.run.dir)
+        return load_model(opened), load_tokenizer(opened)
 
 
 def trl_config(config: SftConfig, output_dir: str) -> Any:
@@ -202,6 +205,7 @@ def run_sft(loaded: Loaded[SftConfig]) -> Path:
     quiet_libraries()
     set_threads(config.sft.threads)
     model, tokenizer = load_start(config)
+    next(examples(config, tokenizer))  # a template or a problem that makes no example says so before anything is written
     run = RunDirectory.create(config.run.path, describe(loaded)) if rank() == 0 else RunDirectory(config.run.path)
     view = StepView(total=config.sft.steps, name=config.run.name) if rank() == 0 else None
 

@@ -23,7 +23,7 @@ from rl.ahead import Ahead
 from rl.groups import ReferenceKls
 from rl.memory import probe_memory
 from rl.policy.interfaces import Tokenizer
-from rl.policy.opening import load_model, load_tokenizer
+from rl.policy.opening import load_model, load_tokenizer, plain_model
 from rl.policy.prompts import render
 from rl.rollout import RolloutWorker, open_pool, open_worker
 from rl.runtime import LAUNCHER_VARIABLES, describe_device, process_group, quiet_libraries, rank, set_threads, world_size
@@ -90,11 +90,13 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         if not has_model(config):
             closing.enter_context(process_group())  # the others wait for rank 0
             cold_start(config)
-        tokenizer = load_tokenizer(config.model)
+        opened = plain_model(config.model, config.run.dir)
+        tokenizer = load_tokenizer(opened)
         source, held_out = open_sources(config)
+        render(source.get("train", 0), config.prompt, tokenizer)  # a template that refuses its messages does so now
         torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
-        model = load_model(config.model)
-        frozen = load_model(config.model, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
+        model = load_model(opened)
+        frozen = load_model(opened, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
         run = open_run(loaded, resume)
         closing.enter_context(process_group(on_failure=run.set_failure))
         pool = closing.enter_context(open_pool(config))

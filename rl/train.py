@@ -22,6 +22,7 @@ from rl.evaluate import accuracy, sample_all
 from rl.groups import draw_groups
 from rl.memory import naming_settings, peak_memory_gb
 from rl.policy.opening import save_policy
+from rl.policy.showing import show_prompt
 from rl.runtime import rank
 from rl.settings.arguments import clearly, training_arguments
 from rl.settings.loading import Loaded
@@ -195,7 +196,11 @@ def run_training(loaded: Loaded[RunConfig], *, resume: bool = False) -> Path:
 def main(argv: Sequence[str]) -> int:
     """The command line of `deepspeed --module rl.train`."""
     asked = training_arguments(argv)
-    if asked is not None:
+    if asked is None:
+        return 0
+    if asked.only_prompt:
+        print(show_prompt(asked.loaded.config))
+    else:
         run_training(asked.loaded, resume=asked.resume)
     return 0
 

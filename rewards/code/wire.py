@@ -12,12 +12,14 @@ messages tries every field, or counts what goes wrong in reading as the candidat
 """
 
 import json
+import math
 import socket
-import struct
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict, final
 
-MAX_FRAME_BYTES = 8 * 2**20
+MAX_FRAME_BYTES = 8 * 2**20  # what the judge reads
+MAX_LINK_BYTES = 16 * 2**20  # what processes inside the sandbox read of each other, within limits on their memory
 
 Data: TypeAlias = object  # JSON data in the format of `codec`, which alone looks inside
 
@@ -131,6 +133,8 @@ class ExaminedSetup(TypedDict):
     source: str
     context: str
     names: Sequence[str]
+    shares: bool  # the tests look at what it does to its environment, its working folder, its path of imports
+    lent: Sequence[tuple[str, str, str | None]]  # what the tests import from the standard library: name, module, attribute
     gives: Sequence[str]  # classes of the tests, of which it may use those that it names
 
 
@@ -232,6 +236,8 @@ class ExamSetup(TypedDict):
     frameworks: Sequence[str]  # pytest, unittest: those that the tests use
     patches: bool  # the tests put mocks in the place of functions
     seeds: bool  # the tests seed random numbers
+    shares: bool  # the tests look at the environment, the working folder, the path of imports
+    variables: Sequence[str]  # of the environment, that they name
     collects: bool  # the tests wait for objects to go
     inspects: bool  # the tests look at what functions and classes are
     gives: Sequence[str]  # classes of the tests that the program means by these names
@@ -280,32 +286,45 @@ class FrameError(Exception):
     """A message that is too long, or not one of ours."""
 
 
-def pack(message: Message) -> bytes:
+def _constant(name: str) -> float:
+    """Return the very object that programs know: `[math.nan] == [math.nan]` holds by identity."""
+    if name != "NaN":
+        return math.inf if name == "Infinity" else -math.inf
+    nan: float = getattr(sys.modules.get("numpy"), "nan", math.nan)
+    return nan
+
+
+# Bound once: tests patch `json.dumps`, `json.loads` and the like in the very processes that carry messages with them.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_decode = json.JSONDecoder(parse_constant=_constant).decode
+
+
+def pack(message: Message, most: int = MAX_FRAME_BYTES) -> bytes:
     """Return `message` as one frame; raises FrameError."""
-    body = json.dumps(message, separators=(",", ":")).encode("ascii")
-    if len(body) > MAX_FRAME_BYTES:
-        raise FrameError(f"a message of {len(body)} bytes; at most {MAX_FRAME_BYTES} are carried")
-    return struct.pack(">I", len(body)) + body
+    body = _encode(message).encode("ascii")
+    if len(body) > most:
+        raise FrameError(f"a message of {len(body)} bytes; at most {most} are carried")
+    return len(body).to_bytes(4) + body
 
 
 class Link:
     """A blocking stream of frames, for processes inside the sandbox (their deadlines are kept outside)."""
 
-    def __init__(self, descriptor: int):
+    def __init__(self, descriptor: int, most: int = MAX_FRAME_BYTES):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
-        self.buffer = b""
+        self.buffer, self.most = b"", most
 
     def send(self, message: Message) -> None:
         """Send one message."""
-        self.socket.sendall(pack(message))
+        self.socket.sendall(pack(message, self.most))
 
     def receive(self) -> Any:
         """Return the next message, which its reader gives a type; raises EOFError when the other end is gone."""
-        (length,) = struct.unpack(">I", self._exactly(4))
-        if length > MAX_FRAME_BYTES:
+        length = int.from_bytes(self._exactly(4))
+        if length > self.most:
             raise FrameError("a message that is too long")
         try:
-            return json.loads(self._exactly(length))
+            return _decode(self._exactly(length).decode())
         except (ValueError, RecursionError):
             raise FrameError("a message that is not data") from None
 

@@ -6,7 +6,7 @@ transformers and peft are not type-checked here; what comes from them is named b
 Dimension letters: B rows, T tokens, H hidden size, V vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, overload
 
@@ -36,12 +36,19 @@ class Tokenizer(Protocol):
     pad_token_id: int
     eos_token_id: int
     chat_template: str | None  # Jinja; None for a model that was never taught to chat
+    added_tokens_decoder: Mapping[int, Any]  # tokenizers' AddedToken by id: its text is str() of it, `special` if it is a mark
 
     @overload
     def __call__(self, text: str, *, add_special_tokens: bool = True) -> Encoded: ...
 
     @overload
     def __call__(self, text: list[str], *, add_special_tokens: bool = True) -> EncodedTexts: ...
+
+    def get_vocab(self) -> dict[str, int]:
+        """Return every token with its id."""
+
+    def get_added_vocab(self) -> dict[str, int]:
+        """Return the tokens that were added to those of the tokenizer's own training, with their ids."""
 
     def apply_chat_template(
         self, conversation: list[dict[str, str]], *, add_generation_prompt: bool, return_dict: bool

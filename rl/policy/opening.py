@@ -1,18 +1,25 @@
 """Opens the model and its tokenizer, adds adapters, and refuses what could not be trained.
 
-A model is a directory in the Hugging Face layout, or the name of one on the hub (`owner/name`), which is downloaded.
+A model is a directory in the Hugging Face layout, the name of one on the hub (`owner/name`), which is downloaded, or a GGUF
+file, which is written out as such a directory first (`plain_model`).
 """
 
+import io
 import shutil
+from contextlib import nullcontext, redirect_stderr
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from problems.errors import LabError
+from problems.types import thinking
 from rl.policy.attention import NAME
+from rl.policy.gguf import in_plain_layout
 from rl.policy.interfaces import CausalLM, Tokenizer
+from rl.policy.paths import PolicyError, check_model_path, first_line, place
+from rl.settings.model_files import is_gguf
 from rl.settings.schema import LoraSettings, ModelSettings
 
 if TYPE_CHECKING:
@@ -21,32 +28,30 @@ if TYPE_CHECKING:
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-class PolicyError(LabError):
-    """A model or tokenizer that cannot be used; the message says what to do."""
+def plain_model(settings: ModelSettings, home: Path) -> ModelSettings:
+    """Return settings whose path is a directory or a hub name; a GGUF file is written out below `home` (the runs), once.
+
+    To be called before the ranks join. Raises PolicyError for a path that cannot be opened.
+    """
+    check_model_path(settings.path)
+    return in_plain_layout(settings, home, write_plain)
 
 
-def check_model_path(path: str) -> None:
-    """Raise PolicyError for a path that is neither a model directory nor looks like a hub name."""
-    directory = Path(path)
-    if directory.is_dir():
-        if not (directory / "config.json").is_file():
-            raise PolicyError(f"{path} is a directory without config.json: not a Hugging Face model directory")
-        return
-    # a run directory that is not there must not be looked up on the hub, where anyone may own the name
-    hub_name = path.strip("/").count("/") == 1 and not path.startswith((".", "/", "runs/"))
-    if directory.exists() or not hub_name:
-        raise PolicyError(
-            f"no model directory at {path}; give a directory with config.json, or a hub name like Qwen/Qwen2.5-0.5B"
-        )
+def write_plain(settings: ModelSettings, directory: Path) -> None:
+    """Write the model and tokenizer of any path that can be opened as a Hugging Face directory, which appears whole."""
+    model = load_model(settings, trainable=False)
+    tokenizer = load_tokenizer(settings)
+    save_policy(model, tokenizer, directory, merge=False)
 
 
 def load_tokenizer(settings: ModelSettings) -> Tokenizer:
-    """Return the tokenizer; raises PolicyError when it is missing or has no pad or end token."""
+    """Return the tokenizer; raises PolicyError when it is missing, has no pad or end token, or belongs to another model."""
     check_model_path(settings.path)
+    where, arguments = place(settings)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(settings.path, revision=settings.revision, padding_side="left")
-    except (OSError, ValueError) as error:
-        raise PolicyError(f"cannot open the tokenizer of {settings.path}: {_first_line(error)}") from None
+        tokenizer = AutoTokenizer.from_pretrained(where, padding_side="left", **arguments)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise PolicyError(f"cannot open the tokenizer of {settings.path}: {first_line(error)}") from None
     if settings.pad_token is not None:
         if settings.pad_token not in tokenizer.get_vocab():
             raise PolicyError(f"model.pad_token {settings.pad_token!r} is not in the vocabulary of {settings.path}")
@@ -60,7 +65,36 @@ def load_tokenizer(settings: ModelSettings) -> Tokenizer:
     if tokenizer.eos_token_id is None:
         raise PolicyError(f"the tokenizer of {settings.path} has no end token: completions could never stop")
     opened: Tokenizer = tokenizer
+    if not is_gguf(settings.path):  # reading that takes seconds, and check_gguf has looked
+        try:
+            model = AutoConfig.from_pretrained(where, **arguments)
+        except (OSError, ValueError, KeyError) as error:
+            raise PolicyError(f"cannot open the configuration of {settings.path}: {first_line(error)}") from None
+        check_vocabulary(model.get_text_config().vocab_size, opened, settings.path)
     return opened
+
+
+def check_vocabulary(rows: int, tokenizer: Tokenizer, path: str) -> None:
+    """Raise PolicyError where the tokenizer makes ids that a model of `rows` tokens has no embedding for.
+
+    Some models ship a mark that they have no row for and never see (Gemma 3's `<image_soft_token>`): special tokens are let
+    pass, unless prompts and completions need them: as pad or end token, in the chat template, or around a thought.
+    """
+    unseen = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    written = f"{tokenizer.chat_template or ''}{thinking('', '')}"
+    needed = {tokenizer.pad_token_id, tokenizer.eos_token_id}
+    beyond = {
+        token: number
+        for token, number in tokenizer.get_vocab().items()
+        if number >= rows and (token not in unseen or number in needed or token in written)
+    }
+    if beyond:
+        shown = ", ".join(f"{token!r} = {number}" for token, number in sorted(beyond.items(), key=lambda item: item[1])[:3])
+        raise PolicyError(
+            f"the model of {path} knows {rows:,} tokens, and its tokenizer makes {len(beyond):,} more ({shown}): the tokenizer "
+            "belongs to another model, or tokens were added without model.resize_token_embeddings(len(tokenizer)). Put the "
+            "model's own tokenizer there, or resize the model and save it again"
+        )
 
 
 def load_model(settings: ModelSettings, *, trainable: bool = True) -> CausalLM:
@@ -70,21 +104,7 @@ def load_model(settings: ModelSettings, *, trainable: bool = True) -> CausalLM:
     adapters that do not work.
     """
     check_model_path(settings.path)
-    directory = Path(settings.path)
-    adapter_only = (directory / "adapter_config.json").is_file() and not (directory / "model.safetensors").is_file()
-    if adapter_only:
-        raise PolicyError(
-            f"{settings.path} holds an adapter only; make a whole model of it with `reasonlab export` without --adapter"
-        )
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            settings.path,
-            revision=settings.revision,
-            dtype=DTYPES[settings.dtype],
-            attn_implementation=NAME if settings.attention == "sdpa" else settings.attention,
-        )
-    except (OSError, ValueError, ImportError) as error:
-        raise PolicyError(f"cannot open the model {settings.path}: {_first_line(error)}") from None
+    model = _open_whole(settings)
     opened: CausalLM = model if trainable else model.eval().requires_grad_(False)
     if not trainable:
         return opened
@@ -94,6 +114,30 @@ def load_model(settings: ModelSettings, *, trainable: bool = True) -> CausalLM:
             # the embedding is frozen: without this the first checkpointed layer sees no input that needs a gradient
             model.enable_input_require_grads()
     return add_adapters(opened, settings.lora) if settings.lora else opened
+
+
+def _open_whole(settings: ModelSettings) -> Any:
+    """Return the model with all its weights: transformers by itself draws at random what a file lacks, and only warns."""
+    where, arguments = place(settings)
+    attention = NAME if settings.attention == "sdpa" else settings.attention
+    arguments |= {"dtype": DTYPES[settings.dtype], "attn_implementation": attention, "output_loading_info": True}
+    # transformers draws a progress bar for the tensors of a GGUF file, whatever it was told about bars
+    hidden = redirect_stderr(io.StringIO()) if is_gguf(settings.path) else nullcontext()
+    try:
+        with hidden:
+            model, loading = AutoModelForCausalLM.from_pretrained(where, **arguments)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        raise PolicyError(f"cannot open the model of {settings.path}: {first_line(error)}") from None
+    if missing := sorted(loading["missing_keys"]):
+        raise PolicyError(
+            f"the weights of {settings.path} lack {len(missing)} of the model's tensors ({', '.join(missing[:3])}): they would "
+            "be drawn at random. Copy or download the model again, all of its files"
+        )
+    if is_gguf(settings.path):
+        # what opened is not quantised any more; with these left, save_pretrained takes it for quantised and refuses
+        model.hf_quantizer, model.is_quantized = None, False
+        vars(model.config).pop("quantization_config", None)
+    return model
 
 
 def lora_config(lora: LoraSettings) -> "LoraConfig":
@@ -111,7 +155,7 @@ def add_adapters(model: CausalLM, lora: LoraSettings) -> CausalLM:
     try:
         adapted: CausalLM = get_peft_model(model, lora_config(lora))
     except ValueError as error:
-        raise PolicyError(f"model.lora.target_modules fits no layer of this model: {_first_line(error)}") from None
+        raise PolicyError(f"model.lora.target_modules fits no layer of this model: {first_line(error)}") from None
     return adapted
 
 
@@ -129,14 +173,14 @@ def save_policy(model: CausalLM, tokenizer: Tokenizer, directory: Path, *, merge
 
 def stop_token_ids(model: CausalLM, tokenizer: Tokenizer) -> frozenset[int]:
     """Return every token that ends a completion: the tokenizer's end token and those of the model's generation config."""
-    generation_config = getattr(model, "generation_config", None)
+    return listed_stop_tokens(getattr(model, "generation_config", None), tokenizer)
+
+
+def listed_stop_tokens(generation_config: Any, tokenizer: Tokenizer) -> frozenset[int]:
+    """Return the tokenizer's end token and those of a generation config, None where a model has none."""
     listed = getattr(generation_config, "eos_token_id", None)  # one id, several, or None
     if listed is None:
         listed = []
     if not isinstance(listed, list):
         listed = [listed]
     return frozenset([tokenizer.eos_token_id, *listed])
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0][:300]

@@ -12,7 +12,9 @@ The template's own text must never change between cold start, training and evalu
 import hashlib
 
 import numpy as np
+from jinja2 import TemplateError
 
+from problems.errors import LabError
 from problems.types import Problem
 from rewards.answer import opens_thinking
 from rl.policy.interfaces import Tokenizer
@@ -20,6 +22,10 @@ from rl.settings.schema import PromptSettings
 from rl.types import IntArray
 
 _ENDING_TOKENS = 32  # of a prompt: enough for an opening tag and white space behind it, a character a token
+
+
+class PromptError(LabError):
+    """Messages that the model's chat template does not take."""
 
 
 def messages(problem: Problem, settings: PromptSettings) -> list[dict[str, str]]:
@@ -34,15 +40,29 @@ def messages(problem: Problem, settings: PromptSettings) -> list[dict[str, str]]
 def render(problem: Problem, settings: PromptSettings, tokenizer: Tokenizer) -> IntArray:
     """Return the prompt's token ids, int32 [T_prompt].
 
-    How long a prompt may be is for the caller to say (RolloutWorker). A template that has no place for a system message
-    raises jinja2's TemplateError, with the template's own words: leave `prompt.system` unset for such a model.
+    How long a prompt may be is for the caller to say (RolloutWorker). Raises PromptError, with the template's own words, for
+    a template that refuses the messages: some have no place for a system message.
     """
     chat = messages(problem, settings)
-    if tokenizer.chat_template:
+    if not tokenizer.chat_template:
+        return np.asarray(_plain(chat, tokenizer), dtype=np.int32)
+    try:
         ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
-    else:
-        ids = tokenizer("\n\n".join(message["content"] for message in chat)).input_ids
+    except (TemplateError, TypeError, ValueError) as error:  # a template's own refusal, or a fault in it
+        hint = "leave prompt.system unset, its text may stand in prompt.template" if settings.system else "mend its template"
+        raise PromptError(
+            f"the chat template of the tokenizer refuses the messages ({', '.join(one['role'] for one in chat)}): "
+            f"{type(error).__name__}: {str(error)[:300]}. For this model, {hint}"
+        ) from None
     return np.asarray(ids, dtype=np.int32)
+
+
+def _plain(chat: list[dict[str, str]], tokenizer: Tokenizer) -> list[int]:
+    """Return the tokens of messages without a template; a tokenizer that ends every text has its end mark taken off again."""
+    text = "\n\n".join(message["content"] for message in chat)
+    ids = tokenizer(text).input_ids
+    bare = tokenizer(text, add_special_tokens=False).input_ids
+    return ids[:-1] if ids[-1:] == [tokenizer.eos_token_id] != bare[-1:] else ids
 
 
 def leaves_thinking_open(prompt_ids: IntArray, tokenizer: Tokenizer) -> bool:

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from problems.errors import LabError
 from rl.settings.dry_run import describe_work
 from rl.settings.loading import C, Loaded, describe, load_config
+from rl.settings.model_files import has_tokenizer_here
 from rl.settings.schema import EvalConfig, RunConfig, SftConfig
 from rl.stopping import exit_status
 
@@ -102,19 +103,28 @@ class TrainingArguments:
 
     loaded: Loaded[RunConfig]
     resume: bool  # go on from the newest whole checkpoint
+    only_prompt: bool = False  # show one problem as the model reads it, and stop
 
 
 def training_arguments(argv: Sequence[str]) -> TrainingArguments | None:
     """Return the training that `argv` asks for, or None when it only asked to be told something, which was done."""
     parser = make_parser("reasonlab train", "Reinforcement learning from verifiable rewards.")
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint of this run")
+    parser.add_argument(
+        "--show-prompt",
+        action="store_true",
+        help="print one problem as text and as tokens, as the model reads it, then stop (part of --dry-run)",
+    )
     flags, loaded = parse(parser, argv, RunConfig)
     if loaded is None:
         return None
     if flags.dry_run:
-        print(describe(loaded) + "\n" + describe_work(loaded.config))
-        return None
-    return TrainingArguments(loaded=loaded, resume=flags.resume)
+        print(describe(loaded) + "\n" + describe_work(loaded.config) + "\n")
+        model = loaded.config.model
+        if not has_tokenizer_here(model.path, model.revision):  # asked before transformers and torch are loaded
+            print(f"Prompt: not shown, the tokenizer of {model.path} is not on this machine (yet)")
+            return None
+    return TrainingArguments(loaded=loaded, resume=flags.resume, only_prompt=flags.show_prompt or flags.dry_run)
 
 
 def imitation_arguments(argv: Sequence[str]) -> Loaded[SftConfig] | None:
@@ -127,7 +137,7 @@ def imitation_arguments(argv: Sequence[str]) -> Loaded[SftConfig] | None:
 def evaluation_arguments(argv: Sequence[str]) -> Loaded[EvalConfig] | None:
     """Return the evaluation that `argv` asks for, or None when it only asked to be told something, which was done."""
     parser = make_parser("reasonlab eval", "How good a model is on a problem set, with 95 % intervals.")
-    parser.add_argument("--model", help="model directory or hub name (model.path)")
+    parser.add_argument("--model", help="model directory, GGUF file or hub name (model.path)")
     parser.add_argument(
         "--problems", help="a domain or set by name (chain, gsm8k, ...: see --settings) or a JSONL file of problems"
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.errors import LabError
+from rl.settings.model_files import gguf_sizes, is_gguf
 from rl.settings.schema import LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA, RunConfig, check_world
 
 GIB = 2**30
@@ -77,6 +78,9 @@ _NEEDED_KEYS = {"num_attention_heads", "num_hidden_layers", "hidden_size", "inte
 
 def model_shape(path: str) -> ModelShape | None:
     """Return the shape of a local or known model, or None."""
+    if is_gguf(path) and Path(path).is_file():
+        sizes = gguf_sizes(Path(path))
+        return None if sizes is None else ModelShape(**sizes)
     file = Path(path) / "config.json"
     if not file.is_file():
         return KNOWN.get(path.removesuffix("-Instruct"))

@@ -72,7 +72,7 @@ class LoraSettings(Settings):
 class ModelSettings(Settings):
     """The policy."""
 
-    path: str = Field(description="local directory or hub name")
+    path: str = Field(description="local directory, GGUF file or hub name")
     revision: str | None = Field(default=None, description="commit of a hub model")
     cold_start: Path | None = Field(default=None, description="`reasonlab sft` config that makes `path` where it is missing")
     pad_token: str | None = Field(default=None, description="for tokenizers without a pad token")
@@ -300,6 +300,7 @@ class SftModelSettings(Settings):
     path: str | None = None
     revision: str | None = None
     tiny: TinyModelConfig | None = None
+    pad_token: str | None = Field(default=None, description="for tokenizers without a pad token")
     dtype: Dtype = "fp32"
     attention: str = "sdpa"
     lora: LoraSettings | None = None

@@ -6,8 +6,12 @@ import sys
 from pathlib import Path
 
 from problems.errors import LabError
-from rl.policy.opening import save_policy
+from rl.policy.gguf import check_gguf
+from rl.policy.opening import save_policy, write_plain
+from rl.policy.paths import check_model_path, first_line
 from rl.runtime import quiet_libraries
+from rl.settings.model_files import is_gguf
+from rl.settings.schema import ModelSettings
 from rl.tracking.checkpoint import find_fault, latest
 
 
@@ -44,9 +48,15 @@ def _best(run: Path, newest: Path) -> Path:
 
 
 def export(source: Path, output: Path, *, adapter: bool = False, best: bool = False) -> Path:
-    """Write the model of `source` to `output`; a LoRA adapter is merged into its base unless `adapter`."""
+    """Write the model of `source`, a run, a checkpoint or a GGUF file, to `output`.
+
+    A LoRA adapter is merged into its base unless `adapter`; a GGUF file is dequantised, to float32.
+    """
     if output.exists():
         raise ExportError(f"{output} exists already; choose another directory")
+    if is_gguf(str(source)):
+        _write_dequantised(source, output)
+        return output
     policy = policy_directory(source, best=best)
     is_adapter = (policy / "adapter_config.json").is_file()
     if adapter and not is_adapter:
@@ -67,12 +77,28 @@ def _copy(policy: Path, output: Path) -> None:
     temporary.rename(output)
 
 
+def _write_dequantised(file: Path, output: Path) -> None:
+    """Write what a GGUF file holds as a model directory."""
+    quiet_libraries()
+    check_model_path(str(file))
+    check_gguf(file)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_plain(ModelSettings(path=str(file)), output)
+
+
 def _write_merged(adapter: Path, output: Path) -> None:
     """Write base and adapter as one model."""
     from peft import AutoPeftModelForCausalLM
     from transformers import AutoTokenizer
 
     quiet_libraries()
-    model = AutoPeftModelForCausalLM.from_pretrained(adapter, dtype="auto")
+    try:
+        model = AutoPeftModelForCausalLM.from_pretrained(adapter, dtype="auto")
+    except (OSError, ValueError) as error:
+        base = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
+        raise ExportError(
+            f"cannot open {base}, the model that the adapter {adapter} belongs to: {first_line(error)}. Put it back there "
+            "(a relative path is looked up from where the command runs), or take the adapter alone with --adapter"
+        ) from None
     tokenizer = AutoTokenizer.from_pretrained(adapter)
     save_policy(model, tokenizer, output, merge=True)

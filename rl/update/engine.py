@@ -17,7 +17,7 @@ from torch import nn
 
 from rl.policy.attention import can_plan
 from rl.policy.interfaces import CausalLM
-from rl.policy.opening import PolicyError
+from rl.policy.paths import PolicyError
 from rl.runtime import device, world_size
 from rl.settings.deepspeed import check_deepspeed_file
 from rl.settings.schema import LayoutName, RunConfig

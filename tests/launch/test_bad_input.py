@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from gguf_files import write_gguf
 from support import launch, reasonlab
 
 from launch.eval import eval_command
@@ -11,6 +12,7 @@ from launch.export import export_command
 from launch.report import report_command
 from launch.sft import sft_command
 from launch.train import train_command
+from rl.policy.paths import hub_answers
 
 
 @pytest.fixture
@@ -94,6 +96,81 @@ def test_a_tokenizer_without_pad_token(fails, settings, random_model, tmp_path):
     assert "model.pad_token='<|end|>'" in said
     assert nothing_written(settings)
     assert "not in the vocabulary" in fails(model__path=model, model__pad_token="<nope>")
+
+
+def spoilt_copy(random_model, tmp_path, *missing):
+    """Return a copy of a model directory without some of its files."""
+    model = tmp_path / "model"
+    shutil.copytree(random_model, model)
+    for pattern in missing:
+        for file in model.glob(pattern):
+            file.unlink()
+    return model
+
+
+def test_a_directory_that_lacks_weights_or_the_tokenizer(fails, settings, random_model, tmp_path):
+    model = spoilt_copy(random_model, tmp_path, "*.safetensors")
+    assert "has no weights" in fails(model__path=model)
+    shutil.rmtree(model)
+    spoilt_copy(random_model, tmp_path, "tokenizer*")
+    assert "no tokenizer" in fails(model__path=model)
+    assert nothing_written(settings)
+
+
+def test_a_template_that_refuses_the_system_message(fails, settings, random_model, tmp_path):
+    model = spoilt_copy(random_model, tmp_path)
+    (model / "chat_template.jinja").write_text(
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}<|user|>"
+    )
+    said = fails(model__path=model, prompt__system="be brief")
+    assert "System role not supported" in said
+    assert "leave prompt.system unset" in said
+    assert nothing_written(settings)
+
+
+def test_a_vocabulary_smaller_than_the_tokenizers(fails, settings, random_model, tmp_path):
+    model = spoilt_copy(random_model, tmp_path)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"vocab_size": 90}))
+    said = fails(model__path=model)
+    assert "knows 90 tokens" in said
+    assert "resize_token_embeddings" in said
+    assert nothing_written(settings)
+
+
+def test_a_hub_name_without_a_network(fails, settings, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    hub_answers.cache_clear()
+    try:
+        said = fails(model__path="nobody/has-this")
+    finally:
+        hub_answers.cache_clear()
+    assert "does not answer" in said
+    assert "reasonlab fetch" in said
+    assert nothing_written(settings)
+
+
+def test_gguf_files_that_no_model_can_be_made_of(fails, settings, tmp_path):
+    pytest.importorskip("gguf")
+    write_gguf(tmp_path / "odd.gguf", architecture="mystery")
+    assert "architecture 'mystery'" in fails(model__path=tmp_path / "odd.gguf")
+    write_gguf(tmp_path / "whole.gguf")
+    (tmp_path / "cut.gguf").write_bytes((tmp_path / "whole.gguf").read_bytes()[:50_000])
+    assert "download it again" in fails(model__path=tmp_path / "cut.gguf")
+    assert nothing_written(settings)
+
+
+def test_eval_and_sft_find_the_same_faults_before_they_write(random_model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = spoilt_copy(random_model, tmp_path)
+    (model / "chat_template.jinja").write_text("{{ raise_exception('not today') }}")
+    for command, arguments in (
+        (sft_command, ["run.name=x", "problems=[{domain: chain}]", f"model.path={model}"]),
+        (eval_command, ["--model", str(model), "--problems", "chain"]),
+    ):
+        assert command(arguments) == 2, arguments
+        assert "not today" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_broken_line_of_problems_is_named_by_its_number(fails, settings, tmp_path):

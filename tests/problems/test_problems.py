@@ -64,6 +64,7 @@ FROZEN = {  # (seed 0, train, 0) and (seed 7, test, 3): a change makes all earli
     "chain": ["49c12e87d2d95c52", "cde47cfbbd54952e"],
     "arithmetic": ["c596470b1d1920ee", "6afa79aedbcddc3b"],
     "countdown": ["d293ab91a8554e8b", "ea8b69797db145d8"],
+    "letters": ["6a057a40450f07fd", "16f30f56823c29e2"],
 }
 
 
@@ -286,7 +287,7 @@ def test_an_unknown_style_names_the_known_ones() -> None:
         solve(some_problems("chain", 1)[0], "poem")
 
 
-@pytest.mark.parametrize("domain", ["arithmetic", "chain", "countdown"])
+@pytest.mark.parametrize("domain", ["arithmetic", "chain", "countdown", "letters"])
 def test_a_problem_from_a_file_that_the_domain_cannot_work_out_is_an_error_in_words(domain: str) -> None:
     given = Problem(
         id="p", domain=domain, split="train", prompt="What is two plus 3?", reference="5", checks={"x": 1}, source="my.jsonl:4"

@@ -29,6 +29,17 @@ def public_data(name: str) -> Path:
     return folder
 
 
+def real_model() -> Path:
+    """Return the GGUF file of SmolLM2-135M-Instruct, or skip the test where it was never fetched."""
+    pytest.importorskip("gguf")
+    from launch.fetch import MODELS, cache_directory
+
+    file = cache_directory() / "models" / "smollm2-135m" / MODELS["smollm2-135m"].file_name
+    if not file.is_file():
+        pytest.skip(f"no {file}; `reasonlab fetch smollm2-135m` downloads it (94 MiB)")
+    return file
+
+
 def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a new interpreter in the repository root."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}

@@ -161,8 +161,10 @@ def shaped_function(proxy: Any, shape: Any, is_async: bool) -> Any:
     begin, call = ("async def", f"await {held}") if is_async else ("def", held)
     exec(f"{begin} function({', '.join(listed)}): return {call}({', '.join(given)})", space)
     function = space.pop("function")  # which would keep itself alive
-    function.__defaults__, function.__kwdefaults__ = tuple(shape["defaults"]) or None, shape["named_defaults"] or None
-    function.__annotations__ = {name: getattr(builtins, kind) for name, kind in shape["notes"].items()}
+    decode = proxy._peer.values.decode
+    function.__defaults__ = tuple(map(decode, shape["defaults"])) or None
+    function.__kwdefaults__ = {name: decode(node) for name, node in shape["named_defaults"].items()} or None
+    function.__annotations__ = {n: None if kind == "None" else getattr(builtins, kind) for n, kind in shape["notes"].items()}
     return function
 
 

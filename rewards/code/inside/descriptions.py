@@ -48,6 +48,7 @@ ABCS: dict[str, Any] = {
     for kind in vars(module).values()
     if isinstance(kind, abc.ABCMeta)
 }
+_SHOWN = (bool, float, str, types.FunctionType)  # defaults that a function of the tests shows
 _CACHED = type(functools.lru_cache(abs))
 
 
@@ -91,8 +92,8 @@ def method(kind: Any, name: str, args: list[Any]) -> Any:
     return getattr(kind, name)
 
 
-def describe_function(value: Any, shaped: bool) -> dict[str, Any]:
-    """Return what a stand-in for a function shows without asking; `shaped`: its parameters too."""
+def describe_function(value: Any, encode: Encode | None) -> dict[str, Any]:
+    """Return what a stand-in for a function shows without asking; with `encode`, its parameters too."""
     code = getattr(value, "__code__", None)
     flags = code.co_flags if isinstance(code, types.CodeType) else 0
     return {
@@ -103,32 +104,32 @@ def describe_function(value: Any, shaped: bool) -> dict[str, Any]:
         "async": bool(flags & 0x80),  # CO_COROUTINE
         "generator": bool(flags & 0x20),
         "type": type(value).__name__,
-        **({"shape": _shape(value)} if shaped else {}),
+        **({"shape": _shape(value, encode)} if encode else {}),
     }
 
 
-def _shape(value: Any) -> dict[str, Any] | None:
-    """Return the parameters of a function of the language; None where a default is more than a plain value."""
+def _shape(value: Any, encode: Encode) -> dict[str, Any] | None:
+    """Return the parameters of a function of the language; None where a default is more than a plain value or a function."""
     function, skip = (value.__func__, 1) if isinstance(value, types.MethodType) else (value, 0)
     if type(function) is not types.FunctionType:
         return None
     code, defaults, named = function.__code__, function.__defaults__ or (), function.__kwdefaults__ or {}
-    if not all(item is None or type(item) in (bool, float, str) or _is_small(item) for item in (*defaults, *named.values())):
+    if not all(item is None or type(item) in _SHOWN or _is_small(item) for item in (*defaults, *named.values())):
         return None
     count, only_named = code.co_argcount, code.co_kwonlyargcount
     if not all(map(str.isidentifier, code.co_varnames[: count + only_named])):
         return None
     rest = iter(code.co_varnames[count + only_named :])
-    notes = {name: kind.__name__ for name, kind in function.__annotations__.items() if id(kind) in stdlib.NAMES}
+    notes = {n: k.__name__ if k else "None" for n, k in function.__annotations__.items() if k is None or id(k) in stdlib.NAMES}
     return {
         "positional": list(code.co_varnames[skip:count]),
         "unnamed": max(code.co_posonlyargcount - skip, 0),
         "star": next(rest) if code.co_flags & 0x4 else "",
         "named": list(code.co_varnames[count : count + only_named]),
         "stars": next(rest) if code.co_flags & 0x8 else "",
-        "defaults": list(defaults),
-        "named_defaults": dict(named),
-        "notes": {name: kind for name, kind in notes.items() if isinstance(vars(builtins).get(kind), type)},
+        "defaults": [encode(item) for item in defaults],
+        "named_defaults": {name: encode(item) for name, item in named.items()},
+        "notes": {name: kind for name, kind in notes.items() if kind == "None" or isinstance(vars(builtins).get(kind), type)},
     }
 
 
@@ -160,6 +161,7 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
         "properties": [n for n, v in members.items() if isinstance(v, property | functools.cached_property)],
         "data": next((base.__name__ for base in DATA_TYPES if base in mro), None),
         "abcs": [f"{k.__module__}.{k.__name__}" for k in mro if f"{k.__module__}.{k.__name__}" in ABCS],
+        "library": next(([k.__module__, k.__qualname__] for k in mro if _is_library(k)), None),
         "traits": [trait for trait, holds in _traits(kind, mro).items() if holds],
     }
     if described["kind"] == "enum":
@@ -171,6 +173,19 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
     if dataclasses.is_dataclass(kind):
         described["dataclass"] = [field.name for field in dataclasses.fields(kind)]
     return described
+
+
+def _is_library(kind: type) -> bool:
+    top = kind.__module__.partition(".")[0]
+    return top in sys.stdlib_module_names and top not in ("builtins", "abc", "typing", "unittest", "enum", "__main__")
+
+
+def library_class(said: Any) -> type | None:
+    """Return the class of the standard library that a class is, or is derived from."""
+    found: Any = sys.modules.get(said[0]) if said else None
+    for name in said[1].split(".") if found is not None else ():
+        found = getattr(found, name, None)
+    return found if isinstance(found, type) else None
 
 
 def _traits(kind: Any, mro: list[type]) -> dict[str, bool]:

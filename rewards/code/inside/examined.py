@@ -6,6 +6,7 @@ As everywhere in the candidate's process, nothing said from here is believed. St
 import ast
 import asyncio
 import builtins
+import contextlib
 import functools
 import importlib
 import io
@@ -24,30 +25,44 @@ from rewards.code.inside import descriptions, lifetimes, lineup
 from rewards.code.inside.candidate import FILE_NAME, load, prepare, site_names
 from rewards.code.inside.descriptions import DATA_TYPES
 from rewards.code.inside.peer import Peer
+from rewards.code.inside.surroundings import Surroundings
 from rewards.code.wire import Link
 
 _MAX_PRINTED = 2**20  # characters between two messages; more are dropped
 _MISSING = object()
+_import_module = importlib.import_module  # tests patch it
 _IMMUTABLE = (int, float, str, bool, type(None), tuple, frozenset, bytes, complex)
 
 
 def serve_examiner() -> None:
     """Load the program, tell the examiner what it defines, then answer its requests."""
-    link, examiner = Link(3), Link(4)
+    link, examiner = Link(3), Link(4, wire.MAX_LINK_BYTES)
     setup: wire.ExaminedSetup = link.receive()
     names = setup["names"]
     # Said before the program runs, so this much is true: where the program's imported names come from.
-    imports = {name: origin for name, origin in _imports(setup["source"]).items() if name in names} if len(names) > 1 else {}
+    origins = _imports(setup["source"]) if len(names) > 1 else {}
+    imports = {name: origin for name, origin in origins.items() if name.partition(".")[0] in names}
     examiner.send(("imports", imports, [name for name in setup["gives"] if re.search(rf"\b{name}\b", setup["source"])]))
     module = prepare("solution")
     site_names(setup["source"], module)
     served = Examined(module, examiner)
+    served.shares = setup["shares"]
     if not load(setup["source"], setup["context"], link, module):
         os._exit(1)
+    _lend(module, setup["source"], setup["lent"])
     served.listen()
     examiner.send(("defined", served.definitions(names)))
     served.values.settle()
     served.serve_all()
+
+
+def _lend(module: types.ModuleType, source: str, lent: Sequence[tuple[str, str, str | None]]) -> None:
+    """Give the program what the tests import and it uses without an import: in one file it would have it too."""
+    for name, origin, attribute in lent:
+        if name in source and name not in module.__dict__ and not hasattr(builtins, name):
+            with contextlib.suppress(ImportError, AttributeError):
+                found = importlib.import_module(origin)
+                module.__dict__[name] = found if attribute is None else getattr(found, attribute)
 
 
 def _imports(source: str) -> dict[str, tuple[str, str | None]]:
@@ -61,7 +76,9 @@ def _imports(source: str) -> dict[str, tuple[str, str | None]]:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 name = alias.asname or alias.name
-                if "." not in name and (name == alias.name or name not in sys.stdlib_module_names):
+                if "." in name:
+                    origins[name] = (name, None)  # `import http.server`: what `http` stands for has it
+                elif name == alias.name or name not in sys.stdlib_module_names:
                     origins[name] = (alias.name, None)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
@@ -80,6 +97,7 @@ class Examined(Peer):
         self.named_classes: tuple[type, ...] = ()
         self.bound: dict[str, Any] = {}  # data that the tests read by name, as it last crossed
         self.patched: dict[tuple[str, str], Any] = {}
+        self.surroundings, self.shares = Surroundings(), False
         self.sink = _Sink()
         sys.stdout = sys.__stdout__ = _text(self.sink)  # type: ignore[misc]
         sys.stderr = sys.__stderr__ = _text(_Sink(2, self.sink))  # type: ignore[misc]
@@ -169,8 +187,6 @@ class Examined(Peer):
                 return codec._as_base(self.objects[target], base)
             case "likenesses":
                 return lineup.likenesses(self.objects[target])
-            case "seed":
-                return _seed(args[0], args[1])
         return super().carry_out(op, target, name, args, kwargs)
 
     def named(self, name: str) -> Any:
@@ -195,14 +211,16 @@ class Examined(Peer):
             if value is not known and isinstance(value, _IMMUTABLE):
                 self.bound[name] = value
                 changed.append([name, self.values.encode(value)])
+        for kind, said in self.surroundings.news().items() if self.shares else ():
+            texts = [said] if isinstance(said, str) else itertools.chain(*said.items()) if isinstance(said, dict) else said
+            changed.append([kind, self.values.encode(tuple(texts))])
         return changed
 
     def show(self, text: Any) -> None:
-        """Hear whether the tests have put something else in the place of `print`, and of the environment."""
+        """Hear whether the tests have put something else in the place of `print`, and what changed around them."""
         if text:
             self.print_is_patched, self.bridge.is_driven = text["print"], text["loop"]
-            os.environ.clear()
-            os.environ.update(text["environment"])
+            self.surroundings.follow(text)
 
     def _print_for(self, original: Any) -> Any:
         @functools.wraps(original)
@@ -237,13 +255,17 @@ class Examined(Peer):
 
     def _patch(self, module: str, attribute: str, value: Any, is_undone: bool) -> None:
         """Put a mock of the tests in the place of a function of the standard library, or the function back in its own."""
-        holder = sys.modules.get(module) or importlib.import_module(module)
+        holder: Any = sys.modules.get(module) or _import_module(module)
         key = module, attribute
+        *classes, name = attribute.split(".")
+        for kind in classes:
+            holder = getattr(holder, kind)
         if is_undone and key in self.patched:
-            setattr(holder, attribute, self.patched.pop(key))
+            known = self.patched.pop(key)
+            delattr(holder, name) if known is _MISSING else setattr(holder, name, known)
         elif not is_undone:
-            self.patched.setdefault(key, getattr(holder, attribute))
-            setattr(holder, attribute, value)
+            self.patched.setdefault(key, vars(holder).get(name, _MISSING) if classes else getattr(holder, name))
+            setattr(holder, name, value)
 
     def _bind(self, name: str, kind: Any, parameters: Any) -> None:
         """Take a class of the tests for what the program means by its name: nothing of its own, or one of the same shape."""
@@ -289,15 +311,6 @@ def _member(kind: str, value: Any) -> Any:
     if kind == "abstract":
         value.__isabstractmethod__ = True
     return value
-
-
-def _seed(which: str, args: Any) -> None:
-    import random
-
-    if which == "random":
-        random.seed(*args)
-    elif "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(*args)
 
 
 class _Sink(io.RawIOBase):

@@ -50,14 +50,14 @@ _WELL_KNOWN = {
     )
     for name in names.split()
 }
-MODULE_ALIASES = {"np": "numpy"}
+MODULE_ALIASES = {"np": "numpy", "pd": "pandas"}
 
 
 def serve_once() -> None:
     """Run one set of tests: for those that might leave something behind in this process."""
     link = Link(3)
     setup: wire.ExamSetup = link.receive()
-    link.send(_examine(setup, _candidate(Link(4), setup)))
+    link.send(_examine(setup, _candidate(Link(4, wire.MAX_LINK_BYTES), setup)))
 
 
 def serve_many() -> None:
@@ -69,7 +69,7 @@ def serve_many() -> None:
             return
         link.buffer = head
         setup: wire.ExamSetup = link.receive()
-        candidate = _candidate(Link(descriptors[0]), setup)
+        candidate = _candidate(Link(descriptors[0], wire.MAX_LINK_BYTES), setup)
         report = _examine(setup, candidate)
         candidate.link.socket.close()
         link.send(report)
@@ -164,6 +164,10 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
     entry = setup["entry_point"]
     candidate.inspects = setup["inspects"]
     imports, defined = _introduced(candidate, setup["gives"])
+    candidate.shares, candidate.surroundings.named = setup["shares"], tuple(setup["variables"])
+    for name in imports:
+        if "." in name and "_" not in name:
+            _import_afresh({}, name, name, None)
     candidate.names = names
     sys.modules["solution"] = types.ModuleType("solution")  # where pickle looks for classes
     sys.modules["solution"].__dict__.update(defined, _restore=standins.restore)
@@ -245,6 +249,8 @@ def _share_patches(candidate: RemoteCandidate, shared: Container[str]) -> None:
             candidate.ask("patch", None, "", ["solution", name, value, is_undone])
         elif isinstance(holder, types.ModuleType) and place[0] not in ("__main__", "tests") and place not in _PATCHED_OTHERWISE:
             candidate.ask("patch", None, "", [*place, value, is_undone])
+        elif isinstance(holder, type) and holder.__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__"}:
+            candidate.ask("patch", None, "", [holder.__module__, f"{holder.__qualname__}.{name}", value, is_undone])
 
     def entered(made: Any) -> Any:
         value = enter(made)
@@ -280,15 +286,15 @@ def _asking(candidate: RemoteCandidate, op: str, original: Any) -> Any:
 def _shared_seed(candidate: RemoteCandidate, title: str, seed: Any) -> Any:
     def shared(*args: Any) -> None:
         seed(*args)
-        candidate.ask("seed", None, "", [title, list(args)])
+        candidate.surroundings.seed(title)
 
     return shared
 
 
 def _import_afresh(names: dict[str, Any], name: str, module_name: str, attribute: str | None) -> None:
-    """Import what the candidate imported, if it is the language's own or numpy's; other names stay undefined."""
+    """Import what the candidate imported, if it is the language's own, numpy's or pandas'; other names stay undefined."""
     top = str(module_name).partition(".")[0]
-    if top not in sys.stdlib_module_names and top != "numpy":
+    if top not in sys.stdlib_module_names and top not in MODULE_ALIASES.values():
         return
     try:
         module = importlib.import_module(module_name)

@@ -284,7 +284,8 @@ class Peer:
         if known is not None:
             return {"m": known}
         if descriptions.is_function(value):
-            return {"F": [self.number(value), descriptions.describe_function(value, self.tells_shapes)]}
+            encode = self.values.encode if self.tells_shapes else None
+            return {"F": [self.number(value), descriptions.describe_function(value, encode)]}
         protocol = descriptions.iterator_kind(value)
         if protocol is not None:
             return {"I": [self.number(value), protocol]}
@@ -314,9 +315,11 @@ class Peer:
 
     def or_text(self, value: Any) -> Node:
         """Return the node of a value; none where it cannot cross."""
+        position = self.position()
         try:
             return self.values.encode(value)
         except CodecError:
+            self.rewind(position)
             return None
 
     def resolve(self, tag: str, body: Any) -> Any:

@@ -18,7 +18,6 @@ import builtins
 import contextlib
 import functools
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, failures, lineup
+from rewards.code.inside import descriptions, failures, lineup, surroundings
 from rewards.code.inside.awaitables import Coroutine
 from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
@@ -36,6 +35,7 @@ from rewards.code.inside.failures import Aliases, CandidateExit, CandidateFailed
 from rewards.code.inside.peer import Peer, Refused
 from rewards.code.inside.permitted import may
 from rewards.code.inside.standins import Meta, Standin, reference
+from rewards.code.inside.surroundings import Surroundings
 from rewards.code.inside.trust import READS, Trust
 from rewards.code.wire import FrameError, Link
 
@@ -70,7 +70,9 @@ class RemoteCandidate(Peer):
         self.trust = Trust(lambda kind, name, args: self.ask("method", kind, name, args), self.ask)
         self.trust.faces.report = self.contradicted
         self.names: dict[str, Any] = {}  # the tests' name space
-        self.told: tuple[bool, dict[str, str], bool] = (False, dict(os.environ), False)
+        self.told = False, False
+        self.surroundings = Surroundings()
+        self.shares = False  # whether the tests look at what the candidate does to its surroundings
         self.bound: dict[str, Any] = {}  # names of the program that stand for data, and which
         self.gives: Sequence[str] = ()  # names of classes of the tests' own that the candidate uses
         self.given: dict[str, Any] = {}
@@ -173,12 +175,12 @@ class RemoteCandidate(Peer):
     # -- what comes back ---------------------------------------------------------------------------------------------------
 
     def printed(self) -> Any:
-        """Tell the candidate whether the tests have put something else in the place of `print`, and of the environment."""
-        told = builtins.print is not _PRINT, dict(os.environ), asyncio._get_running_loop() is not None
-        if told == self.told:
+        """Tell the candidate whether the tests have put something else in the place of `print`, and what changed around."""
+        told, news = (builtins.print is not _PRINT, asyncio._get_running_loop() is not None), self.surroundings.news()
+        if told == self.told and not news:
             return ""
         self.told = told
-        return {"print": told[0], "environment": told[1], "loop": told[2]}
+        return {**news, "print": told[0], "loop": told[1]}
 
     def show(self, text: Any) -> None:
         """Print what the candidate printed, where the tests' own output goes."""
@@ -193,7 +195,10 @@ class RemoteCandidate(Peer):
         for change in changes:
             if type(change[0]) is str:
                 value = self.values.decode(change[1])
-                if change[0] in self.bound and self.names.get(change[0]) is self.bound[change[0]]:
+                if change[0] in surroundings.KINDS:
+                    if self.shares and type(value) is tuple:
+                        self.surroundings.hear(change[0], value)
+                elif change[0] in self.bound and self.names.get(change[0]) is self.bound[change[0]]:
                     self.names[change[0]] = self.bound[change[0]] = value
             else:
                 self.values.apply([change])

@@ -35,6 +35,7 @@ _DATA_TYPES: tuple[type, ...] = (
     *(defaultdict, datetime.datetime, datetime.timedelta, decimal.Decimal, fractions.Fraction, array.array),
 )
 _NAMES_OF_DATA = frozenset(name for kind in _DATA_TYPES for name in dir(kind) if not name.startswith("__"))
+_dates: Any = types.SimpleNamespace(**vars(datetime))  # tests patch `datetime.datetime`
 Take = Callable[[Any], Any]  # encodes, or decodes, one part
 MUTABLE = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict, array.array)
 _FUNCTIONS = "abs all any bin chr divmod hex len max min ord pow repr round sorted sum callable format hash isinstance"
@@ -62,26 +63,15 @@ _OPERATORS = frozenset(
         "len",
     ]
 )
-_EXCEPTION_MODULES = frozenset(
-    {
-        *("builtins", "json.decoder", "decimal", "asyncio.exceptions", "concurrent.futures._base", "re", "queue", "_queue"),
-        *(
-            "struct",
-            "zlib",
-            "binascii",
-            "csv",
-            "_csv",
-            "configparser",
-            "copy",
-            "shutil",
-            "subprocess",
-            "dataclasses",
-            "sqlite3",
-        ),
-        *("concurrent.futures.thread", "graphlib", "statistics", "urllib.error", "zoneinfo", "zoneinfo._common", "pickle"),
-        "_pickle",
-    }
-)
+_WITH_EXCEPTIONS = """
+    builtins json.decoder decimal asyncio.exceptions asyncio.queues concurrent.futures._base concurrent.futures.thread re queue
+    _queue struct zlib binascii csv _csv configparser copy shutil subprocess dataclasses sqlite3 graphlib statistics zoneinfo
+    zoneinfo._common pickle _pickle urllib.error http.client http.cookies smtplib ftplib ssl socket email.errors
+    xml.etree.ElementTree xml.parsers.expat xml.dom xml.sax._exceptions tarfile zipfile gzip _lzma argparse getopt calendar
+    ipaddress locale tokenize tomllib plistlib threading multiprocessing.context wave netrc
+"""
+_EXCEPTION_MODULES = frozenset(_WITH_EXCEPTIONS.split())
+_OTHER_EXCEPTIONS = ("numpy.linalg", "numpy.exceptions", "pandas.errors")  # where they are loaded: nothing is imported for them
 _PATHS: dict[str, Any] = {
     kind.__name__: kind for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.PurePath)
 }
@@ -144,7 +134,7 @@ for _name, _value in NAMED.items():
 
 def exception_class(module: Any, name: Any) -> type[BaseException] | None:
     """Return an exception class of the standard library, or None. What skips a test is none."""
-    if module not in _EXCEPTION_MODULES or type(name) is not str:
+    if type(name) is not str or not (module in _EXCEPTION_MODULES or (module in _OTHER_EXCEPTIONS and module in sys.modules)):
         return None
     if module != "builtins" and module not in sys.modules:
         importlib.import_module(module)
@@ -155,11 +145,11 @@ def exception_class(module: Any, name: Any) -> type[BaseException] | None:
 # -- out -------------------------------------------------------------------------------------------------------------------
 
 
-def _zone(zone: Any, take: Take) -> Any:
+def zone_parts(zone: Any, take: Take) -> Any:
     """Return a time zone as data."""
     if zone is None:
         return None
-    if type(zone) is datetime.timezone:
+    if type(zone) is _dates.timezone:
         return [take(zone.utcoffset(None)), zone.tzname(None)]
     key = getattr(zone, "key", None)
     if type(zone).__module__.startswith("zoneinfo") and isinstance(key, str):
@@ -168,7 +158,7 @@ def _zone(zone: Any, take: Take) -> Any:
 
 
 def _time_parts(value: Any, take: Take) -> list[Any]:
-    zone = _zone(value.tzinfo, take)
+    zone = zone_parts(value.tzinfo, take)
     if zone is None and value.utcoffset() is not None:  # a zone of the program's own: its offset here and now
         zone = [take(value.utcoffset()), value.tzname()]
     return [value.hour, value.minute, value.second, value.microsecond, value.fold, zone]
@@ -200,7 +190,7 @@ ENCODERS: dict[type, Callable[[Any, Take], list[Any]]] = {
     datetime.datetime: lambda x, t: ["datetime", x.year, x.month, x.day, *_time_parts(x, t)],
     datetime.date: lambda x, t: ["date", x.year, x.month, x.day],
     datetime.timedelta: lambda x, t: ["timedelta", x.days, x.seconds, x.microseconds],
-    datetime.timezone: lambda x, t: ["timezone", _zone(x, t)],
+    datetime.timezone: lambda x, t: ["timezone", zone_parts(x, t)],
     uuid.UUID: lambda x, t: ["UUID", x.hex],
     array.array: lambda x, t: ["array.array", x.typecode, t(tuple(x.tolist()))],
     types.SimpleNamespace: lambda x, t: ["namespace", t(tuple(vars(x).items()))],
@@ -235,7 +225,8 @@ def encode(value: Any, take: Take, kind: type | None = None) -> list[Any]:
 # -- back ------------------------------------------------------------------------------------------------------------------
 
 
-def _zone_back(body: Any, take: Take) -> Any:
+def zone_back(body: Any, take: Take) -> Any:
+    """Return a time zone of the standard library."""
     if body is None:
         return None
     if isinstance(body, str):
@@ -243,21 +234,17 @@ def _zone_back(body: Any, take: Take) -> Any:
 
         return zoneinfo.ZoneInfo(body)
     offset = take(body[0])
-    if type(offset) is not datetime.timedelta:
+    if type(offset) is not _dates.timedelta:
         raise CodecError("not an offset")
-    zone = datetime.timezone(offset)
+    zone = _dates.timezone(offset)
     return (
-        datetime.UTC
-        if not offset and body[1] == "UTC"
-        else zone
-        if body[1] == str(zone)
-        else datetime.timezone(*[offset, body[1]])
+        _dates.UTC if not offset and body[1] == "UTC" else zone if body[1] == str(zone) else _dates.timezone(*[offset, body[1]])
     )
 
 
 def _time_back(parts: list[Any], take: Take) -> dict[str, Any]:
     names = ("hour", "minute", "second", "microsecond", "fold")
-    return {**dict(zip(names, parts, strict=False)), "tzinfo": _zone_back(parts[5], take)}
+    return {**dict(zip(names, parts, strict=False)), "tzinfo": zone_back(parts[5], take)}
 
 
 def _match_back(parts: list[Any], take: Take) -> Any:
@@ -286,11 +273,11 @@ _DECODERS: dict[str, Callable[[list[Any], Take], Any]] = {
     "not implemented": lambda p, t: NotImplemented,
     "Decimal": lambda p, t: decimal.Decimal(_all_of(str, p[0])),
     "Fraction": lambda p, t: fractions.Fraction(_all_of(int, t(p[0])), _all_of(int, t(p[1]))),
-    "date": lambda p, t: datetime.date(*p),
-    "time": lambda p, t: datetime.time(**_time_back(p, t)),
-    "datetime": lambda p, t: datetime.datetime(*p[:3], **_time_back(p[3:], t)),
-    "timedelta": lambda p, t: datetime.timedelta(*p),
-    "timezone": lambda p, t: _zone_back(p[0], t),
+    "date": lambda p, t: _dates.date(*p),
+    "time": lambda p, t: _dates.time(**_time_back(p, t)),
+    "datetime": lambda p, t: _dates.datetime(*p[:3], **_time_back(p[3:], t)),
+    "timedelta": lambda p, t: _dates.timedelta(*p),
+    "timezone": lambda p, t: zone_back(p[0], t),
     "UUID": lambda p, t: uuid.UUID(hex=_all_of(str, p[0])),
     "array.array": lambda p, t: array.array(p[0], t(p[1])),
     "namespace": lambda p, t: _namespace(t(p[0])),

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from rewards.code.inside import lineup, stdlib
+from rewards.code.inside import frames, lineup, stdlib
 from rewards.code.inside.descriptions import ARITHMETIC, COMPARISONS
 from rewards.code.inside.faces import Contradiction, Faces, NoCollection, differ, is_data
 from rewards.code.inside.standins import Reference, Standin, reference
@@ -50,7 +50,7 @@ class Trust:
         self.equal: deque[tuple[int, str, Any, Any]] = deque(maxlen=10)  # the last two that were called equal
         self.equalities: dict[type, int] = {}  # classes whose equality said yes to two objects, and their numbers
         self.constructed: list[Any] = []
-        self.data_names = stdlib.names_of_data()
+        self.data_names = stdlib.names_of_data() | frames.names()
         self.random = random.Random()
         self.newborn: Any = None  # the stand-in that was made last
 

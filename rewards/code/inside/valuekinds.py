@@ -233,7 +233,8 @@ def standard_exception(peer: Any, body: Any) -> Any:
 
 def exception_node(peer: Any, error: BaseException, depth: int) -> Any:
     """Return an exception as [class, args, text, attributes, [cause, context], number]; told anew where it is known."""
-    kind = type(error)
+    kind, is_theirs = type(error), id(error) in peer.homes
+    kind_node = None if is_theirs else peer.export_class(kind)  # first, as it is read: the cause may be of the same class
     text = describe(error, bare=True) if is_own(kind) and kind.__str__ is not BaseException.__str__ else None
     named = (error.filename,) if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2 else ()
     args = [peer.or_text(arg) for arg in (*error.args, *named)]
@@ -244,10 +245,10 @@ def exception_node(peer: Any, error: BaseException, depth: int) -> Any:
         exception_node(peer, other, depth + 1) if other is not None and depth < _MAX_CAUSES else None
         for other in (error.__cause__, error.__context__ if error.__context__ is not error.__cause__ else None)
     ]
-    if id(error) in peer.homes:
+    if is_theirs:
         return {"y": [peer.homes[id(error)], attributes, before[0]]}
     number = _exception_number(peer, error, kind)
-    return {"x": [peer.export_class(kind), args, text, attributes, [*before, error.__suppress_context__], number]}
+    return {"x": [kind_node, args, text, attributes, [*before, error.__suppress_context__], number]}
 
 
 def _exception_number(peer: Any, error: BaseException, kind: type) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 
 from rewards.code import codec
 from rewards.code.codec import MAX_DEPTH, MAX_ITEMS, CodecError
-from rewards.code.inside import stdlib
+from rewards.code.inside import frames, stdlib
 
 _SMALL = 2**63
 _SCALARS = (type(None), bool, str, float)
@@ -107,8 +107,8 @@ class Values:
         name = stdlib.NAMES.get(id(value))
         if name is not None:
             return {"T": name}
-        if kind.__module__ == "numpy":
-            body = stdlib.encode_numpy(value)
+        if kind.__module__.partition(".")[0] in frames.LIBRARIES:
+            body = frames.encode(value, lambda item: self._node(item, depth + 1)) or stdlib.encode_numpy(value)
             if body is not None:
                 if body[0] == "array":
                     number = self.numbers.get(id(value))
@@ -358,8 +358,9 @@ def _tuple(values: Values, body: Any, depth: int) -> Any:
 
 
 def _other(values: Values, body: Any, depth: int) -> Any:
-    made = stdlib.decode(body, lambda node: values.decode(node, depth))
-    if type(made) in stdlib.MUTABLE or stdlib.is_array(made):
+    decode = frames.decode if body[0] in frames.NAMES else stdlib.decode
+    made = decode(body, lambda node: values.decode(node, depth))
+    if type(made) in stdlib.MUTABLE or body[0] == "array":
         values._share(made)
     return made
 

@@ -34,7 +34,14 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
     repeated = context.strip() in candidate.source  # a program that repeats it needs no second copy
     if sandbox.settings.same_process:
         return hold_together(sandbox, _together(plan, candidate, "" if repeated else context, tests, fraction), limits)
-    examined = ExaminedSetup(source=candidate.source, context="" if repeated else context, names=plan.names, gives=plan.gives)
+    examined = ExaminedSetup(
+        source=candidate.source,
+        context="" if repeated else context,
+        names=plan.names,
+        gives=plan.gives,
+        shares=plan.shares,
+        lent=plan.imports,
+    )
     exam = ExamSetup(
         nonce=secrets.token_hex(16),
         entry_point=plan.entry,
@@ -44,6 +51,8 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         frameworks=plan.frameworks,
         patches=plan.patches,
         seeds=plan.seeds,
+        shares=plan.shares,
+        variables=plan.variables,
         asserts=plan.asserts,
         collects=plan.collects,
         inspects=plan.inspects,

@@ -35,6 +35,9 @@ class Plan:
     patches: bool  # they put mocks in the place of functions
     gives: tuple[str, ...]  # classes of theirs that hold data: the program's, under the same name
     seeds: bool  # they seed random numbers
+    shares: bool  # they look at the environment, the working folder or the path of imports
+    variables: tuple[str, ...]  # of the environment: texts of theirs that may be one's name
+    imports: tuple[tuple[str, str, str | None], ...]  # of the standard library, at their top level: name, module, attribute
     collects: bool  # they wait for objects to go
     inspects: bool  # they look at what functions and classes are
     asks: bool  # they use the candidate at all
@@ -90,7 +93,7 @@ _INSPECTS = re.compile(
     r"inspect|signature|__(doc|annotations|(kw)?defaults|code|qualname|name)__|getdoc|get_type_hints|\bhelp\("
 )
 _TEST_BUILTINS = _names("isinstance type range list print len sorted set str repr getattr hasattr")
-_MODULES = frozenset(sys.stdlib_module_names) | {"np", "numpy"}
+_MODULES = frozenset(sys.stdlib_module_names) | {"np", "numpy", "pd", "pandas"}
 
 
 def _harmless(body: Sequence[ast.stmt]) -> bool:
@@ -111,7 +114,9 @@ def _harmless_node(node: ast.AST) -> bool:
     return True
 
 
-_PATCHED = re.compile(r"__main__\.([A-Za-z_]\w*)")  # in a text: what `patch("__main__.helper")` looks for
+# In a text: what `patch("__main__.helper")` looks for, or `patch(__name__ + ".helper")`.
+_PATCHED = re.compile(r"""(?:__main__|\{__name__\}|__name__\s*\+\s*["'])\.([A-Za-z_]\w*)""")
+_SURROUNDINGS = re.compile(r"\bsys\.path\b|\benviron|\bgetenv\b|\b(?:ch|get)?cwd\b|\bchdir\b|\bsetenv\b")
 
 
 _READ_NAMES = _names("eval exec globals vars locals")
@@ -173,6 +178,9 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         patches="patch" in tests,
         gives=_given([*body, *(ast.parse(context).body if needs_context else ())]),
         seeds="seed(" in tests,
+        shares=_SURROUNDINGS.search(tests) is not None,
+        variables=_variables(body) if "env" in tests else (),
+        imports=_imports(body),
         collects=collects,
         inspects=_INSPECTS.search(tests) is not None,
         guards=guards,
@@ -182,8 +190,27 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         harmless="seed(" not in tests
         and not collects
         and _INSPECTS.search(tests) is None
+        and _SURROUNDINGS.search(tests) is None
         and _harmless([*body, *(ast.parse(context).body if needs_context else ())]),
     )
+
+
+def _variables(body: Sequence[ast.stmt]) -> tuple[str, ...]:
+    """Return the texts of the tests that may name a variable of the environment."""
+    nodes = [node.value for statement in body for node in ast.walk(statement) if isinstance(node, ast.Constant)]
+    names = dict.fromkeys(text for text in nodes if isinstance(text, str) and text.isidentifier() and len(text) < 100)
+    return tuple(names)[:200]
+
+
+def _imports(body: Sequence[ast.stmt]) -> tuple[tuple[str, str, str | None], ...]:
+    """Return what the tests import from the standard library at their top level, as (name, module, attribute)."""
+    made: list[tuple[str, str, str | None]] = []
+    for node in body:
+        if isinstance(node, ast.Import):
+            made += [(a.asname or a.name, a.name, None) for a in node.names if "." not in a.name or a.asname]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            made += [(a.asname or a.name, node.module, a.name) for a in node.names]
+    return tuple(item for item in made if item[1].partition(".")[0] in _MODULES)
 
 
 _OF_DATA = _names("__init__ __post_init__ __repr__ __str__")

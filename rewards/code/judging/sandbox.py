@@ -45,7 +45,7 @@ from rewards.code.wire import (
 _START_SECONDS = 30.0
 _REPLY_SECONDS = 20.0  # the host answers at once; only a machine in trouble makes it wait
 _SEALS = 0xF  # F_SEAL_SEAL, SHRINK, GROW, WRITE
-_BUNDLED = {"numpy": ("numpy.libs",), "scipy": ("scipy.libs",), "pandas": ("pandas.libs",)}
+_BUNDLED = {"numpy": ("numpy.libs",), "scipy": ("scipy.libs",), "pandas": ("pandas.libs", "dateutil", "six.py", "tzdata")}
 
 
 class SandboxUnavailable(LabError):
@@ -209,7 +209,7 @@ def _find_packages(names: Sequence[str]) -> dict[str, str]:
         folders[name] = folder
         for extra in _BUNDLED.get(name, ()):
             path = os.path.join(os.path.dirname(folder), extra)
-            if os.path.isdir(path):
+            if os.path.exists(path):
                 folders[extra] = path
     return folders
 

@@ -13,7 +13,7 @@ from rewards.code.judging.styles import STYLES
 from rewards.code.settings import SandboxSettings, limits_of
 from rewards.types import STRICT, Reading, Status, Verdict
 
-_HEAVY = ("numpy",)  # imported by a second host, so that the forks for all other programs stay cheap
+_HEAVY = ("numpy", "pandas")  # imported by a second host, so that the forks for all other programs stay cheap
 _STATUS: dict[Kind, Status] = {  # "wrong" for all others
     "correct": "correct",
     "time limit": "timeout",

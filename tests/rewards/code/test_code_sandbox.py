@@ -98,6 +98,42 @@ def test_files_are_touched_and_copied_and_times_are_real_where_no_file_of_the_ho
     verifier.close()
 
 
+MEDDLER = """
+import os, sys
+def meddle(folder):
+    with open("planted.py", "w") as file:
+        file.write("raise SystemExit")
+    sys.path[:] = [folder, os.getcwd()]
+    os.environ.update(PYTHONTZPATH=folder, OPENSSL_CONF="x.cnf", MODE="on", UNNAMED="on")
+    os.chdir("/usr")
+"""
+UNDISTURBED = """
+import os, sys
+before = os.getcwd()
+meddle(before)
+assert os.getcwd() == before and sys.path == [before, before]
+assert os.environ["MODE"] == "on"
+assert not {"PYTHONTZPATH", "OPENSSL_CONF"} & set(os.environ) and "UN" + "NAMED" not in os.environ
+import graphlib
+sys.path.append(before)
+try:
+    import planted
+except ModuleNotFoundError:
+    sys.path.append("more")
+assert sys.path[-1] == "more"
+"""
+
+
+@needs_sandbox
+@pytest.mark.parametrize("off", [(), NAMESPACES], ids=["all layers", "no namespaces"])
+def test_what_a_program_does_to_its_surroundings_reaches_the_tests_as_far_as_is_harmless(off: tuple[str, ...]) -> None:
+    verifier = CodeVerifier(SandboxSettings.model_validate({"off": off}))
+    checks = {"style": "assert", "entry_point": "meddle", "tests": UNDISTURBED}
+    verdict = verifier.verify(code_problem(checks), fenced(MEDDLER))
+    verifier.close()
+    assert verdict.status == "correct", verdict.detail
+
+
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 

@@ -1,11 +1,16 @@
 """What cannot be trained is refused before anything is loaded, in words that say what to do."""
 
+import json
 import shutil
+import time
 
 import pytest
+from safetensors.torch import load, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rl.policy.interfaces import base_causal_lm
-from rl.policy.opening import PolicyError, add_adapters, check_model_path, load_model, load_tokenizer, stop_token_ids
+from rl.policy.opening import add_adapters, load_model, load_tokenizer, stop_token_ids
+from rl.policy.paths import PolicyError, check_model_path, hub_answers
 from rl.settings.schema import LoraSettings, ModelSettings
 
 
@@ -57,3 +62,115 @@ def test_completions_end_with_the_end_token_and_those_the_model_lists(random_mod
 def test_a_pad_token_must_be_in_the_vocabulary(random_model):
     with pytest.raises(PolicyError, match=r"'<none>' is not in the vocabulary"):
         load_tokenizer(ModelSettings(path=str(random_model), pad_token="<none>"))
+
+
+@pytest.fixture
+def copied(tmp_path, random_model):
+    """A copy of a model directory, to be spoilt."""
+    directory = tmp_path / "model"
+    shutil.copytree(random_model, directory)
+    return directory
+
+
+def test_a_directory_without_weights_or_without_a_tokenizer_says_which(copied):
+    (copied / "model.safetensors").rename(copied / "elsewhere")
+    with pytest.raises(PolicyError, match=r"has no weights \(model\.safetensors"):
+        check_model_path(str(copied))
+    (copied / "elsewhere").rename(copied / "model.safetensors")
+    check_model_path(str(copied))
+    for file in copied.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(PolicyError, match="has weights and no tokenizer"):
+        check_model_path(str(copied))
+
+
+def test_a_directory_with_a_gguf_file_in_it_points_at_the_file(tmp_path):
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(PolicyError, match=r"give the GGUF file in it by its own path: .*model\.gguf"):
+        check_model_path(str(tmp_path))
+
+
+def test_weights_that_are_cut_off_or_lack_a_tensor_are_never_made_up(copied):
+    file = copied / "model.safetensors"
+    whole = file.read_bytes()
+    tensors = load(whole)  # not load_file, which maps the file that is cut below
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PolicyError, match="cannot open the model"):
+        load_model(ModelSettings(path=str(copied)))
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(PolicyError, match=r"lack 1 of the model's tensors \(model\.layers\.1\.mlp\.up_proj\.weight\)"):
+        load_model(ModelSettings(path=str(copied)))
+
+
+def with_added_tokens(directory, tokens, *, special):
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    tokenizer.add_tokens(tokens, special_tokens=special)
+    tokenizer.save_pretrained(directory)
+    return tokenizer
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_has_rows_is_refused(copied):
+    settings = ModelSettings(path=str(copied))
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps(config | {"vocab_size": config["vocab_size"] - 3}))
+    with pytest.raises(PolicyError, match=r"3 more .* = 101.*resize_token_embeddings"):  # of 104: 8 marks, 96 characters
+        load_tokenizer(settings)
+
+
+def test_added_tokens_need_a_row_only_where_prompts_and_completions_use_them(copied):
+    settings = ModelSettings(path=str(copied))
+    rows = json.loads((copied / "config.json").read_text())["vocab_size"]
+    tokenizer = with_added_tokens(copied, ["<image_soft_token>"], special=True)
+    assert tokenizer.convert_tokens_to_ids("<image_soft_token>") == rows
+    assert len(load_tokenizer(settings).get_vocab()) == rows + 1  # as Gemma 3 has one: nothing ever writes it
+    tokenizer.chat_template += "<image_soft_token>"
+    tokenizer.save_pretrained(copied)
+    with pytest.raises(PolicyError, match=r"1 more .*image_soft_token"):
+        load_tokenizer(settings)
+    model = AutoModelForCausalLM.from_pretrained(copied)
+    model.resize_token_embeddings(rows + 1)
+    model.save_pretrained(copied)
+    assert load_model(settings).config.vocab_size == len(load_tokenizer(settings).get_vocab())
+
+
+def test_an_added_word_needs_a_row_since_any_text_may_have_it(copied):
+    with_added_tokens(copied, ["<tool>"], special=False)
+    with pytest.raises(PolicyError, match=r"1 more .*<tool>"):
+        load_tokenizer(ModelSettings(path=str(copied)))
+
+
+def test_a_pad_token_without_a_row_is_refused(copied):
+    with_added_tokens(copied, ["<pad>"], special=True)
+    with pytest.raises(PolicyError, match="'<pad>'"):
+        load_tokenizer(ModelSettings(path=str(copied), pad_token="<pad>"))
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """The hub's address is one where nobody answers."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    hub_answers.cache_clear()
+    yield
+    hub_answers.cache_clear()
+
+
+@pytest.mark.parametrize("load", [load_tokenizer, load_model])
+def test_a_hub_name_without_a_network_is_refused_at_once_and_says_what_to_do(no_network, load):
+    started = time.monotonic()
+    with pytest.raises(PolicyError, match=r"127\.0\.0\.1:9\) does not answer.*hf download nobody/has-this.*reasonlab fetch"):
+        load(ModelSettings(path="nobody/has-this"))
+    assert time.monotonic() - started < 20  # transformers by itself takes 23 s a file; see hub_answers
+
+
+def test_a_hub_model_in_the_cache_opens_without_a_network(no_network, random_model, tmp_path, monkeypatch):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "models--owner--name"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text(commit)
+    shutil.copytree(random_model, cached / "snapshots" / commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("transformers.utils.hub.constants.HF_HUB_CACHE", str(tmp_path))
+    settings = ModelSettings(path="owner/name")
+    assert load_tokenizer(settings).pad_token_id == 0
+    assert load_model(settings).config.vocab_size == 104

@@ -130,3 +130,18 @@ def test_what_the_backward_pass_needs_grows_with_the_width_of_the_mlp() -> None:
 def test_opening_a_model_takes_its_files_once_unless_they_are_converted(dtype: str, said: str) -> None:
     text = describe_work(config(model={"path": "Qwen/Qwen2.5-7B", "dtype": dtype}))
     assert said in text
+
+
+def test_the_shape_of_a_gguf_file_is_its_models(tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    from gguf_files import FEED_FORWARD, HEADS, HIDDEN, LAYERS, VOCABULARY, write_gguf
+
+    weights = write_gguf(tmp_path / "tiny.gguf")
+    shape = model_shape(str(tmp_path / "tiny.gguf"))
+    assert shape == ModelShape(
+        layers=LAYERS, hidden=HIDDEN, intermediate=FEED_FORWARD, vocabulary=VOCABULARY, heads=HEADS, kv_heads=HEADS,
+        head_dim=HIDDEN // HEADS, tied=True,
+    )  # fmt: skip
+    assert shape.parameters == sum(array.size for array in weights.values() if array.ndim == 2)  # norms are left out
+    (tmp_path / "cut.gguf").write_bytes((tmp_path / "tiny.gguf").read_bytes()[:9000])
+    assert model_shape(str(tmp_path / "cut.gguf")) is None

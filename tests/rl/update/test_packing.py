@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from rl.policy.attention import NAME, can_plan
-from rl.policy.opening import PolicyError, load_model
+from rl.policy.opening import load_model
+from rl.policy.paths import PolicyError
 from rl.settings.schema import ModelSettings
 from rl.types import Row
 from rl.update import kernels

