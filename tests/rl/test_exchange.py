@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from support import REPOSITORY, launch
-from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from rl.policy.tiny import make_tiny_model
+from rl.settings.schema import TinyModelConfig
 
 pytestmark = pytest.mark.slow
 
@@ -14,14 +16,10 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """A directory with random weights, and their size in MiB."""
-    directory = tmp_path_factory.mktemp("model")
-    shape = Qwen2Config(
-        hidden_size=512, intermediate_size=2048, num_hidden_layers=8, num_attention_heads=8, num_key_value_heads=8,
-        vocab_size=20_000, tie_word_embeddings=False,
-    )  # fmt: skip
-    made = Qwen2ForCausalLM(shape)
-    made.save_pretrained(directory)
-    return directory, sum(weights.numel() for weights in made.parameters()) * 4 / 2**20
+    home = tmp_path_factory.mktemp("model")
+    directory = home / "model"
+    make_tiny_model(TinyModelConfig(hidden_size=512, intermediate_size=2048, layers=8, heads=8, max_positions=64), directory, 0)
+    return directory, (directory / "model.safetensors").stat().st_size / 2**20
 
 
 @pytest.fixture(scope="module")
