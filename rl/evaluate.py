@@ -56,7 +56,7 @@ def sample_all(
         part = mine[start : start + at_once]
 
         def show(scoring: Scoring, done: int = start, asked: int = len(part)) -> list[Asked] | None:
-            complete = len(scoring.complete())
+            complete = len(scoring.complete)
             # the other ranks are about as far, so what is done here stands for the whole
             progress((done + complete) * len(problems) // len(mine))
             return [] if complete < asked else None

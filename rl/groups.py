@@ -21,7 +21,7 @@ from rl.types import Drawn, Group, Rollout, has_contrast
 
 T = TypeVar("T")
 ReferenceKls = Callable[[Sequence[Rollout]], list[float]]  # nats a completion, see Rollout.reference_kl; all ranks must call
-_LOOKS_FOR_SLOW_VERDICTS = 8  # half of the tokens of the longest completion, see `_ASKED` in rl/sampling/sampler.py
+_LOOKS_FOR_SLOW_VERDICTS = 16  # half of the tokens of the longest completion, see `_ASKED` in rl/sampling/sampler.py
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +98,11 @@ class Supply:
     def _judge(self, scoring: Scoring) -> None:
         """Say of the groups whose time has come whether they have contrast."""
         self.looks += 1
-        for number in scoring.complete():
-            seen = self.seen.setdefault(number, self.looks)
-            if number not in self.contrast and self.looks - seen >= _looks_to_wait(scoring.problems[number]):
-                self.contrast[number] = scoring.has_contrast(number)
+        for number in scoring.complete:
+            if number not in self.contrast:
+                seen = self.seen.setdefault(number, self.looks)
+                if self.looks - seen >= _looks_to_wait(scoring.problems[number]):
+                    self.contrast[number] = scoring.has_contrast(number)
 
 
 def _looks_to_wait(problem: Problem) -> int:

@@ -18,7 +18,7 @@ from rl.policy.prompts import leaves_thinking_open, render
 from rl.sampling.how_to_draw import how_to_draw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.settings.schema import EvalConfig, PromptSettings, RunConfig, SamplingSettings
-from rl.types import Completion, IntArray, Rollout, has_contrast
+from rl.types import Completion, IntArray, Rollout
 
 Stream = tuple[str | int, ...]
 Asked = tuple[Problem, Stream]  # a problem, and what the random streams of its completions begin with
@@ -86,7 +86,8 @@ class Scoring:
         self.prompts: list[IntArray] = []  # by problem
         self.readings: list[Reading] = []  # by problem
         self.ended: dict[int, list[_Ended]] = defaultdict(list)  # by problem
-        self.groups: dict[int, tuple[Rollout, ...]] = {}  # by problem, where all verdicts are there
+        self.complete: list[int] = []  # problems that have all their completions
+        self.verdicts: dict[int, list[Verdict]] = {}  # by problem, in the order in which its completions ended
         self.waited = 0.0  # seconds, for verdicts
 
     def request(self, problem: Problem, stream: Stream) -> SampleRequest:
@@ -106,10 +107,8 @@ class Scoring:
         number = sample.request
         verdict = self.worker.pool.submit(self.problems[number], text, self.readings[number])
         self.ended[number].append(_Ended(sample=sample, text=text, verdict=verdict))
-
-    def complete(self) -> list[int]:
-        """Return the numbers of the problems that have all their completions."""
-        return [number for number, ended in self.ended.items() if len(ended) == self.samples]
+        if len(self.ended[number]) == self.samples:
+            self.complete.append(number)
 
     def has_contrast(self, number: int) -> bool:
         """Whether rewards of a complete group differ; waits for verdicts where those that are there do not say so."""
@@ -119,26 +118,28 @@ class Scoring:
                 there.add(self._reward(ended, ended.verdict.result()).total)
             if len(there) > 2:
                 return True
-        self._settle([number])
-        return has_contrast(self.groups[number])
+        self._await([number])
+        there |= {self._reward(*judged).total for judged in zip(self.ended[number], self.verdicts[number], strict=True)}
+        return len(there) > 2
 
     def finish(self) -> list[tuple[Rollout, ...]]:
         """Return the rollouts of every problem that was drawn, in order."""
-        self._settle(sorted(self.ended.keys() - self.groups.keys()))
-        return [self.groups[number] for number in sorted(self.groups)]
+        numbers = sorted(self.ended)
+        self._await([number for number in numbers if number not in self.verdicts])
+        judged = [both for number in numbers for both in zip(self.ended[number], self.verdicts[number], strict=True)]
+        judged.sort(key=lambda both: (both[0].sample.request, both[0].sample.number))
+        reasoning = self._reasoning_tokens([ended.text for ended, _ in judged])
+        rollouts = [self._rollout(*both, tokens) for both, tokens in zip(judged, reasoning, strict=True)]
+        return [tuple(rollouts[first : first + self.samples]) for first in range(0, len(rollouts), self.samples)]
 
-    def _settle(self, numbers: Sequence[int]) -> None:
-        """Wait for the verdicts of these problems and make rollouts of their completions."""
+    def _await(self, numbers: Sequence[int]) -> None:
+        """Wait for the verdicts of these problems; each is asked for once, so that what it decided stays."""
         began = time.perf_counter()
-        ended = [one for number in numbers for one in sorted(self.ended[number], key=lambda one: one.sample.number)]
-        # what a verdict decided once must stay: it is asked for here and nowhere else
         patience = max(0.0, self.worker.reward.batch_timeout_seconds - self.waited)
-        verdicts = collect([one.verdict for one in ended], patience)
+        verdicts = iter(collect([ended.verdict for number in numbers for ended in self.ended[number]], patience))
+        for number in numbers:
+            self.verdicts[number] = [next(verdicts) for _ in self.ended[number]]
         self.waited += time.perf_counter() - began
-        reasoning = self._reasoning_tokens([one.text for one in ended])
-        rollouts = [self._rollout(*parts) for parts in zip(ended, verdicts, reasoning, strict=True)]
-        for place, number in enumerate(numbers):
-            self.groups[number] = tuple(rollouts[place * self.samples : (place + 1) * self.samples])
 
     def _check_room(self, problem: Problem, prompt_tokens: int) -> None:
         longest, limit = self.worker.sampling.max_completion_tokens, self.worker.max_positions

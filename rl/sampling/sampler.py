@@ -33,7 +33,13 @@ _HEADROOM = 64  # tokens a row should be able to grow by when it joins
 _SPARE = 64  # tokens by which prompts that come later may be longer before a larger decoder must be made
 # how often it is asked for more while a completion of full length is drawn, and the fewest tokens between two times. Often
 # costs waiting for ranks and verdicts, seldom leaves places empty
-_ASKED, _FEWEST_BETWEEN = 16, 4
+_ASKED, _FEWEST_BETWEEN = 32, 2
+# requests that came later join when their completions are this share of the rows, or when no more than this share is left:
+# every join is a forward pass over their prompts, which takes as long as several decoding steps
+_WORTH_JOINING = 1 / 8
+# tokens: completions of no more end so close together that on a CPU the joins cost more than the steps they save (LOG.md), so
+# there all that run end first; on a GPU, a step costs the same for few rows as for many
+_SHORT_ON_A_CPU = 128
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,6 +85,7 @@ class Sampler:
     pad_id: int
     stop_ids: frozenset[int]
     max_rows: int  # completions that run at one time
+    short_on_a_cpu: int = _SHORT_ON_A_CPU  # tokens
 
     @torch.no_grad()
     def sample(
@@ -86,8 +93,8 @@ class Sampler:
     ) -> SampleStats:
         """Draw every completion of `requests`; each is handed to `on_sample` as soon as it is finished.
 
-        `more` is asked for further requests, numbered on, every few tokens and when there is nothing left to draw. Raises
-        SamplingError when the cache cannot hold one row.
+        `more` is asked for further requests, numbered on, every few tokens (short completions on a CPU: never while some
+        run) and when there is nothing left to draw. Raises SamplingError when the cache cannot hold one row.
         """
         training = self.model.training
         self.model.eval()
@@ -174,14 +181,15 @@ class _Run:
         self._take_in(requests)
         while self.more is not None and not self.queue:
             self._ask()
-        # requests that come later take the places of others
+        self.first_requests = len(self.requests)  # those that come later take the places of others
         self.rows = _Rows(min(sampler.max_rows, len(self.queue)), how.max_tokens)
         self.decoder = self._open_decoder()
         self.running: Counter[int] = Counter()  # rows of each request; its prompt is in the cache as long as there are any
         self.prompt_tokens = 0  # in the cache
         self.stop_ids = np.asarray(sorted(sampler.stop_ids), dtype=np.int64)
         self.forcing = BudgetForcing(how.thinking, sampler.stop_ids) if how.thinking else None  # None in training
-        self.ask_every = max(_FEWEST_BETWEEN, how.max_tokens // _ASKED)  # tokens
+        is_short = place == "cpu" and how.max_tokens <= sampler.short_on_a_cpu
+        self.ask_every = None if is_short else max(_FEWEST_BETWEEN, how.max_tokens // _ASKED)  # tokens; None: when none runs
         self.drawn = 0  # tokens of a row that was there from the start
         self.steps = self.peak_rows = self.peak_tokens = self.restarted = self.joined = 0
 
@@ -237,7 +245,7 @@ class _Run:
 
     def _has_work(self) -> bool:
         """Whether there is a row to draw; asks for more where that is due, and again while there is none."""
-        is_due = self.drawn % self.ask_every == 0 and self.drawn > 0
+        is_due = self.ask_every is not None and self.drawn % self.ask_every == 0 and self.drawn > 0
         while self.more is not None and (is_due or not (self.queue or self.rows.count)):
             self._ask()
             is_due = False
@@ -247,7 +255,7 @@ class _Run:
         """Take rows from the queue while there is room; return the request of each."""
         rows = self.rows
         joining: list[int] = []
-        if rows.count and not self.decoder.joins:
+        if (rows.count and not self.decoder.joins) or self._waits_for_others():
             return joining
         headroom = min(_HEADROOM, self.how.max_tokens)
         used = self.prompt_tokens + int(rows.length[: rows.count].sum()) + rows.count * headroom
@@ -272,6 +280,14 @@ class _Run:
             joining.append(request)
         self.peak_rows = max(self.peak_rows, rows.count)
         return joining
+
+    def _waits_for_others(self) -> bool:
+        """Whether the next request came later, and too few completions wait to be worth a forward pass over their prompts."""
+        if self.more is None or not self.queue:
+            return False
+        request, worth = self.queue[0][0], _WORTH_JOINING * self.rows.capacity
+        needs_its_prompt = request >= self.first_requests and not self.running[request]
+        return needs_its_prompt and len(self.queue) < worth < self.rows.count
 
     def _extend(self, states: torch.Tensor) -> IntArray:
         """Draw the next token of every row from its state [B, H]; return them [B]."""

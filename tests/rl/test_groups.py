@@ -51,7 +51,9 @@ def worker(imitator: Path) -> Iterator[RolloutWorker]:
     stop_ids = stop_token_ids(model, tokenizer)
     with VerifierPool(1) as pool:
         yield RolloutWorker(
-            sampler=CountingSampler(model=model, pad_id=tokenizer.pad_token_id, stop_ids=stop_ids, max_rows=512),
+            sampler=CountingSampler(
+                model=model, pad_id=tokenizer.pad_token_id, stop_ids=stop_ids, max_rows=512, short_on_a_cpu=0
+            ),
             tokenizer=tokenizer,
             pool=pool,
             prompt=PromptSettings(),
@@ -120,11 +122,26 @@ def test_replacements_join_the_running_batch(worker: RolloutWorker) -> None:
     assert together.peak_rows == 8 * 8  # a replacement takes the place of others
 
 
+def test_short_completions_on_a_cpu_end_before_others_join(worker: RolloutWorker) -> None:
+    joining = worker.sampler
+    assert isinstance(joining, CountingSampler)
+    draining = replace(joining, short_on_a_cpu=96, calls=[])
+    joining.calls.clear()
+    expected, drawn = draw(worker), draw(replace(worker, sampler=draining))
+    assert texts([group.rollouts for group in drawn.groups]) == texts([group.rollouts for group in expected.groups])
+    assert draining.calls[0].steps > joining.calls[0].steps
+    draining.calls.clear()
+    in_rounds(replace(worker, sampler=draining), SETTINGS)
+    one_after_another = sum(stats.steps for stats in draining.calls)
+    draining.calls.clear()
+    draw(replace(worker, sampler=draining))
+    assert draining.calls[0].steps == one_after_another
+
+
 @pytest.mark.parametrize("limits", [{"max_rows": 6}, {"max_rows": 512, "cache_tokens": 300}])
 def test_limits_of_the_sampler_hold_and_change_no_group(worker: RolloutWorker, limits: dict[str, int]) -> None:
-    sampler = CountingSampler(
-        model=worker.sampler.model, pad_id=worker.sampler.pad_id, stop_ids=worker.sampler.stop_ids, max_rows=limits["max_rows"]
-    )
+    sampler = replace(worker.sampler, max_rows=limits["max_rows"], calls=[])
+    assert isinstance(sampler, CountingSampler)
     cache_tokens = limits.get("cache_tokens")
     sampling = worker.sampling.model_copy(update={"cache_tokens": cache_tokens})
     drawn = draw(replace(worker, sampler=sampler, sampling=sampling))
@@ -184,7 +201,7 @@ def of_three(worker: RolloutWorker, pool: PoolByHand) -> Scoring:
                 finish_reason="length", stopped=False,
             )
         )  # fmt: skip
-    assert scoring.complete() == [0]
+    assert scoring.complete == [0]
     return scoring
 
 
