@@ -8,13 +8,14 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo test test-fast endings check bench bench-math hostile-math clean
+.PHONY: help setup demo test test-fast endings test-kernels check bench bench-math hostile-math clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
 	@echo "make test            all tests (make test-fast: only the fast ones, four to seven minutes)"
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
 	@echo "make check           format, lint and types"
+	@echo "make test-kernels    the GPU kernels of the update, interpreted on the CPU (fetches Triton, 190 MB, beside .venv)"
 	@echo "make bench           update, sampling and whole step against TRL: speed and memory (under forty minutes)"
 	@echo "make bench-math      the math verifier against math-verify, inspect_ai and MathRuler (in an environment of their own)"
 	@echo "make hostile-math    a thousand pairs made to exhaust sympy (half an hour)"
@@ -48,6 +49,10 @@ endings: $(READY)
 
 hostile-math: $(READY)
 	REASONLAB_HOSTILE_PAIRS=1000 $(BIN)/python -m pytest tests/rewards/math/test_symbolic_process.py -k many_hostile $(ARGS)
+
+test-kernels: $(READY)
+	@test -d .venv/kernels/triton || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv/kernels triton==3.6.0
+	PYTHONPATH=.venv/kernels $(BIN)/python -m pytest tests/rl/update/test_fused.py $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from bench.gpu_kernels import check_kernels
+from bench.gpu_rates import Found, judged
 from bench.material import make_model, pool_of, run_config, synthetic_groups
 from bench.ours import OurSide
 from bench.profile import bandwidth_gigabytes, floor, matmul_gflops
@@ -43,7 +44,6 @@ from rl.update.batch import uniform_row
 from rl.update.engine import Engine
 from rl.update.recompute import completion_logprobs
 
-Found = dict[str, Any]
 _PACKAGES = ("torch", "transformers", "deepspeed", "peft", "trl", "accelerate", "triton", "numpy")
 _GROUP = 16  # completions of a prompt
 _PROMPT_TOKENS = 128
@@ -89,8 +89,8 @@ def group(work: Work, scratch: Path) -> Found:
 
 
 def kernels(work: Work, scratch: Path) -> Found:
-    """Attention with its log-sum-exp, and its backward, against float64."""
-    return check_kernels(toy=work.max_tokens < 100)
+    """Attention with its log-sum-exp, and its backward, and the update's Triton kernels, against float64."""
+    return {**check_kernels(toy=work.max_tokens < 100), **({"fused": judged()} if torch.cuda.is_available() else {})}
 
 
 def models(work: Work, scratch: Path) -> Found:

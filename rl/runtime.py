@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from problems.errors import LabError
@@ -81,6 +82,12 @@ def local_rank() -> int:
 def device() -> torch.device:
     """The device of this rank."""
     return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def uploaded(values: torch.Tensor | np.ndarray, where: torch.device) -> torch.Tensor:
+    """Return `values` on a device, without waiting for what it still has to do: an ordinary copy to a GPU does."""
+    tensor = torch.as_tensor(values)
+    return tensor.pin_memory().to(where, non_blocking=True) if where.type == "cuda" else tensor.to(where)
 
 
 def describe_device() -> str:

@@ -28,6 +28,7 @@ from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.schema import RunConfig
 from rl.types import Batch, FloatArray, IntArray, Row
+from rl.update import fused
 from rl.update.batch import uniform_row
 from rl.update.engine import Engine
 from rl.update.recompute import completion_logprobs
@@ -155,14 +156,16 @@ class _Plain:
 
 @contextmanager
 def _plain(engine: Engine, config: RunConfig) -> Iterator[_Plain]:
-    """Have the run's whole weights as a plain model in evaluation mode."""
+    """Have the run's whole weights as a plain model in evaluation mode, with no kernel of ours."""
     model = engine.sampling_model
     training = model.training
     model.eval()
+    fused.use(model, frozenset())
     try:
         yield _Plain(model, config.sampling.temperature)
     finally:
         model.train(training)
+        fused.use(model, engine.fused.kinds)
 
 
 def plain_gradient(engine: Engine, rows: Sequence[Row], config: RunConfig) -> tuple[tuple[Row, ...], dict[str, torch.Tensor]]:

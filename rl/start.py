@@ -101,6 +101,8 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         closing.enter_context(process_group(on_failure=run.set_failure))
         pool = closing.enter_context(open_pool(config))
         engine = Engine(model, config)
+        if engine.fused.words:
+            say(engine.fused.words)
         worker = open_worker(config, engine.sampling_model, tokenizer, pool)
         ahead = Ahead(engine, worker, source, config)
         reference = Reference(engine, frozen) if config.algorithm.kl_coef else None

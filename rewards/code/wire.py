@@ -242,8 +242,11 @@ class ExamSetup(TypedDict):
     inspects: bool  # the tests look at what functions and classes are
     gives: Sequence[str]  # classes of the tests that the program means by these names
     asserts: bool  # at least one assertion must run
+    catches: bool  # they catch exceptions of classes that are not named
     guards: Sequence[Sequence[int]]  # lines from which the tests go on to an assertion (`judging/guards.py`)
     blocks: Sequence[Sequence[int]]  # lines of their `with` statements
+    properties: Sequence[Sequence[int]]  # lines of assertions about results and arguments alone (`judging/mutations.py`)
+    protects: bool  # what the program writes into arguments does not arrive
 
 
 class ExamEnding(TypedDict, total=False):
@@ -252,6 +255,8 @@ class ExamEnding(TypedDict, total=False):
     nonce: str  # only when the last line of the tests was reached
     failed: str
     wrong: bool  # an assertion failed
+    unmet: bool  # one of `properties` failed
+    changed: bool  # the program wrote into arguments
     memory: bool  # for want of memory, here or over there
 
 

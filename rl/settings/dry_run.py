@@ -124,8 +124,10 @@ def _numbers(config: RunConfig, shape: ModelShape) -> _Numbers:
 
 _FP32_BYTES = 4
 # arrays that the backward pass needs, a layer and token: of the hidden size, and without checkpointing of the MLP's width
-# too. With these a 0.5 B Qwen2 shape at 16,384 tokens needs 28.3 GiB without the larger logits, as measured (LOG.md)
+# too; fewer where fused kernels do the norms and the MLP (rl/update/fused.py: four families). A 0.5 B Qwen2 shape at 16,384
+# tokens is planned at 25.0 GiB with them and needs 24.6; in plain torch it needs 29.9 (LOG.md)
 _HIDDEN_KEPT_WITH_CHECKPOINTING, _HIDDEN_KEPT, _INTERMEDIATE_KEPT = 2, 10, 4
+_HIDDEN_KEPT_FUSED, _INTERMEDIATE_KEPT_FUSED = 6, 3
 
 
 def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> dict[str, float]:
@@ -143,12 +145,15 @@ def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> di
     copy_ahead = numbers.trained if config.train.one_step_off else 0
 
     tokens = config.train.micro_batch_tokens
+    is_fused = is_bf16 and config.model.fused_kernels  # who has bf16 has a GPU
     if config.model.gradient_checkpointing:
         kept = _HIDDEN_KEPT_WITH_CHECKPOINTING * shape.hidden
+    elif is_fused:
+        kept = _HIDDEN_KEPT_FUSED * shape.hidden + _INTERMEDIATE_KEPT_FUSED * shape.intermediate
     else:
         kept = _HIDDEN_KEPT * shape.hidden + _INTERMEDIATE_KEPT * shape.intermediate
     activations = tokens * shape.layers * kept
-    at_one_time = LOGIT_BUFFER_ELEMENTS_CUDA if is_bf16 else LOGIT_BUFFER_ELEMENTS  # who has bf16 has a GPU
+    at_one_time = LOGIT_BUFFER_ELEMENTS_CUDA if is_bf16 else LOGIT_BUFFER_ELEMENTS
     logits = min(at_one_time, tokens * shape.vocabulary)
     rollouts_a_rank = config.algorithm.num_problems * config.algorithm.group_size // world_size
     rows = min(config.sampling.max_rows, rollouts_a_rank)
@@ -162,7 +167,8 @@ def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> di
         "gradients": numbers.trained * number_bytes / gradient_ranks,
         "optimizer": numbers.trained * adam_bytes / optimizer_ranks,
         "activations of a micro-batch": activations * number_bytes,
-        "logits of a buffer": 2 * logits * _FP32_BYTES,  # two, see LOGIT_BUFFER_ELEMENTS
+        # two buffers, see LOGIT_BUFFER_ELEMENTS; with fused kernels the second holds the gradient in bf16
+        "logits of a buffer": logits * (_FP32_BYTES + number_bytes if is_fused else 2 * _FP32_BYTES),
         "fused weights while sampling": shape.fused_parameters * number_bytes if is_bf16 else 0,
         "KV cache while sampling, at full length": shape.cache_bytes(cached_tokens, number_bytes),
     }

@@ -20,8 +20,8 @@ from rl.settings.base import Settings
 from rl.settings.deepspeed import DeepSpeedSettings
 
 Dtype = Literal["fp32", "bf16"]
-# logits that exist at one time, in float32 64 MB; two such buffers are needed. On a GPU 1 GB: every buffer reads the whole head
-LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA = 2**24, 2**28
+# logits that exist at one time, in float32 64 MB; two such buffers are needed. On a GPU 2 GB: every buffer reads the whole head
+LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA = 2**24, 2**29
 LayoutName = Literal["shared", "packed", "padded"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Sources = Annotated[
@@ -79,6 +79,7 @@ class ModelSettings(Settings):
     dtype: Dtype = "fp32"
     attention: str = Field(default="sdpa", description="attention implementation of transformers")
     gradient_checkpointing: bool = False
+    fused_kernels: bool = Field(default=True, description="Triton kernels in the update on a GPU; false: plain torch")
     lora: LoraSettings | None = None
 
     @model_validator(mode="after")

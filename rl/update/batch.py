@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from problems.errors import LabError
+from rl.runtime import uploaded
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.schema import LayoutName
 from rl.types import Batch, FloatArray, Group, IntArray, Rollout, Row
@@ -173,6 +174,7 @@ class MicroBatch:
     advantages: torch.Tensor  # [N]
     weights: torch.Tensor  # [N]
     entropy_weights: torch.Tensor  # [N]
+    counting: torch.Tensor  # [M], places of the tokens that count in the loss or the bonus
 
     def to(self, dtype: torch.dtype) -> "MicroBatch":
         """Return it with its real numbers in `dtype`."""
@@ -191,16 +193,19 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device, layout: Layo
     token_rows = pad(rows, pad_id, device) if layout == "padded" else pack(rows, device, share_prompts=layout == "shared")
     lengths = [len(row.completion_ids) for row in rows]
 
-    def flat(parts: Sequence[Any], dtype: torch.dtype) -> torch.Tensor:
-        return torch.as_tensor(np.concatenate(parts), dtype=dtype, device=device)
+    def flat(parts: Sequence[Any], dtype: type) -> torch.Tensor:
+        return uploaded(np.concatenate(parts).astype(dtype), device)
 
+    weights, entropy_weights = ([getattr(row, name) for row in rows] for name in ("weights", "entropy_weights"))
+    counting = np.flatnonzero((np.concatenate(weights) != 0) | (np.concatenate(entropy_weights) != 0))
     return MicroBatch(
         token_rows=token_rows,
-        targets=flat([row.completion_ids for row in rows], torch.long),
-        rows=torch.as_tensor(np.repeat(np.arange(len(rows)), lengths), device=device),
-        sampling_logprobs=flat([row.sampling_logprobs for row in rows], torch.float32),
-        old_logprobs=None if rows[0].old_logprobs is None else flat([row.old_logprobs for row in rows], torch.float32),
-        advantages=flat([row.advantages for row in rows], torch.float32),
-        weights=flat([row.weights for row in rows], torch.float32),
-        entropy_weights=flat([row.entropy_weights for row in rows], torch.float32),
+        targets=flat([row.completion_ids for row in rows], np.int64),
+        rows=uploaded(np.repeat(np.arange(len(rows)), lengths), device),
+        sampling_logprobs=flat([row.sampling_logprobs for row in rows], np.float32),
+        old_logprobs=None if rows[0].old_logprobs is None else flat([row.old_logprobs for row in rows], np.float32),
+        advantages=flat([row.advantages for row in rows], np.float32),
+        weights=flat(weights, np.float32),
+        entropy_weights=flat(entropy_weights, np.float32),
+        counting=uploaded(counting, device),
     )

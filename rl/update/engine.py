@@ -21,8 +21,10 @@ from rl.policy.paths import PolicyError
 from rl.runtime import device, world_size
 from rl.settings.deepspeed import check_deepspeed_file
 from rl.settings.schema import LayoutName, RunConfig
+from rl.update.fused import choose
 from rl.update.logprobs import TokenLogprobs
 from rl.update.packing import TokenRows
+from rl.update.zero_checks import check_together
 
 # of DeepSpeed's engine, moved by a step (deepspeed 0.19.8, runtime/engine.py, _take_model_step and step)
 _COUNTERS = (
@@ -93,6 +95,8 @@ class Engine:
         self._copy = copy.deepcopy(model).to(device()).requires_grad_(False) if self.stage == 3 else None
         self._before = _frozen_copy(model if self._copy is None else self._copy, model) if config.train.one_step_off else None
         self.layout = choose_layout(model, config.train.layout)
+        self.fused = choose(model, device(), config.model.fused_kernels)
+        self.fused.applied(policy)
         trainable = [p for p in policy.parameters() if p.requires_grad]
         settings = config.optimizer
         ds_config = deepspeed_config(config)
@@ -108,6 +112,8 @@ class Engine:
         self.engine, *_ = deepspeed.initialize(
             model=policy, optimizer=self._adamw, model_parameters=trainable, config=ds_config
         )
+        if self.stage in (1, 2):
+            check_together(self.engine.optimizer)
 
     @property
     def policy(self) -> Any:
@@ -294,6 +300,7 @@ class Reference:
         if model is not None:
             config = engine.config
             self.frozen = TokenLogprobs(model, config.sampling.temperature).to(device())
+            engine.fused.applied(self.frozen)
         self.was_reset = False
 
     @torch.no_grad()

@@ -4,6 +4,7 @@ The decoder runs on whole rows, the LM head only where a completion token is pre
 time: they are computed again in the backward pass, where they turn into their own gradient in place.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,54 +28,103 @@ class _HeadLogprobs(torch.autograd.Function):
         targets: torch.Tensor,
         temperature: float,
         buffer_elements: int,
+        fused: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        buffers = _buffers(hidden, weight, len(targets), buffer_elements, 2)
+        buffers = _buffers(hidden, weight, len(targets), buffer_elements, 1 if fused else 2)
         logprobs, entropies, normalisers = (buffers.new_empty(len(targets)) for _ in range(3))
         for part in _parts(len(targets), buffers.shape[1]):
-            logits = _logits(hidden[part], weight, bias, temperature, buffers[0])
-            normalisers[part] = torch.logsumexp(logits, -1)
-            logprobs[part] = logits.gather(-1, targets[part, None])[:, 0] - normalisers[part]
-            logits -= normalisers[part, None]
-            entropies[part] = -torch.linalg.vecdot(torch.exp(logits, out=buffers[1, : len(logits)]), logits)
+            logits = _logits(hidden[part], weight, bias, buffers[0])
+            found = (logprobs[part], entropies[part], normalisers[part])
+            if fused:
+                from rl.update import triton_head
+
+                triton_head.look(logits, targets[part], temperature, found)
+            else:
+                plain_look(buffers[1, : len(logits)], logits, targets[part], temperature, found)
         ctx.save_for_backward(hidden, weight, bias, targets, entropies, normalisers)
-        ctx.temperature, ctx.buffer_elements = temperature, buffer_elements
+        ctx.temperature, ctx.buffer_elements, ctx.fused = temperature, buffer_elements, fused
         ctx.set_materialize_grads(False)
         return logprobs, entropies
 
     @staticmethod
     def backward(ctx: Any, d_logprobs: Any, d_entropies: Any) -> Any:  # type: ignore[override]
         if d_logprobs is None and d_entropies is None:
-            return (None,) * 6
+            return (None,) * 7
         hidden, weight, bias, targets, entropies, normalisers = ctx.saved_tensors
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         # the parts are added up in float32 at least: in bf16 each addition would round away what the next ones bring
         exact = torch.promote_types(weight.dtype, torch.float32)
         d_weight = torch.zeros_like(weight, dtype=exact) if ctx.needs_input_grad[1] else None
         d_bias = torch.zeros_like(bias) if bias is not None and ctx.needs_input_grad[2] else None
-        buffers = _buffers(hidden, weight, len(targets), ctx.buffer_elements, 1 if d_entropies is None else 2)
+        number = 1 if ctx.fused or d_entropies is None else 2
+        buffers = _buffers(hidden, weight, len(targets), ctx.buffer_elements, number)
+        rounded = buffers[0] if buffers.dtype == weight.dtype else torch.empty_like(buffers[0], dtype=weight.dtype)
         for part in _parts(len(targets), buffers.shape[1]):
-            log_p = _logits(hidden[part], weight, bias, ctx.temperature, buffers[0]).sub_(normalisers[part, None])
-            # d logprob of target t / d logit v = [v = t] - p_v;  d entropy / d logit v = -p_v (log p_v + entropy)
-            if d_entropies is None:
-                d_logits = log_p.exp_().mul_(-d_logprobs[part, None])
+            logits = _logits(hidden[part], weight, bias, buffers[0])
+            d_logits = rounded[: len(logits)]
+            given: Any = (  # for both ways
+                logits, targets[part], normalisers[part], entropies[part],
+                *(None if above is None else above[part].contiguous() for above in (d_logprobs, d_entropies)),
+                ctx.temperature, d_logits,
+            )  # fmt: skip
+            if ctx.fused:
+                from rl.update import triton_head
+
+                triton_head.gradient(*given)
             else:
-                p = torch.exp(log_p, out=buffers[1, : len(log_p)])
-                d_logits = log_p.add_(entropies[part, None]).mul_(-d_entropies[part, None])
-                if d_logprobs is not None:
-                    d_logits -= d_logprobs[part, None]
-                d_logits *= p
-            if d_logprobs is not None:
-                d_logits.scatter_add_(-1, targets[part, None], d_logprobs[part, None])
-            if ctx.temperature != 1:
-                d_logits.div_(ctx.temperature)
-            d_logits = d_logits.to(weight.dtype)
+                plain_gradient(buffers[-1, : len(logits)], *given)
             if d_hidden is not None:
                 d_hidden[part] = d_logits @ weight
             if d_weight is not None:
                 _add_product(d_weight, d_logits.T, hidden[part])
             if d_bias is not None:
                 d_bias += d_logits.sum(0)
-        return d_hidden, None if d_weight is None else d_weight.to(weight.dtype), d_bias, None, None, None
+        return d_hidden, None if d_weight is None else d_weight.to(weight.dtype), d_bias, *(None,) * 4
+
+
+def plain_look(
+    room: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor, temperature: float, found: tuple[torch.Tensor, ...]
+) -> None:
+    """As rl/update/triton_head.py:look; overwrites `logits` and `room`, both [n, V]."""
+    logprobs, entropies, normalisers = found
+    _cool(logits, temperature)
+    torch.logsumexp(logits, -1, out=normalisers)
+    torch.sub(logits.gather(-1, targets[:, None])[:, 0], normalisers, out=logprobs)
+    logits -= normalisers[:, None]
+    torch.neg(torch.linalg.vecdot(torch.exp(logits, out=room), logits), out=entropies)
+
+
+def plain_gradient(
+    room: torch.Tensor,
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    normalisers: torch.Tensor,
+    entropies: torch.Tensor,
+    d_logprobs: torch.Tensor | None,
+    d_entropies: torch.Tensor | None,
+    temperature: float,
+    out: torch.Tensor,
+) -> None:
+    """As rl/update/triton_head.py:gradient; overwrites `logits` and `room`, one and the same without d_entropies."""
+    log_p = _cool(logits, temperature).sub_(normalisers[:, None])
+    if d_entropies is None:
+        assert d_logprobs is not None
+        d_logits = log_p.exp_().mul_(-d_logprobs[:, None])
+    else:
+        p = torch.exp(log_p, out=room)
+        d_logits = log_p.add_(entropies[:, None]).mul_(-d_entropies[:, None])
+        if d_logprobs is not None:
+            d_logits -= d_logprobs[:, None]
+        d_logits *= p
+    if d_logprobs is not None:
+        d_logits.scatter_add_(-1, targets[:, None], d_logprobs[:, None])
+    _cool(d_logits, temperature)
+    if out.dtype != d_logits.dtype:  # else it is the same memory
+        out.copy_(d_logits)
+
+
+def _cool(values: torch.Tensor, temperature: float) -> torch.Tensor:
+    return values.div_(temperature) if temperature != 1 else values
 
 
 def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
@@ -84,7 +134,7 @@ def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -
     elif left.device.type == "cpu":  # which has no product that widens
         total += left @ right
     else:
-        total += torch.mm(left, right, out_dtype=total.dtype)
+        torch.addmm(total, left, right, out_dtype=total.dtype, out=total)
 
 
 def _parts(count: int, size: int) -> list[slice]:
@@ -97,10 +147,8 @@ def _buffers(hidden: torch.Tensor, weight: torch.Tensor, count: int, elements: i
     return hidden.new_empty((number, tokens, len(weight)), dtype=torch.promote_types(hidden.dtype, torch.float32))
 
 
-def _logits(
-    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, temperature: float, buffer: torch.Tensor
-) -> torch.Tensor:
-    """Return the logits [n, V] over the temperature, in the first n rows of `buffer`."""
+def _logits(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, buffer: torch.Tensor) -> torch.Tensor:
+    """Return the logits [n, V] in the first n rows of `buffer`."""
     logits = buffer[: len(hidden)]
     if logits.dtype == hidden.dtype and bias is None:
         torch.mm(hidden, weight.T, out=logits)
@@ -110,7 +158,7 @@ def _logits(
             logits += bias
     else:
         logits.copy_(nn.functional.linear(hidden, weight, bias))
-    return logits.div_(temperature) if temperature != 1 else logits
+    return logits
 
 
 class TokenLogprobs(nn.Module):
@@ -121,15 +169,20 @@ class TokenLogprobs(nn.Module):
         self.model: Any = model  # CausalLM and nn.Module at once: Python's types have no name for both
         self.temperature = temperature
         self.buffer_elements = buffer_elements  # None: what suits the device
+        # whether Triton does the elementwise work (rl/update/fused.py)
+        self.fused_head = self.fused_attention = False
 
     def forward(self, rows: TokenRows, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (log-probability of each target in nats [N], entropy of its distribution [N]), both with gradient."""
         causal_lm = base_causal_lm(self.model)
-        plan = with_plan(rows.layout, rows.input_ids.device) if rows.layout is not None else {"use_cache": False}
+        layout = replace(rows.layout, fused=True) if rows.layout is not None and self.fused_attention else rows.layout
+        plan = with_plan(layout, rows.input_ids.device) if layout is not None else {"use_cache": False}
         output = causal_lm.get_decoder()(input_ids=rows.input_ids, position_ids=rows.position_ids, **plan)
         chosen = output.last_hidden_state.flatten(0, 1)[rows.positions]  # [N, H]
         head = causal_lm.get_output_embeddings()
         on_cpu = chosen.device.type == "cpu"
         elements = self.buffer_elements or (LOGIT_BUFFER_ELEMENTS if on_cpu else LOGIT_BUFFER_ELEMENTS_CUDA)
-        logprobs, entropies = _HeadLogprobs.apply(chosen, head.weight, head.bias, targets, self.temperature, elements)
+        logprobs, entropies = _HeadLogprobs.apply(
+            chosen, head.weight, head.bias, targets, self.temperature, elements, self.fused_head
+        )
         return logprobs, entropies

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from rl.policy.attention import takes_flash
+from rl.runtime import uploaded
 from rl.types import Row
 from rl.update import kernels
 
@@ -63,6 +64,7 @@ class Layout:
     segments: tuple[Segment, ...]  # every token of the row is in one; in their order
     pairs: tuple[tuple[Segment, Segment], ...]  # prompt, and all its completions in one stretch
     device: torch.device
+    fused: bool = False  # whether rl/update/triton_attention.py does what is to be done around the flash kernels
 
     @cached_property
     def buckets(self) -> tuple[Bucket, ...]:
@@ -86,14 +88,15 @@ class Layout:
             return None
         prompts, completions = zip(*self.pairs, strict=True)
         return Crossing(
-            queries=torch.as_tensor(_places(completions), device=self.device),
-            keys=torch.as_tensor(_places(prompts), device=self.device),
+            queries=uploaded(_places(completions), self.device),
+            keys=uploaded(_places(prompts), self.device),
             stretches=_stretches(completions, prompts, self.device),
         )
 
     def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
         """Return [1, N, h, d]; query [1, h, N, d], key and value [1, k, N, d] with h a multiple of k."""
-        parts = [states[0].transpose(0, 1) for states in (query, key, value)]  # [N, h or k, d]
+        # not [0], whose gradient would be written into zeros of the size of the states
+        parts = [states.squeeze(0).transpose(0, 1) for states in (query, key, value)]  # [N, h or k, d]
         function = _FlashAttention if takes_flash(query) else _PackedAttention
         output: torch.Tensor = function.apply(*parts, self, scaling)
         return output[None]
@@ -146,7 +149,7 @@ def pack(rows: Sequence[Row], device: torch.device, *, share_prompts: bool = Tru
             fans.append(((first - length, length), (first, end - first)))
 
     def flat(parts: list[np.ndarray]) -> torch.Tensor:
-        return torch.as_tensor(np.concatenate(parts).astype(np.int64), device=device)
+        return uploaded(np.concatenate(parts).astype(np.int64), device)
 
     return TokenRows(
         input_ids=flat(ids)[None],
@@ -169,9 +172,7 @@ def pad(rows: Sequence[Row], pad_id: int, device: torch.device) -> TokenRows:
         input_ids[number, :prompt] = row.prompt_ids
         input_ids[number, prompt : row.length] = row.completion_ids
         predicted.append(number * width + np.arange(prompt - 1, row.length - 1))
-    return TokenRows(
-        input_ids=torch.as_tensor(input_ids, device=device), positions=torch.as_tensor(np.concatenate(predicted), device=device)
-    )
+    return TokenRows(input_ids=uploaded(input_ids, device), positions=uploaded(np.concatenate(predicted), device))
 
 
 def _places(stretches: Sequence[Segment]) -> np.ndarray:
@@ -183,7 +184,7 @@ def _stretches(queries: Sequence[Segment], keys: Sequence[Segment], device: torc
     starts = np.zeros((2, len(queries) + 1), dtype=np.int32)
     for row, stretches in zip(starts, (queries, keys), strict=True):
         row[1:] = np.cumsum([length for _, length in stretches])
-    query_starts, key_starts = torch.as_tensor(starts, device=device)
+    query_starts, key_starts = uploaded(starts, device)
     longest = [max(length for _, length in stretches) for stretches in (queries, keys)]
     return kernels.Stretches(query_starts=query_starts, key_starts=key_starts, longest_query=longest[0], longest_key=longest[1])
 
@@ -229,9 +230,9 @@ def _bucket(members: list[Segment], device: torch.device) -> Bucket:
     is_real = offsets < lengths  # [b, T]
     tokens = starts + np.where(is_real, offsets, 0)
     return Bucket(
-        tokens=torch.as_tensor(tokens, device=device),
-        real=torch.as_tensor(np.flatnonzero(is_real), device=device),
-        places=torch.as_tensor(tokens[is_real], device=device),
+        tokens=uploaded(tokens, device),
+        real=uploaded(np.flatnonzero(is_real), device),
+        places=uploaded(tokens[is_real], device),
     )
 
 
@@ -299,14 +300,15 @@ class _FlashAttention(torch.autograd.Function):
         if across is not None:
             mine, prompts = across.queries, across.keys
             of_prompt, total = kernels.flash_forward(
-                query[mine], key[prompts], value[prompts], across.stretches, causal=False, scaling=scaling
-            )
-            own = normaliser[:, mine]  # [h, R]
-            of_both = torch.logaddexp(own, total)
-            own_share = (own - of_both).exp_().T[..., None]  # [R, h, 1]
-            prompt_share = (total - of_both).exp_().T[..., None]
-            output[mine] = (output[mine] * own_share).add_(of_prompt * prompt_share).to(output.dtype)
-            normaliser[:, mine] = of_both
+                query.index_select(0, mine), key.index_select(0, prompts), value.index_select(0, prompts), across.stretches,
+                causal=False, scaling=scaling,
+            )  # fmt: skip
+            if layout.fused and all(part.is_contiguous() for part in (output, normaliser, of_prompt, total)):
+                from rl.update import triton_attention
+
+                normaliser = triton_attention.merge(output, normaliser, of_prompt, total, mine)
+            else:
+                normaliser = plain_merge(output, normaliser, of_prompt, total, mine)
         ctx.save_for_backward(query, key, value, output, normaliser)
         ctx.layout, ctx.scaling = layout, scaling
         return output
@@ -321,11 +323,32 @@ class _FlashAttention(torch.autograd.Function):
         across = layout.across
         if across is not None:
             mine, prompts = across.queries, across.keys
-            states = (gradient[mine], query[mine], key[prompts], value[prompts], output[mine], normaliser[:, mine])
-            parts = kernels.flash_backward(*states, across.stretches, causal=False, scaling=scaling)
+            parts = kernels.flash_backward(
+                gradient.index_select(0, mine), query.index_select(0, mine), key.index_select(0, prompts),
+                value.index_select(0, prompts), output.index_select(0, mine), normaliser.index_select(1, mine),
+                across.stretches, causal=False, scaling=scaling,
+            )  # fmt: skip
             for total, where, part in zip(gradients, (mine, prompts, prompts), parts, strict=True):
-                total.index_add_(0, where, part)
+                if layout.fused and total.is_contiguous() and part.is_contiguous():
+                    from rl.update import triton_attention
+
+                    triton_attention.add_rows(total, where, part)
+                else:
+                    total.index_add_(0, where, part)
         return *gradients, None, None
+
+
+def plain_merge(
+    output: torch.Tensor, normaliser: torch.Tensor, of_prompt: torch.Tensor, total: torch.Tensor, places: torch.Tensor
+) -> torch.Tensor:
+    """As rl/update/triton_attention.py:merge; `normaliser` changes in place."""
+    own = normaliser[:, places]  # [h, R]
+    of_both = torch.logaddexp(own, total)
+    own_share = (own - of_both).exp_().T[..., None]  # [R, h, 1]
+    prompt_share = (total - of_both).exp_().T[..., None]
+    output[places] = (output[places] * own_share).add_(of_prompt * prompt_share).to(output.dtype)
+    normaliser[:, places] = of_both
+    return normaliser
 
 
 def _batched(states: torch.Tensor, bucket: Bucket, *, padding_to_zero: bool = False) -> torch.Tensor:

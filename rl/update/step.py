@@ -117,8 +117,7 @@ def _idle_row(batch: Batch) -> Row:
 def observe(micro: MicroBatch, result: MicroBatchLoss, settings: AlgorithmSettings) -> Tally:
     """Return what a micro-batch looked like, over the tokens that count, under TRL's names. A new metric is a line here."""
     tokens, parts = result.tokens, result.parts
-    # as places and not as a mask: on a GPU every use of a mask waits for the device, and there are seven
-    counts = ((micro.weights != 0) | (micro.entropy_weights != 0)).nonzero()[:, 0]
+    counts = micro.counting  # places and not a mask: on a GPU every use of a mask waits for the device
     gap = (tokens.logprobs.detach() - tokens.sampling_logprobs)[counts]  # nats
     ratio = gap.exp()  # of policy to sampler
     low, high = parts.clipped_low[counts], parts.clipped_high[counts]

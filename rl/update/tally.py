@@ -70,7 +70,7 @@ def _divided(total: float, count: float) -> float:
 
 
 def _count(values: torch.Tensor) -> torch.Tensor:
-    return torch.tensor(values.numel(), dtype=torch.float64, device=values.device)
+    return values.new_full((), values.numel(), dtype=torch.float64)  # not torch.tensor, which waits for a GPU
 
 
 def _maximum(values: torch.Tensor) -> torch.Tensor:

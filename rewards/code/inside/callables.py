@@ -4,6 +4,7 @@ import functools
 import types
 from typing import Any
 
+from rewards.code.inside import descriptions
 from rewards.code.inside.candidate import shaped_function
 from rewards.code.inside.standins import ASKED, FORWARDERS, checked_name
 from rewards.code.inside.typenotes import notes_of, signature_of
@@ -172,6 +173,14 @@ def framed(self: Any, name: str) -> Any:
     if what == "frame":
         return None if value is None else types.SimpleNamespace(f_lineno=value)
     return _code_of(value) if what == "code" else value
+
+
+def _iterator_of(kind: type) -> type[Iterator]:
+    """Return the stand-in of which `isinstance(x, map)` is true."""
+    return type(kind.__name__, (Iterator,), {"__class__": property(lambda self: kind)})
+
+
+ITERATORS = {kind.__name__: _iterator_of(kind) for kind in descriptions.ITERATORS}
 
 
 class Generator(Iterator):

@@ -185,6 +185,8 @@ class Examined(Peer):
             case "data":
                 base = next(kind for kind in DATA_TYPES if isinstance(self.objects[target], kind))
                 return codec._as_base(self.objects[target], base)
+            case "content":
+                return lineup.content(self.objects[target])
             case "likenesses":
                 return lineup.likenesses(self.objects[target])
         return super().carry_out(op, target, name, args, kwargs)
@@ -247,7 +249,7 @@ class Examined(Peer):
         logging = sys.modules.get("logging")
         if logging is not None:
             handler = logging.Handler()
-            handler.emit = lambda r: self.depth and self.ask("log", None, "", [r.name, r.levelno, r.getMessage()])
+            handler.emit = lambda r: self.depth and self.ask("log", None, "", _record(r))
             root = logging.getLogger()
             root.addHandler(handler)
             if root.level == logging.WARNING:
@@ -311,6 +313,12 @@ def _member(kind: str, value: Any) -> Any:
     if kind == "abstract":
         value.__isabstractmethod__ = True
     return value
+
+
+def _record(record: Any) -> list[Any]:
+    """Return what the tests hear of a record of the log: its logger, level, text, and the exception."""
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    return [record.name, record.levelno, record.getMessage(), error]
 
 
 class _Sink(io.RawIOBase):

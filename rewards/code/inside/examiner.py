@@ -13,11 +13,14 @@ text of the tests; it is confined as the candidate is, and is told only what it 
 """
 
 import builtins
+import enum
 import importlib
 import importlib.util
+import json
 import marshal
 import socket
 import sys
+import time
 import types
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -25,7 +28,7 @@ from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import callables, failures, lifetimes, pytestlike, standins, stdlib, typenotes
+from rewards.code.inside import callables, failures, lifetimes, pytestlike, standins, stdlib, texts, typenotes
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.failures import CandidateExit, CandidateFailed, CandidateGone, Watch
 from rewards.code.inside.remote import RemoteCandidate
@@ -50,6 +53,8 @@ _WELL_KNOWN = {
     )
     for name in names.split()
 }
+_NO_JSON = json.JSONEncoder.default
+_SLEEP = time.sleep
 MODULE_ALIASES = {"np": "numpy", "pd": "pandas"}
 
 
@@ -57,7 +62,7 @@ def serve_once() -> None:
     """Run one set of tests: for those that might leave something behind in this process."""
     link = Link(3)
     setup: wire.ExamSetup = link.receive()
-    link.send(_examine(setup, _candidate(Link(4, wire.MAX_LINK_BYTES), setup)))
+    link.send(_examine(setup, _candidate(Link(4, wire.MAX_LINK_BYTES), setup), is_alone=True))
 
 
 def serve_many() -> None:
@@ -93,12 +98,12 @@ class _Tally:
         return value
 
 
-def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
-    """Run the tests; the report holds the nonce if their last line was reached."""
+def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate, is_alone: bool = False) -> wire.Report:
+    """Run the tests; the report holds the nonce if their last line was reached. `is_alone`: no other tests follow here."""
     tally = _Tally()
     ending: wire.ExamEnding
     try:
-        _run(setup, candidate, tally)
+        _run(setup, candidate, tally, is_alone)
         candidate.audit()
         if setup["asserts"] and not tally.asserted and candidate.calls:  # without a call the tests are to blame
             candidate.fail("not one assertion was reached")
@@ -107,16 +112,19 @@ def _examine(setup: wire.ExamSetup, candidate: RemoteCandidate) -> wire.Report:
         ending = {"failed": str(candidate.failure)}
     except AssertionError as error:
         text = f": {str(error)[:100]}" if str(error) else ""
+        candidate.watch.failed.add(failures.line_of(error))
         ending = {"failed": f"assertion failed {_place(error)}{text}", "wrong": True}
     except BaseException as error:
         ending = {"failed": f"{describe(error)} {_place(error)}", "memory": _for_want_of_memory(error)}
     failure = candidate.failure or candidate.trust.unpaid()
     if failure:
         ending = {"failed": failure}  # whatever the tests made of it
+    unmet = any(first <= line <= last for first, last in setup["properties"] for line in candidate.watch.failed)
+    ending = {**ending, "changed": candidate.arguments.changed, "unmet": unmet}
     return {**ending, "passed": tally.passed, "total": tally.total, "calls": candidate.calls}
 
 
-def _run(setup: wire.ExamSetup, candidate: RemoteCandidate, tally: _Tally) -> None:
+def _run(setup: wire.ExamSetup, candidate: RemoteCandidate, tally: _Tally, is_alone: bool) -> None:
     """Run the tests piece by piece; what ends them is raised."""
     module = types.ModuleType("tests")
     sys.modules["tests"] = sys.modules["__main__"] = module
@@ -131,10 +139,13 @@ def _run(setup: wire.ExamSetup, candidate: RemoteCandidate, tally: _Tally) -> No
     _bind(candidate, names, setup)
     if not setup["fraction"]:
         failures.hear(candidate.fail, candidate.watch, "unittest" in setup["frameworks"])
-    for piece, counted in setup["pieces"]:
+    pieces = [(marshal.loads(bytes.fromhex(piece)), counted) for piece, counted in setup["pieces"]]
+    if is_alone:
+        texts.watch(candidate, names, [code for code, _ in pieces])
+    for code, counted in pieces:
         tally.total += counted
         try:
-            exec(marshal.loads(bytes.fromhex(piece)), names)
+            exec(code, names)
             tally.passed += counted
         except SystemExit as stop:  # the tests' own, unittest.main() for one
             if stop.code or isinstance(stop, CandidateExit):
@@ -150,19 +161,15 @@ def _for_want_of_memory(error: BaseException) -> bool:
 
 
 def _place(error: BaseException) -> str:
-    """Return where in the tests `error` came up."""
-    line, trace = 0, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == "tests.py":
-            line = trace.tb_lineno
-        trace = trace.tb_next
+    line = failures.line_of(error)
     return f"(tests, line {line})" if line else ""
 
 
 def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSetup) -> None:
     """Put the entry point and the other free names of the tests into their name space."""
     entry = setup["entry_point"]
-    candidate.inspects = setup["inspects"]
+    candidate.aliases.is_everywhere = setup["catches"]
+    candidate.inspects, candidate.arguments.protects = setup["inspects"], setup["protects"]
     imports, defined = _introduced(candidate, setup["gives"])
     candidate.shares, candidate.surroundings.named = setup["shares"], tuple(setup["variables"])
     for name in imports:
@@ -186,6 +193,10 @@ def _bind(candidate: RemoteCandidate, names: dict[str, Any], setup: wire.ExamSet
         raise CandidateGone
     if entry and id(names[entry]) in stdlib.NAMES:
         candidate.calls += 1  # the language's own function: the tests call it without asking
+    if any(isinstance(value, enum.EnumMeta) for value in defined.values()):
+        candidate.calls += 1  # its members are here
+    _hear_of_sleep(candidate)
+    _write_data(candidate)
     if setup["seeds"]:
         _share_seeds(candidate)
     if setup["patches"]:
@@ -227,6 +238,26 @@ def _bind_one(names: dict[str, Any], name: str, is_module: bool, origin: Any, de
         names[name] = defined[name]
     elif name in sys.stdlib_module_names:
         names[name] = importlib.import_module(name)
+
+
+def _hear_of_sleep(candidate: RemoteCandidate) -> None:
+    """Have a pause that the tests make count as something that happens."""
+
+    def sleep(seconds: Any) -> None:
+        _SLEEP(seconds)
+        candidate.trust.faces.epoch += 1
+
+    time.sleep = sleep
+
+
+def _write_data(candidate: RemoteCandidate) -> None:
+    """Have `json` write an instance of a subclass of dict or list as the data that it holds."""
+
+    def default(encoder: Any, value: Any) -> Any:
+        held = isinstance(value, standins.Standin) and any("_holds_data" in vars(base) for base in type(value).__mro__)
+        return candidate.trust.data(value) if held else _NO_JSON(encoder, value)
+
+    json.JSONEncoder.default = default  # type: ignore
 
 
 def _share_seeds(candidate: RemoteCandidate) -> None:

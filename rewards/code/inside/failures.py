@@ -28,6 +28,14 @@ class CandidateFailed(Exception):
         self.memory = memory
 
 
+class Refused(Exception):
+    """The other end said that its value cannot cross (`memory`: for want of it)."""
+
+    def __init__(self, text: str, memory: bool):
+        super().__init__(text)
+        self.memory = memory
+
+
 class CandidateGone(BaseException):
     """The candidate's process ended. No `except Exception` of the tests catches it."""
 
@@ -51,6 +59,7 @@ class Watch:
     def __init__(self, guards: Sequence[Sequence[int]], blocks: Sequence[Sequence[int]]):
         self.guards = [tuple(guard) for guard in guards]
         self.blocks = [tuple(block) for block in blocks]
+        self.failed: set[int] = set()  # lines of assertions of unittest's that failed
 
     def failure(self, error: BaseException) -> str | None:
         """Return what fails if nobody hears of `error`, in words; None where it may be swallowed."""
@@ -58,7 +67,7 @@ class Watch:
         if assertion is not None:
             return f"assertion failed: {str(assertion)[:100]}"
         items = _passed(error)
-        if not self.guards or not items or _raised_by_tests(items[-1]):
+        if not self.guards or not items or (_raised_by_tests(items[-1]) and not isinstance(error, SystemExit)):
             return None
         running = _running()
         for frame, line, _ in items:
@@ -87,9 +96,9 @@ class Watch:
 class Leaving:
     """An error of the tests that the program is told of, by `__exit__` or `throw`: it may hide no failure."""
 
-    def __init__(self, watch: Watch, fail: Callable[[str], None], error: BaseException):
+    def __init__(self, watch: Watch, fail: Callable[[str], None], error: BaseException | None):
         self.fail, self.error = fail, error
-        self.failure = watch.failure(error)
+        self.failure = watch.failure(error) if error is not None else None
         if self.failure and failed_assertion(error):
             fail(self.failure)  # an assertion that failed stays failed in any case
 
@@ -112,6 +121,18 @@ class Leaving:
     async def _told_later(self, value: Any) -> Any:
         answer = await value
         return self.told(lambda: answer)
+
+
+def leaving(watch: Watch, fail: Callable[[str], None], args: Sequence[Any]) -> Leaving:
+    """Return a guard for a function that is called with these arguments: those of `__exit__`, or others."""
+    is_exit = len(args) == 3 and isinstance(args[1], BaseException) and args[0] is type(args[1])
+    return Leaving(watch, fail, args[1] if is_exit else None)
+
+
+def line_of(error: BaseException) -> int:
+    """Return where in the tests an error came up, or 0."""
+    items = _passed(error)
+    return items[-1][1] if items else 0
 
 
 def _passed(error: BaseException) -> list[_Item]:
@@ -152,13 +173,14 @@ def hear(fail: Callable[[str], None], watch: Watch, is_unittest: bool) -> None:
         return
     result: Any = importlib.import_module("unittest").TestResult
     for name in ("addFailure", "addError", "addSubTest", "addUnexpectedSuccess"):
-        setattr(result, name, _told(fail, getattr(result, name)))
+        setattr(result, name, _told(fail, watch, getattr(result, name)))
 
 
-def _told(fail: Callable[[str], None], note: Any) -> Any:
+def _told(fail: Callable[[str], None], watch: Watch, note: Any) -> Any:
     @functools.wraps(note)
     def told(result: Any, case: Any, *error: Any) -> None:
         if error[-1:] != (None,):  # a subtest that passed
+            watch.failed |= {line_of(error[-1][1])} if error else set()
             fail(f"{case}: {error[-1][1] if error else 'unexpected success'}"[:200])
         note(result, case, *error)
 
@@ -170,6 +192,7 @@ class Aliases:
 
     def __init__(self) -> None:
         self.made: dict[type, type[Exception]] = {}
+        self.is_everywhere = False  # the tests catch what calls gave them: `except errors():`
 
     def of(self, value: Any) -> Any:
         """Return a class of exceptions that catches less in the place of one that catches assertions; else `value` itself."""
@@ -177,6 +200,15 @@ class Aliases:
             base = value if issubclass(value, Exception) else Exception
             return self.made.setdefault(value, type(value.__name__, (base,), {"__module__": "builtins"}))
         return tuple(map(self.of, value)) if type(value) is tuple and any(isinstance(one, type) for one in value) else value
+
+    def in_result(self, value: Any) -> Any:
+        """Return what a call gave, with such classes replaced."""
+        if not self.is_everywhere:
+            return value
+        if type(value) in (list, dict):
+            for place, one in list(value.items() if isinstance(value, dict) else enumerate(value)):
+                value[place] = self.of(tuple(one) if type(one) is list and any(isinstance(k, type) for k in one) else one)
+        return self.of(value)
 
     def raised(self, error: BaseException) -> BaseException:
         """Return an exception of the program's as one of the class that stands for its own."""

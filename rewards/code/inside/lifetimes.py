@@ -27,15 +27,29 @@ def unneeded(peer: Any, held: Iterable[Any] = ()) -> list[int]:
     found = []
     for number in list(peer.remote):
         item = peer.remote[number]
+        let_go(item)
         if isinstance(item, Standin | Function | types.FunctionType) and sys.getrefcount(item) <= 3 + own[id(item)]:
             found.append(number)  # three: the table, the name here, the argument of the count
         del item
     return found
 
 
+def let_go(error: Any) -> None:
+    """Have an exception keep no frames alive, nor the object whose attribute was missing."""
+    if not issubclass(type(error), BaseException):
+        return
+    for one in (error, error.__context__, error.__cause__):
+        if one is not None:
+            one.__traceback__ = None
+        if isinstance(one, AttributeError):
+            one.obj = None
+
+
 def release(peer: Any, numbers: Any) -> list[int]:
     """Let go of our objects; return the numbers of those that have gone."""
     watched = {}
+    for place in range(len(peer.objects)):
+        let_go(peer.objects[place])
     for number in numbers:
         if type(number) is int and 0 <= number < len(peer.objects) and peer.objects[number] is not None:
             watched[number] = _Weakly(peer, number)

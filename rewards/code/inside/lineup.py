@@ -1,5 +1,6 @@
 """Decoys: values beside the tests' own, among which an object must tell the one that it equals. Standard library only."""
 
+import collections
 import contextlib
 import random
 import re
@@ -12,6 +13,19 @@ _DECOYS = 8
 CONSTRUCTS = re.compile(
     r"(from|of|create|make|new|build|parse|copy|clone|empty|zeros?|ones?|unit|identity|default|get_?instance|instance)(_|$)"
 )
+
+# Methods of data that give nothing away. Of the others an object might say yes to what it is asked for, or hand it back.
+_TELLING = (
+    *("index", "count", "find", "rfind", "rindex", "issubset", "issuperset", "isdisjoint", "startswith", "endswith"),
+    *("replace", "join", "format", "format_map", "removeprefix", "removesuffix", "translate", "is_integer"),
+)
+_DATA: tuple[type, ...] = (dict, set, list, collections.deque, str)
+VERBS = frozenset(f".{name}()" for kind in _DATA for name in dir(kind) if name not in _TELLING)
+
+
+def family(kind: type) -> list[type]:
+    """Return a class and its bases that belong to the program."""
+    return [base for base in kind.__mro__ if "_described" in base.__dict__ and base.__dict__.get("_peer")]
 
 
 def decoys(value: Any, name: str, rng: random.Random) -> list[Any]:
@@ -43,6 +57,16 @@ def _neighbours(value: Any, rng: random.Random) -> list[Any]:
     return made
 
 
+def content(value: Any) -> list[Any] | None:
+    """Return what an object holds in its attributes; None where that is more than one thing."""
+    slots = [
+        member for base in type.mro(type(value)) for member in vars(base).values() if type(member) is types.MemberDescriptorType
+    ]
+    held = [member.__get__(value) for member in slots if hasattr(value, member.__name__)]
+    held += getattr(value, "__dict__", {}).values()
+    return held if len(held) == 1 else None
+
+
 def likenesses(value: Any) -> list[Any]:
     """Return objects of the same class that hold other data. Nothing that the class defines runs for it."""
     kind = type(value)
@@ -67,6 +91,15 @@ def near(value: Any, rng: random.Random) -> Any:
         return type(value)(near(item, rng) for item in value)
     other = _other(value, rng)
     return value if other is None else other
+
+
+MAX_ANSWERED = 1000
+
+
+def identity(value: Any) -> Any:
+    """Return by what a tuple of plain values, or a text, is known again; None for what is none."""
+    is_known = type(value) is str or (type(value) is tuple and len(value) <= 20 and is_small(list(value)))
+    return (type(value), repr(value)) if is_known and value else None
 
 
 def is_small(value: Any, depth: int = 0) -> bool:

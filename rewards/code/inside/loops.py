@@ -67,7 +67,7 @@ class Bridge:
     def _turn(self) -> None:
         self.handle = None
         ended, self.ended = self.ended, []
-        theirs, delay = self.peer.ask("step", None, "", [ended])
+        theirs, delay = self.peer.ask("step", None, "", [tuple(ended)])  # no list: it would be watched
         self.awake(theirs)
         if delay is not None:
             self.turn_soon(max(float(delay), 0.0))
@@ -142,7 +142,7 @@ class Bridge:
         self.awake(ended)
         if not self.is_stepping:
             self._one_turn()
-        ours, self.ended = self.ended, []
+        ours, self.ended = tuple(self.ended), []
         delay = self.delay()
         self.is_told = delay is not None
         return ours, delay

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rewards.code.codec import CodecError
-from rewards.code.inside import awaitables, callables, descriptions, valuekinds
+from rewards.code.inside import awaitables, callables, descriptions, standins, valuekinds
 from rewards.code.inside.descriptions import SPECIAL
 from rewards.code.inside.standins import Meta, Standin, checked_name, forwarded_property, forwarder, instance, reference
 
@@ -34,7 +34,7 @@ def _class(peer: Any, body: Any) -> Any:
         space["__class__"] = property(lambda self: library)
     if kind == "exception":
         return peer.adopt(number, valuekinds.exception_class(peer, name, bases, space))
-    return peer.adopt(number, _plain_class(said, name, bases, space))
+    return peer.adopt(number, _plain_class(peer, said, name, bases, space))
 
 
 def _add_members(peer: Any, number: int, said: Any, space: dict[str, Any]) -> None:
@@ -48,17 +48,26 @@ def _add_members(peer: Any, number: int, said: Any, space: dict[str, Any]) -> No
     for name in said["special"]:
         if name in SPECIAL:
             space[name] = _awaiter(peer) if name == "__await__" else method(peer, number, name)
+    if peer.tells_shapes and "__contains__" not in space and not space.keys().isdisjoint(("__iter__", "__getitem__")):
+        space["__contains__"] = standins.membership(peer, number)
+    if peer.makes_real_functions and "__init__" in space:
+        notes = said.get("notes", {})
+        space["__init__"].__annotations__ = {name: peer.values.decode(note) for name, note in notes.items()}
     if said["unhashable"] is True:
         space["__hash__"] = None
     elif "__eq__" in space:
         space.setdefault("__hash__", object.__hash__)
 
 
-def _plain_class(said: Any, name: str, bases: list[type], space: dict[str, Any]) -> Any:
+def _plain_class(peer: Any, said: Any, name: str, bases: list[type], space: dict[str, Any]) -> Any:
     kinds = tuple(base for base in bases if issubclass(base, Standin)) or (Standin,)
     data = said["data"]
     plain = next((kind for kind in descriptions.DATA_TYPES if kind.__name__ == data), None)
-    if plain is not None:  # `isinstance(x, dict)` is true by this alone: the stand-in holds no data that C code could read
+    if plain is list and peer.tells_shapes:
+        space.setdefault("__radd__", lambda self, other: other + peer.trust.data(self))  # `[0] + bag`
+    if plain in descriptions.NATIVE:
+        kinds, space["_holds_data"] = (*kinds, plain), True  # type: ignore[arg-type]
+    elif plain is not None:  # `isinstance(x, dict)` is true by this alone: the stand-in holds no data that C code could read
         twin = type(name, (plain,), {"__qualname__": space["__qualname__"]})
         space["__class__"] = property(lambda self: twin)
         space["_holds_data"] = True
@@ -78,6 +87,7 @@ def _plain_class(said: Any, name: str, bases: list[type], space: dict[str, Any])
 
 
 _PROTOCOLS: dict[str, Any] = {
+    **callables.ITERATORS,
     "iterator": callables.Iterator,
     "generator": callables.Generator,
     "coroutine": awaitables.Coroutine,

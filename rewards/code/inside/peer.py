@@ -7,31 +7,25 @@ Standard library only.
 
 import copy
 import enum
+import sys
 import threading
 import types
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from rewards.code import codec
 from rewards.code.codec import CodecError
 from rewards.code.inside import descriptions, introspection, makers, standins, stdlib, valuekinds
 from rewards.code.inside.candidate import MAX_DETAIL, describe
+from rewards.code.inside.failures import Refused
 from rewards.code.inside.loops import Bridge
 from rewards.code.inside.values import Node, Values
 from rewards.code.wire import FrameError, Link
 
 _DOES_NOT_FIT = (FrameError, ValueError, TypeError, RecursionError, MemoryError)
-
-
+_FRAMES, _MAX_NESTED = 40, 100  # of one request inside of another
 _SAME = (tuple, frozenset, str, bytes, int, float, complex)  # values whose identity tests may ask for
-
-
-class Refused(Exception):
-    """The other end said that its value cannot cross (`memory`: for want of it)."""
-
-    def __init__(self, text: str, memory: bool):
-        super().__init__(text)
-        self.memory = memory
 
 
 class Peer:
@@ -46,7 +40,7 @@ class Peer:
         self.homes: dict[int, int] = {}  # id of a stand-in -> the number of what it stands for
         self.keep_alive: list[Any] = []
         self.makes_real_functions = self.tells_shapes = False  # of functions; the shapes to an end that makes real ones
-        self.inspects = False  # this end looks at what functions are
+        self.inspects = self.is_asked = False  # this end looks at what functions are; the last message was a request
         self.unborn: Any = None  # a subclass of ours that the other end is about to mirror
         self.originals: dict[tuple[int, str], Any] = {}  # (class, name) -> what stood there before it was set from there
         self.bridge = Bridge(self)
@@ -100,6 +94,7 @@ class Peer:
     def receive(self) -> Any:
         """Read a message, and take over what it says of shared containers and of printed text."""
         message = self.link.receive()
+        self.is_asked = message[0] == "?"
         self.take_changes(message[1])
         self.show(message[2])
         return message
@@ -148,6 +143,8 @@ class Peer:
         if not self.depth:
             self.values.forget_old()
         self.depth += 1
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + (_FRAMES if self.depth < _MAX_NESTED else 0))  # ours are no recursion of theirs
         try:
             _, _, _, op, target, name, nodes, named = message
             try:
@@ -163,6 +160,7 @@ class Peer:
                 self.answer(value, args)
         finally:
             self.depth -= 1
+            sys.setrecursionlimit(limit)
 
     def answer(self, value: Any, args: list[Any]) -> None:
         """Send a value, or why it cannot be sent; of an argument handed back, which it is."""
@@ -216,6 +214,8 @@ class Peer:
                 return value.__dict__.__setitem__(name, args[0])
             case "drop":
                 return value.__dict__.__delitem__(name)
+            case "lacks":  # once, where it is the tests'
+                return dict.__getitem__(value, *args), dict.__contains__(value, *args)
             case "missing":  # twice as the language asks: what is stored by the first is found by the second
                 return [dict.__getitem__(value, *args), dict.__getitem__(value, *args), dict.__contains__(value, *args)]
             case "says":
@@ -292,7 +292,8 @@ class Peer:
         base = next((k for k in type.mro(kind) if k in stdlib.ENCODERS), None)
         if base is not None and descriptions.is_own(kind) and not self.keeps(kind):
             return {"v": stdlib.encode(value, self.values.encode, base)}
-        return {"p": [self.number(value), self.export_class(kind)]}
+        data = [self.values.encode(codec._as_base(value, k)) for k in descriptions.NATIVE if issubclass(kind, k)]
+        return {"p": [self.number(value), self.export_class(kind), *data[:1]]}
 
     def export_class(self, kind: type) -> Node:
         """Return the node of a class."""

@@ -14,6 +14,10 @@ def may(op: str, value: Any, name: Any, args: list[Any]) -> bool:
     """Return whether the candidate may do this: only to instances of the tests' own classes, and to no method of theirs."""
     if op == "get" and name == "__dict__":
         return is_own(type(value))
+    if op == "lacks":
+        return isinstance(value, dict) and hasattr(type(value), "__missing__") and is_own(type(value))
+    if op in ("signature", "annotations"):
+        return isinstance(value, type) and is_own(value)
     if type(name) is not str or (name.startswith("__") and name not in SPECIAL):
         return False
     if name == "__init__" or _is_record(value, name):

@@ -17,39 +17,36 @@ import asyncio
 import builtins
 import contextlib
 import functools
-import logging
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, failures, lineup, surroundings
+from rewards.code.inside import descriptions, failures, lineup, services, surroundings
+from rewards.code.inside.arguments import Arguments
 from rewards.code.inside.awaitables import Coroutine
 from rewards.code.inside.callables import Function
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.descriptions import SPECIAL
 from rewards.code.inside.faces import Contradiction
-from rewards.code.inside.failures import Aliases, CandidateExit, CandidateFailed, CandidateGone, Watch, failed_assertion
-from rewards.code.inside.peer import Peer, Refused
+from rewards.code.inside.failures import (
+    Aliases,
+    CandidateExit,
+    CandidateFailed,
+    CandidateGone,
+    Refused,
+    Watch,
+    failed_assertion,
+)
+from rewards.code.inside.peer import Peer
 from rewards.code.inside.permitted import may
 from rewards.code.inside.standins import Meta, Standin, reference
 from rewards.code.inside.surroundings import Surroundings
 from rewards.code.inside.trust import READS, Trust
 from rewards.code.wire import FrameError, Link
 
-_MALFORMED = (
-    FrameError,
-    CodecError,
-    KeyError,
-    IndexError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    RecursionError,
-    StopIteration,
-)
+_MALFORMED = (FrameError, CodecError, LookupError, TypeError, ValueError, AttributeError, RecursionError, StopIteration)
 _ENDS_OF_ITERATION = (StopIteration, StopAsyncIteration)
 _MAY_END = ("__anext__", "asend", "athrow")  # whose coroutines may end an `async for`
 _ITERATES = ("next", "send", "throw", "await", "start", "outcome")
@@ -81,7 +78,7 @@ class RemoteCandidate(Peer):
         self.callable_names: dict[int, str] = {}
         self.defining = False
         self._origin = ""
-        self._constructing: Any = None
+        self.arguments = Arguments(self.values)
 
     # -- asking ------------------------------------------------------------------------------------------------------------
 
@@ -100,13 +97,14 @@ class RemoteCandidate(Peer):
             outer, self._origin = self._origin, self._origin_of(op, target, name, args)
             try:
                 came_well, value = self._exchange(op, target, name, args, kwargs)
+                self.arguments.settle(value, op, came_well or isinstance(value, _ENDS_OF_ITERATION))
             finally:
                 self._origin = outer
         if came_well:
             if type(value) is Coroutine and name in _MAY_END:
                 value.may_end = True
             self._question_suspects()
-            return value
+            return self.trust.returned(self.aliases.in_result(value))
         hidden = failed_assertion(sys.exc_info()[1])  # it is on its way through a `with` or a `finally` of the tests
         if hidden:
             self.fail(f"assertion failed: {str(hidden)[:100]}")
@@ -134,7 +132,9 @@ class RemoteCandidate(Peer):
 
     def _exchange(self, op: str, target: Any, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
         try:
+            first = len(self.values.shared)
             self.request(op, target, name, args, kwargs)
+            self.arguments.lend(first)
         except CodecError as error:
             raise CandidateFailed(f"the tests pass {error}") from None
         except OSError:
@@ -174,6 +174,11 @@ class RemoteCandidate(Peer):
 
     # -- what comes back ---------------------------------------------------------------------------------------------------
 
+    def changes(self) -> Any:
+        """Return what the tests changed, which is something that happens."""
+        self.trust.faces.epoch += bool(changed := super().changes())
+        return changed
+
     def printed(self) -> Any:
         """Tell the candidate whether the tests have put something else in the place of `print`, and what changed around."""
         told, news = (builtins.print is not _PRINT, asyncio._get_running_loop() is not None), self.surroundings.news()
@@ -200,7 +205,7 @@ class RemoteCandidate(Peer):
                         self.surroundings.hear(change[0], value)
                 elif change[0] in self.bound and self.names.get(change[0]) is self.bound[change[0]]:
                     self.names[change[0]] = self.bound[change[0]] = value
-            else:
+            elif self.is_asked or not self.arguments.hear(change):
                 self.values.apply([change])
         self.values.settle()
 
@@ -229,8 +234,8 @@ class RemoteCandidate(Peer):
                 raise AttributeError(name)
             return self.ask("method", kind, name, args, kwargs)
         if name in SPECIAL and name not in ("__init__", "__call__"):
-            if name in ("__exit__", "__aexit__") and len(args) > 2 and isinstance(args[2], BaseException):
-                guard = failures.Leaving(self.watch, self.fail, args[2])
+            if name in ("__exit__", "__aexit__"):
+                guard = failures.leaving(self.watch, self.fail, args[1:])
                 return guard.told(lambda: self._held(self.trust.special, kind, name, args), name == "__aexit__")
             return self._held(self.trust.special, kind, name, args)
         self.trust.faces.epoch += 1
@@ -238,6 +243,8 @@ class RemoteCandidate(Peer):
             self.trust.vouch(reference(instance))
         elif self.trust.is_plain(instance, name):
             return getattr(self.trust.data(instance), name)(*args[1:], **(kwargs or {}))
+        elif name == "count" and len(args) == 1 and not kwargs:
+            self.trust.vouch(reference(instance))  # no data counts nothing
         elif not name.startswith("__"):
             self.trust.looked_up(instance, name, is_method=True)
         value = self.ask("method", kind, name, args, kwargs)
@@ -268,28 +275,18 @@ class RemoteCandidate(Peer):
         elif isinstance(value, type) and self.homes[id(stand_in)] in self.named_classes and id(value) in self.homes:
             self.named_classes.add(self.homes[id(value)])  # a class inside of a class
         elif callable(value) and name in self.trust.data_names and self.homes[id(stand_in)] not in self.named_classes:
-            raise AttributeError(name)  # a function or a class that plays a string or a list
+            if f".{name}()" not in lineup.VERBS:  # a function or a class that plays a string or a list
+                raise AttributeError(name)
         elif isinstance(stand_in, type) and callable(value) and lineup.CONSTRUCTS.match(name):
-            return self._constructor(stand_in, value)
+            return services.constructor(stand_in, value)
         return value
-
-    def _constructor(self, kind: type, function: Any) -> Any:
-        """Return a class method whose name says that it makes instances: they are kin of those that the class makes."""
-
-        def construct(*args: Any, **kwargs: Any) -> Any:
-            value = function(*args, **kwargs)
-            if isinstance(value, Standin) and kind in type(value).__mro__:
-                reference(value).is_kin = True
-            return value
-
-        construct.__name__, construct.__doc__ = getattr(function, "__name__", ""), function.__doc__
-        return construct
 
     def call(self, stand_in: Any, args: Any, kwargs: Any) -> Any:
         """Call a function or a class; what a class makes of itself was constructed by the tests."""
         self.trust.faces.epoch += 1
         number = self.homes[id(stand_in)]
-        value = self.ask("call", self.callable_names.get(number, number), "", args, kwargs)
+        guard = failures.leaving(self.watch, self.fail, args)  # `ExitStack.push(function)`
+        value = guard.told(lambda: self.ask("call", self.callable_names.get(number, number), "", args, kwargs))
         is_named = number in self.named_classes or "_described" not in vars(stand_in)
         if isinstance(stand_in, type) and is_named and isinstance(value, Standin) and stand_in in type(value).__mro__:
             self.trust.constructs(value, args, kwargs)
@@ -304,6 +301,10 @@ class RemoteCandidate(Peer):
         """A method that no data has was looked up."""
         if name not in self.trust.data_names:
             self.trust.vouch(reference(instance))
+
+    def contains(self, kind: int, instance: Any, item: Any) -> Any:
+        """Return whether an object has an item, whose class defines no membership."""
+        return self._held(self.trust.faces.contains, kind, instance, item, self.trust.stands(reference(instance)))
 
     def holds(self, cls: Any, op: str, value: Any) -> bool:
         """Return what a class says of an instance or a subclass; one that says yes to all is a liar."""
@@ -330,6 +331,10 @@ class RemoteCandidate(Peer):
     def may_answer(self, kind: int, name: str) -> bool:
         """A value of a class that the tests do not name has no methods that would shadow those of data."""
         return self.defining or name not in self.trust.data_names
+
+    def export_class(self, kind: type) -> Any:
+        """Return the node of a class; an exit of the candidate's is an exit for it."""
+        return super().export_class(SystemExit if kind is CandidateExit else kind)
 
     def audit(self) -> None:
         """Look at the end for what only the whole exam shows."""
@@ -370,27 +375,25 @@ class RemoteCandidate(Peer):
 
     def forward(self, error: BaseException) -> None:
         """Send an exception of the tests' functions; an assertion that failed stays failed, whatever the candidate does."""
-        failure = self.watch.failure(error)
-        if failure:
+        if failure := self.watch.failure(error):
             self.fail(failure)
         super().forward(error)
+
+    def answer(self, value: Any, args: list[Any]) -> None:
+        """Send what a function of the tests gave."""
+        self.trust.answers(value)
+        super().answer(value, args)
 
     # -- answering ---------------------------------------------------------------------------------------------------------
 
     def carry_out(self, op: str, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Do what the candidate asks of an object of the tests, if it may."""
-        if op == "input":
-            return input(*args)
-        if op == "warn":
-            return warnings.warn(args[0], args[1], stacklevel=2)
-        if op == "log":
-            return logging.getLogger(args[0]).log(*args[1:])
-        if op == "print":
-            streams = {1: sys.stdout, 2: sys.stderr}
-            return print(*args, **{key: streams.get(v, v) if key == "file" else v for key, v in kwargs.items()})
-        if op == "readline":
-            return sys.stdin.readline()
+        if (service := services.SERVICES.get(op)) is not None:
+            return service(args, kwargs)
         value = self.objects[target] if type(target) is int and target >= 0 else None
         if op not in _CALLABLE_OPS and not may(op, value, name, args):
             raise AttributeError(name)
-        return super().carry_out(op, target, name, args, kwargs)
+        answer = super().carry_out(op, target, name, args, kwargs)
+        if op in ("call", "get", "method") and not kwargs and len(args) == (op == "method"):
+            self.trust.faces.hears((target, name, *map(id, args)), answer)
+        return answer

@@ -8,7 +8,7 @@ language's own kinds (members of enumerations, named tuples) hold their data her
 import abc
 import sys
 import types
-from collections.abc import MutableMapping
+from collections.abc import Collection, Container, MutableMapping
 from typing import Any
 
 from rewards.code.codec import CodecError
@@ -94,6 +94,8 @@ class Meta(abc.ABCMeta):
     def __instancecheck__(cls, instance: Any) -> bool:
         """What is an instance by registration, by a hook, or by a protocol, the other end knows."""
         kind = type(instance)
+        if cls is Standin:
+            return type.__subclasscheck__(cls, kind)  # a mock says that it is one
         return type.__instancecheck__(cls, instance) or _holds(cls, "isinstance", instance, isinstance(kind, Meta), kind)
 
     def __subclasscheck__(cls, kind: Any) -> bool:
@@ -162,6 +164,32 @@ def _mirror(made: Any, bases: Any, space: Any, named: dict[str, Any]) -> None:
         peer.unborn = outer
     if peer.remote.get(number) is not made:
         peer.adopt(number, made)
+
+
+def membership(peer: Any, number: int) -> Any:
+    """Return what `in` asks a class that defines no membership: the language would iterate, here somebody counts the items."""
+
+    def contains(self: Any, item: Any) -> bool:
+        return peer.contains(number, self, item) is True
+
+    contains.__dict__["_is_lent"] = True
+    return contains
+
+
+def _hide_membership(abstract: Any) -> None:
+    """Have an abstract class of the language not see a membership that is lent to a stand-in's class."""
+    original = abstract.__subclasshook__.__func__
+
+    def hook(cls: Any, kind: Any) -> Any:
+        found = next((vars(k)["__contains__"] for k in type.mro(kind) if "__contains__" in vars(k)), None)
+        is_lent = isinstance(kind, Meta) and "_is_lent" in getattr(found, "__dict__", {})
+        return NotImplemented if is_lent else original(cls, kind)
+
+    abstract.__subclasshook__ = classmethod(hook)
+
+
+for _abstract in (Container, Collection):
+    _hide_membership(_abstract)
 
 
 # -- instances -------------------------------------------------------------------------------------------------------------
@@ -319,11 +347,12 @@ def forwards(value: Any, peer: Any) -> tuple[int, str] | None:
 
 def instance(peer: Any, body: Any) -> Any:
     """Return a new stand-in for an instance."""
-    number, node = body
+    number, node, *data = body
     kind = peer.values.decode(node)
     if not (isinstance(kind, type) and issubclass(kind, Standin)):
         raise CodecError("no class of an instance")
-    made = object.__new__(kind)
+    native: Any = next((base for base in descriptions.NATIVE if issubclass(kind, base)), None)
+    made: Any = object.__new__(kind) if native is None else native.__new__(kind, peer.values.decode(data[0]))
     object.__setattr__(made, "_reference", Reference(peer, number))
     peer.adopt(number, made)
     peer.born(made)

@@ -13,6 +13,7 @@ import datetime
 import decimal
 import fractions
 import functools
+import gc
 import heapq
 import importlib
 import itertools
@@ -72,6 +73,7 @@ _WITH_EXCEPTIONS = """
 """
 _EXCEPTION_MODULES = frozenset(_WITH_EXCEPTIONS.split())
 _OTHER_EXCEPTIONS = ("numpy.linalg", "numpy.exceptions", "pandas.errors")  # where they are loaded: nothing is imported for them
+_MODULES = ("random", "math", "time", "operator", "string", "itertools", "statistics")  # which each end has as its own
 _PATHS: dict[str, Any] = {
     kind.__name__: kind for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.PurePath)
 }
@@ -109,6 +111,7 @@ def _named() -> dict[str, Any]:
     ):
         table.update({f"{module.__name__}.{name}": getattr(module, name) for name in names.split()})
     table["array.array"] = array.array
+    table.update({f"module {name}": importlib.import_module(name) for name in _MODULES})
     return table | _functions() | typenotes.NAMED
 
 
@@ -165,7 +168,12 @@ def _time_parts(value: Any, take: Take) -> list[Any]:
 
 
 def _view(name: str) -> Callable[[Any, Take], list[Any]]:
-    return lambda value, take: [name, take(tuple(value))]
+    def parts(value: Any, take: Take) -> list[Any]:
+        viewed = gc.get_referents(value.mapping)[0]  # a view shows what becomes of its dictionary: so that one goes over
+        is_plain = type(viewed) in (dict, OrderedDict) and all(type(item) in _PLAIN for item in viewed.values())
+        return [name, take(viewed), True] if is_plain else [name, take(tuple(value)), False]
+
+    return parts
 
 
 def _view_over(name: str) -> Callable[[Any, Take], list[Any]]:
@@ -178,6 +186,7 @@ def _match(value: Any, take: Take) -> list[Any]:
     return ["match", take(value.re), take(value.string), value.start(), value.end(), value.endpos]
 
 
+_PLAIN = (type(None), bool, int, float, str)
 _VIEWS: tuple[Any, ...] = (KeysView, ItemsView, ValuesView)  # of mappings of the program's own: rebuilt over what stands for it
 ENCODERS: dict[type, Callable[[Any, Take], list[Any]]] = {
     range: lambda x, t: ["range", t(x.start), t(x.stop), t(x.step)],
@@ -256,6 +265,18 @@ def _match_back(parts: list[Any], take: Take) -> Any:
     raise CodecError("a match that does not match")
 
 
+def _view_of_dict(name: str, apart: Callable[[Any], dict[Any, Any]]) -> Callable[[list[Any], Take], Any]:
+    """Return the view of a dictionary, or, where that did not cross, of one made from what the view held."""
+
+    def view(parts: list[Any], take: Take) -> Any:
+        held, is_whole = take(parts[0]), parts[1]
+        if is_whole and type(held) not in (dict, OrderedDict):
+            raise CodecError("a view of what is no dictionary")
+        return getattr(held if is_whole else apart(held), name)()
+
+    return view
+
+
 def _view_back(kind: Any) -> Callable[[list[Any], Take], Any]:
     return lambda parts, take: kind(take(parts[0]))
 
@@ -285,9 +306,9 @@ _DECODERS: dict[str, Callable[[list[Any], Take], Any]] = {
     "memoryview": lambda p, t: memoryview(_all_of(bytes, t(p[0]))),
     "pattern": lambda p, t: re.compile(_all_of((str, bytes), t(p[0])), _all_of(int, p[1])),
     "match": _match_back,
-    "keys": lambda p, t: dict.fromkeys(t(p[0])).keys(),
-    "values": lambda p, t: dict(enumerate(t(p[0]))).values(),
-    "items": lambda p, t: dict(t(p[0])).items(),
+    "keys": _view_of_dict("keys", dict.fromkeys),
+    "values": _view_of_dict("values", lambda held: dict(enumerate(held))),
+    "items": _view_of_dict("items", dict),
     "ChainMap": lambda p, t: collections.ChainMap(*t(p[0])),
     **{kind.__name__: _view_back(kind) for kind in _VIEWS},
     **typenotes.DECODERS,

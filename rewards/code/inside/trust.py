@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from rewards.code.inside import frames, lineup, stdlib
+from rewards.code.inside import evidence, frames, lineup, stdlib
 from rewards.code.inside.descriptions import ARITHMETIC, COMPARISONS
 from rewards.code.inside.faces import Contradiction, Faces, NoCollection, differ, is_data
 from rewards.code.inside.standins import Reference, Standin, reference
@@ -43,7 +43,8 @@ class Trust:
         self.ask_number = ask_number  # an operation on an object, by its number
         self.shown = 0  # how often likenesses were made
         self.ask = ask
-        self.debts: dict[str, str] = {}
+        self.debts: dict[str, dict[str, tuple[type, str]]] = {}  # origin -> what was believed -> class, text
+        self.compared: set[type] = set()  # classes whose constructed objects the tests compare with data
         self.pairs: list[tuple[str, str]] = []  # origins whose objects were used with each other
         self.vouched: set[str] = {""}  # "": constructed by the tests
         self.faces = Faces(ask)
@@ -52,6 +53,7 @@ class Trust:
         self.constructed: list[Any] = []
         self.data_names = stdlib.names_of_data() | frames.names()
         self.random = random.Random()
+        self.answered: dict[Any, Any] = {}  # what functions of the tests gave, which comes back as that very object
         self.newborn: Any = None  # the stand-in that was made last
 
     def unpaid(self) -> str | None:
@@ -60,7 +62,14 @@ class Trust:
             for one, other in self.pairs:
                 if one in self.vouched or other in self.vouched:
                     self.vouched |= {one, other}
-        return next((text for origin, text in self.debts.items() if origin not in self.vouched), None)
+        made = {base for one in self.constructed for base in lineup.family(type(one))}
+        compared = {base for kind in self.compared for base in lineup.family(kind)}
+        for origin, debts in self.debts.items():
+            for what, (kind, text) in debts.items():
+                known = compared if what == "==" else made if what in lineup.VERBS else set()
+                if origin not in self.vouched and kind not in known:
+                    return text
+        return None
 
     def constructs(self, instance: Any, args: Any, kwargs: Any) -> None:
         """Note that the tests made an object by a call of its class."""
@@ -69,6 +78,16 @@ class Trust:
         if (args or kwargs) and lineup.is_small([*args, *kwargs.values()]):
             held.made_of, held.arguments = repr((args, kwargs)), copy.deepcopy((args, kwargs))
         self.constructed.append(instance)
+
+    def answers(self, value: Any) -> None:
+        """Note what a function of the tests gave the program."""
+        key = lineup.identity(value)
+        if key is not None and len(self.answered) < lineup.MAX_ANSWERED:
+            self.answered.setdefault(key, value)
+
+    def returned(self, value: Any) -> Any:
+        """Return the very object that a value is, if a function of the tests gave it."""
+        return self.answered.get(lineup.identity(value), value) if self.answered else value
 
     def stands(self, held: Reference) -> bool:
         """Return whether an object answers for itself."""
@@ -79,7 +98,8 @@ class Trust:
         if not self.stands(held) and len(self.debts) < 1000:
             kind = type(instance).__name__
             place = held.origin.partition("#")[0]
-            self.debts.setdefault(held.origin, f"{place} gave an object of class {kind}, which the tests use as data ({what})")
+            text = f"{place} gave an object of class {kind}, which the tests use as data ({what})"
+            self.debts.setdefault(held.origin, {}).setdefault(what, (type(instance), text))
 
     def vouch(self, held: Reference) -> None:
         """Note that the tests use an object as no data can be used."""
@@ -131,10 +151,10 @@ class Trust:
         return self._derived(instance, value) if name in _DERIVES else value
 
     def _derived(self, instance: Any, value: Any) -> Any:
-        """What an operator makes of an instance, of the same class and new, counts as the instance does: a sum, a slice."""
-        if value is self.newborn and type(value) is type(instance) and value is not instance:
+        """What an operator makes of an instance, and is new, counts as the instance does: a sum, a slice, a negation."""
+        if value is self.newborn and isinstance(value, Standin) and value is not instance:
             mine, made = reference(instance), reference(value)
-            made.origin, made.is_kin = mine.origin, mine.is_kin or made.is_kin
+            made.origin, made.is_kin, made.arguments = mine.origin, mine.is_kin or made.is_kin, None
         return value
 
     def _steadily(self, kind: int, name: str, args: Any) -> Any:
@@ -156,9 +176,10 @@ class Trust:
         if not isinstance(other, Standin):
             if other is None and not self.stands(held):
                 return NotImplemented  # no object is None
-            self.owe(held, instance, "==" if name in ("__eq__", "__ne__") else "<")
-            return self._against_data(kind, name, instance, other)
+            return self._against(kind, name, instance, other)
         self._relate(instance, other)
+        if name in ("__eq__", "__ne__") and not self.stands(held):
+            self._both_ways(kind, instance, other)
         if name == "__eq__":
             return self._equal(kind, instance, other)
         answer = self._steadily(kind, name, (instance, other))
@@ -168,6 +189,25 @@ class Trust:
             self._refute(kind, "__eq__", (instance, other), "two objects are equal and not equal")
         return answer
 
+    def _against(self, kind: int, name: str, instance: Any, other: Any) -> Any:
+        """Compare with data: on credit, unless the object stands, or has shown by itself what it is."""
+        stands = self.stands(reference(instance))
+        expected = None if stands else evidence.expects(name, instance, other, self.ask_number)
+        answer = self._against_data(kind, name, instance, other)
+        if not stands and (expected is None or answer is not expected):
+            self.owe(reference(instance), instance, "==" if name in ("__eq__", "__ne__") else "<")
+        if stands and name == "__eq__" and answer is True:
+            self.compared.add(type(instance))
+        return answer
+
+    def _both_ways(self, kind: int, instance: Any, other: Any) -> None:
+        """Ask for equality and its contrary in any order, where a class defines both: nobody knows which the tests want."""
+        if any("__ne__" in base.__dict__ for base in type(instance).__mro__[:-1]):
+            names = self.random.sample(("__eq__", "__ne__"), 2)
+            said = [self._quietly(kind, name, instance, other, False) for name in names]
+            if said[0] is said[1] and said[0] in (True, False):
+                raise Contradiction("two objects are equal and not equal")
+
     def _refute(self, kind: int, name: str, args: Any, text: str) -> None:
         if self._quietly(kind, name, args[0], args[1], False) is True:
             raise Contradiction(text)
@@ -175,16 +215,16 @@ class Trust:
     def _relate(self, instance: Any, other: Any) -> None:
         """What is used with an object that the tests constructed, of a class of the same family, is one too."""
         mine, theirs = reference(instance), reference(other)
-        related = type(other) in type(instance).__mro__ or type(instance) in type(other).__mro__
+        related = not set(lineup.family(type(instance))).isdisjoint(lineup.family(type(other)))
         if related and (mine.origin == "" or mine.is_kin):
             self.vouch(theirs)
         elif related and (theirs.origin == "" or theirs.is_kin):
             self.vouch(mine)
+        elif related:  # two that nobody constructed: constants would do as well
+            self.pairs.append((mine.origin, theirs.origin))
         else:
             self.owe(mine, instance, "with another object")
             self.owe(theirs, other, "with another object")
-            if related:
-                self.pairs.append((mine.origin, theirs.origin))
 
     def _against_data(self, kind: int, name: str, instance: Any, other: Any) -> Any:
         """Ask for data among decoys, in any order: who says the same of most of them does not know."""
@@ -304,6 +344,8 @@ class Trust:
         try:
             return self.faces.stranger(kind, name, args)
         except NoCollection:
+            if name == "__len__" and not hasattr(type(instance), "__getitem__"):
+                return self._steadily(kind, name, args)
             if name != "__iter__":
                 self.owe(held, instance, name.strip("_"))
             return self.ask(kind, name, args)

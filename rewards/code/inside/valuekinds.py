@@ -66,7 +66,11 @@ def filled(peer: Any, body: Any) -> Any:
 
 def _missing(peer: Any, number: int) -> Any:
     def missing(self: Any, key: Any) -> Any:
-        value, again, is_stored = peer.ask("missing", number, "", [key])
+        if peer.makes_real_functions:
+            value, is_stored = peer.ask("lacks", number, "", [key])
+            again = value
+        else:
+            value, again, is_stored = peer.ask("missing", number, "", [key])
         if faces.differ(value, again):
             raise peer.contradicted("two values of one key")
         if is_stored is True:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from rewards.code.judging.channel import Channel, Closed, Deadline, TimeLimit
+from rewards.code.judging.mutations import properties_of
 from rewards.code.judging.outcome import GRACE_SECONDS, MAX_DETAIL, BadTests, Outcome, last_words, over_limit
 from rewards.code.judging.plan import Plan, plan_of
 from rewards.code.judging.sandbox import Children, HostDied, KeptExaminer, Sandbox
@@ -59,11 +60,23 @@ def judge_assert(sandbox: Sandbox, checks: Mapping[str, Any], prompt: str, candi
         gives=plan.gives,
         guards=plan.guards,
         blocks=plan.blocks,
+        properties=(),
+        catches=plan.catches,
+        protects=False,
         pieces=plan.pieces,
         context=plan.context,
         fraction=fraction,
     )
-    return _hold(sandbox, plan, exam, examined, limits)
+    outcome, changed = _hold(sandbox, plan, exam, examined, limits)
+    properties = properties_of(tests, plan.names) if changed and not fraction and outcome.kind == "correct" else ()
+    if properties:
+        exam["properties"], exam["protects"], exam["nonce"] = properties, True, secrets.token_hex(16)
+        again, is_unmet = _hold(sandbox, plan, exam, examined, limits)
+        if is_unmet and again.kind in ("wrong answer", "exception"):
+            return Outcome(
+                kind="wrong answer", detail=f"true only of arguments that the program changed: {again.detail}"[:MAX_DETAIL]
+            )
+    return outcome
 
 
 def _together(plan: Plan, candidate: Candidate, context: str, tests: str, fraction: bool) -> TogetherSetup:
@@ -79,8 +92,11 @@ def _together(plan: Plan, candidate: Candidate, context: str, tests: str, fracti
     )
 
 
-def _hold(sandbox: Sandbox, plan: Plan, exam: ExamSetup, examined: ExaminedSetup, limits: Limits) -> Outcome:
-    """Let a candidate sit an exam, with the sandbox's kept examiner where the tests leave nothing behind in it."""
+def _hold(sandbox: Sandbox, plan: Plan, exam: ExamSetup, examined: ExaminedSetup, limits: Limits) -> tuple[Outcome, bool]:
+    """Let a candidate sit an exam, with the sandbox's kept examiner where the tests leave nothing behind in it.
+
+    Return the outcome, and whether it changed arguments; of an exam in which that does not arrive, whether it counts on it.
+    """
     kept_examiner = KeptExaminer.of(sandbox) if plan.harmless else None
     is_clean = False  # whether the kept examiner may examine again
     try:
@@ -90,14 +106,15 @@ def _hold(sandbox: Sandbox, plan: Plan, exam: ExamSetup, examined: ExaminedSetup
             try:
                 report = _examine(kept_examiner, children, channel, exam, examined, deadline)
             except TimeLimit:
-                return Outcome(kind="time limit", detail=f"{limits.test_seconds:g} s")
+                return Outcome(kind="time limit", detail=f"{limits.test_seconds:g} s"), False
             except Closed:
                 report = Report(passed=0, total=0, calls=0, failed="the test process ended")
             except FrameError as error:
                 raise HostDied(f"the test process: {error}") from None
             else:
                 is_clean = not report.get("memory")  # it answered, and waits for the next tests
-            return _decide(report, exam, channel, children, limits)
+            said = report.get("unmet") if exam["protects"] else report.get("changed")
+            return _decide(report, exam, channel, children, limits), said is True
     finally:
         if kept_examiner and not is_clean:
             KeptExaminer.drop(sandbox)  # whatever went wrong in it, the next tests shall not meet

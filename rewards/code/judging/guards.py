@@ -30,6 +30,8 @@ class _Walk:
         self.guards: list[Guard] = []
         self.blocks: list[Block] = []
         self.helpers: set[str] = set()
+        branches = [node for statement in body for node in ast.walk(statement) if isinstance(node, ast.If)]
+        self.exits = {id(part) for node in branches for part in (*node.body, *node.orelse) if _exits(part)}
         functions = [node for statement in body for node in ast.walk(statement) if isinstance(node, _FUNCTIONS)]
         self.helpers = {node.name for node in functions if any(map(self._first, node.body))}
 
@@ -80,11 +82,20 @@ class _Walk:
     def _asserts(self, node: ast.AST) -> bool:
         if isinstance(node, ast.Assert):
             return not isinstance(node.test, ast.Constant)
+        if id(node) in self.exits:
+            return True
         if not isinstance(node, ast.Call):
             return False
         if isinstance(node.func, ast.Attribute):
             return node.func.attr.startswith("assert")
         return isinstance(node.func, ast.Name) and node.func.id in self.helpers
+
+
+def _exits(statement: ast.stmt) -> bool:
+    """Return whether a statement ends the tests: `if f(1) != 2: sys.exit(1)` is an assertion."""
+    value = statement.exc if isinstance(statement, ast.Raise) else getattr(statement, "value", None)
+    title = ast.unparse(value.func if isinstance(value, ast.Call) else value) if isinstance(value, ast.expr) else ""
+    return title in ("sys.exit", "exit", "quit", "SystemExit")
 
 
 def count_assertions(body: list[ast.stmt]) -> bool:

@@ -12,7 +12,7 @@ import marshal
 import re
 import symtable
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rewards.code.judging.deletions import collecting
@@ -44,6 +44,7 @@ class Plan:
     guards: tuple[Guard, ...]  # where assertions follow
     asserts: bool  # at least one of their assertions must run
     blocks: tuple[Block, ...]  # where `with` statements are
+    catches: bool  # they catch exceptions of classes that are not named
     harmless: bool  # leaves nothing behind in its process, so that other tests may follow there
 
 
@@ -122,6 +123,14 @@ _SURROUNDINGS = re.compile(r"\bsys\.path\b|\benviron|\bgetenv\b|\b(?:ch|get)?cwd
 _READ_NAMES = _names("eval exec globals vars locals")
 
 
+def _catches(body: Sequence[ast.stmt]) -> bool:
+    """Return whether an `except` holds more than a name, or a name to which something is assigned."""
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    kinds = [part for node in nodes if isinstance(node, ast.ExceptHandler) and node.type for part in ast.walk(node.type)]
+    assigned = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return any(isinstance(k, ast.Call | ast.Subscript) or (isinstance(k, ast.Name) and k.id in assigned) for k in kinds)
+
+
 _FIXTURES = _names("capsys monkeypatch tmp_path")  # that tests take without an import
 
 
@@ -156,7 +165,9 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         else []
     )
     free += sorted(set(_PATCHED.findall(tests)) - used - defined - set(vars(builtins)))
-    entry = entry or ("" if free else _builtin_under_test(body))
+    if not entry and not free:
+        entry = _builtin_under_test(body)
+        free = sorted(_shadowed(body) - defined - {entry})
     if not entry.isidentifier():  # Solution().twoSum
         free = sorted({*free, *_globals_used(entry, "entry")[0]} - defined) if entry else free
         entry = ""
@@ -186,6 +197,7 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
         guards=guards,
         asserts=asserts,
         blocks=blocks,
+        catches="except" in tests and _catches(body),
         asks=bool(others) or entry in used or any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body),
         harmless="seed(" not in tests
         and not collects
@@ -256,6 +268,28 @@ def _builtin_under_test(body: Sequence[ast.stmt]) -> str:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in _TEST_BUILTINS:
                 return node.func.id
     return ""
+
+
+def _shadowed(body: Sequence[ast.stmt]) -> set[str]:
+    """Return further built-ins that tests without any other name may be about: none is ever asked about what a call gave."""
+    calls = [node for statement in body for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    named = [(call.func.id, call) for call in calls if isinstance(call.func, ast.Name) and call.func.id in vars(builtins)]
+    about_calls = {
+        name
+        for name, call in named
+        for argument in [*call.args, *(keyword.value for keyword in call.keywords)]
+        for node in _outside_lambdas(argument)
+        if isinstance(node, ast.Call) or (isinstance(node, ast.Name) and node.id not in vars(builtins))
+    }
+    return {name for name, _ in named} - about_calls - _TEST_BUILTINS
+
+
+def _outside_lambdas(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield `node` and what is in it, but for the bodies of lambdas."""
+    yield node
+    if not isinstance(node, ast.Lambda):
+        for child in ast.iter_child_nodes(node):
+            yield from _outside_lambdas(child)
 
 
 def runnable(tests: str, entry: str) -> str:

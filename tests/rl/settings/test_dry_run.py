@@ -120,6 +120,13 @@ def test_what_the_backward_pass_needs_grows_with_the_width_of_the_mlp() -> None:
     checkpointed = config(**train, model={"path": "m", "gradient_checkpointing": True})
     parts = {name: value * GIB for name, value in memory_estimate(checkpointed, SMALL, 1).items()}
     assert parts["activations of a micro-batch"] == pytest.approx(100 * 2 * 2 * 8 * 4)
+    fused = {"path": "m", "dtype": "bf16"}
+    parts = {name: value * GIB for name, value in memory_estimate(config(**train, model=fused), SMALL, 1).items()}
+    assert parts["activations of a micro-batch"] == pytest.approx(100 * 2 * (6 * 8 + 3 * 16) * 2)
+    assert parts["logits of a buffer"] == pytest.approx(100 * 32 * (4 + 2))  # in float32, and their gradient in bf16
+    plain = {**fused, "fused_kernels": False}
+    parts = {name: value * GIB for name, value in memory_estimate(config(**train, model=plain), SMALL, 1).items()}
+    assert parts["activations of a micro-batch"] == pytest.approx(100 * 2 * (10 * 8 + 4 * 16) * 2)
 
 
 @pytest.mark.parametrize(

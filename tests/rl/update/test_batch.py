@@ -54,6 +54,16 @@ def row_of(prompt: int, length: int) -> Row:
     )
 
 
+def test_tokens_count_that_weigh_in_the_loss_or_in_the_bonus():
+    first, second = row_of(0, 3), row_of(1, 2)
+    rows = [
+        replace(first, weights=np.array([0.0, 0.5, 0.0]), entropy_weights=np.array([0.0, 0.5, 0.5])),
+        replace(second, weights=np.array([-1.0, 0.0])),
+    ]
+    # tokens 0 to 2 are the first row's, 3 and 4 the second's
+    assert collate(rows, 0, torch.device("cpu"), "shared").counting.tolist() == [1, 2, 3]
+
+
 @pytest.mark.parametrize("layout", ["shared", "packed", "padded"])
 def test_a_plan_balances_tokens_over_ranks(layout):
     # with a prompt of one token each, 8 + 7 + 1 against 9 + 5 + 2: sixteen each

@@ -5,15 +5,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support_flash import reference, reference_backward
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from rl.policy.attention import NAME, takes_flash
+from rl.settings.algorithm import AlgorithmSettings
 from rl.types import Row
 from rl.update import kernels, packing
 from rl.update.batch import collate, uniform_row
 from rl.update.logprobs import TokenLogprobs
 from rl.update.packing import pack
+from rl.update.step import micro_batch_loss, observe
 
 META = torch.device("meta")
 FORWARD = torch.ops.aten._scaled_dot_product_efficient_attention.default
@@ -137,41 +140,23 @@ def test_a_whole_update_of_a_packed_batch_goes_through_the_cuda_branches(dtype, 
     assert all(parameter.grad is not None and parameter.grad.dtype == dtype for parameter in model.parameters())
 
 
+@pytest.mark.parametrize("loss", ["dapo", "grpo", "cispo"])
+def test_from_rows_to_what_is_observed_nothing_waits_for_the_device(loss):
+    settings = AlgorithmSettings(loss=loss, entropy_coef=0.1)
+    policy = TokenLogprobs(qwen2().to(META, torch.bfloat16), 1.0)
+    micro = collate(rows_of(8, groups=3, members=4, longest=30), 0, META, "shared")
+    # a tensor without values: whatever asks for one, or for a mask's places, raises
+    result = micro_batch_loss(policy, None, micro, settings)
+    result.loss.backward()
+    observed = observe(micro, result, settings)
+    assert observed.plus(observed).quantities["loss"].parts[0].device == META
+
+
 def test_off_the_cpu_prompts_are_never_padded_because_the_kernel_takes_no_mask():
     layout = pack(rows_of(6, groups=8, members=3, longest=20), META).layout
     assert layout is not None
     assert len(layout.fans) > 1
     assert all(fans.mask is None for fans in layout.fans)
-
-
-def reference(query: Any, key: Any, value: Any, stretches: Any, *, causal: bool, scaling: float) -> tuple[Any, Any]:
-    """The flash kernel's output and log-sum-exp, by plain arithmetic."""
-    outputs, normalisers = [], []
-    repeats = query.shape[1] // key.shape[1]
-    cuts = [starts.diff().tolist() for starts in (stretches.query_starts, stretches.key_starts)]
-    parts = (query.split(cuts[0]), key.split(cuts[1]), value.split(cuts[1]))
-    for q, *key_and_value in zip(*parts, strict=True):
-        k, v = (part.repeat_interleave(repeats, 1).transpose(0, 1) for part in key_and_value)  # [h, K, d]
-        scores = q.transpose(0, 1) @ k.mT * scaling
-        if causal:
-            scores = scores.masked_fill(torch.ones(scores.shape[-2:]).triu(1).bool(), -torch.inf)
-        outputs.append((torch.softmax(scores, -1) @ v).transpose(0, 1))
-        normalisers.append(torch.logsumexp(scores, -1))
-    return torch.cat(outputs), torch.cat(normalisers, 1)
-
-
-def reference_backward(
-    gradient: Any, query: Any, key: Any, value: Any, output: Any, normaliser: Any, stretches: Any, **how: Any
-):
-    """The flash kernel's gradients: those of a softmax whose normaliser, and output, may be of more keys than these."""
-    inputs = [part.detach().requires_grad_(True) for part in (query, key, value)]
-    with torch.enable_grad():
-        mine, own = reference(inputs[0], inputs[1], inputs[2], stretches, **how)
-        share = (own - normaliser).exp().detach().T[..., None]  # of these keys in the whole softmax
-        # P = share * softmax(S): dS = P (g V - g O), of which autograd gives share * softmax(S) (g V - g O of its own)
-        rest = share * (gradient * (mine.detach() - output)).sum(-1, keepdim=True)
-        loss = (mine * gradient * share).sum() + (own.T[..., None] * rest).sum()
-        return torch.autograd.grad(loss, inputs)
 
 
 def test_two_calls_a_layer_give_what_the_padded_batches_give(monkeypatch):

@@ -156,7 +156,7 @@ def test_the_head_agrees_with_finite_differences_and_torch_distributions(bias):
     used = offset if bias else None
 
     def head(hidden: torch.Tensor, weight: torch.Tensor, used: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-        found: tuple[torch.Tensor, torch.Tensor] = _HeadLogprobs.apply(hidden, weight, used, targets, 0.7, 33)
+        found: tuple[torch.Tensor, torch.Tensor] = _HeadLogprobs.apply(hidden, weight, used, targets, 0.7, 33, False)
         return found
 
     inputs: Any = (hidden, weight, used)  # no bias is no input
@@ -213,7 +213,7 @@ def test_the_gradient_of_a_head_in_many_parts_is_as_exact_as_in_one(part_tokens)
     gradients = []
     for dtype in (torch.bfloat16, torch.float64):
         head = weight.to(dtype, copy=True).requires_grad_(True)
-        logprobs, _ = _HeadLogprobs.apply(hidden.to(dtype), head, None, targets, 1.0, part_tokens * 50)
+        logprobs, _ = _HeadLogprobs.apply(hidden.to(dtype), head, None, targets, 1.0, part_tokens * 50, False)
         logprobs.sum().backward()
         gradients.append(head.grad.double())
     found, exact = gradients
