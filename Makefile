@@ -8,44 +8,73 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo test test-fast endings test-kernels check bench bench-math hostile-math clean
+.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings self-checks test-kernels test-formats check bench bench-math hostile-math clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
-	@echo "make test            all tests (make test-fast: only the fast ones, four to seven minutes)"
+	@echo "make demo-real       the same with a real pretrained model, SmolLM2-135M (fetched, 94 MiB): less than half an hour"
+	@echo "make demo-imitation  practice against more imitation and STaR at equal compute, three seeds: under an hour"
+	@echo "make test            all tests (make test-fast: only the fast ones, six minutes)"
+	@echo "make test-real       the tests that need a real model (reasonlab fetch smollm2-135m, or REASONLAB_REAL_MODEL=directory)"
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
+	@echo "make self-checks     the start-up check on SmolLM2: must pass in 32 combinations and catch 11 injected faults in each"
 	@echo "make check           format, lint and types"
 	@echo "make test-kernels    the GPU kernels of the update, interpreted on the CPU (fetches Triton, 190 MB, beside .venv)"
+	@echo "make test-formats    reasoning-gym and inspect_ai themselves (in an environment of their own, two minutes)"
 	@echo "make bench           update, sampling and whole step against TRL: speed and memory (under forty minutes)"
 	@echo "make bench-math      the math verifier against math-verify, inspect_ai and MathRuler (in an environment of their own)"
 	@echo "make hostile-math    a thousand pairs made to exhaust sympy (half an hour)"
 	@echo "make setup           only the virtual environment in .venv"
 	@echo "make clean           remove .venv, runs/ and caches"
 
+# Packages take 2.4 GB (PyPI's torch for CUDA: 7 more), and until all are in place pip keeps their downloads in TMPDIR. A line
+# of df is a place: $$6 is its disk, which may be one for both, $$4 the KiB left there.
+ROOM = NR > 1 {need[$$6] += NR == 2 ? 3 : 1; left[$$6] = $$4 / 1024 ^ 2} \
+	END {for (disk in need) if (left[disk] < need[disk]) {short = 1; \
+	printf "error: the set-up needs %d GB on %s (3 for .venv here, 1 while it installs in TMPDIR), and %.1f GB are left; make room, or set TMPDIR to another disk\n", need[disk], disk, left[disk]}; \
+	exit short}
+
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer with venv was found; install one, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -e $(BIN)/reasonlab || df -Pk . "$${TMPDIR:-/tmp}" | awk '$(ROOM)'
 	@echo "Setting up .venv with $$($(PYTHON) --version): about 3 GB of packages, one to five minutes, once."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "error: cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)" || { echo "error: torch could not be installed from the package index, see above"; exit 1; }
 	@DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@$(BIN)/reasonlab --help >/dev/null
+	@$(BIN)/reasonlab train --help >/dev/null  # which loads what most commands need
 	@touch $@
 	@echo "Ready. Commands are in $(BIN); try $(BIN)/reasonlab --help"
 
 demo: $(READY)
 	$(BIN)/reasonlab demo --seed $(SEED) $(ARGS)
 
+demo-real: $(READY)
+	@$(BIN)/python -c 'import gguf' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gguf]'
+	$(BIN)/reasonlab demo --real --seed $(SEED) $(ARGS)
+
+demo-imitation: $(READY)
+	$(BIN)/reasonlab demo --with-imitation $(ARGS)
+
+# in two processes; what goes to which stands in tests/conftest.py
+FAST := -m pytest -m "not slow" -n 2
+
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python $(FAST) $(ARGS)
+	$(BIN)/python -m pytest -m slow -n 2 $(ARGS)
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python $(FAST) $(ARGS)
+
+test-real: $(READY)
+	$(BIN)/python -m pytest -m real $(ARGS)
 
 endings: $(READY)
 	$(BIN)/python tests/support/starts_and_ends.py $(ARGS)
+
+self-checks: $(READY)
+	$(BIN)/python tests/support/self_checks.py $(ARGS)
 
 hostile-math: $(READY)
 	REASONLAB_HOSTILE_PAIRS=1000 $(BIN)/python -m pytest tests/rewards/math/test_symbolic_process.py -k many_hostile $(ARGS)
@@ -73,6 +102,17 @@ $(GRADERS)/.ready: Makefile
 bench-math: $(GRADERS)/.ready
 	PYTHONPATH=. $(GRADERS)/bin/python -m bench.formulas $(ARGS)
 
+FORMATS := .venv-formats
+
+$(FORMATS)/.ready: Makefile pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer with venv was found; install one, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(FORMATS)/bin/python || $(PYTHON) -m venv $(FORMATS)
+	@$(FORMATS)/bin/python -m pip install --quiet --disable-pip-version-check 'reasoning-gym==0.1.25' 'inspect_ai==0.3.285' pydantic pyyaml numpy mpmath 'sympy==1.14.0' pytest hypothesis
+	@touch $@
+
+test-formats: $(FORMATS)/.ready
+	PYTHONPATH=. $(FORMATS)/bin/python -m pytest tests/rewards/test_gym.py tests/rewards/test_inspect.py $(ARGS)
+
 clean:
-	rm -rf .venv $(GRADERS) runs .pytest_cache .mypy_cache .ruff_cache *.egg-info build
+	rm -rf .venv $(GRADERS) $(FORMATS) runs .pytest_cache .mypy_cache .ruff_cache *.egg-info build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,6 +26,7 @@ works
   b   10 M parameters with random weights, prompts of 512 tokens, completions up to 512 with a long tail
   c   the same with the vocabulary of Qwen2.5: 151,936 tokens, tied embeddings
   d   a 0.5 B Qwen2 shape in bf16; needs CUDA
+  e   SmolLM2-135M, fetched, counting letters: 12 problems x 8 completions up to 72 tokens; only where it is asked for
 
 examples
   reasonlab bench                            update, sample and step on a and b (and d), the update on c
@@ -54,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--work", metavar="A,B", help="works, by letter (default: all that run here; profile: b)")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="counted turns of each side (default: 5)")
-    parser.add_argument("--model", type=Path, metavar="DIR", help="model for work a (default: a short cold start makes one)")
+    parser.add_argument(
+        "--model", type=Path, metavar="DIR", help="model for works a and e (default: a short cold start; fetched)"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="results (default: bench/results; with --toy: bench/toy)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of both sides (default: all cores)")
     parser.add_argument("--toy", action="store_true", help="toy sizes: checks that everything runs, measures nothing")

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from bench.child import SIDES
-from bench.material import SHORTEST, pool_of, run_config, synthetic_groups
+from bench.material import SHORTEST, dtype_of, pool_of, run_config, synthetic_groups
 from bench.ours import OurSide
 from bench.sides import Timed
 from bench.theirs import fastest
@@ -98,7 +98,7 @@ def result(bench: str, work: Work, pairs: Pairs, part: str, memory: dict[str, di
         "trl": {**theirs, "memory_mib": memory["trl"], "settings": fastest(bench, work)},
         "settings": {
             "model": work.title,
-            "dtype": work.dtype,
+            "dtype": dtype_of(work),
             "problems": work.num_problems,
             "completions_a_problem": work.group_size,
             "prompt_tokens": work.prompt_tokens,

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from bench.gpu_rates import Found, judged, rates
@@ -29,10 +30,11 @@ from bench.ours import OurSide
 from bench.profile import bandwidth_gigabytes, floor, matmul_gflops
 from bench.sides import clock
 from bench.work import Work
+from rl.judging import compare, judge
 from rl.memory import peak_memory_gb
 from rl.policy.opening import load_model, load_tokenizer
 from rl.runtime import describe_device, device, process_group, quiet_libraries, set_threads
-from rl.selfcheck import check_gradient, plain_gradient, random_rows
+from rl.selfcheck import check_update, text_rows
 from rl.types import Batch, Group
 from rl.update.batch import collate, cut_micro_batches, make_batch
 from rl.update.engine import Engine
@@ -183,17 +185,18 @@ def engine_gradient(side: OurSide, batch: Batch, kinds: frozenset[str]) -> dict[
 
 def self_checked(side: OurSide) -> Found:
     """How far the engine's gradient is from plain torch's on the self-check's rows, of its norm, and what the check says."""
-    wanted = random_rows(side.engine.policy.config.vocab_size)
-    rows, expected = plain_gradient(side.engine, wanted, side.config)
-    batch = Batch(rows=rows, num_loss_tokens=sum(len(row.completion_ids) for row in rows), num_skipped_rows=0)
-    size = math.sqrt(sum(float(part.double().square().sum()) for part in expected.values()))
+    random = np.random.default_rng(0).integers(0, side.engine.policy.config.vocab_size, 4096, np.int32)  # as the weights
+    rows = text_rows(random)
+    judgement = judge(side.engine, rows, side.config)
+    logprobs = (judgement.plain or judgement.truth).logprobs  # the ratios are near 1
+    known = [replace(row, sampling_logprobs=of_row) for row, of_row in zip(rows, logprobs, strict=True)]
+    batch = Batch(rows=tuple(known), num_loss_tokens=sum(len(row.completion_ids) for row in rows), num_skipped_rows=0)
     found: Found = {}
     for name in ("none", "all"):
         mine = engine_gradient(side, batch, RIGHT[name])
-        squares = sum(float((mine[part] - expected[part].float()).double().square().sum()) for part in expected)
-        found[name] = math.sqrt(squares) / size
+        found[name] = compare(mine.items(), judgement.truth.gradient).distance
     with side.engine.without_trace():
-        check_gradient(side.engine, side.config, side.tokenizer.pad_token_id)
+        check_update(side.engine, rows, judgement, side.config, side.tokenizer.pad_token_id)
     return {**found, "check": "passed"}
 
 

@@ -1,8 +1,8 @@
 """What the works are made of: models, tokenizers, problems, rewards and given rollouts.
 
-(a) is the demo. The others have random weights, prompts of random characters and a reward that is a hash of the text, so
-that every group has contrast and nothing is won by dropping rows. Their stop token has a logit that is a constant above
-the rest, aimed through the weights, so that both sides draw lengths from one geometric distribution.
+(a) is the demo, (e) a pretrained model. The others have random weights, prompts of random characters and a reward that is a
+hash of the text, so that every group has contrast and nothing is won by dropping rows. Their stop token has a logit that is a
+constant above the rest, aimed through the weights, so that both sides draw lengths from one geometric distribution.
 """
 
 import hashlib
@@ -25,12 +25,13 @@ from rewards.pool import VerifierPool
 from rewards.types import STRICT, Reading, Reward, Verdict
 from rewards.verifiers import verify
 from rl.groups import group_up
-from rl.policy.opening import DTYPES
+from rl.policy.fetching import MODELS, fetch
+from rl.policy.opening import DTYPES, plain_model
 from rl.policy.prompts import render
 from rl.policy.tiny import character_tokenizer
-from rl.runtime import device
+from rl.runtime import device, slow_precision
 from rl.settings.loading import load_config
-from rl.settings.schema import RunConfig, SftConfig
+from rl.settings.schema import ModelSettings, RunConfig, SftConfig
 from rl.types import Completion, Group, Rollout
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,14 +41,21 @@ _BIAS = 0.1  # every embedding carries it in channel 0: the direction in which t
 _PROBE_ROWS, _PROBE_TOKENS = 8, 256
 
 
+def dtype_of(work: Work) -> str:
+    """Return the precision of `work` on this machine."""
+    if work.dtype != "fastest":
+        return work.dtype
+    return "fp32" if slow_precision("bf16") else "bf16"
+
+
 def run_config(work: Work, model: Path) -> RunConfig:
-    """Return our settings: the demo's for (a), for the others defaults and a step too small to change what is sampled."""
-    given = [f"model.path={model}", f"run.name=bench-{work.name}", "tracking.wandb=disabled"]
-    given += [f"model.dtype={work.dtype}", f"sampling.max_completion_tokens={work.max_tokens}"]
+    """Return our settings: those of its config, and for random weights a step too small to change what is sampled."""
+    given = [f"model.path={model}", "model.cold_start=null", f"run.name=bench-{work.name}", "tracking.wandb=disabled"]
+    given += [f"model.dtype={dtype_of(work)}", f"sampling.max_completion_tokens={work.max_tokens}"]
     given += [f"algorithm.num_problems={work.num_problems}", f"algorithm.group_size={work.group_size}"]
     if work.shape is not None:
         given += ["optimizer.learning_rate=1e-6", "optimizer.warmup_steps=0", "algorithm.max_sampling_rounds=1"]
-    return load_config(RunConfig, [ROOT / "configs/demo.yaml"], given).config
+    return load_config(RunConfig, [ROOT / "configs" / work.config], given).config
 
 
 def tokenizer_of_size(vocabulary: int | None) -> Any:
@@ -115,6 +123,9 @@ def aim_stop(model: Any, stop_id: int, mean_tokens: int) -> None:
 
 def make_model(work: Work, directory: Path) -> Path:
     """Write the model of `work` with its tokenizer below `directory`; the same bytes every time."""
+    if work.fetched is not None:
+        file = fetch(work.fetched, MODELS[work.fetched])
+        return Path(plain_model(ModelSettings(path=str(file)), directory).path)  # both sides open the same plain directory
     if work.shape is None:
         from rl.sft import run_sft
 

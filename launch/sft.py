@@ -8,10 +8,10 @@ from rl.settings.arguments import clearly, imitation_arguments
 @clearly
 def sft_command(argv: Sequence[str]) -> int:
     """Cold start: imitation of worked solutions."""
-    loaded = imitation_arguments(argv)
-    if loaded is None:
+    asked = imitation_arguments(argv)
+    if asked is None:
         return 0
     from rl.sft import run_sft  # loads torch, which takes seconds
 
-    print(f"model: {run_sft(loaded)}")
+    print(f"model: {run_sft(asked.loaded, resume=asked.resume)}")
     return 0

@@ -63,6 +63,10 @@ class Mixture:
                 return number, block * self._counts[number] + rank
         raise AssertionError("every slot of a block has an owner")
 
+    def owner(self, split: str, index: int) -> int:
+        """Return the number of the source that item `index` is drawn from."""
+        return self._locate(split, index)[0]
+
     def get(self, split: str, index: int) -> Problem:
         """Return item `index` of the mixture."""
         number, inner = self._locate(split, index)

@@ -20,6 +20,7 @@ class ProceduralSource:
         """Return the problem; raises ProblemError for an unknown split or settings that leave a split empty."""
         if split not in SPLITS:
             raise ProblemError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
+        level = getattr(self.config, "level", None)  # the settings of a source have it, those of the domain alone do not
         for attempt in range(_MAX_ATTEMPTS):
             rng = derive_rng("problem", self.domain.name, self.seed, split, index, attempt)
             draft = self.domain.generate(rng, self.config)
@@ -31,7 +32,7 @@ class ProceduralSource:
                     prompt=draft.prompt,
                     reference=draft.reference,
                     checks=draft.checks,
-                    difficulty=draft.difficulty,
+                    difficulty={**draft.difficulty, **({} if level is None else {"level": level})},
                     source=f"{self.domain.name}/{self.seed}/{split}/{index}",
                 )
         raise ProblemError(

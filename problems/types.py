@@ -4,12 +4,12 @@ Start with `Problem` and `ProblemSource`. A procedural domain (`Domain`) makes i
 them. Both are plain data with functions in them, so a new one is one file and needs no class of its own but its settings.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from problems.errors import LabError
 
@@ -49,11 +49,25 @@ class ProblemSource(Protocol):
         ...
 
 
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+
 class SourceConfig(BaseModel):
     """Settings common to all sources; each domain adds its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     weight: float = Field(default=1.0, gt=0, description="share of the mixture, relative to the other sources")
+    rates: str | None = Field(default=None, description="file of `reasonlab problems rate`: only problems that `keep` allows")
+    keep: tuple[Rate, Rate] | None = Field(default=None, description="lowest and highest pass rate that stays: 0.1, 0.9")
+    without: str | None = Field(default=None, description="file of `reasonlab problems decontaminate`: not what it lists")
+
+    @model_validator(mode="after")
+    def _keeps_something(self) -> Self:
+        if self.keep is not None and self.rates is None:
+            raise ValueError("keep says which pass rates stay, so it needs rates: FILE of `reasonlab problems rate`")
+        if self.keep is not None and self.keep[0] > self.keep[1]:
+            raise ValueError(f"keep: the first number is the lowest rate, {self.keep[0]} is above {self.keep[1]}")
+        return self
 
 
 def _ascending(bounds: tuple[int, int]) -> tuple[int, int]:
@@ -92,7 +106,7 @@ class Domain(Generic[Settings]):
     `name` is what a configuration writes, `domain: chain`. `perturb` returns a wrong answer close to the right one; a
     verifier that accepts it is broken. `solve` raises ProblemError for a problem that the domain did not generate itself (a
     file may hold others). `verifier` names what judges an answer, one of rewards/verifiers.py; "number" compares plain
-    numbers with the reference, exactly.
+    numbers with the reference, exactly. `levels` are settings by how hard they are, `level: 1` the first and easiest.
     """
 
     name: str
@@ -101,6 +115,14 @@ class Domain(Generic[Settings]):
     solve: Callable[[Problem, str, Random], str]
     perturb: Callable[[Problem, Random], str]
     verifier: str = "number"
+    levels: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ProblemError or pydantic's ValidationError where a level has settings that the domain has not."""
+        if self.levels and "level" in self.config.model_fields:
+            raise ProblemError(f"domain {self.name!r} has levels: no setting of its own can be called level")
+        for settings in self.levels:
+            self.config(**settings)
 
 
 @dataclass(frozen=True, kw_only=True)

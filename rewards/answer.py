@@ -48,7 +48,7 @@ from rewards.reading.turns import (
     may_go_on,
 )
 from rewards.reading.values import leading_value
-from rewards.types import STRICT, Reading
+from rewards.types import STRICT, Reading, Verdict
 
 __all__ = [
     "BARE_ANSWER",
@@ -91,6 +91,8 @@ _THINKS = re.compile(r"\W*let\s+me\b", re.IGNORECASE)
 _BEGINS_WITH_VALUE = re.compile(r"[-−\s$\\(]*\d")
 _SPACED_TEXT = re.compile(r"\\(?:text|mathrm|mbox)\s*\{([^{}]*)\}|\\[ ,;:]|~")
 _BOUNDS = re.compile(r"\b(?:least|most|than)\b", re.IGNORECASE)
+_OR_ANOTHER = re.compile(r"[\s,;$)]{0,4}\b(?:or|maybe|perhaps|possibly|alternatively)\b", re.IGNORECASE)
+_BEHIND_CHARACTERS = 24  # behind a mark, in which a second answer may be announced
 _WORDS = re.compile(r"[^\W\d_]{2,30}\s{1,9}[^\W\d_]{2}")
 
 # "\f", "\b", "\t" and "\r" of LaTeX commands, read as escapes by a careless writer of JSON
@@ -105,13 +107,28 @@ class Committed(NamedTuple):
     `readings` are readings of one place, best first: a later one is narrower, and counts where the one before cannot be read;
     none: it commits to nothing. `mark` says what it was read from ("box", "answer tag", "hashes", "phrase", "bare answer",
     "conclusion"), or why there is no answer. `boxes` holds more of what a box says, for references that ask for it,
-    and `bound` the bound that a last sentence states, for references that are one.
+    and `bound` the bound that a last sentence states, for references that are one. `behind` is the beginning of what
+    follows a box or an answer tag.
     """
 
     readings: list[str]
     mark: str
     boxes: Boxes | None = None
     bound: str | None = None
+    behind: str = ""
+
+    def announces_another(self) -> bool:
+        r"""Tell whether a second answer follows the mark, `\boxed{B} or C`: boxes.py only looks for numbers there."""
+        return _OR_ANOTHER.match(self.behind) is not None
+
+    def unparsed(self) -> Verdict | None:
+        """Return the verdict on a completion that commits to no answer or to several; None: there is one to be judged."""
+        if not self.readings:
+            return Verdict(status="unparsed", detail=f"no final answer: {self.mark}")
+        if self.announces_another():
+            shown = self.readings[0][:MAX_EXTRACTED_CHARACTERS]
+            return Verdict(status="unparsed", extracted=shown, detail="more than one answer")
+        return None
 
 
 def repair(text: str) -> str:
@@ -206,12 +223,10 @@ def _marked(text: str) -> Committed | None:
         return _boxed(text, boxes)
     if "<answer>" in text.lower():
         tags = list(_ANSWER_TAG.finditer(text))
-        answer = tags[-1][1].strip() if tags else ""
-        return (
-            _claimed(answer, "answer tag", text[tags[-1].end() :])
-            if answer
-            else Committed([], "an empty or unclosed answer tag")
-        )
+        if not tags or not (answer := tags[-1][1].strip()):
+            return Committed([], "an empty or unclosed answer tag")
+        behind = text[tags[-1].end() :]
+        return _claimed(answer, "answer tag", behind)._replace(behind=behind[:_BEHIND_CHARACTERS])
     if "####" in text and not _HEADING.match(text, text.rfind("####")):
         line, _, behind = text.rpartition("####")[2].strip().partition("\n")
         answer = line.strip(" :*")
@@ -234,7 +249,7 @@ def _boxed(text: str, boxes: Boxes) -> Committed:
     if "<answer>" in boxes.answer:
         boxes = boxes._replace(answer=_ANSWER_TAG.sub(r"\1", boxes.answer).strip())
     said = _said(boxes.answer) if " " in boxes.answer or "~" in boxes.answer else []
-    return Committed([boxes.answer, *said], "box", boxes)
+    return Committed([boxes.answer, *said], "box", boxes, behind=text[boxes.end : boxes.end + _BEHIND_CHARACTERS])
 
 
 def _is_draft(text: str, end: int) -> bool:

@@ -21,8 +21,9 @@ from typing import Any, BinaryIO, get_args
 from problems.errors import LabError
 from problems.types import Problem
 from rewards.answer import opens_thinking
+from rewards.own import FORMS, OwnVerifier, named
 from rewards.pool import VerifierPool
-from rewards.references import ReferenceFault, faults_of, report
+from rewards.references import ReferenceFault, faults_of, refused_by_own, report
 from rewards.types import Policy, Reading, Verdict
 
 WINDOW_PER_WORKER = 64  # rows in flight: enough to keep workers busy, few enough to stream
@@ -41,9 +42,20 @@ def make_grade_parser() -> argparse.ArgumentParser:
         help="what counts as a final answer: strict takes a marked one, lenient (default) also what running text concludes",
     )
     parser.add_argument(
+        "--problems", action="append", default=[], metavar="FILE.py", help="a file of your own that defines the rows' domain"
+    )
+    parser.add_argument(
+        "--verifier",
+        type=named,
+        metavar="FILE.py:NAME",
+        help="a verifier of your own, or the entry point of one (reward.python)",
+    )
+    parser.add_argument("--completions", choices=FORMS, help="how a reward function of TRL's gets them (reward.completions)")
+    parser.add_argument(
         "--check-references",
         action="store_true",
-        help="list the references of INPUT that cannot be graded against, by reason, and grade nothing; status 1 if any",
+        help="list the references of INPUT that cannot be graded against, or that --verifier refuses, and grade nothing; "
+        "status 1 if there are any",
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="verifier processes (default: all cores)")
     parser.add_argument("--timeout-seconds", type=float, default=5.0, help="wall time of one verdict")
@@ -180,6 +192,7 @@ def grade_file(
     memory_megabytes: int = 2048,
     explain: bool = False,
     policy: Policy = "lenient",
+    own: OwnVerifier | None = None,
 ) -> dict[str, int]:
     """Grade `source` into `output` and return the number of rows by status; prints a summary."""
     if not source.is_file():
@@ -192,11 +205,12 @@ def grade_file(
     counts: dict[str, int] = {}
     from rich.progress import Progress
 
+    pool = VerifierPool(max(1, workers), timeout_seconds, memory_megabytes, own=own)
     hidden = explain or not sys.stderr.isatty()
     with (
         source.open("rb") as file,
         output.open("a", encoding="utf-8") as sink,
-        VerifierPool(max(1, workers), timeout_seconds, memory_megabytes) as pool,
+        pool,
         Progress(disable=hidden) as progress,
     ):
         task = progress.add_task("grading", total=total, completed=done)
@@ -213,8 +227,8 @@ def grade_file(
     return counts
 
 
-def check_references(source: Path) -> bool:
-    """Print which references of a file of rows cannot be graded against; return whether all can."""
+def check_references(source: Path, own: OwnVerifier | None = None, workers: int = 1) -> bool:
+    """Print which references of a file of rows cannot be graded against, or which `own` refuses; return whether none is."""
     if not source.is_file():
         raise LabError(f"no file {source}")
     with source.open("rb") as file:
@@ -229,6 +243,10 @@ def check_references(source: Path) -> bool:
         except (ValueError, RecursionError, AttributeError) as error:
             reason = f"the row cannot be read: {type(error).__name__}: {error}"[:200]
             faults.append(ReferenceFault(source=place, reference=None, reason=reason))
-    faults += faults_of(problems)
-    print(report(faults, len(lines)))
+    if own is None:
+        faults += faults_of(problems)
+    else:
+        with VerifierPool(max(1, workers), own=own) as pool:
+            faults += refused_by_own(problems, pool)
+    print(report(faults, len(lines), by_own=own is not None))
     return not faults

@@ -5,7 +5,8 @@ Covered:
 - an answer that stalls its verdict: the worker is killed with its whole process group and replaced; the verdict is `timeout`;
 - a worker that dies: it is replaced and asked once more, since something else may have killed it; when that one dies too, the
   answer did it, and the verdict is `timeout` as well;
-- a worker that does not start, or says something that is no verdict: the verdict is `error`, the grader's fault.
+- a worker that does not start, or says something that is no verdict: the verdict is `error`, the grader's fault;
+- a verifier of one's own (rewards/own.py) that stalls or dies: `error` too, since nobody has bounded what it does.
 
 Not covered: what a verifier does while it runs. Programs are confined by `rewards.code`, inside of the worker.
 
@@ -22,9 +23,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from types import TracebackType
 
+from problems import own as own_problems
 from problems.types import Problem
 from rewards.child import Child, WorkerDied, WorkerNotStarted, WorkerUnusable
 from rewards.code.settings import SandboxSettings
+from rewards.own import OwnVerifier
 from rewards.types import STRICT, Reading, Verdict
 from rewards.verifiers import verifier_of
 
@@ -38,8 +41,9 @@ _START_TRIES = 3  # in a row and without a verdict between them; then it will no
 class _Worker(Child):
     """One verifier process."""
 
-    def __init__(self, module: str, memory_megabytes: int, sandbox: SandboxSettings):
-        super().__init__(module, [str(memory_megabytes), sandbox.model_dump_json()], own_group=True)
+    def __init__(self, module: str, memory_megabytes: int, sandbox: SandboxSettings, own: OwnVerifier | None):
+        of_ones_own = {"verifiers": own_problems.VERIFIERS, "judge": own and own.model_dump()}
+        super().__init__(module, [str(memory_megabytes), sandbox.model_dump_json(), json.dumps(of_ones_own)], own_group=True)
 
     def send(self, requests: bytes, timeout_seconds: float) -> None:
         """Hand over one request or more, a line each; raises one of FAILURES."""
@@ -78,7 +82,9 @@ class VerifierPool:
         memory_megabytes: int = 2048,
         module: str = "rewards.worker",
         sandbox: SandboxSettings | None = None,
+        own: OwnVerifier | None = None,
     ):
+        self.own = own and own.checked()  # a path that is whole, of a file that can be used
         self.sandbox = sandbox or SandboxSettings.from_environment()
         self.timeout_seconds = timeout_seconds
         self.memory_megabytes = memory_megabytes
@@ -96,16 +102,28 @@ class VerifierPool:
         if self._closed:
             raise RuntimeError("the verifier pool is closed")
         future: Future[Verdict] = Future()
-        # asdict() would copy deeply; and no verifier needs the worked solution
-        fields = {name: value for name, value in vars(problem).items() if name not in ("solution", "difficulty")}
-        fields["checks"] = dict(problem.checks)
-        request = json.dumps({"problem": fields, "completion": completion, "reading": vars(reading)}).encode() + b"\n"
+        try:
+            request = self._request(problem, completion, reading)
+        except (TypeError, ValueError) as error:  # a problem of somebody's own code
+            future.set_result(Verdict(status="error", detail=f"problem {problem.id} cannot be said in JSON: {error}"[:200]))
+            return future
         seconds, may_be_joined = self._needs(problem)
         self._queue.put(_Request(future=future, line=request, seconds=seconds, may_be_joined=may_be_joined))
         return future
 
+    def _request(self, problem: Problem, completion: str, reading: Reading) -> bytes:
+        """Return the line that asks for a verdict."""
+        # asdict() would copy deeply; and no verifier of the lab needs the worked solution
+        left_out = () if self.own else ("solution", "difficulty")
+        fields = {name: value for name, value in vars(problem).items() if name not in left_out}
+        for name in {"checks", "difficulty"} & set(fields):
+            fields[name] = dict(fields[name])
+        return json.dumps({"problem": fields, "completion": completion, "reading": vars(reading)}).encode() + b"\n"
+
     def _needs(self, problem: Problem) -> tuple[float, bool]:
         """Return the time limit of a verdict in seconds, and whether others may be handed over behind it."""
+        if self.own is not None:
+            return self.timeout_seconds, False  # nobody knows how long it takes
         entry = verifier_of(problem.domain)
         if entry is None:
             return self.timeout_seconds, True  # the worker says in its verdict that there is none, or knows one that we do not
@@ -174,7 +192,7 @@ class VerifierPool:
         return batch, False
 
     def _start(self) -> _Worker:
-        return _Worker(self.module, self.memory_megabytes, self.sandbox)
+        return _Worker(self.module, self.memory_megabytes, self.sandbox, self.own)
 
     def _decide(self, worker: _Worker, batch: list[_Request], sent: bool) -> tuple[Verdict, _Worker, bool]:
         """Return the verdict on the first of `batch`, the worker for the next, and whether that has the rest of the batch."""
@@ -202,9 +220,11 @@ class VerifierPool:
     def _blame(self, failure: Exception, exit_status: int, seconds: float) -> Verdict:
         if isinstance(failure, WorkerUnusable | WorkerNotStarted):
             return Verdict(status="error", detail=str(failure))
-        if isinstance(failure, WorkerDied):
-            return Verdict(status="timeout", detail=f"the verifier process died twice (exit status {exit_status})")
-        return Verdict(status="timeout", detail=f"no verdict within {seconds:g} s")
+        died = isinstance(failure, WorkerDied)
+        detail = f"the verifier process died twice (exit status {exit_status})" if died else f"no verdict within {seconds:g} s"
+        if self.own is not None:
+            return Verdict(status="error", detail=f"{self.own.label}: {detail}")
+        return Verdict(status="timeout", detail=detail)
 
 
 def collect(futures: list[Future[Verdict]], deadline_seconds: float | None = None) -> list[Verdict]:

@@ -6,8 +6,9 @@ from typing import Literal, Protocol
 
 from problems.types import Problem
 
-Status = Literal["correct", "wrong", "unparsed", "timeout", "error"]
-STATUSES: tuple[Status, ...] = ("correct", "wrong", "unparsed", "timeout", "error")
+Status = Literal["correct", "wrong", "unparsed", "timeout", "abstained", "error"]
+STATUSES: tuple[Status, ...] = ("correct", "wrong", "unparsed", "timeout", "abstained", "error")
+AT_FAULT: tuple[Status, ...] = ("wrong", "unparsed", "timeout")  # the answer's fault, whatever it is called
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +16,8 @@ class Verdict:
     """What a verifier found.
 
     `wrong`, `unparsed` (no final answer could be read) and `timeout` (the answer stalled or exploded the check) are the
-    answer's fault and score 0. `error` is the grader's or the reference's fault: such a completion cannot be scored.
+    answer's fault and score 0, or pay `reward.wrong`. `error` is the grader's or the reference's fault: it cannot be scored.
+    `abstained` says that it does not know, where the prompt allows that (rewards/abstaining.py): neither right nor wrong.
     `extracted` is the answer that was read; `detail` says in one line what decided, for eyes only; `seconds` is the time it
     took. `score` is what part of a wrong answer is paid, where the problem asks for that (share of the tests passed); None:
     nothing. `kind` is what programs read instead of `detail`: one of the kinds that the domain's verifier tells apart
@@ -46,11 +48,13 @@ class Reading:
 
     `policy`: "strict" takes a marked answer only, which is what practice is paid by; "lenient" also takes what running text
     concludes, for models that were never taught to mark their answers. `thinking_open` tells that the prompt itself ended
-    inside of `<think>`, so that the completion begins in the middle of a thought.
+    inside of `<think>`, so that the completion begins in the middle of a thought. `abstention` is the answer that says "I
+    don't know", in the words that the prompt allows; None: it allows none.
     """
 
     policy: Policy = "strict"
     thinking_open: bool = False
+    abstention: str | None = None
 
 
 STRICT = Reading()

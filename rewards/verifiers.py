@@ -11,10 +11,14 @@ from typing import Any
 
 from problems.catalog import verifier_name
 from problems.types import Problem, boxed
+from rewards.abstaining import abstained
+from rewards.choice import choice_fault, verify_choice
 from rewards.code.judging.outcome import KINDS
 from rewards.code.judging.verifier import time_limit, verify_code
 from rewards.code.settings import SandboxSettings
 from rewards.countdown import countdown_fault, verify_countdown
+from rewards.exact import exact_fault, verify_exact
+from rewards.gym import SECONDS, gym_fault, verify_gym
 from rewards.math.verify import reference_fault, verify_math
 from rewards.numbers import number_fault, parse_rational, verify_number
 from rewards.spelling import spelling_fault, stated, verify_spelling
@@ -67,8 +71,12 @@ VERIFIERS: dict[str, VerifierEntry] = {
     "number": VerifierEntry(verify=verify_number, fault=number_fault),
     "word_problem": VerifierEntry(verify=verify_word_problem, fault=number_fault),
     "letters": VerifierEntry(verify=verify_letters, fault=letters_fault),
+    "exact": VerifierEntry(verify=verify_exact, fault=exact_fault),
     "countdown": VerifierEntry(verify=verify_countdown, fault=countdown_fault),
+    "choice": VerifierEntry(verify=verify_choice, fault=choice_fault),
     "math": VerifierEntry(verify=verify_math, fault=reference_fault),
+    # loads its package in the first verdict, and no answer's scorer is bounded by itself
+    "reasoning_gym": VerifierEntry(verify=verify_gym, fault=gym_fault, time_limit=lambda *_: SECONDS, is_slow=True),
     # a program has limits of its own, which the sandbox keeps; this one is for the worker that watches over the sandbox
     "code": VerifierEntry(verify=verify_code, kinds=KINDS, time_limit=time_limit, is_slow=True),
 }
@@ -88,7 +96,7 @@ def verify(problem: Problem, completion: str, reading: Reading = STRICT) -> Verd
         known = ", ".join(sorted(VERIFIERS))
         return Verdict(status="error", detail=f"no verifier {name!r} for domain {problem.domain!r}; there are: {known}")
     try:
-        verdict = entry.verify(problem, completion, reading)
+        verdict = abstained(problem, completion, reading) or entry.verify(problem, completion, reading)
         if verdict.kind is not None and verdict.kind not in entry.kinds:
             raise ValueError(f"kind {verdict.kind!r} is none of the verifier's: {', '.join(entry.kinds) or 'it has none'}")
     except (MemoryError, RecursionError) as error:  # the answer exploded the check: its own fault

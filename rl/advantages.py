@@ -73,12 +73,23 @@ def mean_divided(rewards: Rewards) -> NDArray[np.float64]:
     return _centred(values) / np.where(means > 0, means, np.inf)
 
 
+def positive(rewards: Rewards) -> NDArray[np.float64]:
+    """The reward itself where it is above 0, without a baseline: what is right is imitated, the rest is left alone. [P, G].
+
+    Rejection-sampling fine-tuning (arXiv 2308.01825) and, from round to round, STaR (arXiv 2203.14465) and RAFT (arXiv
+    2304.06767), as a coefficient of the policy gradient (arXiv 2402.03300, section 5.2.1).
+    """
+    result: NDArray[np.float64] = np.maximum(np.nan_to_num(_array(rewards), nan=0.0), 0.0)
+    return result
+
+
 ADVANTAGES: dict[str, Callable[[Rewards], NDArray[np.float64]]] = {
     "mean": mean_centred,
     "group_std": group_standardised,
     "batch_std": batch_standardised,
     "rloo": leave_one_out,
     "maxrl": mean_divided,
+    "rft": positive,
 }
 
 

@@ -30,8 +30,8 @@ _FILE = "ahead.pickle"
 class Ahead:
     """Holds what has been sampled for the coming step, if anything."""
 
-    def __init__(self, engine: Engine, worker: RolloutWorker, source: ProblemSource, config: RunConfig):
-        self.engine, self.worker, self.source, self.config = engine, worker, source, config
+    def __init__(self, engine: Engine, worker: RolloutWorker, config: RunConfig):
+        self.engine, self.worker, self.config = engine, worker, config
         self._ready: Round | None = None
 
     def take(self) -> Round | None:
@@ -40,8 +40,11 @@ class Ahead:
         return ready
 
     @contextmanager
-    def beside(self, step: int, cursor: int) -> Iterator[None]:
-        """Sample what step `step` begins with, from the weights of now, while the block runs; all ranks must enter."""
+    def beside(self, step: int, cursor: int, source: ProblemSource) -> Iterator[None]:
+        """Sample what step `step` begins with, from the weights of now, while the block runs; all ranks must enter.
+
+        `source` is where its problems come from; it is read from another thread and must be nobody else's meanwhile.
+        """
         if not self.config.train.one_step_off or step >= self.config.train.steps:
             yield
             return
@@ -49,14 +52,16 @@ class Ahead:
         if torch.cuda.is_available():
             torch.cuda.synchronize()  # the copy is made on another stream than the one that reads it
         with ThreadPoolExecutor(1, "ahead") as thread:
-            sampling = thread.submit(self._sample, worker, step, cursor)
+            sampling = thread.submit(self._sample, worker, step, cursor, source)
             yield
             mine, sample_seconds, score_seconds = sampling.result()
         self._ready = Round(rollouts=gather_shares(mine), sample_seconds=sample_seconds, score_seconds=score_seconds)
 
-    def _sample(self, worker: RolloutWorker, step: int, cursor: int) -> tuple[list[tuple[Rollout, ...]], float, float]:
+    def _sample(
+        self, worker: RolloutWorker, step: int, cursor: int, source: ProblemSource
+    ) -> tuple[list[tuple[Rollout, ...]], float, float]:
         with _own_stream():
-            problems = first_problems(self.source, self.config.algorithm, cursor)
+            problems = first_problems(source, self.config.algorithm, cursor)
             stream = (self.config.run.seed, step, 1)
             return worker.rollouts(share(problems), self.config.algorithm.group_size, stream, step - 1)
 

@@ -1,195 +1,74 @@
-"""Evaluation: n samples a problem, every rate with a 95 % interval, every sample kept.
+"""Evaluation: draws n samples a problem, part by part, writes every one down, and measures what was written.
 
-`accuracy` is avg@n: the mean over problems of the share of correct samples. Samples that could not be scored (verdict
-`error`) are left out and counted. Wrong, unparsed, truncated and timed-out are told apart.
+    RUN/samples.jsonl, measured.jsonl   every completion with its verdict (rl/evaluation/samples.py)
+    RUN/about.json                      what is asked, of whom and how; a resumed evaluation must share it
+    RUN/drawn.jsonl                     which versions drew from which problem on (rl/evaluation/drawn.py)
+    RUN/results.json                    that, versions, and every rate with its interval (rl/evaluation/measures.py)
+
+Of several models, sets or thinking budgets each has such a directory of its own below that of the evaluation. Results are
+computed from the files alone, so that a resumed evaluation cannot differ from an undisturbed one.
 """
 
 import json
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from rich.console import Console
-from rich.table import Table
 
 from problems.catalog import build_source
+from problems.errors import LabError
 from problems.finite import FiniteSource
-from problems.seeding import content_hash, derive_seed
+from problems.seeding import derive_seed
 from problems.types import Problem
-from rewards.numbers import parse_rational
+from rewards.pool import VerifierPool
+from rl.evaluation.about import about, differences, fingerprint
+from rl.evaluation.drawn import differing_versions, drawn_by, note_drawing, versions
+from rl.evaluation.endpoint import Endpoint
+from rl.evaluation.measures import headline, summarise
+from rl.evaluation.progress import against_start
+from rl.evaluation.samples import (
+    SAMPLES,
+    Scored,
+    append_samples,
+    by_problem,
+    cluster_of,
+    cut_to_whole,
+    of_rollouts,
+    read_samples,
+)
+from rl.evaluation.subjects import Opening, Subject, opening, subjects_of
+from rl.evaluation.table import overview_table, progress_table, results_table
+from rl.exchange import all_gather
 from rl.groups import gather_shares, share
 from rl.policy.interfaces import CausalLM, Tokenizer
-from rl.policy.opening import load_model, load_tokenizer, plain_model
+from rl.policy.opening import load_tokenizer
 from rl.policy.prompts import render, template_hash
-from rl.rollout import Asked, RolloutWorker, Scoring, open_pool, open_worker
-from rl.runtime import describe_device, device, process_group, quiet_libraries, rank, set_threads
-from rl.settings.arguments import clearly, evaluation_arguments
+from rl.rollout import RolloutWorker, open_pool, open_worker
+from rl.runtime import describe_device, device, process_group, quiet_libraries, rank, set_threads, world_size
+from rl.sampling.how_to_draw import how_to_draw
+from rl.settings.arguments import clearly
+from rl.settings.eval_arguments import EvaluationArguments, evaluation_arguments
+from rl.settings.evaluation import NO_BUDGET, EvalConfig, below
 from rl.settings.loading import Loaded, describe
-from rl.settings.schema import EvalConfig
-from rl.stats import Estimate, estimate, majority_at_k, mean, pass_at_k
-from rl.tracking.metrics import truncated_rate, verdict_rate
-from rl.tracking.run_directory import JsonDict, RunDirectory, json_lines, plain, write_atomic
+from rl.tracking.run_directory import JsonDict, RunDirectory, check_free, plain, write_atomic
 from rl.tracking.tracker import Tracker
 from rl.tracking.view import StepView
 from rl.types import Rollout
 
-# full batches of rows that are sampled together: the end of each part runs nearly empty, and `reward.batch_timeout_seconds`
-# is for the verdicts of a part
-_BATCHES_AT_ONCE = 4
+_AT_ONCE = 64  # problems sampled together on one rank, then written down
+_BATCHES_AT_ONCE = 4  # on a GPU at least so many full batches of rows: the end of each part runs nearly empty
+_NOT_TO_LOSE = (SAMPLES, "results.json", "metrics.jsonl", "checkpoints", "model")  # of evaluations and trainings
 _GENERATED_PROBLEMS = 256  # asked where a source has no end and the settings name no number
 
 
-def sample_all(
-    worker: RolloutWorker,
-    problems: Sequence[Problem],
-    samples: int,
-    seed: int,
-    progress: Callable[[int], None] = lambda done: None,
-) -> list[tuple[Rollout, ...]]:
-    """Return `samples` rollouts for every problem, in order, on every rank."""
-    mine = share(problems)
-    groups: list[tuple[Rollout, ...]] = []
-    at_once = max(1, _BATCHES_AT_ONCE * worker.sampler.max_rows // samples)
-    for start in range(0, len(mine), at_once):
-        part = mine[start : start + at_once]
-
-        def show(scoring: Scoring, done: int = start, asked: int = len(part)) -> list[Asked] | None:
-            complete = len(scoring.complete)
-            # the other ranks are about as far, so what is done here stands for the whole
-            progress((done + complete) * len(problems) // len(mine))
-            return [] if complete < asked else None
-
-        sampled, _, _ = worker.draw([(problem, ("eval", seed)) for problem in part], samples, 0, show)
-        groups += sampled
-    return gather_shares(groups)
-
-
-def canonical_answer(rollout: Rollout) -> str | None:
-    """Return what the rollout votes for: equal numbers vote alike however they are written."""
-    text = rollout.reward.verdict.extracted
-    if text is None or rollout.reward.verdict.status not in ("correct", "wrong"):
-        return None
-    value = parse_rational(text)
-    return text if value is None else str(value)
-
-
-def _ks(samples: int) -> list[int]:
-    """Return the k of pass@k that are reported: powers of two up to the number of samples, and that number."""
-    ks = [1]
-    while ks[-1] * 2 <= samples:
-        ks.append(ks[-1] * 2)
-    if ks[-1] != samples:
-        ks.append(samples)
-    return ks
-
-
-def accuracy(groups: Sequence[Sequence[Rollout]]) -> Estimate:
-    """Return avg@n over the problems that have a scored sample."""
-    verdicts = [_correct(group) for group in groups]
-    return estimate([sum(correct) / len(correct) for correct in verdicts if correct])
-
-
-def _is_correct(rollout: Rollout) -> bool:
-    return rollout.reward.verdict.status == "correct"
-
-
-def _scored(group: Sequence[Rollout]) -> list[Rollout]:
-    return [rollout for rollout in group if rollout.reward.total is not None]
-
-
-def _correct(group: Sequence[Rollout]) -> list[bool]:
-    """Return whether each sample that could be scored is correct."""
-    return [_is_correct(rollout) for rollout in _scored(group)]
-
-
-def summarise(groups: Sequence[Sequence[Rollout]]) -> JsonDict:
-    """Return every aggregate of an evaluation as plain data."""
-    rollouts = [rollout for group in groups for rollout in group]
-    scored = [_scored(group) for group in groups]
-    scored = [group for group in scored if group]
-    # k is the same for all problems, so the one with the fewest scored samples sets its limit
-    fewest = min((len(group) for group in scored), default=0)
-    ks = _ks(fewest) if fewest else []
-    return {
-        "problems": len(groups),
-        "samples": len(rollouts),
-        "accuracy": accuracy(groups).as_dict(),
-        "pass_at_k": {str(k): _pass_at_k(scored, k).as_dict() for k in ks},
-        "majority_at_k": {str(k): _majority_at_k(scored, k).as_dict() for k in ks},
-        "by_difficulty": by_difficulty(groups),
-        "reasoning_tokens": _mean_by_verdict(rollouts, lambda rollout: rollout.reasoning_tokens),
-        "completion_tokens": _mean_by_verdict(rollouts, lambda rollout: rollout.completion.num_tokens),
-        "truncated_rate": truncated_rate(rollouts),
-        "unparsed_rate": verdict_rate(rollouts, "unparsed"),
-        "timeout_rate": verdict_rate(rollouts, "timeout"),
-        "error_rate": verdict_rate(rollouts, "error"),
-    }
-
-
-def _pass_at_k(scored: Sequence[Sequence[Rollout]], k: int) -> Estimate:
-    return estimate([pass_at_k(len(group), sum(_correct(group)), k) for group in scored])
-
-
-def _majority_at_k(scored: Sequence[Sequence[Rollout]], k: int) -> Estimate:
-    chances = []
-    for group in scored:
-        votes = [canonical_answer(rollout) for rollout in group]
-        chances.append(majority_at_k(votes, _correct(group), k, group[0].problem.id))
-    return estimate(chances)
-
-
-def _mean_by_verdict(rollouts: Sequence[Rollout], tokens: Callable[[Rollout], int]) -> dict[str, float | None]:
-    """Return the mean of `tokens` over all samples, the correct and the wrong ones; ungraded ones are neither."""
-    right = [rollout for rollout in rollouts if _is_correct(rollout)]
-    wrong = [rollout for rollout in rollouts if rollout.reward.verdict.status not in ("correct", "error")]
-    return {
-        "mean": mean([tokens(rollout) for rollout in rollouts]),
-        "correct": mean([tokens(rollout) for rollout in right]),
-        "wrong": mean([tokens(rollout) for rollout in wrong]),
-    }
-
-
-def by_difficulty(groups: Sequence[Sequence[Rollout]]) -> dict[str, JsonDict]:
-    """Return accuracy and mean reasoning tokens by each named difficulty, e.g. `terms=5`."""
-    members: dict[tuple[str, Any], list[Sequence[Rollout]]] = defaultdict(list)
-    for group in groups:
-        for name, value in group[0].problem.difficulty.items():
-            members[name, value].append(group)
-    result = {}
-    for name, value in sorted(members, key=_by_name_and_value):
-        asked = members[name, value]
-        tokens = mean([rollout.reasoning_tokens for group in asked for rollout in group])
-        result[f"{name}={value}"] = {**accuracy(asked).as_dict(), "reasoning_tokens": tokens}
-    return result
-
-
-def _by_name_and_value(difficulty: tuple[str, Any]) -> tuple[str, str, Any]:
-    name, value = difficulty
-    return name, str(type(value)), value  # values of one name may be of several types, which do not compare
-
-
-def sample_records(groups: Sequence[Sequence[Rollout]]) -> Iterator[JsonDict]:
-    """Yield one record a sample, for samples.jsonl."""
-    for group in groups:
-        for number, rollout in enumerate(group):
-            problem, completion, verdict = rollout.problem, rollout.completion, rollout.reward.verdict
-            yield {
-                "problem_id": problem.id,
-                "sample": number,
-                "prompt": problem.prompt,
-                "reference": problem.reference,
-                "difficulty": dict(problem.difficulty),
-                "completion": completion.text,
-                "finish_reason": completion.finish_reason,
-                "num_tokens": completion.num_tokens,
-                "reasoning_tokens": rollout.reasoning_tokens,
-                "status": verdict.status,
-                "extracted": verdict.extracted,
-                "detail": verdict.detail,
-                "verifier_seconds": round(verdict.seconds, 6),
-            }
+def sample_all(worker: RolloutWorker, problems: Sequence[Problem], samples: int, seed: int) -> list[tuple[Rollout, ...]]:
+    """Return `samples` rollouts for every problem, in order, on every rank; all ranks must call."""
+    mine, _, _ = worker.rollouts(share(problems), samples, ("eval", seed), 0)
+    return gather_shares(mine)
 
 
 def evaluation_problems(config: EvalConfig) -> list[Problem]:
@@ -203,119 +82,266 @@ def evaluation_problems(config: EvalConfig) -> list[Problem]:
     return [source.get(config.split, i) for i in range(count)]
 
 
-def run_evaluation(loaded: Loaded[EvalConfig]) -> JsonDict:
-    """Evaluate as configured; write results.json and samples.jsonl to the run directory and return the results."""
-    config = loaded.config
+class Answering(Protocol):
+    """What draws and scores answers."""
+
+    def answers(self, problems: Sequence[Problem]) -> list[list[Scored]]:
+        """Return the samples of each problem, in order; called on each rank with its share."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class InProcess:
+    """Answers of a model in this process."""
+
+    worker: RolloutWorker
+    config: EvalConfig
+
+    def answers(self, problems: Sequence[Problem]) -> list[list[Scored]]:
+        """Return the samples of each problem, in order."""
+        config = self.config
+        groups, _, _ = self.worker.rollouts(problems, config.samples, ("eval", config.run.seed), 0)
+        return [
+            of_rollouts(rollouts, cluster_of(problem, config.cluster))
+            for problem, rollouts in zip(problems, groups, strict=True)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One model on one set, ready to be asked."""
+
+    loaded: Loaded[EvalConfig]
+    problems: Sequence[Problem]
+    about: JsonDict
+
+    @property
+    def config(self) -> EvalConfig:
+        """Its settings."""
+        return self.loaded.config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """One model with its evaluations, looked over before anything is drawn; of an endpoint there is nothing to open."""
+
+    model: Opening | None
+    tokenizer: Tokenizer | None
+    evaluations: Sequence[Evaluation]
+
+
+def run_evaluation(asked: EvaluationArguments) -> dict[Path, JsonDict]:
+    """Evaluate as asked; return the results by their directories, on rank 0 only. All ranks must call."""
     quiet_libraries()
     set_threads(None)
     describe_device()  # refuses to evaluate on the CPU beside a GPU that torch does not see
-    opened = plain_model(config.model, config.run.dir)
-    tokenizer = load_tokenizer(opened)
-    problems = evaluation_problems(config)
-    render(problems[0], config.prompt, tokenizer)  # a template that refuses its messages does so before anything is written
-    model = load_model(opened, trainable=False)
-    run = RunDirectory.create(config.run.path, describe(loaded)) if rank() == 0 else RunDirectory(config.run.path)
-    with process_group(even_alone=False, on_failure=run.set_failure):
-        groups = sample_with_view(config, model, tokenizer, problems)
-        results = {**about(config, problems, tokenizer), **summarise(groups)}
-        if rank() == 0:
-            write_results(run, config, groups, results)
+    found: dict[Path, JsonDict] = {}
+    prepared = prepare(asked)
+    with process_group(even_alone=False):
+        for one in prepared:
+            found |= _of_model(one, resume=asked.resume)
+    if len(found) > 1 and rank() == 0:
+        top = asked.loaded.config.run.path
+        summary = {str(path.relative_to(top)): results for path, results in found.items()}
+        for place, changes in against_start(summary).items():
+            summary[place] = {**summary[place], "against_step_0": changes}
+        write_atomic(top / "summary.json", json.dumps(plain(summary), indent=1))
+        if asked.loaded.config.budgets:
+            from rl.evaluation.budgets import write_thinking  # loads matplotlib
+
+            write_thinking(top, found, asked.loaded.config)
+    return found
+
+
+def prepare(asked: EvaluationArguments) -> list[Prepared]:
+    """Return all models that are asked for, to be called before the ranks join.
+
+    Raises LabError for what can be found without the weights: a fault of the last model must not show after hours of the first.
+    """
+    prepared = []
+    shared: dict[str, list[Problem]] = {}
+    for subject in subjects_of(asked):
+        of_model = subject.settings(asked.loaded.config.model)
+        model = None if of_model.endpoint else opening(of_model, asked.loaded.config.run.dir)
+        tokenizer = None if model is None else load_tokenizer(model.base)
+        if model is not None:
+            model = model.pinned()
+        evaluations = list(evaluations_of(asked.loaded, subject, tokenizer, shared))
+        for evaluation in evaluations:
+            check_directory(evaluation, resume=asked.resume)
+        prepared.append(Prepared(model=model, tokenizer=tokenizer, evaluations=evaluations))
+    return prepared
+
+
+def _of_model(prepared: Prepared, *, resume: bool) -> dict[Path, JsonDict]:
+    """Evaluate one model on every set."""
+    opened = pool = None
+    found = {}
+    with ExitStack() as until_the_end:
+        for evaluation in prepared.evaluations:
+            is_drawn = all_gather(is_complete(evaluation))[0]
+            if prepared.model is not None and opened is None and not is_drawn:
+                opened = prepared.model.load().to(device())  # before anything is written: it may be refused
+            run = _begin(evaluation, resume=resume)
+            with process_group(even_alone=False, on_failure=run.set_failure):
+                if not is_drawn:
+                    # sets and budgets are judged alike: verifier processes that have started serve them all
+                    pool = pool or until_the_end.enter_context(open_pool(evaluation.config))
+                    draw_the_rest(evaluation, answering(evaluation.config, opened, prepared.tokenizer, pool), run.path)
+                if rank() == 0:
+                    found[run.path] = conclude(evaluation, run)
+    return found
+
+
+def answering(config: EvalConfig, model: CausalLM | None, tokenizer: Tokenizer | None, pool: VerifierPool) -> Answering:
+    """Return what draws and scores answers: the model in this process, or the endpoint of the settings."""
+    if config.model.endpoint is not None:
+        return Endpoint(config=config, settings=config.model.endpoint, pool=pool)
+    assert model is not None
+    assert tokenizer is not None
+    return InProcess(worker=open_worker(config, model, tokenizer, pool), config=config)
+
+
+def evaluations_of(
+    loaded: Loaded[EvalConfig], subject: Subject, tokenizer: Tokenizer | None, shared: dict[str, list[Problem]]
+) -> Iterator[Evaluation]:
+    """Yield the evaluation of each set; raises LabError for problems or a template that do not serve.
+
+    `shared` holds the problems of all sets so far, so that many models do not hold them many times.
+    """
+    config = loaded.config.model_copy(update={"model": subject.settings(loaded.config.model)})
+    if subject.directory:
+        config = config.model_copy(update={"run": below(config.run, subject.directory)})
+    for one in config.one_each():
+        which = one.model_dump_json(include={"problems", "split", "num_problems", "problem_seed"})
+        problems = shared[which] if which in shared else shared.setdefault(which, evaluation_problems(one))
+        for problem in problems:
+            cluster_of(problem, one.cluster)
+        template = None
+        if tokenizer is not None:
+            render(problems[0], one.prompt, tokenizer)  # a template that refuses its messages does so before all is written
+            how_to_draw(one.sampling, tokenizer)  # and so does a budget that cannot be kept
+            template = template_hash(one.prompt, tokenizer)
+        known = about(one, problems, template)
+        yield Evaluation(loaded=Loaded(one, loaded.origin), problems=problems, about=known)
+
+
+def check_directory(evaluation: Evaluation, *, resume: bool) -> None:
+    """Raise LabError where the directory is another run's, or was asked otherwise, so that it cannot be gone on with."""
+    directory = evaluation.config.run.path
+    check_free(directory, resume=resume)
+    file = directory / "about.json"
+    if not file.is_file():
+        there = [name for name in _NOT_TO_LOSE if (directory / name).exists()]
+        if there and (resume or not (directory / "config.yaml").exists()):
+            raise LabError(
+                f"{directory} holds {', '.join(there)} and no about.json, so nobody knows what was asked: "
+                "it cannot be gone on with. Choose another run.name"
+            )
+        return
+    if not resume:
+        return
+    before = json.loads(file.read_text(encoding="utf-8"))
+    differing = differences(before, evaluation.about, list(dict.fromkeys([*before, *evaluation.about])))
+    if differing:
+        listed = "\n  ".join(differing)
+        raise LabError(
+            f"{file.parent} cannot be gone on with: it was asked otherwise (before and now):\n  {listed}\n"
+            "Give the settings that it was begun with, or another run.name"
+        )
+
+
+def is_complete(evaluation: Evaluation) -> bool:
+    """Whether every sample has been drawn already."""
+    return len(read_samples(evaluation.config.run.path)) >= len(evaluation.problems) * evaluation.config.samples
+
+
+def _begin(evaluation: Evaluation, *, resume: bool) -> RunDirectory:
+    """Make the directory of an evaluation, on rank 0."""
+    path = evaluation.config.run.path
+    if rank() != 0:
+        return RunDirectory(path)
+    run = RunDirectory.create(path, describe(evaluation.loaded), resume=resume)
+    write_atomic(path / "about.json", json.dumps(plain(evaluation.about), indent=1))
+    return run
+
+
+def draw_the_rest(evaluation: Evaluation, answering: Answering, directory: Path) -> None:
+    """Draw what is not written down yet, part by part. All ranks must call.
+
+    Parts end at the same problems whether or not one was resumed, so that batches are alike.
+    """
+    config, problems = evaluation.config, evaluation.problems
+    kept = cut_to_whole(directory, problems, config.samples) if rank() == 0 else []
+    done = all_gather(len(kept))[0]
+    view = StepView(total=len(problems), done=done, name=config.run.name) if rank() == 0 else None
+    at_once = problems_at_once(config) * world_size()
     if rank() == 0:
-        run.set_status("finished")
-    return results
-
-
-def sample_with_view(
-    config: EvalConfig, model: CausalLM, tokenizer: Tokenizer, problems: Sequence[Problem]
-) -> list[tuple[Rollout, ...]]:
-    """Return the rollouts of every problem, in order, and show progress on rank 0."""
-    view = StepView(total=len(problems), name=config.run.name) if rank() == 0 else None
-    with open_pool(config) as pool:
-        worker = open_worker(config, model.to(device()), tokenizer, pool)
-        show = view.update if view else lambda done, line: None
-        groups = sample_all(worker, problems, config.samples, config.run.seed, lambda done: show(done, "problems"))
+        note_drawing(directory, done)
+    while done < len(problems):
+        end = min(len(problems), (done // at_once + 1) * at_once)
+        mine = share(problems[done:end])
+        answered = gather_shares(answering.answers(mine) if mine else [])
+        if rank() == 0:
+            append_samples(directory, [sample for asked in answered for sample in asked])
+        done = end
+        if view:
+            view.update(done, "problems")
     if view:
         view.close()
-    return groups
 
 
-def write_results(run: RunDirectory, config: EvalConfig, groups: Sequence[Sequence[Rollout]], results: JsonDict) -> None:
-    """Write samples.jsonl and results.json, and tell the tracker."""
-    write_atomic(run.path / "samples.jsonl", json_lines(sample_records(groups)))
+def problems_at_once(config: EvalConfig) -> int:
+    """Return how many problems a rank draws for before they are written down."""
+    if config.model.endpoint is not None or device().type == "cpu":  # no batches of ours run on an endpoint
+        return _AT_ONCE
+    return max(_AT_ONCE, _BATCHES_AT_ONCE * config.sampling.max_rows // config.samples)
+
+
+def conclude(evaluation: Evaluation, run: RunDirectory) -> JsonDict:
+    """Measure what was written down, write results.json, tell the tracker, and return the results. Rank 0 only."""
+    config = evaluation.config
+    questions = by_problem(read_samples(run.path))
+    weights, commit = evaluation.about["model_fingerprint"], evaluation.about["model_commit"]
+    if commit is not None:  # of a hub model, whose weights are surely in the cache now
+        weights = fingerprint(config.model.model_copy(update={"revision": commit}))
+    drawn = drawn_by(run.path, len(evaluation.problems))
+    for line in differing_versions(drawn):
+        print(f"{run.path}: samples were drawn with several versions: {line}", file=sys.stderr)
+    measured = summarise(questions, may_abstain=config.prompt.may_abstain)
+    results = {**evaluation.about, "model_fingerprint": weights, **versions(), "drawn_by": drawn, **measured}
     write_atomic(run.path / "results.json", json.dumps(plain(results), indent=1))
+    (run.path / "metrics.jsonl").unlink(missing_ok=True)  # of a resume after the end
     tracker = Tracker(run, config.tracking, job_type="eval", config=config.model_dump(mode="json"))
     tracker.log(0, {f"eval/{key}": value for key, value in headline(results).items()})
     tracker.finish()
+    run.set_status("finished")
+    return results
 
 
-def about(config: EvalConfig, problems: Sequence[Problem], tokenizer: Tokenizer) -> JsonDict:
-    """Return what another must know to get the same numbers."""
-    return {
-        "model": config.model.path,
-        "split": config.split,
-        "reading": config.reward.reading,
-        "n": config.samples,
-        "temperature": config.sampling.temperature,
-        "top_p": config.sampling.top_p,
-        "max_completion_tokens": config.sampling.max_completion_tokens,
-        "seed": config.run.seed,
-        "template_hash": template_hash(config.prompt, tokenizer),
-        "problems_hash": content_hash(*[problem.id for problem in problems]),
-    }
-
-
-def headline(results: JsonDict) -> dict[str, float | None]:
-    """Return the numbers a tracker should show."""
-    return {
-        "accuracy": results["accuracy"]["value"],
-        "reasoning_tokens": results["reasoning_tokens"]["mean"],
-        "truncated_rate": results["truncated_rate"],
-        "unparsed_rate": results["unparsed_rate"],
-        "timeout_rate": results["timeout_rate"],
-        "error_rate": results["error_rate"],
-    }
-
-
-def results_table(results: JsonDict) -> Table:
-    """Return the closing table of an evaluation."""
-    size = f"{results['problems']} problems x {results['n']} samples"
-    table = Table(title=f"{results['model']}: {size}, {results['split']} split, {results['reading']} reading")
-    table.add_column("", justify="left")
-    table.add_column("value", justify="right")
-    table.add_column("95 % interval", justify="right")
-
-    def add(label: str, estimate: JsonDict) -> None:
-        table.add_row(label, f"{estimate['value']:.3f}", f"{estimate['low']:.3f} to {estimate['high']:.3f}")
-
-    add(f"avg@{results['n']}", results["accuracy"])
-    for kind, label in (("pass_at_k", "pass"), ("majority_at_k", "maj")):
-        for k, at_k in results[kind].items():
-            if k != "1":  # the same as avg@n
-                add(f"{label}@{k}", at_k)
-    for difficulty, of_difficulty in results["by_difficulty"].items():
-        add(difficulty, of_difficulty)
-    for name in ("mean", "correct", "wrong"):
-        tokens = results["reasoning_tokens"][name]
-        table.add_row(f"reasoning tokens, {name}", "-" if tokens is None else f"{tokens:.1f}", "")
-    for name in ("truncated", "unparsed", "timeout", "error"):
-        rate = results[f"{name}_rate"]
-        table.add_row(f"{name} rate", f"{rate:.3f}", "")
-    return table
-
-
-def print_results(results: dict[str, Any], directory: Path) -> None:
+def print_results(found: Mapping[Path, JsonDict], top: Path) -> None:
     """Print the closing table and where the numbers are; rank 0 only."""
-    if rank() == 0:
-        Console().print(results_table(results))
-        print(f"written: {directory}/results.json and samples.jsonl")
+    if rank() != 0:
+        return
+    if len(found) == 1:
+        Console().print(results_table(next(iter(found.values()))))
+    else:
+        evaluations = {str(path.relative_to(top)): results for path, results in found.items()}
+        Console().print(overview_table(evaluations))
+        if (progress := progress_table(evaluations)) is not None:
+            Console().print(progress)
+    for path in found:
+        print(f"written: {path}/results.json and samples.jsonl")
+    if any(path.name == NO_BUDGET for path in found):
+        print(f"accuracy against thinking: {top}/thinking.html, thinking.png and thinking.json")
 
 
 @clearly
 def main(argv: Sequence[str]) -> int:
     """The command line of `deepspeed --module rl.evaluate`."""
-    loaded = evaluation_arguments(argv)
-    if loaded is not None:
-        print_results(run_evaluation(loaded), loaded.config.run.path)
+    asked = evaluation_arguments(argv)
+    if asked is not None:
+        print_results(run_evaluation(asked), asked.loaded.config.run.path)
     return 0
 
 

@@ -14,10 +14,11 @@ from rewards.shaping import RewardConfig, shape
 from rewards.types import Reading, Reward, Verdict
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import stop_token_ids
-from rl.policy.prompts import leaves_thinking_open, render
+from rl.policy.prompts import leaves_thinking_open, reading_of, render
 from rl.sampling.how_to_draw import how_to_draw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
-from rl.settings.schema import EvalConfig, PromptSettings, RunConfig, SamplingSettings
+from rl.settings.evaluation import EvalConfig
+from rl.settings.schema import PromptSettings, RunConfig, SamplingSettings, SftConfig
 from rl.types import Completion, IntArray, Rollout
 
 Stream = tuple[str | int, ...]
@@ -97,7 +98,7 @@ class Scoring:
         thinking_open = leaves_thinking_open(ids, self.worker.tokenizer)
         self.problems.append(problem)
         self.prompts.append(ids)
-        self.readings.append(Reading(policy=self.worker.reward.reading, thinking_open=thinking_open))
+        self.readings.append(reading_of(self.worker.prompt, self.worker.reward.reading, thinking_open=thinking_open))
         return SampleRequest(prompt_ids=ids, streams=tuple((*stream, problem.id, k) for k in range(self.samples)))
 
     def take(self, sample: Sample) -> None:
@@ -176,13 +177,15 @@ class Scoring:
         )
 
 
-def open_pool(config: RunConfig | EvalConfig) -> VerifierPool:
+def open_pool(config: RunConfig | EvalConfig | SftConfig) -> VerifierPool:
     """Start the verifier processes of this rank."""
     reward = config.reward
-    return VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, sandbox=config.sandbox)
+    return VerifierPool(reward.workers, reward.timeout_seconds, reward.memory_megabytes, sandbox=config.sandbox, own=reward.own)
 
 
-def open_worker(config: RunConfig | EvalConfig, model: CausalLM, tokenizer: Tokenizer, pool: VerifierPool) -> RolloutWorker:
+def open_worker(
+    config: RunConfig | EvalConfig | SftConfig, model: CausalLM, tokenizer: Tokenizer, pool: VerifierPool
+) -> RolloutWorker:
     """Return the worker that samples from `model`, which has whole weights and stands on this rank's device."""
     sampler = Sampler(
         model=model,

@@ -1,99 +1,49 @@
-"""The cold start: imitation of worked solutions with TRL's SFTTrainer.
+"""The cold start: imitation of worked solutions with TRL's SFTTrainer, from the settings to the saved model.
 
-Examples are written by the problem sources, rendered with the same prompt code as sampling, and packed into rows in the
-order they were drawn: lengths stay mixed in every batch. (Batches sorted by length, and so by style, learn nothing.)
+rl/imitation/ has what is imitated (`examples.py`) and how a step learns from it (`trainer.py`).
 """
 
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
-from problems.catalog import build_source, solve
-from problems.seeding import derive_rng, derive_seed
-from problems.types import STYLES, ProblemError
+from problems.catalog import build_source
+from problems.seeding import derive_seed
+from problems.types import Problem
+from rl.evaluate import sample_all
+from rl.evaluation.measures import held_out_metrics
+from rl.evaluation.samples import of_rollouts
+from rl.exchange import all_gather
+from rl.imitation.examples import Drawn, collate, drawn_rows, examples, held_out_examples
 from rl.policy.interfaces import CausalLM, Tokenizer
-from rl.policy.opening import load_model, load_tokenizer, lora_config, plain_model, save_policy
+from rl.policy.opening import DTYPES, load_model, load_tokenizer, lora_config, plain_model, save_policy
 from rl.policy.paths import check_model_path
-from rl.policy.prompts import render
 from rl.policy.tiny import make_tiny_model
+from rl.rollout import RolloutWorker, open_pool, open_worker
 from rl.runtime import process_group, quiet_libraries, rank, set_threads
 from rl.settings.arguments import clearly, imitation_arguments
 from rl.settings.loading import Loaded, describe
 from rl.settings.schema import ModelSettings, SftConfig
+from rl.start import check_same_run, say
+from rl.tracking import checkpoint
+from rl.tracking.compute import compute_tokens
 from rl.tracking.run_directory import JsonDict, RunDirectory
-from rl.tracking.tracker import Tracker
+from rl.tracking.tracker import Tracker, open_tracker
 from rl.tracking.view import StepView
+from rl.types import Row
 
-IGNORED = -100  # label of tokens outside the loss
-Example = tuple[list[int], list[int]]  # prompt ids, completion ids
-Show = Callable[[int, Mapping[str, float]], None]  # from a step and what was logged of it
+if TYPE_CHECKING:
+    from rl.imitation.trainer import ImitationTrainer  # loads TRL, which takes seconds
 
-
-def examples(config: SftConfig, tokenizer: Tokenizer) -> Iterator[Example]:
-    """Yield worked examples without end; the n-th is the same in every process."""
-    source = build_source(config.problems, derive_seed("sft", config.run.seed))
-    index = 0
-    while True:
-        problem = source.get("train", index)
-        rng = derive_rng("style", config.run.seed, index)
-        style = rng.choices(STYLES, config.styles.shares())[0]
-        solution = tokenizer(solve(problem, style), add_special_tokens=False).input_ids
-        prompt = render(problem, config.prompt, tokenizer).tolist()
-        yield prompt, [*solution, tokenizer.eos_token_id]
-        index += 1
-
-
-def packed_rows(stream: Iterator[Example], row_tokens: int, packing: bool) -> Iterator[list[Example]]:
-    """Yield rows; with `packing` each is filled until the next example does not fit.
-
-    Raises ProblemError for an example longer than a row.
-    """
-    row: list[Example] = []
-    room = row_tokens
-    for prompt, completion in stream:
-        length = len(prompt) + len(completion)
-        if length > row_tokens:
-            raise ProblemError(
-                f"a worked example has {length} tokens and sft.row_tokens is {row_tokens}: raise it, or leave such problems out"
-            )
-        is_full = length > room or not packing
-        if row and is_full:
-            yield row
-            row, room = [], row_tokens
-        row.append((prompt, completion))
-        room -= length
-
-
-def row_columns(row: list[Example]) -> dict[str, list[int]]:
-    """Return input_ids, labels and position_ids of one row; positions start again with each example.
-
-    transformers builds a block-diagonal mask from such positions, so examples of one row do not see each other.
-    """
-    columns: dict[str, list[int]] = {"input_ids": [], "labels": [], "position_ids": []}
-    for prompt, completion in row:
-        columns["input_ids"] += prompt + completion
-        columns["labels"] += [IGNORED] * len(prompt) + completion
-        columns["position_ids"] += range(len(prompt) + len(completion))
-    return columns
-
-
-def collate(rows: Sequence[dict[str, list[int]]], pad_id: int) -> dict[str, torch.Tensor]:
-    """Right-pad rows to the longest; all results are [rows, T]. Padding is a sequence of its own that nothing sees."""
-    width = max(len(row["input_ids"]) for row in rows)
-    padded: dict[str, list[list[int]]] = {"input_ids": [], "labels": [], "position_ids": []}
-    for row in rows:
-        missing = width - len(row["input_ids"])
-        padded["input_ids"].append(row["input_ids"] + [pad_id] * missing)
-        padded["labels"].append(row["labels"] + [IGNORED] * missing)
-        # positions from 0 make a new sequence, see row_columns
-        padded["position_ids"].append(row["position_ids"] + list(range(missing)))
-    return {name: torch.tensor(columns) for name, columns in padded.items()}  # [rows, T], int64
+CHECKPOINTS, MODEL = "checkpoints", "model"
 
 
 def load_start(config: SftConfig) -> tuple[CausalLM, Tokenizer]:
@@ -109,96 +59,190 @@ def load_start(config: SftConfig) -> tuple[CausalLM, Tokenizer]:
         else:
             make_tiny_model(model.tiny, Path(scratch), derive_seed("tiny", config.run.seed) % 2**31)
             path = scratch
-        shared = model.model_dump(include={"revision", "pad_token", "dtype", "attention"})
-        settings = ModelSettings(path=path, **shared)
+        shared = model.model_dump(include={"revision", "pad_token", "attention"})
+        # without adapters the weights are kept in float32, see rl/imitation/trainer.py
+        settings = ModelSettings(path=path, dtype=model.dtype if model.lora else "fp32", **shared)
         opened = plain_model(settings, config.run.dir)
         return load_model(opened), load_tokenizer(opened)
 
 
-def trl_config(config: SftConfig, output_dir: str) -> Any:
-    """Return our settings in the words of TRL; it writes, logs and prints nothing by itself."""
-    from trl import SFTConfig as TrlConfig
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeldOut:
+    """Problems that are never imitated, with a worked solution each."""
 
-    settings = config.sft
-    return TrlConfig(
-        output_dir=output_dir,
-        max_steps=settings.steps,
-        per_device_train_batch_size=settings.rows,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule,
-        warmup_steps=settings.warmup_steps,
-        adam_beta1=settings.betas[0],
-        adam_beta2=settings.betas[1],
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        seed=config.run.seed,
-        bf16=config.model.dtype == "bf16",
-        use_cpu=not torch.cuda.is_available(),
-        # the rows come ready, with tokens, labels and positions: TRL may neither cut nor tokenise them, nor drop a column
-        max_length=None,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
-        gradient_checkpointing=False,
-        logging_steps=max(1, settings.steps // 100),
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-    )
+    problems: list[Problem]
+    rows: list[Row]
+
+    @classmethod
+    def draw(cls, config: SftConfig, tokenizer: Tokenizer) -> "HeldOut":
+        """Return those of the settings, the same as `reasonlab train` evaluates with; none where no evaluation is wanted."""
+        if not config.evaluation.every_steps:
+            return cls(problems=[], rows=[])
+        problems, rows = held_out_examples(config, tokenizer)
+        return cls(problems=problems, rows=rows)
 
 
-class _Report(TrainerCallback):  # type: ignore[misc]
-    """Hands on what the trainer logs of a step."""
+@dataclass(kw_only=True, eq=False)
+class BetweenSteps(TrainerCallback):  # type: ignore[misc]
+    """What the run does between steps: evaluate, write down, save. All ranks have one and are called alike."""
 
-    def __init__(self, show: Show, tracker: Tracker):
-        self.show = show
-        self.tracker = tracker
+    config: SftConfig
+    run: RunDirectory
+    trainer: "ImitationTrainer"
+    held_out: HeldOut
+    worker: RolloutWorker | None  # samples answers to the held-out problems
+    resumed: Path | None  # the checkpoint to begin with
+    tracker: Tracker | None  # rank 0 only
+    view: StepView | None  # rank 0 only
+    mark: tuple[float, int, int] = (0.0, 0, 0)  # clock in seconds, step and tokens when a step was last written down
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Go on from the checkpoint, or write down how good the model is before its first step."""
+        if self.resumed is not None:
+            self.trainer.load(self.resumed)
+        elif self.config.evaluation.every_steps:
+            metrics = self.evaluate()
+            if self.tracker is not None:
+                self.tracker.log(0, metrics)
+        self.mark = (time.perf_counter(), state.global_step, self.trainer.num_tokens)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Have the trainer log what is evaluated or saved: each step has one record, and means never reach back past these."""
+        control.should_log |= self.evaluates(state.global_step) or self.saves(state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: JsonDict | None = None, **kwargs: Any) -> None:
+        """Write a step down."""
         if not logs or "loss" not in logs:
             return  # the summary at the end of the training
-        metrics = {name: value for name, value in logs.items() if isinstance(value, float | int)}
-        self.tracker.log(state.global_step, metrics)
-        self.show(state.global_step, metrics)
+        # an endless stream has no epochs
+        metrics = {name: value for name, value in logs.items() if isinstance(value, float | int) and name != "epoch"}
+        metrics["compute_tokens"] = compute_tokens(0, self.trainer.num_tokens)
+        began, step, tokens = self.mark
+        seconds = time.perf_counter() - began
+        timing = {
+            "step_time": seconds / (state.global_step - step),
+            "perf/tokens_per_second": (self.trainer.num_tokens - tokens) / seconds,
+        }
+        if self.evaluates(state.global_step):
+            metrics |= self.evaluate()
+        if self.tracker is not None:
+            self.tracker.log(state.global_step, metrics, timing)
+        if self.view is not None:
+            self.view.update(state.global_step, one_line(metrics))
+        if self.saves(state.global_step):
+            self.save(state.global_step)
+        self.mark = (time.perf_counter(), state.global_step, self.trainer.num_tokens)
+
+    def evaluates(self, step: int) -> bool:
+        """Whether there is an evaluation after `step`."""
+        every = self.config.evaluation.every_steps
+        return every > 0 and (step % every == 0 or step == self.config.sft.steps)
+
+    def saves(self, step: int) -> bool:
+        """Whether there is a checkpoint after `step`; after the last one the model itself is written."""
+        return step % self.config.checkpoint.every_steps == 0 and step < self.config.sft.steps
+
+    def evaluate(self) -> dict[str, Any]:
+        """Return the loss on held-out examples and, of answers to their questions, accuracy and length."""
+        assert self.worker is not None, "there is one where there is an evaluation"
+        loss = self.trainer.mean_loss(self.held_out.rows)
+        groups = sample_all(self.worker, self.held_out.problems, self.config.evaluation.samples, self.config.run.seed)
+        may_abstain = self.config.prompt.may_abstain
+        return {"eval/loss": loss, **held_out_metrics([of_rollouts(group) for group in groups], may_abstain=may_abstain)}
+
+    def save(self, step: int) -> None:
+        """Write a checkpoint; every rank has the same weights, and the last of them has drawn the farthest."""
+        position = max(all_gather(self.trainer.position))
+        wandb_id = self.tracker.wandb_id if self.tracker is not None else None
+
+        def on_first(directory: Path) -> None:
+            self.trainer.save(directory, position=position, wandb_id=wandb_id)
+
+        kept = checkpoint.Kept(newest=self.config.checkpoint.keep_last)
+        checkpoint.write(self.run.path / CHECKPOINTS, step, kept, lambda directory: None, on_first)
 
 
-def train_sft(config: SftConfig, run: RunDirectory, model: CausalLM, tokenizer: Tokenizer, show: Show) -> Path:
-    """Imitate worked solutions; return the directory of the finished model. `show` is called after each logged step."""
+def one_line(metrics: Mapping[str, Any]) -> str:
+    """Return a step for the progress bar."""
+    line = f"loss {metrics['loss']:.3f}  entropy {metrics['entropy']:.3f}  gradient {metrics.get('grad_norm', 0.0):.2f}"
+    if "eval/loss" in metrics:
+        line += f"  held-out loss {metrics['eval/loss']:.3f}, accuracy {metrics['eval/accuracy']:.2f}"
+    return line
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Start:
+    """What a cold start begins with, all of it checked."""
+
+    model: CausalLM
+    tokenizer: Tokenizer
+    held_out: HeldOut
+    resumed: Path | None = None
+
+
+def train_sft(config: SftConfig, run: RunDirectory, start: Start, view: StepView | None) -> Path:
+    """Imitate worked solutions; return the directory of the finished model. All ranks must call."""
     from datasets import IterableDataset
-    from trl import SFTTrainer
 
-    tracker = None
-    if rank() == 0:
-        tracker = Tracker(run, config.tracking, job_type="sft", config=config.model_dump(mode="json"))
+    from rl.imitation.trainer import ImitationTrainer, about, trl_config
 
-    def columns() -> Iterator[dict[str, list[int]]]:
-        for row in packed_rows(examples(config, tokenizer), config.sft.row_tokens, config.sft.packing):
-            yield row_columns(row)
+    begun = about(start.resumed) if start.resumed is not None else {}
 
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = SFTTrainer(
-            model=model,
-            args=trl_config(config, scratch),
-            data_collator=partial(collate, pad_id=tokenizer.pad_token_id),
-            train_dataset=IterableDataset.from_generator(columns),
-            processing_class=tokenizer,
-            peft_config=lora_config(config.model.lora) if config.model.lora else None,
-            callbacks=[_Report(show, tracker)] if tracker is not None else [],
+    def rows() -> Iterator[Drawn]:
+        return drawn_rows(config, start.tokenizer, begun.get("position", 0))
+
+    with ExitStack() as closing:
+        trainer = ImitationTrainer(
+            config=config,
+            dtype=DTYPES[config.model.dtype],
+            model=start.model,
+            args=trl_config(config, closing.enter_context(tempfile.TemporaryDirectory())),
+            data_collator=collate,
+            train_dataset=IterableDataset.from_generator(rows),
+            processing_class=start.tokenizer,
+            peft_config=lora_config(config.model.lora, start.model) if config.model.lora else None,
         )
-        # without a progress bar transformers prints every logged step instead; ours is shown by `show`
+        worker = None
+        if config.evaluation.every_steps:
+            pool = closing.enter_context(open_pool(config))
+            worker = open_worker(config, trainer.learner.computing, start.tokenizer, pool)
+        tracker = None
+        if rank() == 0:
+            run.cut_after(begun.get("step", -1))
+            tracker = closing.enter_context(open_tracker(run, config, "sft", begun.get("wandb_id")))
+        trainer.add_callback(
+            BetweenSteps(
+                config=config,
+                run=run,
+                trainer=trainer,
+                held_out=start.held_out,
+                worker=worker,
+                resumed=start.resumed,
+                tracker=tracker,
+                view=view,
+            )
+        )
+        # without a progress bar transformers prints every logged step instead; ours is `view`
         for callback in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(callback)
         trainer.train()
-    output = run.path / "model"
+    output = run.path / MODEL
+    trainer.learner.refresh()
     if rank() == 0:
-        save_policy(trainer.model, tokenizer, output, merge=True)
-    if tracker is not None:
-        tracker.finish()
+        save_policy(trainer.learner.computing, start.tokenizer, output, merge=True)
+        shutil.rmtree(run.path / CHECKPOINTS, ignore_errors=True)  # a cold start is done once, and these are large
     return output
 
 
-def run_sft(loaded: Loaded[SftConfig]) -> Path:
+def run_sft(loaded: Loaded[SftConfig], *, resume: bool = False) -> Path:
     """Do a whole cold start, from checks to the saved model; return the model directory."""
     config = loaded.config
+    path, text = config.run.path, describe(loaded)
+    if resume and (path / "config.yaml").exists():
+        check_same_run(path, text)
+        if (path / MODEL).exists():
+            say(f"{path} is finished")
+            return path / MODEL
     if config.model.path is not None:
         check_model_path(config.model.path)
     build_source(config.problems, 0).get("train", 0)
@@ -206,19 +250,12 @@ def run_sft(loaded: Loaded[SftConfig]) -> Path:
     set_threads(config.sft.threads)
     model, tokenizer = load_start(config)
     next(examples(config, tokenizer))  # a template or a problem that makes no example says so before anything is written
-    run = RunDirectory.create(config.run.path, describe(loaded)) if rank() == 0 else RunDirectory(config.run.path)
+    start = Start(model=model, tokenizer=tokenizer, held_out=HeldOut.draw(config, tokenizer), resumed=newest(config, resume))
+    run = RunDirectory.create(path, text, resume=resume) if rank() == 0 else RunDirectory(path)
     view = StepView(total=config.sft.steps, name=config.run.name) if rank() == 0 else None
-
-    def show(step: int, metrics: Mapping[str, float]) -> None:
-        if view is not None:
-            loss = metrics["loss"]
-            accuracy = metrics.get("mean_token_accuracy", 0.0)
-            gradient_norm = metrics.get("grad_norm", 0.0)
-            view.update(step, f"loss {loss:.3f}  token accuracy {accuracy:.3f}  gradient {gradient_norm:.2f}")
-
     try:
         with process_group(even_alone=False, on_failure=run.set_failure):
-            output = train_sft(config, run, model, tokenizer, show)
+            output = train_sft(config, run, start, view)
     finally:
         if view is not None:
             view.close()
@@ -227,12 +264,21 @@ def run_sft(loaded: Loaded[SftConfig]) -> Path:
     return output
 
 
+def newest(config: SftConfig, resume: bool) -> Path | None:
+    """Return the checkpoint to go on from, and say so; None for a run that begins."""
+    if not resume:
+        return None
+    found = checkpoint.latest(config.run.path / CHECKPOINTS, say)
+    say(f"resuming from {found}" if found else f"no checkpoint in {config.run.path / CHECKPOINTS}: starting from the beginning")
+    return found
+
+
 @clearly
 def main(argv: Sequence[str]) -> int:
     """The command line of `python -m rl.sft`."""
-    loaded = imitation_arguments(argv)
-    if loaded is not None:
-        print(f"model: {run_sft(loaded)}")
+    asked = imitation_arguments(argv)
+    if asked is not None:
+        print(f"model: {run_sft(asked.loaded, resume=asked.resume)}")
     return 0
 
 

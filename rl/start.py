@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,33 @@ from problems.errors import LabError
 from problems.seeding import derive_seed
 from problems.types import ProblemSource
 from rl.ahead import Ahead
+from rl.curriculum import Curriculum, practised_source
 from rl.groups import ReferenceKls
 from rl.memory import probe_memory
 from rl.policy.interfaces import Tokenizer
 from rl.policy.opening import load_model, load_tokenizer, plain_model
-from rl.policy.prompts import render
+from rl.policy.prompts import check_rates, render
 from rl.rollout import RolloutWorker, open_pool, open_worker
-from rl.runtime import LAUNCHER_VARIABLES, describe_device, process_group, quiet_libraries, rank, set_threads, world_size
+from rl.runtime import (
+    LAUNCHER_VARIABLES,
+    describe_device,
+    process_group,
+    quiet_libraries,
+    rank,
+    set_threads,
+    slow_precision,
+    world_size,
+)
+from rl.sampling.decoding import slower_words
 from rl.selfcheck import self_check
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import RunConfig, check_world
 from rl.tracking import checkpoint
 from rl.tracking.run_directory import RunDirectory, RunDirectoryError
-from rl.tracking.tracker import Tracker
+from rl.tracking.tracker import Tracker, open_tracker
 from rl.tracking.view import StepView
 from rl.types import Rollout, TrainState
-from rl.update.engine import Engine, Reference
+from rl.update.engine import Engine, Reference, choose_layout
 from rl.update.recompute import reference_kls
 
 _PROMPTS_LOOKED_AT = 64
@@ -61,6 +72,15 @@ class Parts:
     def pad_id(self) -> int:
         """The token that fills rows up where a layout needs it."""
         return self.tokenizer.pad_token_id
+
+    @property
+    def curriculum(self) -> Curriculum | None:
+        """What chooses the difficulty of the problems, where something does."""
+        return self.source if isinstance(self.source, Curriculum) else None
+
+    def practice(self, state: TrainState) -> ProblemSource:
+        """Return where the problems of the step after `state` come from."""
+        return self.source if self.curriculum is None else self.curriculum.practice(state.rungs, state.cursor)
 
     @property
     def reference_kls(self) -> ReferenceKls | None:
@@ -92,25 +112,31 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
             cold_start(config)
         opened = plain_model(config.model, config.run.dir)
         tokenizer = load_tokenizer(opened)
+        check_rates(config.problems, config.prompt, tokenizer)
         source, held_out = open_sources(config)
         render(source.get("train", 0), config.prompt, tokenizer)  # a template that refuses its messages does so now
         torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
         model = load_model(opened)
         frozen = load_model(opened, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
+        choose_layout(model, config.train.layout)  # one that this model cannot do is refused before anything is written
         run = open_run(loaded, resume)
         closing.enter_context(process_group(on_failure=run.set_failure))
         pool = closing.enter_context(open_pool(config))
         engine = Engine(model, config)
         if engine.fused.words:
             say(engine.fused.words)
+        if slower := slower_words(engine.sampling_model):
+            say(slower)
         worker = open_worker(config, engine.sampling_model, tokenizer, pool)
-        ahead = Ahead(engine, worker, source, config)
+        ahead = Ahead(engine, worker, config)
         reference = Reference(engine, frozen) if config.algorithm.kl_coef else None
         state = resumed_state(run, engine, ahead, reference) if resume else TrainState()
+        if isinstance(source, Curriculum):
+            state = replace(state, rungs=source.begin(state.rungs))
         tracker = view = None
         if rank() == 0:
             run.cut_after(state.step or -1)  # a run that starts over writes its step 0 again
-            tracker = closing.enter_context(open_tracker(run, config, state))
+            tracker = closing.enter_context(open_tracker(run, config, "rl", state.wandb_id))
             view = closing.enter_context(StepView(total=config.train.steps, done=state.step, name=config.run.name))
         parts = Parts(
             config=config,
@@ -132,6 +158,8 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
 def say_where(config: RunConfig) -> None:
     """Tell the user on what the run works, and what may be slow about it there."""
     say(f"on {describe_device()}" + (f", {world_size()} ranks" if world_size() > 1 else ""))
+    if slow := slow_precision(config.model.dtype):
+        say(slow)
     if config.train.one_step_off and torch.cuda.is_available():
         say(
             "train.one_step_off on a GPU: sampling and update each keep a Python thread busy, and the threads share one "
@@ -150,13 +178,21 @@ def has_model(config: RunConfig) -> bool:
     return config.model.cold_start is None or Path(config.model.path).exists()
 
 
+def cold_start_arguments(config: RunConfig) -> list[str]:
+    """Return the arguments of `reasonlab sft` that make the model where the run looks for it."""
+    directory = Path(config.model.path).parent
+    where = [f"run.dir={directory.parent}", f"run.name={directory.name}", f"run.seed={config.run.seed}"]
+    return ["--config", str(config.model.cold_start), *where]
+
+
 def cold_start(config: RunConfig) -> None:
     """Make the model by imitation, as the config says; a process of its own on rank 0 does it. All ranks must call."""
     path = Path(config.model.path)
     if rank() == 0:
         say(f"no model at {path} yet: imitating worked examples first ({config.model.cold_start})")
-        where = [f"run.dir={path.parent.parent}", f"run.name={path.parent.name}", f"run.seed={config.run.seed}"]
-        command = [sys.executable, "-m", "rl.sft", "--config", str(config.model.cold_start), *where]
+        command = [sys.executable, "-m", "rl.sft", *cold_start_arguments(config)]
+        if (path.parent / "config.yaml").exists():  # one that was cut short
+            command.append("--resume")
         alone = {key: value for key, value in os.environ.items() if key not in LAUNCHER_VARIABLES}
         code = subprocess.run(command, env=alone, check=False).returncode
         if code:
@@ -167,7 +203,7 @@ def cold_start(config: RunConfig) -> None:
 
 def open_sources(config: RunConfig) -> tuple[ProblemSource, ProblemSource]:
     """Return the problems to practise and those to evaluate with; a source that has none says so now."""
-    source = build_source(config.problems, derive_seed("train", config.run.seed))
+    source = practised_source(config)
     held_out = build_source(config.evaluation.problems or config.problems, derive_seed("eval"))
     source.get("train", 0)
     if config.evaluation.every_steps:
@@ -186,9 +222,9 @@ def open_run(loaded: Loaded[RunConfig], resume: bool) -> RunDirectory:
 
 
 MAY_CHANGE = (
-    "train.steps", "train.threads", "train.save_rollouts", "train.self_check", "train.memory_probe", "checkpoint", "tracking",
-    "evaluation", "reward.workers", "reward.timeout_seconds", "reward.batch_timeout_seconds", "reward.memory_megabytes",
-    "run.dir",
+    "train.steps", "train.compute_tokens", "train.threads", "train.save_rollouts", "train.self_check", "train.memory_probe",
+    "checkpoint", "tracking", "evaluation", "reward.workers", "reward.timeout_seconds", "reward.batch_timeout_seconds",
+    "reward.memory_megabytes", "run.dir", "sft.threads",
 )  # fmt: skip
 
 
@@ -196,12 +232,33 @@ def check_same_run(path: Path, text: str) -> None:
     """Raise RunDirectoryError when a resumed run would not be the run that was begun."""
     old, new = (flatten(parse_yaml(t, str(path))) for t in ((path / "config.yaml").read_text(), text))
     changed = [key for key in old if key in new and old[key] != new[key] and not key.startswith(MAY_CHANGE)]
-    if changed:
-        shown = "\n  ".join(f"{key}: {old[key]!r} before, {new[key]!r} now" for key in changed[:20])
+    for one, other, words in ((old, new, "was not set"), (new, old, "was set, and is no longer")):
+        for key in [key for key, value in one.items() if value is None and not key.startswith(MAY_CHANGE)]:
+            if any(longer.startswith(f"{key}.") for longer in other):  # a group of settings, there as a whole or not at all
+                raise RunDirectoryError(
+                    f"{path} cannot be resumed: when it was begun, {key} {words}. Use the old settings or another run.name"
+                )
+    # none: what differs in a list are settings of a later version of the lab, unset
+    if lines := [line for key in changed for line in differences(key, old[key], new[key])]:
+        shown = "\n  ".join(lines[:20])
         raise RunDirectoryError(
             f"{path} was begun with other settings, so it cannot be resumed with these; use the old ones or another "
             f"run.name:\n  {shown}"
         )
+
+
+def differences(key: str, old: Any, new: Any) -> list[str]:
+    """Return in words where two values of a setting differ, a line each; a list of tables by what is in them."""
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        lines = []
+        for position, pair in enumerate(zip(old, new, strict=True)):
+            before, now = (flatten(value, f"{key}.{position}") for value in pair)
+            for inner in dict.fromkeys([*before, *now]):
+                if before.get(inner) != now.get(inner):
+                    lines += differences(inner, before.get(inner), now.get(inner))
+        return lines
+    hint = ": a file of your own that has changed since" if key.endswith("file_hash") and old and new else ""
+    return [f"{key}: {old!r} before, {new!r} now{hint}"]
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -212,19 +269,6 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
     return flat
-
-
-@contextmanager
-def open_tracker(run: RunDirectory, config: RunConfig, state: TrainState) -> Iterator[Tracker]:
-    """Open the metrics and their mirror; it is told whether the run ended well."""
-    plain_config = config.model_dump(mode="json")
-    tracker = Tracker(run, config.tracking, job_type="rl", config=plain_config, wandb_id=state.wandb_id)
-    try:
-        yield tracker
-    except BaseException:
-        tracker.finish(exit_code=1)
-        raise
-    tracker.finish()
 
 
 def resumed_state(run: RunDirectory, engine: Engine, ahead: Ahead, reference: Reference | None) -> TrainState:
@@ -245,7 +289,7 @@ def check_before_first_step(parts: Parts) -> None:
     config = parts.config
     prompts = [render(parts.source.get("train", i), config.prompt, parts.tokenizer) for i in range(_PROMPTS_LOOKED_AT)]
     if config.train.self_check:
-        self_check(parts.engine, parts.worker.sampler, prompts[:2], config)
+        self_check(parts.engine, parts.worker.sampler, prompts, config)
     wants_probe = config.train.memory_probe
     if wants_probe is None:
         # on a CPU there is nothing to find: Linux promises memory it does not have and then kills, no allocator complains

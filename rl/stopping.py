@@ -29,7 +29,7 @@ from typing import ClassVar, NoReturn
 
 from problems.errors import LabError
 
-Listener = Callable[[BaseException], None]  # is told what ends the run
+Listener = Callable[[BaseException], bool | None]  # is told what ends the run; False: it knew that from another rank
 GRACE_SECONDS = 4.0  # for reports and clean-up, from the moment it is clear that the run ends
 _LEFT, _FAILED = 0, 255  # what the pipe carries besides the numbers of signals
 
@@ -94,13 +94,15 @@ class Guard:
         if listener is not None:
             self._listeners.remove(listener)  # after an error it stays, to be told further out
 
-    def tell(self, cause: BaseException) -> None:
-        """Tell the listeners, once, whether this thread or the guard's is the first."""
+    def tell(self, cause: BaseException) -> bool:
+        """Tell the listeners, once, whether this thread or the guard's is the first; return whether it was news to all."""
         if not self._told.acquire(blocking=False):
-            return
+            return False
+        is_news = True
         for listener in self._listeners:
             with contextlib.suppress(OSError):  # a full disk must not hide what happened first
-                listener(cause)
+                is_news = listener(cause) is not False and is_news
+        return is_news
 
     def end_process(self, cause: BaseException) -> None:
         """Let the process end with the status of `cause`: as soon as its errors are reported, or when the time is up.

@@ -7,9 +7,10 @@ Both are the same. Every rank runs this file; ranks share the problems of a step
 rl/start.py puts together what the loop works with.
 """
 
+import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,10 @@ from typing import Any
 import torch
 
 from problems.seeding import derive_seed
-from rl.evaluate import accuracy, sample_all
+from rl.diagnosis.watch import Watch
+from rl.evaluate import sample_all
+from rl.evaluation.measures import held_out_metrics
+from rl.evaluation.samples import of_rollouts
 from rl.groups import draw_groups
 from rl.memory import naming_settings, peak_memory_gb
 from rl.policy.opening import save_policy
@@ -28,8 +32,8 @@ from rl.settings.arguments import clearly, training_arguments
 from rl.settings.loading import Loaded
 from rl.settings.schema import RunConfig
 from rl.start import Parts, started
-from rl.stats import mean
 from rl.tracking import checkpoint
+from rl.tracking.compute import compute_tokens
 from rl.tracking.metrics import num_tokens, over_updates, rollout_metrics
 from rl.tracking.rollouts import rollout_records, write_rollouts
 from rl.types import Batch, Drawn, Group, TrainState
@@ -43,21 +47,27 @@ def train(parts: Parts, state: TrainState) -> TrainState:
     config = parts.config
     if state.step == 0 and config.evaluation.every_steps:
         record_baseline(parts)
-    while state.step < config.train.steps:
+    watch = watching(parts)
+    while not is_over(config, state):
         step_began = time.perf_counter()
         drawn = sample(parts, state)
         cuts = minibatches(drawn.trained, config.algorithm.minibatches)
         batches = [make_batch(groups, config.algorithm, config.sampling.max_completion_tokens) for groups in cuts]
+        before, state = state, advance(parts, state, drawn)
         update_began = time.perf_counter()
-        with parts.ahead.beside(state.step + 1, drawn.cursor):
-            update = optimize(parts, batches, state.step)
+        with parts.ahead.beside(state.step, state.cursor, parts.practice(state)):
+            update = optimize(parts, batches, before.step)
             update_ended = time.perf_counter()
         ahead_ended = time.perf_counter()
-        state = advance(state, drawn)
+        state = with_compute(state, drawn, update)
+        is_last = is_over(config, state)
         if parts.reference is not None and due(config.algorithm.reference_reset_steps, state.step):
             parts.reference.reset()
-        metrics = {**rollout_metrics(drawn), **update, "num_tokens": state.num_tokens}
-        if due(config.evaluation.every_steps, state.step, config.train.steps):
+        counts = {"num_tokens": state.num_tokens, "compute_tokens": state.compute_tokens}
+        metrics = {**rollout_metrics(drawn, may_abstain=config.prompt.may_abstain), **update, **counts}
+        if parts.curriculum is not None:
+            metrics |= parts.curriculum.metrics(before.rungs, state.rungs)
+        if due(config.evaluation.every_steps, state.step, is_last=is_last):
             metrics |= evaluate_held_out(parts)
             state = with_best(state, metrics["eval/accuracy"])
         timing = {
@@ -69,7 +79,9 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             "step_time": time.perf_counter() - step_began,
         }
         record(parts, state, drawn, metrics, timing)
-        if due(config.checkpoint.every_steps, state.step, config.train.steps) or state.best_step == state.step:
+        if watch is not None:
+            watch.see(state.step, drawn, metrics)
+        if due(config.checkpoint.every_steps, state.step, is_last=is_last) or state.best_step == state.step:
             save_checkpoint(parts, state)
     return state
 
@@ -78,7 +90,7 @@ def sample(parts: Parts, state: TrainState) -> Drawn:
     """Draw and score the groups of the coming step, with their advantages."""
     return draw_groups(
         parts.worker,
-        parts.source,
+        parts.practice(state),
         parts.config.algorithm,
         parts.config.run.seed,
         state.step,
@@ -109,37 +121,45 @@ def optimize(parts: Parts, batches: Sequence[Batch], step: int) -> dict[str, Any
     return over_updates(updates)
 
 
-def due(every: int, step: int, last: int | None = None) -> bool:
-    """Whether something done every `every` steps (0: never), and after the step `last`, is due after `step`."""
-    return every > 0 and (step % every == 0 or step == last)
+def due(every: int, step: int, *, is_last: bool = False) -> bool:
+    """Whether something done every `every` steps (0: never), and after the last, is due after `step`."""
+    return every > 0 and (step % every == 0 or is_last)
 
 
-def advance(state: TrainState, drawn: Drawn) -> TrainState:
-    """Return the state after one more step."""
-    return replace(state, step=state.step + 1, cursor=drawn.cursor, num_tokens=state.num_tokens + num_tokens(drawn.rollouts))
+def is_over(config: RunConfig, state: TrainState) -> bool:
+    """Whether all steps are done, or as much compute is spent as the run may spend."""
+    most = config.train.compute_tokens
+    return state.step >= config.train.steps or (most is not None and state.compute_tokens >= most)
+
+
+def advance(parts: Parts, state: TrainState, drawn: Drawn) -> TrainState:
+    """Return the state after a step that drew this: how much, and what has been solved of each difficulty."""
+    rungs = state.rungs
+    if parts.curriculum is not None:
+        rungs = parts.curriculum.after(rungs, state.cursor, drawn.groups)
+    read = state.num_tokens + num_tokens(drawn.rollouts)
+    return replace(state, step=state.step + 1, cursor=drawn.cursor, num_tokens=read, rungs=rungs)
+
+
+def with_compute(state: TrainState, drawn: Drawn, update: Mapping[str, Any]) -> TrainState:
+    """Return the state with what a step has spent on sampling and on the optimizer steps, whose metrics `update` holds."""
+    spent = compute_tokens(num_tokens(drawn.rollouts), update.get("batch/trained_tokens", 0))
+    return replace(state, compute_tokens=state.compute_tokens + spent)
 
 
 def with_best(state: TrainState, accuracy_now: float) -> TrainState:
     """Return the state with the best held-out accuracy so far."""
-    if state.best_accuracy is not None and accuracy_now <= state.best_accuracy:
+    if math.isnan(accuracy_now) or (state.best_accuracy is not None and accuracy_now <= state.best_accuracy):
         return state
     return replace(state, best_accuracy=accuracy_now, best_step=state.step)
 
 
 def evaluate_held_out(parts: Parts) -> dict[str, Any]:
-    """Return accuracy and reasoning length on held-out problems, the same ones every time."""
+    """Return accuracy, reasoning length and what emerges on held-out problems, the same ones every time."""
     settings = parts.config.evaluation
     problems = [parts.held_out.get(settings.split, i) for i in range(settings.num_problems)]
     groups = sample_all(parts.worker, problems, settings.samples, parts.config.run.seed)
-    rollouts = [rollout for group in groups for rollout in group]
-    estimate = accuracy(groups)
-    return {
-        "eval/accuracy": estimate.value,
-        "eval/accuracy_low": estimate.low,
-        "eval/accuracy_high": estimate.high,
-        "eval/reasoning_tokens": mean([rollout.reasoning_tokens for rollout in rollouts]),
-        "eval/completion_tokens": mean([rollout.completion.num_tokens for rollout in rollouts]),
-    }
+    return held_out_metrics([of_rollouts(group) for group in groups], may_abstain=parts.config.prompt.may_abstain)
 
 
 def record_baseline(parts: Parts) -> None:
@@ -162,6 +182,14 @@ def record(parts: Parts, state: TrainState, drawn: Drawn, metrics: dict[str, Any
         parts.tracker.table(state.step, "completions", records)
     if parts.view is not None:
         parts.view.show(state.step, metrics, timing)
+
+
+def watching(parts: Parts) -> Watch | None:
+    """Return what tells in the terminal, once each, why this run does not learn (rl/diagnosis/rules.py). Rank 0 only."""
+    if parts.view is None:
+        return None
+    worker = parts.worker
+    return Watch(parts.config, parts.tokenizer, worker.sampler, worker.pool, parts.view.say)
 
 
 def save_checkpoint(parts: Parts, state: TrainState) -> None:

@@ -4,9 +4,9 @@ Entry t of every per-token array belongs to token t of the completion (its log-p
 Dimension letters: P problems, G rollouts a group, B rows, T tokens, N completion tokens of a batch, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,6 +126,25 @@ class Batch:
     num_skipped_rows: int  # rows whose gradient is exactly zero; they never enter the forward pass
 
 
+Stand = Literal["waiting", "open", "retired"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungState:
+    """How one rung of an online curriculum stands (rl/curriculum.py)."""
+
+    name: str
+    stand: Stand
+    taken: int = 0  # problems drawn from it so far
+    solved: float = 0.0  # of `seen`, each group by the share of its completions that were correct
+    seen: float = 0.0  # groups, the older ones counting less
+
+    @property
+    def pass_rate(self) -> float | None:
+        """The running pass rate, None while nothing is known."""
+        return self.solved / self.seen if self.seen else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainState:
     """What a run must remember between steps besides the weights and the optimizer."""
@@ -133,6 +152,13 @@ class TrainState:
     step: int = 0  # steps done: batches of rollouts learned from, whatever number of optimizer steps each took
     cursor: int = 0  # problems drawn so far
     num_tokens: int = 0  # tokens sampled and read so far
+    compute_tokens: int = 0  # the same, and those learned from: see rl/tracking/compute.py
     best_accuracy: float | None = None
     best_step: int | None = None
     wandb_id: str | None = None
+    rungs: tuple[RungState, ...] = ()  # of the curriculum, where there is one
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "TrainState":
+        """Return the state that a checkpoint holds as JSON."""
+        return cls(**{**record, "rungs": tuple(RungState(**rung) for rung in record.get("rungs", ()))})

@@ -38,13 +38,17 @@ ROOMS: dict[str, set[str]] = {
     "rl/sampling": {"rl/policy"},
     "rl/update": {"rl/policy"},
     "rl/tracking": {"rl/sampling", "rl/update", "rewards"},
-    "rl": {"rl/tracking", "rewards"},
+    "rl/imitation": {"rl/tracking"},
+    "rl/diagnosis": {"rl/tracking"},
+    "rl/evaluation": {"rl/tracking"},
+    "rl": {"rl/diagnosis", "rl/evaluation", "rl/imitation", "rewards"},
     "bench": {"rl"},
     "launch": {"bench"},
 }
 FLOORS = {
-    "problems": {"types", "errors", "seeding", "procedural", "rows", "finite"},
-    "rewards": {"types", "boxes", "answer", "numbers", "shaping", "child"},
+    "problems": {"types", "errors", "seeding", "procedural", "rows", "finite", "public", "ownfile"}
+    | {"formulas", "worked", "levels", "lines", "days", "verl"},
+    "rewards": {"types", "boxes", "answer", "numbers", "shaping", "own", "abstaining", "child"},
     "rewards/math": {"tree", "unit_table", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},
     "rl": {"types", "runtime", "exchange", "stopping", "stats"},

@@ -4,8 +4,10 @@ import re
 import shlex
 
 import pytest
+from support_domains import draw
 from support_pure import ROOT
 
+from problems.catalog import DOMAINS
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig
@@ -32,6 +34,21 @@ def test_every_choice_is_described_and_used_by_a_paper(field: str) -> None:
     assert not [choice for choice in choices if f"`{choice}`" not in TEXT]
     without_paper = {"bnpo", "k2"}  # a name of TRL's, an estimator of many
     assert not [choice for choice in choices if f"algorithm.{field}={choice}" not in used and choice not in without_paper]
+
+
+def test_the_examples_of_domains_are_what_the_domains_make() -> None:
+    text = (ROOT / "docs" / "domains.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\d) \| `(.+?)` `(.+?)` \| `(.+?)` `(.+?)` \|$", text, re.MULTILINE)
+    assert len(rows) == len(re.findall("^\\| `", text, re.MULTILINE))  # no row escapes
+    for name, levels, *examples in rows:
+        assert len(DOMAINS[name].levels) == int(levels)
+        made = [draw(name, level, "train", 1)[0] for level in (1, int(levels))]
+        assert examples == [text for item in made for text in (item.prompt, item.reference)], name
+    blocks = re.findall(r"^`(\w+)`, (\d) levels: (?:(?!^`).)*?````text\n(.+?)\n````$", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == text.count("````text\n")
+    for name, levels, prompt in blocks:
+        assert len(DOMAINS[name].levels) == int(levels)
+        assert prompt == draw(name, 1, "train", 1)[0].prompt
 
 
 def files_of_the_tree(text: str) -> set[str]:

@@ -99,4 +99,16 @@ def perturb(problem: Problem, rng: Random) -> str:
     return str(int(problem.reference or 0) + rng.choice([-10, -1, 1, 10]))
 
 
-DOMAIN = Domain(name="arithmetic", config=ArithmeticConfig, generate=generate, solve=solve, perturb=perturb)
+DOMAIN = Domain(
+    name="arithmetic",
+    config=ArithmeticConfig,
+    generate=generate,
+    solve=solve,
+    perturb=perturb,
+    levels=[
+        {"operands": (2, 2), "digits": (1, 2)},
+        {"operands": (3, 4), "digits": (1, 2)},
+        {"operands": (5, 6), "digits": (1, 3)},
+        {"operands": (7, 9), "digits": (2, 4)},
+    ],
+)

@@ -72,4 +72,11 @@ def perturb(problem: Problem, rng: Random) -> str:
     return str((int(problem.reference or 0) + rng.randint(1, 9)) % 10)
 
 
-DOMAIN = Domain(name="chain", config=ChainConfig, generate=generate, solve=solve, perturb=perturb)
+DOMAIN = Domain(
+    name="chain",
+    config=ChainConfig,
+    generate=generate,
+    solve=solve,
+    perturb=perturb,
+    levels=[{"terms": (2, 3)}, {"terms": (4, 6)}, {"terms": (7, 9)}, {"terms": (10, 14)}],
+)

@@ -5,6 +5,7 @@ Same task as Jiayi-Pan/Countdown-Tasks-3to4 (columns `target`, `nums`).
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import permutations
 from random import Random
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from problems.types import Domain, Draft, Problem, ProblemError, RangeFromTwo, S
 
 Step = tuple[int, str, int, int]  # 12/4=3 is (12, "/", 4, 3)
 _MAX_ATTEMPTS = 10_000
+_MOST_SEARCHED = 5  # numbers of a problem that came without an expression
 
 
 class CountdownConfig(SourceConfig):
@@ -78,18 +80,49 @@ def generate(rng: Random, config: CountdownConfig) -> Draft:
     )
 
 
+def search(terms: Sequence[tuple[int, str]], target: int) -> tuple[list[Step], str] | None:
+    """Return steps and an expression by which `terms` (value, expression) reach `target`; whole numbers on the way only.
+
+    Every way is tried: 4 numbers have at most 3,888, which takes milliseconds; 6 would take a minute.
+    """
+    if len(terms) == 1:
+        return ([], terms[0][1]) if terms[0][0] == target else None
+    for first, second in permutations(range(len(terms)), 2):
+        rest = [term for place, term in enumerate(terms) if place not in (first, second)]
+        (a, left), (b, right) = terms[first], terms[second]
+        found = [("-", a - b)] + ([("/", a // b)] if b and a % b == 0 else [])
+        if first < second:  # the other two may be turned round
+            found += [("+", a + b), ("*", a * b)]
+        for operator, value in found:
+            if (reached := search([*rest, (value, f"({left}{operator}{right})")], target)) is not None:
+                return [(a, operator, b, value), *reached[0]], reached[1]
+    return None
+
+
+def _worked_out(problem: Problem) -> tuple[Sequence[Sequence[object]], str]:
+    """Return the steps and the expression of a problem; those that a file brings are searched for."""
+    if "witness" in problem.checks:
+        return problem.checks["steps"], problem.checks["witness"]
+    numbers = [int(number) for number in problem.checks.get("numbers", ())]
+    if not 0 < len(numbers) <= _MOST_SEARCHED:
+        raise ProblemError(f"problem {problem.id} ({problem.source}) came without a worked solution")
+    found = search([(number, str(number)) for number in numbers], int(problem.checks["target"]))
+    if found is None:
+        raise ProblemError(f"problem {problem.id} ({problem.source}): no expression over whole numbers reaches its target")
+    return found[0], found[1][1:-1] if len(numbers) > 1 else found[1]
+
+
 def solve(problem: Problem, style: str, rng: Random) -> str:
     """Write one right expression at once, after its steps, or after a failed try that is noticed."""
-    if "witness" not in problem.checks:
-        raise ProblemError(f"problem {problem.id} ({problem.source}) came without a worked solution")
-    witness, target = problem.checks["witness"], problem.checks["target"]
+    steps, witness = _worked_out(problem)
+    target = problem.checks["target"]
     if style == "direct":
         return boxed(witness)
-    work = _written(problem.checks["steps"])
+    work = _written(steps)
     if style == "checked":
-        steps, _, reached = _combine(rng, list(problem.checks["numbers"]))
+        failed, _, reached = _combine(rng, list(problem.checks["numbers"]))
         if reached != target:
-            work = f"{_written(steps)}{reached}?no:{work}"
+            work = f"{_written(failed)}{reached}?no:{work}"
     return thinking(work, witness)
 
 
@@ -98,7 +131,7 @@ def perturb(problem: Problem, rng: Random) -> str:
     numbers, target = problem.checks["numbers"], problem.checks["target"]
     witness = problem.checks.get("witness", "+".join(map(str, numbers)))
     again = numbers[0]  # one number twice
-    return rng.choice([f"{witness}+0", f"{witness}*1", f"({witness})-{again}", f"{target}+{again}-{again}"])
+    return rng.choice([f"{witness}+0", f"{witness}*1", f"({witness})-{again}", f"{target}+{again}-{again}+0"])
 
 
 DOMAIN = Domain(
@@ -108,4 +141,10 @@ DOMAIN = Domain(
     solve=solve,
     perturb=perturb,
     verifier="countdown",
+    levels=[
+        {"numbers": (3, 3), "largest": 10, "max_target": 50},
+        {"numbers": (4, 4)},
+        {"numbers": (5, 5), "largest": 50, "max_target": 200},
+        {"numbers": (6, 6), "largest": 100, "max_target": 1000},
+    ],
 )

@@ -1,37 +1,43 @@
-"""Spelling: how often a letter occurs in a word, which letter stands where, a word backwards, the longer of two words.
+"""Spelling: how often a letter occurs in a word or several, which letter stands where, a word backwards, the longer of two.
 
 A model that reads subwords sees "strawberry" as one or two tokens and never its letters. It knows how the word is spelled all
 the same, and what it cannot do at once it can do letter by letter: `s t r (1) a w b e r (2) r (3) y`, a token or two a letter.
 
-The words (problems/words.txt, 4 to 12 letters, no names, one form of each) are those that at least three of seven books out of
-copyright share: Pride and Prejudice, Alice's Adventures in Wonderland, Moby-Dick, Walden, A Tale of Two Cities, On the Origin
-of Species (1st edition) and The Adventures of Sherlock Holmes, in Project Gutenberg's texts; tests/support/word_list.py made
-the list. The word decides the split: no word of a validation or test problem stands in any training problem.
+The words (problems/words.txt, 4 to 12 letters, no names, one form of each) are those that at least three of 25 books out of
+copyright share, in Project Gutenberg's texts; tests/support/word_list.py made the list and names the books. The word decides
+the split: no word of a validation or test problem stands in any training problem.
 """
 
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from problems.formulas import ordinal
+from problems.lines import swapped
 from problems.seeding import content_split
 from problems.types import Domain, Draft, PositiveRange, Problem, ProblemError, SourceConfig, boxed, thinking
 
 Task = Literal["count", "letter", "backwards", "longer"]
 Share = Annotated[float, Field(ge=0)]
 FEWEST_LETTERS, MOST_LETTERS = 4, 12  # of the words in the list
+_WORD = re.compile('"([a-z]{2,})"', re.IGNORECASE)  # in quotes; a single letter is no word
+_QUOTED = re.compile('"[a-z]+"')
 _FURTHEST = 3  # letters by which the two words of "longer" may differ
 _WORDS_FILE = Path(__file__).parent.parent / "words.txt"
 _PROMPTS: dict[Task, re.Pattern[str]] = {  # what a prompt of each task looks like; groups are what it asks about
-    "count": re.compile(r'How many times does the letter "([a-z])" occur in the word "([a-z]+)"\?'),
-    "letter": re.compile(r'What is the (\d+)(?:st|nd|rd|th) letter of the word "([a-z]+)"\?'),
-    "backwards": re.compile(r'Write the word "([a-z]+)" backwards\.'),
-    "longer": re.compile(r'Which of the words "([a-z]+)" and "([a-z]+)" is longer\?'),
+    "count": re.compile(
+        r'How many times does the letter "([a-z])" occur in the words? ("[a-z]+"(?:(?:, | and )"[a-z]+")*)\?', re.IGNORECASE
+    ),
+    "letter": re.compile(r'What is the (\d+)(?:st|nd|rd|th) letter of the word "([a-z]+)"\?', re.IGNORECASE),
+    "backwards": re.compile(r'Write the word "([a-z]+)" backwards\.', re.IGNORECASE),
+    "longer": re.compile(r'Which of the words "([a-z]+)" and "([a-z]+)" is longer\?', re.IGNORECASE),
 }
 
 
@@ -43,6 +49,8 @@ class LettersConfig(SourceConfig):
         description="relative share of each task; a task that is not named is not asked",
     )
     letters: PositiveRange = Field(default=(FEWEST_LETTERS, MOST_LETTERS), description="fewest and most letters of a word")
+    words: PositiveRange = Field(default=(1, 1), description="fewest and most words that letters are counted in together")
+    capitals: bool = Field(default=False, description="write words in capitals, which tokenizers cut into few, short pieces")
     absent: float = Field(default=0.1, ge=0, le=1, description="chance that the letter to count does not occur")
     repeated: float = Field(default=0.5, ge=0, le=1, description="else, chance that it occurs several times, where one does")
 
@@ -72,38 +80,42 @@ def _words_of(letters: tuple[int, int]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)
-def _words_like(split: str, letters: int) -> tuple[str, ...]:
-    """Return the words of one length that belong to a split."""
-    return tuple(word for word in _words_of((letters, letters)) if content_split(word) == split)
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if number in (11, 12) else {1: "st", 2: "nd", 3: "rd"}.get(number, "th")
-    return f"{number}{ending}"
+def _words_in(split: str, letters: tuple[int, int]) -> tuple[str, ...]:
+    """Return the words of so many letters that belong to a split."""
+    return tuple(word for word in _words_of(letters) if content_split(word) == split)
 
 
 def _other_word(rng: Random, word: str, config: LettersConfig) -> str:
     """Draw a word of the same split that is a little longer or shorter."""
     fewest, most = config.letters
     nearby = range(max(fewest, len(word) - _FURTHEST), min(most, len(word) + _FURTHEST) + 1)
-    lengths = [length for length in nearby if length != len(word)]
-    return rng.choice(_words_like(content_split(word), rng.choice(lengths)))
+    length = rng.choice([length for length in nearby if length != len(word)])
+    return rng.choice(_words_in(content_split(word), (length, length)))
 
 
-def _letter_to_count(rng: Random, word: str, config: LettersConfig) -> str:
-    """Draw a letter; were it drawn from the word alone, nearly every answer would be 1."""
+def _letter_to_count(rng: Random, text: str, config: LettersConfig) -> str:
+    """Draw a letter; were it drawn from the text alone, nearly every answer would be 1."""
     if rng.random() < config.absent:
-        return rng.choice([letter for letter in string.ascii_lowercase if letter not in word])
-    repeated = sorted({letter for letter in word if word.count(letter) > 1})
-    return rng.choice(repeated) if repeated and rng.random() < config.repeated else rng.choice(word)
+        return rng.choice([letter for letter in string.ascii_lowercase if letter not in text])
+    repeated = sorted({letter for letter in text if text.count(letter) > 1})
+    return rng.choice(repeated) if repeated and rng.random() < config.repeated else rng.choice(text)
+
+
+def _count_question(rng: Random, words: Sequence[str], config: LettersConfig) -> str:
+    letter = _letter_to_count(rng, "".join(words), config)
+    quoted = [f'"{word}"' for word in words]
+    if len(words) == 1:
+        return f'How many times does the letter "{letter}" occur in the word {quoted[0]}?'
+    return f'How many times does the letter "{letter}" occur in the words {", ".join(quoted[:-1])} and {quoted[-1]}?'
 
 
 def _question(rng: Random, task: Task, word: str, config: LettersConfig) -> str:
     """Return what is asked about `word`; what else it takes is drawn."""
     if task == "count":
-        return f'How many times does the letter "{_letter_to_count(rng, word, config)}" occur in the word "{word}"?'
+        more = rng.randint(*config.words) - 1
+        return _count_question(rng, [word, *rng.choices(_words_in(content_split(word), config.letters), k=more)], config)
     if task == "letter":
-        return f'What is the {_ordinal(rng.randint(1, len(word)))} letter of the word "{word}"?'
+        return f'What is the {ordinal(rng.randint(1, len(word)))} letter of the word "{word}"?'
     if task == "backwards":
         return f'Write the word "{word}" backwards.'
     pair = [word, _other_word(rng, word, config)]
@@ -116,16 +128,21 @@ def generate(rng: Random, config: LettersConfig) -> Draft:
     task = rng.choices(list(config.tasks), list(config.tasks.values()))[0]
     word = rng.choice(_words_of(config.letters))
     prompt = _question(rng, task, word, config)
+    if config.capitals:
+        prompt = _QUOTED.sub(lambda quoted: quoted[0].upper(), prompt)
+    difficulty = {"task": task, "letters": len(word)}
+    if config.words != (1, 1):
+        difficulty["words"] = len(_WORD.findall(prompt))
     return Draft(
         prompt=prompt,
-        same_as=word,  # of two words either: both are of one split
+        same_as=word,  # of several words any: all are of one split
         reference=_worked(task, *_asked(task, prompt))[1],
-        difficulty={"task": task, "letters": len(word)},
+        difficulty=difficulty,
     )
 
 
 def _asked(task: Task, prompt: str) -> tuple[str, str]:
-    """Return what a prompt of `task` asks about; the second is "" where there is one word and nothing else."""
+    """Return what a prompt of `task` asks about: one thing and "", or two; words that letters are counted in are in quotes."""
     match = _PROMPTS[task].fullmatch(prompt)
     assert match is not None
     return match[1], match[2] if match.re.groups > 1 else ""
@@ -138,24 +155,28 @@ def _task_of(problem: Problem) -> Task:
     raise ProblemError(f"problem {problem.id} ({problem.source}) asks nothing about letters: {problem.prompt[:60]!r}")
 
 
+def _another_letter(rng: Random, letter: str) -> str:
+    """Draw a letter, of the same case."""
+    alphabet = string.ascii_uppercase if letter.isupper() else string.ascii_lowercase
+    return rng.choice([other for other in alphabet if other != letter])
+
+
 def _numbered(word: str) -> list[str]:
     """Return `c (1)`, `a (2)`, `t (3)`."""
     return [f"{letter} ({number})" for number, letter in enumerate(word, start=1)]
 
 
-def _counted(word: str, letter: str) -> list[str]:
-    """Return the letters of `word`, those that are `letter` with their running number."""
-    counted, seen = [], 0
-    for one in word:
-        seen += one == letter
-        counted.append(f"{one} ({seen})" if one == letter else one)
-    return counted
+def _counted(words: Iterable[str], letter: str) -> list[list[str]]:
+    """Return the letters of each word, those that are `letter` with their number, which runs on through all words."""
+    number = count(1)
+    return [[f"{one} ({next(number)})" if one == letter else one for one in word] for word in words]
 
 
 def _worked(task: Task, first: str, second: str) -> tuple[list[list[str]], str]:
     """Return what is to be written down, letter by letter in one or two rows, and the answer."""
     if task == "count":
-        return [_counted(second, first)], str(second.count(first))
+        words = _WORD.findall(second)
+        return _counted(words, first), str("".join(words).count(first))
     if task == "letter":
         position = int(first)
         if not 1 <= position <= len(second):
@@ -182,7 +203,7 @@ def solve(problem: Problem, style: str, rng: Random) -> str:
         row = rng.choice(rows)
         slip = rng.randrange(len(row))
         right = row[slip]
-        wrong = rng.choice([letter for letter in string.ascii_lowercase if letter != right[0]])
+        wrong = _another_letter(rng, right[0])
         row[slip] = f"{wrong}{right[1:]}?no: {right}"
     return thinking(_written(rows), answer)
 
@@ -194,11 +215,10 @@ def perturb(problem: Problem, rng: Random) -> str:
     if task == "count":
         return str(max(0, int(answer) + rng.choice([-1, 1])) if int(answer) else 1)
     if task == "letter":
-        return rng.choice([letter for letter in string.ascii_lowercase if letter != answer])
+        return _another_letter(rng, answer)
     if task == "longer":
         return min(first, second, key=len)
-    place = rng.choice([i for i in range(len(answer) - 1) if answer[i] != answer[i + 1]])
-    return answer[:place] + answer[place + 1] + answer[place] + answer[place + 2 :]
+    return "".join(swapped(answer, rng))
 
 
 DOMAIN = Domain(name="letters", config=LettersConfig, generate=generate, solve=solve, perturb=perturb, verifier="letters")

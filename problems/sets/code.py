@@ -6,7 +6,6 @@ data sets of the hub with the same columns.
 
 import ast
 import base64
-import gzip
 import io
 import json
 import pickle
@@ -19,7 +18,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from problems.finite import FiniteSource, finite_source
-from problems.rows import Row, Splits, hub_splits, read_jsonl
+from problems.lines import fenced
+from problems.rows import Row, hub_splits, local_splits
 from problems.seeding import content_hash
 from problems.types import SPLITS, Problem, ProblemError, ProblemSet, SourceConfig
 
@@ -64,11 +64,6 @@ def _need(row: Row, where: str, *columns: str) -> None:
     missing = [column for column in columns if column not in row]
     if missing:
         raise ProblemError(f"{where}: missing column(s) {', '.join(missing)}; found {', '.join(map(str, row))}")
-
-
-def fenced(source: str) -> str:
-    """Return a program as a completion gives it."""
-    return f"```python\n{source}\n```"
 
 
 def _with_starter(prompt: str, starter: str | None) -> str:
@@ -123,7 +118,16 @@ def _called_names(text: str) -> set[str]:
 
 
 def mbpp_plus_problem(row: Row, where: str) -> Problem:
-    """MBPP+ of EvalPlus: prompt, entry_point, assertion (base tests); their inputs for more tests have no expected values."""
+    """MBPP+ of EvalPlus, in either of its forms.
+
+    Its own file: prompt, entry_point, assertion (base tests; the inputs for more tests have no expected values). On the hub:
+    columns of sanitized MBPP, and `test`, a script with all inputs and results.
+    """
+    if isinstance(row.get("test"), str):
+        base = mbpp_problem(row, where)
+        imports = "\n".join(row.get("test_imports") or ())
+        tests = f"{imports}\n{row['test']}\n".lstrip("\n")
+        return _problem(row, where, base.prompt, {**base.checks, "tests": tests}, base.solution)
     _need(row, where, "prompt", "entry_point", "assertion")
     checks = {"style": "assert", "tests": row["assertion"], "entry_point": row["entry_point"]}
     solution = row.get("canonical_solution")
@@ -246,24 +250,10 @@ FORMATS: dict[str, Callable[[Row, str], Problem]] = {
 }
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read a JSON list or JSON lines, compressed or not."""
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except OSError as error:
-        raise ProblemError(f"cannot read the problem file {path}: {error}") from None
-    if not data.lstrip().startswith(b"["):
-        return read_jsonl(path, data.decode("utf-8"))
-    rows = json.loads(data)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ProblemError(f"{path} must hold a list of objects")
-    return rows
-
-
 def load_code(config: CodeConfig, seed: int) -> FiniteSource:
     """Load programming problems from the hub or from local files of the same columns."""
     path = Path(config.path)
-    raw = _local_splits(path) if path.exists() else hub_splits(config.path, config.subset, config.revision)
+    raw = local_splits(path, SPLITS) if path.exists() else hub_splits(config.path, config.subset, config.revision)
     limits = {"timeout_seconds": config.timeout_seconds, "memory_megabytes": config.memory_megabytes}
     extra = {"reward": config.reward, **{key: value for key, value in limits.items() if value is not None}}
 
@@ -272,17 +262,6 @@ def load_code(config: CodeConfig, seed: int) -> FiniteSource:
         return replace(problem, split=split, checks={**problem.checks, **extra})
 
     return finite_source(f"code {config.path}", raw, convert, seed)
-
-
-def _local_splits(path: Path) -> Splits:
-    """Return the rows of a file, which serves as every split, or of a folder of files named by their splits."""
-    if not path.is_dir():
-        rows = read_rows(path)
-        return {split: (str(path), rows) for split in SPLITS}
-    files = {split: file for split in SPLITS for file in sorted(path.glob(f"{split}.json*"))[:1]}
-    if not files:
-        raise ProblemError(f"{path} holds none of train.jsonl, validation.jsonl, test.jsonl")
-    return {split: (str(file), read_rows(file)) for split, file in files.items()}
 
 
 SET = ProblemSet(name="code", config=CodeConfig, load=load_code, verifier="code", solution_is_completion=True)

@@ -7,6 +7,7 @@ Dimension letters: B rows, T tokens, H hidden size, V vocabulary.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, Self, overload
 
@@ -108,8 +109,14 @@ class CausalLM(Protocol):
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield all weights with their names."""
 
+    def named_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the model and every module in it, with their names."""
+
     def requires_grad_(self, requires_grad: bool) -> Self:
         """Freeze all weights, or let them learn."""
+
+    def modules(self) -> Iterator[nn.Module]:
+        """Yield the model and every module in it."""
 
     def train(self, mode: bool = True) -> Self:
         """Switch dropout on, or off."""
@@ -131,3 +138,15 @@ def base_causal_lm(model: CausalLM) -> CausalLM:
         return model
     base: CausalLM = unwrap()
     return base
+
+
+@contextmanager
+def evaluating(model: CausalLM) -> Iterator[None]:
+    """Have dropout off inside; afterwards every module is in the mode that it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -18,6 +18,7 @@ from problems.types import thinking
 from rl.policy.attention import NAME
 from rl.policy.gguf import in_plain_layout
 from rl.policy.interfaces import CausalLM, Tokenizer
+from rl.policy.logits import logit_shape
 from rl.policy.paths import PolicyError, check_model_path, first_line, place
 from rl.settings.model_files import is_gguf
 from rl.settings.schema import LoraSettings, ModelSettings
@@ -25,6 +26,10 @@ from rl.settings.schema import LoraSettings, ModelSettings
 if TYPE_CHECKING:
     from peft import LoraConfig  # loads slowly, and only runs with adapters need it
 
+# peft (0.21, tuners/tuners_utils.py) refuses adapters on these layers of such models, whose kernels read the weights past them
+_FUSED_MAMBAS = frozenset({"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"})
+_READ_BY_KERNELS = ("out_proj", "conv1d")
+_READ_PAST_ADAPTERS = "dt_proj"  # of Mamba and Jamba: transformers itself multiplies with its weight (5.23), adapter or not
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -106,6 +111,7 @@ def load_model(settings: ModelSettings, *, trainable: bool = True) -> CausalLM:
     check_model_path(settings.path)
     model = _open_whole(settings)
     opened: CausalLM = model if trainable else model.eval().requires_grad_(False)
+    logit_shape(opened)  # refuses what is no causal language model, or none that can be trained here
     if not trainable:
         return opened
     if settings.gradient_checkpointing:
@@ -128,6 +134,10 @@ def _open_whole(settings: ModelSettings) -> Any:
             model, loading = AutoModelForCausalLM.from_pretrained(where, **arguments)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise PolicyError(f"cannot open the model of {settings.path}: {first_line(error)}") from None
+    if attention == NAME and not model._supports_sdpa:
+        # an attention of its own (Gemma 2's soft cap, ALiBi), which counts on the mask that it gets with this name;
+        # set_attn_implementation would refuse the older ones of these models
+        model.config._attn_implementation = "eager"
     if missing := sorted(loading["missing_keys"]):
         raise PolicyError(
             f"the weights of {settings.path} lack {len(missing)} of the model's tensors ({', '.join(missing[:3])}): they would "
@@ -140,22 +150,38 @@ def _open_whole(settings: ModelSettings) -> Any:
     return model
 
 
-def lora_config(lora: LoraSettings) -> "LoraConfig":
-    """Return peft's configuration of the adapters."""
+def lora_config(lora: LoraSettings, model: CausalLM | None = None) -> "LoraConfig":
+    """Return peft's configuration of the adapters; `all-linear` leaves out layers of `model` where they would do nothing."""
     from peft import LoraConfig
 
     modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
-    return LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=modules, task_type="CAUSAL_LM")
+    without: list[str] = []
+    if model is not None and modules == "all-linear":
+        without += _READ_BY_KERNELS if model.config.model_type in _FUSED_MAMBAS else ()
+        without += [_READ_PAST_ADAPTERS] if any(n.endswith(f".{_READ_PAST_ADAPTERS}") for n, _ in model.named_modules()) else []
+    return LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=modules,
+        exclude_modules=without or None,
+        task_type="CAUSAL_LM",
+    )
 
 
 def add_adapters(model: CausalLM, lora: LoraSettings) -> CausalLM:
-    """Freeze `model` and add trainable adapters; raises PolicyError when no layer matches."""
+    """Freeze `model` and add trainable adapters; raises PolicyError where no layer matches, or one that reads past them."""
     from peft import get_peft_model
 
     try:
-        adapted: CausalLM = get_peft_model(model, lora_config(lora))
+        adapted: CausalLM = get_peft_model(model, lora_config(lora, model))
     except ValueError as error:
-        raise PolicyError(f"model.lora.target_modules fits no layer of this model: {first_line(error)}") from None
+        raise PolicyError(f"model.lora.target_modules does not fit the layers of this model: {first_line(error)}") from None
+    if any(f".{_READ_PAST_ADAPTERS}.lora_" in name for name, _ in adapted.named_parameters()):
+        raise PolicyError(
+            f"model.lora.target_modules puts adapters on {_READ_PAST_ADAPTERS}, whose weight {model.config.model_type} in "
+            "transformers reads past any adapter: it would be trained on nothing and merged all the same. Leave it out"
+        )
     return adapted
 
 

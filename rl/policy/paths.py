@@ -120,6 +120,19 @@ def _cached(name: str, revision: str | None) -> str:
         ) from None
 
 
+def snapshot_of(settings: ModelSettings) -> Path | None:
+    """Return the folder of a hub model in the cache, once something of it was opened; its name is the commit.
+
+    None for a path on this machine, and where the cache does not hold its configuration.
+    """
+    if not is_on_hub(settings.path):
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    file = try_to_load_from_cache(settings.path, "config.json", revision=settings.revision)
+    return Path(file).parent if isinstance(file, str) else None
+
+
 def first_line(error: BaseException) -> str:
     """Return what an error says, in short."""
     return str(error).strip().split("\n")[0][:300].rstrip(".")

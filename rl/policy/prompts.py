@@ -10,13 +10,18 @@ The template's own text must never change between cold start, training and evalu
 """
 
 import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jinja2 import TemplateError
 
 from problems.errors import LabError
-from problems.types import Problem
+from problems.selection import read_header
+from problems.types import Problem, SourceConfig
 from rewards.answer import opens_thinking
+from rewards.types import Policy, Reading
 from rl.policy.interfaces import Tokenizer
 from rl.settings.schema import PromptSettings
 from rl.types import IntArray
@@ -29,8 +34,13 @@ class PromptError(LabError):
 
 
 def messages(problem: Problem, settings: PromptSettings) -> list[dict[str, str]]:
-    """Return the chat messages that ask the question: the system message where one is set, then the user's."""
+    """Return the chat messages that ask the question: the system message where one is set, then the user's.
+
+    Where the model may abstain, a line below the question says so.
+    """
     question = settings.template.replace("{prompt}", problem.prompt)
+    if settings.abstention is not None and settings.abstention.line:
+        question = f"{question}\n{settings.abstention.line}"
     user = {"role": "user", "content": question}
     if not settings.system:
         return [user]
@@ -70,7 +80,31 @@ def leaves_thinking_open(prompt_ids: IntArray, tokenizer: Tokenizer) -> bool:
     return opens_thinking(tokenizer.decode(prompt_ids[-_ENDING_TOKENS:], skip_special_tokens=False))
 
 
+def reading_of(settings: PromptSettings, policy: Policy, *, thinking_open: bool = False) -> Reading:
+    """Return how answers to these prompts are read."""
+    words = None if settings.abstention is None else settings.abstention.words
+    return Reading(policy=policy, thinking_open=thinking_open, abstention=words)
+
+
 def template_hash(settings: PromptSettings, tokenizer: Tokenizer) -> str:
     """Return 12 hex digits that change when anything about the rendering does; scores under other templates differ."""
     text = f"{settings.system}\x1f{settings.template}\x1f{tokenizer.chat_template}"
+    if settings.abstention is not None:
+        text += f"\x1f{settings.abstention.line}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def check_rates(sources: Sequence[SourceConfig], settings: PromptSettings, tokenizer: Tokenizer) -> None:
+    """Raise PromptError where problems are chosen by pass rates that were measured under another prompt than this one."""
+    now = template_hash(settings, tokenizer)
+    for position, source in enumerate(sources):
+        if source.rates is None:
+            continue
+        header = read_header(Path(source.rates), "rates")
+        measured = header.get("template_hash")  # None: an endpoint rendered the prompts, and nobody knows how
+        if measured is not None and measured != now:
+            raise PromptError(
+                f"problems.{position}: the rates of {source.rates} were measured with another prompt or chat template: "
+                f"{json.dumps(header.get('prompt'))}, model {header.get('model')}, template {measured}; here it is "
+                f"{settings.model_dump_json()}, template {now}. Measure them again with the prompt of this run"
+            )

@@ -1,4 +1,4 @@
-"""Decoding with transformers' own cache and left padding, for models whose attention cannot be planned.
+"""Decoding with transformers' own cache and left padding, for models whose attention cannot be planned (windows, soft caps).
 
 A batch runs to its end before the next one starts, and every row has the prompt of its group for itself.
 Dimension letters: P prompts, B rows, T tokens so far, padding included, H hidden size, V vocabulary.
@@ -10,6 +10,7 @@ import torch
 from transformers import DynamicCache
 
 from rl.policy.interfaces import CausalLM, base_causal_lm
+from rl.policy.logits import head_outputs, logit_shape
 from rl.types import Indices, IntArray
 
 
@@ -17,10 +18,11 @@ class CachedDecoder:
     """See Decoder in rl/sampling/decoding.py."""
 
     joins = False
+    words = "a batch at a time, padded on the left, through transformers' cache"
 
     def __init__(self, model: CausalLM):
         self.config = model.config
-        self.causal_lm = base_causal_lm(model)
+        self.causal_lm, self.shape = base_causal_lm(model), logit_shape(model)
         self.device = next(model.parameters()).device
 
     def join(self, groups: Sequence[int], prompts: Sequence[IntArray]) -> torch.Tensor:
@@ -38,7 +40,7 @@ class CachedDecoder:
         states = self._forward(ids.to(self.device), positions)  # [P, H]
         # from here on a row each, in the place of a prompt each
         place_of_row = torch.tensor([present.index(group) for group in groups], device=self.device)  # [B]
-        self.cache.batch_select_indices(place_of_row)
+        self.cache.reorder_cache(place_of_row)
         self.mask = self.mask[place_of_row]  # [B, T]
         self.position = self.mask.sum(-1)  # [B], of the next token
         return states[place_of_row]
@@ -52,8 +54,7 @@ class CachedDecoder:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return the logits [n, V] of states [n, H]."""
-        logits: torch.Tensor = self.causal_lm.get_output_embeddings()(states)
-        return logits
+        return self.shape.applied(head_outputs(self.causal_lm, states))
 
     def _forward(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Run tokens [B, T']; return the state [B, H] of the last one of each row."""
@@ -71,7 +72,7 @@ class CachedDecoder:
         rows = torch.arange(len(self.position))
         rows[target] = torch.as_tensor(source)
         staying = rows[:count].to(self.device)  # [B']
-        self.cache.batch_select_indices(staying)
+        self.cache.reorder_cache(staying)
         self.mask, self.position = self.mask[staying], self.position[staying]
 
     def close(self, group: int) -> None:

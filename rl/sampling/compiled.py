@@ -1,16 +1,13 @@
 """rl/sampling/decode.c as functions: compiled for one model shape when it is first needed, called through ctypes."""
 
 import ctypes
-import os
-import shutil
-import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
+from rl.policy.compiling import library
+
 PAGE = 16  # tokens, as in decode.c
 TOGETHER = 8  # rows of a group that read a page of the prompt together, as in decode.c
-_FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
 
 
 class Step(ctypes.Structure):
@@ -39,23 +36,16 @@ class Step(ctypes.Structure):
 
 
 @cache
-def compiled(head_dim: int, heads: int, kv_heads: int, qk_norm: bool) -> ctypes.CDLL | None:
-    """Compile decode.c for one model shape; None without a compiler that can do it."""
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None:
+def compiled(head_dim: int, heads: int, kv_heads: int, qk_norm: bool, bf16: bool) -> ctypes.CDLL | None:
+    """Compile decode.c for one model shape, in float32 or bf16; None without a compiler that can do it."""
+    shape = [f"HEAD_DIM={head_dim}", f"HEADS={heads}", f"KV_HEADS={kv_heads}", f"QK_NORM={int(qk_norm)}", f"BF16={int(bf16)}"]
+    found = library(Path(__file__).with_name("decode.c"), *shape)
+    if found is None:
         return None
-    shape = [f"-DHEAD_DIM={head_dim}", f"-DHEADS={heads}", f"-DKV_HEADS={kv_heads}", f"-DQK_NORM={int(qk_norm)}"]
-    source = Path(__file__).with_name("decode.c")
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "decode.so"
-        command = [compiler, *_FLAGS, *shape, str(source), "-lm", "-o", str(target)]
-        if subprocess.run(command, capture_output=True, check=False).returncode:
-            return None
-        library = ctypes.CDLL(str(target))  # stays loaded when its file is gone
     pointer, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
-    library.attend.argtypes = (ctypes.POINTER(Step), pointer, pointer)
-    library.rms_norm.argtypes = (pointer, pointer, ctypes.c_float, pointer, size, size, number)
-    library.silu_gate.argtypes = (pointer, pointer, size, size, number)
-    for function in (library.attend, library.rms_norm, library.silu_gate):
+    found.attend.argtypes = (ctypes.POINTER(Step), pointer, pointer)
+    found.rms_norm.argtypes = (pointer, pointer, ctypes.c_float, pointer, size, size, number)
+    found.silu_gate.argtypes = (pointer, pointer, size, size, number)
+    for function in (found.attend, found.rms_norm, found.silu_gate):
         function.restype = None
-    return library
+    return found

@@ -1,26 +1,38 @@
 """One decoding step for many rows, with the prompt of a group computed and kept once: the protocol, and which decoder is taken.
 
-Four decoders stand behind it:
-- rl/sampling/native.py: Llama-shaped float32 models on a CPU with a C compiler;
+Six decoders stand behind it:
+- rl/sampling/native.py: Llama-shaped models on a CPU with a C compiler;
 - rl/sampling/static.py: Llama-shaped models on a GPU, the whole step recorded, where its cache fits;
 - rl/sampling/planned.py: every model whose attention goes through rl/policy/attention.py, on any device, adapters included;
-- rl/sampling/cached.py: all others, through transformers' own cache; rows cannot join a running batch there.
+- rl/sampling/cached.py: other models of attention alone, through transformers' own cache, padded; no row joins a running batch;
+- rl/sampling/unpadded.py: models with states that padding would run through (Mamba, hybrids); there also the last resort,
+  which keeps nothing and computes every row anew.
+
+Which of the last three a model gets is tried, not known by its name: the first one that gives the model's own logits.
 
 Rows are numbered 0 to B - 1. A row joins with its group; when rows leave, the last ones move into their places.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 
-from rl.policy.attention import can_plan
-from rl.policy.interfaces import CausalLM
+from rl.policy.attention import can_plan, keeps_states
+from rl.policy.interfaces import CausalLM, base_causal_lm, evaluating
 from rl.sampling.cached import CachedDecoder
 from rl.sampling.native import native_decoder
 from rl.sampling.planned import PlannedDecoder
 from rl.sampling.static import static_decoder
+from rl.sampling.unpadded import RecomputingDecoder, UnpaddedDecoder
 from rl.types import Indices, IntArray
+
+# |difference| / |logits| of a trial. Sound: 1e-6 and 0.01; a fault is of order 1
+_TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.06, torch.float16: 0.02}
+FallbackKind = type[CachedDecoder] | type[UnpaddedDecoder] | type[RecomputingDecoder]
+_fallbacks: WeakKeyDictionary[CausalLM, FallbackKind] = WeakKeyDictionary()  # what a trial has found
 
 
 class Decoder(Protocol):
@@ -54,6 +66,54 @@ def build_decoder(model: CausalLM, rows: int = 1, tokens: int = 1, *, recorded: 
     replays its step.
     """
     if not can_plan(model):
-        return CachedDecoder(model)
+        return fallback(model)(model)
     static = static_decoder(model, rows, tokens) if recorded else None
-    return native_decoder(model) or static or PlannedDecoder(model)
+    return native_decoder(model, rows) or static or PlannedDecoder(model)
+
+
+def slower_words(model: CausalLM) -> str:
+    """Return how a model is trained and sampled from whose attention cannot be planned, for people; empty for all others."""
+    if can_plan(model):
+        return ""
+    config = model.config.get_text_config()
+    is_eager = config._attn_implementation == "eager" and not keeps_states(model)
+    attention = ", its attention eager" if is_eager else ""
+    return (
+        f"{config.model_type} cannot share prompts (docs/architectures.md){attention}: the update pads its rows on the right, "
+        f"and sampling takes {fallback(model).words}"
+    )
+
+
+def fallback(model: CausalLM) -> FallbackKind:
+    """Return the decoder for a model whose attention cannot be planned; tried once a model."""
+    base = base_causal_lm(model)
+    if base not in _fallbacks:
+        kinds: tuple[FallbackKind, ...] = (UnpaddedDecoder,) if keeps_states(base) else (CachedDecoder, UnpaddedDecoder)
+        _fallbacks[base] = next((kind for kind in kinds if _agrees(base, kind)), RecomputingDecoder)
+    return _fallbacks[base]
+
+
+@torch.no_grad()
+def _agrees(model: CausalLM, kind: FallbackKind) -> bool:
+    """Whether a few short rows, of which one leaves and one moves, get the logits of the model's own forward pass."""
+    vocabulary = model.config.get_text_config().vocab_size
+    prompts = [np.arange(first, first + length) % vocabulary for first, length in ((3, 4), (7, 9), (5, 9))]
+    texts = [prompts[0].tolist(), prompts[1].tolist(), prompts[1].tolist(), prompts[2].tolist()]
+    with evaluating(model):
+        try:
+            decoder = kind(model)
+            states = decoder.join([0, 1, 1, 2], prompts)
+            for number in range(4):
+                if number == 2:  # row 1 leaves, and the last one takes its place
+                    decoder.move(np.array([3]), np.array([1]), 3)
+                    texts = [texts[0], texts[3], texts[2]]
+                ids = [(11 + 5 * number + row) % vocabulary for row in range(len(texts))]
+                texts = [[*text, token] for text, token in zip(texts, ids, strict=True)]
+                states = decoder.step(torch.tensor(ids))
+            ours = decoder.logits(states).float()  # [B, V]
+        except Exception:  # whatever an architecture raises that was not made for this cache, another decoder is asked
+            return False
+        whole = [model(input_ids=torch.tensor([text], device=ours.device), use_cache=False).logits[0, -1] for text in texts]
+    expected = torch.stack(whole).float()
+    tolerance = _TOLERANCES.get(next(iter(model.parameters())).dtype, 0.0)
+    return bool(torch.linalg.vector_norm(ours - expected) <= tolerance * torch.linalg.vector_norm(expected))

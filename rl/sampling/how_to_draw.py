@@ -4,33 +4,12 @@ how = how_to_draw(config.sampling, tokenizer)
 sampler.sample(requests, how, on_sample)
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from rl.policy.interfaces import Tokenizer
+from rl.sampling.stop_texts import StopTexts
 from rl.sampling.thinking import ThinkingBudget
 from rl.settings.schema import SamplingSettings
-from rl.types import BoolArray, IntArray
-
-
-@dataclass(frozen=True, kw_only=True)
-class StopTexts:
-    """Texts that end a completion, and the tokenizer that reads them."""
-
-    texts: tuple[str, ...]
-    tokenizer: Tokenizer
-
-    def complete(self, completions: Sequence[IntArray]) -> BoolArray:
-        """Return for each completion, tokens [T], whether its last token has completed one of the texts.
-
-        To be asked after every token: a text that was complete before the last one counts as well.
-        """
-        # every token but a special one has at least one byte: these are enough to hold the longest text and one more
-        window = max(len(text.encode()) for text in self.texts) + 1
-        tails = self.tokenizer.batch_decode([tokens[-window:] for tokens in completions], skip_special_tokens=False)
-        return np.asarray([any(text in tail for text in self.texts) for tail in tails])  # [B]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +28,10 @@ class HowToDraw:
 
 
 def how_to_draw(settings: SamplingSettings, tokenizer: Tokenizer) -> HowToDraw:
-    """Return what `settings` ask for. Raises SamplingError for a thinking budget that this tokenizer cannot keep."""
+    """Return what `settings` ask for. Raises SamplingError for a thinking budget that cannot be kept, see ThinkingBudget."""
+    thinking = ThinkingBudget.of(settings.thinking, tokenizer) if settings.thinking else None
+    if thinking is not None:
+        thinking.check_room(settings.max_completion_tokens)
     return HowToDraw(
         temperature=settings.temperature,
         max_tokens=settings.max_completion_tokens,
@@ -57,7 +39,7 @@ def how_to_draw(settings: SamplingSettings, tokenizer: Tokenizer) -> HowToDraw:
         top_p=settings.top_p,
         top_k=settings.top_k,
         stop=StopTexts(texts=settings.stop, tokenizer=tokenizer) if settings.stop else None,
-        thinking=ThinkingBudget.of(settings.thinking, tokenizer) if settings.thinking else None,
+        thinking=thinking,
         cache_tokens=settings.cache_tokens,
         cuda_graphs=settings.cuda_graphs,
     )

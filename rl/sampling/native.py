@@ -1,8 +1,9 @@
 """Decoding on a CPU at the speed of its matrix products: rl/sampling/decode.c between them, keys and values in pages.
 
-For Llama-shaped models (Llama, Qwen2, Qwen3) in float32; LoRA adapters are merged into the weights used here. The weights are
-copied when the decoder is made, fused to one matrix for query, key and value and one for gate and up. A model whose
-logits do not come out as its own forward pass gives them, or a machine without a C compiler, gets no native decoder.
+For Llama-shaped models (Llama, Qwen2, Qwen3) in float32 or bf16; LoRA adapters are merged into the weights used here. The
+weights are copied when the decoder is made, fused to one matrix for query, key and value and one for gate and up. A model whose
+logits do not come out as its own forward pass gives them, or a machine without a C compiler, gets no native decoder. In bf16
+numbers are rounded where the trainer rounds them (decode.c), and logits not at all.
 
 A page has room for the keys and values of 16 tokens, of all layers. The page list of a row is that of its group's prompt
 (the same pages for all of them) and then its own; own tokens begin in a page of their own.
@@ -13,29 +14,34 @@ size, V vocabulary.
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch.nn.functional import linear, pad
+from torch.nn.functional import pad
 
 from rl.policy.interfaces import CausalLM, base_causal_lm
 from rl.sampling.compiled import PAGE, TOGETHER, Step, compiled
-from rl.sampling.fused import FusedWeights, Unfit, fuse, is_llama_shaped
+from rl.sampling.fused import FusedLayer, FusedWeights, Unfit, fuse, is_llama_shaped
 from rl.sampling.prefill import KeyValues, prefill, prefill_batches
+from rl.sampling.products import Head, Product
 from rl.types import Indices, IntArray
 
-_TOLERANCE = 1e-3  # nats between native logits and the model's own
+_TOLERANCE = 1e-3  # nats between native logits and the model's own, float32
+_TOLERANCE_BF16 = 0.1  # length of their difference as a share of theirs: rounding is some 1 %, another function is not near it
+_DTYPES = (torch.float32, torch.bfloat16)
 _checked: WeakKeyDictionary[CausalLM, bool] = WeakKeyDictionary()  # whether the native logits of a model were its own
 
 
-def native_decoder(model: CausalLM) -> "NativeDecoder | None":
-    """Return a native decoder for `model`, or None where there can be none."""
+def native_decoder(model: CausalLM, rows: int = 1) -> "NativeDecoder | None":
+    """Return a native decoder for `model` and mostly so many rows, or None where there can be none."""
     config = model.config
     fits = (
         is_llama_shaped(config)
         and config.hidden_size % PAGE == config.intermediate_size % PAGE == 0
-        and all(p.dtype == torch.float32 and p.device.type == "cpu" for p in model.parameters())
+        and all(p.dtype in _DTYPES and p.device.type == "cpu" for p in model.parameters())
+        and len({p.dtype for p in model.parameters()}) == 1
     )
     if not fits:
         return None
@@ -44,10 +50,11 @@ def native_decoder(model: CausalLM) -> "NativeDecoder | None":
     except Unfit:
         return None
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
-    library = compiled(weights.head_dim, heads, kv_heads, weights.layers[0].q_norm is not None)
+    bf16 = weights.embedding.dtype == torch.bfloat16
+    library = compiled(weights.head_dim, heads, kv_heads, weights.layers[0].q_norm is not None, bf16)
     if library is None:
         return None
-    decoder = NativeDecoder(model, weights, library)
+    decoder = NativeDecoder(model, weights, library, rows)
     if model not in _checked:
         _checked[model] = _agrees(model, decoder)
     return decoder if _checked[model] else None
@@ -65,7 +72,10 @@ def _agrees(model: CausalLM, decoder: "NativeDecoder") -> bool:
     decoder.close(0)
     expected, _ = prefill(model, [ids])  # [1, H]
     head = base_causal_lm(model).get_output_embeddings()
-    return torch.allclose(decoder.logits(states), head(expected), atol=_TOLERANCE, rtol=_TOLERANCE)
+    ours, own = decoder.logits(states), head(expected)
+    if own.dtype == torch.bfloat16:
+        return bool(torch.dist(ours, own.float()) <= _TOLERANCE_BF16 * own.float().norm())
+    return torch.allclose(ours, own, atol=_TOLERANCE, rtol=_TOLERANCE)
 
 
 def _pages(tokens: IntArray) -> IntArray:
@@ -73,18 +83,32 @@ def _pages(tokens: IntArray) -> IntArray:
     return -(-tokens // PAGE)
 
 
+class _Layer:
+    """One layer's products and norms."""
+
+    def __init__(self, weights: FusedLayer, rows: int):
+        self.qkv, self.output = Product(weights.qkv, rows), Product(weights.output, rows)
+        self.gate_up, self.down = Product(weights.gate_up, rows), Product(weights.down, rows)
+        self.input_norm, self.mlp_norm = weights.input_norm, weights.mlp_norm
+        self.head_norms = None if weights.q_norm is None or weights.k_norm is None else (weights.q_norm, weights.k_norm)
+
+
 class NativeDecoder:
     """See Decoder in rl/sampling/decoding.py."""
 
     joins = True
 
-    def __init__(self, model: CausalLM, weights: FusedWeights, library: ctypes.CDLL):
-        self.model, self.weights, self.library = model, weights, library
+    def __init__(self, model: CausalLM, weights: FusedWeights, library: ctypes.CDLL, rows: int):
+        self.model, self.library = model, library
+        self.layers = [_Layer(layer, rows) for layer in weights.layers]
+        self.weights = replace(weights, layers=[])  # what the products have laid out anew need not stay
+        self.head = Head(weights.head)
         self.heads, self.kv_heads = model.config.num_attention_heads, model.config.num_key_value_heads
         self.threads = torch.get_num_threads()
-        self.cosine = self.sine = torch.zeros(0, weights.head_dim // 2)  # [positions, d / 2]
+        self.cosine = self.sine = torch.zeros(0, weights.head_dim // 2)  # [positions, d / 2], float32
         # keys [d, 16] and values [16, d] of a page, as decode.c lays them
-        self.pages = torch.empty(0, len(weights.layers), self.kv_heads, 2, PAGE * weights.head_dim)
+        shape = (0, len(weights.layers), self.kv_heads, 2, PAGE * weights.head_dim)
+        self.pages = torch.empty(shape, dtype=weights.embedding.dtype)
         self.free: list[int] = []  # pages nobody uses
         self.prompt_pages: dict[int, IntArray] = {}  # by group
         self.prompt_sizes: dict[int, int] = {}  # by group, tokens
@@ -152,39 +176,32 @@ class NativeDecoder:
             self._arrange()
         hidden = weights.embedding[ids]  # [B, H], the residual stream: every part adds to it
         normed = torch.empty_like(hidden)  # [B, H]
-        gated = torch.empty(rows, weights.layers[0].down[0].shape[1])  # [B, I]
-        mixed = torch.empty(rows, self.heads * weights.head_dim)  # [B, h d]
+        gated = hidden.new_empty(rows, self.model.config.intermediate_size)  # [B, I]
+        mixed = hidden.new_empty(rows, self.heads * weights.head_dim)  # [B, h d]
         step = self._c_step()
-        for number, layer in enumerate(weights.layers):
+        for number, layer in enumerate(self.layers):
             step.pages = self.pages[0, number].data_ptr()
-            if layer.q_norm is not None and layer.k_norm is not None:
-                step.q_weight, step.k_weight = layer.q_norm.data_ptr(), layer.k_norm.data_ptr()
+            if layer.head_norms is not None:
+                step.q_weight, step.k_weight = (weight.data_ptr() for weight in layer.head_norms)
             self._normalise(hidden, layer.input_norm, normed)
-            qkv = linear(normed, *layer.qkv)  # [B, (h + 2 k) d]
+            qkv = layer.qkv(normed)  # [B, (h + 2 k) d]
             self.library.attend(ctypes.byref(step), qkv.data_ptr(), mixed.data_ptr())
-            self._add(hidden, mixed, *layer.output)
+            layer.output.add_to(hidden, mixed)
             self._normalise(hidden, layer.mlp_norm, normed)
-            gate_up = linear(normed, *layer.gate_up)  # [B, 2 I]
+            gate_up = layer.gate_up(normed)  # [B, 2 I]
             self.library.silu_gate(gate_up.data_ptr(), gated.data_ptr(), rows, gated.shape[1], self.threads)
-            self._add(hidden, gated, *layer.down)
+            layer.down.add_to(hidden, gated)
         self._normalise(hidden, weights.norm, normed)
         return normed
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
-        """Return the logits [n, V] of states [n, H]."""
-        return linear(states, *self.weights.head)
+        """Return the logits [n, V] of states [n, H], in float32."""
+        return self.head(states)
 
     def _normalise(self, hidden: torch.Tensor, weight: torch.Tensor, output: torch.Tensor) -> None:
         """Write the RMSNorm of `hidden` [B, H] to `output`."""
         pointers = hidden.data_ptr(), weight.data_ptr()
         self.library.rms_norm(*pointers, self.weights.eps, output.data_ptr(), *hidden.shape, self.threads)
-
-    @staticmethod
-    def _add(hidden: torch.Tensor, states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
-        """Add a linear layer of `states` to `hidden`."""
-        hidden.addmm_(states, weight.T)
-        if bias is not None:
-            hidden.add_(bias)
 
     def _advance(self) -> None:
         """Count one more token in every row, with a page for those whose pages are full."""
@@ -237,7 +254,7 @@ class NativeDecoder:
         if positions > len(self.cosine):
             half = self.weights.head_dim // 2
             cosine, sine = self.weights.rotary(self.weights.embedding, torch.arange(2 * positions)[None])
-            self.cosine, self.sine = cosine[0, :, :half].contiguous(), sine[0, :, :half].contiguous()
+            self.cosine, self.sine = (table[0, :, :half].float().contiguous() for table in (cosine, sine))
 
     def move(self, source: Indices, target: Indices, count: int) -> None:
         """Put the rows `source` in the place of the rows `target`, then keep the first `count`."""

@@ -145,6 +145,11 @@ class _Rows:
         """Return the tokens [T] of a row so far."""
         return self.tokens[row, : self.length[row]]
 
+    def behind_forced(self, row: int) -> IntArray:
+        """Return the tokens [T'] of a row behind the last one that was put in."""
+        forced = np.flatnonzero(self.forced[row, : self.length[row]])
+        return self.written(row)[forced[-1] + 1 if len(forced) else 0 :]
+
     def sample(self, row: int, *, stopped: bool, finished: bool) -> Sample:
         """Return a row that has ended as a sample."""
         length = int(self.length[row])
@@ -337,11 +342,11 @@ class _Run:
         """Hand every row that has ended to `on_sample`; return which [B] they are."""
         rows, count = self.rows, self.rows.count
         every, last = np.arange(count), rows.length[:count] - 1
-        # a stop token that was put in does not end a completion: budget forcing may wait with one
+        # a stop token or text that was put in does not end a completion: budget forcing may wait with one, or ask for an answer
         stopped = np.isin(rows.tokens[every, last], self.stop_ids) & ~rows.forced[every, last]
         finished = stopped
         if self.how.stop is not None:
-            finished = stopped | self.how.stop.complete([rows.written(row) for row in range(count)])
+            finished = stopped | self.how.stop.complete([rows.behind_forced(row) for row in range(count)])
         full = rows.length[:count] >= self.how.max_tokens
         ended: BoolArray = finished | full
         for row in np.flatnonzero(ended).tolist():

@@ -1,8 +1,12 @@
 """Budget forcing: how long a model thinks, set from outside (s1, arXiv 2501.19393, section 3.1). Evaluation only.
 
 As long as the thinking of a completion is open:
-- after `max_tokens` tokens its end is put in, whatever was drawn: the model must answer with what it has;
+- after `max_tokens` tokens it is cut: its end and a text that asks for the answer are put in, whatever was drawn;
 - an end (or a stop token) that is drawn before that becomes "Wait", `waits` times: the model must think on.
+
+A completion that comes to its end by itself within the budget is what it would have been without one. All that a model writes
+before an end counts as thinking, whether or not it opened a thought. Texts that are put in are cut into tokens by themselves.
+A stop text (`sampling.stop`) that is drawn ends a completion at once: it cannot be put off.
 
 A token that was put in was not drawn from the policy. `Sample.forced` says which; the settings refuse budget forcing for
 training (`SamplingSettings.faults_in_training`), and so does `make_batch`.
@@ -11,8 +15,11 @@ training (`SamplingSettings.faults_in_training`), and so does `make_batch`.
 from collections import deque
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from rl.policy.interfaces import Tokenizer
 from rl.sampling.errors import SamplingError
+from rl.sampling.stop_texts import StopTexts
 from rl.settings.schema import ThinkingSettings
 from rl.types import IntArray
 
@@ -21,29 +28,54 @@ CompletionName = tuple[int, int]  # number of the request, number among its comp
 
 @dataclass(frozen=True, kw_only=True)
 class ThinkingBudget:
-    """What to force, as token ids."""
+    """What to force, as token ids, and how the end of thinking is known: by `end_id` or `end_text`; neither: it has no mark."""
 
-    max_tokens: int  # tokens of a completion before the end of thinking is forced
-    end_ids: tuple[int, ...]  # the end of thinking; where it is to be suppressed, its first token is
-    wait_ids: tuple[int, ...] = ()  # put in its place
+    max_tokens: int | None  # tokens of a completion before its thinking is cut; None: it never is
+    closing_ids: tuple[int, ...] = ()  # put in there: the end of thinking and what asks for the answer
+    end_id: int | None = None  # the end, where it is one token
+    end_text: StopTexts | None = None  # where it is several, which may run together with what stands beside them
+    wait_ids: tuple[int, ...] = ()  # put in the place of an end that comes too early
     waits: int = 0  # how often
 
     def __post_init__(self) -> None:
-        if self.waits and len(self.end_ids) != 1:
+        if self.waits and self.end_text is not None:
             raise SamplingError(
-                f"the end of thinking has {len(self.end_ids)} tokens {self.end_ids}; it can be suppressed only where it is "
-                "one token: set waits to 0"
+                f"the end of thinking, {self.end_text.texts[0]!r}, is several tokens to this tokenizer; it can be suppressed "
+                "only where it is one: set sampling.thinking.waits (--wait) to 0"
             )
 
     @classmethod
     def of(cls, settings: ThinkingSettings, tokenizer: Tokenizer) -> "ThinkingBudget":
-        """Return what `settings` ask for, their texts read by `tokenizer`. Raises SamplingError, see `waits`."""
+        """Return what `settings` ask for, their texts read by `tokenizer`.
+
+        Raises SamplingError for texts without a token, and for waits where the end is several.
+        """
+
+        def read(text: str) -> tuple[int, ...]:
+            ids = tuple(tokenizer(text, add_special_tokens=False).input_ids) if text else ()
+            if text and not ids:
+                raise SamplingError(
+                    f"sampling.thinking: {text!r} has no token in this tokenizer's vocabulary: choose another text"
+                )
+            return ids
+
+        end_ids = read(settings.end)
         return cls(
             max_tokens=settings.max_tokens,
-            end_ids=tuple(tokenizer(settings.end, add_special_tokens=False).input_ids),
-            wait_ids=tuple(tokenizer(settings.wait, add_special_tokens=False).input_ids),
+            closing_ids=read(settings.end + settings.answer),
+            end_id=end_ids[0] if len(end_ids) == 1 else None,
+            end_text=StopTexts(texts=(settings.end,), tokenizer=tokenizer) if len(end_ids) > 1 else None,
+            wait_ids=read(settings.wait),
             waits=settings.waits,
         )
+
+    def check_room(self, max_completion_tokens: int) -> None:
+        """Raise SamplingError where no token is left for an answer behind a thought that is cut."""
+        if self.max_tokens is not None and self.max_tokens + len(self.closing_ids) >= max_completion_tokens:
+            raise SamplingError(
+                f"a thinking budget of {self.max_tokens} tokens, and {len(self.closing_ids)} that end the thinking, leave no "
+                f"room for an answer: sampling.max_completion_tokens is {max_completion_tokens}, raise it"
+            )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -56,8 +88,8 @@ class _Progress:
 
     def begin(self, ids: tuple[int, ...]) -> int:
         """Return the first token of a text that is put in now; the others follow at the next steps."""
-        self.pending.extend(ids[1:])
-        return ids[0]
+        self.pending = deque(ids)
+        return self.pending.popleft()
 
 
 class BudgetForcing:
@@ -74,25 +106,26 @@ class BudgetForcing:
         """
         if len(written) == 0:  # a completion begins, or begins again after it had to leave a full cache
             self._progress[name] = _Progress()
-        progress = self._progress[name]
-        if progress.pending:
+        progress, budget = self._progress[name], self.budget
+        is_full = progress.is_thinking and budget.max_tokens is not None and len(written) >= budget.max_tokens
+        if progress.pending and not is_full:  # a "Wait" is cut like any other thought
             return progress.pending.popleft()
         if not progress.is_thinking:
             return None
-        if len(written) >= self.budget.max_tokens:
+        is_end = self._is_end(written, drawn)
+        by_itself = not progress.pending and (is_end or drawn in self.stop_ids)
+        if is_full:
             progress.is_thinking = False
-            return progress.begin(self.budget.end_ids)
-        if progress.waits < self.budget.waits and self._would_end(drawn):
+            return None if by_itself else progress.begin(budget.closing_ids)
+        if by_itself and progress.waits < budget.waits:
             progress.waits += 1
-            return progress.begin(self.budget.wait_ids)
-        progress.is_thinking = not self._is_end(written, drawn)
+            return progress.begin(budget.wait_ids)
+        progress.is_thinking = not is_end
         return None
 
-    def _would_end(self, drawn: int) -> bool:
-        """Whether thinking would end with this token; where waits are asked for, the end of thinking is one token."""
-        return drawn == self.budget.end_ids[0] or drawn in self.stop_ids
-
     def _is_end(self, written: IntArray, drawn: int) -> bool:
-        """Whether the text ends with the whole end of thinking."""
-        first = max(0, len(written) + 1 - len(self.budget.end_ids))
-        return (*written[first:].tolist(), drawn) == self.budget.end_ids
+        """Whether the thinking ends with this token."""
+        text = self.budget.end_text
+        if text is None:
+            return drawn == self.budget.end_id
+        return bool(text.complete([np.append(written[-text.window :], drawn)])[0])

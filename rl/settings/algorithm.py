@@ -52,7 +52,7 @@ class AlgorithmSettings(Settings):
     num_problems: int = Field(default=32, ge=1, description="P, groups a step over all ranks")
     group_size: int = Field(default=16, description="G, completions a problem")
     loss: LossName = Field(default="dapo", description="objective and weight of a token, see rl/update/loss.py")
-    advantage: Literal["mean", "group_std", "batch_std", "rloo", "maxrl"] = Field(
+    advantage: Literal["mean", "group_std", "batch_std", "rloo", "maxrl", "rft"] = Field(
         default="mean", description="see rl/advantages.py"
     )
     clip_low: float | None = Field(
@@ -134,6 +134,8 @@ class AlgorithmSettings(Settings):
                 f"group_size must be at least 2, found {self.group_size}: a group of one has no contrast, every advantage "
                 "would be 0. Usual values are 8 to 32"
             )
+        if self.advantage == "rft" and self.dynamic_sampling:
+            faults.append("advantage rft learns from groups that are all right too: set dynamic_sampling: false")
         if self.minibatches > self.num_problems:
             faults.append(
                 f"minibatches {self.minibatches} are cut from groups, and there are {self.num_problems} (num_problems)"
@@ -170,6 +172,8 @@ class AlgorithmSettings(Settings):
             faults.append(f"kl {self.kl} has no effect with kl_coef 0: set kl_coef, or remove kl")
         if self.reference_reset_steps and not self.kl_coef:
             faults.append("reference_reset_steps has no effect with kl_coef 0: set kl_coef, or remove it")
+        if self.advantage == "rft" and self.kl == "k1":
+            faults.append("advantage rft imitates what pays above 0, which kl k1 makes of wrong answers too: use k2 or k3")
         if self.advantage == "maxrl" and self.kl == "k1":
             faults.append("advantage maxrl divides by the mean reward, which kl k1 can make zero or negative: use k2 or k3")
         return faults

@@ -6,20 +6,24 @@ wrong setting are answered at once.
 """
 
 import argparse
+import itertools
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel
 
+from problems.catalog import SOURCE_MODELS
 from problems.errors import LabError
+from problems.public import PUBLIC_SETS
 from rl.settings.dry_run import describe_work
-from rl.settings.loading import C, Loaded, describe, load_config
+from rl.settings.loading import Base, C, Loaded, describe, load_config
 from rl.settings.model_files import has_tokenizer_here
-from rl.settings.schema import EvalConfig, RunConfig, SftConfig
+from rl.settings.schema import RunConfig, SftConfig
 from rl.stopping import exit_status
 
 Command = Callable[[Sequence[str]], int]
@@ -36,6 +40,9 @@ def settings_help(model: type[BaseModel], prefix: str = "") -> list[str]:
             continue
         default = "required" if field.is_required() else f"= {_short(field.get_default(call_default_factory=True))}"
         lines.append(f"  {prefix}{name:<{max(1, 34 - len(prefix))}} {default:<14} {field.description or ''}".rstrip())
+        for group in get_args(inner):  # one that may be left out
+            if isinstance(group, type) and issubclass(group, BaseModel):
+                lines += settings_help(group, f"{prefix}{name}.")
     return lines
 
 
@@ -65,16 +72,18 @@ def parse(
     argv: Sequence[str],
     model: type[C],
     settings_of: Callable[[argparse.Namespace], list[str]] = lambda flags: [],
+    base: Base | None = None,
 ) -> tuple[argparse.Namespace, Loaded[C] | None]:
     """Return the flags and the configuration, or None for it after `--settings` was answered.
 
-    `settings_of` turns flags into settings, which stand above the files and below what is written out as key=value.
+    `settings_of` turns flags into settings, which stand above the files and below what is written out as key=value; `base`
+    stands below the files.
     """
     flags, overrides = parser.parse_known_args(list(argv))
     if flags.settings:
         print("\n".join(settings_help(model)))
         return flags, None
-    return flags, load_config(model, flags.config, [*settings_of(flags), *overrides])
+    return flags, load_config(model, flags.config, [*settings_of(flags), *overrides], base)
 
 
 def clearly(command: Command) -> Command:
@@ -127,47 +136,79 @@ def training_arguments(argv: Sequence[str]) -> TrainingArguments | None:
     return TrainingArguments(loaded=loaded, resume=flags.resume, only_prompt=flags.show_prompt or flags.dry_run)
 
 
-def imitation_arguments(argv: Sequence[str]) -> Loaded[SftConfig] | None:
+@dataclass(frozen=True, kw_only=True)
+class ImitationArguments:
+    """A cold start that was asked for."""
+
+    loaded: Loaded[SftConfig]
+    resume: bool  # go on from the newest whole checkpoint
+
+
+def imitation_arguments(argv: Sequence[str]) -> ImitationArguments | None:
     """Return the cold start that `argv` asks for, or None when it only asked to be told something, which was done."""
     parser = make_parser("reasonlab sft", "Cold start: imitation of worked solutions.")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint of this run")
     flags, loaded = parse(parser, argv, SftConfig)
-    return None if loaded is None else unless_dry_run(flags, loaded)
-
-
-def evaluation_arguments(argv: Sequence[str]) -> Loaded[EvalConfig] | None:
-    """Return the evaluation that `argv` asks for, or None when it only asked to be told something, which was done."""
-    parser = make_parser("reasonlab eval", "How good a model is on a problem set, with 95 % intervals.")
-    parser.add_argument("--model", help="model directory, GGUF file or hub name (model.path)")
-    parser.add_argument(
-        "--problems", help="a domain or set by name (chain, gsm8k, ...: see --settings) or a JSONL file of problems"
-    )
-    parser.add_argument("--n", type=int, help="completions a problem (samples)")
-    flags, loaded = parse(parser, argv, EvalConfig, _settings_of_short_flags)
-    return None if loaded is None else unless_dry_run(flags, loaded)
-
-
-def _settings_of_short_flags(flags: argparse.Namespace) -> list[str]:
-    """Return the short flags of `reasonlab eval` as settings."""
-    settings: list[str] = []
-    if flags.model is not None:
-        settings.append(f"model.path={json.dumps(flags.model)}")
-    if flags.problems is not None:
-        settings.append(f"problems=[{source_setting(flags.problems)}]")
-    if flags.n is not None:
-        settings.append(f"samples={flags.n}")
-    if flags.model is not None and not flags.config:
-        # without a config nobody has named the run
-        parts = ["eval", Path(flags.problems or "").stem, *Path(flags.model).parts[-2:]]
-        name = "-".join(parts).replace("--", "-")
-        settings.append(f"run.name={json.dumps(name)}")
-    return settings
+    if loaded is None or unless_dry_run(flags, loaded) is None:
+        return None
+    return ImitationArguments(loaded=loaded, resume=flags.resume)
 
 
 def source_setting(problems: str) -> str:
-    """Return what `--problems` names as an entry of the setting `problems`."""
+    """Return what `--problems` names as an entry of the setting `problems`: a name, NAME:PATH, a file or an entry itself."""
+    if problems.startswith("{"):
+        return problems
     quoted = json.dumps(problems)
+    if problems.endswith(".py"):
+        return f"{{python: {quoted}}}"
+    if problems.endswith(".jsonl") and Path(problems).is_file():
+        return f"{{domain: jsonl, path: {quoted}}}"
+    name, colon, path = problems.partition(":")
+    of_path = f", path: {json.dumps(path)}" if colon else ""
+    if name in SOURCE_MODELS:
+        return f"{{domain: {json.dumps(name)}{of_path}}}"
+    if name in PUBLIC_SETS:
+        return f"{{domain: hub, name: {json.dumps(name)}{of_path}}}"
     is_file = problems.endswith(".jsonl") or Path(problems).is_dir()
     return f"{{domain: jsonl, path: {quoted}}}" if is_file else f"{{domain: {quoted}}}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiagnosisArguments:
+    """A diagnosis that was asked for."""
+
+    loaded: Loaded[RunConfig]
+    problems: int  # that are drawn
+    seconds: float  # for drawing
+    as_json: bool
+
+
+def diagnosis_arguments(argv: Sequence[str]) -> DiagnosisArguments | None:
+    """Return the diagnosis that `argv` asks for, or None when it only asked to be told something, which was done."""
+    about = "Draws from the model as configured and says whether this run can learn and, if not, what to change."
+    parser = make_parser("reasonlab diagnose", about)
+    parser.usage = "reasonlab diagnose CONFIG [options] [key=value ...]"
+    parser.epilog = f"{OVERRIDES}; exit status: 0 it can learn, 1 something stops it, 2 it could not be asked"
+    parser.add_argument("--problems", type=_at_least(1), default=32, help="problems to draw for (default: 32)")
+    parser.add_argument("--seconds", type=_at_least(5), default=80, help="about how long drawing may take (default: 80)")
+    parser.add_argument("--json", action="store_true", help="print figures, findings and examples as JSON")
+    files = list(itertools.takewhile(lambda word: not word.startswith("-") and "=" not in word, argv))
+    configs = [word for file in files for word in ("--config", file)]
+    flags, loaded = parse(parser, [*configs, *argv[len(files) :]], RunConfig)
+    if loaded is None or (loaded := unless_dry_run(flags, loaded)) is None:
+        return None
+    return DiagnosisArguments(loaded=loaded, problems=flags.problems, seconds=flags.seconds, as_json=flags.json)
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    """Return what reads a whole number that is not below `least`."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more; found {text!r}")
+        return int(text)
+
+    return read
 
 
 def unless_dry_run(flags: argparse.Namespace, loaded: Loaded[C]) -> Loaded[C] | None:

@@ -11,51 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from problems.errors import LabError
-from rl.settings.model_files import gguf_sizes, is_gguf
+from rl.settings.abstention import rule_in_words
+from rl.settings.model_files import ModelShape, gguf_shape, is_gguf
 from rl.settings.schema import LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA, RunConfig, check_world
 
 GIB = 2**30
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelShape:
-    """The numbers of a decoder that decide its memory."""
-
-    layers: int
-    hidden: int
-    intermediate: int
-    vocabulary: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    tied: bool
-    stored: str | None = None  # precision of the weights' files
-
-    @property
-    def parameters(self) -> int:
-        """All weights, norms left out."""
-        attention = self.hidden * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
-        mlp = 3 * self.hidden * self.intermediate
-        embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
-        return self.layers * (attention + mlp) + embeddings
-
-    def lora_parameters(self, rank: int) -> int:
-        """Weights of adapters of this rank on all linear layers."""
-        # an adapter of a layer with weights [out, in] has rank * (in + out)
-        query_and_output = 2 * (self.hidden + self.head_dim * self.heads)
-        key_and_value = 2 * (self.hidden + self.head_dim * self.kv_heads)
-        mlp = 3 * (self.hidden + self.intermediate)
-        return self.layers * rank * (query_and_output + key_and_value + mlp)
-
-    @property
-    def fused_parameters(self) -> int:
-        """Weights that decoding on a GPU holds a second time, fused: query, key and value; gate and up."""
-        attention = self.hidden * self.head_dim * (self.heads + 2 * self.kv_heads)
-        return self.layers * (attention + 2 * self.hidden * self.intermediate)
-
-    def cache_bytes(self, tokens: int, number_bytes: int) -> int:
-        """Keys and values of `tokens` tokens, in numbers of `number_bytes`."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * number_bytes * tokens
 
 
 def _shape(layers: int, hidden: int, intermediate: int, heads: int, kv_heads: int, tied: bool, vocabulary: int) -> ModelShape:
@@ -79,8 +39,7 @@ _NEEDED_KEYS = {"num_attention_heads", "num_hidden_layers", "hidden_size", "inte
 def model_shape(path: str) -> ModelShape | None:
     """Return the shape of a local or known model, or None."""
     if is_gguf(path) and Path(path).is_file():
-        sizes = gguf_sizes(Path(path))
-        return None if sizes is None else ModelShape(**sizes)
+        return gguf_shape(Path(path))
     file = Path(path) / "config.json"
     if not file.is_file():
         return KNOWN.get(path.removesuffix("-Instruct"))
@@ -180,6 +139,8 @@ def describe_work(config: RunConfig) -> str:
     ranks = _asked_ranks()
     check_world(config, ranks)
     lines = ["Plan", *_work_lines(config, ranks)]
+    if config.prompt.abstention is not None:
+        lines.append(f"  abstaining: {rule_in_words(config.prompt.abstention, config.reward)}")
     shape = model_shape(config.model.path)
     if shape is None:
         lines.append(f"  memory: unknown, {config.model.path} has no config.json of a known shape here")

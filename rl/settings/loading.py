@@ -3,6 +3,7 @@
 The loader knows nothing of what the settings mean (that is rl/settings/schema.py) and imports no torch.
 """
 
+import copy
 import difflib
 import re
 import sys
@@ -30,6 +31,14 @@ class Loaded(Generic[C]):
 
     config: C
     origin: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Base:
+    """Settings that stand below all files, and where they come from."""
+
+    tree: Mapping[str, Any]
+    where: str
 
 
 class _Yaml12Loader(yaml.SafeLoader):
@@ -72,7 +81,8 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ConfigError(f"{where} is not valid YAML: {error}") from None
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return what a YAML file of settings holds, unchecked; raises ConfigError where it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -269,15 +279,18 @@ def _in_parentheses(source: str | None) -> str:
     return f" (from {source})" if source else ""
 
 
-def load_config(model: type[C], files: Sequence[Path], overrides: Sequence[str]) -> Loaded[C]:
-    """Return the configuration of `files` (later ones win) and `overrides` (they win over all).
+def load_config(model: type[C], files: Sequence[Path], overrides: Sequence[str], base: Base | None = None) -> Loaded[C]:
+    """Return the configuration of `base`, `files` (later ones win) and `overrides` (they win over all).
 
     Raises ConfigError with every fault: unknown keys with the nearest valid one, wrong types, impossible combinations.
     """
     tree: dict[str, Any] = {}
     origin: dict[str, str] = {}
+    if base is not None:
+        tree = copy.deepcopy(dict(base.tree))  # overrides are put into it
+        origin = dict.fromkeys(_leaves(tree), base.where)
     for path in files:
-        data = _read_file(path)
+        data = read_settings(path)
         tree = _merge(tree, data)
         for key in _replaced(data):
             _forget(origin, key)

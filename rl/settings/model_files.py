@@ -1,7 +1,7 @@
 """What can be known of a model by its files alone, without torch and without transformers."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 
 def is_gguf(path: str) -> bool:
@@ -9,8 +9,9 @@ def is_gguf(path: str) -> bool:
     return path.lower().endswith(".gguf")
 
 
-class Sizes(TypedDict):
-    """What `dry_run.ModelShape` holds, as a file says it."""
+@dataclass(frozen=True, kw_only=True)
+class ModelShape:
+    """The numbers of a decoder that decide its memory."""
 
     layers: int
     hidden: int
@@ -20,10 +21,37 @@ class Sizes(TypedDict):
     kv_heads: int
     head_dim: int
     tied: bool
+    stored: str | None = None  # precision of the weights' files, where it is known
+
+    @property
+    def parameters(self) -> int:
+        """All weights, norms left out."""
+        attention = self.hidden * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
+        mlp = 3 * self.hidden * self.intermediate
+        embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
+        return self.layers * (attention + mlp) + embeddings
+
+    def lora_parameters(self, rank: int) -> int:
+        """Weights of adapters of this rank on all linear layers."""
+        # an adapter of a layer with weights [out, in] has rank * (in + out)
+        query_and_output = 2 * (self.hidden + self.head_dim * self.heads)
+        key_and_value = 2 * (self.hidden + self.head_dim * self.kv_heads)
+        mlp = 3 * (self.hidden + self.intermediate)
+        return self.layers * rank * (query_and_output + key_and_value + mlp)
+
+    @property
+    def fused_parameters(self) -> int:
+        """Weights that decoding on a GPU holds a second time, fused: query, key and value; gate and up."""
+        attention = self.hidden * self.head_dim * (self.heads + 2 * self.kv_heads)
+        return self.layers * (attention + 2 * self.hidden * self.intermediate)
+
+    def cache_bytes(self, tokens: int, number_bytes: int) -> int:
+        """Keys and values of `tokens` tokens, in numbers of `number_bytes`."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * number_bytes * tokens
 
 
-def gguf_sizes(file: Path) -> Sizes | None:
-    """Return the sizes of the decoder in a GGUF file; None where it does not say them, or the package gguf is not there."""
+def gguf_shape(file: Path) -> ModelShape | None:
+    """Return the shape of the decoder in a GGUF file; None where it does not say them, or the package gguf is not there."""
     try:
         from gguf import GGUFReader
 
@@ -37,7 +65,7 @@ def gguf_sizes(file: Path) -> Sizes | None:
             return int(field.contents())
 
         hidden, heads = size("embedding_length"), size("attention.head_count")
-        return Sizes(
+        return ModelShape(
             layers=size("block_count"),
             hidden=hidden,
             intermediate=size("feed_forward_length"),

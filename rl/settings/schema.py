@@ -1,4 +1,4 @@
-"""Every setting of the three commands: `train` (RunConfig), `sft` (SftConfig) and `eval` (EvalConfig).
+"""Every setting of `train` (RunConfig) and `sft` (SftConfig); those of `eval` are in evaluation.py.
 
 Plain data and the arithmetic that must hold between the numbers; imports no torch, so that `--help` and validation are fast.
 The settings of the update are in algorithm.py, those of DeepSpeed in deepspeed.py.
@@ -14,19 +14,21 @@ from problems.errors import LabError
 from problems.types import STYLES
 from rewards.code.settings import SandboxSettings
 from rewards.shaping import RewardConfig
-from rewards.types import Policy
+from rl.settings.abstention import AbstentionSettings, faults_of_abstaining
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.base import Settings
+from rl.settings.curriculum import CurriculumSettings
 from rl.settings.deepspeed import DeepSpeedSettings
 
 Dtype = Literal["fp32", "bf16"]
 # logits that exist at one time, in float32 64 MB; two such buffers are needed. On a GPU 2 GB: every buffer reads the whole head
 LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA = 2**24, 2**29
 LayoutName = Literal["shared", "packed", "padded"]
+SplitName = Literal["train", "validation", "test"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Sources = Annotated[
     tuple[AnySource, ...],
-    Field(min_length=1, description=f"a list of sources, each with a domain: {', '.join(SOURCE_MODELS)}"),
+    Field(min_length=1, description=f"a list of sources, each with a domain: {', '.join(SOURCE_MODELS)}; or python: FILE.py"),
 ]
 
 
@@ -97,6 +99,9 @@ class PromptSettings(Settings):
 
     system: str | None = Field(default=None, description="system message, for chat templates")
     template: str = Field(default="{prompt}", description="text around the question; {prompt} is the question")
+    abstention: AbstentionSettings | None = Field(
+        default=None, description="allow the model to say that it does not know ({}: in our words); default: not"
+    )
 
     @model_validator(mode="after")
     def _has_question(self) -> "PromptSettings":
@@ -104,14 +109,26 @@ class PromptSettings(Settings):
             raise ValueError("template must contain {prompt}, or the model never sees the question")
         return self
 
+    @property
+    def may_abstain(self) -> bool:
+        """Whether an answer may be that the model does not know."""
+        return self.abstention is not None
+
 
 class ThinkingSettings(Settings):
     """Budget forcing (s1, arXiv 2501.19393, section 3.1); evaluation only."""
 
-    max_tokens: int = Field(ge=1, description="tokens after which the end of thinking is forced")
-    end: str = Field(default="</think>", min_length=1, description="text that ends the thinking")
+    max_tokens: int | None = Field(default=None, ge=0, description="tokens after which thinking is cut; default: never")
+    end: str = Field(default="</think>", description="text that ends the thinking; empty for models that do not mark it")
+    answer: str = Field(default="", description="text put in behind an end that was forced; it asks for the answer")
     wait: str = Field(default="Wait", min_length=1, description="text put in place of an end that comes too early")
     waits: int = Field(default=0, ge=0, description="how often that is done")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "ThinkingSettings":
+        if not self.end + self.answer:
+            raise ValueError("end and answer are both empty, so a cut would not tell the model to answer: set answer")
+        return self
 
 
 class SamplingSettings(Settings):
@@ -123,7 +140,9 @@ class SamplingSettings(Settings):
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(default=(), description="texts that end a completion")
     min_completion_tokens: int = Field(default=0, ge=0, description="no stop token before; evaluation only")
     max_completion_tokens: int = Field(default=256, ge=1)
-    thinking: ThinkingSettings | None = Field(default=None, description="budget forcing; evaluation only")
+    thinking: ThinkingSettings | None = Field(
+        default=None, description="budget forcing: max_tokens, end, answer, wait, waits; evaluation only"
+    )
     max_rows: int = Field(default=512, ge=1, description="completions decoded together on one rank")
     cache_tokens: int | None = Field(default=None, ge=1, description="keys and values kept on one rank; default: no limit")
     cuda_graphs: bool = Field(default=True, description="record decoding steps on a GPU; false: launch each operation anew")
@@ -172,6 +191,9 @@ class TrainSettings(Settings):
     """
 
     steps: int = Field(default=100, ge=1)
+    compute_tokens: int | None = Field(
+        default=None, ge=1, description="the run ends sooner, with the step that brings its metric compute_tokens up to this"
+    )
     one_step_off: bool = Field(default=False, description="sample the next step from the weights before this update, beside it")
     micro_batch_tokens: int = Field(default=16_384, ge=1, description="tokens of one forward pass on one rank")
     layout: LayoutName | None = Field(
@@ -186,7 +208,7 @@ class TrainSettings(Settings):
 
 
 class CheckpointSettings(Settings):
-    """When the state of the run is saved."""
+    """When the state of the run is saved. A cold start removes its checkpoints once its model is there."""
 
     every_steps: int = Field(default=50, ge=1)
     keep_last: int = Field(default=2, ge=1, description="newest checkpoints to keep; the best one is saved and kept besides")
@@ -220,6 +242,9 @@ class RunConfig(Settings):
     run: RunSettings
     model: ModelSettings
     problems: Sources
+    curriculum: CurriculumSettings | None = Field(
+        default=None, description="practise by difficulty as it is mastered: {by: level}"
+    )
     prompt: PromptSettings = PromptSettings()
     sampling: SamplingSettings = SamplingSettings()
     reward: RewardConfig = RewardConfig()
@@ -256,6 +281,7 @@ class RunConfig(Settings):
             faults.append(
                 "algorithm.advantage maxrl needs rewards of at least 0, and reward.overlong_weight makes them negative"
             )
+        faults += faults_of_abstaining(self.prompt.abstention, self.reward, self.algorithm.advantage)
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -286,6 +312,7 @@ class SftSettings(Settings):
     rows: int = Field(default=32, ge=1, description="rows of one optimizer step on one rank")
     row_tokens: int = Field(default=1024, ge=8, description="longest row; an example that is longer is an error")
     packing: bool = Field(default=True, description="fill a row with several examples that do not see each other")
+    micro_batch_tokens: int = Field(default=16_384, ge=1, description="tokens of one forward pass on one rank")
     learning_rate: float = Field(default=1e-5, gt=0)
     schedule: str = Field(default="cosine", description="learning-rate schedule of transformers")
     warmup_steps: int = Field(default=50, ge=0)
@@ -304,6 +331,7 @@ class SftModelSettings(Settings):
     pad_token: str | None = Field(default=None, description="for tokenizers without a pad token")
     dtype: Dtype = "fp32"
     attention: str = "sdpa"
+    fused_kernels: bool = Field(default=True, description="Triton kernels on a GPU; false: plain torch")
     lora: LoraSettings | None = None
 
     @model_validator(mode="after")
@@ -314,40 +342,38 @@ class SftModelSettings(Settings):
 
 
 class SftConfig(Settings):
-    """`reasonlab sft`: imitation of worked solutions."""
+    """`reasonlab sft`: imitation of worked solutions. Sampling, reward and sandbox: of the evaluation inside the run."""
 
     run: RunSettings
     model: SftModelSettings
     problems: Sources
-    styles: StyleMix = StyleMix()
+    styles: StyleMix | tuple[StyleMix, ...] = Field(
+        default=StyleMix(), description="shares of the styles; a list: one mix for each entry of problems"
+    )
     prompt: PromptSettings = PromptSettings()
     sft: SftSettings = SftSettings()
-    tracking: TrackingSettings = TrackingSettings()
-
-
-class EvalRewardConfig(RewardConfig):
-    """How verdicts are made in an evaluation: models that were never taught to mark their answers are read all the same."""
-
-    reading: Policy = Field(
-        default="lenient", description="what counts as a final answer: strict (marked) or lenient (also what prose concludes)"
-    )
-
-
-class EvalConfig(Settings):
-    """`reasonlab eval`: how good a model is on a problem set, with error bars."""
-
-    run: RunSettings
-    model: ModelSettings
-    problems: Sources
-    split: Literal["train", "validation", "test"] = "test"
-    num_problems: int | None = Field(default=None, ge=1, description="default: the whole split, or 256 generated problems")
-    samples: int = Field(default=8, ge=1, description="n, completions a problem")
-    problem_seed: int = Field(default=0, ge=0, description="which generated problems; keep it to compare models")
-    prompt: PromptSettings = PromptSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings(every_steps=200)
+    evaluation: HeldOutSettings = HeldOutSettings()
     sampling: SamplingSettings = SamplingSettings()
-    reward: EvalRewardConfig = EvalRewardConfig()
+    reward: RewardConfig = RewardConfig()
     sandbox: SandboxSettings = SandboxSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _styles_have_problems(self) -> "SftConfig":
+        entries = {"problems": self.problems, "evaluation.problems": self.evaluation.problems or self.problems}
+        if isinstance(self.styles, tuple):
+            for name, sources in entries.items():
+                if len(self.styles) != len(sources):
+                    raise ValueError(
+                        f"styles has {len(self.styles)} entries and {name} has {len(sources)}: "
+                        "give one mix of styles for each entry, or a single mix for all"
+                    )
+        return self
+
+    def styles_of(self, source: int) -> StyleMix:
+        """Return the mix for problems of entry number `source`."""
+        return self.styles[source] if isinstance(self.styles, tuple) else self.styles
 
 
 def check_world(config: RunConfig, world_size: int) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,22 +75,42 @@ def find_fault(directory: Path) -> str | None:
 
 def save(root: Path, engine: Engine, state: TrainState, keep_last: int, save_more: Callable[[Path], None]) -> Path:
     """Save a checkpoint of `state.step`; all ranks must call, rank 0 completes it. There alone `save_more` adds its files."""
-    final = root / f"step-{state.step:06d}"
-    temporary = root / f".step-{state.step:06d}.tmp"
+
+    def complete(directory: Path) -> None:
+        save_more(directory)
+        write_atomic(directory / "state.json", json.dumps(asdict(state), indent=1))
+
+    kept = Kept(newest=keep_last, best_step=state.best_step)
+    return write(root, state.step, kept, lambda path: engine.save(path, _ENGINE), complete, zero_stage=engine.stage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Which checkpoints stay when a new one is there."""
+
+    newest: int
+    best_step: int | None = None
+
+
+def write(
+    root: Path, step: int, kept: Kept, on_all: Callable[[Path], None], on_first: Callable[[Path], None], **about: Any
+) -> Path:
+    """Have `on_all` write on every rank and then `on_first` on rank 0, into a directory that appears whole; all must call."""
+    final = root / f"step-{step:06d}"
+    temporary = root / f".step-{step:06d}.tmp"
     if rank() == 0:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
     _barrier()
-    engine.save(temporary, _ENGINE)
+    on_all(temporary)
     _barrier()
     if rank() == 0:
-        save_more(temporary)
-        write_atomic(temporary / "state.json", json.dumps(asdict(state), indent=1))
-        write_manifest(temporary, step=state.step, world_size=world_size(), zero_stage=engine.stage)
+        on_first(temporary)
+        write_manifest(temporary, step=step, world_size=world_size(), **about)
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
         _sync_directory(root)
-        _prune(root, keep_last, state.best_step)
+        _prune(root, kept)
     _barrier()
     return final
 
@@ -108,9 +128,9 @@ def list_checkpoints(root: Path) -> list[Path]:
     return sorted(root.glob("step-[0-9]*"), key=lambda path: int(path.name.removeprefix("step-")))
 
 
-def _prune(root: Path, keep_last: int, best_step: int | None) -> None:
-    best = f"step-{best_step or 0:06d}"  # none is saved after step 0, so without a best step nothing has this name
-    for path in list_checkpoints(root)[:-keep_last]:
+def _prune(root: Path, kept: Kept) -> None:
+    best = f"step-{kept.best_step or 0:06d}"  # none is saved after step 0, so without a best step nothing has this name
+    for path in list_checkpoints(root)[: -kept.newest]:
         if path.name != best:
             shutil.rmtree(path)
 
@@ -139,5 +159,4 @@ def load(path: Path, engine: Engine) -> TrainState:
                 f"run from its weights with model.path={path / 'policy'}"
             )
     engine.load(path, _ENGINE)
-    state = json.loads((path / "state.json").read_text())
-    return TrainState(**state)
+    return TrainState.of_record(json.loads((path / "state.json").read_text()))

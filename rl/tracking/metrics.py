@@ -11,19 +11,24 @@ import numpy as np
 from rewards.types import STATUSES
 from rewards.verifiers import verifier_of
 from rl.stats import mean
+from rl.tracking.emergence import Written, lengths, traits
 from rl.types import Drawn, Group, Rollout
 
 Metrics = dict[str, Any]  # by name: numbers, None where there is nothing to measure
 
 
-def rollout_metrics(drawn: Drawn) -> Metrics:
-    """Return rewards, lengths and verdicts over everything that was sampled in a step."""
+def rollout_metrics(drawn: Drawn, *, may_abstain: bool = False) -> Metrics:
+    """Return rewards, lengths and verdicts over everything that was sampled in a step.
+
+    `may_abstain`: the prompt allows to abstain, so coverage is measured too.
+    """
     rollouts = drawn.rollouts
     metrics = {
         **_reward_metrics(drawn.groups, rollouts),
         **_length_metrics(rollouts),
         **_verdict_metrics(rollouts),
-        **_reasoning_metrics(rollouts),
+        **(_abstention_metrics(rollouts) if may_abstain else {}),
+        **_emergence_metrics(rollouts),
         "groups/sampled": len(drawn.groups),
         "groups/trained": len(drawn.trained),
         "groups/rounds": drawn.rounds,
@@ -55,10 +60,10 @@ def _length_metrics(rollouts: Sequence[Rollout]) -> Metrics:
     ended = [rollout for rollout in rollouts if rollout.completion.finish_reason == "stop"]
     metrics: Metrics = {}
     for name, members in (("length", rollouts), ("terminated_length", ended)):
-        lengths = [float(rollout.completion.num_tokens) for rollout in members]
-        metrics[f"completions/mean_{name}"] = float(np.mean(lengths)) if lengths else None
-        metrics[f"completions/min_{name}"] = min(lengths, default=None)
-        metrics[f"completions/max_{name}"] = max(lengths, default=None)
+        tokens = [float(rollout.completion.num_tokens) for rollout in members]
+        metrics[f"completions/mean_{name}"] = float(np.mean(tokens)) if tokens else None
+        metrics[f"completions/min_{name}"] = min(tokens, default=None)
+        metrics[f"completions/max_{name}"] = max(tokens, default=None)
     metrics["completions/clipped_ratio"] = truncated_rate(rollouts)
     return metrics
 
@@ -83,14 +88,35 @@ def kind_rates(rollouts: Sequence[Rollout]) -> Metrics:
     return shares
 
 
-def _reasoning_metrics(rollouts: Sequence[Rollout]) -> Metrics:
-    right = [rollout for rollout in rollouts if rollout.reward.verdict.status == "correct"]
-    others = [rollout for rollout in rollouts if rollout.reward.verdict.status != "correct"]
+def _abstention_metrics(rollouts: Sequence[Rollout]) -> Metrics:
+    """Return how much was answered, and how much of that is right, of what could be scored."""
+    statuses = [rollout.reward.verdict.status for rollout in rollouts if rollout.reward.verdict.status != "error"]
+    answered = [status for status in statuses if status != "abstained"]
     return {
-        "reasoning_tokens/mean": mean([rollout.reasoning_tokens for rollout in rollouts]),
-        "reasoning_tokens/correct": mean([rollout.reasoning_tokens for rollout in right]),
-        "reasoning_tokens/wrong": mean([rollout.reasoning_tokens for rollout in others]),
+        "abstention/coverage": len(answered) / len(statuses) if statuses else None,
+        "abstention/accuracy_when_answering": mean([float(status == "correct") for status in answered]),
     }
+
+
+def _emergence_metrics(rollouts: Sequence[Rollout]) -> Metrics:
+    written = [written_by(rollout) for rollout in rollouts]
+    counts = lengths([(one.reasoning_tokens, one.status) for one in written])
+    return {
+        **{f"reasoning_tokens/{name}": value for name, value in counts.items()},
+        **{f"emergence/{name}": value for name, value in traits(written).items()},
+    }
+
+
+def written_by(rollout: Rollout) -> Written:
+    """Return what is looked at of the text of a rollout."""
+    verdict = rollout.reward.verdict
+    return Written(
+        text=rollout.completion.text,
+        status=verdict.status,
+        extracted=verdict.extracted,
+        num_tokens=rollout.completion.num_tokens,
+        reasoning_tokens=rollout.reasoning_tokens,
+    )
 
 
 def truncated_rate(rollouts: Sequence[Rollout]) -> float | None:

@@ -3,10 +3,10 @@
 The page needs no network and no server; model text is escaped, it is never markup.
 """
 
-import base64
 import html
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,11 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from problems.errors import LabError
+from rl.tracking.emergence import EMERGENCE, LENGTHS, difference
+from rl.tracking.html_page import image, row, whole_page
 from rl.tracking.run_directory import read_records, write_atomic
 
 BEFORE, AFTER = "#9aa5b1", "#1f6feb"
@@ -66,7 +69,8 @@ def _accuracy_curve(axes: Axes, metrics: Sequence[Record]) -> None:
         _, high = _series(metrics, "eval/accuracy_high")
         axes.fill_between(steps, low, high, color=AFTER, alpha=0.15, linewidth=0)
         axes.plot(steps, values, color=AFTER, marker="o", markersize=4, label="held-out accuracy, 95 %")
-    axes.set_ylim(0, 1.02)
+    _, rewards = _series(metrics, "reward")
+    axes.set_ylim(min(0, *rewards) if rewards else 0, 1.02)  # wrong answers may cost something (reward.wrong)
     axes.set_title("Reward and held-out accuracy")
 
 
@@ -79,8 +83,14 @@ def _length_curve(axes: Axes, metrics: Sequence[Record]) -> None:
     axes.set_title("Reasoning tokens before the answer")
 
 
+def telling(names: Sequence[str]) -> Sequence[str]:
+    """Return the difficulties that tell problems apart: `task=count` does not where all problems have it."""
+    values = Counter(name.split("=", 1)[0] for name in names)
+    return [name for name in names if values[name.split("=", 1)[0]] > 1] or names
+
+
 def _difficulty_bars(axes: Axes, before: Record | None, after: Record) -> None:
-    names = list(after["by_difficulty"])
+    names = telling(list(after["by_difficulty"]))
     if before is not None:
         _bars(axes, -0.2, names, before, BEFORE, "before")
     _bars(axes, 0.2, names, after, AFTER, "after")
@@ -126,48 +136,38 @@ def draw(metrics: Sequence[Record], before: Record | None, after: Record | None)
     for axes in grid.flat:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.2)
-        axes.legend(frameon=False, fontsize=9)
+        axes.legend(framealpha=0.8, edgecolor="none", fontsize=9)
         if not axes.get_xlabel():
             axes.set_xlabel("step")
+    return png(figure)
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as PNG, and forget it."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
     return buffer.getvalue()
 
 
-STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:1060px;margin:2rem auto;padding:0 1rem;color:#1f2328}
-h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2rem}
-img{max-width:100%}table{border-collapse:collapse}td,th{padding:.25rem .8rem;text-align:right;border-bottom:1px solid #d8dee4}
-td:first-child,th:first-child{text-align:left}.pair{display:grid;grid-template-columns:1fr 1fr;gap:1rem;margin:.4rem 0 1.4rem}
-.card{border:1px solid #d8dee4;border-radius:6px;padding:.6rem .8rem}.card h3{font-size:.85rem;margin:0 0 .3rem;color:#57606a}
-pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.2rem 0;font-size:.85rem}
-.correct{border-left:4px solid #2da44e;padding-left:.5rem}.wrong{border-left:4px solid #cf222e;padding-left:.5rem}
-.note{color:#57606a}code{background:#f6f8fa;padding:.1rem .3rem;border-radius:4px}
-"""
-
-
 def _numbers_table(before: Record | None, after: Record) -> str:
     columns = {"before": before, "after": after} if before else {"result": after}
-    head = "".join(f"<th>{name}</th>" for name in columns)
     sides = list(columns.values())
-
-    lines = [_line(f"avg@{after['n']}", [_estimate(results["accuracy"]) for results in sides])]
+    lines = [row(["", *columns], "th")]
+    lines.append(row([f"avg@{after['n']}", *[_estimate(results["accuracy"]) for results in sides]]))
     for kind, label in (("pass_at_k", "pass"), ("majority_at_k", "maj")):
         for k in after[kind]:
             if k != "1":  # the same as avg@n
-                lines.append(_line(f"{label}@{k}", [_estimate(results[kind].get(k)) for results in sides]))
+                lines.append(row([f"{label}@{k}", *[_estimate(results[kind].get(k)) for results in sides]]))
     for name in after["by_difficulty"]:
-        lines.append(_line(name, [_estimate(results["by_difficulty"].get(name)) for results in sides]))
+        lines.append(row([name, *[_estimate(results["by_difficulty"].get(name)) for results in sides]]))
     for kind in ("mean", "correct", "wrong"):
-        lines.append(_line(f"reasoning tokens, {kind}", [_tokens(results["reasoning_tokens"][kind]) for results in sides]))
+        lines.append(row([f"reasoning tokens, {kind}", *[_tokens(results["reasoning_tokens"][kind]) for results in sides]]))
+    for name, label in EMERGENCE.items():
+        lines.append(row([label, *[_share(results.get("emergence", {}).get(name)) for results in sides]]))
     for kind in ("truncated", "unparsed", "timeout", "error"):
-        lines.append(_line(f"{kind} rate", [f"{results[f'{kind}_rate']:.3f}" for results in sides]))
-    return f"<table><tr><th></th>{head}</tr>{''.join(lines)}</table>"
-
-
-def _line(label: str, cells: Sequence[str]) -> str:
-    return f"<tr><td>{html.escape(label)}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        lines.append(row([f"{kind} rate", *[f"{results[f'{kind}_rate']:.3f}" for results in sides]]))
+    return f"<table>{''.join(lines)}</table>"
 
 
 def _estimate(estimate: Record | None) -> str:
@@ -178,6 +178,34 @@ def _estimate(estimate: Record | None) -> str:
 
 def _tokens(count: float | None) -> str:
     return "-" if count is None else f"{count:.1f}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _changes_table(metrics: Sequence[Record]) -> str:
+    """Show what emerges as the last step has it against step 0; "" for a run that did not measure it.
+
+    Held-out problems where the run was evaluated before its first step. Else the completions of step 1, which the model of
+    step 0 wrote: those of the last step may then be of other problems.
+    """
+    prefix = "eval/" if metrics[0]["step"] == 0 else ""
+    measured = [record for record in metrics if f"{prefix}emergence/repetition" in record]
+    if len(measured) < 2 or measured[0] is not metrics[0]:
+        return ""
+    first, last = measured[0], measured[-1]
+    labels = {f"reasoning_tokens/{name}": f"reasoning tokens, {name.replace('_', ' ')}" for name in LENGTHS}
+    labels |= {f"emergence/{name}": label for name, label in EMERGENCE.items()}
+    lines = []
+    for key, label in labels.items():
+        then, now = (record.get(f"{prefix}{key}") for record in (first, last))
+        change = difference(then, now)
+        lines.append(row([label, _share(then), _share(now), "-" if change is None else f"{change:+.3f}"]))
+    on = "held-out problems" if prefix else "the problems practised on"
+    head = row(["", "step 0", f"step {last['step']}", "difference"], "th")
+    note = f"<p class=note>On {on}; what each means: docs/evaluation.md.</p>"
+    return f"<h2>What emerged</h2>{note}<table>{head}{''.join(lines)}</table>"
 
 
 def _completion(sample: Record) -> str:
@@ -222,21 +250,17 @@ def _by_problem(samples: Sequence[Record]) -> dict[str, list[Record]]:
     return by_problem
 
 
-def page(title: str, picture: bytes, before: Record | None, after: Record | None, pairs: str, config: str) -> str:
+def page(title: str, picture: bytes, before: Record | None, after: Record | None, changes: str, pairs: str, config: str) -> str:
     """Return the page; everything it shows is inside it."""
-    image = base64.b64encode(picture).decode()
     note = "<p class=note>95 % intervals in parentheses; problems are the unit.</p>"
     numbers = f"<h2>Numbers</h2>{note}{_numbers_table(before, after)}" if after else ""
     rule = "<p class=note>The first problem of each difficulty, two samples each.</p>"
     texts = f"<h2>The same problems, before and after</h2>{rule}{pairs}" if pairs else ""
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
-        f'<p class=note>reasonlab</p><img alt="curves of the run" src="data:image/png;base64,{image}">{numbers}{texts}'
+    settings = (
         "<h2>Settings</h2><details><summary>config.yaml, with where each value came from</summary>"
         f"<pre>{html.escape(config)}</pre></details>"
-        "</body></html>"
     )
+    return whole_page(title, image(picture, "curves of the run") + numbers + changes + texts + settings)
 
 
 def _evaluation(directory: Path | None) -> tuple[Record | None, list[Record]]:
@@ -261,7 +285,7 @@ def write_report(run: Path, before: Path | None, after: Path | None, output: Pat
     title = f"{whole_path.parent.name}/{whole_path.name}: {metrics[-1]['step']} steps"
 
     picture = draw(metrics, old, new)
-    text = page(title, picture, old, new, _pairs(old_samples, new_samples), config)
+    text = page(title, picture, old, new, _changes_table(metrics), _pairs(old_samples, new_samples), config)
     output.mkdir(parents=True, exist_ok=True)
     write_atomic(output / "report.png", picture)
     write_atomic(output / "report.html", text)

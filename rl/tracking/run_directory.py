@@ -113,9 +113,17 @@ def _never_began(path: Path) -> bool:
         status = json.loads((path / "status.json").read_text(encoding="utf-8"))["status"]
     except (OSError, ValueError, KeyError):
         return False
-    results = ("metrics.jsonl", "rollouts", "checkpoints", "model", "results.json")
+    results = ("metrics.jsonl", "rollouts", "checkpoints", "model", "results.json", "samples.jsonl")
     has_results = any((path / name).exists() for name in results)
     return status == "failed" and not has_results
+
+
+def check_free(path: Path, *, resume: bool = False) -> None:
+    """Raise RunDirectoryError where `path` belongs to another run, unless that is to be gone on with."""
+    if (path / "config.yaml").exists() and not resume and not _never_began(path):
+        raise RunDirectoryError(
+            f"{path} already holds a run; continue it with --resume, choose another run.name, or remove the directory"
+        )
 
 
 def _git() -> JsonDict | None:
@@ -149,10 +157,7 @@ class RunDirectory:
     @classmethod
     def create(cls, path: Path, config_text: str, *, resume: bool = False) -> "RunDirectory":
         """Make the directory and write what the run is; raises RunDirectoryError when it belongs to another run."""
-        if (path / "config.yaml").exists() and not resume and not _never_began(path):
-            raise RunDirectoryError(
-                f"{path} already holds a run; continue it with --resume, choose another run.name, or remove the directory"
-            )
+        check_free(path, resume=resume)
         try:
             path.mkdir(parents=True, exist_ok=True)
             write_atomic(path / "config.yaml", config_text)
@@ -168,19 +173,22 @@ class RunDirectory:
         record = {"status": status, "pid": os.getpid(), "time": _now(), **details}
         write_atomic(self.path / "status.json", json.dumps(plain(record), indent=1))
 
-    def set_failure(self, error: BaseException) -> None:
+    def set_failure(self, error: BaseException) -> bool:
         """Record that `error` ended the run. Any rank may say so, and the first is believed: it knows the cause.
 
-        What the other ranks find later (a peer that has gone, a signal from the launcher) only follows from it.
+        What the other ranks find later (a peer that has gone, a signal from the launcher) only follows from it. Returns
+        whether it may be news: False where another rank was first.
         """
         try:
             standing = json.loads((self.path / "status.json").read_text(encoding="utf-8"))["status"]
         except (OSError, ValueError, KeyError):
-            return  # not begun, or on a disk that this machine does not see
-        if standing == "running":
-            status = "preempted" if is_told_to_stop(error) else "failed"
-            rank = int(os.environ.get("RANK", "0"))
-            self.set_status(status, error=f"{type(error).__name__}: {error}", rank=rank)
+            return True  # not begun, or on a disk that this machine does not see
+        if standing != "running":
+            return False
+        status = "preempted" if is_told_to_stop(error) else "failed"
+        rank = int(os.environ.get("RANK", "0"))
+        self.set_status(status, error=f"{type(error).__name__}: {error}", rank=rank)
+        return True
 
     def append(self, name: str, record: Mapping[str, Any]) -> None:
         """Append one record to a JSONL file and flush it."""

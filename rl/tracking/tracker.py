@@ -6,11 +6,12 @@ W&B steps are our own (`define_metric`): its internal counter drops records that
 import netrc
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rl.settings.schema import TrackingSettings
+from rl.settings.schema import RunConfig, SftConfig, TrackingSettings
 from rl.tracking.run_directory import JsonDict, RunDirectory
 
 STEP_KEY = "train/global_step"
@@ -68,7 +69,7 @@ class Tracker:
             group=self.settings.group or self.run.path.name,
             name=self.run.path.name,
             job_type=job_type,
-            dir=str(self.run.path),
+            dir=str(self.run.path.resolve()),  # a service that a parent process started may stand in another directory
             mode=mode,  # type: ignore[arg-type]
             id=wandb_id,
             resume="allow",
@@ -124,3 +125,17 @@ class Tracker:
         """Close the mirror."""
         if self._wandb is not None:
             self._try("finish", lambda: self._wandb.finish(exit_code))
+
+
+@contextmanager
+def open_tracker(
+    run: RunDirectory, config: RunConfig | SftConfig, job_type: str, wandb_id: str | None = None
+) -> Iterator[Tracker]:
+    """Open the metrics and their mirror; it is told whether the run ended well."""
+    tracker = Tracker(run, config.tracking, job_type=job_type, config=config.model_dump(mode="json"), wandb_id=wandb_id)
+    try:
+        yield tracker
+    except BaseException:
+        tracker.finish(exit_code=1)
+        raise
+    tracker.finish()

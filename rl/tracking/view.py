@@ -60,6 +60,10 @@ class StepView:
             self._last_line = now
             self.console.print(f"{self.name} {step}/{self.total}  {line}", highlight=False, soft_wrap=True)
 
+    def say(self, text: str) -> None:
+        """Print lines above the bar, where there is one."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def close(self) -> None:
         """Leave the terminal in order."""
         if self._progress is not None:

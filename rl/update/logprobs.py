@@ -12,6 +12,8 @@ from torch import nn
 
 from rl.policy.attention import with_plan
 from rl.policy.interfaces import CausalLM, base_causal_lm
+from rl.policy.logits import logit_shape
+from rl.policy.wide import WideProduct
 from rl.settings.schema import LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA
 from rl.update.packing import TokenRows
 
@@ -29,11 +31,15 @@ class _HeadLogprobs(torch.autograd.Function):
         temperature: float,
         buffer_elements: int,
         fused: bool,
+        cap: float | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         buffers = _buffers(hidden, weight, len(targets), buffer_elements, 1 if fused else 2)
         logprobs, entropies, normalisers = (buffers.new_empty(len(targets)) for _ in range(3))
+        wide = _wide(weight)
         for part in _parts(len(targets), buffers.shape[1]):
-            logits = _logits(hidden[part], weight, bias, buffers[0])
+            logits = _logits(hidden[part], weight, bias, buffers[0], wide)
+            if cap is not None:
+                logits.div_(cap).tanh_().mul_(cap)
             found = (logprobs[part], entropies[part], normalisers[part])
             if fused:
                 from rl.update import triton_head
@@ -42,14 +48,14 @@ class _HeadLogprobs(torch.autograd.Function):
             else:
                 plain_look(buffers[1, : len(logits)], logits, targets[part], temperature, found)
         ctx.save_for_backward(hidden, weight, bias, targets, entropies, normalisers)
-        ctx.temperature, ctx.buffer_elements, ctx.fused = temperature, buffer_elements, fused
+        ctx.temperature, ctx.buffer_elements, ctx.fused, ctx.wide, ctx.cap = temperature, buffer_elements, fused, wide, cap
         ctx.set_materialize_grads(False)
         return logprobs, entropies
 
     @staticmethod
     def backward(ctx: Any, d_logprobs: Any, d_entropies: Any) -> Any:  # type: ignore[override]
         if d_logprobs is None and d_entropies is None:
-            return (None,) * 7
+            return (None,) * 8
         hidden, weight, bias, targets, entropies, normalisers = ctx.saved_tensors
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         # the parts are added up in float32 at least: in bf16 each addition would round away what the next ones bring
@@ -60,8 +66,9 @@ class _HeadLogprobs(torch.autograd.Function):
         buffers = _buffers(hidden, weight, len(targets), ctx.buffer_elements, number)
         rounded = buffers[0] if buffers.dtype == weight.dtype else torch.empty_like(buffers[0], dtype=weight.dtype)
         for part in _parts(len(targets), buffers.shape[1]):
-            logits = _logits(hidden[part], weight, bias, buffers[0])
+            logits = _logits(hidden[part], weight, bias, buffers[0], ctx.wide)
             d_logits = rounded[: len(logits)]
+            slope = None if ctx.cap is None else _capped(logits, ctx.cap)  # [n, V]
             given: Any = (  # for both ways
                 logits, targets[part], normalisers[part], entropies[part],
                 *(None if above is None else above[part].contiguous() for above in (d_logprobs, d_entropies)),
@@ -73,13 +80,15 @@ class _HeadLogprobs(torch.autograd.Function):
                 triton_head.gradient(*given)
             else:
                 plain_gradient(buffers[-1, : len(logits)], *given)
+            if slope is not None:
+                d_logits *= slope
             if d_hidden is not None:
                 d_hidden[part] = d_logits @ weight
             if d_weight is not None:
                 _add_product(d_weight, d_logits.T, hidden[part])
             if d_bias is not None:
                 d_bias += d_logits.sum(0)
-        return d_hidden, None if d_weight is None else d_weight.to(weight.dtype), d_bias, *(None,) * 4
+        return d_hidden, None if d_weight is None else d_weight.to(weight.dtype), d_bias, *(None,) * 5
 
 
 def plain_look(
@@ -127,6 +136,14 @@ def _cool(values: torch.Tensor, temperature: float) -> torch.Tensor:
     return values.div_(temperature) if temperature != 1 else values
 
 
+def _capped(logits: torch.Tensor, cap: float) -> torch.Tensor:
+    """Put a soft cap on `logits` [n, V] in place; return its slope there: 1 - tanh^2."""
+    logits.div_(cap).tanh_()
+    slope = 1 - logits.square()
+    logits.mul_(cap)
+    return slope
+
+
 def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
     """Add left @ right to `total`, whose type may be wider than theirs."""
     if total.dtype == left.dtype:
@@ -147,13 +164,23 @@ def _buffers(hidden: torch.Tensor, weight: torch.Tensor, count: int, elements: i
     return hidden.new_empty((number, tokens, len(weight)), dtype=torch.promote_types(hidden.dtype, torch.float32))
 
 
-def _logits(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, buffer: torch.Tensor) -> torch.Tensor:
+def _wide(weight: torch.Tensor) -> WideProduct | None:
+    """Return what makes float32 logits of a bf16 weight on a CPU; on a GPU torch.mm does."""
+    return WideProduct(weight) if weight.device.type == "cpu" and weight.dtype == torch.bfloat16 else None
+
+
+def _logits(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, buffer: torch.Tensor, wide: WideProduct | None
+) -> torch.Tensor:
     """Return the logits [n, V] in the first n rows of `buffer`."""
     logits = buffer[: len(hidden)]
     if logits.dtype == hidden.dtype and bias is None:
         torch.mm(hidden, weight.T, out=logits)
-    elif hidden.device.type != "cpu":  # bf16 in, float32 out: nothing is rounded on the way
-        torch.mm(hidden, weight.T, out_dtype=logits.dtype, out=logits)
+    elif wide is not None or hidden.device.type != "cpu":  # bf16 in, float32 out: nothing is rounded on the way
+        if wide is not None:
+            wide(hidden, logits)
+        else:
+            torch.mm(hidden, weight.T, out_dtype=logits.dtype, out=logits)
         if bias is not None:
             logits += bias
     else:
@@ -167,6 +194,7 @@ class TokenLogprobs(nn.Module):
     def __init__(self, model: CausalLM, temperature: float, buffer_elements: int | None = None):
         super().__init__()
         self.model: Any = model  # CausalLM and nn.Module at once: Python's types have no name for both
+        self.logit_shape = logit_shape(model)
         self.temperature = temperature
         self.buffer_elements = buffer_elements  # None: what suits the device
         # whether Triton does the elementwise work (rl/update/fused.py)
@@ -180,9 +208,13 @@ class TokenLogprobs(nn.Module):
         output = causal_lm.get_decoder()(input_ids=rows.input_ids, position_ids=rows.position_ids, **plan)
         chosen = output.last_hidden_state.flatten(0, 1)[rows.positions]  # [N, H]
         head = causal_lm.get_output_embeddings()
+        chosen = chosen.to(head.weight.dtype)  # Mamba leaves its states in float32
         on_cpu = chosen.device.type == "cpu"
         elements = self.buffer_elements or (LOGIT_BUFFER_ELEMENTS if on_cpu else LOGIT_BUFFER_ELEMENTS_CUDA)
+        # a scale before the softmax is a temperature, and a cap of the scaled logits one of the head's output
+        scale, cap = self.logit_shape.scale, self.logit_shape.cap
         logprobs, entropies = _HeadLogprobs.apply(
-            chosen, head.weight, head.bias, targets, self.temperature, elements, self.fused_head
-        )
+            chosen, head.weight, head.bias, targets, self.temperature / scale, elements, self.fused_head,
+            None if cap is None else cap / scale,
+        )  # fmt: skip
         return logprobs, entropies

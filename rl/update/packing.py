@@ -267,8 +267,11 @@ class _PackedAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
-        query, key, value, output, normaliser = ctx.saved_tensors
+        *states, normaliser = ctx.saved_tensors
         layout, scaling = ctx.layout, ctx.scaling
+        dtype = states[0].dtype
+        exact = kernels.backward_dtype(states[0])
+        gradient, query, key, value, output = (part.to(exact) for part in (gradient, *states))
         d_query, d_key, d_value = (
             torch.empty_like(part, memory_format=torch.contiguous_format) for part in (query, key, value)
         )
@@ -285,7 +288,7 @@ class _PackedAttention(torch.autograd.Function):
             parts = kernels.backward(upstream, *states, causal=False, scaling=scaling, mask=fans.mask)
             for total, where, part in zip((d_query, d_key, d_value), wheres[:3], parts, strict=True):
                 total.index_add_(0, where.places, _flat(part, where))
-        return d_query, d_key, d_value, None, None
+        return d_query.to(dtype), d_key.to(dtype), d_value.to(dtype), None, None
 
 
 class _FlashAttention(torch.autograd.Function):

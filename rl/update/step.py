@@ -167,5 +167,6 @@ def update_policy(
         "batch/loss_tokens": batch.num_loss_tokens,
         "batch/rows": len(batch.rows),
         "batch/skipped_rows": batch.num_skipped_rows,
+        "batch/trained_tokens": sum(row.length for row in batch.rows),
         "skipped_steps": engine.skipped_steps,
     }

@@ -8,12 +8,12 @@ from support import reasonlab
 from bench.gpu_check import Step, page, plan, run_step
 from bench.gpu_kernels import error_of_stretches
 from bench.gpu_steps import STEPS
+from launch import cli
 
 
-def test_a_gpu_is_asked_for_unless_everything_is_a_toy(tmp_path):
-    done = reasonlab("gpu-check", "--out", str(tmp_path), cwd=tmp_path)
-    assert done.returncode == 2
-    assert "gpu-check measures a GPU, and this is the CPU" in done.stderr
+def test_a_gpu_is_asked_for_unless_everything_is_a_toy(tmp_path, capsys):
+    assert cli.main(["gpu-check", "--out", str(tmp_path)]) == 2
+    assert "gpu-check measures a GPU, and this is the CPU" in capsys.readouterr().err
 
 
 @pytest.mark.slow

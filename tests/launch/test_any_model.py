@@ -1,7 +1,8 @@
-"""One GGUF file through every command: cold start, practice, evaluation, export."""
+"""One GGUF file through every command: cold start, practice, evaluation, export; families that cannot share prompts."""
 
 import pytest
 import torch
+from architectures import FAMILIES, make
 from gguf_files import write_gguf
 
 from launch.eval import eval_command
@@ -63,3 +64,20 @@ def test_adapters_on_a_gguf_file_are_merged_into_what_it_holds(commands, tmp_pat
     assert "the model that the adapter" in capsys.readouterr().err
     assert not (tmp_path / "again").exists()
     assert export_command([str(trained), "adapter", "--adapter"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gemma-2", "its attention eager: the update pads its rows on the right, and sampling takes a batch at a time"),
+        ("mamba", "the update pads its rows on the right, and sampling takes rows of equal length together"),
+    ],
+)
+def test_a_family_that_cannot_share_prompts_says_so_and_trains(name, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make(FAMILIES[name], tmp_path / "model")
+    settings = ["run.name=rl", "model.path=model", "problems=[{domain: chain}]", "tracking.wandb=disabled"]
+    assert train_command([*settings, *PRACTICE, "algorithm.kl_coef=0.01", "train.threads=1"]) == 0
+    assert capsys.readouterr().err.count(words) == 1
+    assert export_command(["runs/rl", "trained"]) == 0
+    assert load_model(ModelSettings(path="trained")).config.model_type == FAMILIES[name].model_type

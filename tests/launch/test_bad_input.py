@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from architectures import FAMILIES, make
 from gguf_files import write_gguf
 from support import launch, reasonlab
 
@@ -209,11 +210,22 @@ def test_resuming_with_other_settings_is_refused(fails, tmp_path):
     assert "run.seed" in said
     assert "train.steps" not in said  # a run may be made longer
     assert [p.name for p in other.iterdir()] == ["config.yaml"]
+    (other / "config.yaml").write_text("run: {name: run}\ncurriculum: {by: level, start: 1}\n")
+    assert "curriculum was set, and is no longer" in fails("--resume")
 
 
 def test_prompts_that_leave_no_room_for_an_answer(fails):
     said = fails(sampling__max_completion_tokens=1000)
     assert "the model reads at most 128" in said
+
+
+def test_a_layout_and_logits_that_an_architecture_cannot_have(fails, settings, tmp_path):
+    mamba, cohere = (str(make(FAMILIES[name], tmp_path / name)) for name in ("mamba", "cohere"))
+    assert "this one (mamba) is not: leave train.layout out" in fails(model__path=mamba, train__layout="shared")
+    changed = json.loads((tmp_path / "cohere" / "config.json").read_text())
+    (tmp_path / "cohere" / "config.json").write_text(json.dumps({**changed, "is_decoder": False, "logit_scale": 0.0}))
+    assert "logits" in fails(model__path=cohere)
+    assert nothing_written(settings)
 
 
 def test_adapters_that_fit_no_layer(fails, settings):

@@ -5,7 +5,7 @@ import importlib
 import pytest
 from support_pure import ROOT, run_python
 
-from launch import cli, demo
+from launch import cli, story
 from launch.eval import eval_command
 from launch.sft import sft_command
 from launch.train import train_command
@@ -56,9 +56,14 @@ def test_short_flags_of_an_evaluation_stand_below_written_out_settings(capsys, t
 
 
 def test_what_the_demo_starts_by_name_is_there() -> None:
-    assert importlib.import_module(demo.COMMAND_LINE) is cli
-    assert importlib.import_module(demo.TRAINING) is train
-    assert importlib.util.find_spec(demo.LAUNCHER) is not None
+    assert importlib.import_module(story.COMMAND_LINE) is cli
+    assert importlib.import_module(story.TRAINING) is train
+    assert importlib.util.find_spec(story.LAUNCHER) is not None
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_of_the_table_is_there(name) -> None:
+    assert callable(cli.command_of(name))
 
 
 def test_a_command_that_does_not_exist_is_told_those_that_do(capsys) -> None:

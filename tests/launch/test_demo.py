@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from launch.demo import DemoError, Phase, part, summarise
+from launch.demo import REAL, TINY, phases_of, summarise
+from launch.story import CONFIGS, DemoError, Phase, Story, part
+from rl.settings.loading import parse_yaml
 
 
 def phase(mark: Path, *, resumable: bool = False, arguments: tuple[str, ...] = ("report", "--help")) -> Phase:
@@ -67,7 +69,7 @@ def test_a_part_of_the_sizes_by_hand() -> None:
             "terms=6": estimate(1000, 0.0, 0.0, 0.1, 99.0),  # not asked for
         }
     }
-    found = part(results, range(4, 6))
+    found = part(results, "terms", range(4, 6))
     # weights 3/4 and 1/4: value 0.75 * 0.5 + 0.25 * 0.8, tokens 0.75 * 10 + 0.25 * 20
     assert found["value"] == pytest.approx(0.575)
     assert found["reasoning_tokens"] == pytest.approx(12.5)
@@ -82,7 +84,9 @@ def test_the_summary_tells_sizes_practised_from_those_beyond() -> None:
         return {"by_difficulty": {f"terms={n}": estimate(10, v, v - 0.1, v + 0.1, tokens) for n, v in values.items()}}
 
     summary = summarise(
-        results({4: 1.0, 5: 0.8, 6: 0.6, 7: 0.4, 8: 0.2}, 7.0), results({4: 1.0, 5: 1.0, 6: 1.0, 7: 0.9, 8: 0.6}, 5.0)
+        TINY,
+        results({4: 1.0, 5: 0.8, 6: 0.6, 7: 0.4, 8: 0.2}, 7.0),
+        results({4: 1.0, 5: 1.0, 6: 1.0, 7: 0.9, 8: 0.6}, 5.0),
     )
     assert (summary["practised_terms"], summary["beyond_terms"]) == ([4, 8], [7, 8])
     # the mean of all five sizes, and of the last two
@@ -94,3 +98,29 @@ def test_the_summary_tells_sizes_practised_from_those_beyond() -> None:
     # equal sizes with 0.1 to each side: 0.1 / sqrt(5) for five of them, 0.1 / sqrt(2) for two
     assert summary["rl"]["accuracy_low"] == pytest.approx(0.9 - 0.1 / 5**0.5)
     assert summary["rl"]["beyond_sft_high"] == pytest.approx(0.75 + 0.1 / 2**0.5)
+
+
+@pytest.mark.parametrize("story", [TINY, REAL], ids=lambda story: story.name)
+def test_the_closing_numbers_are_about_what_the_settings_ask(story: Story) -> None:
+    practised, held_out = (parse_yaml((CONFIGS / name).read_text(), name) for name in (story.rl, story.evaluation))
+    assert practised["problems"][0][story.size] == [story.practised[0], story.practised[-1]]
+    fewest, most = held_out["problems"][0][story.size]
+    assert fewest <= story.practised[0]  # the evaluation has every size
+    assert story.practised[-1] <= most
+    assert set(story.beyond) <= set(story.practised)
+
+
+def test_the_real_demo_fetches_its_model_and_imitates_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REASONLAB_CACHE", str(tmp_path / "cache"))
+    fetching, imitation, *_ = phases_of(REAL, tmp_path / "home", 1, 1)
+    assert fetching.arguments == ["fetch", "smollm2-135m"]
+    assert fetching.mark.parent == tmp_path / "cache" / "models" / "smollm2-135m"
+    assert f"model.path={fetching.mark}" in imitation.arguments
+    names = [phase.name for phase in phases_of(TINY, tmp_path / "home", 1, 1)]
+    assert names == [phase.name for phase in phases_of(REAL, tmp_path / "home", 1, 1)][1:]  # the same story but for its start
+
+
+def test_half_of_an_evaluation_is_gone_on_with_and_not_drawn_again(tmp_path: Path) -> None:
+    evaluations = [phase for phase in phases_of(TINY, tmp_path, 0, 1) if phase.arguments[0] == "eval"]
+    assert len(evaluations) == 2
+    assert all(phase.resumable for phase in evaluations)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from support import reasonlab, rows
+from support import forked, reasonlab, rows
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rl.tracking.export import export, policy_directory
@@ -15,8 +15,8 @@ SMALL = ["sampling.max_completion_tokens=24", "problems=[{domain: chain, terms: 
 TRAIN = ["algorithm={num_problems: 8, group_size: 4}", "optimizer.learning_rate=1e-3", "train={steps: 3, threads: 1}"]
 
 
-def ok(*arguments, cwd, **extra):
-    done = reasonlab(*arguments, cwd=cwd, **extra)
+def ok(*arguments, cwd, run=forked, **extra):
+    done = run(*arguments, cwd=cwd, **extra)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -28,12 +28,12 @@ def home(imitator, tmp_path_factory):
     ok("eval", "--model", imitator, "--problems", "chain", "--n", 4, "run.name=before", "num_problems=24", *SMALL[:1],
        "problems.0.terms=[2, 3]", cwd=home)  # fmt: skip
     ok("train", f"model.path={imitator}", "run.name=rl", "model.lora={r: 4}", "evaluation={every_steps: 2, num_problems: 8}",
-       "tracking.table_every_steps=2", *SMALL, *TRAIN, cwd=home, WANDB_MODE="offline")  # fmt: skip
-    ok("export", "runs/rl", "merged", cwd=home)
+       "tracking.table_every_steps=2", *SMALL, *TRAIN, cwd=home, run=reasonlab, WANDB_MODE="offline")  # fmt: skip
+    ok("export", "runs/rl", "merged", cwd=home, run=reasonlab)
     ok("export", "runs/rl", "adapter", "--adapter", cwd=home)
     ok("eval", "--model", "merged", "--problems", "chain", "--n", 4, "run.name=after", "num_problems=24", *SMALL[:1],
        "problems.0.terms=[2, 3]", cwd=home)  # fmt: skip
-    ok("report", "runs/rl", "--before", "runs/before", "--after", "runs/after", cwd=home)
+    ok("report", "runs/rl", "--before", "runs/before", "--after", "runs/after", cwd=home, run=reasonlab)
     return home
 
 
@@ -50,7 +50,7 @@ def test_evaluation_writes_results_that_follow_from_its_samples(home):
     ) / 24  # fmt: skip
     assert set(results["by_difficulty"]) == {"terms=2", "terms=3"}
     assert results["unparsed_rate"] == pytest.approx(sum(s["status"] == "unparsed" for s in samples) / 96)
-    assert {"timeout_rate", "truncated_rate", "template_hash", "problems_hash", "temperature"} <= set(results)
+    assert {"timeout_rate", "truncated_rate", "template_hash", "problems_hash", "sampling", "packages"} <= set(results)
 
 
 def test_run_directory_holds_what_is_needed_to_repeat_the_run(home):
@@ -65,7 +65,7 @@ def test_run_directory_holds_what_is_needed_to_repeat_the_run(home):
         "reward", "reward_std", "frac_reward_zero_std", "completions/mean_length", "completions/clipped_ratio", "entropy",
         "clip_ratio/low_mean", "clip_ratio/high_mean", "sampling/sampling_logp_difference/mean", "grad_norm", "loss",
         "learning_rate", "num_tokens", "sampling/importance_sampling_ratio/mean", "rewards/correct/mean",
-        "completions/mean_terminated_length",
+        "completions/mean_terminated_length", "compute_tokens", "batch/trained_tokens",
     }  # fmt: skip
     assert wanted <= set(found[1])
     assert {row["step"] for row in found if "eval/accuracy" in row} == {0, 2, 3}

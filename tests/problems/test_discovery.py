@@ -8,46 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support_pure import ROOT
+from support_pure import PARITY, ROOT
 
 from problems.catalog import DOMAINS, SETS, verifier_name
 from problems.types import Domain, ProblemSet
 from rewards.verifiers import VERIFIERS
-
-PARITY = '''"""Is a number odd? `7 odd?` is 1, `8 odd?` is 0."""
-
-from random import Random
-
-from pydantic import Field
-
-from problems.types import Domain, Draft, Problem, SourceConfig, boxed, thinking
-
-
-class ParityConfig(SourceConfig):
-    """Settings of `parity`."""
-
-    largest: int = Field(default=10_000, ge=1, description="largest number asked about")
-
-
-def generate(rng: Random, config: ParityConfig) -> Draft:
-    """Draw a number."""
-    number = rng.randint(0, config.largest)
-    return Draft(prompt=f"{number} odd?", reference=str(number % 2))
-
-
-def solve(problem: Problem, style: str, rng: Random) -> str:
-    """Look at the last digit."""
-    answer = problem.reference or ""
-    return boxed(answer) if style == "direct" else thinking(f"ends in {problem.prompt.split()[0][-1]}", answer)
-
-
-def perturb(problem: Problem, rng: Random) -> str:
-    """Return the other answer."""
-    return str(1 - int(problem.reference or 0))
-
-
-DOMAIN = Domain(name="parity", config=ParityConfig, generate=generate, solve=solve, perturb=perturb)
-'''
 
 USES_PARITY = """
 from pathlib import Path
@@ -76,15 +41,15 @@ print("used")
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the lab's packages."""
+    """A copy of the lab's packages, with the bytecode that is there: five processes read all of it."""
     copy = tmp_path_factory.mktemp("lab")
     for package in ("problems", "rewards", "rl", "bench", "launch"):
-        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__", "results"))
+        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("results", "*.pyc.*"))
     return copy
 
 
 def run_in(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # without bytecode files: one of a file that was written again within a second, at the same size, passes for the new one's
+    # no bytecode is written: that of a file that was written again within a second, at the same size, passes for the new one's
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=60, check=False)

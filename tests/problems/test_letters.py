@@ -35,6 +35,12 @@ def asked(prompt: str, reference: str) -> Problem:
     [  # s-t-r-a-w-b-e-r-r-y: r is the third, eighth and ninth of ten letters
         ('How many times does the letter "r" occur in the word "strawberry"?', "3", "s t r (1) a w b e r (2) r (3) y"),
         ('How many times does the letter "x" occur in the word "milk"?', "0", "m i l k"),
+        (
+            'How many times does the letter "o" occur in the words "cocoa", "milk" and "soup"?',
+            "3",
+            "c o (1) c o (2) a; m i l k; s o (3) u p",
+        ),
+        ('How many times does the letter "p" occur in the words "apple" and "pea"?', "3", "a p (1) p (2) l e; p (3) e a"),
         ('What is the 3rd letter of the word "strawberry"?', "r", "s (1) t (2) r (3)"),
         ('Write the word "drawer" backwards.', "reward", "d r a w e r; r e w a r d"),
         ('Which of the words "plum" and "apple" is longer?', "apple", "p (1) l (2) u (3) m (4); a (1) p (2) p (3) l (4) e (5)"),
@@ -110,6 +116,30 @@ def test_only_named_tasks_and_lengths_are_asked() -> None:
         assert 1 <= abs(first - second) <= 3
 
 
+def test_letters_are_counted_in_several_words_of_one_split() -> None:
+    numbers: Counter[object] = Counter()
+    for problem in some_problems("test", tasks={"count": 1}, words=(2, 4), letters=(4, 6)):
+        quoted = re.findall('"([a-z]+)"', problem.prompt)
+        assert problem.reference == str("".join(quoted[1:]).count(quoted[0]))
+        assert {content_split(word) for word in quoted[1:]} == {"test"}
+        assert all(4 <= len(word) <= 6 for word in quoted[1:])
+        assert problem.difficulty["words"] == len(quoted) - 1
+        numbers[problem.difficulty["words"]] += 1
+    assert set(numbers) == {2, 3, 4}
+    assert min(numbers.values()) > 40  # 67 expected, the standard deviation is 7
+
+
+def test_capitals_change_how_a_problem_is_written_and_nothing_else() -> None:
+    for small, large in zip(some_problems(), some_problems(capitals=True), strict=True):
+        assert large.prompt.casefold() == small.prompt.casefold()
+        assert (large.reference or "").casefold() == small.reference
+        assert {word.upper() for word in words_asked_about(small)} == set(re.findall('"([A-Z]{2,})"', large.prompt))
+        assert solve(large, "steps").casefold() == solve(small, "steps").casefold()
+        for style in ("direct", "steps", "checked"):
+            assert verify(large, solve(large, style)).status == "correct"
+        assert verify(large, f"\\boxed{{{perturb(large)}}}").status == "wrong"
+
+
 def test_settings_read_from_a_configuration() -> None:
     config = SOURCE_MODELS["letters"].model_validate({"domain": "letters", "tasks": {"count": 3, "longer": 1}})
     assert isinstance(config, LettersConfig)
@@ -127,6 +157,7 @@ def test_settings_read_from_a_configuration() -> None:
         {"letters": (8, 13)},
         {"letters": (6, 6)},  # no word of two is longer
         {"absent": 1.5},
+        {"words": (0, 2)},
     ],
 )
 def test_settings_that_ask_nothing_are_refused(settings: dict[str, Any]) -> None:
@@ -160,7 +191,7 @@ def test_a_palindrome_has_a_wrong_answer_too(word: str) -> None:
 
 def test_the_list_holds_thousands_of_words_one_form_of_each() -> None:
     words = letters._words()
-    assert 4000 < len(words) == len(set(words))
+    assert 8000 < len(words) == len(set(words))
     assert list(words) == sorted(words)
     assert all(re.fullmatch("[a-z]{4,12}", word) for word in words)
     known = set(words)

@@ -12,7 +12,7 @@ from rewards.shaping import RewardConfig, shape
 from rewards.trl import math_reward
 from rewards.types import LENIENT, STRICT, Reading, Verdict
 from rewards.verifiers import verify
-from rl.settings.schema import EvalRewardConfig
+from rl.settings.evaluation import EvalRewardConfig
 
 PROSE = "We add both and get 7, so there are 7 apples in all."
 OPEN = Reading(thinking_open=True)

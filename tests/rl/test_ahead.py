@@ -32,7 +32,7 @@ class Parts:
     source: ProblemSource
 
     def ahead(self, config: RunConfig | None = None) -> Ahead:
-        return Ahead(self.engine, self.worker, self.source, config or self.config)
+        return Ahead(self.engine, self.worker, config or self.config)
 
     def first_round(self, step: int, cursor: int, policy_step: int) -> Sequence[Sequence[Rollout]]:
         """What the weights of now draw as the first round of `step`."""
@@ -77,7 +77,7 @@ def move(engine: Engine, seed: int) -> None:
 def test_it_draws_from_the_weights_before_the_update_what_the_step_would_have_drawn_from_them(parts: Parts) -> None:
     expected = parts.first_round(step=1, cursor=10, policy_step=0)
     ahead = parts.ahead()
-    with ahead.beside(1, 10):
+    with ahead.beside(1, 10, parts.source):
         move(parts.engine, 1)
     ready = taken(ahead)
     assert texts(ready.rollouts) == texts(expected)
@@ -89,10 +89,10 @@ def test_it_draws_from_the_weights_before_the_update_what_the_step_would_have_dr
 
 def test_the_next_step_draws_from_the_weights_it_begins_with(parts: Parts) -> None:
     ahead = parts.ahead()
-    with ahead.beside(1, 0):
+    with ahead.beside(1, 0, parts.source):
         move(parts.engine, 2)
     expected = parts.first_round(step=2, cursor=4, policy_step=1)
-    with ahead.beside(2, 4):
+    with ahead.beside(2, 4, parts.source):
         move(parts.engine, 3)
     assert texts(taken(ahead).rollouts) == texts(expected)
 
@@ -100,7 +100,7 @@ def test_the_next_step_draws_from_the_weights_it_begins_with(parts: Parts) -> No
 def test_what_lies_ready_is_handed_over_once(parts: Parts) -> None:
     ahead = parts.ahead()
     assert ahead.take() is None
-    with ahead.beside(1, 0):
+    with ahead.beside(1, 0, parts.source):
         pass
     taken(ahead)
     assert ahead.take() is None
@@ -108,7 +108,7 @@ def test_what_lies_ready_is_handed_over_once(parts: Parts) -> None:
 
 def test_what_lies_ready_survives_a_checkpoint(parts: Parts, tmp_path: Path) -> None:
     ahead = parts.ahead()
-    with ahead.beside(2, 8):
+    with ahead.beside(2, 8, parts.source):
         pass
     ahead.save(tmp_path)
     move(parts.engine, 4)  # the weights it came from are gone
@@ -136,18 +136,18 @@ def test_where_nothing_lies_ready_nothing_is_saved(parts: Parts, tmp_path: Path)
 
 def test_nothing_is_drawn_after_the_last_step_or_where_it_is_not_asked_for(parts: Parts) -> None:
     ahead = parts.ahead()
-    with ahead.beside(STEPS, 0):
+    with ahead.beside(STEPS, 0, parts.source):
         pass
     assert ahead.take() is None
     train = parts.config.train.model_copy(update={"one_step_off": False})
     without = parts.ahead(parts.config.model_copy(update={"train": train}))
-    with without.beside(1, 0):
+    with without.beside(1, 0, parts.source):
         pass
     assert without.take() is None
 
 
 def test_an_update_that_fails_leaves_nothing_ready(parts: Parts) -> None:
     ahead = parts.ahead()
-    with pytest.raises(RuntimeError, match="out of memory"), ahead.beside(1, 0):
+    with pytest.raises(RuntimeError, match="out of memory"), ahead.beside(1, 0, parts.source):
         raise RuntimeError("out of memory")
     assert ahead.take() is None

@@ -6,17 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import chain_source, rollout
+from support import chain_source, rollout, truncated
 
 from problems.catalog import perturb, solve
 from rewards.pool import VerifierPool
 from rewards.shaping import RewardConfig
 from rewards.types import STRICT, Reward, Verdict
-from rl.evaluate import sample_all, summarise
+from rl.evaluate import sample_all
+from rl.evaluation.measures import summarise
+from rl.evaluation.samples import of_rollouts
 from rl.groups import Round, draw_groups, first_problems, group_up, share
 from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
 from rl.rollout import RolloutWorker
 from rl.sampling.sampler import Sampler
+from rl.settings.abstention import AbstentionSettings
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.schema import ModelSettings, PromptSettings, SamplingSettings, ThinkingSettings
 from rl.tracking.metrics import rollout_metrics
@@ -64,12 +67,12 @@ def test_rollouts_hold_what_was_sampled_and_the_right_verdict(worker):
 
 def test_forced_tokens_are_told_from_drawn_ones_in_a_rollout(worker):
     forcing = replace(
-        worker, sampling=SamplingSettings(max_completion_tokens=24, thinking=ThinkingSettings(max_tokens=2, end="}"))
+        worker, sampling=SamplingSettings(max_completion_tokens=24, thinking=ThinkingSettings(max_tokens=1, end="}"))
     )
     problems = [SOURCE.get("train", i) for i in range(3)]
     forced = [member.forced for group in forcing.rollouts(problems, 2, ("t",), 7)[0] for member in group]
-    # the third token of a completion that has not come to its end before
-    assert all(np.flatnonzero(mask).tolist() in ([2], []) for mask in forced)
+    # the second token of a completion that does not come to its end there by itself
+    assert all(np.flatnonzero(mask).tolist() in ([1], []) for mask in forced)
     assert any(mask.any() for mask in forced)
     drawn = [member.forced for group in worker.rollouts(problems, 2, ("t",), 7)[0] for member in group]
     assert not any(mask.any() for mask in drawn)
@@ -207,7 +210,7 @@ def test_evaluation_does_not_depend_on_how_problems_are_batched(worker):
     together = sample_all(worker, problems, 2, 0)
     alone = [group for p in problems for group in sample_all(worker, [p], 2, 0)]
     assert [[r.completion.text for r in g] for g in together] == [[r.completion.text for r in g] for g in alone]
-    results = summarise(together)
+    results = summarise([of_rollouts(group) for group in together])
     assert results["problems"] == 20
     assert results["samples"] == 40
 
@@ -219,7 +222,7 @@ def test_the_extremes_of_an_evaluation(worker):
         for problem in problems:
             verdict = worker.pool.grade([(problem, write(problem))])[0]
             reward = Reward(parts={"correct": value}, weights={"correct": 1.0}, verdict=verdict)
-            groups.append([replace(rollout([5], [6], [0], 0.0), problem=problem, reward=reward)])
+            groups.append(of_rollouts([replace(rollout([5], [6], [0], 0.0), problem=problem, reward=reward)]))
         found = summarise(groups)["accuracy"]
         assert found["value"] == value
         assert found["high"] - found["low"] > 0.3  # four problems: all right or all wrong says little
@@ -235,3 +238,47 @@ def test_a_prompt_that_opens_the_thinking_is_told_to_the_verifier(worker):
     unclosed = [member for group in groups for member in group if "</think>" not in member.completion.text]
     assert unclosed
     assert {member.reward.verdict.status for member in unclosed} == {"unparsed"}
+
+
+def test_rejection_sampling_learns_from_what_is_right_and_whole_and_each_token_alike():
+    settings = AlgorithmSettings(advantage="rft", loss="reinforce", dynamic_sampling=False, mask_truncated=True)
+    mixed = (rollout([5], [6, 7], [-1, -1], 1.0), rollout([5], [8], [-1], 0.0), truncated(rollout([5], [9], [-1], 1.0)))
+    all_right = tuple(rollout([4], [number, 7, 3], [-1, -1, -1], 1.0, 1) for number in (6, 8, 9))
+    batch = make_batch(group_up([mixed, all_right], settings), settings, 10)
+    assert [row.completion_ids.tolist() for row in batch.rows] == [[6, 7], [6, 7, 3], [8, 7, 3], [9, 7, 3]]
+    for row in batch.rows:
+        # five completions count, the one that was cut off does not: the mean of their log-likelihoods, up to a constant
+        assert row.advantages * row.weights == pytest.approx(np.full(len(row.completion_ids), 1 / (5 * 10)))
+
+
+def test_who_may_abstain_is_told_from_who_is_wrong_and_paid_by_the_rule(worker):
+    problems = [SOURCE.get("train", i) for i in range(6)]
+    drawn, _, _ = worker.rollouts(problems, 4, ("t",), 0)
+    words = next(r.reward.verdict.extracted for group in drawn for r in group if r.reward.verdict.status == "wrong")
+    # the same texts once more, where the first wrong answer is what says "I don't know"
+    allowed = replace(
+        worker,
+        prompt=PromptSettings(abstention=AbstentionSettings(words=words, invitation="")),
+        reward=RewardConfig(abstained=0.25, wrong=-0.5),
+    )
+    again, _, _ = allowed.rollouts(problems, 4, ("t",), 0)
+    statuses = []
+    for before, now in zip((r for group in drawn for r in group), (r for group in again for r in group), strict=True):
+        assert now.completion.text == before.completion.text
+        was, verdict = before.reward.verdict, now.reward.verdict
+        abstains = was.extracted == words and was.status == "wrong"
+        assert verdict.status == ("abstained" if abstains else was.status)
+        assert now.reward.total == {"correct": 1.0, "abstained": 0.25}.get(verdict.status, -0.5)
+        statuses.append(verdict.status)
+    groups = group_up(again, AlgorithmSettings(num_problems=6, group_size=4))
+    for group in groups:  # negative totals: the mean of the group is taken off all the same
+        assert sum(group.advantages) == pytest.approx(0.0, abs=1e-6)
+        assert not group.has_contrast or max(group.advantages) == pytest.approx(max(group.totals) - np.mean(group.totals))
+    metrics = rollout_metrics(
+        Drawn(groups=tuple(groups), rounds=1, cursor=6, sample_seconds=0.0, score_seconds=0.0), may_abstain=True
+    )
+    answered = len(statuses) - statuses.count("abstained")
+    assert metrics["abstention/coverage"] == pytest.approx(answered / len(statuses))
+    assert metrics["abstention/accuracy_when_answering"] == pytest.approx(statuses.count("correct") / answered)
+    assert metrics["rewards/abstained/mean"] == pytest.approx(statuses.count("abstained") / len(statuses))
+    assert 0 <= metrics["emergence/repetition"] <= 1

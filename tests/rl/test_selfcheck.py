@@ -4,7 +4,7 @@ import json
 from importlib.metadata import version
 
 import pytest
-from support import REPOSITORY, launch
+from support import forked_ranks
 
 pytestmark = pytest.mark.slow
 STAGES = [f"{stage}-{dtype}" for dtype in ("fp32", "bf16") for stage in range(4)]
@@ -14,9 +14,8 @@ STAGES = [f"{stage}-{dtype}" for dtype in ("fp32", "bf16") for stage in range(4)
 def found(request, random_model, tmp_path_factory):
     """What the checks said on this number of ranks."""
     output = tmp_path_factory.mktemp("checks")
-    path = f"{REPOSITORY}:{REPOSITORY / 'tests' / 'support'}"
-    done = launch(request.param, "selfcheck_worker", output, random_model, cwd=output, PYTHONPATH=path)
-    assert done.returncode == 0, done.stderr[-3000:]
+    for done in forked_ranks(request.param, "selfcheck_worker", output, random_model, cwd=output):
+        assert done.returncode == 0, done.stderr[-3000:]
     return json.loads((output / "found.json").read_text())
 
 
@@ -54,3 +53,4 @@ def test_log_probabilities_of_other_weights_or_another_temperature_are_caught(fo
     assert "the sampler's log-probabilities" in found[f"{stage}-fp32"]["sampler"]
     assert "the trainer's log-probabilities" in found[f"{stage}-fp32"]["trainer"]
     assert "model.attention=eager" in found[f"{stage}-fp32"]["sampler"]
+    assert "it would draw with old weights" in found[f"{stage}-fp32"]["old"]

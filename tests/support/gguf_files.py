@@ -1,5 +1,9 @@
-"""A tiny GGUF file, written with the package gguf: a Llama of random weights, byte-level BPE, a chat template."""
+"""A tiny GGUF file, written with the package gguf: a Llama of random weights, byte-level BPE, a chat template.
 
+Run as a program it opens one as a rank does: gguf_files FILE DIRECTORY, where directories of plain models are kept.
+"""
+
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +98,10 @@ def _merges(core: Any) -> list[list[str]]:
 
     merges: list[list[str]] = json.loads(core.to_str())["model"]["merges"]
     return merges
+
+
+if __name__ == "__main__":
+    from rl.policy.opening import load_model, plain_model
+    from rl.settings.schema import ModelSettings
+
+    load_model(plain_model(ModelSettings(path=sys.argv[1]), Path(sys.argv[2])))

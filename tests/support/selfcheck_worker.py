@@ -6,12 +6,12 @@ selfcheck_worker OUTPUT MODEL    writes OUTPUT/found.json: for each "STAGE-DTYPE
 import hashlib
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from faults import SAMPLER_FAULTS
 from support import REPOSITORY, random_groups
 
 from problems.errors import LabError
@@ -79,14 +79,10 @@ def said(kind: type[Engine], path: str, stage: int, dtype: str, file: Path | Non
     return None
 
 
-def said_of_another_sampler(path: str, stage: int) -> str | None:
+def said_of_another_sampler(path: str, stage: int, fault: str) -> str | None:
     engine, sampler, config = prepare(Engine, path, stage, "fp32")
-    other = load_model(config.model)
-    with torch.no_grad():
-        for parameter in other.parameters():
-            parameter.mul_(1.5)
     try:
-        self_check(engine, replace(sampler, model=other), PROMPTS, config)
+        self_check(engine, SAMPLER_FAULTS[fault](sampler, engine), PROMPTS, config)
     except LabError as error:
         return str(error)
     return None
@@ -125,7 +121,8 @@ def main() -> None:
     for file in sorted((REPOSITORY / "configs" / "deepspeed").glob("*.json")):
         found[file.name] = {"sound": said(Engine, path, int(file.name.removeprefix("zero")[0]), "fp32", file)}
     for stage in (0, 3):
-        found[f"{stage}-fp32"]["sampler"] = said_of_another_sampler(path, stage)
+        found[f"{stage}-fp32"]["sampler"] = said_of_another_sampler(path, stage, "sampler's temperature")
+        found[f"{stage}-fp32"]["old"] = said_of_another_sampler(path, stage, "sampler's weights old")
         found[f"{stage}-fp32"]["trainer"] = said(Sharpened, path, stage, "fp32")
     for stage in (1, 2):
         found[f"{stage}-fp32"]["forgetful"] = said(Forgetful, path, stage, "fp32")

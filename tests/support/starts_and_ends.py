@@ -27,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import deepspeed.runtime.zero.muon.muon_optimizer
 import deepspeed.runtime.zero.stage3  # noqa: F401
 import torch
+from forks import renew_threads
 from gradient_worker import accumulate
 from support import free_port
 
@@ -41,6 +42,7 @@ LONGEST_SECONDS = 120.0  # of one start and end
 def run_rank(rank: int, port: str, stage: int, model: str) -> None:
     """Be one rank: join, one step, leave."""
     os.setsid()  # whatever this rank leaves behind can be found by its session
+    renew_threads()
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(RANKS), LOCAL_SIZE=str(RANKS))
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
     with process_group():

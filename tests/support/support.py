@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from forks import Fork
 from numpy.typing import NDArray
 
 from problems.catalog import SOURCE_MODELS, build_source
@@ -49,6 +50,32 @@ def run_command(program: Sequence[str], cwd: Path, timeout: float = 300, **extra
 def reasonlab(*arguments: Any, cwd: Path, timeout: float = 300, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run `reasonlab ...`."""
     return run_command([sys.executable, "-m", "launch.cli", *map(str, arguments)], cwd, timeout, **extra)
+
+
+def fork(module: str, *arguments: Any, cwd: Path, **extra: str) -> Fork:
+    """Start a module, as `python -m` would, as a fork of a process that has loaded the libraries."""
+    return Fork(module, arguments, cwd, environment(**extra))
+
+
+def forked(*arguments: Any, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run `reasonlab ...` as a fork."""
+    return fork("launch.cli", *arguments, cwd=cwd, **extra).completed()
+
+
+def forked_ranks(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: str) -> list[subprocess.CompletedProcess[str]]:
+    """Run a module as the deepspeed launcher does, each rank as a fork."""
+    shared = {
+        "WORLD_SIZE": str(ranks),
+        "LOCAL_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": free_port(),
+        **extra,
+    }
+    started = [
+        fork(module, f"--local_rank={rank}", *arguments, cwd=cwd, RANK=str(rank), LOCAL_RANK=str(rank), **shared)
+        for rank in range(ranks)
+    ]
+    return [one.completed() for one in started]
 
 
 def launcher(ranks: int, module: str) -> list[str]:
@@ -159,3 +186,13 @@ def double_model(settings: ModelSettings) -> Any:
 def truncated(member: Rollout) -> Rollout:
     """Return the rollout as one that hit the length limit."""
     return replace(member, completion=replace(member.completion, finish_reason="length"))
+
+
+def imitation_settings(model: str | Path) -> list[str]:
+    """Return the settings of a cold start from `model`, on sums of two to six terms."""
+    return [
+        "run.name=x",
+        f"model.path={model}",
+        "problems=[{domain: chain, terms: [2, 6]}]",
+        "styles={steps: 1, direct: 1}",
+    ]

@@ -11,6 +11,42 @@ from problems.types import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# a file that defines a domain
+PARITY = '''"""Is a number odd? `7 odd?` is 1, `8 odd?` is 0."""
+
+from random import Random
+
+from pydantic import Field
+
+from problems.types import Domain, Draft, Problem, SourceConfig, boxed, thinking
+
+
+class ParityConfig(SourceConfig):
+    """Settings of `parity`."""
+
+    largest: int = Field(default=10_000, ge=1, description="largest number asked about")
+
+
+def generate(rng: Random, config: ParityConfig) -> Draft:
+    """Draw a number."""
+    number = rng.randint(0, config.largest)
+    return Draft(prompt=f"{number} odd?", reference=str(number % 2))
+
+
+def solve(problem: Problem, style: str, rng: Random) -> str:
+    """Look at the last digit."""
+    answer = problem.reference or ""
+    return boxed(answer) if style == "direct" else thinking(f"ends in {problem.prompt.split()[0][-1]}", answer)
+
+
+def perturb(problem: Problem, rng: Random) -> str:
+    """Return the other answer."""
+    return str(1 - int(problem.reference or 0))
+
+
+DOMAIN = Domain(name="parity", config=ParityConfig, generate=generate, solve=solve, perturb=perturb)
+'''
+
 
 def number_problem(reference: str = "8", domain: str = "arithmetic") -> Problem:
     return Problem(id="p", domain=domain, split="test", prompt="?", reference=reference, source="test")
@@ -29,12 +65,12 @@ def public_data(name: str) -> Path:
     return folder
 
 
-def real_model() -> Path:
+def fetched_model() -> Path:
     """Return the GGUF file of SmolLM2-135M-Instruct, or skip the test where it was never fetched."""
     pytest.importorskip("gguf")
-    from launch.fetch import MODELS, cache_directory
+    from rl.policy.fetching import fetched_path
 
-    file = cache_directory() / "models" / "smollm2-135m" / MODELS["smollm2-135m"].file_name
+    file = fetched_path("smollm2-135m")
     if not file.is_file():
         pytest.skip(f"no {file}; `reasonlab fetch smollm2-135m` downloads it (94 MiB)")
     return file

@@ -3,6 +3,14 @@
 A word is in the list that stands in at least three of the books in small letters (so it is no name), without an apostrophe or
 a hyphen, and has 4 to 12 letters. Of the forms of one word only the shortest is kept ("whale", not "whales"), so that a split
 by word is a split by what is spelled. What stands above Project Gutenberg's start mark and below its end mark does not count.
+
+The 25 books: Emma, Persuasion, Pride and Prejudice and Sense and Sensibility (Austen), Alice's Adventures in Wonderland
+(Carroll), A Tale of Two Cities and Great Expectations (Dickens), On the Origin of Species (Darwin, 1st edition), The Adventures
+of Sherlock Holmes (Doyle), Moby-Dick (Melville), Walden (Thoreau), The Parent's Assistant (Edgeworth), Stories to Tell to
+Children (Bryant), The Ball and the Cross, The Man Who Was Thursday and The Wisdom of Father Brown (Chesterton), Paradise Lost
+(Milton), Leaves of Grass (Whitman), The Picture of Dorian Gray (Wilde), The Scarlet Letter (Hawthorne), Little Women (Alcott),
+Frankenstein (Shelley), Dracula (Stoker), The Phantom of the Opera (Leroux, translated by Teixeira de Mattos), Twenty Thousand
+Leagues under the Sea (Verne, translated by Mercier).
 """
 
 import re

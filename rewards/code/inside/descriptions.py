@@ -183,11 +183,25 @@ def describe_class(kind: Any, encode: Encode) -> dict[str, Any]:
         described["members"] = [[n, encode(_plain(m._value_))] for n, m in kind.__members__.items()]
         described["flavour"] = next(k.__name__ for k in mro if k.__module__ == "enum")
     elif described["kind"] == "namedtuple":
-        described["fields"] = list(kind._fields)
+        described["fields"], described["open"] = list(kind._fields), bool(kind.__dictoffset__)
         described["defaults"] = encode(dict(getattr(kind, "_field_defaults", {})))
     if dataclasses.is_dataclass(kind):
-        described["dataclass"] = [field.name for field in dataclasses.fields(kind)]
+        described["dataclass"] = [[field.name, *_default(field, encode)] for field in dataclasses.fields(kind)]
+        described["frozen"] = kind.__dataclass_params__.frozen  # type: ignore[union-attr]
     return described
+
+
+def is_plain(value: Any) -> bool:
+    """Return whether a value is a number, a text or None, or a tuple of these."""
+    return all(item is None or type(item) in (bool, int, float, str) for item in (value if type(value) is tuple else [value]))
+
+
+def _default(field: Any, encode: Encode) -> list[Any]:
+    """Return the default of a dataclass's field, or the language's class that makes it: its subclasses take them over."""
+    default, factory = field.default, field.default_factory
+    if is_plain(default):
+        return ["default", encode(default)]
+    return ["default_factory", encode(factory)] if isinstance(factory, type) and id(factory) in stdlib.NAMES else []
 
 
 def _notes(kind: type, encode: Encode) -> dict[str, Any]:
@@ -217,6 +231,7 @@ def _traits(kind: Any, mro: list[type]) -> dict[str, bool]:
     return {
         "hooks": meta is not type,  # registration, a hook, a protocol
         "generic": typing.Generic in mro,
+        "veiled": any(not {"__getattribute__", "__class__"}.isdisjoint(k.__dict__) for k in mro if is_own(k)),
         "subscript": any("__class_getitem__" in k.__dict__ for k in mro if is_own(k))
         or (is_own(meta) and hasattr(meta, "__getitem__")),
     }

@@ -21,11 +21,12 @@ from typing import Any
 
 from rewards.code import codec, wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, lifetimes, lineup
+from rewards.code.inside import descriptions, kinships, lifetimes, lineup
 from rewards.code.inside.candidate import FILE_NAME, load, prepare, site_names
 from rewards.code.inside.descriptions import DATA_TYPES
 from rewards.code.inside.peer import Peer
 from rewards.code.inside.surroundings import Surroundings
+from rewards.code.inside.values import SHORT
 from rewards.code.wire import Link
 
 _MAX_PRINTED = 2**20  # characters between two messages; more are dropped
@@ -111,6 +112,9 @@ class Examined(Peer):
         found = [(name, value) for name in names if (value := self._look_up(name)) is not _MISSING]
         self.named_classes = tuple(value for _, value in found if isinstance(value, type))
         defined = []
+        for value in list(self.module.__dict__.values()):
+            if type(value) is str and len(value) <= SHORT:
+                sys.intern(value)  # so that an equal text that crosses is the program's constant: `value is MISSING`
         for name, value in found:
             position = self.position()
             try:
@@ -284,7 +288,7 @@ class Examined(Peer):
             isinstance(value, types.MethodType) and hasattr(known, "__get__") and known.__get__(None, kind) == value
         ):
             value = known
-        setattr(kind, name, value)
+        setattr(kind, name, kinships.heard(kind, name, value))
 
     def _input(self, prompt: object = "") -> Any:
         if not self.depth:

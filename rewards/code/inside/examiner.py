@@ -14,6 +14,7 @@ text of the tests; it is confined as the candidate is, and is told only what it 
 
 import builtins
 import enum
+import functools
 import importlib
 import importlib.util
 import json
@@ -28,7 +29,7 @@ from typing import Any
 
 from rewards.code import wire
 from rewards.code.codec import CodecError
-from rewards.code.inside import callables, failures, lifetimes, pytestlike, standins, stdlib, texts, typenotes
+from rewards.code.inside import callables, failures, kinships, lifetimes, pytestlike, standins, stdlib, texts, typenotes
 from rewards.code.inside.candidate import describe
 from rewards.code.inside.failures import CandidateExit, CandidateFailed, CandidateGone, Watch
 from rewards.code.inside.remote import RemoteCandidate
@@ -130,6 +131,7 @@ def _run(setup: wire.ExamSetup, candidate: RemoteCandidate, tally: _Tally, is_al
     sys.modules["tests"] = sys.modules["__main__"] = module
     names = module.__dict__
     names.update(__builtins__=builtins, __name__="__main__", __seen__=tally.see)
+    names["__type__"] = functools.partial(kinships.kind_of, candidate)
     sys.argv = ["tests.py"]
     if "pytest" in setup["frameworks"] and importlib.util.find_spec("pytest") is None:
         sys.modules["pytest"] = pytestlike.module()

@@ -39,7 +39,10 @@ def raw(kind: Any, name: str) -> Any:
 
 
 def signature(function: Any, _: str = "") -> Any:
-    """Return the parameters as [name, kind, [default], [annotation]], and [annotation] of what is returned."""
+    """Return the parameters as [name, kind, [default], [annotation]], [annotation] of what is returned, and what was wrapped.
+
+    A function of the tests has all its defaults at their side only.
+    """
     import inspect
 
     try:
@@ -51,7 +54,9 @@ def signature(function: Any, _: str = "") -> Any:
         (p.name, int(p.kind), [] if p.default is empty else [p.default], [] if p.annotation is empty else [_note(p.annotation)])
         for p in found.parameters.values()
     ]
-    return parameters, [] if found.return_annotation is empty else [_note(found.return_annotation)]
+    wrapped = inspect.unwrap(function, stop=lambda f: "__signature__" in getattr(f, "__dict__", ()))
+    inner = wrapped if wrapped is not function and type(wrapped) is types.FunctionType else None
+    return parameters, [] if found.return_annotation is empty else [_note(found.return_annotation)], inner
 
 
 def _note(note: Any) -> Any:
@@ -99,6 +104,12 @@ def state(value: Any, what: str) -> Any:
     return found if isinstance(found, bool) else None
 
 
+def metaclass(value: Any, _: str = "") -> Any:
+    """Return the class of a class, where it is the program's own, or one that the language names."""
+    kind = type(value)
+    return kind if is_own(kind) or id(kind) in stdlib.NAMES else None
+
+
 ANSWERS: dict[str, Callable[[Any, str], Any]] = {
     "raw": raw,
     "signature": signature,
@@ -106,6 +117,7 @@ ANSWERS: dict[str, Callable[[Any, str], Any]] = {
     "annotations": annotations,
     "code": code,
     "state": state,
+    "metaclass": metaclass,
 }
 
 

@@ -45,15 +45,16 @@ def let_go(error: Any) -> None:
             one.obj = None
 
 
-def release(peer: Any, numbers: Any) -> list[int]:
-    """Let go of our objects; return the numbers of those that have gone."""
+def release(peer: Any, numbers: Any, has_cycles: bool = True) -> list[int]:
+    """Let go of our objects, also those in cycles; return the numbers of those that have gone."""
     watched = {}
     for place in range(len(peer.objects)):
         let_go(peer.objects[place])
     for number in numbers:
         if type(number) is int and 0 <= number < len(peer.objects) and peer.objects[number] is not None:
             watched[number] = _Weakly(peer, number)
-    _COLLECT()
+    if has_cycles:
+        _COLLECT()
     return [number for number, weak in watched.items() if not weak.restore(peer, number)]
 
 
@@ -95,22 +96,36 @@ class Collector:
 
     def __init__(self, candidate: Any):
         self.candidate = candidate
+        self.get = candidate.get
+        candidate.__dict__["get"] = self.get_from  # in the place of the method
+
+    def get_from(self, stand_in: Any, name: str) -> Any:
+        """Return an attribute; of a class, where objects may write that they go, after those have gone that nobody uses."""
+        if isinstance(stand_in, type) and not name.startswith("__") and not self.candidate.depth:
+            self.exchange(has_cycles=False)
+        return self.get(stand_in, name)
 
     def collect(self, *generation: int) -> int:
         """Collect here, then between the two ends."""
-        count, peer, trust = _COLLECT(*generation), self.candidate, self.candidate.trust
-        trust.faces.epoch += 1  # something happens
+        count = _COLLECT(*generation)
+        self.candidate.trust.faces.epoch += 1  # something happens
+        self.exchange(has_cycles=True)
+        return count
+
+    def exchange(self, has_cycles: bool) -> None:
+        """Have both ends let go of what the other does not use."""
+        peer, trust = self.candidate, self.candidate.trust
         for _ in range(_ROUNDS):
             trust.newborn = None
             asked = set(unneeded(peer, trust.constructed))
-            dead = asked.intersection(peer.ask("release", None, "", [list(asked)]))
+            dead = asked.intersection(peer.ask("release", None, "", [list(asked), has_cycles]))
             ended = set(map(id, (peer.remote.get(number) for number in dead)))
             trust.constructed = [made for made in trust.constructed if id(made) not in ended]
             forget(peer, dead)
-            gone = release(peer, peer.ask("unneeded", None))
+            gone = release(peer, peer.ask("unneeded", None), has_cycles)
             if gone:
                 peer.ask("forget", None, "", [gone])
             if not dead and not gone:
                 break
-            _COLLECT()
-        return count
+            if has_cycles:
+                _COLLECT()

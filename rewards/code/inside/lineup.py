@@ -5,6 +5,7 @@ import contextlib
 import random
 import re
 import types
+from collections.abc import Callable, Iterator
 from typing import Any
 
 FAR = 10**15
@@ -20,6 +21,7 @@ _TELLING = (
     *("replace", "join", "format", "format_map", "removeprefix", "removesuffix", "translate", "is_integer"),
 )
 _DATA: tuple[type, ...] = (dict, set, list, collections.deque, str)
+_PIPED = (list, tuple, str, bytes, float, range, Iterator)  # nothing of the language's is on the right of these in `x | y`
 VERBS = frozenset(f".{name}()" for kind in _DATA for name in dir(kind) if name not in _TELLING)
 
 
@@ -34,6 +36,21 @@ def decoys(value: Any, name: str, rng: random.Random) -> list[Any]:
         return []
     made = [decoy for decoy in _neighbours(value, rng) if decoy is not None and decoy != value]
     return made or (strangers(rng) if value is not None else [])
+
+
+def said(says: Callable[[str, Any], Any], name: str, shown: Any) -> Any:
+    """Return what an object says of a value; None for an exception."""
+    try:
+        return says(name, [shown])
+    except Exception:
+        return None
+
+
+def is_piped(name: str, other: Any) -> bool:
+    """Return whether an operator joins what no data joins: `items | step`, `step >> function`."""
+    if isinstance(other, types.FunctionType | types.BuiltinFunctionType):
+        return name != "__mod__"  # a text may write it
+    return name in ("__ror__", "__rrshift__") and isinstance(other, _PIPED)
 
 
 def is_matcher(value: Any) -> bool:
@@ -91,6 +108,20 @@ def near(value: Any, rng: random.Random) -> Any:
         return type(value)(near(item, rng) for item in value)
     other = _other(value, rng)
     return value if other is None else other
+
+
+def more_of(kind: Any, arguments: Any, known: set[str], rng: random.Random) -> list[Any]:
+    """Make more objects of a class, of other values: at the end of the exam, so that nobody sees what it does."""
+    more = []
+    args, kwargs = arguments
+    for _ in range(4):
+        others = [near(arg, rng) for arg in args], {name: near(value, rng) for name, value in kwargs.items()}
+        written = repr((tuple(others[0]), others[1]))
+        if written not in known:
+            known.add(written)
+            with contextlib.suppress(Exception):
+                more.append(kind(*others[0], **others[1]))
+    return more
 
 
 MAX_ANSWERED = 1000

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rewards.code.codec import CodecError
-from rewards.code.inside import awaitables, callables, descriptions, standins, valuekinds
+from rewards.code.inside import awaitables, callables, descriptions, kinships, standins, valuekinds
 from rewards.code.inside.descriptions import SPECIAL
 from rewards.code.inside.standins import Meta, Standin, checked_name, forwarded_property, forwarder, instance, reference
 
@@ -43,7 +43,8 @@ def _add_members(peer: Any, number: int, said: Any, space: dict[str, Any]) -> No
     for name in said["methods"]:
         if not name.startswith("__") and (said["kind"] != "exception" or peer.may_answer(number, name)):
             space[checked_name(name)] = method(peer, number, name)
-    for name in [n for n in said["properties"] if said["kind"] != "exception" or peer.may_answer(number, n)]:
+    shown = [n for n in said["properties"] if n[:2] != "__"]  # no `__class__`, which `isinstance` would believe
+    for name in [n for n in shown if said["kind"] != "exception" or peer.may_answer(number, n)]:
         space.setdefault(checked_name(name), forwarded_property(peer, number, name))
     for name in said["special"]:
         if name in SPECIAL:
@@ -72,11 +73,8 @@ def _plain_class(peer: Any, said: Any, name: str, bases: list[type], space: dict
         space["__class__"] = property(lambda self: twin)
         space["_holds_data"] = True
     if isinstance(said.get("dataclass"), list):
-        import dataclasses
-
-        fields = [checked_name(field) for field in said["dataclass"]]
-        shape: Any = dataclasses.make_dataclass(name, fields)
-        space.update(__dataclass_fields__=shape.__dataclass_fields__, __match_args__=tuple(fields))
+        fields = [[checked_name(name), *default] for name, *default in said["dataclass"]]
+        space.update(kinships.dataclass_of(name, fields, said["frozen"] is True, peer.values.decode))
     try:
         made = Meta(name, kinds, space)
     except TypeError:  # bases whose order cannot be kept

@@ -275,7 +275,7 @@ class Peer:
                 return {"e": [self.values.encode(kind), value._name_]}
             return {"e": [self.values.encode(kind), int(value._value_)]} if issubclass(kind, enum.Flag) else None
         if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-            return {"n": [self.values.encode(kind), self.values.all(tuple.__iter__(value))]}
+            return {"n": valuekinds.record_node(self, value)}
         if issubclass(kind, (*descriptions.DATA_TYPES, deque)) and not self.keeps(kind):
             return valuekinds.filled_node(self, value, kind)
         if isinstance(value, types.ModuleType):

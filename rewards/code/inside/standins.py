@@ -12,10 +12,11 @@ from collections.abc import Collection, Container, MutableMapping
 from typing import Any
 
 from rewards.code.codec import CodecError
-from rewards.code.inside import descriptions, typenotes
+from rewards.code.inside import descriptions, kinships, stdlib, typenotes
 from rewards.code.inside.descriptions import SPECIAL
 
 _MISSING = object()
+_DATA = frozenset((*stdlib.ENCODERS, *stdlib.DATA_TYPES, bool, type(None)))  # a class may be hooked to count some of it its own
 _ON_INSTANCES = ("__dict__", "__name__", "__qualname__", "__wrapped__", "__doc__", "__annotations__")
 ASKED = (
     *("__dict__", "__wrapped__", "__defaults__", "__kwdefaults__", "__abstractmethods__", "__args__", "__slots__"),
@@ -74,7 +75,7 @@ class Meta(abc.ABCMeta):
         return peer.get(cls, name)
 
     def __setattr__(cls, name: str, value: Any) -> None:
-        peer = None if name.startswith("_") and (name.startswith(("_abc", "__"))) else peer_of(cls)
+        peer = peer_of(cls) if kinships.is_told(cls, name) else None
         if peer is None or "_described" not in cls.__dict__:
             super().__setattr__(name, value)
         elif forwards(value, peer) == (peer.homes[id(cls)], name):
@@ -82,10 +83,10 @@ class Meta(abc.ABCMeta):
         elif name in cls.__dict__:
             type.__delattr__(cls, name)  # a method that is replaced: ask the other end from now on
         if peer is not None:
-            peer.ask("set", peer.homes[id(cls)], name, [value])
+            peer.ask("set", peer.homes[id(cls)], name, [kinships.told(name, value)])
 
     def __delattr__(cls, name: str) -> None:
-        peer = None if name.startswith("__") else peer_of(cls)
+        peer = None if name.startswith("__") or kinships.is_field(vars(cls).get(name)) else peer_of(cls)
         if peer is None or name in cls.__dict__:
             super().__delattr__(name)
         if peer is not None:
@@ -96,7 +97,8 @@ class Meta(abc.ABCMeta):
         kind = type(instance)
         if cls is Standin:
             return type.__subclasscheck__(cls, kind)  # a mock says that it is one
-        return type.__instancecheck__(cls, instance) or _holds(cls, "isinstance", instance, isinstance(kind, Meta), kind)
+        is_theirs = isinstance(kind, Meta) or isinstance(instance, Meta)  # a class is an instance of its metaclass
+        return type.__instancecheck__(cls, instance) or _holds(cls, "isinstance", instance, is_theirs, kind)
 
     def __subclasscheck__(cls, kind: Any) -> bool:
         if type.__subclasscheck__(cls, kind):
@@ -107,6 +109,21 @@ class Meta(abc.ABCMeta):
     def __dir__(cls) -> Any:
         peer = peer_of(cls)
         return super().__dir__() if peer is None else peer.ask("dir", peer.homes[id(cls)])
+
+    def mro(cls) -> Any:
+        """Return the order of the bases; the language asks here too, when it makes the class."""
+        found = type.mro(cls)
+        return found if type.__dict__["__mro__"].__get__(cls) is None else kinships.shown(found)
+
+    @property
+    def __mro__(cls) -> Any:
+        """The bases in their order, as the tests see it."""
+        return tuple(kinships.shown(type.__dict__["__mro__"].__get__(cls)))
+
+    @property
+    def __bases__(cls) -> Any:  # type: ignore[override]
+        """The bases, as the tests see them."""
+        return tuple(object if kinships.is_root(kind) else kind for kind in type.__dict__["__bases__"].__get__(cls))
 
     def register(cls, kind: Any) -> Any:
         """Have the other end register a class."""
@@ -122,8 +139,9 @@ class Meta(abc.ABCMeta):
 
 
 def _holds(cls: Any, op: str, value: Any, is_theirs: bool, kind: type) -> bool:
-    """Ask the other end for what its class says beyond inheritance of its own instances, and of classes that this end made."""
-    peer = peer_of(cls) if is_theirs or ("hooks" in cls._traits and descriptions.is_own(kind)) else None
+    """Ask the other end for what its class says beyond inheritance: of its own instances, of classes made here, of data."""
+    is_known = "hooks" in cls._traits and (descriptions.is_own(kind) or kind in _DATA)
+    peer = peer_of(cls) if is_theirs or is_known else None
     # An abstract class of the language may still ask a class that was registered for a program which is gone.
     return peer is not None and peer.link.socket.fileno() != -1 and peer.holds(cls, op, value)
 
@@ -148,7 +166,12 @@ def _mirror(made: Any, bases: Any, space: Any, named: dict[str, Any]) -> None:
     for base in reversed([k for k in made.__mro__[1:-1] if not isinstance(k, Meta) and descriptions.is_own(k)]):
         mixed.update(base.__dict__)
     for name, value in {**mixed, **space}.items():
-        if name in _NOT_MIRRORED or name.startswith("_abc_") or (name.startswith("__") and name not in SPECIAL):
+        if (
+            name in _NOT_MIRRORED
+            or kinships.is_field(value)
+            or name.startswith("_abc_")
+            or (name.startswith("__") and name not in SPECIAL)
+        ):
             continue
         if isinstance(value, staticmethod | classmethod):
             members.append([name, type(value).__name__, value.__func__])
@@ -214,6 +237,8 @@ class Standin(metaclass=Meta):
             if name in _ON_INSTANCES:
                 value = _get(self, name)
                 return Attributes(self, value) if name == "__dict__" else value
+            if name == "__class__" and "veiled" in type(self)._traits:
+                return kinships.said_class(self, reference(self), _get)
             return object.__getattribute__(self, name)
         if name in reference(self).shadows:
             return _get(self, name)

@@ -4,6 +4,7 @@ Each is read through its own type and rebuilt by its own constructor from checke
 Standard library only.
 """
 
+import argparse
 import array
 import bisect
 import builtins
@@ -31,11 +32,11 @@ from typing import Any
 from rewards.code.codec import CodecError
 from rewards.code.inside import typenotes
 
-_DATA_TYPES: tuple[type, ...] = (
+DATA_TYPES: tuple[type, ...] = (
     *(str, dict, list, tuple, set, frozenset, bytes, bytearray, complex, float, int, range, deque, Counter, OrderedDict),
     *(defaultdict, datetime.datetime, datetime.timedelta, decimal.Decimal, fractions.Fraction, array.array),
 )
-_NAMES_OF_DATA = frozenset(name for kind in _DATA_TYPES for name in dir(kind) if not name.startswith("__"))
+_NAMES_OF_DATA = frozenset(name for kind in DATA_TYPES for name in dir(kind) if not name.startswith("__"))
 _dates: Any = types.SimpleNamespace(**vars(datetime))  # tests patch `datetime.datetime`
 Take = Callable[[Any], Any]  # encodes, or decodes, one part
 MUTABLE = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict, array.array)
@@ -107,6 +108,7 @@ def _named() -> dict[str, Any]:
         (fractions, "Fraction"),
         (pathlib, "PurePath PurePosixPath PureWindowsPath Path PosixPath"),
         (uuid, "UUID"),
+        (argparse, "Namespace"),
         (types, "NoneType FunctionType GeneratorType SimpleNamespace EllipsisType"),
     ):
         table.update({f"{module.__name__}.{name}": getattr(module, name) for name in names.split()})
@@ -121,7 +123,7 @@ def _functions() -> dict[str, Any]:
     for module in (operator, math, cmath, itertools, heapq, bisect):
         public = {name: value for name, value in vars(module).items() if not name.startswith("_") and callable(value)}
         table.update({f"{module.__name__}.{name}": value for name, value in public.items() if name not in _CALLING})
-    for kind in _DATA_TYPES[:11]:
+    for kind in DATA_TYPES[:11]:
         for name, value in vars(kind).items():
             plain = isinstance(value, types.MethodDescriptorType) and not name.startswith("__")
             if plain or (isinstance(value, types.WrapperDescriptorType) and name in _OPERATORS):
@@ -203,6 +205,7 @@ ENCODERS: dict[type, Callable[[Any, Take], list[Any]]] = {
     uuid.UUID: lambda x, t: ["UUID", x.hex],
     array.array: lambda x, t: ["array.array", x.typecode, t(tuple(x.tolist()))],
     types.SimpleNamespace: lambda x, t: ["namespace", t(tuple(vars(x).items()))],
+    argparse.Namespace: lambda x, t: ["options", t(tuple(vars(x).items()))],
     types.MappingProxyType: lambda x, t: ["proxy", t(tuple(dict(x).items()))],
     memoryview: lambda x, t: ["memoryview", t(x.tobytes())],
     re.Pattern: lambda x, t: ["pattern", t(x.pattern), x.flags],
@@ -302,6 +305,7 @@ _DECODERS: dict[str, Callable[[list[Any], Take], Any]] = {
     "UUID": lambda p, t: uuid.UUID(hex=_all_of(str, p[0])),
     "array.array": lambda p, t: array.array(p[0], t(p[1])),
     "namespace": lambda p, t: _namespace(t(p[0])),
+    "options": lambda p, t: argparse.Namespace(**vars(_namespace(t(p[0])))),
     "proxy": lambda p, t: types.MappingProxyType(dict(t(p[0]))),
     "memoryview": lambda p, t: memoryview(_all_of(bytes, t(p[0]))),
     "pattern": lambda p, t: re.compile(_all_of((str, bytes), t(p[0])), _all_of(int, p[1])),

@@ -67,12 +67,19 @@ class Tame(Exception):
     """Why a code object may not run."""
 
 
+def _library_roots() -> tuple[str, ...]:
+    """Return the folders that modules of the language and of packages come from, links to packages followed."""
+    folders = [os.path.realpath(path) for path in sys.path if os.path.isabs(path)]
+    linked = [os.path.realpath(f"{path}/{name}") for path in folders if path.endswith("/packages") for name in os.listdir(path)]
+    return tuple(f"{path}/" for path in [*folders, *linked])
+
+
 class Texts:
     """What runs in the examiner's process beside the tests. `fail` hears of what may not."""
 
     def __init__(self, candidate: Any, names: dict[str, Any]):
         self.candidate, self.names = candidate, names
-        self.roots = tuple(os.path.realpath(path) + "/" for path in sys.path if os.path.isabs(path))
+        self.roots = _library_roots()
         self.home = os.path.realpath(candidate.surroundings.home) + "/"  # where the candidate may write
         self.constants: set[str] = set()
         self.words: set[str] = set()

@@ -38,6 +38,7 @@ def _run(setup: wire.TogetherSetup, module: types.ModuleType) -> wire.Report:
     if entry in names:
         names.setdefault("candidate", names[entry])
     names["__seen__"] = lambda value: value  # in which the judge wraps what is asserted
+    names["__type__"] = type  # and where it asks for the class of a class
     ending: wire.ExamEnding = {"nonce": setup["nonce"]}
     for piece, counted in setup["pieces"]:
         total += counted

@@ -29,7 +29,7 @@ def _special(names: str) -> frozenset[str]:
 
 READS = COMPARISONS | _special("len iter next getitem contains hash bool repr str reversed int float index")
 _SHOWS_AN_OBJECT = _special("call enter aenter await aiter anext get set set_name")
-_DERIVES = _special("neg pos abs invert round")
+_DERIVES = _special("neg pos abs invert round trunc floor ceil")
 _STEADY = _special("bool int float index complex hash")
 _TEXTS = _special("str repr format")  # one that the tests constructed may print, or count, what is asked of it
 _MAX_LIKENESSES = 40
@@ -141,14 +141,30 @@ class Trust:
         elif name in COMPARISONS:
             return self._compare(kind, name, instance, args[1])
         elif name in ARITHMETIC:
-            return self._derived(instance, self._calculate(kind, name, args))
+            shown = evidence.before(args, self.ask_number) if evidence.is_in_place(name) and not self.stands(held) else None
+            value = self._derived(instance, self._calculate(kind, name, args))
+            if value is instance and shown:
+                evidence.changed(name, instance, shown, self.ask_number)
+            return self._proved(name, args, value)
         elif name in _COLLECTION:
             value = self._collect(kind, name, args)
-            return self._derived(instance, value) if isinstance(args[-1], slice) else value
+            return self._proved(name, args, self._derived(instance, value)) if isinstance(args[-1], slice) else value
         elif name in _STEADY or (name in _TEXTS and not self.stands(held)):
-            return self._steadily(kind, name, args)
+            value = self._steadily(kind, name, args)
+            if not self.stands(held) and not evidence.agrees(name, args, value):
+                self.owe(held, instance, name.strip("_"))
+            return value
         value = self.ask(kind, name, args)
-        return self._derived(instance, value) if name in _DERIVES else value
+        return self._proved(name, args, self._derived(instance, value)) if name in _DERIVES else value
+
+    def _proved(self, name: str, args: Any, value: Any) -> Any:
+        """See whether what an operator made is what it makes of what the operands show; else it is believed on credit."""
+        held = reference(args[0])
+        is_known = value is NotImplemented or value is args[0] or self.stands(held)
+        if is_known or evidence.proves(name, args, value, self.ask_number):
+            return value
+        evidence.doubt(value) if isinstance(value, Standin) else self.owe(held, args[0], name.strip("_"))
+        return value
 
     def _derived(self, instance: Any, value: Any) -> Any:
         """What an operator makes of an instance, and is new, counts as the instance does: a sum, a slice, a negation."""
@@ -167,7 +183,7 @@ class Trust:
     def question(self, says: Callable[[str, Any], Any]) -> None:
         """Show strangers to a subclass of data: its base's methods answer the tests, but who equals everybody is a liar."""
         for name in ("__eq__", "__contains__"):
-            said = [_said(says, name, shown) for shown in lineup.strangers(self.random)]
+            said = [lineup.said(says, name, shown) for shown in lineup.strangers(self.random)]
             if said.count(True) > 1:
                 raise Contradiction(f"an object says {name.strip('_')} of everything")
 
@@ -180,9 +196,9 @@ class Trust:
         self._relate(instance, other)
         if name in ("__eq__", "__ne__") and not self.stands(held):
             self._both_ways(kind, instance, other)
-        if name == "__eq__":
-            return self._equal(kind, instance, other)
-        answer = self._steadily(kind, name, (instance, other))
+        answer = self._equal(kind, instance, other) if name == "__eq__" else self._steadily(kind, name, (instance, other))
+        if not self.stands(held) and not evidence.orders(name, instance, other, answer, self.ask_number):
+            self.owe(held, instance, "numbers")
         if answer is True and name in ("__lt__", "__gt__") and type(instance) is type(other):
             self._refute(kind, name, (other, instance), "two objects are each less than the other")
         if answer is True and name == "__ne__" and any("__eq__" in k.__dict__ for k in type(instance).__mro__[:-1]):
@@ -270,7 +286,8 @@ class Trust:
         decoys = [
             made for made in self.constructed[-30:] if type(made) is type(other) and made is not other and made is not instance
         ]
-        line_up = [other, *self.random.sample(decoys, min(3, len(decoys))), *self._likenesses(other)]
+        likenesses = self._likenesses(other)
+        line_up = [other, *self.random.sample(decoys, min(3, len(decoys))), *likenesses]
         self.random.shuffle(line_up)
         answers = {id(shown): self._quietly(kind, "__eq__", instance, shown, shown is other) for shown in line_up}
         answer = answers[id(other)]
@@ -288,6 +305,8 @@ class Trust:
                 and self._quietly(kind, "__eq__", other, shown, False) is False
             ):
                 raise Contradiction("an object equals two that differ")
+        if len(likenesses) > 1 and instance is not other and all(answers[id(like)] is True for like in likenesses):
+            self.owe(reference(instance), instance, "equal to its like")
         self.equalities[type(other)] = kind
         self.equal.append((kind, "__eq__", instance, other))
         return answer
@@ -323,7 +342,9 @@ class Trust:
             self._relate(instance, other)
             return self.ask(kind, name, args)
         value = self.ask(kind, name, args)
-        if not isinstance(value, Standin) and value is not NotImplemented:
+        if value is not NotImplemented and lineup.is_piped(name, other):
+            self.vouch(held)
+        elif not isinstance(value, Standin) and value is not NotImplemented:
             self.owe(held, instance, name.strip("_"))
             if name in ("__add__", "__sub__", "__radd__", "__rsub__") and type(other) in (int, float):
                 self._calculates(kind, name, instance, other, value)
@@ -339,6 +360,8 @@ class Trust:
         instance, held = args[0], reference(args[0])
         if self.stands(held):
             return self.faces.checked(kind, name, args)
+        if evidence.is_doubtful(instance):
+            self.owe(held, instance, name.strip("_"))
         if name == "__getitem__" and held.face is None and not isinstance(args[1], int | slice):
             return self.ask(kind, name, args)
         try:
@@ -367,33 +390,8 @@ class Trust:
         for kind, numbers in self.equalities.items():
             made = {held.made_of: one for one in self.constructed if type(one) is kind and (held := reference(one)).made_of}
             shown = list(made.values())[-4:]
-            more = self._more_of(kind, shown[-1], set(made)) if shown else []
+            more = lineup.more_of(kind, reference(shown[-1]).arguments, set(made), self.random) if shown else []
             shown += more[: max(0, 3 - len(shown))]
             pairs = [(one, other) for place, one in enumerate(shown) for other in shown[place + 1 :] if one is not other]
             if len(shown) > 2 and pairs and all(self._quietly(numbers, "__eq__", *pair, False) is True for pair in pairs):
                 raise Contradiction(f"all objects of {kind.__name__} are equal")
-
-    def _more_of(self, kind: Any, example: Any, known: set[str]) -> list[Any]:
-        """Make more objects of a class, of other values: at the end of the exam, so that nobody sees what it does."""
-        more = []
-        args, kwargs = reference(example).arguments
-        for _ in range(4):
-            others = (
-                [lineup.near(arg, self.random) for arg in args],
-                {n: lineup.near(v, self.random) for n, v in kwargs.items()},
-            )
-            written = repr((tuple(others[0]), others[1]))
-            if written not in known:
-                known.add(written)
-                try:
-                    more.append(kind(*others[0], **others[1]))
-                except Exception:
-                    continue
-        return more
-
-
-def _said(says: Callable[[str, Any], Any], name: str, shown: Any) -> Any:
-    try:
-        return says(name, [shown])
-    except Exception:
-        return None

@@ -119,6 +119,8 @@ def signature_of(said: Any) -> Any:
 
     if said is None:
         raise ValueError("no signature found")
+    if type(said[2]) is types.FunctionType:  # the tests' own, which the program has decorated
+        return inspect.signature(said[2])
     parameters = []
     for name, kind, default, note in said[0]:
         held = {"default": default[0]} if default else {}

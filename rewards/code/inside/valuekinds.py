@@ -181,8 +181,10 @@ def record_class(peer: Any, number: int, said: Any, name: str, space: dict[str, 
     known = peer.values.decode(said["defaults"])
     defaults = [known[field] for field in fields if field in known]
     base = collections.namedtuple(name, fields, defaults=defaults, module="solution")  # type: ignore[misc]
-    mixed: dict[str, Any] = {"__slots__": (), "__module__": "solution", "__doc__": space["__doc__"] or base.__doc__}
+    mixed: dict[str, Any] = {"__module__": "solution", "__doc__": space["__doc__"] or base.__doc__}
     mixed["__qualname__"] = space["__qualname__"]
+    if said["open"] is not True:
+        mixed["__slots__"] = ()
     for method in said["methods"]:
         if not method.startswith("_") and method not in fields and peer.may_answer(number, method):
             mixed[checked_name(method)] = forwarder(peer, number, method)
@@ -195,7 +197,14 @@ def record_class(peer: Any, number: int, said: Any, name: str, space: dict[str, 
         mixed.update({special: forwarder(peer, number, special) for special in own & SPECIAL if special != "__init__"})
         if "__repr__" in said["special"] and said.get("repr"):
             mixed["__repr__"] = forwarder(peer, number, "__repr__")
-    return type(name, (base,), mixed) if len(mixed) > 4 else base
+    return type(name, (base,), mixed) if len(mixed) > 4 or said["open"] is True else base
+
+
+def record_node(peer: Any, value: Any) -> list[Any]:
+    """Return a named tuple as [class, items], and the attributes that it has beside them."""
+    node = [peer.values.encode(type(value)), peer.values.all(tuple.__iter__(value))]
+    held = getattr(value, "__dict__", None)
+    return [*node, peer.values.encode(dict(held))] if type(held) is dict and held else node
 
 
 def record(peer: Any, body: Any) -> Any:
@@ -203,7 +212,12 @@ def record(peer: Any, body: Any) -> Any:
     kind, items = peer.values.decode(body[0]), peer.values.list_of(body[1])
     if not (isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")) or len(items) != len(kind._fields):
         raise CodecError("no named tuple")
-    return tuple.__new__(kind, items)
+    made: Any = tuple.__new__(kind, items)
+    for name, value in (peer.values.decode(body[2]) if len(body) > 2 else {}).items():
+        if name.startswith("_") or name in stdlib.names_of_data() or name in kind._fields:
+            raise CodecError("an attribute under a name of data's")
+        object.__setattr__(made, checked_name(name), value)
+    return made
 
 
 def exception_class(peer: Any, name: str, bases: list[type], space: dict[str, Any]) -> Any:

@@ -12,6 +12,7 @@ plain type counts as its base, read through the base's own methods. Nothing here
 is linear in the size of the message. Standard library only.
 """
 
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from operator import is_
@@ -23,6 +24,7 @@ from rewards.code.codec import MAX_DEPTH, MAX_ITEMS, CodecError
 from rewards.code.inside import frames, stdlib
 
 _SMALL = 2**63
+SHORT = 100  # characters of a text of which there is one object in a process
 _SCALARS = (type(None), bool, str, float)
 _PLAIN_KEYS = (*_SCALARS, int, bytes)
 _BASES: tuple[type, ...] = (str, int, float, dict, list, tuple, set, frozenset, bytes, bytearray, complex, deque)
@@ -135,6 +137,8 @@ class Values:
     def decode(self, node: Node, depth: int = 0) -> Any:
         """Return the value; raises CodecError on anything that is not in the format."""
         kind = type(node)
+        if kind is str and len(node) <= SHORT:
+            return sys.intern(node)  # `state is DONE`: in one process, the constant
         if kind in _SCALARS or kind is int:
             return node
         if depth > MAX_DEPTH + 4:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from rewards.code.judging.deletions import collecting
 from rewards.code.judging.guards import Block, Guard, count_assertions, guards_of
 from rewards.code.judging.imports import without_imports
+from rewards.code.judging.kinds import ask_for_kinds
 from rewards.code.judging.outcome import BadTests
 
 
@@ -177,6 +178,8 @@ def plan_of(tests: str, entry: str, context: str, fraction: bool) -> Plan:
     needs_context = bool(helpers & set(free))
     others = [name for name in free if name not in helpers]
     asserts = count_assertions(own)  # last: it changes them
+    if "type" not in defined:
+        ask_for_kinds(own, {*others, *(node.name for node in own if isinstance(node, ast.ClassDef))})
     return Plan(
         pieces=tuple((_marshalled(tree), counted) for tree, counted in _pieces(body, fraction)),
         names=tuple(([entry] if entry else []) + others),
@@ -303,9 +306,10 @@ def _calls_to_add(body: Sequence[ast.stmt], entry: str) -> list[ast.stmt]:
     mentioned = _called_at_top(body)
     calls: list[ast.stmt] = []
     uses_pytest = any(isinstance(node, ast.Import) and node.names[0].name == "pytest" for node in body)
+    cases, bases = _cases(body)
     for node in body:
         if isinstance(node, ast.ClassDef) and node.name not in mentioned and not {"main", "unittest"} <= mentioned:
-            calls += _runs_of(node)
+            calls += _runs_of(node, cases) if node.name not in bases else []
         if not isinstance(node, ast.FunctionDef) or node.name in mentioned:
             continue
         needed = len(node.args.args) - len(node.args.defaults)
@@ -326,12 +330,29 @@ assert _result.wasSuccessful() and _result.testsRun > len(_result.skipped), str(
 """
 
 
+def _cases(body: Sequence[ast.stmt]) -> tuple[set[str], set[str]]:
+    """Return the names of unittest's cases, derived from one another too; and of classes that are but a base of these.
+
+    A base without tests has none to run. One whose tests need what only its subclasses have runs in those.
+    """
+    cases: set[str] = set()
+    bases: set[str] = set()
+    kinds = [node for node in body if isinstance(node, ast.ClassDef)]
+    for node in kinds:
+        names = set(map(ast.unparse, node.bases))
+        if names & cases or any(name.endswith("TestCase") for name in names):
+            cases.add(node.name)
+            bases |= names
+    tested = {node.name for node in kinds if any(getattr(item, "name", "").startswith("test") for item in node.body)}
+    return cases, bases - (cases & tested)
+
+
 _AROUND = ("setup_method", "teardown_method")  # of each test of a class in pytest's style
 
 
-def _runs_of(node: ast.ClassDef) -> list[ast.stmt]:
+def _runs_of(node: ast.ClassDef, cases: set[str]) -> list[ast.stmt]:
     """Return what runs a class of tests that nobody runs: unittest's, or methods `test_*` of a plain `Test*`."""
-    if any(ast.unparse(base).endswith("TestCase") for base in node.bases):
+    if node.name in cases:
         return ast.parse(_RUN_CASES.format(name=node.name)).body
     if node.bases or not node.name.startswith("Test"):
         return []

@@ -18,13 +18,13 @@ def test_there_are_a_hundred_of_each() -> None:
     assert len(programs()) - len(honest) >= 100
 
 
-def test_no_hostile_program_is_paid_and_no_honest_one_refused() -> None:
-    assert misjudged(SandboxSettings(), programs()[::3]) == []
+def test_of_a_few_no_hostile_program_is_paid_and_no_honest_one_refused() -> None:
+    assert misjudged(SandboxSettings(), programs()[::12]) == []  # the slow test below has them all
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("off", [(), NAMESPACES], ids=["all layers", "no namespaces"])
-def test_nor_any_other(off: tuple[str, ...]) -> None:
+def test_no_hostile_program_is_paid_and_no_honest_one_refused(off: tuple[str, ...]) -> None:
     assert misjudged(SandboxSettings.model_validate({"off": off}), programs()) == []
 
 

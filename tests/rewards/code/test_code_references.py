@@ -5,6 +5,7 @@ from code_support import data_file, needs_sandbox
 
 from problems.sets.code import CodeConfig, load_code
 from problems.types import Problem
+from rewards.checking import spoilt_completion
 from rewards.code.judging.verifier import CodeVerifier
 from rewards.code.settings import SandboxSettings
 
@@ -16,31 +17,11 @@ SETS = [
     # Mbpp/239 and Mbpp/398 by position: the assertion of these rows contradicts their own reference.
     ("mbpp-plus/MbppPlus-v0.1.0.jsonl", "mbpp-plus", 399, {95, 161}),
 ]
-SPOIL = """
-def _spoil(function):
-    def spoilt(*args, **kwargs):
-        value = function(*args, **kwargs)
-        if isinstance(value, bool):
-            return not value
-        if isinstance(value, (int, float)):
-            return 2 * value + 1 if abs(value) < 1e300 else 0
-        for kind, more in ((str, "x"), (list, [987]), (tuple, (987,))):
-            if isinstance(value, kind):
-                return value + more
-        return 987 if value is None else None
-    return spoilt
-{name} = _spoil({name})
-"""
 
 
 def load(name: str, columns: str) -> list[Problem]:
     source = load_code(CodeConfig.model_validate({"path": str(data_file(name)), "format": columns}), seed=0)
     return [source.get("test", index) for index in range(source.size("test"))]
-
-
-def spoilt(problem: Problem) -> str:
-    assert problem.solution is not None
-    return problem.solution.removesuffix("\n```") + SPOIL.format(name=problem.checks["entry_point"]) + "\n```"
 
 
 @pytest.mark.slow
@@ -55,7 +36,11 @@ def test_references_pass_and_spoilt_ones_do_not(name: str, columns: str, size: i
             for number, problem in enumerate(problems, start=1)
             if (verdict := verifier.verify(problem, problem.solution or "")).status != "correct"
         }
-        paid = [n for n, problem in enumerate(problems, 1) if verifier.verify(problem, spoilt(problem)).status == "correct"]
+        paid = [
+            n
+            for n, problem in enumerate(problems, 1)
+            if verifier.verify(problem, spoilt_completion(problem)).status == "correct"
+        ]
     finally:
         verifier.close()
     assert set(failed) == broken, failed
@@ -67,7 +52,7 @@ def test_a_few_references_pass_quickly() -> None:
     try:
         for problem in load("humaneval/HumanEval.jsonl.gz", "humaneval")[:40]:
             assert verifier.verify(problem, problem.solution or "").status == "correct", problem.source
-            assert verifier.verify(problem, spoilt(problem)).status == "wrong", problem.source
+            assert verifier.verify(problem, spoilt_completion(problem)).status == "wrong", problem.source
     finally:
         verifier.close()
 

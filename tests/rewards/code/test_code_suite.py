@@ -17,23 +17,25 @@ from rewards.code.settings import SandboxSettings
 
 pytestmark = needs_sandbox
 SLOW = {case.name for case in BOMBS} | {case.name for case in CASES if case.name.startswith("12-")}
+QUICK = [case for case in CASES if case.name not in SLOW]
 
 
 def test_the_suite_has_more_than_a_hundred_attacks_of_several_kinds() -> None:
     assert len(ATTACKS) >= 100
     assert len({case.kind for case in ATTACKS}) >= 9
     assert len(HONEST) >= 40
+    assert sum(len(case.styles) for case in QUICK) > 500
 
 
-def test_no_quick_attack_is_paid_and_no_honest_program_refused() -> None:
-    count, faults = judge_all(SandboxSettings(), [case for case in CASES if case.name not in SLOW])
-    assert faults == []
-    assert count > 500
+@pytest.mark.parametrize("part", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+def test_no_quick_attack_is_paid_and_no_honest_program_refused(part: int) -> None:
+    chosen = QUICK[part::3]
+    assert judge_all(SandboxSettings(), chosen) == (sum(len(case.styles) for case in chosen), [])
 
 
 @pytest.mark.slow
 def test_nor_without_namespaces() -> None:
-    chosen = [case for case in CASES if case.name not in SLOW and case.kind not in ("exit", "forged message", "patching")]
+    chosen = [case for case in QUICK if case.kind not in ("exit", "forged message", "patching")]
     assert judge_all(SandboxSettings.model_validate({"off": NAMESPACES}), chosen)[1] == []
 
 

@@ -3,15 +3,17 @@
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rewards.math import grade, parse
+from rewards.math.symbolic.client import SYMPY
 from rewards.math.tree import UnreadableError
 
 PACKAGE = Path(__file__).parents[3] / "rewards"
-LIMIT_SECONDS = 2.0  # of CPU time; the slowest takes 0.5 s
+LIMIT_SECONDS = 4.0  # the worst takes 1.2 s of CPU time on an idle core, and 2.1 where other work shares it
 BOMBS = [
     "9^{9^{9^9}}",
     "9**9**9**9",
@@ -100,17 +102,26 @@ PAYLOADS = [
 ]
 
 
+@pytest.fixture
+def impatient_sympy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give sympy half of its CPU time: many bombs use all that it has (how it ends is for test_symbolic_process.py)."""
+    monkeypatch.setattr(SYMPY, "cpu_seconds", 1)
+    SYMPY.close()
+    yield
+    SYMPY.close()
+
+
 @pytest.mark.parametrize(
     "reference",
     [
-        "5", "x^2", "1,2,3", "[0,1)", "\\text{yes}", "2^{100000}",
+        "5", "1,2,3", "[0,1)", "\\text{yes}",
         *(pytest.param(more, marks=pytest.mark.slow) for more in [
-            "\\sqrt{2}+1", "\\{1,2\\}", "x\\equiv 3\\pmod 7", "x^2y=4", "C_1x+C_2x^2+C_3x^3",
+            "x^2", "2^{100000}", "\\sqrt{2}+1", "\\{1,2\\}", "x\\equiv 3\\pmod 7", "x^2y=4", "C_1x+C_2x^2+C_3x^3",
             "\\begin{cases}1&x<0\\\\2&x\\ge0\\end{cases}",
         ]),
     ],
 )  # fmt: skip
-def test_bombs_end_soon_and_are_not_right(reference: str) -> None:
+def test_bombs_end_soon_and_are_not_right(reference: str, impatient_sympy: None) -> None:
     for bomb in BOMBS:
         for completion in (bomb, f"\\boxed{{{bomb}}}"):
             started = time.process_time()

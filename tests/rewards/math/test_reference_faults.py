@@ -50,7 +50,10 @@ def test_a_set_of_texts_compares_texts() -> None:
 
 
 def write_rows(path: Path) -> Path:
-    rows = [{"prompt": "q", "reference": reference} for reference in ["1/2", "the function is even", "n is small", "x^^2"]]
+    rows = [
+        {"prompt": f"q {len(reference)}?", "reference": reference}
+        for reference in ["1/2", "the function is even", "n is small", "x^^2"]
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 

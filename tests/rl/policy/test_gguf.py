@@ -1,15 +1,12 @@
 """A GGUF file becomes an ordinary model directory, once and whole; one that cannot is refused before anything is written."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from support import REPOSITORY, environment, problem
+from support import fork, problem
 
 pytest.importorskip("gguf")
 
@@ -136,18 +133,7 @@ def test_without_the_package_the_message_names_it(written, tmp_path, monkeypatch
 
 @pytest.mark.slow
 def test_ranks_that_start_together_write_it_once(written, tmp_path):
-    script = (
-        "import sys; from pathlib import Path; from rl.policy.opening import load_model, plain_model\n"
-        "from rl.settings.schema import ModelSettings\n"
-        "load_model(plain_model(ModelSettings(path=sys.argv[1]), Path(sys.argv[2])))"
-    )
-    command = [sys.executable, "-c", script, str(written[0]), str(tmp_path)]
-    ranks = [
-        subprocess.Popen(
-            command, cwd=REPOSITORY, env=environment(PYTHONPATH=os.pathsep.join(sys.path)), stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(3)
-    ]
-    said = [rank.communicate(timeout=300)[1] for rank in ranks]
+    ranks = [fork("gguf_files", written[0], tmp_path, cwd=tmp_path) for _ in range(3)]
+    said = [rank.completed().stderr for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0, 0], said
     assert sum("was dequantised once" in text for text in said) == 1

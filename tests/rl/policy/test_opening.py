@@ -5,12 +5,13 @@ import shutil
 import time
 
 import pytest
+from architectures import FAMILIES, make
 from safetensors.torch import load, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rl.policy.interfaces import base_causal_lm
 from rl.policy.opening import add_adapters, load_model, load_tokenizer, stop_token_ids
-from rl.policy.paths import PolicyError, check_model_path, hub_answers
+from rl.policy.paths import PolicyError, check_model_path, snapshot_of
 from rl.settings.schema import LoraSettings, ModelSettings
 
 
@@ -37,7 +38,7 @@ def test_an_adapter_alone_is_no_model(tmp_path, random_model):
 def test_adapters_that_fit_no_layer_are_refused_and_others_wrap_the_model(random_model):
     model = load_model(ModelSettings(path=str(random_model)))
     assert base_causal_lm(model) is model
-    with pytest.raises(PolicyError, match="fits no layer"):
+    with pytest.raises(PolicyError, match="does not fit the layers"):
         add_adapters(model, LoraSettings(target_modules=("nothing",)))
     adapted = add_adapters(model, LoraSettings(r=2))
     assert adapted is not model
@@ -146,15 +147,6 @@ def test_a_pad_token_without_a_row_is_refused(copied):
         load_tokenizer(ModelSettings(path=str(copied), pad_token="<pad>"))
 
 
-@pytest.fixture
-def no_network(monkeypatch):
-    """The hub's address is one where nobody answers."""
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-    hub_answers.cache_clear()
-    yield
-    hub_answers.cache_clear()
-
-
 @pytest.mark.parametrize("load", [load_tokenizer, load_model])
 def test_a_hub_name_without_a_network_is_refused_at_once_and_says_what_to_do(no_network, load):
     started = time.monotonic()
@@ -163,14 +155,18 @@ def test_a_hub_name_without_a_network_is_refused_at_once_and_says_what_to_do(no_
     assert time.monotonic() - started < 20  # transformers by itself takes 23 s a file; see hub_answers
 
 
-def test_a_hub_model_in_the_cache_opens_without_a_network(no_network, random_model, tmp_path, monkeypatch):
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    cached = tmp_path / "models--owner--name"
-    (cached / "refs").mkdir(parents=True)
-    (cached / "refs" / "main").write_text(commit)
-    shutil.copytree(random_model, cached / "snapshots" / commit)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("transformers.utils.hub.constants.HF_HUB_CACHE", str(tmp_path))
-    settings = ModelSettings(path="owner/name")
+def test_a_hub_model_in_the_cache_opens_without_a_network(hub_name):
+    settings = ModelSettings(path=hub_name)
     assert load_tokenizer(settings).pad_token_id == 0
     assert load_model(settings).config.vocab_size == 104
+    snapshot = snapshot_of(settings)
+    assert snapshot is not None
+    assert load_model(settings.model_copy(update={"revision": snapshot.name})).config.vocab_size == 104
+
+
+def test_adapters_that_would_do_nothing_are_refused(tmp_path):
+    path = str(make(FAMILIES["mamba"], tmp_path / "mamba"))
+    with pytest.raises(PolicyError, match="dt_proj, whose weight mamba in transformers reads past any adapter"):
+        load_model(ModelSettings(path=path, lora=LoraSettings(target_modules=("in_proj", "dt_proj"))))
+    with pytest.raises(PolicyError, match="'out_proj' is incompatible"):
+        load_model(ModelSettings(path=path, lora=LoraSettings(target_modules=("out_proj",))))

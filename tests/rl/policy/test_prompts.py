@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from support import problem
 
-from rl.policy.prompts import PromptError, messages, render, template_hash
+from rewards.types import STRICT, Reading
+from rl.policy.prompts import PromptError, messages, reading_of, render, template_hash
 from rl.policy.tiny import character_tokenizer
+from rl.settings.abstention import AbstentionSettings
 from rl.settings.schema import PromptSettings
 
 SYSTEM = PromptSettings(system="be brief", template="Q: {prompt}!")
@@ -114,3 +116,20 @@ def test_characters_that_are_spelled_in_bytes_come_back_whole():
     ids = render(asked(text), PromptSettings(), tokenizer)
     assert len(ids) == 1 + (1 + 3 + 2) + (1 + 4) + (1 + 3 + 3)  # bos; then a mark before each word, and bytes
     assert tokenizer.decode(ids, skip_special_tokens=True) == text
+
+
+def test_leave_to_abstain_is_a_line_below_the_question_and_in_the_reading(tokenizer):
+    plain, may = (
+        PromptSettings(template="Q: {prompt}!"),
+        PromptSettings(template="Q: {prompt}!", abstention=AbstentionSettings()),
+    )
+    assert messages(problem(), may)[-1]["content"] == ("Q: 1+1=?!\nIf you do not know the answer, write \\boxed{I don't know}.")
+    silent = PromptSettings(template="Q: {prompt}!", abstention=AbstentionSettings(words="?", invitation=""))
+    assert messages(problem(), silent) == messages(problem(), plain)
+    assert reading_of(plain, "strict") == STRICT
+    assert reading_of(may, "lenient", thinking_open=True) == Reading(
+        policy="lenient", thinking_open=True, abstention="I don't know"
+    )
+    assert len({template_hash(each, tokenizer) for each in (plain, may, silent)}) == 3
+    with pytest.raises(ValueError, match="words must be 1 to 100 characters"):
+        AbstentionSettings(words="I don't {know}")

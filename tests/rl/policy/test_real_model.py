@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 import torch
 from support import problem
-from support_pure import real_model
+from support_pure import fetched_model
 from transformers import AutoTokenizer
 
+from rl.imitation.examples import as_row, examples, targets
 from rl.policy.opening import load_model, load_tokenizer, plain_model, stop_token_ids
 from rl.policy.paths import PolicyError
 from rl.policy.prompts import PromptError, render
 from rl.policy.showing import show_prompt
 from rl.settings.loading import load_config
 from rl.settings.schema import ModelSettings, PromptSettings, RunConfig, SftConfig
-from rl.sft import IGNORED, collate, examples, packed_rows, row_columns
+from rl.update.packing import pad
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +33,7 @@ TURN = f"<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n"
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     """Settings of the model as a directory."""
-    return plain_model(ModelSettings(path=str(real_model())), tmp_path_factory.mktemp("real"))
+    return plain_model(ModelSettings(path=str(fetched_model())), tmp_path_factory.mktemp("real"))
 
 
 @pytest.fixture
@@ -84,15 +85,15 @@ def test_a_template_that_has_no_place_for_one_says_so(variant):
 
 def test_pad_is_the_end_token_and_still_the_end_of_each_example_is_learned(plain, tokenizer):
     assert tokenizer.pad_token_id == tokenizer.eos_token_id == 2
-    chosen = ["run.name=x", f"model.path={plain.path}", "problems=[{domain: letters}]", "sft={row_tokens: 256, packing: false}"]
+    chosen = ["run.name=x", f"model.path={plain.path}", "problems=[{domain: letters}]", "sft={row_tokens: 256}"]
     config = load_config(SftConfig, [], chosen).config
-    rows = [row_columns(row) for row in islice(packed_rows(examples(config, tokenizer), 256, packing=False), 4)]
-    batch = collate(rows, tokenizer.pad_token_id)
-    for row, labels in zip(rows, batch["labels"], strict=True):
-        length = len(row["input_ids"])
-        assert labels[length - 1] == 2
-        assert set(labels[length:].tolist()) <= {IGNORED}
-    assert min(len(row["input_ids"]) for row in rows) < batch["labels"].shape[1]  # some row was padded
+    rows = [as_row(example) for example in islice(examples(config, tokenizer), 4)]
+    laid_out = pad(rows, tokenizer.pad_token_id, torch.device("cpu"))
+    learned = targets(rows)
+    ends = learned[torch.tensor([len(row.completion_ids) for row in rows]).cumsum(0) - 1]
+    assert ends.tolist() == [2] * 4
+    assert len(laid_out.positions) == len(learned)  # and nothing of the padding is learned
+    assert min(row.length for row in rows) < laid_out.input_ids.shape[1]  # some row was padded
 
 
 def test_without_template_and_bos_a_prompt_is_its_text_alone(variant):
@@ -138,7 +139,8 @@ def test_several_stop_tokens_all_stop_and_are_shown(variant):
 def test_the_file_itself_shows_the_same_prompt_as_its_directory(plain):
     chosen = ["run.name=x", "problems=[{domain: letters, tasks: {count: 1}}]"]
     shown = [
-        show_prompt(load_config(RunConfig, [], [*chosen, f"model.path={path}"]).config) for path in (real_model(), plain.path)
+        show_prompt(load_config(RunConfig, [], [*chosen, f"model.path={path}"]).config)
+        for path in (fetched_model(), plain.path)
     ]
     assert shown[0] == shown[1]
     assert "    | You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>" in shown[0]

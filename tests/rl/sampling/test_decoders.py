@@ -1,6 +1,8 @@
 """Every decoder gives the logits of a full forward pass, whatever rows come and go, and of the weights of now."""
 
+import copy
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ def static(model: Any) -> StaticDecoder:
     return StaticDecoder(model, fuse(base_causal_lm(model)), rows=12, tokens=80)
 
 
-DECODERS = {"native": native_decoder, "planned": PlannedDecoder, "static": static, "cached": CachedDecoder}
+DECODERS: dict[str, Any] = {"native": native_decoder, "planned": PlannedDecoder, "static": static, "cached": CachedDecoder}
 
 
 @pytest.fixture(scope="module", params=["qwen3", "llama", "qwen2", "lora"])
@@ -71,6 +73,16 @@ def test_adapters_outside_the_layers_are_left_to_the_model(random_model, wrapped
         assert torch.allclose(logits, adapted(torch.tensor([[3, 4, 5, 6]])).logits[:, -1], atol=2e-4)
 
 
+def logits_behind(model: Any, texts: Sequence[tuple[int, ...]]) -> torch.Tensor:
+    """Return the logits behind each text; one that is the beginning of another is read off that one's forward pass."""
+    found: dict[tuple[int, ...], torch.Tensor] = {}
+    for text in sorted(texts, key=len, reverse=True):
+        if text not in found:
+            logits = model(torch.tensor([text])).logits[0]
+            found |= {text[: end + 1]: logits[end] for end in range(len(text))}
+    return torch.stack([found[text] for text in texts])
+
+
 @pytest.mark.parametrize("kind", DECODERS)
 @torch.no_grad()
 def test_decoders_give_the_logits_of_a_full_forward_pass(shape, kind):
@@ -84,9 +96,10 @@ def test_decoders_give_the_logits_of_a_full_forward_pass(shape, kind):
     groups = [0, 1, 1, 2, 2, 2]
     texts = [list(prompts[group]) for group in groups]
     states = decoder.join(groups, prompts)
+    read, found = [], []
     for step in range(40):
-        expected = torch.stack([shape(torch.tensor([text])).logits[0, -1] for text in texts])
-        assert torch.allclose(decoder.logits(states), expected, atol=2e-4, rtol=1e-4)
+        read += [tuple(map(int, text)) for text in texts]
+        found.append(decoder.logits(states).clone())
         if step == 3:  # rows 1 and 4 leave: 5 takes the place of 1
             decoder.move(np.array([5]), np.array([1]), 4)
             texts = [texts[0], texts[5], *texts[2:4]]
@@ -100,6 +113,32 @@ def test_decoders_give_the_logits_of_a_full_forward_pass(shape, kind):
         if step == 10 and decoder.joins:
             states = torch.cat([states, decoder.join([1], prompts)])
             texts.append(list(prompts[1]))
+    assert torch.allclose(torch.cat(found), logits_behind(shape, read), atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["native", "planned"])
+@torch.no_grad()
+def test_in_bf16_decoders_are_as_near_to_float32_as_the_model_itself(shape, kind):
+    half = copy.deepcopy(shape).to(torch.bfloat16)
+    exact = copy.deepcopy(half).to(torch.float32)  # of the same weights
+    decoder = DECODERS[kind](half)
+    if decoder is None:
+        pytest.skip("no C compiler")
+    rng = np.random.default_rng(0)
+    prompts = [rng.integers(1, 90, size, dtype=np.int32) for size in (5, 16, 33)]
+    texts = [list(prompts[group]) for group in (0, 1, 1, 2)]
+    states = decoder.join([0, 1, 1, 2], prompts)
+    read, found = [], []
+    for _ in range(24):
+        read += [tuple(map(int, text)) for text in texts]
+        found.append(decoder.logits(states).clone())
+        ids = rng.integers(1, 90, len(texts))
+        texts = [[*text, token] for text, token in zip(texts, ids, strict=True)]
+        states = decoder.step(torch.from_numpy(ids))
+    logits, own, true = torch.cat(found), logits_behind(half, read), logits_behind(exact, read)
+    assert logits.dtype == torch.float32  # bf16 would keep 8 bits of them
+    errors, own_errors = (float((given.float() - true).view(24, -1).norm(dim=-1).sum()) for given in (logits, own))  # of steps
+    assert errors <= 1.1 * own_errors
 
 
 @pytest.mark.parametrize("kind", ["native", "planned", "static"])

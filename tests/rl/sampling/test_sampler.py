@@ -6,8 +6,9 @@ import torch
 
 from rl.policy.opening import load_model, load_tokenizer
 from rl.sampling.errors import SamplingError
-from rl.sampling.how_to_draw import HowToDraw, StopTexts
+from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
+from rl.sampling.stop_texts import StopTexts
 from rl.sampling.thinking import ThinkingBudget
 from rl.settings.schema import ModelSettings
 from rl.update.logprobs import TokenLogprobs
@@ -159,16 +160,26 @@ def test_no_stop_token_comes_before_the_least_length(policy):
 
 
 def test_thinking_is_ended_at_its_budget(policy):
-    budget = ThinkingBudget(max_tokens=5, end_ids=(50, 51))
+    budget = ThinkingBudget(max_tokens=5, closing_ids=(50, 51))
     for sample in draw(policy, stop_ids=(), thinking=budget).values():
         assert sample.token_ids[5:7].tolist() == [50, 51]
         assert np.flatnonzero(sample.forced).tolist() == [5, 6]
 
 
+def test_a_stop_token_or_text_that_is_put_in_does_not_end_a_completion(policy):
+    (mark,) = policy[1]("\\boxed{").input_ids
+    budget, stop = ThinkingBudget(max_tokens=2, closing_ids=(1, mark)), StopTexts(texts=("\\boxed",), tokenizer=policy[1])
+    cut = [one for one in draw(policy, stop_ids=(1,), thinking=budget, stop=stop).values() if one.forced.any()]
+    assert cut
+    for sample in cut:
+        assert sample.token_ids[2:4].tolist() == [1, mark]
+        assert len(sample.token_ids) > 4
+
+
 def test_an_early_end_of_thinking_becomes_wait(policy):
     free = draw(policy, stop_ids=(), max_tokens=30)
     end = int(free[PROMPTS[0], 0].token_ids[3])
-    budget = ThinkingBudget(max_tokens=20, end_ids=(end,), wait_ids=(60, 61), waits=1)
+    budget = ThinkingBudget(max_tokens=20, closing_ids=(end,), end_id=end, wait_ids=(60, 61), waits=1)
     for key, sample in draw(policy, stop_ids=(), max_tokens=30, thinking=budget).items():
         first = free[key].token_ids.tolist().index(end) if end in free[key].token_ids else 99
         forced = np.flatnonzero(sample.forced).tolist()
@@ -177,5 +188,5 @@ def test_an_early_end_of_thinking_becomes_wait(policy):
             assert forced[:2] == [first, first + 1]
             assert sample.token_ids[:first].tolist() == free[key].token_ids[:first].tolist()
         else:
-            assert forced == [20]
+            assert forced == ([] if first == 20 else [20])
         assert end in sample.token_ids[: 20 + 1 + 1]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from problems.errors import LabError
-from rl.settings.dry_run import GIB, KNOWN, ModelShape, describe_work, memory_estimate, model_shape
+from rl.settings.dry_run import GIB, KNOWN, describe_work, memory_estimate, model_shape
+from rl.settings.model_files import ModelShape
 from rl.settings.schema import RunConfig
 
 SMALL = ModelShape(layers=2, hidden=8, intermediate=16, vocabulary=32, heads=2, kv_heads=1, head_dim=4, tied=True)
@@ -152,3 +153,31 @@ def test_the_shape_of_a_gguf_file_is_its_models(tmp_path: Path) -> None:
     assert shape.parameters == sum(array.size for array in weights.values() if array.ndim == 2)  # norms are left out
     (tmp_path / "cut.gguf").write_bytes((tmp_path / "tiny.gguf").read_bytes()[:9000])
     assert model_shape(str(tmp_path / "cut.gguf")) is None
+
+
+@pytest.mark.parametrize(
+    ("reward", "words"),
+    [
+        # (0.25 + 0.5) / (1 + 0.5)
+        (
+            {"abstained": 0.25, "wrong": -0.5},
+            'pays 1, "I don\'t know" 0.25, wrong -0.5: answering pays above a chance of 0.5 of',
+        ),
+        (
+            {"abstained": 0.3, "format_weight": 0.5},
+            'pays 1 + 0.5, "I don\'t know" 0.3, wrong 0: answering pays above a chance of 0.2',
+        ),
+        ({}, "answering always pays; raise reward.abstained"),
+    ],
+)
+def test_a_dry_run_says_from_what_confidence_on_answering_pays(reward: dict[str, float], words: str) -> None:
+    assert words in describe_work(config(prompt={"abstention": {}}, reward=reward))
+    assert "abstaining" not in describe_work(config())
+
+
+def test_rules_of_abstaining_that_do_not_fit_the_rest_are_refused() -> None:
+    for reward in ({"abstained": 0.3}, {"wrong": -0.5}):
+        with pytest.raises(ValueError, match="need a prompt that allows to abstain"):
+            config(reward=reward)
+    with pytest.raises(ValueError, match=r"maxrl needs rewards of at least 0, and reward\.wrong makes them negative"):
+        config(prompt={"abstention": {}}, reward={"wrong": -0.5}, algorithm={"advantage": "maxrl"})

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from support import rollout
 
-from rl.evaluate import sample_records, summarise
+from rl.evaluation.measures import summarise
+from rl.evaluation.samples import append_samples, of_rollouts
 from rl.settings.schema import TrackingSettings
-from rl.tracking.report import ReportError, write_report
+from rl.tracking.report import ReportError, telling, write_report
 from rl.tracking.run_directory import RunDirectory, plain, write_atomic
 from rl.tracking.tracker import Tracker
 from rl.types import Rollout
@@ -48,12 +49,14 @@ def training_run(home: Path, name: str = "rl") -> RunDirectory:
     """A run of three steps with two evaluations; the second step has neither a correct nor a wrong rollout."""
     run = RunDirectory.create(home / name, f"run:\n  name: {HOSTILE}\n")
     tracker = Tracker(run, TrackingSettings(wandb="disabled"), job_type="rl", config={})
-    tracker.log(0, {"eval/accuracy": 0.25, "eval/accuracy_low": 0.1, "eval/accuracy_high": 0.5})
+    emerged = {"eval/emergence/repetition": 0.25, "eval/emergence/corrections_right": None}
+    tracker.log(0, {"eval/accuracy": 0.25, "eval/accuracy_low": 0.1, "eval/accuracy_high": 0.5, **emerged})
     for step in (1, 2, 3):
         measured = {"reward": 0.2 * step, "entropy": 1.0, "frac_reward_zero_std": 0.5, "grad_norm": 0.1}
         lengths = {"reasoning_tokens/mean": 10.0, "reasoning_tokens/correct": None if step == 2 else 9.0}
         tracker.log(step, measured | lengths | {"reasoning_tokens/wrong": None if step == 2 else 12.0}, {"step_time": 1.0})
-    tracker.log(4, {"reward": 0.9, "eval/accuracy": 0.75, "eval/accuracy_low": 0.5, "eval/accuracy_high": 0.9})
+    emerged = {"eval/emergence/repetition": 0.125, "eval/emergence/corrections_right": 0.5}
+    tracker.log(4, {"reward": -0.9, "eval/accuracy": 0.75, "eval/accuracy_low": 0.5, "eval/accuracy_high": 0.9, **emerged})
     tracker.finish()
     return run
 
@@ -76,8 +79,9 @@ def evaluation(home: Path, name: str, right: tuple[bool, bool, bool]) -> Path:
     ]
     directory = home / name
     directory.mkdir()
-    write_atomic(directory / "samples.jsonl", "".join(json.dumps(row) + "\n" for row in sample_records(groups)))
-    write_atomic(directory / "results.json", json.dumps(plain({"n": 2, **summarise(groups)})))
+    questions = [of_rollouts(group) for group in groups]
+    append_samples(directory, [sample for asked in questions for sample in asked])
+    write_atomic(directory / "results.json", json.dumps(plain({"n": 2, **summarise(questions)})))
     return directory
 
 
@@ -160,3 +164,15 @@ def test_what_cannot_be_reported_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match=r"holds no results\.json; give the run directory of a finished `reasonlab eval`"):
         write_report(run.path, None, empty.path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_difficulty_that_all_problems_share_has_no_bar() -> None:
+    assert telling(["letters=4", "letters=5", "task=count"]) == ["letters=4", "letters=5"]
+    assert telling(["task=count"]) == ["task=count"]  # better than none
+
+
+def test_what_emerged_stands_against_step_0(written: Path) -> None:
+    text = written.read_text(encoding="utf-8")
+    assert "<th>step 0</th><th>step 4</th><th>difference</th>" in text
+    assert "<td>repeated 4-grams, share</td><td>0.250</td><td>0.125</td><td>-0.125</td>" in text
+    assert "<td>of these end right, share</td><td>-</td><td>0.500</td><td>-</td>" in text  # nothing to compare with

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from problems.errors import LabError
 from rl.tracking.run_directory import RunDirectory, RunDirectoryError, plain, provenance, read_records, write_atomic
 
 
@@ -97,6 +98,13 @@ def test_the_status_says_how_the_run_stands(tmp_path: Path) -> None:
     run.set_status("failed", step=3, accuracy=float("nan"))
     status = json.loads((run.path / "status.json").read_text())
     assert (status["status"], status["step"], status["accuracy"], status["pid"]) == ("failed", 3, None, os.getpid())
+
+
+def test_the_first_rank_that_fails_is_believed_and_told_so(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run", "")
+    assert run.set_failure(LabError("the cause"))
+    assert not run.set_failure(LabError("what follows from it"))
+    assert "the cause" in (tmp_path / "run/status.json").read_text()
 
 
 def test_provenance_names_versions_and_the_command() -> None:

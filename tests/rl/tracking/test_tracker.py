@@ -1,6 +1,7 @@
 """Metrics always reach the files; Weights & Biases mirrors them under names of its own, offline too."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,25 @@ def test_an_offline_run_holds_the_same_rows(tmp_path: Path) -> None:
     assert [record for record in records if record["type"] == "exit"]
     # the files are the truth and hold the same without W&B's names
     assert rows(run.path / "metrics.jsonl")[1] == {"step": 1, "reward": 0.5, "eval/accuracy": 0.75}
+
+
+@pytest.mark.slow
+def test_a_service_that_stands_in_another_directory_writes_to_the_right_one(tmp_path: Path) -> None:
+    """A process that has used W&B hands its service down to all that it starts, wherever these stand."""
+    below = tmp_path / "below"
+    below.mkdir()
+    start = (
+        "from pathlib import Path\nfrom rl.settings.schema import TrackingSettings\n"
+        "from rl.tracking.run_directory import RunDirectory\nfrom rl.tracking.tracker import Tracker\n"
+        "def track(name):\n"
+        "    run = RunDirectory.create(Path(name), 'a: 1')\n"
+        "    tracker = Tracker(run, TrackingSettings(wandb='offline'), job_type='rl', config={})\n"
+        "    tracker.log(1, {'reward': 0.5})\n"
+        "    return tracker\n"
+    )
+    child = f"{start}track('run').finish()"
+    parent = f"{start}import subprocess, sys\nfirst = track('first')\n"
+    parent += f"subprocess.run([sys.executable, '-c', {child!r}], cwd={str(below)!r}, check=True)\nfirst.finish()"
+    done = run_command([sys.executable, "-c", parent], tmp_path, WANDB_MODE="offline")
+    assert done.returncode == 0, done.stderr
+    assert [record for record in offline_records(RunDirectory(below / "run")) if record["type"] == "exit"]

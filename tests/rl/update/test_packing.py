@@ -98,6 +98,24 @@ def test_packed_rows_agree_with_grouped_query_attention_and_rotary_positions(dty
     assert (gradient - expected).abs().max() < tolerance * expected.abs().max()
 
 
+def test_in_bf16_the_gradient_of_attention_is_that_of_float32_rounded():
+    torch.manual_seed(0)
+    rows = pack(rows_of(4, members=40), CPU)  # a prompt's gradient is the sum of 40 shares
+    count = rows.input_ids.shape[1]
+    states = [torch.randn(1, heads, count, 16).bfloat16() for heads in (4, 2, 2)]
+    upstream = torch.randn(1, count, 4, 16).bfloat16()
+    gradients = []
+    for dtype in (torch.bfloat16, torch.float32):
+        query, key, value = leaves = [part.to(dtype).requires_grad_() for part in states]
+        assert rows.layout is not None
+        output = rows.layout.attend(0, query, key, value, 0.25)
+        gradients.append(torch.autograd.grad(output, leaves, upstream.to(dtype)))
+    for rounded, exact in zip(*gradients, strict=True):
+        assert rounded.dtype == torch.bfloat16
+        # each number is rounded once, by 2**-9 at most; the output, which the gradient is computed from, another time
+        assert torch.dist(rounded.float(), exact) < 0.003 * exact.norm()
+
+
 def test_a_packed_group_holds_its_prompt_once_and_no_padding():
     rows = rows_of(3, groups=1)
     tokens = pack(rows, CPU).input_ids.numel()

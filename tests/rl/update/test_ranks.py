@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from gradient_worker import LAYOUTS, LOSS_SETTINGS, OTHER_LOSSES
-from support import REPOSITORY, batch_loss, launch, random_groups
+from support import batch_loss, forked_ranks, random_groups
 
 from rl.policy.opening import load_model
 from rl.settings.algorithm import AlgorithmSettings
@@ -39,9 +39,8 @@ def expected(random_model):
 def found(request, random_model, tmp_path_factory):
     """A directory with what the engine found at every stage on this number of ranks."""
     output = tmp_path_factory.mktemp("gradients")
-    path = f"{REPOSITORY}:{REPOSITORY / 'tests' / 'support'}"
-    done = launch(request.param, "gradient_worker", output, random_model, cwd=output, PYTHONPATH=path)
-    assert done.returncode == 0, done.stderr[-3000:]
+    for done in forked_ranks(request.param, "gradient_worker", output, random_model, cwd=output):
+        assert done.returncode == 0, done.stderr[-3000:]
     return output
 
 

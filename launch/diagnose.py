@@ -1,0 +1,23 @@
+"""`reasonlab diagnose`."""
+
+import json
+from collections.abc import Sequence
+
+from rl.settings.arguments import clearly, diagnosis_arguments
+
+
+@clearly
+def diagnose_command(argv: Sequence[str]) -> int:
+    """Whether a run can learn and, if not, what to change."""
+    asked = diagnosis_arguments(argv)
+    if asked is None:
+        return 0
+    from rl.diagnose import run_diagnosis  # loads torch, which takes seconds
+    from rl.diagnosis.page import as_data, page
+
+    found = run_diagnosis(asked.loaded.config, problems=asked.problems, seconds=asked.seconds)
+    if asked.as_json:
+        print(json.dumps(as_data(found.figures, found.findings, found.groups, found.seconds), indent=1))
+    else:
+        print(page(found.figures, found.findings, found.groups, found.seconds))
+    return 0 if found.can_learn else 1

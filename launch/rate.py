@@ -1,0 +1,16 @@
+"""`reasonlab problems rate`; `deepspeed --module rl.rate` is the other front door and does the same on several ranks."""
+
+from collections.abc import Sequence
+
+from rl.settings.eval_arguments import rating_arguments
+
+
+def rate(argv: Sequence[str]) -> int:
+    """Pass rates of a model, problem by problem."""
+    asked = rating_arguments(argv)
+    if asked is None:
+        return 0
+    from rl.rate import print_rates, run_rating  # loads torch, which takes seconds
+
+    print_rates(run_rating(asked))
+    return 0

@@ -1,0 +1,141 @@
+"""The records of a diagnosis: what was measured (Figures), what it means (Finding), what was tried besides (Trial).
+
+Everything here is plain data. A figure that nobody has measured is None, and a rule says nothing about it.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rl.settings.schema import RunConfig
+
+NOTHING = 0.02  # a share that is as good as none
+Severity = Literal["stops", "slows"]  # stops: nothing will be learnt as it stands; slows: it will, worse than it could
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a rule has found: a name for programs, words for people, and the setting to change."""
+
+    name: str
+    severity: Severity
+    words: str
+    setting: str  # dotted, or where there is no setting the file or thing to change
+    present: str
+    proposed: str
+
+
+def found(name: str, severity: Severity, words: str, setting: str, present: str, proposed: str) -> Finding:
+    """Return a finding; rules have little room."""
+    return Finding(name=name, severity=severity, words=words, setting=setting, present=present, proposed=proposed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A few completions drawn in another way than the run would, to see whether that is the cause."""
+
+    how: str  # in words
+    completions: int
+    paid: float  # share that was paid anything
+    ended: float  # share that ended by itself
+    tokens_median: float
+
+    def room(self, limit: int) -> int:
+        """Return a limit that most completions fit, at least twice the one there was."""
+        wanted = 2 * self.tokens_median if self.ended >= 0.5 else 4 * limit
+        return max(2 * limit, math.ceil(wanted / 16) * 16)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bribes:
+    """Shares of completions that are no answers and were paid all the same, each tried on every problem."""
+
+    nothing: float  # an empty text, and texts that say nothing
+    wrong: float  # an answer that is wrong, near the right one
+    question: float  # the prompt itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What is known of a run. Shares are in [0, 1], lengths in tokens, entropies and log-probabilities in nats a token."""
+
+    config: RunConfig
+    # the model and its tokenizer
+    parameters: int | None = None  # of the whole model, adapters left out
+    vocabulary: int | None = None
+    max_positions: int | None = None
+    prompt_logprob: float | None = None  # mean over the tokens of prompts: how well the model expects what it is asked
+    stop_tokens: tuple[str, ...] = ()
+    turn_end: str | None = None  # the token that ends the assistant's turn by the chat template, where nothing stops at it
+    opens_thinking: bool | None = None  # the prompt ends inside of a thought
+    doubled: str | None = None  # what stands twice in the prompt, in words
+    # the problems
+    problems: int = 0
+    longest_prompt: int | None = None
+    too_long: float | None = None  # share of prompts that leave no room for a completion
+    unreadable: float | None = None  # share of problems whose reference cannot be graded against
+    unreadable_why: str = ""
+    same_answer: float | None = None  # share of the problems that have the commonest reference
+    same_answer_is: str = ""
+    bribes: Bribes | None = None
+    # what was drawn
+    groups: int = 0
+    completions: int = 0
+    reward: float | None = None  # mean over what could be scored
+    paid: float | None = None  # share with a reward above zero
+    contrast: float | None = None  # share of groups whose rewards differ
+    all_unpaid: float | None = None  # share of groups in which nothing was paid
+    all_paid: float | None = None  # share of groups in which everything was, and alike
+    cut: float | None = None  # share that the limit cut off
+    unparsed: float | None = None
+    errors: float | None = None
+    timeouts: float | None = None
+    slowest_verdict: float | None = None  # seconds
+    error_says: str = ""
+    tokens_mean: float | None = None
+    tokens_median: float | None = None
+    tokens_p90: float | None = None
+    distinct: float | None = None  # different completions of a group, as a share of its size, the mean over groups
+    unended_thoughts: float | None = None  # share whose thinking opens, in the prompt or later, and never ends
+    past_end: float | None = None  # share that writes an end mark of a turn and goes on
+    past_end_mark: str = ""
+    loops: float | None = None  # share that ends in the same few tokens over and over
+    unread_right: float | None = None  # share that is right by the lenient reading and not paid by the strict one
+    overlong: float | None = None  # share that the soft length penalty takes something from
+    entropy: float | None = None
+    finite: bool | None = None  # whether all log-probabilities, losses and gradients are numbers
+    gap: float | None = None  # mean difference between trainer's and sampler's log-probabilities
+    # what was tried besides
+    longer: Trial | None = None  # with more room
+    plain: Trial | None = None  # without the chat template
+    templated: Trial | None = None  # with a chat template where the tokenizer has none
+    cooler: Trial | None = None  # at temperature 1, where the run has a higher one
+    notes: tuple[str, ...] = field(default=())  # about the measuring itself
+
+    @property
+    def is_unpaid(self) -> bool:
+        """Whether as good as nothing is paid."""
+        return self.paid is not None and self.paid <= NOTHING
+
+    @property
+    def severity(self) -> Severity:
+        """What a fault does that keeps completions from being paid: while some are, the run learns."""
+        return "stops" if self.is_unpaid else "slows"
+
+    @property
+    def goes_past_end(self) -> bool:
+        """Whether completions are long because nothing stops them where they end their turn."""
+        return (self.past_end or 0) >= 0.5 * (self.cut or 1)
+
+    @property
+    def sources(self) -> str:
+        """The domains and sets that are asked."""
+        return ", ".join(source.domain for source in self.config.problems)
+
+    def is_beaten_by(self, trial: Trial) -> bool:
+        """Whether completions drawn in another way are paid much more often."""
+        return trial.paid >= 2 * (self.paid or 0) + 0.05
+
+    def ends_less_than(self, trial: Trial) -> bool:
+        """Whether completions drawn in another way end where these do not, and are not paid less."""
+        return trial.ended >= 1 - (self.cut or 0) + 0.5 and trial.paid >= (self.paid or 0)

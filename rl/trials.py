@@ -1,0 +1,93 @@
+"""Trials of a diagnosis: a few completions drawn in another way than the run would, where figures point to a cause.
+
+A guess ("the limit is too short") becomes a measurement that way ("with 1,024 tokens half of them end by 410, 30 % are paid").
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from problems.types import Problem
+from rl.diagnosis.figures import Figures, Trial
+from rl.diagnosis.templates import missing_family, with_template
+from rl.rollout import RolloutWorker
+
+_PROBLEMS, _COMPLETIONS = 8, 4
+_FEW_PROBLEMS, _FEW_COMPLETIONS = 6, 2  # for those that take long
+_LITTLE = 0.05  # a share of paid completions that asks for a reason
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trials:
+    """What may be tried in the time that is left."""
+
+    worker: RolloutWorker
+    problems: Sequence[Problem]
+    deadline: float  # of time.monotonic()
+    token_seconds: float  # of a decoding step
+
+    def called_for(self, figures: Figures) -> dict[str, Any]:
+        """Return the trials that the figures ask for, by their names in Figures; none for which there is no time."""
+        if (figures.timeouts or 0) >= 0.1:
+            return {}  # each trial would wait for its verdicts, to no end
+        paid, cut = figures.paid or 0.0, figures.cut or 0.0
+        limit = self.worker.sampling.max_completion_tokens
+        done: dict[str, Trial | None] = {}
+        if figures.completions and self.worker.sampling.temperature > 1.2:
+            done["cooler"] = self._other(self._sampling(temperature=1.0), "temperature 1")
+        if cut >= 0.4:
+            done["longer"] = self._longer(figures, limit)
+        family = missing_family(self.worker.tokenizer)
+        if family is not None and (paid < 0.3 or cut > 0.5):
+            done["templated"] = self._other(self._asking(family.template, family.end), family.name)
+        if self.worker.tokenizer.chat_template and paid < _LITTLE:
+            done["plain"] = self._other(self._asking(None, None), "plain text")
+        return {name: trial for name, trial in done.items() if trial is not None}
+
+    def _sampling(self, **changes: object) -> RolloutWorker:
+        return replace(self.worker, sampling=self.worker.sampling.model_copy(update=changes))
+
+    def _asking(self, template: str | None, end: str | None) -> RolloutWorker:
+        """Return a worker that asks with another chat template, or without one, and stops at its end of a turn."""
+        worker = replace(self.worker, tokenizer=with_template(self.worker.tokenizer, template))
+        if end is None:
+            return worker
+        sampler = worker.sampler
+        stops = sampler.stop_ids | {worker.tokenizer.get_vocab()[end]}
+        return replace(worker, sampler=replace(sampler, stop_ids=stops))
+
+    def _longer(self, figures: Figures, limit: int) -> Trial | None:
+        """Draw with four times the room, or as much of it as the model's positions and the time allow."""
+        room = 4 * limit
+        if self.worker.max_positions is not None:
+            room = min(room, self.worker.max_positions - (figures.longest_prompt or 0))
+        affordable = int((self.deadline - time.monotonic()) / max(self.token_seconds, 1e-6))
+        room = min(room, affordable)
+        if room < 1.5 * limit:
+            return None
+        worker = self._sampling(max_completion_tokens=room)
+        many = self.token_seconds * room * 4 < self.deadline - time.monotonic()
+        return self._drawn(worker, f"{room} tokens", many=many)
+
+    def _other(self, worker: RolloutWorker, how: str) -> Trial | None:
+        steps = worker.sampling.max_completion_tokens
+        if time.monotonic() + steps * self.token_seconds > self.deadline:
+            return None
+        return self._drawn(worker, how, many=True)
+
+    def _drawn(self, worker: RolloutWorker, how: str, *, many: bool) -> Trial | None:
+        count, completions = (_PROBLEMS, _COMPLETIONS) if many else (_FEW_PROBLEMS, _FEW_COMPLETIONS)
+        groups, _, _ = worker.rollouts(self.problems[:count], completions, ("diagnose", how), 0)
+        rollouts = [rollout for group in groups for rollout in group]
+        if not rollouts:
+            return None
+        return Trial(
+            how=how,
+            completions=len(rollouts),
+            paid=float(np.mean([(rollout.reward.total or 0) > 0 for rollout in rollouts])),
+            ended=float(np.mean([rollout.completion.finish_reason == "stop" for rollout in rollouts])),
+            tokens_median=float(np.median([rollout.completion.num_tokens for rollout in rollouts])),
+        )

@@ -1,0 +1,159 @@
+"""Each rule on figures made by hand: some that set it off, and some near them that do not."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support_pure import ROOT
+
+from rl.diagnosis.figures import Bribes, Figures, Trial
+from rl.diagnosis.rules import LAST, RULES, diagnose
+from rl.diagnosis.usual import usual_rates
+from rl.settings.loading import load_config
+from rl.settings.schema import RunConfig
+
+# a 135 M model at its 2e-5, of whose 32 groups of 8 most have contrast
+SOUND: dict[str, Any] = {
+    "parameters": 134_500_000, "vocabulary": 49_152, "max_positions": 8192, "prompt_logprob": -2.5,
+    "stop_tokens": ("<|im_end|>",),
+    "opens_thinking": False, "problems": 32, "longest_prompt": 60, "too_long": 0.0, "unreadable": 0.0, "same_answer": 0.45,
+    "same_answer_is": "1", "bribes": Bribes(nothing=0.0, wrong=0.0, question=0.0), "groups": 32, "completions": 256,
+    "reward": 0.3, "paid": 0.3, "contrast": 0.8, "all_unpaid": 0.2, "all_paid": 0.0, "cut": 0.1, "unparsed": 0.1,
+    "errors": 0.0, "timeouts": 0.0,
+    "tokens_mean": 30.0, "tokens_median": 25.0, "tokens_p90": 60.0, "distinct": 0.9, "unended_thoughts": 0.0, "past_end": 0.0,
+    "loops": 0.0, "unread_right": 0.02, "overlong": 0.0, "entropy": 1.1, "finite": True, "gap": 1e-6,
+}  # fmt: skip
+SETTINGS = [
+    "run.name=r",
+    "model.path=m",
+    "problems=[{domain: letters}]",
+    "optimizer.learning_rate=2e-5",
+    "algorithm.group_size=8",
+]
+
+
+def figures(changes: dict[str, Any], *settings: str) -> Figures:
+    return Figures(config=load_config(RunConfig, [], [*SETTINGS, *settings]).config, **{**SOUND, **changes})
+
+
+def trial(paid: float, ended: float, median: float = 100.0) -> Trial:
+    return Trial(how="another way", completions=32, paid=paid, ended=ended, tokens_median=median)
+
+
+NOTHING = {"paid": 0.0, "reward": 0.0, "contrast": 0.0, "all_unpaid": 1.0}
+RAMP = ("reward.overlong_weight=0.5", "reward.overlong_buffer_tokens=200")
+
+# name of the rule, figures and settings that set it off, figures and settings that do not
+CASES: list[tuple[str, dict[str, Any], tuple[str, ...], dict[str, Any], tuple[str, ...]]] = [
+    ("not_finite", {"finite": False}, (), {"finite": None}, ()),
+    ("prompt_too_long", {"too_long": 0.1, "longest_prompt": 8000}, (), {"too_long": 0.0, "longest_prompt": 7900}, ()),
+    ("sampler_apart", {"gap": 0.02}, (), {"gap": 0.02}, ("model.dtype=bf16",)),
+    ("references_unreadable", {"unreadable": 0.03}, (), {"unreadable": 0.0, "errors": 0.005}, ()),
+    ("references_unreadable", {"errors": 0.9, "error_says": "no number"}, (), {"errors": None}, ()),
+    ("pays_for_anything", {"bribes": Bribes(nothing=0, wrong=0.4, question=0)}, (),
+     {"bribes": Bribes(nothing=0.05, wrong=0.03, question=0)}, ()),
+    ("same_answer", {"same_answer": 0.95}, (), {"same_answer": 0.6}, ()),
+    ("stop_token", {"past_end": 0.7, "past_end_mark": "<|im_end|>", "cut": 1.0}, (),
+     {"past_end": 0.03, "past_end_mark": "<|im_end|>"}, ()),
+    # the template's end is no stop token, and completions end all the same: the model writes another
+    ("stop_token", {"turn_end": "<|im_end|>", "cut": 0.9}, (), {"turn_end": "<|im_end|>", "cut": 0.1}, ()),
+    ("thinking_open", {"opens_thinking": True, "unended_thoughts": 0.9}, (),
+     {"opens_thinking": True, "unended_thoughts": 0.2}, ()),
+    ("template_doubled", {"doubled": "it begins with <s> twice"}, (), {"doubled": None}, ()),
+    ("template_missing", {**NOTHING, "templated": trial(0.3, 0.9)}, (), {"paid": 0.25, "templated": trial(0.3, 0.9)}, ()),
+    ("template_unknown", {**NOTHING, "plain": trial(0.3, 0.9)}, (), {**NOTHING, "plain": trial(0.03, 0.9)}, ()),
+    ("temperature_high", {**NOTHING, "cooler": trial(0.3, 0.9)}, ("sampling.temperature=2",),
+     {"cooler": trial(0.35, 0.9)}, ("sampling.temperature=1.3",)),
+    ("noise", {**NOTHING, "entropy": 10.5}, (), {**NOTHING, "entropy": 3.5}, ()),
+    ("noise", {**NOTHING, "prompt_logprob": -12.0}, (), {"prompt_logprob": -12.0}, ()),
+    ("limit_too_short", {"cut": 0.97}, (), {"cut": 0.3}, ()),
+    ("limit_too_short", {**NOTHING, "cut": 0.97, "longer": trial(0.3, 0.9)}, (),
+     {**NOTHING, "cut": 0.97, "longer": trial(0.0, 0.0)}, ()),
+    ("loops", {"loops": 0.8, "cut": 0.8}, (), {"loops": 0.1}, ()),
+    ("never_ends", {"cut": 1.0, "longer": trial(0.3, 0.1)}, (), {"cut": 1.0, "longer": trial(0.3, 0.6)}, ()),
+    ("answers_unread", {"paid": 0.02, "unread_right": 0.3}, (), {"paid": 0.3, "unread_right": 0.1}, ()),
+    ("verdicts_time_out", {"timeouts": 0.5}, (), {"timeouts": 0.04}, ()),
+    ("always_the_same", {"distinct": 0.14, "contrast": 0.05}, (), {"distinct": 0.14, "contrast": 0.4}, ()),
+    ("learning_rate", {}, ("optimizer.learning_rate=1e-2",), {}, ("optimizer.learning_rate=5e-5",)),
+    ("learning_rate", {}, ("optimizer.learning_rate=1e-9",), {}, ("optimizer.learning_rate=1e-6",)),
+    ("learning_rate", {}, ("model.lora.r=8", "optimizer.learning_rate=1e-7"),
+     {}, ("model.lora.r=8", "optimizer.learning_rate=5e-4")),
+    ("warmup_too_long", {}, ("optimizer.warmup_steps=80", "train.steps=100"),
+     {}, ("optimizer.warmup_steps=10", "train.steps=3")),
+    ("kl_too_strong", {}, ("algorithm.kl_coef=2",), {}, ("algorithm.kl_coef=0.04",)),
+    ("group_too_small", {"contrast": 0.2}, ("algorithm.group_size=2",), {"contrast": 0.2}, ("algorithm.group_size=8",)),
+    ("penalised", {"overlong": 0.9}, RAMP, {"overlong": 0.2}, RAMP),
+    ("nothing_marked", {**NOTHING, "unparsed": 0.97}, (), {"unparsed": 0.97}, ()),
+    ("too_hard", NOTHING, (), {"all_unpaid": 0.7}, ()),
+    ("too_easy", {"paid": 1.0, "all_paid": 0.97, "contrast": 0.03, "all_unpaid": 0.0}, (), {"all_paid": 0.7}, ()),
+]  # fmt: skip
+
+
+def names(of: Figures) -> list[str]:
+    return [finding.name for finding in diagnose(of)]
+
+
+def test_sound_figures_set_nothing_off() -> None:
+    assert names(figures({})) == []
+
+
+@pytest.mark.parametrize(("name", "changes", "settings", "_near", "_near_settings"), CASES)
+def test_a_rule_names_its_cause_first(name, changes, settings, _near, _near_settings) -> None:
+    found = diagnose(figures(changes, *settings))
+    assert found[0].name == name
+    assert found[0].words.endswith(".")
+    assert found[0].setting
+    assert found[0].present
+    assert found[0].proposed != found[0].present
+
+
+@pytest.mark.parametrize(("name", "_changes", "_settings", "near", "near_settings"), CASES)
+def test_a_rule_is_quiet_nearby(name, _changes, _settings, near, near_settings) -> None:
+    assert name not in names(figures(near, *near_settings))
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {rule.__name__ for rule in (*RULES, *LAST)} == {case[0] for case in CASES}
+
+
+def test_every_rule_stands_in_the_docs() -> None:
+    text = (ROOT / "docs" / "diagnose.md").read_text(encoding="utf-8")
+    assert not [rule.__name__ for rule in (*RULES, *LAST) if f"`{rule.__name__}`" not in text]
+
+
+def test_what_was_not_measured_sets_nothing_off() -> None:
+    assert names(Figures(config=figures({}).config)) == []
+
+
+def test_an_effect_is_not_told_beside_its_cause() -> None:
+    alone = figures(NOTHING)
+    assert names(alone) == ["too_hard"]
+    assert names(replace(alone, cut=0.99)) == ["limit_too_short"]
+    assert names(replace(alone, cut=0.99, past_end=0.9, past_end_mark="<|im_end|>")) == ["stop_token"]
+
+
+def test_what_stops_a_run_stands_before_what_slows_it() -> None:
+    found = diagnose(figures({"cut": 0.5, "same_answer": 1.0}))
+    assert [(finding.name, finding.severity) for finding in found] == [("same_answer", "stops"), ("limit_too_short", "slows")]
+
+
+def test_few_groups_say_nothing_about_shares() -> None:
+    # four groups without a reward happen to any run: 0.2 to the power of 4 is one step in 600
+    assert names(figures({**NOTHING, "groups": 4, "cut": 1.0, "unparsed": 1.0})) == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rate"),
+    [(340_000, 1e-4), (134_500_000, 2e-5), (494_000_000, 1e-6), (1_540_000_000, 1e-6), (7_600_000_000, 1e-6)],
+)
+def test_rates_that_have_worked_are_usual(parameters: int, rate: float) -> None:
+    low, high = usual_rates(parameters, is_lora=False)
+    assert low <= rate <= high
+
+
+def test_adapters_take_ten_times_the_rate_and_more() -> None:
+    # 7 B: 1e-5 is what configs/ has, 2e-4 what LoRA Without Regret finds
+    low, high = usual_rates(7_600_000_000, is_lora=True)
+    assert low <= 1e-5
+    assert high >= 2e-4
+    assert usual_rates(7_600_000_000, is_lora=False)[1] < 2e-4

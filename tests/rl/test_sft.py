@@ -1,0 +1,105 @@
+"""The cold start as a whole: what it writes down, and a run that is killed and goes on."""
+
+import json
+import signal
+import time
+
+import pytest
+import torch
+from support import fork
+
+from problems.errors import LabError
+from rl.policy.opening import load_model
+from rl.settings.loading import load_config
+from rl.settings.schema import ModelSettings, RunConfig, SftConfig
+from rl.sft import run_sft
+from rl.start import cold_start
+
+SMALL = [
+    "model.tiny={hidden_size: 32, intermediate_size: 64, layers: 2, heads: 2, max_positions: 128}",
+    "problems=[{domain: chain, terms: [2, 3]}]",
+    "styles={direct: 0.7, steps: 0.3}",
+]
+
+
+def chosen(home, name, steps=12, *more):
+    sft = f"sft={{steps: {steps}, rows: 4, row_tokens: 64, learning_rate: 1e-2, warmup_steps: 2, threads: 1}}"
+    return [f"run.dir={home}", f"run.name={name}", *SMALL, sft, *more]
+
+
+def records(directory):
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights(directory):
+    return dict(load_model(ModelSettings(path=str(directory))).named_parameters())
+
+
+def test_it_learns_and_writes_down_how_well_it_does_on_problems_it_never_saw(tmp_path):
+    evaluation = "evaluation={every_steps: 20, num_problems: 24, samples: 1}"
+    path = run_sft(load_config(SftConfig, [], chosen(tmp_path, "a", 50, evaluation, "sampling.max_completion_tokens=32")))
+    found = {record["step"]: record for record in records(path.parent)}
+    held_out = {step: record["eval/loss"] for step, record in found.items() if "eval/loss" in record}
+    assert list(held_out) == [0, 20, 40, 50]  # the baseline, every 20 steps, the last
+    # a uniform guess among the tokenizer's 105 tokens costs log 105 = 4.65 nats
+    assert held_out[0] > 4
+    assert held_out[50] < 0.6 * held_out[0]
+    assert abs(held_out[50] - found[50]["loss"]) < 0.5  # it is the same quantity, on other problems
+    assert 0 <= found[50]["eval/accuracy_low"] <= found[50]["eval/accuracy"] <= found[50]["eval/accuracy_high"] <= 1
+    assert found[50]["num_tokens"] > 50 * 4 * 64 * 0.7  # rows are filled, the last token of each is counted
+    timing = [json.loads(line) for line in (path.parent / "timing.jsonl").read_text().splitlines()]
+    assert all(record["perf/tokens_per_second"] > 0 for record in timing)
+    assert len({record["step"] for record in records(path.parent)}) == len(records(path.parent))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_in_words(tmp_path):
+    with pytest.raises(LabError, match=r"loss of step \d+ is (nan|inf); lower sft.learning_rate"):
+        run_sft(load_config(SftConfig, [], chosen(tmp_path, "b", 30, "sft.learning_rate=1e30")))
+    assert json.loads((tmp_path / "b" / "status.json").read_text())["status"] == "failed"
+
+
+def resumed_by_itself(command, home):
+    done = fork("rl.sft", *command, "--resume", cwd=home).completed()
+    assert done.returncode == 0, done.stderr
+
+
+def resumed_by_a_training(command, home):
+    """A training that needs the model and finds the cold start cut short, as rl/start.py has it."""
+    config = home / "cut" / "config.yaml"  # a run writes down its settings, and they are a config
+    settings = {"path": str(home / "cut" / "model"), "cold_start": str(config)}
+    training = {"run": {"name": "practice", "dir": str(home)}, "model": settings, "problems": [{"domain": "chain"}]}
+    cold_start(RunConfig.model_validate(training))
+
+
+@pytest.mark.parametrize(
+    ("more", "resume"),
+    [
+        ([], resumed_by_a_training),
+        (["model.lora={r: 4, dropout: 0.1}"], resumed_by_itself),
+        (["model.dtype=bf16"], resumed_by_itself),
+    ],
+    ids=["full", "lora", "bf16"],
+)
+@pytest.mark.slow
+def test_killed_and_resumed_it_ends_with_the_same_weights_and_records(tmp_path, more, resume):
+    checkpoints = "checkpoint={every_steps: 3, keep_last: 2}"
+    evaluation = "evaluation={every_steps: 4, num_problems: 4}"
+    settings = [checkpoints, evaluation, "sampling.max_completion_tokens=16", *more]
+    whole = run_sft(load_config(SftConfig, [], chosen(tmp_path, "whole", 30, *settings)))
+    command = chosen(tmp_path, "cut", 30, *settings)
+    killed = fork("rl.sft", *command, cwd=tmp_path)
+    deadline = time.monotonic() + 300
+    while not list((tmp_path / "cut" / "checkpoints").glob("step-*")):
+        assert killed.poll() is None, "it ended before it was killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "cut" / "model").exists()
+    resume(command, tmp_path)
+    again = tmp_path / "cut" / "model"
+    for (name, one), other in zip(weights(whole).items(), weights(again).values(), strict=True):
+        assert torch.equal(one, other), name
+    assert records(whole.parent) == records(again.parent)
+    assert not (tmp_path / "cut" / "checkpoints").exists()
+    resumed_by_itself(command, tmp_path)  # nothing is left to do
