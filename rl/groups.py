@@ -26,11 +26,9 @@ _LOOKS_FOR_SLOW_VERDICTS = 16  # half of the tokens of the longest completion, s
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """What all ranks sampled ahead, for the first problems of a step in their order, and the seconds this rank took."""
+    """What all ranks sampled ahead, for the first problems of a step in their order."""
 
     rollouts: list[tuple[Rollout, ...]]
-    sample_seconds: float
-    score_seconds: float
 
 
 def share(items: Sequence[T]) -> Sequence[T]:
@@ -143,8 +141,8 @@ def draw_groups(
         groups=tuple(group_up(sampled, settings, reference_kls)),
         rounds=-(-len(sampled) // settings.num_problems),
         cursor=cursor + len(sampled),
-        sample_seconds=sample_seconds + (0.0 if first is None else first.sample_seconds),
-        score_seconds=score_seconds + (0.0 if first is None else first.score_seconds),
+        sample_seconds=sample_seconds,
+        score_seconds=score_seconds,
         step=step,
     )
 

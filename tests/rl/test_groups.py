@@ -140,8 +140,8 @@ def test_short_completions_on_a_cpu_end_before_others_join(worker: RolloutWorker
 
 @pytest.mark.parametrize("limits", [{"max_rows": 6}, {"max_rows": 512, "cache_tokens": 300}])
 def test_limits_of_the_sampler_hold_and_change_no_group(worker: RolloutWorker, limits: dict[str, int]) -> None:
+    assert isinstance(worker.sampler, CountingSampler)
     sampler = replace(worker.sampler, max_rows=limits["max_rows"], calls=[])
-    assert isinstance(sampler, CountingSampler)
     cache_tokens = limits.get("cache_tokens")
     sampling = worker.sampling.model_copy(update={"cache_tokens": cache_tokens})
     drawn = draw(replace(worker, sampler=sampler, sampling=sampling))
