@@ -65,9 +65,11 @@ def plan(scratch: Path, toy: bool) -> list[Step]:
         measuring(("machine", "group", "models", "kernels"), 150, scratch, toy),
         training("train-half-billion", "d", 150, scratch, toy, *bf16),
         measuring(("decode", "update", "profile", "gap"), 240, scratch, toy),
-        training("train-tiny", "tiny", 90, scratch, toy, "model.dtype=fp32"),
-        training("train-half-billion-lora", "d", 120, scratch, toy, *bf16, "model.lora.r=32"),
         measuring(("trl",), 300, scratch, toy),
+        measuring(("larger",), 150, scratch, toy),
+        measuring(("lora",), 200, scratch, toy),
+        training("train-half-billion-lora", "d", 120, scratch, toy, *bf16, "model.lora.r=32"),
+        training("train-tiny", "tiny", 90, scratch, toy, "model.dtype=fp32"),
         training("train-tiny-bf16", "tiny", 90, scratch, toy, *bf16, "deepspeed.stage=2"),
     ]
 
@@ -91,6 +93,10 @@ def run_step(step: Step, scratch: Path) -> tuple[dict[str, dict[str, Any]], str]
         steps = [{**a, **b} for a, b in zip(*numbers, strict=False)]
         return {step.names[0]: {"status": status, "wall_seconds": seconds, "steps": steps}}, said[-_LOG_CHARACTERS:]
     return {name: _measured(scratch / f"{name}.json", status, seconds) for name in step.names}, said[-_LOG_CHARACTERS:]
+
+
+def _not_begun(step: Step) -> dict[str, dict[str, Any]]:
+    return {name: {"status": "not begun: no time was left", "wall_seconds": 0} for name in step.names}
 
 
 def _measured(result: Path, status: str, seconds: float) -> dict[str, Any]:
@@ -148,20 +154,16 @@ def check(out: Path, scratch: Path, *, toy: bool, only: Sequence[str], seconds: 
     waiting = [step for step in plan(scratch, toy) if not only or set(only) & set(step.names)]
     while waiting:
         step = waiting.pop(0)
-        if time.perf_counter() > ends:
-            found |= {name: {"status": "not begun: no time was left", "wall_seconds": 0} for name in step.names}
-            continue
-        results, said = run_step(step, scratch)
-        found |= results
+        begun = time.perf_counter() < ends
+        results, said = run_step(step, scratch) if begun else (_not_begun(step), "")
         failed = [name for name in step.names if results[name]["status"] != "ok"]
-        if len(failed) > 1:  # those after the first that failed have not been tried
+        if begun and len(failed) > 1:  # those after the first that failed have not been tried
             waiting.insert(0, measuring(failed[1:], step.limit_seconds, scratch, toy))
-            for name in failed[1:]:
-                del found[name]
+            results = {name: values for name, values in results.items() if name not in failed[1:]}
+        found |= results
         logs.append(f"===== {', '.join(step.names)}\n{said}")
-        for name in step.names:
-            if name in found:
-                say(f"{name}: {found[name]['status']}, {found[name]['wall_seconds']} s")
+        for name, values in results.items():
+            say(f"{name}: {values['status']}, {values['wall_seconds']} s")
         # after every step, so that what was found survives whatever ends this process
         write_atomic(out / "gpu-check.json", json.dumps(found, indent=1))
         write_atomic(out / "gpu-check.md", page(found))

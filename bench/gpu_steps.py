@@ -12,7 +12,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,24 +19,22 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.gpu_common import PROMPT_TOKENS, decoding_rate, draw, model_of, opened, requests, side_with_rollouts, the_work
 from bench.gpu_kernels import check_kernels
 from bench.gpu_rates import Found, judged
-from bench.material import make_model, pool_of, run_config, synthetic_groups
+from bench.gpu_shapes import larger, lora
+from bench.material import make_model, pool_of
 from bench.ours import OurSide
 from bench.profile import bandwidth_gigabytes, floor, matmul_gflops
 from bench.sides import Timed, clock
-from bench.work import WORKS, Work, toy
-from rewards.pool import VerifierPool
+from bench.work import Work
 from rl.memory import peak_memory_gb
 from rl.policy.interfaces import CausalLM
-from rl.policy.opening import load_model, load_tokenizer
+from rl.policy.opening import load_model
 from rl.policy.tiny import make_tiny_model
 from rl.runtime import describe_device, device, process_group, quiet_libraries, set_threads
-from rl.sampling.decoding import build_decoder
-from rl.sampling.how_to_draw import HowToDraw
-from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.settings.dry_run import memory_estimate, model_shape
-from rl.settings.schema import RunConfig, TinyModelConfig
+from rl.settings.schema import TinyModelConfig
 from rl.tracking.run_directory import write_atomic
 from rl.types import Row
 from rl.update.batch import uniform_row
@@ -45,21 +42,14 @@ from rl.update.engine import Engine
 from rl.update.recompute import completion_logprobs
 
 _PACKAGES = ("torch", "transformers", "deepspeed", "peft", "trl", "accelerate", "triton", "numpy")
-_GROUP = 16  # completions of a prompt
-_PROMPT_TOKENS = 128
 _UPDATES = 4  # the first is not counted
+_TRL_WAYS: dict[
+    str, tuple[dict[str, Any], int]
+] = {  # settings, and how many steps: where transformers compiles, the second counts
+    "TRL": ({}, 1),
+    "TRL, static cache": ({"generation_kwargs": {"cache_implementation": "static"}}, 2),
+}
 _SHARP_BIAS = 8.0  # of queries and keys: scores of some dozens before the softmax, as Qwen2's (transformers#33317)
-
-
-def the_work(name: str, is_toy: bool) -> Work:
-    """Return work d, or a toy of it, with everything else as it is."""
-    work = WORKS[name]
-    return replace(toy(work), dtype=work.dtype) if is_toy else work
-
-
-def model_of(work: Work, scratch: Path) -> Path:
-    """Return where `models` has put the model of `work`."""
-    return scratch / work.name / "model"
 
 
 def machine(work: Work, scratch: Path) -> Found:
@@ -105,71 +95,24 @@ def _none() -> Any:
     raise AssertionError("a Qwen2 shape is known")
 
 
-def opened(work: Work, scratch: Path) -> tuple[RunConfig, CausalLM]:
-    """Return settings with ZeRO 1 and the model, on the device."""
-    config = run_config(work, model_of(work, scratch))
-    deepspeed = config.deepspeed.model_copy(update={"stage": 1})
-    return config.model_copy(update={"deepspeed": deepspeed}), load_model(config.model)
-
-
-def requests(rows: int, vocabulary: int, prompt_tokens: int) -> list[SampleRequest]:
-    """Return `rows` completions to draw, a group to a prompt of random tokens."""
-    rng = np.random.default_rng(0)
-    asked = []
-    for number in range(max(1, rows // _GROUP)):
-        prompt = rng.integers(10, vocabulary, prompt_tokens, dtype=np.int32)
-        streams = tuple(("gpu-check", number, k) for k in range(min(rows, _GROUP)))
-        asked.append(SampleRequest(prompt_ids=prompt, streams=streams))
-    return asked
-
-
-def draw(
-    model: CausalLM, rows: int, prompt_tokens: int, tokens: int, *, cuda_graphs: bool = True
-) -> tuple[float, list[Sample]]:
-    """Draw `rows` completions of exactly `tokens` tokens; return the seconds and the samples."""
-    sampler = Sampler(model=model, pad_id=0, stop_ids=frozenset(), max_rows=rows)
-    asked = requests(rows, model.config.get_text_config().vocab_size, prompt_tokens)
-    samples: list[Sample] = []
-    started = clock()
-    how = HowToDraw(temperature=1.0, max_tokens=tokens, cuda_graphs=cuda_graphs)
-    sampler.sample(asked, how, samples.append)
-    return clock() - started, samples
-
-
 def decode(work: Work, scratch: Path) -> Found:
     """Tokens a second of decoding at several numbers of rows, recorded and launched one by one, and of prefill."""
     is_toy = work.max_tokens < 100
     _, model = opened(work, scratch)
     model = model.to(device())
-    prompt_tokens, tokens = (16, 12) if is_toy else (_PROMPT_TOKENS, 256)
+    prompt_tokens, tokens = (16, 12) if is_toy else (PROMPT_TOKENS, 256)
     found: Found = {"prompt_tokens": prompt_tokens}
     for rows in (8, 16) if is_toy else (64, 256, 512):
-        found[f"{rows} rows"] = _rate(model, rows, prompt_tokens, tokens, cuda_graphs=True)
+        found[f"{rows} rows"] = decoding_rate(model, rows, prompt_tokens, tokens, cuda_graphs=True)
     rows = 16 if is_toy else 256
-    found[f"{rows} rows, not recorded"] = _rate(model, rows, prompt_tokens, tokens // 4, cuda_graphs=False)
+    found[f"{rows} rows, not recorded"] = decoding_rate(model, rows, prompt_tokens, tokens // 4, cuda_graphs=False)
     return found
-
-
-def _rate(model: CausalLM, rows: int, prompt_tokens: int, tokens: int, *, cuda_graphs: bool) -> Found:
-    draw(model, rows, prompt_tokens, 4, cuda_graphs=cuda_graphs)
-    first, _ = draw(model, rows, prompt_tokens, 2, cuda_graphs=cuda_graphs)  # prefill, and recording a step
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    seconds, _ = draw(model, rows, prompt_tokens, tokens, cuda_graphs=cuda_graphs)
-    return {
-        "tokens": tokens,
-        "tokens_a_second": rows * tokens / seconds,
-        "milliseconds_a_step": 1e3 * (seconds - first) / (tokens - 2),
-        "prefill_and_recording_seconds": first,
-        "decoder": type(build_decoder(model, rows, prompt_tokens + tokens, recorded=cuda_graphs)).__name__,
-        "peak_memory_gb": peak_memory_gb(),
-    }
 
 
 def update(work: Work, scratch: Path) -> Found:
     """Seconds of an optimizer step on given rollouts, its share of the device's matrix rate, peak memory and its plan."""
     with process_group():
-        config, side, groups = _side(work, scratch)
+        config, side, groups = side_with_rollouts(work, scratch)
         seconds = []
         for number in range(_UPDATES):
             if number == 1 and torch.cuda.is_available():
@@ -191,18 +134,6 @@ def update(work: Work, scratch: Path) -> Found:
         }
 
 
-def _side(work: Work, scratch: Path) -> tuple[RunConfig, OurSide, Sequence[Any]]:
-    """Return our trainer with rollouts to learn from."""
-    config, _ = opened(work, scratch)
-    tokenizer = load_tokenizer(config.model)
-    frozen: Any = load_model(config.model, trainable=False).to(device())
-    groups = synthetic_groups(work, frozen, tokenizer, config)
-    del frozen
-    with VerifierPool(1) as pool:
-        side = OurSide(work, model_of(work, scratch), pool, groups, config)
-    return config, side, groups
-
-
 def gap(work: Work, scratch: Path) -> Found:
     """How far the log-probabilities of sampler, trainer and transformers' own pass are from float32, in nats."""
     return {"as drawn": _gaps(work, scratch, 0.0), "large scores": _gaps(work, scratch, _SHARP_BIAS)}
@@ -214,8 +145,8 @@ def _gaps(work: Work, scratch: Path, bias: float) -> Found:
         config, model = opened(work, scratch)
         _sharpen(model, bias)
         engine = Engine(model, config)
-        _, samples = draw(engine.sampling_model, 32, *((16, 12) if is_toy else (_PROMPT_TOKENS, 192)))
-        asked = requests(32, model.config.get_text_config().vocab_size, 16 if is_toy else _PROMPT_TOKENS)
+        _, samples = draw(engine.sampling_model, 32, *((16, 12) if is_toy else (PROMPT_TOKENS, 192)))
+        asked = requests(32, model.config.get_text_config().vocab_size, 16 if is_toy else PROMPT_TOKENS)
         rows = [uniform_row(asked[s.request].prompt_ids, s.token_ids, s.logprobs) for s in samples]
         engine.engine.eval()
         trained = completion_logprobs(engine.score, rows, config.train.micro_batch_tokens, engine.layout, 0)
@@ -267,9 +198,9 @@ def profile(work: Work, scratch: Path) -> Found:
     """Kernels and launches of a few decoded tokens and of one update."""
     is_toy = work.max_tokens < 100
     with process_group():
-        _, side, _ = _side(work, scratch)
+        _, side, _ = side_with_rollouts(work, scratch)
         model = side.engine.sampling_model
-        rows, prompt_tokens, tokens = (8, 16, 6) if is_toy else (256, _PROMPT_TOKENS, 17)
+        rows, prompt_tokens, tokens = (8, 16, 6) if is_toy else (256, PROMPT_TOKENS, 17)
         draw(model, rows, prompt_tokens, tokens)
         side.update()
         found, tables = {}, []
@@ -302,7 +233,7 @@ def _profiled(doing: Callable[[], object]) -> tuple[Found, str]:
 
 
 def trl(work: Work, scratch: Path) -> Found:
-    """A whole step, sampling, scoring and update, of ours (thrice) and of TRL's trainer (once, its start-up apart)."""
+    """A whole step, sampling, scoring and update, of ours and of TRL's trainer with each way it samples."""
     from bench.theirs import TrlSide, fastest  # loads TRL, which only this step needs
 
     found: Found = {}
@@ -313,10 +244,18 @@ def trl(work: Work, scratch: Path) -> Found:
             found["ours"] = [_told(side.step()) for _ in range(3)]
             side.close()
         del side
-        theirs = TrlSide(work, model_of(work, scratch), (), fastest("step", work))
-        found["trl"] = [_told(theirs.step())]
-        theirs.close()
-    found["ratio"] = found["trl"][0]["seconds"] / found["ours"][-1]["seconds"]
+        for name, (extra, times) in _TRL_WAYS.items():
+            gc.collect()
+            found[name] = []
+            try:
+                theirs = TrlSide(work, model_of(work, scratch), (), {**fastest("step", work), **extra})
+                for _ in range(times):
+                    found[name].append(_told(theirs.step()))
+                theirs.close()
+            except Exception as error:  # whatever a setting breaks inside TRL is an answer
+                found[name].append({"raised": f"{type(error).__name__}: {error}"[:300]})
+    theirs_best = min(each["seconds"] for name in _TRL_WAYS for each in found[name] if "seconds" in each)
+    found["ratio"] = theirs_best / min(each["seconds"] for each in found["ours"])
     return found
 
 
@@ -326,7 +265,7 @@ def _told(timed: Timed) -> Found:
 
 
 STEPS: dict[str, Callable[[Work, Path], Found]] = {
-    step.__name__: step for step in (machine, group, kernels, models, decode, update, gap, profile, trl)
+    step.__name__: step for step in (machine, group, kernels, models, decode, update, gap, profile, trl, larger, lora)
 }
 
 

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.gpu_common import the_work
 from bench.gpu_rates import Found, judged, rates
-from bench.gpu_steps import the_work
 from bench.material import HashPool, make_model, run_config, synthetic_groups
 from bench.ours import OurSide
 from bench.profile import bandwidth_gigabytes, floor, matmul_gflops

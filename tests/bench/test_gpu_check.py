@@ -5,7 +5,7 @@ import json
 import pytest
 from support import reasonlab
 
-from bench.gpu_check import Step, page, plan, run_step
+from bench.gpu_check import Step, check, page, plan, run_step
 from bench.gpu_kernels import error_of_stretches
 from bench.gpu_steps import STEPS
 from launch import cli
@@ -42,6 +42,13 @@ def test_a_process_that_fails_or_hangs_is_told_apart(tmp_path):
     assert said.strip() == "why"
     hanging = Step(names=("c",), arguments=("-c", "import time; time.sleep(60)"), limit_seconds=0.5)
     assert run_step(hanging, tmp_path)[0]["c"]["status"] == "timeout"
+
+
+def test_steps_that_no_time_was_left_for_stand_on_the_page(tmp_path):
+    said: list[str] = []
+    failed = check(tmp_path / "out", tmp_path / "scratch", toy=True, only=["group", "trl"], seconds=0, say=said.append)
+    assert failed == len(said) == 5
+    assert "## trl: not begun: no time was left, 0 s" in (tmp_path / "out" / "gpu-check.md").read_text()
 
 
 def test_a_page_shows_numbers_short():
