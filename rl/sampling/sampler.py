@@ -188,7 +188,8 @@ class _Run:
             self._ask()
         self.first_requests = len(self.requests)  # those that come later take the places of others
         self.rows = _Rows(min(sampler.max_rows, len(self.queue)), how.max_tokens)
-        self.decoder = self._open_decoder()
+        if self.queue:  # else nothing will come, and to make a decoder is to lay all weights out
+            self.decoder = self._open_decoder()
         self.running: Counter[int] = Counter()  # rows of each request; its prompt is in the cache as long as there are any
         self.prompt_tokens = 0  # in the cache
         self.stop_ids = np.asarray(sorted(sampler.stop_ids), dtype=np.int64)

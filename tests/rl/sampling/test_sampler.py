@@ -98,6 +98,14 @@ def test_rows_that_leave_a_full_cache_start_again(policy):
     assert lengths == [80] * 8
 
 
+def test_where_nothing_is_to_be_drawn_no_decoder_is_made(policy, monkeypatch):
+    sampler = Sampler(model=policy[0], pad_id=0, stop_ids=frozenset([1]), max_rows=8)
+    answers = iter([[], [], None])  # what lay ready was enough, which two looks did not know yet
+    monkeypatch.setattr("rl.sampling.sampler.build_decoder", None)
+    stats = sampler.sample([], HowToDraw(temperature=1.0, max_tokens=8), print, lambda: next(answers))
+    assert (stats.steps, next(answers, "asked no more")) == (0, "asked no more")
+
+
 def test_a_cache_that_cannot_hold_one_row_is_refused(policy):
     with pytest.raises(SamplingError, match="needs 23: raise cache_tokens or lower max_completion_tokens"):
         draw(policy, cache_tokens=22)  # the longest prompt has 11 tokens, a completion up to 12
