@@ -55,13 +55,12 @@ def _show_groups(console: Console, answers: Answers, run: int, query: Query, gro
 def _curves(curves: JsonDict) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     for chart in CHARTS:
-        for key, words in chart.series:
-            if not chart.is_main or key not in curves:
-                continue
-            steps, values = curves[key]
-            name = f"{chart.title}: {words}" if len(chart.series) > 1 else chart.title
+        shown = [(words, curves[key]) for key, words in chart.series if chart.is_main and key in curves]
+        if len(shown) > 1:
+            table.add_row(Text(chart.title))
+        for words, (steps, values) in shown:
             ends = f"{values[0]:.3g} (step {steps[0]}) to {values[-1]:.3g} (step {steps[-1]})"
-            table.add_row(Text(name), Text(sparkline(values, _COLUMNS)), Text(ends))
+            table.add_row(Text(f"  {words}" if len(shown) > 1 else chart.title), Text(sparkline(values, _COLUMNS)), Text(ends))
     return table
 
 

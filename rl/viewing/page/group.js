@@ -131,8 +131,8 @@ function coloured(one, colouring) {
     if (tokens.entropies) words.push(`entropy ${tokens.entropies[i]} nats`);
     if (one.advantage !== null) words.push(`advantage ${shown(one.advantage, 3)}`);
     const span = element("span", { title: words.join(", ") }, text);
-    // 3 nats, a probability of 0.05, is as red as it gets
-    span.style.background = `rgba(226, 74, 51, ${Math.min(1, Math.abs(values[i]) / 3) * 0.75})`;
+    // 2 nats, a probability of 0.14, is as red as it gets
+    span.style.background = `rgba(226, 74, 51, ${Math.min(1, Math.abs(values[i]) / 2) * 0.75})`;
     return span;
   });
   return element("pre", { class: "completion" }, ...spans, hidden ? ` ... (${hidden} more tokens)` : null);
