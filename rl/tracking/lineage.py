@@ -30,7 +30,7 @@ class Identity:
     @property
     def artifact(self) -> str:
         """The name that its models have together; a version of it is one checkpoint."""
-        return re.sub(r"[^\w.-]", "_", f"{self.group}-{self.name}")[:_LONGEST_NAME]
+        return re.sub(r"[^A-Za-z0-9_.-]", "_", f"{self.group}-{self.name}")[:_LONGEST_NAME]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,7 @@ def shown_values(metrics: Mapping[str, Any], timing: Mapping[str, float]) -> Jso
 
 def plain_name(name: str) -> str:
     """Return a metric's name in the letters that every mirror takes: `eval/chain/terms=5` is `eval/chain/terms_5`."""
-    return re.sub(r"[^\w./@-]", "_", name)
+    return re.sub(r"[^\w./-]", "_", name)
 
 
 def numbers(values: Mapping[str, Any]) -> dict[str, float]:
