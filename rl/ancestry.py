@@ -4,6 +4,7 @@ Read from what runs leave: each says in its config which model it began with, an
 looked up on a network. A licence that no file states is None: nobody should guess one.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,10 @@ _OWN_LICENCE = "Apache-2.0"  # of the problems that the lab's own domains make u
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """One run that trained."""
+    """One run that trained, up to the model that went on."""
 
     directory: Path
+    model: str  # "model", or the name of a checkpoint
     settings: Mapping[str, Any]
     provenance: JsonDict
     metrics: tuple[JsonDict, ...]
@@ -37,8 +39,9 @@ class Training:
 
     @property
     def steps(self) -> int:
-        """The steps that are written down."""
-        return int(self.metrics[-1]["step"]) if self.metrics else 0
+        """The steps that its model has learned from."""
+        of_checkpoint = _step_of(self.model)
+        return of_checkpoint if of_checkpoint is not None else int(self.metrics[-1]["step"]) if self.metrics else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,33 +61,52 @@ class Ancestry:
     trainings: tuple[Training, ...]  # in the order in which they were done
 
 
-def ancestry_of(run: Path) -> Ancestry:
-    """Return the trainings up to the one in `run`, a directory with a config.yaml; raises ConfigError for one without."""
+def ancestry_of(model: Path) -> Ancestry | None:
+    """Return how the model in a directory came to be, None where no run of ours is known to have made it."""
     trainings: list[Training] = []
-    directory: Path | None = run.resolve()
-    model: Mapping[str, Any] = {}
-    while directory is not None and directory not in [one.directory for one in trainings]:
-        settings = read_settings(directory / "config.yaml")
-        metrics = tuple(read_records(directory / "metrics.jsonl"))
-        trainings.append(
-            Training(directory=directory, settings=settings, provenance=read_provenance(directory), metrics=metrics)
-        )
-        model = settings["model"]
-        directory = _run_of(model.get("path"), directory)
-    return Ancestry(start=_start(model, trainings[-1].directory), trainings=tuple(reversed(trainings)))
-
-
-def _run_of(model: str | None, run: Path) -> Path | None:
-    """Return the run that made the model which `run` began with, None where it is nobody's of ours."""
-    place = _found(model, run)
-    if place is None:
+    began: Mapping[str, Any] = {}
+    made = _made_by(model)
+    while made is not None and made[0] not in [one.directory for one in trainings]:
+        trainings.append(_training(*made))
+        began = trainings[-1].settings["model"]
+        place = _found(began.get("path"), made[0])
+        made = None if place is None else _made_by(place)
+    if not trainings:
         return None
-    origin = origin_of(str(place))
+    return Ancestry(start=_start(began, trainings[-1].directory), trainings=tuple(reversed(trainings)))
+
+
+def _training(directory: Path, model: str) -> Training:
+    last = _step_of(model)
+    records = read_records(directory / "metrics.jsonl")
+    return Training(
+        directory=directory,
+        model=model,
+        settings=read_settings(directory / "config.yaml"),
+        provenance=read_provenance(directory),
+        metrics=tuple(record for record in records if last is None or record["step"] <= last),
+    )
+
+
+def _step_of(model: str) -> int | None:
+    """Return the step of a checkpoint by its name, None for the model at a run's end."""
+    found = re.fullmatch(r"step-(\d+)", model)
+    return int(found[1]) if found else None
+
+
+def _made_by(model: Path) -> tuple[Path, str] | None:
+    """Return the run that made a model, and which of its models it is; None where it is nobody's of ours."""
+    origin = origin_of(str(model))
     if origin is not None:
-        return origin.directory
-    # of a run that is older than lineage: RUN/model or RUN/checkpoints/step-000050/policy
-    above = (place.parent, *place.parents[2:3])
-    return next((directory for directory in above if (directory / "config.yaml").is_file()), None)
+        return origin.directory, origin.model
+    # of a run that is older than lineage
+    place = model.resolve()
+    inside = place.parent if place.name == "policy" else place
+    is_checkpoint = _step_of(inside.name) is not None
+    if not is_checkpoint and inside.name != "model":
+        return None
+    run = inside.parent.parent if is_checkpoint else inside.parent
+    return (run, inside.name) if (run / "config.yaml").is_file() else None
 
 
 def _found(model: str | None, run: Path) -> Path | None:
@@ -98,7 +120,7 @@ def _found(model: str | None, run: Path) -> Path | None:
 def _start(model: Mapping[str, Any], run: Path) -> Start:
     path = model.get("path")
     if path is None:
-        return Start(name="a model made from nothing", hub=None, licence=_OWN_LICENCE)
+        return Start(name="a model made from nothing", hub=None, licence="nobody else's weights are in it")
     fetched = next((one for one in MODELS.values() if Path(path).name == one.file_name), None)
     if fetched is not None:
         return Start(name=f"{fetched.hub} ({fetched.file_name})", hub=fetched.hub, licence=fetched.licence)

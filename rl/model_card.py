@@ -34,7 +34,6 @@ class Card:
 
     repository: str
     ancestry: Ancestry
-    step: str  # which model of the last training it is: a checkpoint, or its end
     evaluations: Sequence[Measured]
     licence: str | None  # of the model, as its publisher says
     has_template: bool = True  # whether the tokenizer has a chat template
@@ -87,11 +86,11 @@ def _index(card: Card) -> list[JsonDict]:
 
 def _begin(card: Card) -> str:
     start, last = card.ancestry.start, card.last
-    link = f"[{start.hub}](https://huggingface.co/{start.hub})" if start.hub else start.name
+    link = f"[{start.hub}](https://huggingface.co/{start.hub})" if start.hub else _plain(start.name)
     done = "imitation of worked solutions" if last.is_imitation else "practice: reinforcement learning from checked answers"
     return (
         f"# {card.repository.split('/')[-1]}\n\nTrained from {link} by reasonlab; its last training was {done} "
-        f"({card.step}).\n\n![Curves of the last training]({CURVES})"
+        f"({last.steps} steps).\n\n![Curves of the last training]({CURVES})"
     )
 
 
@@ -193,7 +192,7 @@ def _longest(card: Card) -> int:
 def _licences(card: Card) -> str:
     start = card.ancestry.start
     lines = ["## Licences", "", "| what | licence |", "|---|---|"]
-    lines.append(f"| this model | {card.licence or 'not stated by who published it'} |")
+    lines.append(f"| this model | {_cell(card.licence or 'not stated by who published it')} |")
     lines.append(f"| {_cell(start.name)}, which it began with | {_known(start.licence)} |")
     lines += [f"| {_cell(used.name)}, trained on | {_known(used.licence)} |" for used in card.sources]
     return "\n".join(lines)
@@ -205,7 +204,7 @@ def _known(licence: str | None) -> str:
 
 def _limits(card: Card) -> str:
     """Say what the numbers above do not show, and what in them is a weakness."""
-    names = ", ".join(used.name for used in card.sources)
+    names = ", ".join(_plain(used.name) for used in card.sources)
     lines = [
         f"It was trained on {names}. What it does elsewhere, in other languages or in conversation, was not measured here.",
         "Its reasoning is what was paid for, by its final answer alone: steps may be wrong where the answer is right.",

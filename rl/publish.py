@@ -18,10 +18,11 @@ import yaml
 from problems.errors import LabError
 from rl.ancestry import ancestry_of
 from rl.evaluation.about import fingerprint
+from rl.evaluation.by_set import name_of_settings
 from rl.model_card import CURVES, TRAINING, Card, Measured, text_of
 from rl.settings.schema import ModelSettings
 from rl.tracking.export import export, model_directory
-from rl.tracking.lineage import LINEAGE, origin_of
+from rl.tracking.lineage import LINEAGE
 from rl.tracking.report import draw
 from rl.tracking.run_directory import JsonDict, write_atomic
 
@@ -51,19 +52,23 @@ def write_folder(asked: Publication) -> Path:
     if asked.folder.exists():
         raise PublishError(f"{asked.folder} exists already; remove it, or choose another with --folder")
     policy = model_directory(asked.source, best=asked.best)
-    ancestry = ancestry_of(_run_of(policy))
+    ancestry = ancestry_of(policy)
+    if ancestry is None:
+        raise PublishError(
+            f"no run is known to have made {policy}, so there is nothing to write on its card: give the run directory, or a "
+            "model that `reasonlab export` of this version wrote, while its run is still where it was"
+        )
     results = [(directory, _results(directory)) for directory in asked.evaluations]
     temporary = asked.folder.with_name(f".{asked.folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         export(policy, temporary)
         (temporary / LINEAGE).unlink()  # it names folders of this machine
-        weights = fingerprint(ModelSettings(path=str(temporary)))
+        weights = fingerprint(ModelSettings(path=str(temporary.resolve())))
         evaluations = [_measured(directory, found, weights) for directory, found in results]
         card = Card(
             repository=asked.repository,
             ancestry=ancestry,
-            step=_step_in_words(policy),
             evaluations=evaluations,
             licence=asked.licence,
             has_template=(temporary / "chat_template.jinja").is_file()
@@ -79,28 +84,6 @@ def write_folder(asked: Publication) -> Path:
     return asked.folder
 
 
-def _run_of(policy: Path) -> Path:
-    """Return the directory of the run that made a model; raises PublishError for one of nobody's."""
-    origin = origin_of(str(policy))
-    if origin is not None:
-        return origin.directory
-    above = list(policy.resolve().parents)
-    for directory in (above[0], *above[2:3]):  # RUN/model, RUN/checkpoints/STEP/policy of a run that is older than lineage
-        if (directory / "config.yaml").is_file():
-            return directory
-    raise PublishError(
-        f"no run is known to have made {policy}, so there is nothing to write on its card: give the run directory, or a model "
-        "that `reasonlab export` of this version wrote, while its run is still where it was"
-    )
-
-
-def _step_in_words(policy: Path) -> str:
-    origin = origin_of(str(policy))
-    name = origin.model if origin is not None else policy.resolve().parent.name
-    found = re.fullmatch(r"step-0*(\d+)", name)
-    return f"the model after step {found[1]}" if found else "the model at its end"
-
-
 def _results(directory: Path) -> JsonDict:
     try:
         found: JsonDict = json.loads((directory / "results.json").read_text(encoding="utf-8"))
@@ -113,7 +96,7 @@ def _results(directory: Path) -> JsonDict:
 
 def _measured(directory: Path, results: JsonDict, weights: str | None) -> Measured:
     """Return an evaluation for the card; what was asked names it, and not a folder of this machine."""
-    names = [str(source.get("name") or source.get("domain") or "own problems") for source in results.get("sources", [])]
+    names = dict.fromkeys(name_of_settings(source) for source in results.get("sources", []))
     asked = results.get("model_fingerprint")
     same = None if asked is None or weights is None else asked == weights
     if same is False:
@@ -146,15 +129,13 @@ def upload(folder: Path, repository: str, *, private: bool = False) -> str | Non
 
     Why not, and the commands that do it later, are said on stderr: the folder stays.
     """
-    import httpx
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
     api = HfApi()
     try:
         api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Model of reasonlab")
-    except (HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as error:
+    except Exception as error:  # of whatever HTTP library: it has been requests, httpx and httpx2; the folder is there
         first_line = str(error).strip().split("\n")[0][:200]
         print(
             f"not uploaded ({type(error).__name__}: {first_line}); the folder is {folder}. Where there is a network:\n"

@@ -20,7 +20,11 @@ _MOST_VALUES = 24  # of one difficulty
 
 def name_of_source(source: AnySource) -> str:
     """Return the name of one source."""
-    told = source.model_dump(mode="json")
+    return name_of_settings(source.model_dump(mode="json"))
+
+
+def name_of_settings(told: Mapping[str, Any]) -> str:
+    """Return the name of the source that has these settings."""
     if isinstance(name := told.get("name"), str):
         return name.rsplit("/", 1)[-1]
     path = told.get("python") or told.get("path")

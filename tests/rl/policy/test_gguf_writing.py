@@ -54,7 +54,7 @@ def logits(model, ids: torch.Tensor) -> torch.Tensor:
         return model(ids).logits
 
 
-@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+@pytest.mark.parametrize("tied", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["tied", "untied"])
 @pytest.mark.parametrize("family", CONFIGS)
 def test_transformers_opens_it_with_the_same_logits(family: str, tied: bool, tmp_path: Path) -> None:
     directory = directory_of(CONFIGS[family](tied), tmp_path / "model")
@@ -76,6 +76,7 @@ def test_the_tokenizer_reads_and_writes_the_same(tmp_path: Path) -> None:
     assert (theirs.eos_token, theirs.pad_token) == ("<|im_end|>", "<|endoftext|>")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "tolerance"), [("f16", 2e-3), ("bf16", 2e-2), ("q8_0", 5e-2)])
 def test_smaller_types_are_near(kind: TensorType, tolerance: float, tmp_path: Path) -> None:
     directory = directory_of(CONFIGS["qwen2"](True), tmp_path / "model")
