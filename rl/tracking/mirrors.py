@@ -1,4 +1,4 @@
-"""What shows the metrics of a run besides its files: the three calls of a mirror, and which mirrors there are.
+"""What shows the metrics of a run besides its files: the three calls of a mirror, and the names it is given.
 
 The files are the truth. A mirror may fail at any call, and the run goes on without it (tracker.py). What a resumed run computes
 again is what the mirror shows already, to the byte, so each mirror leaves out what it holds: no point is doubled.
@@ -6,7 +6,7 @@ again is what the mirror shows already, to the byte, so each mirror leaves out w
 
 import importlib.util
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,16 +89,3 @@ def plain_name(name: str) -> str:
 def numbers(values: Mapping[str, Any]) -> dict[str, float]:
     """Return what of it is a number, for mirrors that have no word for nothing."""
     return {key: value for key, value in values.items() if isinstance(value, int | float)}
-
-
-def open_mirrors(settings: TrackingSettings, about: About) -> Iterable[tuple[str, Callable[[], Mirror]]]:
-    """Yield the further mirrors of the settings by the name that messages use, each to be opened by calling it."""
-    for name in settings.mirrors:
-        if name == "tensorboard":
-            from rl.tracking.tensorboard_mirror import TensorBoard
-
-            yield "TensorBoard", lambda: TensorBoard(about)
-        else:
-            from rl.tracking.trackio_mirror import Trackio
-
-            yield "trackio", lambda: Trackio(about)

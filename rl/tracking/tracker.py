@@ -3,17 +3,25 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rl.settings.schema import RunConfig, SftConfig, TrackingSettings
 from rl.stopping import is_told_to_stop
 from rl.tracking.lineage import identify, origin_of
-from rl.tracking.mirrors import About, Mirror, open_mirrors, shown_values
+from rl.tracking.mirrors import About, Mirror, shown_values
 from rl.tracking.run_directory import JsonDict, RunDirectory, read_provenance
+from rl.tracking.tensorboard_mirror import TensorBoard
+from rl.tracking.trackio_mirror import Trackio
 from rl.tracking.wandb_mirror import WandB, wandb_mode
 
 WANDB = "W&B"
+# the further mirrors by their setting: the name that messages use, and what opens one; packages are imported only then
+MIRRORS: dict[str, tuple[str, Callable[[About], Mirror]]] = {
+    "tensorboard": ("TensorBoard", TensorBoard),
+    "trackio": ("trackio", Trackio),
+}
 
 
 class Tracker:
@@ -53,8 +61,9 @@ class Tracker:
         mode = wandb_mode(settings)
         if mode != "disabled":
             self._open(WANDB, lambda: WandB(about, mode, origin))
-        for name, opening in open_mirrors(settings, about):
-            self._open(name, opening)
+        for setting in settings.mirrors:
+            name, opening = MIRRORS[setting]
+            self._open(name, partial(opening, about))
 
     def _open(self, name: str, opening: Callable[[], Mirror]) -> None:
         try:
