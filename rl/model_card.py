@@ -80,7 +80,7 @@ def _index(card: Card) -> list[JsonDict]:
             "metrics": [{"type": "accuracy", "name": f"avg@{one.results['n']}", "value": one.results["accuracy"]["value"]}],
         }
         for one in card.evaluations
-        if one.same_weights is not False
+        if one.same_weights is not False and one.results["accuracy"]["value"] is not None
     ]
 
 
@@ -156,7 +156,7 @@ def _held_out(metrics: Sequence[JsonDict]) -> list[str]:
     lines = ["| step | accuracy |", "|---|---|"]
     for record in dict.fromkeys(json.dumps(record) for record in (*evaluated[:1], *evaluated[-1:])):
         found = json.loads(record)
-        estimate = {"value": found["eval/accuracy"], "low": found["eval/accuracy_low"], "high": found["eval/accuracy_high"]}
+        estimate = {"value": found["eval/accuracy"], **{end: found.get(f"eval/accuracy_{end}") for end in ("low", "high")}}
         lines.append(f"| {found['step']} | {_estimate(estimate)} |")
     return lines if evaluated else []
 
@@ -225,9 +225,10 @@ def _weaknesses(one: Measured) -> list[str]:
         share = results.get(rate)
         if share is not None and share >= _WORTH_SAYING:
             found.append(f"On {name}, {share:.0%} of the {words}.")
-    lowest = min(results["by_difficulty"].items(), key=lambda item: item[1]["high"], default=None)
-    if lowest is not None and lowest[1]["high"] < results["accuracy"]["low"]:
-        found.append(f"On {name}, {_plain(lowest[0])} is the hardest: {_estimate(lowest[1])}.")
+    measured = {key: estimate for key, estimate in results["by_difficulty"].items() if estimate["high"] is not None}
+    hardest = min(measured, key=lambda key: measured[key]["high"], default=None)
+    if hardest is not None and measured[hardest]["high"] < results["accuracy"]["low"]:
+        found.append(f"On {name}, {_plain(hardest)} is the hardest: {_estimate(measured[hardest])}.")
     return found
 
 

@@ -79,5 +79,7 @@ def origin_of(model: str | None) -> Origin | None:
 
 
 def write_lineage(model: Path, source: Path) -> None:
-    """Write down beside an exported model which directory it was made of."""
-    write_atomic(model / LINEAGE, json.dumps({"model": str(source.resolve())}, indent=1))
+    """Write down beside an exported model which directory it was made of: that of a run, also through another export."""
+    before = source / LINEAGE
+    text = before.read_text(encoding="utf-8") if before.is_file() else json.dumps({"model": str(source.resolve())}, indent=1)
+    write_atomic(model / LINEAGE, text)

@@ -52,9 +52,9 @@ def multiplied_weights(model: Any) -> int | None:
     return weights - embedding.weight.numel() if is_looked_up else weights
 
 
-def mfu(config: RunConfig, weights: int | None, peak: float | None, tokens: int, seconds: float) -> float | None:
-    """Return the share of the peak of all ranks that `seconds` of update on `tokens` used; None where one is not known."""
-    if weights is None or peak is None or config.model.dtype != "bf16" or seconds <= 0:
+def mfu(config: RunConfig, weights: int | None, peak: float, tokens: int, seconds: float) -> float | None:
+    """Return the share of the peak of all ranks that `seconds` of update on `tokens` used; None where that is not known."""
+    if weights is None or config.model.dtype != "bf16" or seconds <= 0:
         return None
     operations = 6 if config.model.lora is None else 4
     return operations * weights * tokens / (seconds * peak * world_size())
@@ -73,9 +73,9 @@ def speeds(config: RunConfig, model: Any, drawn: Drawn, update: Metrics, timing:
     if "batch/loss_tokens" in update:
         prompts = sum(len(group.rollouts[0].prompt_ids) for group in drawn.trained) * config.algorithm.epochs
         tokens = update["batch/loss_tokens"]
-        peak = peak_operations(torch.cuda.get_device_name()) if device().type == "cuda" else None
         found["trained_tokens_per_second"] = tokens / timing["train"]
-        found["mfu"] = mfu(config, multiplied_weights(model), peak, tokens + prompts, timing["train"])
+        if device().type == "cuda" and (peak := peak_operations(torch.cuda.get_device_name())) is not None:
+            found["mfu"] = mfu(config, multiplied_weights(model), peak, tokens + prompts, timing["train"])
     parts = {name: timing[name] / timing["step_time"] for name in ("sample", "score", "train")}
     if (rest := 1 - sum(parts.values())) >= 0:  # else sampling went on beside the update, and there are no shares
         found |= {f"time_share/{name}": share for name, share in {**parts, "rest": rest}.items()}

@@ -8,9 +8,11 @@ import pytest
 import torch
 from gguf_files import TEMPLATE, byte_level_bpe
 
+from problems.errors import LabError
 from rl.policy.gguf_writing import write_gguf
 from rl.policy.paths import PolicyError
 from rl.settings.model_files import TensorType
+from rl.tracking.export import export_gguf
 
 pytest.importorskip("gguf")
 from transformers import (
@@ -87,6 +89,29 @@ def test_smaller_types_are_near(kind: TensorType, tolerance: float, tmp_path: Pa
     before = logits(AutoModelForCausalLM.from_pretrained(directory), ids)
     after = logits(AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="small.gguf", dtype="float32"), ids)
     assert 0 < (after - before).abs().max() < tolerance * before.abs().max()
+
+
+@pytest.mark.slow
+def test_export_merges_adapters_into_the_file(tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    base = directory_of(CONFIGS["llama"](True), tmp_path / "base")
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=2, target_modules="all-linear"))
+    for name, weights in model.named_parameters():
+        if "lora_B" in name:  # zero at first, so that adapters do nothing
+            torch.nn.init.normal_(weights, std=0.1)
+    adapter = tmp_path / "adapter"
+    model.save_pretrained(adapter)
+    AutoTokenizer.from_pretrained(base).save_pretrained(adapter)
+    written = export_gguf(adapter, tmp_path / "out" / "merged.gguf")
+    ids = torch.tensor([[5, 80, 299, 7]])
+    after = logits(AutoModelForCausalLM.from_pretrained(written.parent, gguf_file=written.name, dtype="float32"), ids)
+    torch.testing.assert_close(after, logits(model, ids), rtol=0, atol=1e-4)
+    assert [path.name for path in written.parent.iterdir()] == ["merged.gguf"]
+    with pytest.raises(LabError, match="exists already"):
+        export_gguf(adapter, written)
+    with pytest.raises(LabError, match="GGUF file already"):
+        export_gguf(written, tmp_path / "again.gguf")
 
 
 def test_what_llama_cpp_would_read_otherwise_is_refused(tmp_path: Path) -> None:

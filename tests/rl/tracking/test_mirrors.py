@@ -110,6 +110,9 @@ def test_a_model_is_traced_to_the_run_that_made_it(tmp_path: Path) -> None:
     assert origin_of(str(exported)) is None
     write_lineage(exported, policy)
     assert origin_of(str(exported)) == found
+    (tmp_path / "again").mkdir()
+    write_lineage(tmp_path / "again", exported)
+    assert origin_of(str(tmp_path / "again")) == found
     (exported / "lineage.json").write_text("[]")
     assert origin_of(str(exported)) is None
     assert origin_of("Qwen/Qwen2.5-0.5B") is None
