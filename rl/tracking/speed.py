@@ -48,8 +48,8 @@ def multiplied_weights(model: Any) -> int | None:
         return None
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     is_looked_up = embedding is not None and head is not None and embedding.weight is not head.weight
-    weights = sum(parameter.numel() for parameter in model.parameters())
-    return weights - embedding.weight.numel() if is_looked_up else weights
+    weights: int = sum(parameter.numel() for parameter in model.parameters())
+    return weights - int(embedding.weight.numel()) if is_looked_up else weights
 
 
 def mfu(config: RunConfig, weights: int | None, peak: float, tokens: int, seconds: float) -> float | None:
