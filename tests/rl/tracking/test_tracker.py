@@ -156,7 +156,8 @@ def test_a_resumed_run_shows_no_point_twice(tmp_path: Path) -> None:
             if step % 3 == 0:
                 tracker.table(step, "completions", [{"text": str(step)}])
         tracker.finish()
-        ids.append(tracker.wandb_id)
+        ids.append(tracker.identity.id)
+        assert tracker.wandb_id == tracker.identity.id
         until_written(run, ids[0], last)
     assert ids[0] == ids[1]
     shown = [item for place in sorted((run.path / "wandb").glob("offline-run-*")) for item in histories(records_of(place))]
