@@ -42,6 +42,7 @@ from rl.selfcheck import self_check
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import RunConfig, check_world
 from rl.tracking import checkpoint
+from rl.tracking.mirrors import check_installed
 from rl.tracking.run_directory import RunDirectory, RunDirectoryError
 from rl.tracking.tracker import Tracker, open_tracker
 from rl.tracking.view import StepView
@@ -103,6 +104,7 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
     """
     config = loaded.config
     check_world(config, world_size())
+    check_installed(config.tracking)
     quiet_libraries()
     set_threads(config.train.threads)
     say_where(config)
@@ -135,8 +137,9 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
             state = replace(state, rungs=source.begin(state.rungs))
         tracker = view = None
         if rank() == 0:
-            run.cut_after(state.step or -1)  # a run that starts over writes its step 0 again
-            tracker = closing.enter_context(open_tracker(run, config, "rl", state.wandb_id))
+            done = state.step or -1  # a run that starts over writes its step 0 again
+            run.cut_after(done)
+            tracker = closing.enter_context(open_tracker(run, config, "rl", state.wandb_id, first_step=done + 1))
             view = closing.enter_context(StepView(total=config.train.steps, done=state.step, name=config.run.name))
         parts = Parts(
             config=config,

@@ -228,13 +228,19 @@ class HeldOutSettings(Settings):
 
 
 class TrackingSettings(Settings):
-    """Metrics always go to metrics.jsonl; Weights & Biases mirrors them."""
+    """Metrics always go to metrics.jsonl; Weights & Biases and others mirror them."""
 
     wandb: Literal["auto", "online", "offline", "disabled"] = Field(
         default="auto", description="auto: WANDB_MODE if set, else online with a key, else offline"
     )
+    mirrors: tuple[Literal["tensorboard", "trackio"], ...] = Field(
+        default=(), description="besides W&B: tensorboard (event files in the run directory), trackio (its own database)"
+    )
     project: str = "reasonlab"
-    group: str | None = Field(default=None, description="ties sft, rl and eval runs together; default: the run's name")
+    group: str | None = Field(
+        default=None,
+        description="ties sft, rl and eval runs together; default: that of the run which made the model, else the run's name",
+    )
     table_every_steps: int = Field(default=20, ge=1, description="how often a table of completions is logged")
     table_rows: int = Field(default=16, ge=1)
 

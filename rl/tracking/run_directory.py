@@ -2,6 +2,7 @@
 
     config.yaml      resolved settings, each with where it came from
     provenance.json  command line, versions, git commit, machine
+    tracking.json    who the run is for trackers: its id, project and group
     status.json      running, finished, failed or preempted (an exit code alone proves nothing)
     metrics.jsonl    one record a step; the same run gives the same ones, byte for byte, also across kill and resume
     timing.jsonl     one record a step; seconds and speeds, which differ from run to run
@@ -98,6 +99,15 @@ def provenance() -> JsonDict:
         "world_size": int(os.environ.get("WORLD_SIZE", "1")),
         "started": _now(),
     }
+
+
+def read_provenance(run: Path) -> JsonDict:
+    """Return what a run directory holds of `provenance`, {} where it holds nothing."""
+    try:
+        found: JsonDict = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
 
 
 def _installed(package: str) -> str | None:
