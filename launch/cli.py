@@ -9,6 +9,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # NAME -> the module of its NAME_comma
     "sft": ("launch.sft", "cold start: imitation of worked solutions with TRL's SFTTrainer"),
     "diagnose": ("launch.diagnose", "draws from the model as configured: can this run learn and, if not, what to change?"),
     "train": ("launch.train", "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
+    "launch": ("launch.launch", "the same on one machine or many, by hostfile or Slurm: watched over, started again"),
     "eval": ("launch.eval", "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
     "compare": ("launch.compare", "the paired difference of two evaluations, how sure it is, and where they part"),
     "leaderboard": ("launch.leaderboard", "models by sets with intervals, and ranks from paired comparisons of evaluations"),
