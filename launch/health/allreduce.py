@@ -1,0 +1,40 @@
+"""Run on every rank by `reasonlab doctor --hostfile`: a sum over all of them, checked and measured.
+
+Rank 0 prints one line of JSON: ranks, bytes, seconds (the median of the turns), backend.
+"""
+
+import json
+import statistics
+import sys
+import time
+
+import torch
+
+from rl.runtime import device, process_group, rank, world_size
+
+NUM_FLOATS, TURNS = 2**22, 5  # 16 MiB: the bandwidth shows, and a slow network is done within seconds
+_MEETING_MINUTES = 1.0
+
+
+def main() -> int:
+    """Sum over the ranks; exit status 1 where the sum is wrong."""
+    with process_group(timeout_minutes=_MEETING_MINUTES):
+        seconds = []
+        for _ in range(1 + TURNS):
+            mine = torch.full((NUM_FLOATS,), float(rank() + 1), device=device())
+            torch.distributed.barrier()
+            began = time.perf_counter()
+            torch.distributed.all_reduce(mine)
+            is_right = bool((mine == world_size() * (world_size() + 1) / 2).all())  # 1 + 2 + ... + N; waits for the device
+            seconds.append(time.perf_counter() - began)
+            if not is_right:
+                print(f"rank {rank()}: the sum over the ranks is wrong", file=sys.stderr)
+                return 1
+        if rank() == 0:
+            about = {"ranks": world_size(), "bytes": 4 * NUM_FLOATS, "seconds": statistics.median(seconds[1:])}
+            print(json.dumps({**about, "backend": torch.distributed.get_backend()}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
