@@ -28,12 +28,12 @@ hosts=$(mktemp -p {folder} {name}.hosts.XXXXXX) || exit 2
 trap 'rm -f "$hosts"' EXIT
 scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/$/ slots={gpus}/' > "$hosts"
 
-# one task a node; what is started again goes on where it was
+# one task a node; what is started again goes on where it was. srun itself is told nothing: on SIGTERM it kills the ranks
 srun --kill-on-bad-exit=0 {launch} --hostfile "$hosts" --no-ssh ${{SLURM_RESTART_COUNT:+--resume}} &
 ranks=$!
 requeue=no
-trap 'requeue=yes; kill -TERM $ranks' USR1  # the time limit is near
-trap 'kill -TERM $ranks' TERM               # Slurm ends the job: requeued by others, or cancelled
+trap 'requeue=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1  # the time limit is near: tell the ranks, not this script
+trap : TERM  # Slurm ends the job, requeued or cancelled, and has told the ranks itself: see how they end
 while kill -0 $ranks 2>/dev/null; do wait $ranks; code=$?; done
 if [ $requeue = yes ] && [ $code = {again} ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit $code
