@@ -25,7 +25,7 @@ _WRITTEN = 2**20  # bytes that a disk is tried out with
 _LEAST_PYTHON = (3, 11)
 
 
-def versions(tested: Path = CONSTRAINTS) -> Iterator[Finding]:
+def versions(tested: Path = CONSTRAINTS, project: str = PROJECT) -> Iterator[Finding]:
     """Python and the packages, against the ranges that the project asks for and the exact versions it is tested with."""
     from packaging.requirements import Requirement
 
@@ -35,10 +35,10 @@ def versions(tested: Path = CONSTRAINTS) -> Iterator[Finding]:
     else:
         yield ok("python", f"{python} ({sys.executable})")
     try:
-        asked = [Requirement(line) for line in metadata.requires(PROJECT) or []]
+        asked = [Requirement(line) for line in metadata.requires(project) or []]
     except metadata.PackageNotFoundError:
         yield warning(
-            "packages", f"{PROJECT} is not installed, so what it needs is not known", "`pip install -e .` in its folder"
+            "packages", f"{project} is not installed, so what it needs is not known", "`pip install -e .` in its folder"
         )
         return
     exact = dict(re.findall(r"^([\w.-]+)==(\S+)", tested.read_text(), re.MULTILINE)) if tested.exists() else {}
@@ -172,9 +172,7 @@ def disk(about: str, place: Path) -> Finding:
     if left < LEAST_DISK:
         return failure(about, words, "make room: not even a small checkpoint fits")
     if left < ENOUGH_DISK:
-        return warning(
-            about, words, "enough for small models; a checkpoint of 1 B parameters takes about 15 GiB (docs/launch.md)"
-        )
+        return warning(about, words, "enough for small models; a checkpoint of 1 B parameters takes about 16 GiB")
     return ok(about, words)
 
 
