@@ -38,7 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint of this run")
     parser.add_argument("--restarts", type=at_least(0), default=0, metavar="N", help="start again by itself (default: 0)")
     parser.add_argument("--slurm", action="store_true", help="submit it as a Slurm job, which outlives time limits")
-    parser.add_argument("--sbatch", default="", metavar="OPTIONS", help='more for sbatch, as "--time=4:00:00 --partition=gpu"')
+    parser.add_argument(
+        "--sbatch", default="", metavar="OPTIONS", help='more for sbatch: --sbatch="--time=4:00:00 --partition=gpu"'
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the exact commands, or the job script, and stop")
     return parser
 
@@ -109,7 +111,7 @@ def _as_job(flags: argparse.Namespace, config: RunConfig, arguments: list[str]) 
         gpus_are_asked_for=flags.gpus is not None,
         sbatch=shlex.split(flags.sbatch),
         python_path=os.environ.get("PYTHONPATH"),
-        arguments=[*arguments, f"--restarts={flags.restarts}", *port],
+        arguments=[*arguments, f"--restarts={flags.restarts}", *port, *(["--resume"] if flags.resume else [])],
     )
     if flags.dry_run:
         print(script, end="")

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from launch.health.findings import Finding, failure, ok, warning
 from launch.nodes.attempts import DEFAULT_PORT
@@ -71,10 +72,9 @@ def _host(host: Host, ssh: Sequence[str], mark: Path) -> list[Finding]:
     return list(_compared(about, json.loads(said.stdout.splitlines()[-1]), mark.parent))
 
 
-def _compared(about: str, told: Mapping[str, object], runs: Path) -> Iterator[Finding]:
+def _compared(about: str, told: Mapping[str, Any], runs: Path) -> Iterator[Finding]:
     """Yield what differs between this machine and what a host told of itself."""
     versions = told["versions"]
-    assert isinstance(versions, dict)
     here = {name: metadata.version(name) for name in _COMPARED}
     others = [f"{name} {versions[name]} there, {here[name]} here" for name in _COMPARED if versions[name] != here[name]]
     if others:
@@ -118,7 +118,7 @@ def _sum(hosts: Sequence[Host], ssh: Sequence[str], address: str | None) -> Find
     return ok(about, measured_words(measured))
 
 
-def measured_words(measured: Mapping[str, float]) -> str:
+def measured_words(measured: Mapping[str, Any]) -> str:
     """Return a measured sum in words.
 
     Ring all-reduce moves 2 (N - 1) / N of the bytes through each rank (NCCL's "bus bandwidth",

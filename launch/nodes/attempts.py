@@ -60,7 +60,7 @@ def commands_of(launch: Launch) -> Iterator[list[NodeCommand]]:
     work = Work(module=TRAINING, arguments=[*launch.arguments, *resume], address=address, port=port)
     if launch.place is not None:
         yield only_here(launch.hosts, launch.place, work)
-    elif launch.through == "ssh":
+    elif launch.through == "ssh" or launch.is_alone:
         yield over_ssh(launch.hosts, work, launch.ssh, travelling(launch.environment))
     else:
         with tempfile.TemporaryDirectory(prefix="reasonlab-launch-") as folder:  # only its owner may look in: secrets
@@ -80,7 +80,7 @@ def write_pdsh_files(folder: Path, launch: Launch) -> None:
 
 def run_launch(launch: Launch) -> int:
     """Do a run, with as many new starts as allowed; return the exit status (outcome.py)."""
-    if launch.through == "pdsh" and launch.place is None and shutil.which("pdsh") is None:
+    if launch.through == "pdsh" and launch.place is None and not launch.is_alone and shutil.which("pdsh") is None:
         raise HostError("pdsh is not installed here; leave out --through pdsh to use ssh alone, or install it")
     supervisor = Supervisor()
     with supervisor.listening():

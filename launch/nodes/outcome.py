@@ -19,6 +19,7 @@ from typing import Any
 
 FINISHED, FAILED, TO_MEND, AGAIN, STOPPED = 0, 1, 2, 75, 130
 _CONNECTION_LOST = 255  # of ssh (ssh(1), EXIT STATUS)
+_NOT_FOUND = (126, 127)  # of a shell and of env: the program cannot be run, or is not there
 _PREEMPTED = 128 + signal.SIGTERM
 
 
@@ -63,6 +64,9 @@ def judged(codes: Mapping[str, int], first: str | None, told: int | None, status
         return Outcome(code=AGAIN, words=f"the ranks on {first} were told to stop{why}")
     if code == TO_MEND:
         return Outcome(code=TO_MEND, words=f"an error to be mended first, see above{why}")
+    if code in _NOT_FOUND:
+        words = f"{first} has no Python, or none of the lab, at the path that this machine has it at (see above)"
+        return Outcome(code=TO_MEND, words=words)
     if number := _signal_of(code):
         hint = ": is the machine out of memory? (dmesg)" if number == signal.SIGKILL else ""
         return Outcome(code=FAILED, words=f"a process on {first} was ended by {signal.Signals(number).name}{hint}")

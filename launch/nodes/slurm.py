@@ -34,7 +34,7 @@ ranks=$!
 requeue=no
 trap 'requeue=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1  # the time limit is near: tell the ranks, not this script
 trap : TERM  # Slurm ends the job, requeued or cancelled, and has told the ranks itself: see how they end
-while kill -0 $ranks 2>/dev/null; do wait $ranks; code=$?; done
+while wait $ranks; code=$?; kill -0 $ranks 2>/dev/null; do :; done  # a trap ends `wait` too
 if [ $requeue = yes ] && [ $code = {again} ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit $code
 """

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 from launch.nodes.agent import PATIENCE_SECONDS
 from launch.nodes.commands import NodeCommand
+from launch.nodes.hosts import HostError
 from launch.nodes.outcome import Outcome, judged, read_status
 
 _LOOK_SECONDS = 0.2
@@ -36,9 +37,12 @@ class Attempt:
         self._ends_at: float | None = None  # then the commands themselves are killed, whatever their agents do
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         for command in commands:
-            process = subprocess.Popen(
-                command.words, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
-            )
+            try:
+                process = subprocess.Popen(
+                    command.words, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+                )
+            except FileNotFoundError:  # those that were started end with this process
+                raise HostError(f"{command.words[0]} is not installed here, and {command.host} is reached by it") from None
             self._running[command.host] = process
             _say_to(process, json.dumps(command.environment))
 
@@ -96,8 +100,10 @@ class Supervisor:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Get the signals that ask this process to stop."""
-        old = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        """Get the signals that ask this process to stop; one that is ignored (nohup) stays ignored."""
+        asked = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        heard = [number for number in asked if signal.getsignal(number) != signal.SIG_IGN]
+        old = {number: signal.signal(number, self._hear) for number in heard}
         try:
             yield
         finally:

@@ -11,7 +11,7 @@ _ALONG = re.compile(
     r"(?:NCCL|GLOO|TORCH|PYTORCH|OMP|MKL|CUDA|CUBLAS|TRITON|HF|HUGGING_FACE|WANDB|DS|DEEPSPEED|REASONLAB|TOKENIZERS|UCX|GLIBC"
     r"|MALLOC|PYTHON)_?\w*|LD_LIBRARY_PATH|LD_PRELOAD|(?:https?|no|all)_proxy|(?:HTTPS?|NO|ALL)_PROXY|LANG|LC_\w+|TZ|TMPDIR"
 )
-# which devices a process sees is the launcher's business; pytest's and pip's are nobody's
+# which devices a process sees is the launcher's business
 _STAYS = frozenset({"CUDA_VISIBLE_DEVICES", "DS_ENV_FILE"})
 
 

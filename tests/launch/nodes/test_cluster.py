@@ -213,7 +213,7 @@ def test_a_slurm_job_outlives_a_requeue_and_a_time_limit(home: Path, imitator: P
     assert done.returncode == 0, done.stderr
     with one_slurm.one_slurm(tmp_path) as slurm:
         options = "--gpus-per-node=0 --time=60 --signal=B:USR1@600"
-        words = ["launch", "nothing.yaml", *settings(imitator, "job", steps), "--slurm", "--gpus", "2", "--sbatch", options]
+        words = ["launch", "nothing.yaml", *settings(imitator, "job", steps), "--slurm", "--gpus", "2", f"--sbatch={options}"]
         done = subprocess.run(
             [sys.executable, "-m", "launch.cli", *words], cwd=home, env=environment(**slurm.variables),
             capture_output=True, text=True, check=False,

@@ -58,8 +58,8 @@ def test_on_this_machine_there_is_no_ssh(capsys: pytest.CaptureFixture[str], mon
         (["--no-ssh", "--hostfile", "hosts", "--node-rank", "1"], "there are 1 hosts, counted from 0"),
         (["--hostfile", "none"], "hostfile none cannot be read"),
         (["--slurm", "--hostfile", "hosts"], "leave out --hostfile"),
-        (["--slurm", "--sbatch", "--time=1\n#SBATCH"], "cannot stand in the job script"),
-        (["--resum"], "--resum"),
+        (["--slurm", "--sbatch=--time=1\n#SBATCH"], "cannot stand in the job script"),
+        (["--resum"], "unknown key 'resum'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_words(

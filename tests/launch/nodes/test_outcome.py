@@ -27,6 +27,7 @@ PREEMPTED = {"status": "preempted", "error": "SystemExit: 143"}
         ({"a": 2, "b": 143}, "a", None, {"status": "failed", "error": "ConfigError: no"}, 2),
         ({"a": 1, "b": 255}, "a", None, {"status": "failed", "error": "RuntimeError: peer"}, 75),  # its peer's machine is lost
         ({"a": 1}, "a", None, {"status": "failed", "error": "RuntimeError: bug"}, 1),
+        ({"a": 127}, "a", None, None, 2),  # no such Python there: another start would find none either
     ],
 )
 def test_the_exit_status_means_what_it_says(
