@@ -78,20 +78,26 @@ class TwoHosts:
 
     def ranks(self, name: str) -> list[int]:
         """Return the ranks on a host: not their launcher, nor the launcher's agent."""
-        found = []
-        for pid in self.processes(name):
-            try:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if b"rl.train" in words and not {b"deepspeed.launcher.launch", b"launch.nodes.agent"} & set(words):
-                found.append(pid)
-        return found
+        lines = {pid: _command_line(pid) for pid in self.processes(name)}
+        others = {"deepspeed.launcher.launch", "launch.nodes.agent"}
+        return [pid for pid, words in lines.items() if "rl.train" in words and not others & set(words)]
+
+    def running(self, word: str) -> list[int]:
+        """Return the processes on both hosts whose command line has a word."""
+        pids = [pid for name in self.names for pid in self.processes(name)]
+        return [pid for pid in pids if word in _command_line(pid)]
 
     def kill(self, name: str) -> None:
         """End all that runs on a host at once, sshd too: it answers no more."""
         for pid in self.processes(name):
             os.kill(pid, signal.SIGKILL)
+
+
+def _command_line(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:  # it has just ended
+        return []
 
 
 @contextmanager

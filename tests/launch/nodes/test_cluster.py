@@ -5,22 +5,28 @@ Wherever a run was interrupted, its metrics must be those of an undisturbed one,
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import one_slurm
 import pytest
 import two_hosts
+from rank_in_place import WAIT, rank_in_place
 from support import environment, launch, rows
 
 from launch.nodes.attempts import Launch, write_pdsh_files
-from launch.nodes.commands import Work, over_pdsh
-from launch.nodes.hosts import read_hostfile
+from launch.nodes.commands import AGENT, NodeCommand, Work, over_pdsh, over_ssh, ssh_words
+from launch.nodes.hosts import answers, read_hostfile
+from launch.nodes.slurm import job_script
+from launch.nodes.supervisor import Supervisor
 
 pytestmark = [
     pytest.mark.cluster,
@@ -88,6 +94,54 @@ def wait_for_steps(home: Path, name: str, steps: int, going: "subprocess.Popen[s
         assert going is None or going.poll() is None, going.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def over_real_ssh(hosts: two_hosts.TwoHosts, run: Path) -> list[NodeCommand]:
+    """Return what `over_ssh` does, with a program in the ranks' place that needs no libraries."""
+    ssh = [str(hosts.folder / "bin" / "ssh"), *ssh_words(None)[1:]]
+    found = {"PYTHONPATH": environment()["PYTHONPATH"]}
+    work = Work(module="rl.train", arguments=[], address="127.0.0.1", port=29500)
+    commands = over_ssh(read_hostfile(hosts.hostfile()), work, ssh, found)
+    return [
+        replace(
+            one,
+            words=[
+                *one.words[:-1],
+                f"{one.words[-1].partition(AGENT)[0]}{AGENT} {shlex.join(rank_in_place(run, one.host, WAIT))}",
+            ],
+        )
+        for one in commands
+    ]
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["told to stop", "a host is lost"])
+def test_over_ssh_every_rank_hears_and_a_lost_host_is_known(hosts: two_hosts.TwoHosts, tmp_path: Path, lost: bool) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+
+    def interrupt() -> None:
+        while not all((run / f"ready-{name}").exists() for name in hosts.names):
+            time.sleep(0.05)
+        if lost:
+            hosts.kill("beta")
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    supervisor, thread = Supervisor(), threading.Thread(target=interrupt)
+    with supervisor.listening():
+        thread.start()
+        outcome = supervisor.attempt(over_real_ssh(hosts, run), run)
+    thread.join()
+    told = sorted((run / "told").read_text().split("\n")[:-1])
+    assert outcome.code == 75
+    if lost:
+        assert outcome.words.startswith("no connection to beta (any more)")
+        assert told == ["alpha 15"]
+        ssh = [str(hosts.folder / "bin" / "ssh"), *ssh_words(None)[1:]]
+        assert [answers(host, ssh) for host in read_hostfile(hosts.hostfile())] == [True, False]
+    else:
+        assert told == ["alpha 15", "beta 15"]
+    assert not hosts.running("launch.nodes.agent")
 
 
 def test_told_to_stop_it_ends_everywhere_with_75_and_goes_on(start: Start, home: Path, hosts: two_hosts.TwoHosts) -> None:
@@ -203,6 +257,58 @@ def test_the_doctor_measures_the_hosts_and_names_one_that_does_not_answer(hosts:
     assert found["host alpha"]["level"] == "ok"
     assert (found["host beta"]["level"], found["all-reduce"]["level"]) == ("failure", "failure")
     assert "`ssh beta` must work" in found["host beta"]["to_do"]
+
+
+TASK = """#!/bin/bash
+echo "start $*" >> {said}
+while [ "$1" != --hostfile ]; do shift; done
+cat "$2" >> {said}
+trap 'echo told >> {said}; sleep 1; exit 75' TERM
+for second in $(seq 120); do [ "${{SLURM_RESTART_COUNT:-0}}" -lt 2 ] || exit 0; sleep 1; done
+"""
+
+
+def test_the_job_script_requeues_at_the_time_limit_and_resumes(tmp_path: Path) -> None:
+    if why := one_slurm.why_not():
+        pytest.skip(why)
+    task, said = tmp_path / "task", tmp_path / "said"
+    task.write_text(TASK.format(said=said))
+    task.chmod(0o755)
+    # no limit but the one that Slurm enforces twice a minute
+    options = ["--gpus-per-node=0", "--time=60", "--signal=B:USR1@600"]
+    script = job_script(
+        name="job",
+        folder=tmp_path,
+        nodes=1,
+        gpus=2,
+        gpus_are_asked_for=True,
+        sbatch=options,
+        python_path=None,
+        arguments=["a.yaml"],
+    )
+    (tmp_path / "script").write_text(script.replace(f"{sys.executable} -m launch.cli", str(task)))
+    with one_slurm.one_slurm(tmp_path) as slurm:
+        job = slurm.ask("sbatch", str(tmp_path / "script")).split()[-1]
+
+        def wait_for(line: str, times: int) -> None:
+            deadline = time.monotonic() + 150
+            while not said.exists() or said.read_text().count(line) < times:
+                assert time.monotonic() < deadline, slurm.logs()
+                time.sleep(0.2)
+
+        wait_for("slots=2", 1)
+        slurm.ask("scontrol", "requeue", job)
+        wait_for("slots=2", 2)
+        slurm.ask("scontrol", "update", f"JobId={job}", "TimeLimit=3")
+        wait_for("start", 3)
+        deadline = time.monotonic() + 60
+        while slurm.state(job)["JobState"] != "COMPLETED":
+            assert time.monotonic() < deadline, slurm.logs()
+            time.sleep(0.2)
+    starts = [line for line in said.read_text().splitlines() if line.startswith("start")]
+    assert [line.endswith("--no-ssh --resume") for line in starts] == [False, True, True]
+    assert said.read_text().count("told") == 2
+    assert not list(tmp_path.glob("job.hosts.*"))
 
 
 def test_a_slurm_job_outlives_a_requeue_and_a_time_limit(home: Path, imitator: Path, tmp_path: Path) -> None:

@@ -10,36 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
+from rank_in_place import FINISH, WAIT, rank_in_place
 from support_pure import ROOT
 
 from launch.nodes.commands import AGENT, NodeCommand
 from launch.nodes.outcome import Outcome
 from launch.nodes.supervisor import Supervisor
 
-# writes its status as a run does, and its signals into a file of its own; argv: run directory, name, what it does
-RANK = """
-import json, os, signal, sys, time
-run, name, body = sys.argv[1:]
-def status(word, **more):
-    open(run + "/.new" + name, "w").write(json.dumps({"status": word, "pid": os.getpid(), **more}))
-    os.replace(run + "/.new" + name, run + "/status.json")
-def told(number, frame):
-    open(run + "/told", "a").write(f"{name} {number}\\n")
-    status("preempted")
-    sys.exit(128 + number)
-signal.signal(signal.SIGTERM, told)
-signal.signal(signal.SIGINT, told)
-status("running")
-open(run + "/ready-" + name, "w").write(str(os.getpid()))
-exec(body)
-"""
-FINISH = "status('finished')"
-WAIT = "time.sleep(60)"
-
 
 def command(run: Path, name: str, body: str, **environment: str) -> NodeCommand:
-    program = [sys.executable, "-c", RANK, str(run), name, body]
-    return NodeCommand(host=name, words=[sys.executable, "-m", AGENT, *program], environment=environment)
+    words = [sys.executable, "-m", AGENT, *rank_in_place(run, name, body)]
+    return NodeCommand(host=name, words=words, environment=environment)
 
 
 def attempt(run: Path, *commands: NodeCommand, supervisor: Supervisor | None = None) -> Outcome:
