@@ -7,17 +7,21 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 
 import torch
 
+from problems.errors import LabError
 from rl.runtime import device, process_group, rank, world_size
+from rl.settings.arguments import clearly
 
 NUM_FLOATS, TURNS = 2**22, 5  # 16 MiB: the bandwidth shows, and a slow network is done within seconds
 _MEETING_MINUTES = 1.0
 
 
-def main() -> int:
-    """Sum over the ranks; exit status 1 where the sum is wrong."""
+@clearly
+def main(argv: Sequence[str]) -> int:
+    """Sum over the ranks; raises LabError where the sum is wrong. argv: what the launcher adds, of no use here."""
     with process_group(timeout_minutes=_MEETING_MINUTES):
         seconds = []
         for _ in range(1 + TURNS):
@@ -28,8 +32,7 @@ def main() -> int:
             is_right = bool((mine == world_size() * (world_size() + 1) / 2).all())  # 1 + 2 + ... + N; waits for the device
             seconds.append(time.perf_counter() - began)
             if not is_right:
-                print(f"rank {rank()}: the sum over the ranks is wrong", file=sys.stderr)
-                return 1
+                raise LabError(f"rank {rank()}: the sum over the ranks is wrong")
         if rank() == 0:
             about = {"ranks": world_size(), "bytes": 4 * NUM_FLOATS, "seconds": statistics.median(seconds[1:])}
             print(json.dumps({**about, "backend": torch.distributed.get_backend()}), flush=True)
@@ -37,4 +40,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

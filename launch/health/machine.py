@@ -18,7 +18,7 @@ from rewards.code.settings import SandboxSettings
 PROJECT = "reasonlab"
 CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
 _GIB = 2**30
-LEAST_DISK, ENOUGH_DISK = 0.1 * _GIB, 5 * _GIB  # a small checkpoint; one of a model of a billion parameters, with its optimizer
+LEAST_DISK, ENOUGH_DISK = 0.1 * _GIB, 20 * _GIB  # a tiny model's checkpoints; one of a billion parameters, with its optimizer
 ENOUGH_SHARED = 0.5 * _GIB  # NCCL and data loaders; a container has 64 MB unless told otherwise
 ENOUGH_MEMORY = 2 * _GIB
 _WRITTEN = 2**20  # bytes that a disk is tried out with
@@ -148,7 +148,9 @@ def disks(runs: Path) -> Iterator[Finding]:
     """The places that are written to: where runs go, temporary files, the cache of models."""
     from huggingface_hub import constants
 
-    places = {"runs": runs, "temporary": Path(tempfile.gettempdir()), "models": Path(constants.HF_HUB_CACHE)}
+    # not tempfile.gettempdir(), which raises where the disk is full
+    temporary = Path(os.environ.get("TMPDIR", "/tmp"))
+    places = {"runs": runs, "temporary": temporary, "models": Path(constants.HF_HUB_CACHE)}
     for name, place in places.items():
         yield disk(f"disk, {name}", place)
 
