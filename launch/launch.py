@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -109,7 +108,7 @@ def _as_job(flags: argparse.Namespace, config: RunConfig, arguments: list[str]) 
         nodes=nodes,
         gpus=gpus,
         gpus_are_asked_for=flags.gpus is not None,
-        sbatch=shlex.split(flags.sbatch),
+        sbatch=flags.sbatch.split(),
         python_path=os.environ.get("PYTHONPATH"),
         arguments=[*arguments, f"--restarts={flags.restarts}", *port, *(["--resume"] if flags.resume else [])],
     )

@@ -107,6 +107,7 @@ def _sum(hosts: Sequence[Host], ssh: Sequence[str], address: str | None) -> Find
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "said").open("w+b") as file:
         going = Attempt(over_ssh(hosts, work, ssh, travelling(os.environ)), output=file)
         clock = threading.Timer(_SUM_SECONDS, going.tell, [signal.SIGTERM])
+        clock.daemon = True  # Ctrl-C need not wait for it
         clock.start()
         going.wait(Path(folder), None)
         clock.cancel()
