@@ -6,6 +6,8 @@ gone), and they are told to stop: ranks that nobody will end hold their GPUs for
 
 The command gets a session of its own, so that a signal to its process group reaches the launcher, the ranks and their
 helpers. It exits with the command's status, 128 + N where signal N ended it. Standard library only.
+
+Left out: an agent that is itself killed tells its ranks nothing.
 """
 
 import contextlib

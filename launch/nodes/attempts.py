@@ -102,7 +102,8 @@ def run_launch(launch: Launch) -> int:
 def again(launch: Launch) -> Launch:
     """Return how to go on: from the newest checkpoint, on the machines that still answer."""
     hosts = launch.hosts if launch.place is not None else still_there(launch)
-    return replace(launch, resume=True, hosts=hosts)
+    address = launch.address if hosts[0] == launch.hosts[0] else None  # it was that of a machine that is lost
+    return replace(launch, resume=True, hosts=hosts, address=address)
 
 
 def still_there(launch: Launch) -> list[Host]:

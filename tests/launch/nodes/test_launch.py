@@ -6,13 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support import environment, forked, rows
 
 from launch.cli import main
+from launch.nodes.attempts import Launch, again
+from launch.nodes.hosts import Host
 from launch.nodes.slurm import job_script
+from rl.settings.loading import load_config
+from rl.settings.schema import RunConfig
 
 TINY = ["model.path=somewhere", "run.name=a", "problems=[{domain: chain, terms: [2, 3]}]", "algorithm.num_problems=4"]
 
@@ -93,6 +98,15 @@ def test_the_job_script_is_one_that_bash_reads_and_holds_what_was_asked(tmp_path
     assert shlex.split(next(line for line in script.splitlines() if line.startswith("srun")))[5:9] == [
         "launch", "--config", "a b.yaml", "problems=[{domain: chain}]"
     ]  # fmt: skip
+
+
+def test_without_its_first_machine_a_run_meets_elsewhere() -> None:
+    config = load_config(RunConfig, [], TINY).config
+    hosts = [Host(name="nobody.invalid", devices=(0,)), Host(name="localhost", devices=(0,))]
+    chosen = Launch(config=config, arguments=[], hosts=hosts, environment={}, address="10.0.0.9")
+    left = again(chosen)
+    assert (left.hosts, left.address, left.resume) == ([hosts[1]], None, True)
+    assert again(replace(left, address="10.0.0.8")).address == "10.0.0.8"  # nothing is lost any more
 
 
 @pytest.mark.slow
