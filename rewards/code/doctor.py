@@ -1,8 +1,6 @@
-"""`reasonlab doctor`: which layers of isolation this machine gives to untrusted programs, tried out and not assumed."""
+"""`reasonlab doctor --sandbox`: the layers of isolation that untrusted programs get here, tried out and not assumed."""
 
-import argparse
 import time
-from collections.abc import Sequence
 
 from problems.errors import LabError
 from rewards.code.judging.sandbox import Sandbox
@@ -79,16 +77,12 @@ def _level_lines(sandbox: Sandbox, missing: list[str], allow_weak: bool) -> list
     return ["level: no namespaces; Landlock, seccomp and limits hold (programs can see which files exist)"]
 
 
-def doctor_command(argv: Sequence[str]) -> int:
-    """`reasonlab doctor`: exit status 0 when programs may be run here."""
-    parser = argparse.ArgumentParser(prog="reasonlab doctor", description="Which layers of isolation this machine gives.")
-    parser.add_argument("--off", default="", help="layers to switch off, with commas between, to see what is left")
-    parser.add_argument("--allow-weak", action="store_true", help="as sandbox.allow_weak: true")
-    flags = parser.parse_args(list(argv))
+def layers_command(off: str, *, allow_weak: bool) -> int:
+    """`reasonlab doctor --sandbox`: exit status 0 when programs may be run here. off: layers with commas between."""
     given = SandboxSettings.from_environment().model_dump()
-    given["off"] = [*given["off"], *filter(None, flags.off.split(","))]
+    given["off"] = [*given["off"], *filter(None, off.split(","))]
     try:
-        settings = SandboxSettings.model_validate({**given, "allow_weak": given["allow_weak"] or flags.allow_weak})
+        settings = SandboxSettings.model_validate({**given, "allow_weak": given["allow_weak"] or allow_weak})
         lines, fit = report(settings)
     except (LabError, ValueError) as error:
         print(f"error: {error}")

@@ -189,18 +189,22 @@ def diagnosis_arguments(argv: Sequence[str]) -> DiagnosisArguments | None:
     parser = make_parser("reasonlab diagnose", about)
     parser.usage = "reasonlab diagnose CONFIG [options] [key=value ...]"
     parser.epilog = f"{OVERRIDES}; exit status: 0 it can learn, 1 something stops it, 2 it could not be asked"
-    parser.add_argument("--problems", type=_at_least(1), default=32, help="problems to draw for (default: 32)")
-    parser.add_argument("--seconds", type=_at_least(5), default=80, help="about how long drawing may take (default: 80)")
+    parser.add_argument("--problems", type=at_least(1), default=32, help="problems to draw for (default: 32)")
+    parser.add_argument("--seconds", type=at_least(5), default=80, help="about how long drawing may take (default: 80)")
     parser.add_argument("--json", action="store_true", help="print figures, findings and examples as JSON")
-    files = list(itertools.takewhile(lambda word: not word.startswith("-") and "=" not in word, argv))
-    configs = [word for file in files for word in ("--config", file)]
-    flags, loaded = parse(parser, [*configs, *argv[len(files) :]], RunConfig)
+    flags, loaded = parse(parser, configs_first(argv), RunConfig)
     if loaded is None or (loaded := unless_dry_run(flags, loaded)) is None:
         return None
     return DiagnosisArguments(loaded=loaded, problems=flags.problems, seconds=flags.seconds, as_json=flags.json)
 
 
-def _at_least(least: int) -> Callable[[str], int]:
+def configs_first(argv: Sequence[str]) -> list[str]:
+    """Return a command line with `--config` before its first words, which are files up to the first option or setting."""
+    files = list(itertools.takewhile(lambda word: not word.startswith("-") and "=" not in word, argv))
+    return [*(word for file in files for word in ("--config", file)), *argv[len(files) :]]
+
+
+def at_least(least: int) -> Callable[[str], int]:
     """Return what reads a whole number that is not below `least`."""
 
     def read(text: str) -> int:

@@ -88,7 +88,9 @@ class Sandbox:
         if missing and not settings.allow_weak:
             self.close()
             raise SandboxUnavailable(
-                "programs cannot be confined well enough here: " + "; ".join(missing) + ". `reasonlab doctor` tells more; "
+                "programs cannot be confined well enough here: "
+                + "; ".join(missing)
+                + ". `reasonlab doctor --sandbox` tells more; "
                 "set sandbox.allow_weak: true to run them all the same (then a program may harm this machine)"
             )
 

@@ -1,0 +1,119 @@
+"""`reasonlab launch`: a training on this machine, on those of a hostfile, or as a Slurm job."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from launch.nodes.attempts import Launch, commands_of, run_launch, words_of
+from launch.nodes.hosts import Host, HostError, num_ranks, own_rank, read_hostfile, this_machine, trimmed
+from launch.nodes.slurm import job_script, submit
+from rl.settings.arguments import OVERRIDES, at_least, clearly, configs_first
+from rl.settings.loading import load_config
+from rl.settings.schema import RunConfig, check_world
+
+_EPILOG = f"{OVERRIDES}; exit status: 0 finished, 75 start me again, 2 to be mended first, 130 Ctrl-C, 1 failed"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="reasonlab launch",
+        usage="reasonlab launch CONFIG [options] [key=value ...]",
+        description="Starts a training on one machine, on many or through Slurm, watches over it and says how it ended.",
+        epilog=_EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", type=Path, action="append", default=[], help="YAML file; may be repeated, later ones win")
+    whole = at_least(1)
+    parser.add_argument("--gpus", type=whole, help="processes a machine (default: its GPUs or slots; 1 where there is none)")
+    parser.add_argument("--nodes", type=whole, help="machines: the first N of the hostfile, or the nodes of a Slurm job")
+    parser.add_argument("--hostfile", type=Path, help="the machines, a line `NAME slots=N` each; the first has rank 0")
+    parser.add_argument("--through", choices=("ssh", "pdsh"), default="ssh", help="how others are reached (default: ssh)")
+    parser.add_argument("--ssh-port", type=whole, help="of the other machines")
+    parser.add_argument("--no-ssh", action="store_true", help="start only this machine's share; to be run on each of them")
+    parser.add_argument("--node-rank", type=at_least(0), help="with --no-ssh: its line in the hostfile, from 0 ($SLURM_NODEID)")
+    parser.add_argument("--master-addr", help="where the ranks meet (default: the address of the first host)")
+    parser.add_argument("--master-port", type=whole, help="(default: 29500, on this machine alone any free one)")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint of this run")
+    parser.add_argument("--restarts", type=at_least(0), default=0, metavar="N", help="start again by itself (default: 0)")
+    parser.add_argument("--slurm", action="store_true", help="submit it as a Slurm job, which outlives time limits")
+    parser.add_argument(
+        "--sbatch", default="", metavar="OPTIONS", help='more for sbatch: --sbatch="--time=4:00:00 --partition=gpu"'
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the exact commands, or the job script, and stop")
+    return parser
+
+
+@clearly
+def launch_command(argv: Sequence[str]) -> int:
+    """A training, started and watched over."""
+    flags, overrides = _parser().parse_known_args(configs_first(argv))
+    config = load_config(RunConfig, flags.config, overrides).config
+    arguments = [*(word for file in flags.config for word in ("--config", str(file))), *overrides]
+    if flags.slurm:
+        return _as_job(flags, config, arguments)
+    launch = Launch(
+        config=config,
+        arguments=arguments,
+        hosts=_hosts(flags),
+        environment=dict(os.environ),
+        resume=flags.resume,
+        restarts=flags.restarts,
+        through=flags.through,
+        place=_place(flags),
+        address=flags.master_addr,
+        port=flags.master_port,
+        ssh_port=flags.ssh_port,
+    )
+    if launch.place is not None and not 0 <= launch.place < len(launch.hosts):
+        raise HostError(f"--node-rank {launch.place}, and there are {len(launch.hosts)} hosts, counted from 0")
+    if not flags.dry_run:
+        return run_launch(launch)
+    check_world(config, num_ranks(launch.hosts))
+    with commands_of(launch) as commands:
+        print(words_of(commands), end="")
+    return 0
+
+
+def _hosts(flags: argparse.Namespace) -> list[Host]:
+    """Return the machines that are asked for."""
+    if flags.hostfile is not None:
+        return trimmed(read_hostfile(flags.hostfile), flags.nodes, flags.gpus)
+    if (flags.nodes or 1) > 1 or flags.no_ssh:
+        raise HostError("several machines need --hostfile, a file with a line `NAME slots=N` for each, or --slurm")
+    return this_machine(flags.gpus, os.environ)
+
+
+def _place(flags: argparse.Namespace) -> int | None:
+    """Return this machine's place among the hosts, None where it starts them all."""
+    if not flags.no_ssh:
+        return None
+    place = own_rank() if flags.node_rank is None else flags.node_rank
+    if place is None:
+        raise HostError("--no-ssh needs --node-rank N, this machine's line in the hostfile counted from 0")
+    return int(place)
+
+
+def _as_job(flags: argparse.Namespace, config: RunConfig, arguments: list[str]) -> int:
+    """Submit a Slurm job."""
+    if flags.hostfile is not None or flags.no_ssh:
+        raise HostError("--slurm makes the hostfile of the nodes that it gets: leave out --hostfile and --no-ssh")
+    nodes, gpus = flags.nodes or 1, flags.gpus or 1
+    check_world(config, nodes * gpus)
+    folder = config.run.dir
+    port = [] if flags.master_port is None else [f"--master-port={flags.master_port}"]
+    script = job_script(
+        name=config.run.name,
+        folder=folder,
+        nodes=nodes,
+        gpus=gpus,
+        gpus_are_asked_for=flags.gpus is not None,
+        sbatch=flags.sbatch.split(),
+        python_path=os.environ.get("PYTHONPATH"),
+        arguments=[*arguments, f"--restarts={flags.restarts}", *port, *(["--resume"] if flags.resume else [])],
+    )
+    if flags.dry_run:
+        print(script, end="")
+        return 0
+    print(submit(script, folder / f"{config.run.name}.sbatch"))
+    return 0

@@ -1,0 +1,126 @@
+"""A run from its first start to its end: what is to be started, by which way, and starting again where that is asked for.
+
+Started again is what may go better: a run that was told to stop by anybody but this process, a machine or a process that was
+lost, an error. Not what only its user can mend (exit status 2), nor what the user or the scheduler stopped through this
+process. From the second start on the run goes on from its newest whole checkpoint, on the machines that still answer.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from launch.nodes.commands import TRAINING, NodeCommand, Work, only_here, over_pdsh, over_ssh, ssh_words
+from launch.nodes.hosts import LOCAL, Host, HostError, answers, free_port, meeting_address, num_ranks
+from launch.nodes.outcome import FINISHED, TO_MEND, code_when_told
+from launch.nodes.supervisor import Supervisor, say
+from launch.nodes.travelling import deepspeed_env, travelling
+from rl.settings.schema import RunConfig, check_world
+
+_PAUSE_SECONDS = 2.0  # before the next start: ports and GPUs are given back
+DEFAULT_PORT = 29500  # DeepSpeed's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """A run that was asked for."""
+
+    config: RunConfig
+    arguments: list[str]  # of the training, without --resume
+    hosts: list[Host]
+    environment: dict[str, str]  # of this process
+    resume: bool = False
+    restarts: int = 0
+    through: str = "ssh"  # or "pdsh"
+    place: int | None = None  # start only the share of this machine, which is that one of `hosts`
+    address: str | None = None
+    port: int | None = None
+    ssh_port: int | None = None
+
+    @property
+    def ssh(self) -> list[str]:
+        """How ssh is called."""
+        return ssh_words(self.ssh_port)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this machine is the only one, so that any free port will do."""
+        return [host.name for host in self.hosts] == [LOCAL]
+
+
+@contextmanager
+def commands_of(launch: Launch) -> Iterator[list[NodeCommand]]:
+    """Yield the commands of one attempt; files that they read are gone when it is over."""
+    port = launch.port or (free_port() if launch.is_alone else DEFAULT_PORT)
+    address = launch.address or meeting_address(launch.hosts, launch.ssh, from_first=launch.place == 0)
+    resume = ["--resume"] if launch.resume else []
+    work = Work(module=TRAINING, arguments=[*launch.arguments, *resume], address=address, port=port)
+    if launch.place is not None:
+        yield only_here(launch.hosts, launch.place, work)
+    elif launch.through == "ssh" or launch.is_alone:
+        yield over_ssh(launch.hosts, work, launch.ssh, travelling(launch.environment))
+    else:
+        with tempfile.TemporaryDirectory(prefix="reasonlab-launch-") as folder:  # only its owner may look in: secrets
+            write_pdsh_files(Path(folder), launch)
+            yield over_pdsh(launch.hosts, work, launch.ssh_port, Path(folder))
+
+
+def write_pdsh_files(folder: Path, launch: Launch) -> None:
+    """Write the hostfile and the environment that DeepSpeed's runner reads."""
+    lines = [f"{host.name} slots={len(host.devices)}\n" for host in launch.hosts]
+    (folder / "hostfile").write_text("".join(lines))
+    text, left_out = deepspeed_env(travelling(launch.environment))
+    (folder / "deepspeed_env").write_text(text)
+    if left_out:
+        say(f"{', '.join(left_out)}: not passed on, pdsh can carry no line breaks nor spaces around a value; ssh can")
+
+
+def run_launch(launch: Launch) -> int:
+    """Do a run, with as many new starts as allowed; return the exit status (outcome.py)."""
+    if launch.through == "pdsh" and launch.place is None and not launch.is_alone and shutil.which("pdsh") is None:
+        raise HostError("pdsh is not installed here; leave out --through pdsh to use ssh alone, or install it")
+    supervisor = Supervisor()
+    with supervisor.listening():
+        for left in range(launch.restarts, -1, -1):
+            check_world(launch.config, num_ranks(launch.hosts))
+            with commands_of(launch) as commands:
+                outcome = supervisor.attempt(commands, launch.config.run.path)
+            say(outcome.words)
+            if outcome.code in (FINISHED, TO_MEND) or left == 0:
+                break
+            time.sleep(_PAUSE_SECONDS)
+            if supervisor.told is not None:
+                break
+            launch = again(launch)
+            say(f"starting again on {num_ranks(launch.hosts)} ranks; {left - 1} more times if need be")
+    return outcome.code if supervisor.told is None or outcome.code == FINISHED else code_when_told(supervisor.told)
+
+
+def again(launch: Launch) -> Launch:
+    """Return how to go on: from the newest checkpoint, on the machines that still answer."""
+    hosts = launch.hosts if launch.place is not None else still_there(launch)
+    address = launch.address if hosts[0] == launch.hosts[0] else None  # it was that of a machine that is lost
+    return replace(launch, resume=True, hosts=hosts, address=address)
+
+
+def still_there(launch: Launch) -> list[Host]:
+    """Return the hosts that answer, and say which do not; raises HostError where none does."""
+    there = [host for host in launch.hosts if answers(host, launch.ssh)]
+    gone = [host.name for host in launch.hosts if host not in there]
+    if not there:
+        raise HostError(f"none of the hosts answers any more: {', '.join(gone)}")
+    if gone:
+        say(f"{', '.join(gone)} does not answer: going on without")
+    return there
+
+
+def words_of(commands: Sequence[NodeCommand]) -> str:
+    """Return the commands, a line each, with what their agents are told first on stdin."""
+    lines = []
+    for command in commands:
+        names = " ".join(sorted(command.environment))
+        lines += [f"# {command.host}" + (f"; on stdin, as JSON, the variables {names}" if names else ""), str(command)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,118 @@
+"""An attempt as a whole: real agents, and programs in the ranks' place that do what ranks do; no torch."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from rank_in_place import FINISH, WAIT, rank_in_place
+from support_pure import ROOT
+
+from launch.nodes.commands import AGENT, NodeCommand
+from launch.nodes.outcome import Outcome
+from launch.nodes.supervisor import Supervisor
+
+
+def command(run: Path, name: str, body: str, **environment: str) -> NodeCommand:
+    words = [sys.executable, "-m", AGENT, *rank_in_place(run, name, body)]
+    return NodeCommand(host=name, words=words, environment=environment)
+
+
+def attempt(run: Path, *commands: NodeCommand, supervisor: Supervisor | None = None) -> Outcome:
+    return (supervisor or Supervisor()).attempt(commands, run)
+
+
+def told(run: Path) -> list[str]:
+    return (run / "told").read_text().split("\n")[:-1]
+
+
+@pytest.fixture(autouse=True)
+def where_the_agent_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def test_a_run_that_finishes_is_finished_and_gets_its_environment(tmp_path: Path) -> None:
+    body = f"open(run + '/secret', 'w').write(os.environ['SECRET']); {FINISH}"
+    outcome = attempt(tmp_path, command(tmp_path, "a", body, SECRET="s$1 '"))
+    assert outcome == Outcome(code=0, words="finished")
+    assert (tmp_path / "secret").read_text() == "s$1 '"
+
+
+def test_a_status_that_an_earlier_attempt_has_left_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "status.json").write_text(json.dumps({"status": "failed", "error": "ValueError: long ago"}))
+    silent = NodeCommand(host="a", words=[sys.executable, "-m", AGENT, sys.executable, "-c", "raise SystemExit(1)"])
+    assert attempt(tmp_path, silent) == Outcome(code=1, words="failed on a with exit status 1")
+
+
+def test_where_one_machine_fails_the_others_are_told_to_stop(tmp_path: Path) -> None:
+    fails = "\nwhile not os.path.exists(run + '/ready-b'): time.sleep(0.01)\nos._exit(2)"
+    outcome = attempt(tmp_path, command(tmp_path, "a", fails), command(tmp_path, "b", WAIT))
+    assert outcome.code == 2
+    assert told(tmp_path) == [f"b {int(signal.SIGTERM)}"]
+
+
+def _after_ready(run: Path, *numbers: int) -> threading.Thread:
+    """Send this process signals, one after another, once the rank is ready."""
+
+    def send() -> None:
+        while not (run / "ready-a").exists():
+            time.sleep(0.02)
+        for number in numbers:
+            os.kill(os.getpid(), number)
+            time.sleep(0.4)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("number", "passed_on", "code"),
+    [(signal.SIGTERM, signal.SIGTERM, 75), (signal.SIGINT, signal.SIGINT, 130), (signal.SIGHUP, signal.SIGTERM, 75)],
+)
+def test_a_signal_is_passed_on_and_the_exit_status_says_which(tmp_path: Path, number: int, passed_on: int, code: int) -> None:
+    supervisor = Supervisor()
+    with supervisor.listening():
+        thread = _after_ready(tmp_path, number)
+        outcome = attempt(tmp_path, command(tmp_path, "a", WAIT), supervisor=supervisor)
+    thread.join()
+    assert outcome.code == code
+    assert told(tmp_path) == [f"a {int(passed_on)}"]
+    assert supervisor.told == number
+
+
+def test_the_same_signal_again_means_now(tmp_path: Path) -> None:
+    deaf = f"signal.signal(signal.SIGINT, signal.SIG_IGN); open(run + '/ready-a', 'w').write('deaf'); {WAIT}"
+    supervisor = Supervisor()
+    with supervisor.listening():
+        thread = _after_ready(tmp_path, signal.SIGINT, signal.SIGINT)
+        outcome = attempt(tmp_path, command(tmp_path, "a", deaf), supervisor=supervisor)
+    thread.join()
+    assert outcome.code == 130
+
+
+def test_ranks_that_nobody_watches_over_any_more_are_told_to_stop(tmp_path: Path) -> None:
+    # what an agent sees when its supervisor is killed or the connection is gone: the end of its stdin
+    agent = subprocess.Popen(command(tmp_path, "a", WAIT).words, stdin=subprocess.PIPE, cwd=ROOT)
+    assert agent.stdin is not None
+    agent.stdin.write(b"{}\n")
+    agent.stdin.flush()
+    while not (tmp_path / "ready-a").exists():
+        time.sleep(0.02)
+    agent.stdin.close()
+    assert agent.wait(timeout=20) == 128 + signal.SIGTERM
+    assert told(tmp_path) == [f"a {int(signal.SIGTERM)}"]
+
+
+def test_what_the_command_leaves_behind_ends_with_it(tmp_path: Path) -> None:
+    leaves = f"\nif os.fork() == 0:\n    open(run + '/left', 'w').write(str(os.getpid()))\n    {WAIT}\n{FINISH}"
+    waits = leaves.replace(FINISH, f"\nwhile not os.path.exists(run + '/left'): time.sleep(0.01)\n{FINISH}")
+    assert attempt(tmp_path, command(tmp_path, "a", waits)).code == 0
+    left = int((tmp_path / "left").read_text() or 0)
+    state = Path(f"/proc/{left}/stat")
+    assert not state.exists() or state.read_text().split(") ")[1][0] in "ZX"  # nobody may have reaped it yet
