@@ -310,7 +310,8 @@ def _decontaminate(argv: Sequence[str]) -> int:
         return 0
     if len(config.problems) != 1:
         raise LabError(f"one set at a time, since FILE belongs to its entry; {len(config.problems)} were given")
-    entry = config.problems[0].model_copy(update={"rates": None, "keep": None, "without": None})
+    unset = dict.fromkeys(("rates", "rates_hash", "keep", "without", "without_hash"))
+    entry = config.problems[0].model_copy(update=unset)
     source = build_source([entry], 0)
     if not isinstance(source, FiniteSource):
         raise LabError(

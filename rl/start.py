@@ -18,6 +18,7 @@ import torch
 from problems.catalog import build_source
 from problems.errors import LabError
 from problems.seeding import derive_seed
+from problems.selection import HASHES
 from problems.types import ProblemSource
 from rl.ahead import Ahead
 from rl.curriculum import Curriculum, practised_source
@@ -237,6 +238,7 @@ def check_same_run(path: Path, text: str) -> None:
                 raise RunDirectoryError(
                     f"{path} cannot be resumed: when it was begun, {key} {words}. Use the old settings or another run.name"
                 )
+    say_unrecorded(path, old, new)
     # none: what differs in a list are settings of a later version of the lab, unset
     if lines := [line for key in changed for line in differences(key, old[key], new[key])]:
         shown = "\n  ".join(lines[:20])
@@ -244,6 +246,17 @@ def check_same_run(path: Path, text: str) -> None:
             f"{path} was begun with other settings, so it cannot be resumed with these; use the old ones or another "
             f"run.name:\n  {shown}"
         )
+
+
+def say_unrecorded(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Say of which files that choose problems nobody knows what they held when the run was begun, by an older version."""
+    for before, now in zip(old.get("problems") or (), new.get("problems") or (), strict=False):
+        for setting in ("rates", "without"):
+            if before.get(setting) and not before.get(f"{setting}_hash") and now.get(f"{setting}_hash"):
+                say(
+                    f"{path} was begun by an older version, which did not write down what {before[setting]} held: "
+                    "whether it has changed since is not known"
+                )
 
 
 def differences(key: str, old: Any, new: Any) -> list[str]:
@@ -256,7 +269,11 @@ def differences(key: str, old: Any, new: Any) -> list[str]:
                 if before.get(inner) != now.get(inner):
                     lines += differences(inner, before.get(inner), now.get(inner))
         return lines
-    hint = ": a file of your own that has changed since" if key.endswith("file_hash") and old and new else ""
+    if key.endswith(HASHES) and old is None:
+        return []  # an older version wrote none down, see `say_unrecorded`; where no file was named before, its name differs
+    hint = ""
+    if old and new and key.endswith(("file_hash", *HASHES)):
+        hint = ": a file of your own that has changed since" if key.endswith("file_hash") else ": that file has changed since"
     return [f"{key}: {old!r} before, {new!r} now{hint}"]
 
 

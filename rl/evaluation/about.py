@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.seeding import content_hash
+from problems.selection import HASHES
 from problems.types import Problem
 from rl.policy.paths import snapshot_of
 from rl.settings.evaluation import EvalConfig
@@ -78,15 +79,23 @@ def about(config: EvalConfig, problems: Sequence[Problem], template_hash: str | 
 
 
 def differences(first: JsonDict, second: JsonDict, keys: Sequence[str]) -> list[str]:
-    """Return in words what differs under `keys`, tables by their own keys."""
+    """Return in words what differs under `keys`, tables by their own keys and lists of tables by their places."""
     found = []
     for key in keys:
-        one, other = first.get(key), second.get(key)
+        one, other = _as_tables(first.get(key), second.get(key))
         if isinstance(one, dict) and isinstance(other, dict):
             found += [f"{key}.{line}" for line in differences(one, other, list(dict.fromkeys([*one, *other])))]
-        elif one != other:
+        elif one != other and not (key in HASHES and one is None):  # an older version has not written it down
             found.append(f"{key}: {_short(one)} and {_short(other)}")
     return found
+
+
+def _as_tables(one: Any, other: Any) -> tuple[Any, Any]:
+    """Return two lists of as many tables as tables by their places, anything else as it is."""
+    lists = isinstance(one, list) and isinstance(other, list) and len(one) == len(other)
+    if not lists or not all(isinstance(item, dict) for item in [*one, *other]):
+        return one, other
+    return {str(i): item for i, item in enumerate(one)}, {str(i): item for i, item in enumerate(other)}
 
 
 def _short(value: Any) -> str:
