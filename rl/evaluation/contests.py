@@ -15,7 +15,7 @@ from typing import Any
 from problems.catalog import called
 from problems.errors import LabError
 from problems.seeding import content_hash
-from rl.evaluation.about import COMPARED, differences
+from rl.evaluation.about import COMPARED, differences, knows_ends_only
 from rl.evaluation.comparison import read_side
 from rl.evaluation.samples import share_correct
 from rl.stats import Estimate, estimate
@@ -95,7 +95,18 @@ def gather(places: Sequence[Path]) -> Gathered:
         remarks += again
         contests.append(Contest(name=numbered, entries=chosen))
     models = {names[entry.weights]: _about_model(entry.results) for entry in entries}
-    return Gathered(models=models, contests=contests, remarks=[*remarks, *_apart(contests)])
+    return Gathered(models=models, contests=contests, remarks=[*remarks, *_half_known(entries), *_apart(contests)])
+
+
+def _half_known(entries: Sequence[Entry]) -> list[str]:
+    """Return in words which models an older version has told apart by the ends of their files alone."""
+    found = [str(one.directory) for one in entries if knows_ends_only(one.results.get("model_fingerprint"))]
+    if not found:
+        return []
+    return [
+        "weights known only by the ends of their files, as an older version hashed them: models that differ elsewhere pass for "
+        f"one, and none is matched with an evaluation of today; evaluate anew where that matters: {', '.join(found)}"
+    ]
 
 
 def _without_unset(value: Any) -> Any:
