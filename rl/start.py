@@ -297,7 +297,7 @@ def resumed_state(run: RunDirectory, engine: Engine, ahead: Ahead, reference: Re
     ahead.load(newest)
     if reference is not None:
         reference.load(newest)
-    return checkpoint.load(newest, engine)
+    return checkpoint.load(newest, engine, say)
 
 
 def check_before_first_step(parts: Parts) -> None:

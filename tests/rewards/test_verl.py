@@ -54,7 +54,7 @@ def test_a_row_of_others_is_not_judged_by_a_domain_of_ours_that_has_its_name(sco
         with pytest.raises(LabError, match=f"no domain is known for the data_source '{data_source}'"):
             score(data_source, "\\boxed{8}", "8", extra)
     assert score("openai/gsm8k", "\\boxed{8}", "8", {"domain": "sudoku"})["score"] == 1.0  # nor does their topic choose
-    with pytest.raises(LabError, match="extra_info.reasonlab_domain is 'nothing', and there is no such domain here"):
+    with pytest.raises(LabError, match=r"extra_info\.reasonlab_domain is 'nothing', and there is no such domain here"):
         score("mine", "x", "y", {"reasonlab_domain": "nothing"})
 
 
