@@ -206,6 +206,8 @@ def open_sources(config: RunConfig) -> tuple[ProblemSource, ProblemSource]:
     source = practised_source(config)
     held_out = build_source(config.evaluation.problems or config.problems, derive_seed("eval"))
     source.get("train", 0)
+    for remark in source.remarks if isinstance(source, Curriculum) else ():
+        say(remark)
     if config.evaluation.every_steps:
         held_out.get(config.evaluation.split, 0)
     return source, held_out

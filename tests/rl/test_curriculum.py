@@ -1,6 +1,7 @@
 """The online curriculum: what is drawn, by shares and by what was solved; the record is all that it needs to go on."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 from support import rollout
+from support_pure import PARITY
 
 from problems.catalog import DOMAINS, AnySource
 from problems.types import Problem, ProblemError
@@ -203,6 +205,19 @@ def test_metrics_are_told_by_rung() -> None:
 def test_problems_that_give_no_ladder_are_told(given: tuple[dict[str, Any], ...], by: str, said: str) -> None:
     with pytest.raises(ProblemError, match=said):
         curriculum(*given, by=by)
+
+
+def test_values_too_rare_for_a_rung_are_said(tmp_path: Path) -> None:
+    drawn = 'return Draft(prompt=f"{number} odd?", reference=str(number % 2)'
+    rare = "{'size': 9 if number % 300 == 0 else number % 2}"  # one in 300, and by chance none is among the first 256
+    text = PARITY.replace(drawn, f"{drawn}, difficulty={rare}").replace('"parity"', '"rare_parity"')
+    (tmp_path / "rare_parity.py").write_text(text)
+    mine = {"python": str(tmp_path / "rare_parity.py"), "largest": 10**9}
+    ladder = curriculum(mine, by="size")
+    assert [rung.name for rung in ladder.rungs] == ["size=0", "size=1"]
+    (remark,) = ladder.remarks
+    assert re.search(r"0-rare_parity has size = 9 \(\d times\) among 1,024 problems and not among the first 256", remark)
+    assert curriculum(by="terms").remarks == ()  # all three are common
 
 
 def test_bounds_that_contradict_each_other_are_refused() -> None:
