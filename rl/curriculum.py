@@ -321,5 +321,5 @@ def _without_rung(source: ProblemSource, key: str, rungs: Collection[int | float
     listed = ", ".join(f"{value} ({counts[value]} times)" for value in _ascending(counts))
     return [
         f"curriculum: {label} has {key} = {listed} among {_LOOKED_FURTHER:,} problems and not among the first {_LOOKED_AT}, of "
-        "which the rungs are made: this is not practised, nor what is rarer still. Give it an entry of its own, or draw it more often"
+        "which the rungs are made: it is not practised, nor is what is rarer still. Give it an entry of its own"
     ]

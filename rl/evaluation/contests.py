@@ -5,10 +5,12 @@ are the models'. Whatever is no evaluation, is not finished, or was asked otherw
 """
 
 import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +131,13 @@ def _read_all(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
         if name == "results.json" or (file.parent / "config.yaml").exists()  # others too may have an about.json
     }
     entries, remarks = [], []
+    known: dict[frozenset[tuple[str, str]], Mapping[str, str]] = {}
     for directory in sorted(directories.values()):
         try:
-            entries.append(_read(directory))
+            entry = _read(directory)
+            # hundreds of models are asked the same: the names of their questions are held once
+            clusters = known.setdefault(frozenset(entry.clusters.items()), entry.clusters)
+            entries.append(replace(entry, clusters=clusters))
         except LabError as error:
             remarks.append(f"left out: {error}")
     return entries, remarks
@@ -146,7 +152,7 @@ def _read(directory: Path) -> Entry:
         if not _is_of_ours(results):
             raise LabError(f"{directory}/results.json is not of `reasonlab eval`, or of one that is too old")
         side = read_side(directory)
-        questions = {content_hash(json.dumps(key)): asked for key, asked in side.questions.items()}
+        questions = {sys.intern(content_hash(json.dumps(key))): asked for key, asked in side.questions.items()}
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise LabError(f"{directory} cannot be read: {type(error).__name__}: {error}") from None
     if not questions:
@@ -154,9 +160,15 @@ def _read(directory: Path) -> Entry:
     return Entry(
         directory=directory,
         results=results,
-        shares={name: share_correct(asked) for name, asked in questions.items() if any(one.is_scored for one in asked)},
-        clusters={name: asked[0].cluster for name, asked in questions.items()},
+        shares={name: _alike(share_correct(asked)) for name, asked in questions.items() if any(one.is_scored for one in asked)},
+        clusters={name: sys.intern(asked[0].cluster) for name, asked in questions.items()},
     )
+
+
+@lru_cache(maxsize=4096)
+def _alike(share: Fraction) -> Fraction:
+    """Return the same object for equal shares: there are few, and millions of questions have one."""
+    return share
 
 
 def _is_of_ours(results: Any) -> bool:

@@ -72,10 +72,11 @@ def _league(league: JsonDict, title: str) -> str:
         named=(0, 1),
     )
     by = ", ".join(_text(name) for name in league["contests"])
+    which = "Those nearest in rank, two by two" if league["pairs_left_out"] else "Every two of them"
     return (
         f'<h2>{title}</h2><p class="note">By {by}. In parentheses: the ranks that the intervals allow.</p>'
         f"{_table(headings, rows, named=(1,))}"
-        f"<details><summary>Every two of them: differences over the questions that both answered</summary>{pairs}</details>"
+        f"<details><summary>{which}: differences over the questions that both answered</summary>{pairs}</details>"
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from evaluations import evaluation
 
 from launch.leaderboard import leaderboard_command
+from rl.evaluation import leaderboard
 from rl.evaluation.contests import joined
 from rl.evaluation.strengths import ELO
 
@@ -161,6 +162,20 @@ def test_weights_that_an_older_version_hashed_by_their_ends_are_said(tmp_path, b
     (remark,) = board()["remarks"]
     assert remark.startswith("weights known only by the ends of their files")
     assert remark.endswith(f"where that matters: {tmp_path}/old")
+
+
+def test_of_too_many_pairs_those_nearest_in_rank_are_listed_and_the_rest_is_told(tmp_path, board, monkeypatch):
+    for name, right in (("a", 25), ("b", 20), ("c", 15), ("d", 10)):
+        evaluation(tmp_path / name, outcomes(right), model=name)
+    assert board()["leagues"][0]["pairs_left_out"] == 0
+    monkeypatch.setattr(leaderboard, "_MOST_COMPARED", 100)  # three pairs have compared 90 answers, four 120
+    found = board()
+    listed = [(pair["first"], pair["second"]) for pair in found["leagues"][0]["pairs"]]
+    assert listed == [("a", "b"), ("a", "c"), ("b", "c"), ("c", "d")]
+    assert found["leagues"][0]["pairs_left_out"] == 2
+    assert found["remarks"] == [
+        "2 pairs of models are not listed, only the 4 nearest in rank: `reasonlab compare` tells how any two stand"
+    ]
 
 
 class Page(HTMLParser):
