@@ -41,7 +41,7 @@ _LOOKED_AT = 256  # problems of a source without end, to see which values its di
 _LOOKED_FURTHER = 1024  # up to here, for values that those have not
 _TRIES = 4096  # problems of such a source among which one of each value is found
 _MOST_RUNGS = 64
-_NO_LADDER = {
+_TOO_FEW_RUNGS = {
     "entry": "it needs two entries of problems, the easiest first",
     "level": "no entry of problems has a domain with levels and leaves its `level` out, or rows of several levels",
     "value": "no entry of problems has two values of it in the difficulty of its problems (`reasonlab problems show`)",
@@ -227,7 +227,7 @@ def practised_source(config: RunConfig) -> ProblemSource:
 
 
 def open_curriculum(settings: CurriculumSettings, entries: Sequence[AnySource], seed: int) -> Curriculum:
-    """Return the curriculum over the entries of `problems`; raises ProblemError where they give no ladder, or one too long."""
+    """Return the curriculum over the entries of `problems`; raises ProblemError where no track has two rungs, or too many."""
     opened = [_opened(entry, seed, i) for i, entry in enumerate(entries)]
     labels = [f"{i}-{entry.domain}".replace("/", "-") for i, entry in enumerate(entries)]
     remarks: list[str] = []
@@ -251,7 +251,7 @@ def open_curriculum(settings: CurriculumSettings, entries: Sequence[AnySource], 
             if not levels:
                 remarks += _without_rung(source, settings.by, parts, label)
     if len(rungs) == len(track_weights):
-        raise ProblemError(f"curriculum.by: {settings.by}: {_NO_LADDER.get(settings.by, _NO_LADDER['value'])}")
+        raise ProblemError(f"curriculum.by: {settings.by}: {_TOO_FEW_RUNGS.get(settings.by, _TOO_FEW_RUNGS['value'])}")
     if len(rungs) > _MOST_RUNGS:
         raise ProblemError(f"curriculum.by: {settings.by} gives {len(rungs)} rungs, at most {_MOST_RUNGS} are followed")
     return Curriculum(

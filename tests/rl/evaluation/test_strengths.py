@@ -150,5 +150,5 @@ def test_memory_grows_with_answers_and_not_with_questions_times_pairs():
     strengths(meetings(shares), draws=3)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # two numbers an answer, and the shares again, are 3 x 40 x 4000 x 8 bytes = 3.8 MB; wins of each question would be 40 x 40 x 4000 x 8 = 51 MB
+    # the shares and two numbers more an answer are 3 x 40 x 4000 x 8 bytes = 3.8 MB, wins of each question 51 MB
     assert most < 10e6
