@@ -19,7 +19,7 @@ help:
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
 	@echo "make self-checks     the start-up check on SmolLM2: must pass in 32 combinations and catch 11 injected faults in each"
 	@echo "make check           format, lint and types"
-	@echo "make test-kernels    the GPU kernels of the update, interpreted on the CPU (fetches Triton, 190 MB, beside .venv)"
+	@echo "make test-kernels    the GPU kernels, interpreted on the CPU (fetches Triton, 190 MB, beside .venv)"
 	@echo "make test-formats    reasoning-gym and inspect_ai themselves (in an environment of their own, two minutes)"
 	@echo "make bench           update, sampling and whole step against TRL: speed and memory (under forty minutes)"
 	@echo "make bench-math      the math verifier against math-verify, inspect_ai and MathRuler (in an environment of their own)"
@@ -81,7 +81,7 @@ hostile-math: $(READY)
 
 test-kernels: $(READY)
 	@test -d .venv/kernels/triton || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv/kernels triton==3.6.0
-	PYTHONPATH=.venv/kernels $(BIN)/python -m pytest tests/rl/update/test_fused.py $(ARGS)
+	PYTHONPATH=.venv/kernels $(BIN)/python -m pytest tests/rl/update/test_fused.py tests/rl/sampling/test_triton_step.py $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -24,11 +24,11 @@ from problems.types import Problem, ProblemSource
 from rewards.pool import VerifierPool
 from rewards.types import STRICT, Reading, Reward, Verdict
 from rewards.verifiers import verify
+from rl.groups import group_up
 from rl.policy.fetching import MODELS, fetch
 from rl.policy.opening import DTYPES, plain_model
 from rl.policy.prompts import render
 from rl.policy.tiny import character_tokenizer
-from rl.rollout import group_up
 from rl.runtime import device, slow_precision
 from rl.settings.loading import load_config
 from rl.settings.schema import ModelSettings, RunConfig, SftConfig

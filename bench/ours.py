@@ -7,8 +7,9 @@ from bench.material import problems_of, run_config
 from bench.sides import Timed, clock, row_lengths
 from bench.work import Work
 from rewards.pool import VerifierPool
+from rl.groups import draw_groups
 from rl.policy.opening import load_model, load_tokenizer
-from rl.rollout import draw_groups, open_worker
+from rl.rollout import open_worker
 from rl.settings.schema import RunConfig
 from rl.types import Drawn, Group
 from rl.update.batch import make_batch

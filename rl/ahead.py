@@ -1,9 +1,9 @@
 """One-step-off sampling: what the next step begins with is sampled beside the update, from the weights before it.
 
 A thread decodes with a frozen copy of the weights and takes part in no collective: ranks gather after it has ended. Only
-the first round is sampled ahead; rounds of dynamic sampling follow at their step, from its own weights. The ratio is taken
-against the sampler's log-probabilities, so the update knows how far it has moved on; every rollout says which weights it is
-from. What lies ready goes into the checkpoint, because the weights it came from are gone by then.
+the first `num_problems` are sampled ahead; what dynamic sampling draws in place of others follows at the step, from its own
+weights. The ratio is taken against the sampler's log-probabilities, so the update knows how far it has moved on; every rollout
+says which weights it is from. What lies ready goes into the checkpoint, because the weights it came from are gone by then.
 """
 
 import pickle
@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from problems.types import ProblemSource
-from rl.rollout import RolloutWorker, Round, first_problems, gather_shares, share
+from rl.groups import Round, first_problems, gather_shares, share
+from rl.rollout import RolloutWorker
 from rl.runtime import device
 from rl.settings.schema import RunConfig
 from rl.types import Rollout
@@ -38,12 +39,13 @@ class Ahead:
         return ready
 
     @contextmanager
-    def beside(self, step: int, cursor: int, source: ProblemSource) -> Iterator[None]:
+    def beside(self, step: int, cursor: int, source: ProblemSource, *, wanted: bool = True) -> Iterator[None]:
         """Sample what step `step` begins with, from the weights of now, while the block runs; all ranks must enter.
 
-        `source` is where its problems come from; it is read from another thread and must be nobody else's meanwhile.
+        `source` is where its problems come from; it is read from another thread and must be nobody else's meanwhile. It is
+        not `wanted` beside the last update of a run.
         """
-        if not self.config.train.one_step_off or step >= self.config.train.steps:
+        if not self.config.train.one_step_off or not wanted:
             yield
             return
         worker = replace(self.worker, sampler=replace(self.worker.sampler, model=self.engine.snapshot()))
@@ -52,16 +54,15 @@ class Ahead:
         with ThreadPoolExecutor(1, "ahead") as thread:
             sampling = thread.submit(self._sample, worker, step, cursor, source)
             yield
-            mine, sample_seconds, score_seconds = sampling.result()
-        self._ready = Round(rollouts=gather_shares(mine), sample_seconds=sample_seconds, score_seconds=score_seconds)
+            mine = sampling.result()
+        self._ready = Round(rollouts=gather_shares(mine))
 
-    def _sample(
-        self, worker: RolloutWorker, step: int, cursor: int, source: ProblemSource
-    ) -> tuple[list[tuple[Rollout, ...]], float, float]:
+    def _sample(self, worker: RolloutWorker, step: int, cursor: int, source: ProblemSource) -> list[tuple[Rollout, ...]]:
         with _own_stream():
             problems = first_problems(source, self.config.algorithm, cursor)
             stream = (self.config.run.seed, step, 1)
-            return worker.rollouts(share(problems), self.config.algorithm.group_size, stream, step - 1)
+            mine, _, _ = worker.rollouts(share(problems), self.config.algorithm.group_size, stream, step - 1)
+            return mine
 
     def save(self, directory: Path) -> None:
         """Write what lies ready, once for all ranks."""

@@ -42,11 +42,13 @@ from rl.evaluation.samples import (
 )
 from rl.evaluation.subjects import Opening, Subject, opening, subjects_of
 from rl.evaluation.table import overview_table, progress_table, results_table
+from rl.exchange import all_gather
+from rl.groups import gather_shares, share
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_tokenizer
 from rl.policy.prompts import render, template_hash
-from rl.rollout import RolloutWorker, draw_round, gather_shares, open_pool, open_worker, share
-from rl.runtime import all_gather, describe_device, device, process_group, quiet_libraries, rank, set_threads, world_size
+from rl.rollout import RolloutWorker, open_pool, open_worker
+from rl.runtime import describe_device, device, process_group, quiet_libraries, rank, set_threads, world_size
 from rl.sampling.how_to_draw import how_to_draw
 from rl.settings.arguments import clearly
 from rl.settings.eval_arguments import EvaluationArguments, evaluation_arguments
@@ -65,7 +67,8 @@ _GENERATED_PROBLEMS = 256  # asked where a source has no end and the settings na
 
 def sample_all(worker: RolloutWorker, problems: Sequence[Problem], samples: int, seed: int) -> list[tuple[Rollout, ...]]:
     """Return `samples` rollouts for every problem, in order, on every rank; all ranks must call."""
-    return draw_round(worker, problems, samples, ("eval", seed), 0).rollouts
+    mine, _, _ = worker.rollouts(share(problems), samples, ("eval", seed), 0)
+    return gather_shares(mine)
 
 
 def evaluation_problems(config: EvalConfig) -> list[Problem]:

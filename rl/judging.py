@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from torch.func import functional_call
 
+from rl.exchange import all_gather
 from rl.policy.interfaces import CausalLM
 from rl.policy.opening import DTYPES
-from rl.runtime import all_gather, device, rank, world_size
+from rl.runtime import device, rank, world_size
 from rl.settings.schema import RunConfig
 from rl.types import FloatArray, Row
 from rl.update import fused

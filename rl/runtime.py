@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +25,6 @@ import torch
 from problems.errors import LabError
 from rl.stopping import Guard, Listener
 
-T = TypeVar("T")
 _MEETING = timedelta(minutes=10)  # for the last rank to come to the end, after the first
 _REST_SECONDS = 5.0
 _NVIDIA_DEVICES = Path("/dev")  # where the driver puts nvidia0, nvidia1, ...
@@ -161,6 +160,12 @@ def keep_freed_memory() -> None:
         mallopt(parameter, value)
 
 
+class ArrayGroup:
+    """The group in which ranks exchange what lies in CPU memory: gloo, beside NCCL where there is that."""
+
+    now: Any = None  # None: the default group, which is gloo
+
+
 @contextmanager
 def process_group(
     timeout_minutes: float = 60.0, *, even_alone: bool = True, on_failure: Listener | None = None
@@ -226,7 +231,10 @@ def _join(timeout: timedelta) -> None:
         store = torch.distributed.HashStore()  # type: ignore[attr-defined]
         torch.distributed.init_process_group(backend, store=store, rank=0, world_size=1)
     if not deepspeed.comm.is_initialized():
+        # with NCCL and several ranks this binds each rank to its device (deepspeed/comm/torch.py, init_process_group)
         deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, timeout=timeout, verbose=False)
+    if backend != "gloo" and world_size() > 1:
+        ArrayGroup.now = torch.distributed.new_group(backend="gloo", timeout=timeout)
 
 
 def _meet() -> None:
@@ -255,6 +263,7 @@ def _leave() -> None:
         return
     import deepspeed.comm
 
+    ArrayGroup.now = None
     gc.collect()
     # where accelerate made the group (torchrun with one rank), DeepSpeed knows nothing of it
     (deepspeed.comm if deepspeed.comm.is_initialized() else torch.distributed).destroy_process_group()
@@ -278,12 +287,3 @@ def gloo_threads() -> list[str]:
             if name == "pt_gloo_runloop":
                 states.append(state.split()[0])
     return states
-
-
-def all_gather(item: T) -> list[T]:
-    """Return every rank's `item`, in rank order, on every rank."""
-    if world_size() == 1:
-        return [item]
-    gathered: list[T] = [item] * world_size()
-    torch.distributed.all_gather_object(gathered, item)
-    return gathered

@@ -21,8 +21,9 @@ import numpy as np
 import torch
 
 from problems.errors import LabError
+from rl.exchange import all_gather
 from rl.judging import Apart, Judgement, compare, judge
-from rl.runtime import all_gather, device, world_size
+from rl.runtime import device, world_size
 from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.settings.algorithm import AlgorithmSettings

@@ -21,13 +21,14 @@ from problems.types import Problem
 from rl.evaluate import sample_all
 from rl.evaluation.measures import held_out_metrics
 from rl.evaluation.samples import of_rollouts
+from rl.exchange import all_gather
 from rl.imitation.examples import Drawn, collate, drawn_rows, examples, held_out_examples
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import DTYPES, load_model, load_tokenizer, lora_config, plain_model, save_policy
 from rl.policy.paths import check_model_path
 from rl.policy.tiny import make_tiny_model
 from rl.rollout import RolloutWorker, open_pool, open_worker
-from rl.runtime import all_gather, process_group, quiet_libraries, rank, set_threads
+from rl.runtime import process_group, quiet_libraries, rank, set_threads
 from rl.settings.arguments import clearly, imitation_arguments
 from rl.settings.loading import Loaded, describe
 from rl.settings.schema import ModelSettings, SftConfig

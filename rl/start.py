@@ -22,11 +22,12 @@ from problems.selection import HASHES
 from problems.types import ProblemSource
 from rl.ahead import Ahead
 from rl.curriculum import Curriculum, practised_source
+from rl.groups import ReferenceKls
 from rl.memory import probe_memory
 from rl.policy.interfaces import Tokenizer
 from rl.policy.opening import load_model, load_tokenizer, plain_model
 from rl.policy.prompts import check_rates, render
-from rl.rollout import ReferenceKls, RolloutWorker, open_pool, open_worker
+from rl.rollout import RolloutWorker, open_pool, open_worker
 from rl.runtime import (
     LAUNCHER_VARIABLES,
     describe_device,

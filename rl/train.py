@@ -10,7 +10,7 @@ rl/start.py puts together what the loop works with.
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,10 +23,10 @@ from rl.diagnosis.watch import Watch
 from rl.evaluate import sample_all
 from rl.evaluation.measures import held_out_metrics
 from rl.evaluation.samples import of_rollouts
+from rl.groups import draw_groups
 from rl.memory import naming_settings, peak_memory_gb
 from rl.policy.opening import save_policy
 from rl.policy.showing import show_prompt
-from rl.rollout import draw_groups
 from rl.runtime import rank
 from rl.settings.arguments import clearly, training_arguments
 from rl.settings.loading import Loaded
@@ -53,14 +53,13 @@ def train(parts: Parts, state: TrainState) -> TrainState:
         drawn = sample(parts, state)
         cuts = minibatches(drawn.trained, config.algorithm.minibatches)
         batches = [make_batch(groups, config.algorithm, config.sampling.max_completion_tokens) for groups in cuts]
-        before, state = state, advance(parts, state, drawn)
+        before, state = state, advance(parts, state, drawn, batches)
+        is_last = is_over(config, state)
         update_began = time.perf_counter()
-        with parts.ahead.beside(state.step, state.cursor, parts.practice(state)):
+        with parts.ahead.beside(state.step, state.cursor, parts.practice(state), wanted=not is_last):
             update = optimize(parts, batches, before.step)
             update_ended = time.perf_counter()
         ahead_ended = time.perf_counter()
-        state = with_compute(state, drawn, update)
-        is_last = is_over(config, state)
         if parts.reference is not None and due(config.algorithm.reference_reset_steps, state.step):
             parts.reference.reset()
         counts = {"num_tokens": state.num_tokens, "compute_tokens": state.compute_tokens}
@@ -74,7 +73,7 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             "sample": drawn.sample_seconds,
             "score": drawn.score_seconds,
             "train": update_ended - update_began,
-            "ahead": ahead_ended - update_began,
+            "waited_ahead": ahead_ended - update_ended,
             "perf/peak_memory_gb": peak_memory_gb(),
             "step_time": time.perf_counter() - step_began,
         }
@@ -132,19 +131,24 @@ def is_over(config: RunConfig, state: TrainState) -> bool:
     return state.step >= config.train.steps or (most is not None and state.compute_tokens >= most)
 
 
-def advance(parts: Parts, state: TrainState, drawn: Drawn) -> TrainState:
-    """Return the state after a step that drew this: how much, and what has been solved of each difficulty."""
+def advance(parts: Parts, state: TrainState, drawn: Drawn, batches: Sequence[Batch]) -> TrainState:
+    """Return the state after a step that drew this and learns from `batches`: how much, and what is solved of each difficulty.
+
+    All of it is known before the update, and so is whether that is the last one.
+    """
     rungs = state.rungs
     if parts.curriculum is not None:
         rungs = parts.curriculum.after(rungs, state.cursor, drawn.groups)
-    read = state.num_tokens + num_tokens(drawn.rollouts)
-    return replace(state, step=state.step + 1, cursor=drawn.cursor, num_tokens=read, rungs=rungs)
-
-
-def with_compute(state: TrainState, drawn: Drawn, update: Mapping[str, Any]) -> TrainState:
-    """Return the state with what a step has spent on sampling and on the optimizer steps, whose metrics `update` holds."""
-    spent = compute_tokens(num_tokens(drawn.rollouts), update.get("batch/trained_tokens", 0))
-    return replace(state, compute_tokens=state.compute_tokens + spent)
+    read = num_tokens(drawn.rollouts)
+    trained = parts.config.algorithm.epochs * sum(row.length for batch in batches for row in batch.rows)
+    return replace(
+        state,
+        step=state.step + 1,
+        cursor=drawn.cursor,
+        num_tokens=state.num_tokens + read,
+        compute_tokens=state.compute_tokens + compute_tokens(read, trained),
+        rungs=rungs,
+    )
 
 
 def with_best(state: TrainState, accuracy_now: float) -> TrainState:

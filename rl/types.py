@@ -80,8 +80,8 @@ class Drawn:
     groups: tuple[Group, ...]  # all that were sampled, in the order of the problems
     rounds: int
     cursor: int  # problems drawn so far, after this step
-    sample_seconds: float
-    score_seconds: float  # waiting for verdicts after the last completion ended
+    sample_seconds: float  # in this step: what was sampled ahead ran beside the update before
+    score_seconds: float  # waiting for verdicts
     step: int = 0  # that the groups are for, counted from 0
 
     @property

@@ -51,7 +51,7 @@ FLOORS = {
     "rewards": {"types", "boxes", "answer", "numbers", "shaping", "own", "abstaining", "child"},
     "rewards/math": {"tree", "unit_table", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},
-    "rl": {"types", "runtime", "stopping", "stats"},
+    "rl": {"types", "runtime", "exchange", "stopping", "stats"},
 }
 FILES = module_files(ROOT)
 GRAPH = import_graph(FILES)

@@ -7,11 +7,16 @@ So a completion is a function of its logits and of its own stream of random numb
 Dimension letters: n rows, V vocabulary.
 """
 
+from functools import cache
+from importlib.util import find_spec
+
 import numpy as np
 import torch
 
 from problems.seeding import derive_seed
 from rl.types import FloatArray
+
+_KERNEL_ERROR = 1e-4  # of a token's share of probability, and in nats
 
 
 def draw_uniforms(stream: tuple[str | int, ...], count: int) -> FloatArray:
@@ -28,6 +33,10 @@ def pick(
     Uniforms [n] -> ids, log-probabilities and the distribution's entropies [n], in nats. Temperature 0 takes the most likely
     token. With top_k > 0 (the k most likely) or top_p < 1 (nucleus, arXiv 1904.09751) they are those of the cut distribution.
     """
+    if logits.is_cuda and temperature and not top_k and top_p == 1 and _has_kernel(logits.device):
+        from rl.sampling.triton_step import draw
+
+        return draw(logits.float(), uniforms, temperature)
     scores = logits.float()  # [n, V]
     if temperature not in (0, 1):
         scores.div_(temperature)
@@ -41,6 +50,19 @@ def pick(
     ids = scores.argmax(-1) if temperature == 0 else _invert(weights, uniforms)
     logprobs = scores.gather(-1, ids[:, None])[:, 0] - total.log()
     return ids, logprobs, entropies
+
+
+@cache
+def _has_kernel(device: torch.device) -> bool:
+    """Whether the kernel that draws is there and right."""
+    if find_spec("triton") is None:
+        return False
+    try:
+        from rl.sampling.triton_step import errors_of_draw
+
+        return all(error <= _KERNEL_ERROR for error in errors_of_draw(device).values())
+    except Exception:  # whatever a compiler of kernels meets on somebody's machine
+        return False
 
 
 def _invert(weights: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:

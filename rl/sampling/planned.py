@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import pad
 
 from rl.policy.attention import with_plan
 from rl.policy.interfaces import CausalLM, base_causal_lm
@@ -32,25 +31,24 @@ class PlannedDecoder:
     def __init__(self, model: CausalLM):
         self.model, self.causal_lm, self.shape = model, base_causal_lm(model), logit_shape(model)
         self.device = next(model.parameters()).device
-        self.prompts: dict[int, list[KeyValues]] = {}  # by group and layer, [k, T, d]
+        self.prompt_sizes: dict[int, int] = {}  # by group, tokens
         self.first_states: dict[int, torch.Tensor] = {}  # by group, [H]
         self.groups = np.zeros(0, dtype=np.int64)  # [B]
         self.own = np.zeros(0, dtype=np.int64)  # [B], tokens since the prompt
-        self.arena: list[KeyValues] = []  # own tokens by layer, [rows, k, T, d]; made by the first step
-        self.present: list[int] = []  # groups in `shared`, in its order
-        self.shared: list[KeyValues] = []  # prompts by layer, padded to one length, [P, k, Tp, d]
+        self.arena: list[KeyValues] = []  # own tokens by layer, [rows, k, T, d]; made by the first join
+        self.shared: list[KeyValues] = []  # prompts by layer, [places, k, Tp, d]; what lies behind a prompt is never looked at
+        self.places: list[int] = []  # the groups in `shared`, in its order: its first P places are in use
         self.stale = True  # whether rows have come, gone or moved since the last step
         self.head: Head | None = None  # made when it is first needed, on a CPU
 
     def join(self, groups: Sequence[int], prompts: Sequence[IntArray]) -> torch.Tensor:
         """Append one row for each entry of `groups`; return the last states [n, H] of their prompts."""
-        new = [group for group in dict.fromkeys(groups) if group not in self.prompts]
+        new = [group for group in dict.fromkeys(groups) if group not in self.prompt_sizes]
         for batch in prefill_batches(new, prompts):
             states, layers = prefill(self.model, [prompts[group] for group in batch])
-            for place, group in enumerate(batch):
-                size = len(prompts[group])
-                self.prompts[group] = [(key[place, :, :size], value[place, :, :size]) for key, value in layers]
-                self.first_states[group] = states[place]
+            self.prompt_sizes.update((group, len(prompts[group])) for group in batch)
+            self.first_states.update(zip(batch, states, strict=True))
+            self._file(batch, layers)
         self.groups = np.concatenate([self.groups, np.asarray(groups, dtype=np.int64)])
         self.own = np.concatenate([self.own, np.zeros(len(groups), dtype=np.int64)])
         self.stale = True
@@ -61,11 +59,11 @@ class PlannedDecoder:
         self.own = self.own + 1
         if self.stale:
             self._arrange()
-        self._grow()
-        prompt_sizes = np.asarray([self._prompt_size(group) for group in self.groups.tolist()])  # [B]
+        width = int(self.own.max())
+        _enlarge(self.arena, len(self.own), -(-width // _BLOCK) * _BLOCK)
+        prompt_sizes = np.asarray([self.prompt_sizes[group] for group in self.groups.tolist()])  # [B]
         positions = torch.from_numpy(prompt_sizes + self.own - 1).to(self.device)[:, None]  # [B, 1]
         self.place = torch.from_numpy(self.own - 1).to(self.device)  # [B], of the new token among the row's own
-        width = int(self.own.max())
         self.own_mask = (torch.arange(width, device=self.device) > self.place[:, None])[:, None, None]  # [B, 1, 1, T]
         output = self.causal_lm.get_decoder()(
             input_ids=ids[:, None].to(self.device), position_ids=positions, **with_plan(self, self.device)
@@ -82,63 +80,37 @@ class PlannedDecoder:
             return self.shape.applied(self.head(states))
         return self.shape.applied(head(states))
 
-    def _prompt_size(self, group: int) -> int:
-        """Return the tokens of a group's prompt."""
-        key, _ = self.prompts[group][0]
-        return key.shape[1]
+    def _file(self, groups: Sequence[int], layers: Sequence[KeyValues]) -> None:
+        """Put the keys and values of prompts [n, k, T, d] behind those that are there."""
+        if not self.arena:
+            nothing = [key.new_empty(0, key.shape[1], 0, key.shape[3]) for key, _ in layers]
+            self.arena, self.shared = ([(empty, empty) for empty in nothing] for _ in range(2))
+        used, tokens = len(self.places), layers[0][0].shape[2]
+        self.places += groups
+        _enlarge(self.shared, len(self.places), tokens)
+        for prompts, both in zip(self.shared, layers, strict=True):
+            for tensor, states in zip(prompts, both, strict=True):
+                tensor[used : len(self.places), :, :tokens] = states
 
     def _arrange(self) -> None:
         """Lay the rows out by group, [P, G]: `seats` says which row sits where (row 0 on empty seats), `seat` the reverse."""
-        present, group_of_row = np.unique(self.groups, return_inverse=True)  # [P], [B]
+        place_of_group = {group: place for place, group in enumerate(self.places)}
+        group_of_row = np.asarray([place_of_group[group] for group in self.groups.tolist()])  # [B], 0 .. P - 1
         order = np.argsort(group_of_row, kind="stable")  # [B], rows group by group
-        counts = np.bincount(group_of_row)  # [P]
+        counts = np.bincount(group_of_row, minlength=len(self.places))  # [P]
         firsts = np.cumsum(counts) - counts  # [P], where each group begins in `order`
         number = np.arange(len(order)) - np.repeat(firsts, counts)  # [B], of a row within its group
-        seats = np.zeros((len(present), counts.max()), dtype=np.int64)
+        seats = np.zeros((len(self.places), counts.max()), dtype=np.int64)
         seats[group_of_row[order], number] = order
         seat = np.empty(len(order), dtype=np.int64)
         seat[order] = group_of_row[order] * counts.max() + number
         self.seats = torch.from_numpy(seats).to(self.device)  # [P, G]
         self.seat = torch.from_numpy(seat).to(self.device)  # [B], in 0 .. P * G - 1
 
-        sizes = [self._prompt_size(group) for group in present.tolist()]
-        if present.tolist() != self.present:
-            self.present = present.tolist()
-            self._gather_prompts(max(sizes))
+        sizes = [self.prompt_sizes[group] for group in self.places]
         padding = torch.arange(max(sizes)) >= torch.tensor(sizes)[:, None]  # [P, Tp]
         self.prompt_mask = padding[torch.from_numpy(group_of_row)].to(self.device)[:, None, None]  # [B, 1, 1, Tp]
         self.stale = False
-
-    def _gather_prompts(self, size: int) -> None:
-        """Put the keys and values of all present prompts side by side, padded to `size` tokens."""
-        prompts = [self.prompts[group] for group in self.present]
-        self.shared = []
-        for layers in zip(*prompts, strict=True):  # one layer of every prompt
-            keys, values = zip(*layers, strict=True)
-            self.shared.append((_padded(keys, size), _padded(values, size)))
-
-    def _grow(self) -> None:
-        """Make room for every row and one more token."""
-        rows, tokens = len(self.own), int(self.own.max())
-        if self.arena and rows <= self._arena_rows and tokens <= self._arena_tokens:
-            return
-        if not self.arena:
-            layers = next(iter(self.prompts.values()))
-            nothing = [key.new_empty(0, key.shape[0], 0, key.shape[2]) for key, _ in layers]
-            self.arena = [(empty, empty) for empty in nothing]
-        more_rows = max(rows, self._arena_rows)
-        more_tokens = -(-max(tokens, self._arena_tokens) // _BLOCK) * _BLOCK
-        self.arena = [
-            (_enlarged(key, more_rows, more_tokens), _enlarged(value, more_rows, more_tokens)) for key, value in self.arena
-        ]
-
-    @property
-    def _arena_rows(self) -> int:
-        return self.arena[0][0].shape[0] if self.arena else 0
-
-    @property
-    def _arena_tokens(self) -> int:
-        return self.arena[0][0].shape[2] if self.arena else 0
 
     def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
         """Attention of one new token a row: query [B, h, 1, d], key and value [B, k, 1, d] -> [B, 1, h, d]."""
@@ -153,13 +125,14 @@ class PlannedDecoder:
         query = query.view(rows, kv_heads, repeats, size)  # [B, k, r, d]
         width = self.own_mask.shape[-1]
         own_scores = _scores(query, keys[:rows, :, :width], scaling)  # [B, k, r, T]
-        prompt_keys, prompt_values = self.shared[layer]
+        prompt_width = self.prompt_mask.shape[-1]
+        prompt_keys, prompt_values = (states[: len(self.places), :, :prompt_width] for states in self.shared[layer])
         prompt_scores = self._by_row(_scores(self._by_group(query), prompt_keys, scaling), repeats)  # [B, k, r, Tp]
         scores = torch.cat(
             [prompt_scores.masked_fill(self.prompt_mask, -torch.inf), own_scores.masked_fill(self.own_mask, -torch.inf)], -1
         )
         weights = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)  # [B, k, r, Tp + T]
-        prompt_weights, own_weights = weights.split([prompt_scores.shape[-1], width], -1)
+        prompt_weights, own_weights = weights.split([prompt_width, width], -1)
         output = own_weights @ values[:rows, :, :width]  # [B, k, r, d]
         output += self._by_row(self._by_group(prompt_weights) @ prompt_values, repeats)
         attended: torch.Tensor = output.reshape(rows, 1, heads, size)
@@ -178,7 +151,7 @@ class PlannedDecoder:
     def move(self, source: Indices, target: Indices, count: int) -> None:
         """Put the rows `source` in the place of the rows `target`, then keep the first `count`."""
         if len(source):
-            has_tokens = source < self._arena_rows  # a row that has joined since the last step has no place there yet
+            has_tokens = source < len(self.arena[0][0])  # a row that has joined since the last step has no place there yet
             here = torch.from_numpy(source[has_tokens]).to(self.device)
             there = torch.from_numpy(target[has_tokens]).to(self.device)
             for layer in self.arena:
@@ -188,8 +161,14 @@ class PlannedDecoder:
         self.groups, self.own, self.stale = self.groups[:count], self.own[:count], True
 
     def close(self, group: int) -> None:
-        """Forget the prompt of a group."""
-        del self.prompts[group], self.first_states[group]
+        """Forget the prompt of a group; the last one moves into its place."""
+        place, last = self.places.index(group), len(self.places) - 1
+        self.places[place] = self.places[last]
+        self.places.pop()
+        for layer in self.shared if place < last else ():
+            for tensor in layer:
+                tensor[place] = tensor[last]
+        del self.prompt_sizes[group], self.first_states[group]
 
 
 def _scores(query: torch.Tensor, key: torch.Tensor, scaling: float) -> torch.Tensor:
@@ -206,13 +185,13 @@ def _scores(query: torch.Tensor, key: torch.Tensor, scaling: float) -> torch.Ten
     return scores
 
 
-def _padded(parts: Sequence[torch.Tensor], size: int) -> torch.Tensor:
-    """Stack [k, T, d] with zeros behind the shorter ones."""
-    return torch.stack([pad(part, (0, 0, 0, size - part.shape[1])) for part in parts])
-
-
-def _enlarged(old: torch.Tensor, rows: int, tokens: int) -> torch.Tensor:
-    """Return [rows, k, tokens, d] that begins with `old`."""
-    larger = old.new_zeros(rows, old.shape[1], tokens, old.shape[3])
-    larger[: old.shape[0], :, : old.shape[2]] = old
-    return larger
+def _enlarge(layers: list[KeyValues], rows: int, tokens: int) -> None:
+    """Make every tensor [rows, k, tokens, d] at least; one layer after another, so that no more than one stands twice."""
+    for number, both in enumerate(layers):
+        old_rows, heads, old_tokens, size = both[0].shape
+        if rows <= old_rows and tokens <= old_tokens:
+            return
+        larger = [old.new_zeros(max(rows, old_rows), heads, max(tokens, old_tokens), size) for old in both]
+        for new, old in zip(larger, both, strict=True):
+            new[:old_rows, :, :old_tokens] = old
+        layers[number] = (larger[0], larger[1])

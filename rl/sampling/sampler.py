@@ -4,7 +4,8 @@ Finished rows leave and waiting ones join, within `max_rows` rows and `cache_tok
 cache runs full the youngest row goes back to the queue. The prompt of a group is computed once (rl/sampling/decoding.py). Each
 completion has a random stream of its own, named by (seed, step, sampling round, problem, number in the group), so a sample
 does not depend on what else is in the batch, on these limits, on the number of ranks or on a resume (up to rounding of the
-logits, which may differ between batch shapes).
+logits, which may differ between batch shapes). Further requests may come while others run: they are asked for at fixed
+numbers of tokens, never by the clock, so that batch shapes are the same in every run.
 
 A row is one completion while it is being drawn. Dimension letters: B running rows, T tokens of a completion, H hidden size.
 """
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 
 from rl.policy.interfaces import CausalLM
-from rl.sampling.decoding import build_decoder
+from rl.sampling.decoding import Decoder, build_decoder
 from rl.sampling.errors import SamplingError
 from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.picking import draw_uniforms, pick
@@ -29,6 +30,16 @@ from rl.types import BoolArray, FloatArray, Indices, IntArray
 _PICK_LOGITS = 2**22
 _PICK_LOGITS_ON_A_GPU = 2**28
 _HEADROOM = 64  # tokens a row should be able to grow by when it joins
+_SPARE = 64  # tokens by which prompts that come later may be longer before a larger decoder must be made
+# how often it is asked for more while a completion of full length is drawn, and the fewest tokens between two times. Often
+# costs waiting for ranks and verdicts, seldom leaves places empty
+_ASKED, _FEWEST_BETWEEN = 32, 2
+# requests that came later join when their completions are this share of the rows, or when no more than this share is left:
+# every join is a forward pass over their prompts, which takes as long as several decoding steps
+_WORTH_JOINING = 1 / 8
+# tokens: completions of no more end so close together that on a CPU the joins cost more than the steps they save (LOG.md), so
+# there all that run end first; on a GPU, a step costs the same for few rows as for many
+_SHORT_ON_A_CPU = 128
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +48,9 @@ class SampleRequest:
 
     prompt_ids: IntArray  # [T_prompt]
     streams: tuple[tuple[str | int, ...], ...]
+
+
+More = Callable[[], Sequence[SampleRequest] | None]  # further requests; None: no more will ever come
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,29 +85,23 @@ class Sampler:
     pad_id: int
     stop_ids: frozenset[int]
     max_rows: int  # completions that run at one time
+    short_on_a_cpu: int = _SHORT_ON_A_CPU  # tokens
 
     @torch.no_grad()
-    def sample(self, requests: Sequence[SampleRequest], how: HowToDraw, on_sample: Callable[[Sample], None]) -> SampleStats:
+    def sample(
+        self, requests: Sequence[SampleRequest], how: HowToDraw, on_sample: Callable[[Sample], None], more: More | None = None
+    ) -> SampleStats:
         """Draw every completion of `requests`; each is handed to `on_sample` as soon as it is finished.
 
-        Raises SamplingError when the cache cannot hold one row.
+        `more` is asked for further requests, numbered on, every few tokens (short completions on a CPU: never while some
+        run) and when there is nothing left to draw. Raises SamplingError when the cache cannot hold one row.
         """
-        self._check_cache(requests, how)
         training = self.model.training
         self.model.eval()
         try:
-            return _Run(self, requests, how).finish(on_sample)
+            return _Run(self, requests, how, more).finish(on_sample)
         finally:
             self.model.train(training)
-
-    @staticmethod
-    def _check_cache(requests: Sequence[SampleRequest], how: HowToDraw) -> None:
-        needed = max((len(request.prompt_ids) for request in requests), default=0) + how.max_tokens
-        if how.cache_tokens is not None and needed > how.cache_tokens:
-            raise SamplingError(
-                f"sampling.cache_tokens is {how.cache_tokens}, and the longest prompt with a completion of {how.max_tokens} "
-                f"tokens needs {needed}: raise cache_tokens or lower max_completion_tokens"
-            )
 
 
 class _Rows:
@@ -167,31 +175,40 @@ class _Rows:
 class _Run:
     """One call of `Sampler.sample`."""
 
-    def __init__(self, sampler: Sampler, requests: Sequence[SampleRequest], how: HowToDraw):
-        self.requests, self.how = requests, how
+    def __init__(self, sampler: Sampler, requests: Sequence[SampleRequest], how: HowToDraw, more: More | None):
+        self.sampler, self.how, self.more = sampler, how, more
         vocabulary = sampler.model.config.get_text_config().vocab_size
         place = next(iter(sampler.model.parameters())).device.type
         self.rows_at_once = max(1, (_PICK_LOGITS if place == "cpu" else _PICK_LOGITS_ON_A_GPU) // vocabulary)
-        self.prompts = [request.prompt_ids for request in requests]
-        self.queue = deque((i, k) for i, request in enumerate(requests) for k in range(len(request.streams)))
+        self.requests: list[SampleRequest] = []
+        self.prompts: list[IntArray] = []  # by request
+        self.queue: deque[tuple[int, int]] = deque()  # request and number of each completion that waits
+        self._take_in(requests)
+        while self.more is not None and not self.queue:
+            self._ask()
+        self.first_requests = len(self.requests)  # those that come later take the places of others
         self.rows = _Rows(min(sampler.max_rows, len(self.queue)), how.max_tokens)
-        longest = max((len(prompt) for prompt in self.prompts), default=0) + how.max_tokens
-        self.decoder = build_decoder(sampler.model, max(1, self.rows.capacity), longest, recorded=how.cuda_graphs)
+        if self.queue:  # else nothing will come, and to make a decoder is to lay all weights out
+            self.decoder = self._open_decoder()
         self.running: Counter[int] = Counter()  # rows of each request; its prompt is in the cache as long as there are any
         self.prompt_tokens = 0  # in the cache
         self.stop_ids = np.asarray(sorted(sampler.stop_ids), dtype=np.int64)
         self.forcing = BudgetForcing(how.thinking, sampler.stop_ids) if how.thinking else None  # None in training
+        is_short = place == "cpu" and how.max_tokens <= sampler.short_on_a_cpu
+        self.ask_every = None if is_short else max(_FEWEST_BETWEEN, how.max_tokens // _ASKED)  # tokens; None: when none runs
+        self.drawn = 0  # tokens of a row that was there from the start
         self.steps = self.peak_rows = self.peak_tokens = self.restarted = self.joined = 0
 
     def finish(self, on_sample: Callable[[Sample], None]) -> SampleStats:
-        """Run until the queue is empty and every row has ended."""
+        """Run until every row has ended and no more are to come."""
         states = torch.empty(0)  # [B, H], from which the next token of each row is predicted
-        while self.queue or self.rows.count:
+        while self._has_work():
             joining = self._admit()
             if joining:
                 first = self.decoder.join(joining, self.prompts)
                 states = torch.cat([states, first]) if len(states) else first
             ids = self._extend(states)
+            self.drawn += 1
             ended = self._hand_over(on_sample)
             staying = self._leave(ended | self._evicted(ended))
             if len(staying):
@@ -203,16 +220,58 @@ class _Run:
             steps=self.steps, peak_rows=self.peak_rows, peak_cache_tokens=self.peak_tokens, restarted=self.restarted
         )
 
+    def _open_decoder(self) -> Decoder:
+        """Return a decoder with room for the longest request so far, and somewhat longer ones where more may come."""
+        longest = max((len(prompt) for prompt in self.prompts), default=0) + self.how.max_tokens
+        self.room = longest if self.more is None else longest + _SPARE  # tokens of a row
+        rows = max(1, self.rows.capacity)
+        return build_decoder(self.sampler.model, rows, self.room, recorded=self.how.cuda_graphs)
+
+    def _ask(self) -> None:
+        """Queue what further requests there are."""
+        assert self.more is not None
+        further = self.more()
+        if further is None:
+            self.more = None
+        else:
+            self._take_in(further)
+
+    def _take_in(self, requests: Sequence[SampleRequest]) -> None:
+        """Queue `requests`; raises SamplingError when the cache cannot hold a row of one of them."""
+        needed = max((len(request.prompt_ids) for request in requests), default=0) + self.how.max_tokens
+        if self.how.cache_tokens is not None and needed > self.how.cache_tokens:
+            raise SamplingError(
+                f"sampling.cache_tokens is {self.how.cache_tokens}, and the longest prompt with a completion of "
+                f"{self.how.max_tokens} tokens needs {needed}: raise cache_tokens or lower max_completion_tokens"
+            )
+        for request in requests:
+            self.queue.extend((len(self.requests), number) for number in range(len(request.streams)))
+            self.requests.append(request)
+            self.prompts.append(request.prompt_ids)
+
+    def _has_work(self) -> bool:
+        """Whether there is a row to draw; asks for more where that is due, and again while there is none."""
+        is_due = self.ask_every is not None and self.drawn % self.ask_every == 0 and self.drawn > 0
+        while self.more is not None and (is_due or not (self.queue or self.rows.count)):
+            self._ask()
+            is_due = False
+        return bool(self.queue or self.rows.count)
+
     def _admit(self) -> list[int]:
         """Take rows from the queue while there is room; return the request of each."""
         rows = self.rows
         joining: list[int] = []
-        if rows.count and not self.decoder.joins:
+        if (rows.count and not self.decoder.joins) or self._waits_for_others():
             return joining
         headroom = min(_HEADROOM, self.how.max_tokens)
         used = self.prompt_tokens + int(rows.length[: rows.count].sum()) + rows.count * headroom
         while self.queue and rows.count < rows.capacity:
             request, number = self.queue[0]
+            if len(self.prompts[request]) + self.how.max_tokens > self.room:
+                if rows.count:
+                    break
+                del self.decoder  # first: there may not be room for two
+                self.decoder = self._open_decoder()
             prompt = 0 if self.running[request] else len(self.prompts[request])
             used += prompt + headroom
             # a lone row may always join: `Sampler.sample` has made sure that the cache can hold it to its end
@@ -227,6 +286,14 @@ class _Run:
             joining.append(request)
         self.peak_rows = max(self.peak_rows, rows.count)
         return joining
+
+    def _waits_for_others(self) -> bool:
+        """Whether the next request came later, and too few completions wait to be worth a forward pass over their prompts."""
+        if self.more is None or not self.queue:
+            return False
+        request, worth = self.queue[0][0], _WORTH_JOINING * self.rows.capacity
+        needs_its_prompt = request >= self.first_requests and not self.running[request]
+        return needs_its_prompt and len(self.queue) < worth < self.rows.count
 
     def _extend(self, states: torch.Tensor) -> IntArray:
         """Draw the next token of every row from its state [B, H]; return them [B]."""

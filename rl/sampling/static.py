@@ -7,13 +7,16 @@ nothing that anybody reads.
 
 For Llama-shaped models (Llama, Qwen2, Qwen3), adapters merged. The prompt of a group is computed once and then copied to its
 rows. A model of another shape, one whose logits do not come out as its own forward pass gives them, and a cache that would not
-fit are left to rl/sampling/planned.py. Off a GPU the same step runs unrecorded, which only tests do.
+fit are left to rl/sampling/planned.py. Elementwise work is done by rl/sampling/triton_step.py where that is there and gives the
+same logits. Off a GPU the same step runs unrecorded, which only tests do.
 
 Dimension letters: B rows, n rows of a recorded step, H hidden size, h query heads, k key-value heads, d components of a head, T
 tokens of the longest row, V vocabulary.
 """
 
 from collections.abc import Sequence
+from enum import Enum, auto
+from importlib.util import find_spec
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -30,7 +33,16 @@ from rl.types import Indices, IntArray
 _FEWEST = 8  # rows of the smallest recorded step; the others double
 _SHARE = 0.5  # of the free memory, which cache and fused weights may take
 _TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.05, torch.float16: 0.02}  # of the logits' spread; a fault is of order 1
-_checked: WeakKeyDictionary[CausalLM, bool] = WeakKeyDictionary()  # whether the logits of a model were its own
+_checked: WeakKeyDictionary[CausalLM, "Way | None"] = (
+    WeakKeyDictionary()
+)  # the way that gave a model its own logits, if one did
+
+
+class Way(Enum):
+    """How the elementwise work of a step is done."""
+
+    TRITON = auto()
+    PLAIN = auto()
 
 
 @torch.no_grad()
@@ -46,8 +58,10 @@ def static_decoder(model: CausalLM, rows: int, tokens: int) -> "StaticDecoder | 
     except Unfit:
         return None
     if model not in _checked:
-        _checked[model] = _agrees(model, StaticDecoder(model, weights, _FEWEST, 64))
-    return StaticDecoder(model, weights, rows, tokens) if _checked[model] else None
+        ways = [way for way in Way if way is Way.PLAIN or find_spec("triton") is not None]
+        _checked[model] = next((way for way in ways if _agrees(model, weights, way)), None)
+    way = _checked[model]
+    return None if way is None else StaticDecoder(model, weights, rows, tokens, way)
 
 
 def _has_room(model: CausalLM, rows: int, tokens: int) -> bool:
@@ -70,12 +84,18 @@ def _sizes(rows: int) -> list[int]:
     return sizes
 
 
-def _agrees(model: CausalLM, decoder: "StaticDecoder") -> bool:
+def _agrees(model: CausalLM, weights: FusedWeights, way: Way) -> bool:
     """Whether a short text gets the logits of the model's own forward pass, recorded and replayed."""
     ids = np.arange(1, 40, dtype=np.int32) % model.config.vocab_size
+    decoder = StaticDecoder(model, weights, _FEWEST, 64, way)
     decoder.join([0], [ids[:20]])
-    for token in ids[20:].tolist():
-        states = decoder.step(torch.tensor([token]))
+    try:
+        for token in ids[20:].tolist():
+            states = decoder.step(torch.tensor([token]))
+    except Exception:
+        if way is Way.PLAIN:
+            raise
+        return False  # whatever a compiler of kernels meets on somebody's machine
     expected = decoder.logits(prefill(model, [ids])[0]).double()  # [1, V]
     apart = (decoder.logits(states).double() - expected).abs().mean()
     return bool(apart <= _TOLERANCES[decoder.dtype] * expected.std())
@@ -86,10 +106,10 @@ class StaticDecoder:
 
     joins = True
 
-    def __init__(self, model: CausalLM, weights: FusedWeights, rows: int, tokens: int):
+    def __init__(self, model: CausalLM, weights: FusedWeights, rows: int, tokens: int, way: Way = Way.PLAIN):
         parameter = next(iter(model.parameters()))
         self.model, self.device, self.dtype = model, parameter.device, parameter.dtype
-        self.weights = weights
+        self.weights, self.way = weights, way
         self.heads, self.kv_heads = model.config.num_attention_heads, model.config.num_key_value_heads
         self.sizes, self.tokens = _sizes(rows), tokens
         most, size = self.sizes[-1], weights.head_dim
@@ -168,41 +188,62 @@ class StaticDecoder:
     def _forward(self, size: int) -> torch.Tensor:
         """One token for the first `size` rows, from `inputs`; return the last states [n, H]. Waits for nothing."""
         ids, places = self.inputs[0, :size], self.inputs[1, :size]
-        cosine, sine = self.cosine[places][:, None], self.sine[places][:, None]  # [n, 1, d]
         used = (places + 1).to(torch.int32)  # [n]
         mask = None if self.is_flash else (self.positions < used[:, None])[:, None, None]  # [n, 1, 1, T]
+        angles = None if self.way is Way.TRITON else (self.cosine[places][:, None], self.sine[places][:, None])  # [n, 1, d]
         states = embedding(ids, self.weights.embedding)  # [n, H]
         for number, layer in enumerate(self.weights.layers):
-            attended = self._attention(number, layer, states, places, cosine, sine, used, mask)  # [n, h d]
-            states = _added(states, attended, layer.output)
-            gate, up = linear(self._norm(states, layer.mlp_norm), *layer.gate_up).chunk(2, -1)
-            states = _added(states, silu(gate) * up, layer.down)
+            all_heads = linear(self._norm(states, layer.input_norm), *layer.qkv).view(size, -1, self.weights.head_dim)
+            query = self._turned_and_kept(layer, all_heads, places, self.cache[number], angles)
+            states = _added(states, self._attention(query, self.cache[number], used, mask), layer.output)
+            gate_up = linear(self._norm(states, layer.mlp_norm), *layer.gate_up)
+            states = _added(states, self._swiglu(gate_up), layer.down)
         return self._norm(states, self.weights.norm)
 
-    def _attention(
-        self, number: int, layer: FusedLayer, states: torch.Tensor, places: torch.Tensor, cosine: torch.Tensor,
-        sine: torch.Tensor, used: torch.Tensor, mask: torch.Tensor | None,
+    def _turned_and_kept(
+        self, layer: FusedLayer, all_heads: torch.Tensor, places: torch.Tensor, cache: torch.Tensor,
+        angles: tuple[torch.Tensor, torch.Tensor] | None,
     ) -> torch.Tensor:  # fmt: skip
-        size, rotated_heads = self.weights.head_dim, self.heads + self.kv_heads
-        all_heads = linear(self._norm(states, layer.input_norm), *layer.qkv).view(len(states), -1, size)  # [n, h + 2 k, d]
-        turning = all_heads[:, :rotated_heads]
-        if layer.q_norm is not None and layer.k_norm is not None:
-            query = self._norm(turning[:, : self.heads], layer.q_norm)
-            turning = torch.cat([query, self._norm(turning[:, self.heads :], layer.k_norm)], 1)
+        """Put the new keys and values of all_heads [n, h + 2 k, d] into the cache; return the queries [n, h, d].
+
+        `angles` are the cosines and sines of the places, [n, 1, d], which the kernel looks up itself.
+        """
+        norms = None if layer.q_norm is None or layer.k_norm is None else (layer.q_norm, layer.k_norm)
+        if angles is None:
+            from rl.sampling import triton_step
+
+            return triton_step.turn_and_keep(all_heads, self.cosine, self.sine, places, cache, norms, self.weights.eps)
+        turning = all_heads[:, : self.heads + self.kv_heads]
+        if norms is not None:
+            query, key = turning.split([self.heads, self.kv_heads], 1)
+            turning = torch.cat([self._norm(query, norms[0]), self._norm(key, norms[1])], 1)
+        cosine, sine = angles
         # in float32, rounded once (transformers rounds each product)
-        turned = (turning * cosine).add_(turning.roll(size // 2, -1) * sine).to(self.dtype)  # [n, h + k, d]
-        cache = self.cache[number]  # [rows, T, 2, k, d]
-        rows = self.rows[: len(states)]
+        turned = (turning * cosine).add_(turning.roll(self.weights.head_dim // 2, -1) * sine).to(self.dtype)  # [n, h + k, d]
+        rows = self.rows[: len(all_heads)]
         cache[rows, places, 0] = turned[:, self.heads :]
-        cache[rows, places, 1] = all_heads[:, rotated_heads:]
-        query = turned[:, : self.heads]
+        cache[rows, places, 1] = all_heads[:, self.heads + self.kv_heads :]
+        return turned[:, : self.heads]
+
+    def _attention(
+        self, query: torch.Tensor, cache: torch.Tensor, used: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return [n, h d]: queries [n, h, d] against the first `used` [n] tokens of their rows in the cache."""
         if mask is None:
             return self._flash(query, cache, used).flatten(1)
-        keys, values = cache[: len(states)].permute(2, 0, 3, 1, 4)  # [n, k, T, d] each
+        keys, values = cache[: len(query)].permute(2, 0, 3, 1, 4)  # [n, k, T, d] each
         attended: torch.Tensor = scaled_dot_product_attention(
             query[:, :, None], keys, values, attn_mask=mask, scale=self.weights.scaling, enable_gqa=True
         )
         return attended.flatten(1)
+
+    def _swiglu(self, gate_up: torch.Tensor) -> torch.Tensor:
+        if self.way is Way.TRITON:
+            from rl.sampling import triton_step
+
+            return triton_step.swiglu(gate_up)
+        gate, up = gate_up.chunk(2, -1)
+        return silu(gate) * up
 
     def _norm(self, states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return rms_norm(states, weight.shape, weight, self.weights.eps)

@@ -76,7 +76,7 @@ class AlgorithmSettings(Settings):
     correction: CorrectionSettings | None = Field(default=None, description="for samples of a slightly different policy")
     mask_truncated: bool = Field(default=False, description="leave completions that hit the limit out of the loss")
     dynamic_sampling: bool = Field(default=True, description="drop groups whose rewards are all equal and draw others")
-    max_sampling_rounds: int = Field(default=3, ge=1, description="cap on those draws a step")
+    max_sampling_rounds: int = Field(default=3, ge=1, description="a step draws at most this many times num_problems")
     epochs: int = Field(default=1, ge=1, description="passes of the update over the groups of a step (mu of GRPO)")
     minibatches: int = Field(default=1, ge=1, description="optimizer steps a pass, each on its own groups and denominator")
     old_logprobs: Literal["sampler", "recompute"] = Field(

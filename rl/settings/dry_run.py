@@ -21,7 +21,7 @@ GIB = 2**30
 def _shape(layers: int, hidden: int, intermediate: int, heads: int, kv_heads: int, tied: bool, vocabulary: int) -> ModelShape:
     return ModelShape(
         layers=layers, hidden=hidden, intermediate=intermediate, vocabulary=vocabulary, heads=heads, kv_heads=kv_heads,
-        head_dim=hidden // heads, tied=tied,
+        head_dim=hidden // heads, tied=tied, stored="bf16",
     )  # fmt: skip
 
 
@@ -32,6 +32,7 @@ KNOWN = {
 }
 
 
+_STORED = {"bfloat16": "bf16", "float32": "fp32"}
 _NEEDED_KEYS = {"num_attention_heads", "num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size"}
 
 
@@ -58,6 +59,7 @@ def model_shape(path: str) -> ModelShape | None:
         kv_heads=data.get("num_key_value_heads", heads),
         head_dim=data.get("head_dim") or data["hidden_size"] // heads,
         tied=data.get("tie_word_embeddings", False),
+        stored=_STORED.get(str(data.get("dtype") or data.get("torch_dtype"))),
     )
 
 
@@ -188,4 +190,16 @@ def _memory_lines(config: RunConfig, shape: ModelShape, ranks: int) -> list[str]
         "  memory a rank, estimated:",
         *(f"    {value:9.3f} GiB  {purpose}" for purpose, value in gib.items() if value),
         f"    {peak:9.3f} GiB  at the peak (sampling and training do not overlap)",
+        *_loading_lines(config, shape),
     ]
+
+
+def _loading_lines(config: RunConfig, shape: ModelShape) -> list[str]:
+    """Return what opening the model takes of a machine's own memory before the weights go to their device."""
+    if shape.stored is None:
+        return []
+    gib = shape.parameters * (2 if config.model.dtype == "bf16" else 4) / GIB
+    if shape.stored == config.model.dtype:
+        return [f"  opening the model: {gib:.3f} GiB of a machine's memory, once: its ranks share the pages of the files"]
+    how = f"weights stored in {shape.stored} become {config.model.dtype}"
+    return [f"  opening the model: {gib:.3f} GiB of a machine's memory for each of its ranks, because {how}"]

@@ -21,6 +21,7 @@ class ModelShape:
     kv_heads: int
     head_dim: int
     tied: bool
+    stored: str | None = None  # precision of the weights' files, where it is known
 
     @property
     def parameters(self) -> int:

@@ -72,6 +72,6 @@ def _seconds_by_step(run: Path) -> dict[int, float]:
 def _seconds(record: Mapping[str, Any], steps: int) -> float:
     """Return the seconds of what one record is about: a step of practice, or `steps` steps of imitation and their mean."""
     if "train" in record:
-        total: float = record["sample"] + record["score"] + record["train"]
+        total: float = record["sample"] + record["score"] + record["train"] + record.get("waited_ahead", 0.0)
         return total
     return float(record["step_time"]) * steps

@@ -114,6 +114,10 @@ class Engine:
         self.engine, *_ = deepspeed.initialize(
             model=policy, optimizer=self._adamw, model_parameters=trainable, config=ds_config
         )
+        if self._copy is not None:
+            # peft adds adapters in float32, and DeepSpeed has made those of a bf16 run bf16
+            for mine, theirs in zip(self.policy.parameters(), self._copy.parameters(), strict=True):
+                theirs.data = theirs.data.to(mine.dtype)
         if self.stage in (1, 2):
             check_together(self.engine.optimizer)
 

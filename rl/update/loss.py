@@ -71,9 +71,12 @@ def constant(lengths: Sequence[int], max_completion_tokens: int) -> list[float]:
 
 
 def sequence_means(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Return the mean of `values` over each sequence, at each of its tokens [N]."""
-    sums = values.new_zeros(int(rows.max()) + 1).index_add(0, rows, values)
-    return (sums / torch.bincount(rows))[rows]
+    """Return the mean of `values` over each sequence, at each of its tokens [N]; `rows` [N] counts from 0, none is left out."""
+    # as many places as there are tokens: how many sequences there are is not known without waiting for a GPU
+    nothing = torch.zeros_like(values)
+    sums = nothing.index_add(0, rows, values)
+    counts = nothing.index_add(0, rows, torch.ones_like(values))
+    return sums[rows] / counts[rows]
 
 
 def token_ratio(log_ratio: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

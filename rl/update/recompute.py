@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import torch
 
-from rl.runtime import all_gather, device, rank, world_size
+from rl.exchange import all_gather
+from rl.runtime import device, rank, world_size
 from rl.settings.schema import LayoutName, RunConfig
 from rl.types import Batch, FloatArray, Rollout, Row
 from rl.update.batch import collate, cut_micro_batches, uniform_row

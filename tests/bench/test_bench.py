@@ -26,9 +26,9 @@ from bench.theirs import TrlSide, fastest, trl_tensors
 from bench.work import WORKS, Work, choose_works, toy
 from launch import cli
 from problems.errors import LabError
+from rl.groups import group_up
 from rl.policy.opening import load_model, load_tokenizer
 from rl.policy.prompts import render
-from rl.rollout import group_up
 from rl.runtime import process_group
 from rl.settings.algorithm import AlgorithmSettings
 from rl.types import Group

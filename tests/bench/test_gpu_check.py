@@ -45,7 +45,7 @@ def test_a_process_that_fails_or_hangs_is_told_apart(tmp_path):
 
 
 def test_steps_that_no_time_was_left_for_stand_on_the_page(tmp_path):
-    said = []
+    said: list[str] = []
     failed = check(tmp_path / "out", tmp_path / "scratch", toy=True, only=["group", "trl"], seconds=0, say=said.append)
     assert failed == len(said) == 5
     assert "## trl: not begun: no time was left, 0 s" in (tmp_path / "out" / "gpu-check.md").read_text()

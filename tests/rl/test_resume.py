@@ -1,5 +1,6 @@
 """A run that is killed and resumed is the run that was not."""
 
+import json
 import random
 import shutil
 import signal
@@ -93,20 +94,33 @@ VARIANTS = {
     "several updates": ["algorithm.epochs=2", "algorithm.minibatches=2", "algorithm.old_logprobs=recompute"],
     "k1 in the reward": ["algorithm.kl=k1", "algorithm.kl_coef=0.05"],
     "a reference that is reset": ["algorithm.kl_coef=0.05", "algorithm.reference_reset_steps=3"],
+    # beyond 128 tokens replacements join while others run, on a CPU too
+    "replacements that join": ["sampling={max_completion_tokens: 160, temperature: 1.3}"],
 }
 
 
+@pytest.fixture(scope="module")
+def far_reaching(imitator, tmp_path_factory):
+    """The imitator with more positions, which its rotary embedding has anyway."""
+    directory = tmp_path_factory.mktemp("far") / "model"
+    shutil.copytree(imitator, directory)
+    settings = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps({**settings, "max_position_embeddings": 256}))
+    return directory
+
+
 @pytest.mark.parametrize("kind", VARIANTS)
-def test_variants_of_the_loop_resume_to_the_byte_too(imitator, tmp_path, kind):
+def test_variants_of_the_loop_resume_to_the_byte_too(imitator, far_reaching, tmp_path, kind):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
+    model = far_reaching if kind == "replacements that join" else imitator
     keep_all = "checkpoint.keep_last=4"
     # in this process, whose hash seed is another than that of the forks
-    assert cli.main(arguments(imitator, whole, "run", *VARIANTS[kind], keep_all)) == 0
+    assert cli.main(arguments(model, whole, "run", *VARIANTS[kind], keep_all)) == 0
     # what a run leaves that was killed while it wrote the checkpoint of step 6: the tests above kill real ones
     shutil.copytree(whole, cut)
     for step in (6, 8):
         shutil.rmtree(cut / "run" / "checkpoints" / f"step-{step:06d}")
-    resumed = forked(*arguments(imitator, cut, "run", *VARIANTS[kind], keep_all), "--resume", cwd=tmp_path)
+    resumed = forked(*arguments(model, cut, "run", *VARIANTS[kind], keep_all), "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "resuming from" in resumed.stderr
     assert "step-000004" in resumed.stderr
@@ -126,6 +140,21 @@ def test_variants_of_the_loop_resume_to_the_byte_too(imitator, tmp_path, kind):
         assert [found[step]["kl"] < 1e-5 for step in range(STEPS)] == [step in (0, 3, 6) for step in range(STEPS)]
     if kind == "k1 in the reward":
         assert found[-1]["kl"] != 0
+    if kind == "replacements that join":
+        assert any(row["groups/sampled"] > 8 for row in found[4:])
+
+
+def test_nothing_is_sampled_ahead_beside_the_last_update_of_a_budget_and_no_second_counts_twice(imitator, tmp_path):
+    def checkpoints_of(name, budget):
+        settings = ["train.one_step_off=true", f"train.compute_tokens={budget}", "checkpoint.every_steps=1"]
+        assert cli.main(arguments(imitator, tmp_path, name, *settings, "evaluation.every_steps=0")) == 0
+        for row in rows(tmp_path / name / "timing.jsonl"):
+            assert row["sample"] + row["score"] + row["train"] + row["waited_ahead"] <= row["step_time"]
+        return [(path / "ahead.pickle").exists() for path in list_checkpoints(tmp_path / name / "checkpoints")]
+
+    assert checkpoints_of("one", 1) == [False]
+    spent = rows(tmp_path / "one" / "metrics.jsonl")[-1]["compute_tokens"]
+    assert checkpoints_of("two", spent + 1) == [True, False]
 
 
 def test_a_run_that_its_budget_ended_goes_on_as_if_it_had_none(straight, imitator, tmp_path):

@@ -143,8 +143,8 @@ UPDATE_FAULTS: dict[str, Fault] = {
 class Sharpened(Sampler):
     """A sampler at another temperature."""
 
-    def sample(self, requests: Any, how: HowToDraw, on_sample: Any) -> Any:
-        return super().sample(requests, replace(how, temperature=0.9 * how.temperature), on_sample)
+    def sample(self, requests: Any, how: HowToDraw, on_sample: Any, more: Any = None) -> Any:
+        return super().sample(requests, replace(how, temperature=0.9 * how.temperature), on_sample, more)
 
 
 def at_another_temperature(sampler: Sampler) -> Sampler:

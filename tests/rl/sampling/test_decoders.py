@@ -3,6 +3,7 @@
 import copy
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,21 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from rl.policy.attention import NAME
 from rl.policy.interfaces import base_causal_lm
 from rl.policy.opening import add_adapters, load_model
+from rl.sampling import sampler as module
 from rl.sampling.cached import CachedDecoder
 from rl.sampling.decoding import build_decoder
 from rl.sampling.fused import fuse
+from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.native import NativeDecoder, native_decoder
 from rl.sampling.planned import PlannedDecoder
+from rl.sampling.sampler import Sample, Sampler, SampleRequest, SampleStats
 from rl.sampling.static import StaticDecoder
+from rl.sampling.unpadded import RecomputingDecoder, UnpaddedDecoder
 from rl.settings.schema import LoraSettings, ModelSettings
 
 
-def static(model: Any) -> StaticDecoder:
-    return StaticDecoder(model, fuse(base_causal_lm(model)), rows=12, tokens=80)
+def static(model: Any, rows: int = 12, tokens: int = 80) -> StaticDecoder:
+    return StaticDecoder(model, fuse(base_causal_lm(model)), rows, tokens)
 
 
 DECODERS: dict[str, Any] = {"native": native_decoder, "planned": PlannedDecoder, "static": static, "cached": CachedDecoder}
@@ -159,6 +164,56 @@ def test_a_row_that_has_just_joined_may_move_before_its_first_step(shape, kind):
         states = decoder.step(torch.tensor([first, second]))
     texts = torch.tensor([[*text, 11, 13], [*text, 12, 14]])
     assert torch.allclose(decoder.logits(states), shape(texts).logits[:, -1], atol=2e-4, rtol=1e-4)
+
+
+Drawn = dict[tuple[int, int], Sample]
+
+
+def drawn(sampler: Sampler, requests: Sequence[SampleRequest], at_first: int) -> tuple[Drawn, SampleStats]:
+    """Return the samples by request and number; the first few requests are there from the start, the others come one by one."""
+    found: Drawn = {}
+    later = iter(requests[at_first:])
+
+    def more() -> list[SampleRequest] | None:
+        request = next(later, None)
+        return None if request is None else [request]
+
+    def keep(sample: Sample) -> None:
+        found[sample.request, sample.number] = sample
+
+    return found, sampler.sample(requests[:at_first], HowToDraw(temperature=1.0, max_tokens=24), keep, more)
+
+
+@pytest.mark.parametrize("kind", [*DECODERS, "unpadded", "recomputing"])
+def test_requests_that_come_late_get_the_tokens_that_they_get_alone(monkeypatch, shape, kind):
+    kinds = {**DECODERS, "unpadded": UnpaddedDecoder, "recomputing": RecomputingDecoder}
+    if kinds[kind](shape) is None:
+        pytest.skip("no C compiler")
+    made = []
+
+    def build(model: Any, rows: int, tokens: int, *, recorded: bool) -> Any:
+        made.append(static(model, rows, tokens) if kind == "static" else kinds[kind](model))
+        return made[-1]
+
+    monkeypatch.setattr(module, "build_decoder", build)
+    rng = np.random.default_rng(2)
+    requests = []
+    for number, size in enumerate((5, 16, 3, 33, 9, 100)):  # the last one is longer than a decoder made for the first has room
+        streams = tuple(("late", number, k) for k in range(3))
+        requests.append(SampleRequest(prompt_ids=rng.integers(6, 90, size, dtype=np.int32), streams=streams))
+    sampler = Sampler(model=shape, pad_id=0, stop_ids=frozenset(range(1, 6)), max_rows=6, short_on_a_cpu=0)
+    made.clear()
+    together, stats = drawn(sampler, requests, 2)
+    assert len(made) == 2  # the long one waited until all others had ended
+    alone = [drawn(sampler, [request], 1)[0] for request in requests]
+    assert len(together) == 18
+    assert len({len(sample.token_ids) for sample in together.values()}) > 4
+    for (number, k), sample in together.items():
+        expected = alone[number][0, k]
+        assert sample.token_ids.tolist() == expected.token_ids.tolist()
+        assert np.allclose(sample.logprobs, expected.logprobs, atol=1e-4)
+    _, one_after_another = drawn(replace(sampler, short_on_a_cpu=24), requests, 2)
+    assert stats.steps < one_after_another.steps  # a decoder that lets none join takes those that wait together
 
 
 @torch.no_grad()

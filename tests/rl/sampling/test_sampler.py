@@ -1,5 +1,7 @@
 """Samples follow the model's distribution, come with its log-probabilities, and depend on nothing but their names."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -96,6 +98,15 @@ def test_rows_that_leave_a_full_cache_start_again(policy):
     assert stats.restarted > 0
     assert stats.peak_rows == 5
     assert lengths == [80] * 8
+
+
+def test_where_nothing_is_to_be_drawn_no_decoder_is_made(policy, monkeypatch):
+    sampler = Sampler(model=policy[0], pad_id=0, stop_ids=frozenset([1]), max_rows=8)
+    # what lay ready was enough, which two looks did not know yet
+    answers: Iterator[list[SampleRequest] | None] = iter([[], [], None])
+    monkeypatch.setattr("rl.sampling.sampler.build_decoder", None)
+    stats = sampler.sample([], HowToDraw(temperature=1.0, max_tokens=8), print, lambda: next(answers))
+    assert (stats.steps, next(answers, "asked no more")) == (0, "asked no more")
 
 
 def test_a_cache_that_cannot_hold_one_row_is_refused(policy):

@@ -130,6 +130,16 @@ def test_what_the_backward_pass_needs_grows_with_the_width_of_the_mlp() -> None:
     assert parts["activations of a micro-batch"] == pytest.approx(100 * 2 * (10 * 8 + 4 * 16) * 2)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "said"),
+    # 7,615,283,200 weights without norms and biases, of 2 and 4 bytes
+    [("bf16", "14.185 GiB of a machine's memory, once"), ("fp32", "28.369 GiB of a machine's memory for each of its ranks")],
+)
+def test_opening_a_model_takes_its_files_once_unless_they_are_converted(dtype: str, said: str) -> None:
+    text = describe_work(config(model={"path": "Qwen/Qwen2.5-7B", "dtype": dtype}))
+    assert said in text
+
+
 def test_the_shape_of_a_gguf_file_is_its_models(tmp_path: Path) -> None:
     pytest.importorskip("gguf")
     from gguf_files import FEED_FORWARD, HEADS, HIDDEN, LAYERS, VOCABULARY, write_gguf

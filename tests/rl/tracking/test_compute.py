@@ -35,7 +35,7 @@ def test_practice_by_hand(tmp_path: Path) -> None:
     metrics.append({"step": 2, "compute_tokens": 900, **accuracy(0.5)})
     # seconds of sampling, scoring and learning; an evaluation makes the second step longer, and is left out
     timing: Records = [{"step": 1, "sample": 1.0, "score": 0.5, "train": 2.0, "step_time": 3.6}]
-    timing.append({"step": 2, "sample": 1.0, "score": 0.25, "train": 2.0, "step_time": 9.0})
+    timing.append({"step": 2, "sample": 0.5, "score": 0.25, "train": 2.0, "waited_ahead": 0.5, "step_time": 9.0})
     found = points(write(tmp_path / "rl", metrics, timing))
     assert found[0] == Point(step=0, compute_tokens=0, seconds=0.0, accuracy=0.25, low=0.15, high=0.35)
     assert found[1:] == [Point(step=2, compute_tokens=900, seconds=6.75, accuracy=0.5, low=0.4, high=0.6)]

@@ -1,6 +1,6 @@
 """What a GPU would be given, without one: the CUDA branches on meta tensors, which have shapes, strides and types."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from rl.policy.attention import NAME, takes_flash
-from rl.settings.algorithm import AlgorithmSettings
+from rl.settings.algorithm import AlgorithmSettings, LossName
 from rl.types import Row
 from rl.update import kernels, packing
 from rl.update.batch import collate, uniform_row
@@ -140,7 +140,7 @@ def test_a_whole_update_of_a_packed_batch_goes_through_the_cuda_branches(dtype, 
     assert all(parameter.grad is not None and parameter.grad.dtype == dtype for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("loss", ["dapo", "grpo", "cispo"])
+@pytest.mark.parametrize("loss", get_args(LossName))
 def test_from_rows_to_what_is_observed_nothing_waits_for_the_device(loss):
     settings = AlgorithmSettings(loss=loss, entropy_coef=0.1)
     policy = TokenLogprobs(qwen2().to(META, torch.bfloat16), 1.0)

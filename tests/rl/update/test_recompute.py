@@ -8,7 +8,7 @@ import pytest
 import torch
 from support import rollout
 
-from rl.rollout import group_up
+from rl.groups import group_up
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig
 from rl.tracking.metrics import rollout_metrics

@@ -1,4 +1,4 @@
-"""DeepSpeed's own checks before a step, asked once for all gradients, against DeepSpeed's own words."""
+"""DeepSpeed's own checks before a step, asked once for all gradients, against DeepSpeed's own words; and what ZeRO 3 copies."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +60,19 @@ def test_a_gradient_that_is_not_finite_is_seen_and_the_step_left_out(engine, val
     same = [torch.equal(a, b) for a, b in zip(before, engine.policy.parameters(), strict=True)]
     assert all(same) if value is not None else not any(same)
     assert engine.skipped_steps == int(value is not None)
+
+
+def test_the_copy_that_is_sampled_from_has_the_trainers_precision_in_its_adapters_too(random_model):
+    settings = [f"model.path={random_model}", "problems=[{domain: chain}]", "run.name=unused", "model.dtype=bf16"]
+    settings += ["model.lora.r=2", "deepspeed={stage: 3, shard_frozen: true}"]
+    config = load_config(RunConfig, [], settings).config
+    with process_group():
+        engine = Engine(load_model(config.model), config)
+        for (name, mine), theirs in zip(engine.policy.named_parameters(), engine.sampling_model.parameters(), strict=True):
+            assert theirs.dtype == torch.bfloat16, name
+            with engine.whole_weights([mine]):
+                assert torch.equal(mine, theirs)
+        engine.finish()
 
 
 def test_an_optimizer_that_asks_otherwise_is_left_alone():
