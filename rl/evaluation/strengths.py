@@ -106,7 +106,7 @@ class Meetings:
         """Return wins [D, K, K] where clusters count `weights` [D, U]: of the questions that i and j answered, what i won."""
         found = np.zeros((len(weights), self.count, self.count))
         for one in self.contests:
-            found[np.ix_(range(len(weights)), one.models, one.models)] += one.wins(weights[:, one.clusters])
+            found[:, one.models[:, None], one.models] += one.wins(weights[:, one.clusters])
         return found * self.met
 
 
