@@ -24,7 +24,7 @@ from rl.ahead import Ahead
 from rl.curriculum import Curriculum, practised_source
 from rl.groups import ReferenceKls
 from rl.memory import probe_memory
-from rl.policy.interfaces import Tokenizer
+from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_model, load_tokenizer, plain_model
 from rl.policy.prompts import check_rates, render
 from rl.rollout import RolloutWorker, open_pool, open_worker
@@ -111,29 +111,18 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         if not has_model(config):
             closing.enter_context(process_group())  # the others wait for rank 0
             cold_start(config)
-        opened = plain_model(config.model, config.run.dir)
-        tokenizer = load_tokenizer(opened)
-        check_rates(config.problems, config.prompt, tokenizer)
-        source, held_out = open_sources(config)
-        render(source.get("train", 0), config.prompt, tokenizer)  # a template that refuses its messages does so now
-        torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
-        model = load_model(opened)
-        frozen = load_model(opened, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
-        choose_layout(model, config.train.layout)  # one that this model cannot do is refused before anything is written
+        given = look_over(config)
         run = open_run(loaded, resume)
         closing.enter_context(process_group(on_failure=run.set_failure))
         pool = closing.enter_context(open_pool(config))
-        engine = Engine(model, config)
-        if engine.fused.words:
-            say(engine.fused.words)
-        if slower := slower_words(engine.sampling_model):
-            say(slower)
-        worker = open_worker(config, engine.sampling_model, tokenizer, pool)
+        engine = Engine(given.model, config)
+        say_how(engine)
+        worker = open_worker(config, engine.sampling_model, given.tokenizer, pool)
         ahead = Ahead(engine, worker, config)
-        reference = Reference(engine, frozen) if config.algorithm.kl_coef else None
+        reference = Reference(engine, given.frozen) if config.algorithm.kl_coef else None
         state = resumed_state(run, engine, ahead, reference) if resume else TrainState()
-        if isinstance(source, Curriculum):
-            state = replace(state, rungs=source.begin(state.rungs))
+        if isinstance(given.source, Curriculum):
+            state = replace(state, rungs=given.source.begin(state.rungs))
         tracker = view = None
         if rank() == 0:
             run.cut_after(state.step or -1)  # a run that starts over writes its step 0 again
@@ -142,9 +131,9 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         parts = Parts(
             config=config,
             run=run,
-            source=source,
-            held_out=held_out,
-            tokenizer=tokenizer,
+            source=given.source,
+            held_out=given.held_out,
+            tokenizer=given.tokenizer,
             engine=engine,
             reference=reference,
             worker=worker,
@@ -154,6 +143,39 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         )
         check_before_first_step(parts)
         yield parts, state
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given:
+    """What a run is given, open and fit for use."""
+
+    source: ProblemSource
+    held_out: ProblemSource
+    tokenizer: Tokenizer
+    model: CausalLM
+    frozen: CausalLM | None  # the reference policy's, where it is another one
+
+
+def look_over(config: RunConfig) -> Given:
+    """Open what the settings name; what cannot serve is refused here, before the run directory is touched."""
+    opened = plain_model(config.model, config.run.dir)
+    tokenizer = load_tokenizer(opened)
+    check_rates(config.problems, config.prompt, tokenizer)
+    source, held_out = open_sources(config)
+    render(source.get("train", 0), config.prompt, tokenizer)  # a template that refuses its messages does so now
+    torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
+    model = load_model(opened)
+    frozen = load_model(opened, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
+    choose_layout(model, config.train.layout)  # one that this model cannot do is refused before anything is written
+    return Given(source=source, held_out=held_out, tokenizer=tokenizer, model=model, frozen=frozen)
+
+
+def say_how(engine: Engine) -> None:
+    """Tell the user which kernels the engine uses, and where sampling is slower than it might be."""
+    if engine.fused.words:
+        say(engine.fused.words)
+    if slower := slower_words(engine.sampling_model):
+        say(slower)
 
 
 def say_where(config: RunConfig) -> None:
