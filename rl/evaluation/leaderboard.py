@@ -27,7 +27,7 @@ SCALE = (
     "that 400 points are odds of ten to one; 95 % intervals by a bootstrap over questions or their clusters (Bayesian, "
     f"{DRAWS:,} draws, of more than {MANY} models fewer, the same every time)"
 )
-_MOST_COMPARED = 2_000_000  # answers to one question, over all pairs of a league that are looked at: half a minute
+_MOST_COMPARED = 2_000_000  # answers to one question, over all pairs of a league that are looked at: some 15 s
 _ALIKE = 1e-6  # nats: equal results are equal strengths, whatever rounding does
 
 
