@@ -168,13 +168,15 @@ def print_summary(
     story: Story, summary: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any], home: Path
 ) -> None:
     """Print the closing table."""
+    from rl.stats import estimate_in_words  # loads numpy
+
     table = Table(title="Imitation against practice, on problems neither has seen")
     for column in ("", "imitation (SFT)", "practice (RL)"):
         table.add_column(column, justify="left" if not column else "right")
     sft, rl = summary["sft"], summary["rl"]
 
     def rate(found: Mapping[str, float], name: str, low: str, high: str) -> str:
-        return f"{found[name]:.2f} ({found[low]:.2f} to {found[high]:.2f})"
+        return estimate_in_words({"value": found[name], "low": found[low], "high": found[high]}, digits=2)
 
     names = ("accuracy", "accuracy_low", "accuracy_high")
     table.add_row(f"accuracy, {story.practised[0]} to {story.practised[-1]} {story.size}", rate(sft, *names), rate(rl, *names))

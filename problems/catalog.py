@@ -22,7 +22,7 @@ from problems.mixture import Mixture
 from problems.procedural import ProceduralSource
 from problems.public import PUBLIC_SETS
 from problems.seeding import derive_rng, derive_seed
-from problems.selection import select
+from problems.selection import select, with_hashes
 from problems.sets.jsonl import DEFAULT_DOMAIN
 from problems.types import STYLES, Domain, Problem, ProblemError, ProblemSet, ProblemSource, SourceConfig, boxed, thinking
 
@@ -50,6 +50,11 @@ own.TAKEN.update(one.verifier for one in SETS.values() if one.verifier is not No
 globals().update({model.__name__: model for model in SOURCE_MODELS.values()})
 
 
+def _complete(given: Any, named: Callable[[Any], SourceConfig]) -> SourceConfig:
+    """Return the settings of a source with what is filled in."""
+    return with_hashes(_own_or_named(given, named))
+
+
 def _own_or_named(given: Any, named: Callable[[Any], SourceConfig]) -> SourceConfig:
     """Return the settings of a source: of a file of one's own, or of one that `domain` names."""
     if isinstance(given, Mapping) and "python" in given:
@@ -72,7 +77,7 @@ if TYPE_CHECKING:
 
 else:  # the union of the models above, made at run time: pydantic chooses one by its `domain`
     _Named = Annotated[Union[tuple(SOURCE_MODELS.values())], Field(discriminator="domain")]  # noqa: UP007
-    AnySource = Annotated[SerializeAsAny[_Named], WrapValidator(_own_or_named)]
+    AnySource = Annotated[SerializeAsAny[_Named], WrapValidator(_complete)]
 
 
 def build_source(configs: Sequence[AnySource], seed: int) -> ProblemSource:

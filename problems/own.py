@@ -19,6 +19,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from problems.levels import settings_model
 from problems.ownfile import OwnFile, blamed, load
+from problems.selection import HASHES
 from problems.types import Domain, Draft, Problem, ProblemError, ProblemSet, ProblemSource, SourceConfig
 
 Record = Domain[Any] | ProblemSet[Any]
@@ -110,7 +111,7 @@ def _model(record: Record, own: OwnFile) -> type[SourceConfig]:
 
 def _explained(error: ValidationError, model: type[SourceConfig], file: str) -> ValidationError:
     """Return the faults, an unknown key with those that the file has: the lab's list of keys knows none of them."""
-    names = ", ".join(name for name in model.model_fields if name not in _ADDED)
+    names = ", ".join(name for name in model.model_fields if name not in (*_ADDED, *HASHES))
     details = []
     for fault in error.errors():
         is_unknown = fault["type"] == "extra_forbidden"

@@ -9,6 +9,9 @@ they are, of which split and how they came about:
 Rates choose within the split that was rated, and leave the others as they are; what was not rated is left out. Of a source
 without end they choose among the problems that were rated, which are made again here, so that a finite pool remains. What
 was removed is gone from every split but `test`. A file that was made of other problems is an error and never half applied.
+
+What such a file holds decides what is practised, so its hash stands beside its name (`rates_hash`, `without_hash`): filled in
+where it is not given, recorded with the settings, and where it is given the file must be that very one.
 """
 
 import json
@@ -18,10 +21,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from problems.finite import FiniteSource
+from problems.ownfile import hash_of
 from problems.rows import read_jsonl
 from problems.seeding import content_hash
 from problems.types import Problem, ProblemError, ProblemSource, SourceConfig
 
+HASHES = ("rates_hash", "without_hash")  # settings that older versions of the lab did not fill in
 KEEP = (0.1, 0.9)  # pass rates from which a group of completions learns something
 _MADE_BY = {"rates": "reasonlab problems rate", "removed": "reasonlab problems decontaminate"}
 
@@ -60,6 +65,38 @@ def read_header(file: Path, kind: Selecting) -> dict[str, Any]:
     return header
 
 
+def with_hashes(config: SourceConfig) -> SourceConfig:
+    """Return the settings with the hashes of the files they name; none of a file that cannot be read, which opening tells."""
+    found: dict[str, str | None] = {}
+    for setting, file, known in _files_of(config):
+        if (file is None) != (known is None):
+            found[f"{setting}_hash"] = None if file is None else _hash(Path(file))
+    return config.model_copy(update=found) if found else config
+
+
+def _files_of(config: SourceConfig) -> list[tuple[str, str | None, str | None]]:
+    """Return (setting, file, hash) of each setting that names a file."""
+    return [("rates", config.rates, config.rates_hash), ("without", config.without, config.without_hash)]
+
+
+def _hash(file: Path) -> str | None:
+    """Return a hash of a file and its header, None where either cannot be read."""
+    try:
+        return content_hash(hash_of(file.read_bytes()), hash_of(header_path(file).read_bytes()))
+    except OSError:
+        return None
+
+
+def _check_hashes(config: SourceConfig) -> None:
+    """Raise ProblemError where a file is not the one that the settings were made with."""
+    for setting, file, known in _files_of(config):
+        if file is not None and known is not None and (now := _hash(Path(file))) not in (None, known):
+            raise ProblemError(
+                f"{setting}: {file} or its header has changed: their hash was {known}, now it is {now}; leave {setting}_hash "
+                "out to take them as they are"
+            )
+
+
 def practised_hash(problems: Iterable[Problem]) -> str:
     """Return a hash of what a source may be practised on, whatever its order."""
     return content_hash(*sorted(f"{one.split}\x1f{one.id}\x1f{one.prompt}" for one in problems))
@@ -72,6 +109,7 @@ def practised(source: FiniteSource) -> list[Problem]:
 
 def select(config: SourceConfig, seed: int, opened: Opener) -> ProblemSource:
     """Return the source of an entry with what `rates` and `without` leave of it; raises ProblemError where that is nothing."""
+    _check_hashes(config)
     whole = opened(seed)
     removed = frozenset[str]() if config.without is None else _removed(whole, Path(config.without))
     source = whole if config.rates is None else _rated(whole, Path(config.rates), config.keep or KEEP, seed, opened)

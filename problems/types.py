@@ -58,8 +58,10 @@ class SourceConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     weight: float = Field(default=1.0, gt=0, description="share of the mixture, relative to the other sources")
     rates: str | None = Field(default=None, description="file of `reasonlab problems rate`: only problems that `keep` allows")
+    rates_hash: str | None = Field(default=None, description="of what that file holds, header included; filled in")
     keep: tuple[Rate, Rate] | None = Field(default=None, description="lowest and highest pass rate that stays: 0.1, 0.9")
     without: str | None = Field(default=None, description="file of `reasonlab problems decontaminate`: not what it lists")
+    without_hash: str | None = Field(default=None, description="of what that file holds, header included; filled in")
 
     @model_validator(mode="after")
     def _keeps_something(self) -> Self:

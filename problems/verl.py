@@ -4,6 +4,10 @@ verl hands each row of a parquet file on as it is (verl/utils/dataset/rl_dataset
 `extra_info` reach the reward function. What a Problem has more than these goes into `extra_info`, where rewards/verl.py and the
 set `verl` find it again; mappings as JSON, since a column of parquet has one type. Left out: pictures, and rows whose
 conversation has begun already.
+
+Others too have a `data_source` or a topic that they call "chain" or "primes", and mean no domain of the lab's. So what a row
+calls itself counts only where it is a set that verl's or TinyZero's own scripts make (DATA_SOURCES); a domain of the lab's is
+named by MARK, which nobody else writes.
 """
 
 import json
@@ -28,14 +32,28 @@ DATA_SOURCES = {
     "numina_synthetic_amc": "math",
     "numina_cn_k12": "math",
     "numina_olympiads": "math",
+    "countdown": "countdown",  # TinyZero's (examples/data_preprocess/countdown.py)
 }
+MARK = "reasonlab_domain"  # of `extra_info`: the lab's domain
+_OLDER = {"split", "index", "id", "domain", "question"}  # what we wrote into every row before there was MARK
 _PICTURES = ("images", "videos", "audios")
 
 
-def domain_named(data_source: str, extra_info: Mapping[str, Any]) -> str:
-    """Return the domain that a row says: `extra_info.domain`, else `data_source` by DATA_SOURCES, else that name itself."""
-    given = str(extra_info.get("domain") or data_source)
-    return DATA_SOURCES.get(given, "math" if given.startswith("aime") else given)
+def domain_named(data_source: str, extra_info: Mapping[str, Any]) -> str | None:
+    """Return the domain that a row says: `extra_info` under MARK, else what `data_source` is to verl; None for any other."""
+    if marked := extra_info.get(MARK):
+        return str(marked)
+    if extra_info.keys() >= _OLDER and extra_info["domain"] == data_source:
+        return data_source
+    return DATA_SOURCES.get(data_source, "math" if data_source.startswith("aime") else None)
+
+
+def unnamed(data_source: str) -> str:
+    """Return in words that nothing says which domain a row is of."""
+    return (
+        f"no domain is known for the data_source {data_source!r}, which is no set that verl prepares: its rows are others', "
+        f"whatever they call themselves. The lab's domain is named by extra_info.{MARK} (math reads numbers and formulas)"
+    )
 
 
 def truth(given: Any, domain: str, checks: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]:
@@ -74,6 +92,8 @@ def _problem(row: Mapping[str, Any], split: str, where: str, domain: str | None)
         raise ProblemError(f"data_source must be a text, found {row['data_source']!r:.60}")
     info = mapping(row.get("extra_info"), "extra_info")
     domain = domain or domain_named(row["data_source"], info)
+    if domain is None:
+        raise ProblemError(f"{unnamed(row['data_source'])}, or for all rows by `verifier: NAME` beside the path")
     reward = row["reward_model"]
     if not isinstance(reward, Mapping) or "ground_truth" not in reward:
         raise ProblemError(f"reward_model must hold a ground_truth, found {reward!r:.60}")
@@ -128,7 +148,7 @@ def row_of(problem: Problem, index: int) -> dict[str, Any]:
         "split": problem.split,
         "index": index,
         "id": problem.id,
-        "domain": problem.domain,
+        MARK: problem.domain,
         "question": problem.prompt,
         "checks": json.dumps(dict(problem.checks)) if problem.checks else None,
         "difficulty": json.dumps(dict(problem.difficulty)) if problem.difficulty else None,
@@ -151,7 +171,7 @@ def parquet_of(problems: list[Problem]) -> bytes:
     from pyarrow import parquet
 
     text = arrow.string()
-    extra = [(name, text) for name in ("split", "id", "domain", "question", "checks", "difficulty", "solution")]
+    extra = [(name, text) for name in ("split", "id", MARK, "question", "checks", "difficulty", "solution")]
     schema = arrow.schema(
         [
             ("data_source", text),

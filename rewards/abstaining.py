@@ -16,13 +16,13 @@ A problem whose reference is these words (nobody can know) is left to its verifi
 import re
 
 from problems.types import Problem
-from rewards.answer import BARE_ANSWER, after_thinking, committed_answers
+from rewards.answer import BARE_ANSWER, BOX_MARK, HASHES_MARK, TAG_MARK, after_thinking, committed_answers
 from rewards.reading.turns import first_turn
 from rewards.types import STRICT, Reading, Verdict
 
 _MARKS = ("box", "answer tag", "hashes", BARE_ANSWER)
-_BOX = re.compile(r"\\boxed\s?\{((?:[^{}]|\{[^{}]*\}){0,300})\}")
-_TAG_OR_HASHES = re.compile(r"<answer>([^<]{0,300})</answer>|####([^\n]{0,300})", re.IGNORECASE)
+_BOX = re.compile(BOX_MARK)
+_TAG_OR_HASHES = re.compile(f"{TAG_MARK}|{HASHES_MARK}", re.IGNORECASE)
 _DRESS = re.compile(r"\\(?:boxed|text|textbf|textit|mathrm)\s?\{(.*)\}|\*\*(.*)\*\*|\"(.*)\"|'(.*)'|\$(.*)\$")
 _MAX_DRESSES = 3  # around one another
 _FENCES = ("```", "~~~")  # of a program, which would be an answer too

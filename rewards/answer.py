@@ -68,6 +68,10 @@ MAX_SENTENCE_CHARACTERS = 600
 BARE_ANSWER = "bare answer"  # the mark of a completion that is nothing but an answer
 _WORK_CHARACTERS = 60  # a text with more before "Solution:" is no answer with its solution behind it
 
+# The marks of an answer wherever they stand in a text, what they hold as the only group; bounded, for text is hostile.
+BOX_MARK = r"\\boxed\s?\{((?:[^{}]|\{[^{}]*\}){0,300})\}"
+TAG_MARK = r"<answer>([^<]{0,300})</answer>"
+HASHES_MARK = r"####\s?([^\n]{0,300})"
 _ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
 _HASHES = re.compile("####")
 _HEADING = re.compile(  # a Markdown heading, with the answer somewhere below

@@ -16,11 +16,14 @@ All of it is a pure function of one small record (`TrainState.rungs`) and of wha
 after a resume. Shares stand still within a step: its rounds of dynamic sampling, and what was sampled ahead of it, are drawn by
 the record that the step began with. Groups that the update does not see count for pass rates like all others.
 
+Of a source without end the values are those of its first 256 problems; what is rarer has no rung and is not practised, which is
+said at the start where more problems show it.
+
 Left out: difficulty that is learned and not named, and rates of single problems (measured before a training: rl/rate.py).
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,9 +38,10 @@ from rl.types import Group, RungState
 
 _LEAST_INTEREST = 0.1  # of an open rung that is never or always solved, beside 1 of one that is solved half of the time
 _LOOKED_AT = 256  # problems of a source without end, to see which values its difficulty has
+_LOOKED_FURTHER = 1024  # up to here, for values that those have not
 _TRIES = 4096  # problems of such a source among which one of each value is found
 _MOST_RUNGS = 64
-_NO_LADDER = {
+_TOO_FEW_RUNGS = {
     "entry": "it needs two entries of problems, the easiest first",
     "level": "no entry of problems has a domain with levels and leaves its `level` out, or rows of several levels",
     "value": "no entry of problems has two values of it in the difficulty of its problems (`reasonlab problems show`)",
@@ -80,6 +84,7 @@ class Curriculum:
     rungs: tuple[Rung, ...]
     track_weights: tuple[float, ...]
     seed: int
+    remarks: tuple[str, ...] = ()  # what its reader should know before it begins
 
     def get(self, split: str, index: int) -> Problem:
         """Return item `index` of all rungs in turn: what may be practised on, whatever stands open."""
@@ -222,9 +227,10 @@ def practised_source(config: RunConfig) -> ProblemSource:
 
 
 def open_curriculum(settings: CurriculumSettings, entries: Sequence[AnySource], seed: int) -> Curriculum:
-    """Return the curriculum over the entries of `problems`; raises ProblemError where they give no ladder, or one too long."""
+    """Return the curriculum over the entries of `problems`; raises ProblemError where no track has two rungs, or too many."""
     opened = [_opened(entry, seed, i) for i, entry in enumerate(entries)]
     labels = [f"{i}-{entry.domain}".replace("/", "-") for i, entry in enumerate(entries)]
+    remarks: list[str] = []
     if settings.by == "entry":
         track_weights = [1.0]
         rungs = [
@@ -242,11 +248,15 @@ def open_curriculum(settings: CurriculumSettings, entries: Sequence[AnySource], 
             if len(named) < len(parts):
                 raise ProblemError(f"curriculum.by: {settings.by}: two values look alike: {', '.join(map(repr, parts))}")
             rungs += [Rung(name=name, track=track, weight=1.0, source=part) for name, part in named.items()]
+            if not levels:
+                remarks += _without_rung(source, settings.by, parts, label)
     if len(rungs) == len(track_weights):
-        raise ProblemError(f"curriculum.by: {settings.by}: {_NO_LADDER.get(settings.by, _NO_LADDER['value'])}")
+        raise ProblemError(f"curriculum.by: {settings.by}: {_TOO_FEW_RUNGS.get(settings.by, _TOO_FEW_RUNGS['value'])}")
     if len(rungs) > _MOST_RUNGS:
         raise ProblemError(f"curriculum.by: {settings.by} gives {len(rungs)} rungs, at most {_MOST_RUNGS} are followed")
-    return Curriculum(settings=settings, rungs=tuple(rungs), track_weights=tuple(track_weights), seed=seed)
+    return Curriculum(
+        settings=settings, rungs=tuple(rungs), track_weights=tuple(track_weights), seed=seed, remarks=tuple(remarks)
+    )
 
 
 def _opened(entry: AnySource, seed: int, *part: int) -> ProblemSource:
@@ -270,8 +280,7 @@ def _levels(entry: AnySource, seed: int, track: int) -> dict[int | float | str, 
 
 def _values(source: ProblemSource, key: str) -> dict[int | float | str, ProblemSource]:
     """Return the source of each value that the difficulty of training problems has under `key`, ascending; none: nothing."""
-    if isinstance(source, Chosen) and "train" in source.pool.splits:
-        source = source.pool
+    source = _pool_of(source)
     if isinstance(source, FiniteSource):
         problems = list(source.splits["train"])
     else:
@@ -287,7 +296,30 @@ def _values(source: ProblemSource, key: str) -> dict[int | float | str, ProblemS
     by_value: dict[int | float | str, list[Problem]] = defaultdict(list)
     for problem in problems:
         by_value[problem.difficulty[key]].append(problem)
-    ascending = sorted(by_value, key=lambda value: (isinstance(value, str), value))
     if isinstance(source, FiniteSource):
-        return {value: replace(source, splits={"train": by_value[value]}) for value in ascending}
-    return {value: OfValue(source=source, key=key, value=value) for value in ascending}
+        return {value: replace(source, splits={"train": by_value[value]}) for value in _ascending(by_value)}
+    return {value: OfValue(source=source, key=key, value=value) for value in _ascending(by_value)}
+
+
+def _pool_of(source: ProblemSource) -> ProblemSource:
+    """Return what a source practises on: of one with a finite pool for training, that pool."""
+    return source.pool if isinstance(source, Chosen) and "train" in source.pool.splits else source
+
+
+def _ascending(values: Iterable[int | float | str]) -> list[int | float | str]:
+    return sorted(values, key=lambda value: (isinstance(value, str), value))
+
+
+def _without_rung(source: ProblemSource, key: str, rungs: Collection[int | float | str], label: str) -> list[str]:
+    """Return in words which values of a source without end are too rare to have a rung, as far as more problems show any."""
+    if not rungs or isinstance(_pool_of(source), FiniteSource):
+        return []
+    further = [source.get("train", i).difficulty for i in range(_LOOKED_AT, _LOOKED_FURTHER)]
+    counts = Counter(difficulty[key] for difficulty in further if difficulty.get(key, next(iter(rungs))) not in rungs)
+    if not counts:
+        return []
+    listed = ", ".join(f"{value} ({counts[value]} times)" for value in _ascending(counts))
+    return [
+        f"curriculum: {label} has {key} = {listed} among {_LOOKED_FURTHER:,} problems and not among the first {_LOOKED_AT}, of "
+        "which the rungs are made: it is not practised, nor is what is rarer still. Give it an entry of its own"
+    ]

@@ -6,6 +6,7 @@ One process, nothing is trained and no run directory is made. Everything has a s
 drawn in full, on two cores a large model may draw fewer, and the page says so.
 """
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -104,6 +105,7 @@ class Session:
         tokenizer = load_tokenizer(opened)
         source = practised_source(config)
         if isinstance(source, Curriculum):
+            print("".join(f"{remark}\n" for remark in source.remarks), end="", file=sys.stderr)
             source = source.practice(source.begin(), 0)
         asked = [source.get("train", i) for i in range(problems)]
         prompts = [render(problem, config.prompt, tokenizer) for problem in asked]

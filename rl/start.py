@@ -18,12 +18,13 @@ import torch
 from problems.catalog import build_source
 from problems.errors import LabError
 from problems.seeding import derive_seed
+from problems.selection import HASHES
 from problems.types import ProblemSource
 from rl.ahead import Ahead
 from rl.curriculum import Curriculum, practised_source
 from rl.groups import ReferenceKls
 from rl.memory import probe_memory
-from rl.policy.interfaces import Tokenizer
+from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_model, load_tokenizer, plain_model
 from rl.policy.prompts import check_rates, render
 from rl.rollout import RolloutWorker, open_pool, open_worker
@@ -112,29 +113,18 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         if not has_model(config):
             closing.enter_context(process_group())  # the others wait for rank 0
             cold_start(config)
-        opened = plain_model(config.model, config.run.dir)
-        tokenizer = load_tokenizer(opened)
-        check_rates(config.problems, config.prompt, tokenizer)
-        source, held_out = open_sources(config)
-        render(source.get("train", 0), config.prompt, tokenizer)  # a template that refuses its messages does so now
-        torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
-        model = load_model(opened)
-        frozen = load_model(opened, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
-        choose_layout(model, config.train.layout)  # one that this model cannot do is refused before anything is written
+        given = look_over(config)
         run = open_run(loaded, resume)
         closing.enter_context(process_group(on_failure=run.set_failure))
         pool = closing.enter_context(open_pool(config))
-        engine = Engine(model, config)
-        if engine.fused.words:
-            say(engine.fused.words)
-        if slower := slower_words(engine.sampling_model):
-            say(slower)
-        worker = open_worker(config, engine.sampling_model, tokenizer, pool)
+        engine = Engine(given.model, config)
+        say_how(engine)
+        worker = open_worker(config, engine.sampling_model, given.tokenizer, pool)
         ahead = Ahead(engine, worker, config)
-        reference = Reference(engine, frozen) if config.algorithm.kl_coef else None
+        reference = Reference(engine, given.frozen) if config.algorithm.kl_coef else None
         state = resumed_state(run, engine, ahead, reference) if resume else TrainState()
-        if isinstance(source, Curriculum):
-            state = replace(state, rungs=source.begin(state.rungs))
+        if isinstance(given.source, Curriculum):
+            state = replace(state, rungs=given.source.begin(state.rungs))
         tracker = view = None
         if rank() == 0:
             done = state.step or -1  # a run that starts over writes its step 0 again
@@ -144,9 +134,9 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         parts = Parts(
             config=config,
             run=run,
-            source=source,
-            held_out=held_out,
-            tokenizer=tokenizer,
+            source=given.source,
+            held_out=given.held_out,
+            tokenizer=given.tokenizer,
             engine=engine,
             reference=reference,
             worker=worker,
@@ -156,6 +146,39 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         )
         check_before_first_step(parts)
         yield parts, state
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given:
+    """What a run is given, open and fit for use."""
+
+    source: ProblemSource
+    held_out: ProblemSource
+    tokenizer: Tokenizer
+    model: CausalLM
+    frozen: CausalLM | None  # the reference policy's, where it is another one
+
+
+def look_over(config: RunConfig) -> Given:
+    """Open what the settings name; what cannot serve is refused here, before the run directory is touched."""
+    opened = plain_model(config.model, config.run.dir)
+    tokenizer = load_tokenizer(opened)
+    check_rates(config.problems, config.prompt, tokenizer)
+    source, held_out = open_sources(config)
+    render(source.get("train", 0), config.prompt, tokenizer)  # a template that refuses its messages does so now
+    torch.manual_seed(derive_seed("init", config.run.seed) % 2**63)  # adapters are drawn from it, alike on every rank
+    model = load_model(opened)
+    frozen = load_model(opened, trainable=False) if config.algorithm.kl_coef and not config.model.lora else None
+    choose_layout(model, config.train.layout)  # one that this model cannot do is refused before anything is written
+    return Given(source=source, held_out=held_out, tokenizer=tokenizer, model=model, frozen=frozen)
+
+
+def say_how(engine: Engine) -> None:
+    """Tell the user which kernels the engine uses, and where sampling is slower than it might be."""
+    if engine.fused.words:
+        say(engine.fused.words)
+    if slower := slower_words(engine.sampling_model):
+        say(slower)
 
 
 def say_where(config: RunConfig) -> None:
@@ -209,6 +232,8 @@ def open_sources(config: RunConfig) -> tuple[ProblemSource, ProblemSource]:
     source = practised_source(config)
     held_out = build_source(config.evaluation.problems or config.problems, derive_seed("eval"))
     source.get("train", 0)
+    for remark in source.remarks if isinstance(source, Curriculum) else ():
+        say(remark)
     if config.evaluation.every_steps:
         held_out.get(config.evaluation.split, 0)
     return source, held_out
@@ -242,6 +267,7 @@ def check_same_run(path: Path, text: str) -> None:
                 raise RunDirectoryError(
                     f"{path} cannot be resumed: when it was begun, {key} {words}. Use the old settings or another run.name"
                 )
+    say_unrecorded(path, old, new)
     # none: what differs in a list are settings of a later version of the lab, unset
     if lines := [line for key in changed for line in differences(key, old[key], new[key])]:
         shown = "\n  ".join(lines[:20])
@@ -249,6 +275,17 @@ def check_same_run(path: Path, text: str) -> None:
             f"{path} was begun with other settings, so it cannot be resumed with these; use the old ones or another "
             f"run.name:\n  {shown}"
         )
+
+
+def say_unrecorded(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Say of which files that choose problems nobody knows what they held when the run was begun, by an older version."""
+    for before, now in zip(old.get("problems") or (), new.get("problems") or (), strict=False):
+        for setting in ("rates", "without"):
+            if before.get(setting) and not before.get(f"{setting}_hash") and now.get(f"{setting}_hash"):
+                say(
+                    f"{path} was begun by an older version, which did not write down what {before[setting]} held: "
+                    "whether it has changed since is not known"
+                )
 
 
 def differences(key: str, old: Any, new: Any) -> list[str]:
@@ -261,7 +298,11 @@ def differences(key: str, old: Any, new: Any) -> list[str]:
                 if before.get(inner) != now.get(inner):
                     lines += differences(inner, before.get(inner), now.get(inner))
         return lines
-    hint = ": a file of your own that has changed since" if key.endswith("file_hash") and old and new else ""
+    if key.endswith(HASHES) and old is None:
+        return []  # an older version wrote none down, see `say_unrecorded`; where no file was named before, its name differs
+    hint = ""
+    if old and new and key.endswith(("file_hash", *HASHES)):
+        hint = ": a file of your own that has changed since" if key.endswith("file_hash") else ": that file has changed since"
     return [f"{key}: {old!r} before, {new!r} now{hint}"]
 
 
@@ -285,7 +326,7 @@ def resumed_state(run: RunDirectory, engine: Engine, ahead: Ahead, reference: Re
     ahead.load(newest)
     if reference is not None:
         reference.load(newest)
-    return checkpoint.load(newest, engine)
+    return checkpoint.load(newest, engine, say)
 
 
 def check_before_first_step(parts: Parts) -> None:

@@ -5,9 +5,10 @@ Where problems share a source (one passage, one template), the clusters of such 
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,3 +190,20 @@ def over_seeds(found: Sequence[tuple[float, float, float]]) -> tuple[float, floa
 def mean(values: Sequence[float]) -> float | None:
     """Return the mean, or None of nothing."""
     return sum(values) / len(values) if values else None
+
+
+def number_in_words(value: float | None, digits: int = 3, sign: str = "") -> str:
+    """Return a number with so many digits behind the point, "-" where there is none; with `sign` "+" also of positive ones."""
+    return "-" if value is None or math.isnan(value) else f"{value:{sign}.{digits}f}"
+
+
+def interval_in_words(low: float | None, high: float | None, digits: int = 3, sign: str = "") -> str:
+    """Return an interval by its ends, "-" where there is none."""
+    if low is None or high is None:
+        return "-"
+    return f"{number_in_words(low, digits, sign)} to {number_in_words(high, digits, sign)}"
+
+
+def estimate_in_words(estimate: Mapping[str, Any], digits: int = 3) -> str:
+    """Return an estimate, of the keys value, low and high, with its interval in parentheses."""
+    return f"{number_in_words(estimate['value'], digits)} ({interval_in_words(estimate['low'], estimate['high'], digits)})"

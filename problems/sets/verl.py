@@ -1,6 +1,6 @@
 """Rows in verl's format, a parquet or JSON file or a folder of them: `{domain: verl, path: data/gsm8k}`.
 
-Each row says by `extra_info.domain` or `data_source` which verifier judges it (problems/verl.py); where that names none, say
+Rows of ours and of sets that verl prepares say which verifier judges them (problems/verl.py); where others' do not, say
 `verifier: math`, which then judges all. `reasonlab problems export --format verl` writes such files.
 """
 

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from problems.seeding import content_hash
+from problems.selection import HASHES
 from problems.types import Problem
+from rl.policy.content import content_of
 from rl.policy.paths import snapshot_of
 from rl.settings.evaluation import EvalConfig
 from rl.settings.schema import ModelSettings
 from rl.tracking.run_directory import JsonDict
 
+_WHICH = "model_fingerprint"
 _WEIGHTS = ("*.safetensors", "*.bin", "*.gguf")
-_HASHED_BYTES = 2**20  # of each end of a file of weights: hashing all of a large model would take minutes
+_OF_ALL = "sha256:"  # begins a fingerprint; older versions hashed only size and ends of each file, and wrote 16 digits
 # model.path and how often may differ between two evaluations that are compared; seeds and templates of models do
 COMPARED = ("prompt", "sampling", "reading", "verifier", "verifying")
 
@@ -29,20 +32,18 @@ def problems_hash(problems: Sequence[Problem]) -> str:
 
 
 def fingerprint(model: ModelSettings) -> str | None:
-    """Return a hash of the weights on this machine, of sizes and both ends of each file; None where there are none (yet)."""
+    """Return a hash of the weights on this machine, of all that their files hold; None where there are none (yet)."""
     place = snapshot_of(model) or Path(model.path)
     files = [place] if place.is_file() else sorted(file for pattern in _WEIGHTS for file in place.glob(pattern))
     if not files:
         return None
-    digest = hashlib.blake2b(digest_size=8)
-    for file in files:
-        size = file.stat().st_size
-        digest.update(f"{file.name} {size}".encode())
-        with open(file, "rb") as stream:
-            digest.update(stream.read(_HASHED_BYTES))
-            stream.seek(max(0, size - _HASHED_BYTES))
-            digest.update(stream.read(_HASHED_BYTES))
-    return digest.hexdigest()
+    named = "\n".join(f"{file.name} {content_of(file)}" for file in files)
+    return f"{_OF_ALL}{hashlib.sha256(named.encode()).hexdigest()[:16]}"
+
+
+def knows_ends_only(fingerprint: str | None) -> bool:
+    """Whether a fingerprint is one of an older version, which models that differ inside of their files may share."""
+    return fingerprint is not None and not fingerprint.startswith(_OF_ALL)
 
 
 def about(config: EvalConfig, problems: Sequence[Problem], template_hash: str | None) -> JsonDict:
@@ -55,7 +56,7 @@ def about(config: EvalConfig, problems: Sequence[Problem], template_hash: str | 
         "model_revision": config.model.revision,
         "model_commit": snapshot and snapshot.name,
         # the weights of a hub model may not be here yet; its commit stands for them until there are results
-        "model_fingerprint": None if endpoint or snapshot else fingerprint(config.model),
+        _WHICH: None if endpoint or snapshot else fingerprint(config.model),
         "endpoint": None if endpoint is None else endpoint.model_dump(mode="json", include={"url", "api"}),
         "dtype": config.model.dtype,
         "sources": [source.model_dump(mode="json") for source in config.problems],
@@ -78,15 +79,24 @@ def about(config: EvalConfig, problems: Sequence[Problem], template_hash: str | 
 
 
 def differences(first: JsonDict, second: JsonDict, keys: Sequence[str]) -> list[str]:
-    """Return in words what differs under `keys`, tables by their own keys."""
+    """Return in words what differs under `keys`, tables by their own keys and lists of tables by their places."""
     found = []
     for key in keys:
-        one, other = first.get(key), second.get(key)
+        one, other = _as_tables(first.get(key), second.get(key))
         if isinstance(one, dict) and isinstance(other, dict):
             found += [f"{key}.{line}" for line in differences(one, other, list(dict.fromkeys([*one, *other])))]
-        elif one != other:
-            found.append(f"{key}: {_short(one)} and {_short(other)}")
+        elif one != other and not (key in HASHES and one is None):  # an older version has not written it down
+            ends = ", of which the former knows only the ends of the files" if key == _WHICH and knows_ends_only(one) else ""
+            found.append(f"{key}: {_short(one)} and {_short(other)}{ends}")
     return found
+
+
+def _as_tables(one: Any, other: Any) -> tuple[Any, Any]:
+    """Return two lists of as many tables as tables by their places, anything else as it is."""
+    lists = isinstance(one, list) and isinstance(other, list) and len(one) == len(other)
+    if not lists or not all(isinstance(item, dict) for item in [*one, *other]):
+        return one, other
+    return {str(i): item for i, item in enumerate(one)}, {str(i): item for i, item in enumerate(other)}
 
 
 def _short(value: Any) -> str:

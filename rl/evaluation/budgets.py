@@ -19,6 +19,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from problems.catalog import called
 from rl.settings.evaluation import NO_BUDGET, EvalConfig
+from rl.stats import interval_in_words
 from rl.tracking.html_page import image, row, whole_page
 from rl.tracking.report import AFTER, BEFORE, RIGHT, WRONG, png
 from rl.tracking.run_directory import JsonDict, plain, write_atomic
@@ -176,4 +177,4 @@ def _kind(point: JsonDict) -> str:
 
 def _numbers(point: JsonDict) -> tuple[str, str, str]:
     accuracy = point["accuracy"]
-    return f"{point['tokens']:.1f}", f"{accuracy['value']:.3f}", f"{accuracy['low']:.3f} to {accuracy['high']:.3f}"
+    return f"{point['tokens']:.1f}", f"{accuracy['value']:.3f}", interval_in_words(accuracy["low"], accuracy["high"])

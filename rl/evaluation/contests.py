@@ -5,17 +5,19 @@ are the models'. Whatever is no evaluation, is not finished, or was asked otherw
 """
 
 import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from problems.catalog import called
 from problems.errors import LabError
 from problems.seeding import content_hash
-from rl.evaluation.about import COMPARED, differences
+from rl.evaluation.about import COMPARED, differences, knows_ends_only
 from rl.evaluation.comparison import read_side
 from rl.evaluation.samples import share_correct
 from rl.stats import Estimate, estimate
@@ -95,7 +97,18 @@ def gather(places: Sequence[Path]) -> Gathered:
         remarks += again
         contests.append(Contest(name=numbered, entries=chosen))
     models = {names[entry.weights]: _about_model(entry.results) for entry in entries}
-    return Gathered(models=models, contests=contests, remarks=[*remarks, *_apart(contests)])
+    return Gathered(models=models, contests=contests, remarks=[*remarks, *_half_known(entries), *_apart(contests)])
+
+
+def _half_known(entries: Sequence[Entry]) -> list[str]:
+    """Return in words which models an older version has told apart by the ends of their files alone."""
+    found = [str(one.directory) for one in entries if knows_ends_only(one.results.get("model_fingerprint"))]
+    if not found:
+        return []
+    return [
+        "weights known only by the ends of their files, as an older version hashed them: models that differ elsewhere pass for "
+        f"one, and none is matched with an evaluation of today; evaluate anew where that matters: {', '.join(found)}"
+    ]
 
 
 def _without_unset(value: Any) -> Any:
@@ -118,9 +131,13 @@ def _read_all(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
         if name == "results.json" or (file.parent / "config.yaml").exists()  # others too may have an about.json
     }
     entries, remarks = [], []
+    known: dict[frozenset[tuple[str, str]], Mapping[str, str]] = {}
     for directory in sorted(directories.values()):
         try:
-            entries.append(_read(directory))
+            entry = _read(directory)
+            # hundreds of models are asked the same: the names of their questions are held once
+            clusters = known.setdefault(frozenset(entry.clusters.items()), entry.clusters)
+            entries.append(replace(entry, clusters=clusters))
         except LabError as error:
             remarks.append(f"left out: {error}")
     return entries, remarks
@@ -135,7 +152,7 @@ def _read(directory: Path) -> Entry:
         if not _is_of_ours(results):
             raise LabError(f"{directory}/results.json is not of `reasonlab eval`, or of one that is too old")
         side = read_side(directory)
-        questions = {content_hash(json.dumps(key)): asked for key, asked in side.questions.items()}
+        questions = {sys.intern(content_hash(json.dumps(key))): asked for key, asked in side.questions.items()}
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise LabError(f"{directory} cannot be read: {type(error).__name__}: {error}") from None
     if not questions:
@@ -143,9 +160,15 @@ def _read(directory: Path) -> Entry:
     return Entry(
         directory=directory,
         results=results,
-        shares={name: share_correct(asked) for name, asked in questions.items() if any(one.is_scored for one in asked)},
-        clusters={name: asked[0].cluster for name, asked in questions.items()},
+        shares={name: _alike(share_correct(asked)) for name, asked in questions.items() if any(one.is_scored for one in asked)},
+        clusters={name: sys.intern(asked[0].cluster) for name, asked in questions.items()},
     )
+
+
+@lru_cache(maxsize=4096)
+def _alike(share: Fraction) -> Fraction:
+    """Return the same object for equal shares: there are few, and millions of questions have one."""
+    return share
 
 
 def _is_of_ours(results: Any) -> bool:

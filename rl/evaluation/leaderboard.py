@@ -18,15 +18,16 @@ import numpy as np
 from problems.errors import LabError
 from rl.evaluation.contests import Contest, Gathered, gather, joined
 from rl.evaluation.paired import TEST, paired
-from rl.evaluation.strengths import DRAWS, ELO, MIDDLE, Meetings, Strengths, strengths
+from rl.evaluation.strengths import DRAWS, ELO, MANY, MIDDLE, Meeting, Meetings, Strengths, strengths
 from rl.stats import numbered
 from rl.tracking.run_directory import JsonDict
 
 SCALE = (
     f"Bradley-Terry by questions, ties half, half a win added to each side of a pair; 400 / ln 10 = {ELO:.1f} points a nat, so "
     "that 400 points are odds of ten to one; 95 % intervals by a bootstrap over questions or their clusters (Bayesian, "
-    f"{DRAWS:,} draws, the same every time)"
+    f"{DRAWS:,} draws, of more than {MANY} models fewer, the same every time)"
 )
+_MOST_COMPARED = 2_000_000  # answers to one question, over all pairs of a league that are looked at: some 15 s
 _ALIKE = 1e-6  # nats: equal results are equal strengths, whatever rounding does
 
 
@@ -53,16 +54,27 @@ def leaderboard(places: Sequence[Path], anchor: str | None = None) -> JsonDict:
     if anchor is not None and anchor not in gathered.models:
         raise LabError(f"no model {anchor!r} to anchor strengths at; there are: {', '.join(gathered.models)}")
     leagues, alone = leagues_of(gathered)
+    standings = [_standings(league, anchor) for league in leagues]
     return {
         "scale": SCALE,
         "anchor": anchor,
-        "leagues": [_standings(league, anchor) for league in leagues],
+        "leagues": standings,
         "alone": alone,
         "models": dict(gathered.models),
         "contests": [_contest(contest) for contest in gathered.contests],
-        "remarks": list(gathered.remarks),
+        "remarks": [*gathered.remarks, *_too_many(standings)],
         "test": TEST,
     }
+
+
+def _too_many(standings: Sequence[JsonDict]) -> list[str]:
+    """Return in words which pairs of a league are not listed."""
+    return [
+        f"{one['pairs_left_out']:,} pairs of models are not listed, only the {len(one['pairs']):,} nearest in rank: "
+        "`reasonlab compare` tells how any two stand"
+        for one in standings
+        if one["pairs_left_out"]
+    ]
 
 
 def _contest(contest: Contest) -> JsonDict:
@@ -88,12 +100,7 @@ def leagues_of(gathered: Gathered) -> tuple[list[League], list[str]]:
         if model in numbers:
             members[numbers[model]].append(model)
     # a question that several contests ask is one; so are questions that any evaluation put into one cluster
-    together: dict[tuple[Path, str], list[str]] = defaultdict(list)
-    for contest in gathered.contests:
-        for entry in contest.entries.values():
-            for question, cluster in entry.clusters.items():
-                together[entry.directory, cluster].append(question)
-    clusters = joined(together.values())
+    clusters = joined(_together(gathered.contests))
     leagues = [
         League(
             models=models,
@@ -103,6 +110,16 @@ def leagues_of(gathered: Gathered) -> tuple[list[League], list[str]]:
         for models in sorted(members.values(), key=len, reverse=True)
     ]
     return leagues, [model for model in gathered.models if model not in numbers]
+
+
+def _together(contests: Sequence[Contest]) -> Iterator[list[str]]:
+    """Yield the questions of each cluster of each evaluation, once for those that share the record of their clusters."""
+    distinct = {id(entry.clusters): entry.clusters for contest in contests for entry in contest.entries.values()}
+    for clusters in distinct.values():
+        members: dict[str, list[str]] = defaultdict(list)
+        for question, cluster in clusters.items():
+            members[cluster].append(question)
+        yield from members.values()
 
 
 def _met(contest: Contest) -> Iterator[tuple[str, str]]:
@@ -121,22 +138,23 @@ def meetings_of(league: League) -> Meetings:
         for cluster in dict.fromkeys(league.clusters[question] for question in contest.first.clusters):
             asked_in[cluster].append(number)
     row = {cluster: number for number, cluster in enumerate(asked_in)}
-    wins = np.zeros((len(row), len(place), len(place)))
-    for contest in league.contests:
-        there = [model for model in league.models if model in contest.entries]
-        # [Q, M], NaN where no sample could be scored
-        shares = np.asarray(
-            [
-                [float(contest.entries[model].shares.get(question, math.nan)) for model in there]
-                for question in contest.first.clusters
-            ]
-        )
-        won = np.nan_to_num((1 + shares[:, :, None] - shares[:, None, :]) / 2, nan=0.0)
-        won[:, range(len(there)), range(len(there))] = 0.0
-        rows = [row[league.clusters[question]] for question in contest.first.clusters]
-        columns = [place[model] for model in there]
-        np.add.at(wins, np.ix_(rows, columns, columns), won)
-    return Meetings(wins=wins, strata=numbered([tuple(contests) for contests in asked_in.values()]))
+    meetings = [_meeting(league, contest, place, row) for contest in league.contests]
+    return Meetings(count=len(place), contests=meetings, strata=numbered([tuple(contests) for contests in asked_in.values()]))
+
+
+def _meeting(league: League, contest: Contest, place: Mapping[str, int], row: Mapping[int, int]) -> Meeting:
+    """Return what the models of a league answered in one contest; `place` numbers models and `row` clusters."""
+    there = [model for model in league.models if model in contest.entries]
+    questions = list(contest.first.clusters)
+    shares = np.full((len(questions), len(there)), np.nan)
+    for column, model in enumerate(there):
+        found = contest.entries[model].shares
+        shares[:, column] = [float(found.get(question, math.nan)) for question in questions]
+    return Meeting(
+        models=np.asarray([place[model] for model in there]),
+        clusters=np.asarray([row[league.clusters[question]] for question in questions]),
+        shares=shares,
+    )
 
 
 def _standings(league: League, anchor: str | None) -> JsonDict:
@@ -146,7 +164,7 @@ def _standings(league: League, anchor: str | None) -> JsonDict:
     zero = league.models.index(anchor) if anchor in league.models else None
     ranks = [1 + int((found.best > one + _ALIKE).sum()) for one in found.best]
     order = sorted(range(count), key=lambda i: (ranks[i], league.models[i]))
-    surely = np.asarray([[found.is_surely_better(i, j) for j in range(count)] for i in range(count)])
+    surely = np.asarray([found.surely_better(i) for i in range(count)])
     rows = [
         {
             "model": league.models[i],
@@ -159,8 +177,25 @@ def _standings(league: League, anchor: str | None) -> JsonDict:
         }
         for i in order
     ]
-    pairs = [pair for i, j in combinations(order, 2) if (pair := _pair(league, found, i, j)) is not None]
-    return {"ranks": rows, "pairs": pairs, "contests": [contest.name for contest in league.contests]}
+    pairs, left_out = _pairs(league, found, order)
+    names = [contest.name for contest in league.contests]
+    return {"ranks": rows, "pairs": pairs, "pairs_left_out": left_out, "contests": names}
+
+
+def _pairs(league: League, found: Strengths, order: Sequence[int]) -> tuple[list[JsonDict], int]:
+    """Return how every two models of a league stand, by rank, and how many pairs are not looked at because there are too many.
+
+    Those nearest in rank come first, until so many answers have been compared.
+    """
+    places = list(combinations(range(len(order)), 2))
+    kept: dict[tuple[int, int], JsonDict | None] = {}
+    compared = 0
+    for place in sorted(places, key=lambda place: place[1] - place[0]):  # stable: then by rank
+        if compared >= _MOST_COMPARED:
+            break
+        pair = kept[place] = _pair(league, found, order[place[0]], order[place[1]])
+        compared += pair["problems"] if pair is not None else 0
+    return [pair for place in places if (pair := kept.get(place)) is not None], len(places) - len(kept)
 
 
 def _strength(found: Strengths, model: int, anchor: int | None) -> JsonDict:

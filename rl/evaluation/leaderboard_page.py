@@ -7,7 +7,8 @@ import html
 import json
 from collections.abc import Iterable, Sequence
 
-from rl.evaluation.table import accuracy_in_words, printable, rank_in_words, ranked_models
+from rl.evaluation.table import printable, rank_in_words, ranked_models
+from rl.stats import estimate_in_words, interval_in_words
 from rl.tracking.html_page import whole_page
 from rl.tracking.run_directory import JsonDict
 
@@ -58,7 +59,7 @@ def _league(league: JsonDict, title: str) -> str:
             rank_in_words(row),
             _text(row["model"]),
             f"{row['strength']:.0f}",
-            "-" if row["low"] is None else f"{row['low']:.0f} to {row['high']:.0f}",
+            interval_in_words(row["low"], row["high"], digits=0),
             _drawing(row, min(ends), max(ends)),
             str(row["questions"]),
             str(row["clusters"]),
@@ -72,10 +73,11 @@ def _league(league: JsonDict, title: str) -> str:
         named=(0, 1),
     )
     by = ", ".join(_text(name) for name in league["contests"])
+    which = "Those nearest in rank, two by two" if league["pairs_left_out"] else "Every two of them"
     return (
         f'<h2>{title}</h2><p class="note">By {by}. In parentheses: the ranks that the intervals allow.</p>'
         f"{_table(headings, rows, named=(1,))}"
-        f"<details><summary>Every two of them: differences over the questions that both answered</summary>{pairs}</details>"
+        f"<details><summary>{which}: differences over the questions that both answered</summary>{pairs}</details>"
     )
 
 
@@ -90,16 +92,15 @@ def _drawing(row: JsonDict, left: float, right: float) -> str:
 
 
 def _pair(pair: JsonDict) -> list[str]:
-    points = "-" if pair["points_low"] is None else f"{pair['points_low']:+.0f} to {pair['points_high']:+.0f}"
     return [
         _text(pair["first"]),
         _text(pair["second"]),
         str(pair["problems"]),
         f"{pair['difference']:+.3f}",
-        f"{pair['low']:+.3f} to {pair['high']:+.3f}",
+        interval_in_words(pair["low"], pair["high"], sign="+"),
         f"{pair['p_value']:.4f}",
         f"{pair['points']:+.0f}",
-        points,
+        interval_in_words(pair["points_low"], pair["points_high"], digits=0, sign="+"),
     ]
 
 
@@ -109,7 +110,7 @@ def _accuracies(board: JsonDict) -> str:
     for model in ranked_models(board):
         found = [contest["results"].get(model) for contest in contests]
         cells = [
-            "-" if one is None else f"{accuracy_in_words(one['accuracy'])}<br><small>n {one['n']}</small>" for one in found
+            "-" if one is None else f"{estimate_in_words(one['accuracy'])}<br><small>n {one['n']}</small>" for one in found
         ]
         rows.append([_text(model), *cells])
     headings = [f"{_text(contest['name'])}<br><small>{contest['questions']} questions</small>" for contest in contests]

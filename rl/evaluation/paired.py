@@ -41,14 +41,15 @@ class Paired:
 
 def paired(differences: Sequence[Fraction], clusters: Sequence[Hashable]) -> Paired:
     """Return what the differences of at least two problems say; `clusters` names the cluster of each."""
-    values = np.asarray([[float(difference) for difference in differences]])
+    whole, scale = _whole(differences)
+    values = np.asarray([[one / scale for one in whole]])
     labels = numbered(clusters)
     # a difference in [-1, 1] is a value in [0, 1], stretched: the interval of rates serves, and has a width where all agree
     _, low, high = (float(2 * ends[0] - 1) for ends in intervals((values + 1) / 2, labels))
-    middle = float(sum(differences, Fraction(0)) / len(differences))  # exactly 0 where they cancel
-    sums: dict[Hashable, Fraction] = defaultdict(Fraction)
-    for name, difference in zip(clusters, differences, strict=True):
-        sums[name] += difference
+    middle = sum(whole) / (scale * len(whole))  # exactly 0 where they cancel
+    sums: dict[Hashable, int] = defaultdict(int)
+    for name, one in zip(clusters, whole, strict=True):
+        sums[name] += one
     p_value = sign_flip_p_value(list(sums.values()))
     error = _standard_error(values[0], labels)
     return Paired(
@@ -87,20 +88,25 @@ def _standard_error(values: np.ndarray, labels: np.ndarray) -> float:
     return float(np.sqrt(squares * len(sums) / (len(sums) - 1)) / len(values))
 
 
-def sign_flip_p_value(sums: Sequence[Fraction]) -> float:
+def _whole(values: Sequence[Fraction | int]) -> tuple[list[int], int]:
+    """Return values times the least number that makes all of them whole, and that number: exact, and they add up in no time."""
+    scale = math.lcm(*[one.denominator for one in values])
+    return [one.numerator * (scale // one.denominator) for one in values], scale
+
+
+def sign_flip_p_value(sums: Sequence[Fraction | int]) -> float:
     """Return how likely a sum as far from 0 as that of `sums` is, if each could as well have had the other sign.
 
     Exact: the distribution of the sum is built up one term after another. Fractions with many denominators are rounded to a
     grid of two million steps, and what rounding may have put apart counts as equal.
     """
-    scale: Fraction = Fraction(math.lcm(*[one.denominator for one in sums]))
-    total = sum((abs(one) for one in sums), Fraction(0))
-    slack = 0
-    if total * scale > _GRID:
-        scale = Fraction(_GRID) / total
-        slack = len(sums)
-    whole = [round(one * scale) for one in sums]
-    largest = sum(abs(one) for one in whole)
+    whole, _ = _whole(sums)
+    common = math.gcd(*whole) or 1
+    whole, slack = [one // common for one in whole], 0
+    total = sum(map(abs, whole))
+    if total > _GRID:
+        whole, slack = [round(Fraction(one * _GRID, total)) for one in whole], len(whole)
+    largest = sum(map(abs, whole))
     chances = np.zeros(largest + 1)  # of the sum of those terms that come out positive
     chances[0] = 1.0
     reached = 0

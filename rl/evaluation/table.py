@@ -1,12 +1,12 @@
 """What terminals show: evaluations in full, in a line each, side by side, checkpoints against step 0, and a leaderboard."""
 
-import math
 from collections.abc import Iterator, Mapping
 
 from rich.markup import escape
 from rich.table import Table
 
 from rl.evaluation.progress import START, against_start, numbers
+from rl.stats import estimate_in_words, interval_in_words, number_in_words
 from rl.tracking.emergence import EMERGENCE
 from rl.tracking.run_directory import JsonDict
 
@@ -31,7 +31,7 @@ def results_table(results: JsonDict) -> Table:
     table.add_column("95 % interval", justify="right")
 
     def add(label: str, estimate: JsonDict) -> None:
-        table.add_row(label, _number(estimate["value"]), _interval(estimate))
+        table.add_row(label, number_in_words(estimate["value"]), interval_in_words(estimate["low"], estimate["high"]))
 
     add(f"avg@{results['n']}", results["accuracy"])
     if "coverage" in results:
@@ -50,14 +50,14 @@ def results_table(results: JsonDict) -> Table:
     for difficulty, of_difficulty in results["by_difficulty"].items():
         add(difficulty, of_difficulty)
     for name in ("mean", "correct", "wrong"):
-        table.add_row(f"reasoning tokens, {name}", _number(results["reasoning_tokens"][name], 1), "")
+        table.add_row(f"reasoning tokens, {name}", number_in_words(results["reasoning_tokens"][name], 1), "")
     for name in ("correct", "wrong"):
-        low, high = (_number(results["reasoning_tokens"][f"{name}_{end}"], 1) for end in ("p10", "p90"))
+        low, high = (number_in_words(results["reasoning_tokens"][f"{name}_{end}"], 1) for end in ("p10", "p90"))
         table.add_row(f"  p10 to p90, {name}", f"{low} to {high}", "")
     for name, label in EMERGENCE.items():
-        table.add_row(label, _number(results["emergence"][name]), "")
+        table.add_row(label, number_in_words(results["emergence"][name]), "")
     for name in ("truncated", "unparsed", "timeout", "error"):
-        table.add_row(f"{name} rate", _number(results[f"{name}_rate"]), "")
+        table.add_row(f"{name} rate", number_in_words(results[f"{name}_rate"]), "")
     return table
 
 
@@ -70,16 +70,16 @@ def overview_table(evaluations: Mapping[str, JsonDict]) -> Table:
         table.add_column(heading, justify="right", overflow="fold")
     for name, results in evaluations.items():
         last = list(results["pass_at_k"])[-1:]
-        at_most = [_number(results[kind][k]["value"]) for kind in ("pass_at_k", "majority_at_k") for k in last] or ["-", "-"]
+        at_most = [number_in_words(results[kind][k]["value"]) for kind in ("pass_at_k", "majority_at_k") for k in last]
         table.add_row(
             name,
             str(results["problems"]),
             str(results["n"]),
-            _number(results["accuracy"]["value"]),
-            _interval(results["accuracy"]),
-            *at_most,
-            _number(results["reasoning_tokens"]["mean"], 1),
-            _number(results["truncated_rate"]),
+            number_in_words(results["accuracy"]["value"]),
+            interval_in_words(results["accuracy"]["low"], results["accuracy"]["high"]),
+            *(at_most or ("-", "-")),
+            number_in_words(results["reasoning_tokens"]["mean"], 1),
+            number_in_words(results["truncated_rate"]),
         )
     return table
 
@@ -95,9 +95,9 @@ def progress_table(evaluations: Mapping[str, JsonDict]) -> Table | None:
         table.add_column(heading, justify="right", overflow="fold")
     for place, results in evaluations.items():
         if place in changes:
-            table.add_row(place, *(_number(changes[place][name], sign="+") for name in _PROGRESS))
+            table.add_row(place, *(number_in_words(changes[place][name], sign="+") for name in _PROGRESS))
         elif place.partition("/")[0] == START:
-            table.add_row(place, *(_number(numbers(results)[name]) for name in _PROGRESS))
+            table.add_row(place, *(number_in_words(numbers(results)[name]) for name in _PROGRESS))
     return table
 
 
@@ -108,8 +108,8 @@ def comparison_table(name: str, comparison: JsonDict) -> Table:
     table.add_column("value", justify="right", overflow="fold")
     for side in ("first", "second"):
         one = comparison[side]
-        table.add_row(f"{side}: {one['model']}, avg@{one['n']}", _number(one["accuracy"]))
-    interval = f"{comparison['low']:+.3f} to {comparison['high']:+.3f}"
+        table.add_row(f"{side}: {one['model']}, avg@{one['n']}", number_in_words(one["accuracy"]))
+    interval = interval_in_words(comparison["low"], comparison["high"], sign="+")
     table.add_row("difference, 95 % interval", f"{comparison['difference']:+.3f}, {interval}")
     table.add_row("p-value, exact sign-flip test", f"{comparison['p_value']:.4f}")
     in_clusters = f" in {comparison['clusters']} clusters" if comparison["clusters"] < comparison["problems"] else ""
@@ -137,7 +137,7 @@ def leaderboard_tables(board: JsonDict) -> Iterator[Table]:
         for heading in ("strength", "95 % interval", "questions", "clusters"):
             table.add_column(heading, justify="right", overflow="fold")
         for row in league["ranks"]:
-            interval = "-" if row["low"] is None else f"{row['low']:.0f} to {row['high']:.0f}"
+            interval = interval_in_words(row["low"], row["high"], digits=0)
             sizes = (str(row["questions"]), str(row["clusters"]))
             table.add_row(rank_in_words(row), escape(printable(row["model"])), f"{row['strength']:.0f}", interval, *sizes)
         yield table
@@ -154,7 +154,7 @@ def _accuracy_table(board: JsonDict, contests: list[JsonDict]) -> Table:
     for model in ranked_models(board):
         found = [contest["results"].get(model) for contest in contests]
         if any(found):
-            cells = ["-" if one is None else accuracy_in_words(one["accuracy"]) for one in found]
+            cells = ["-" if one is None else estimate_in_words(one["accuracy"]) for one in found]
             table.add_row(escape(printable(model)), *cells)
     return table
 
@@ -170,19 +170,6 @@ def rank_in_words(row: JsonDict) -> str:
     return str(row["rank"]) if best == worst else f"{row['rank']} ({best} to {worst})"
 
 
-def accuracy_in_words(estimate: JsonDict) -> str:
-    """Return an estimate with its interval."""
-    return f"{_number(estimate['value'])} ({_interval(estimate)})"
-
-
 def printable(text: str) -> str:
     """Return a text on one line, with escapes for what a terminal would obey, or a reader not see."""
     return "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in text)
-
-
-def _number(value: float | None, digits: int = 3, sign: str = "") -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:{sign}.{digits}f}"
-
-
-def _interval(estimate: JsonDict) -> str:
-    return f"{estimate['low']:.3f} to {estimate['high']:.3f}"

@@ -10,18 +10,16 @@ together wait for the first (a lock on the machine's own file system). Needs the
 """
 
 import fcntl
-import hashlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rl.policy.content import content_of
 from rl.policy.paths import PolicyError, first_line
 from rl.settings.model_files import is_gguf
 from rl.settings.schema import ModelSettings
-
-_END_BYTES = 2**16  # of a file at either end: the names and sizes in it, and the last weights
 
 
 def in_plain_layout(settings: ModelSettings, home: Path, write: Callable[[ModelSettings, Path], None]) -> ModelSettings:
@@ -33,7 +31,7 @@ def in_plain_layout(settings: ModelSettings, home: Path, write: Callable[[ModelS
     if not is_gguf(settings.path):
         return settings
     file = Path(settings.path)
-    directory = home / "models" / f"{file.stem}-{settings.dtype}-{_fingerprint(file)}"
+    directory = home / "models" / f"{file.stem}-{settings.dtype}-{content_of(file)[:8]}"
     if not directory.is_dir():
         check_gguf(file)
         with _alone(directory):
@@ -41,16 +39,6 @@ def in_plain_layout(settings: ModelSettings, home: Path, write: Callable[[ModelS
                 write(settings, directory)
                 print(f"{file} was dequantised once, as {settings.dtype}, to {directory}", file=sys.stderr, flush=True)
     return settings.model_copy(update={"path": str(directory)})
-
-
-def _fingerprint(file: Path) -> str:
-    """Return 8 hex digits of a file's size and both its ends."""
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        head = stream.read(_END_BYTES)
-        stream.seek(max(0, size - _END_BYTES))
-        tail = stream.read()
-    return hashlib.blake2b(str(size).encode() + head + tail, digest_size=4).hexdigest()
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def rating_arguments(argv: Sequence[str]) -> EvaluationArguments | None:
 
 def _unrated(sources: Sequence[AnySource]) -> tuple[AnySource, ...]:
     """Return the sources without a choice by earlier rates: they are measured anew."""
-    return tuple(source.model_copy(update={"rates": None, "keep": None}) for source in sources)
+    return tuple(source.model_copy(update={"rates": None, "rates_hash": None, "keep": None}) for source in sources)
 
 
 def _arguments(argv: Sequence[str], purpose: _Purpose) -> EvaluationArguments | None:

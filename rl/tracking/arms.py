@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from rich.console import Console
 from rich.table import Table
 
-from rl.stats import over_seeds
+from rl.stats import estimate_in_words, over_seeds
 from rl.tracking.compute import Point
 from rl.tracking.html_page import image, row, whole_page
 from rl.tracking.report import AFTER, png
@@ -122,20 +122,16 @@ def findings(first: Arm, others: Sequence[Arm], summary: Mapping[str, Any]) -> l
         ours, theirs = (summary["arms"][arm.name]["accuracy"] for arm in (first, other))
         said = words[summary["apart"][other.name]].format(other=other.about)
         found.append(
-            f"{first.about} {said}: {_interval(ours)} against {_interval(theirs)}; the difference, seed by seed, is "
-            f"{_interval(summary['minus'][other.name])}."
+            f"{first.about} {said}: {estimate_in_words(ours)} against {estimate_in_words(theirs)}; the difference, seed by "
+            f"seed, is {estimate_in_words(summary['minus'][other.name])}."
         )
     if len(first.curves) == 1:
         found.append("There is one seed: the intervals are about other problems and say nothing of other seeds.")
     return found
 
 
-def _interval(found: Mapping[str, Any]) -> str:
-    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
-
-
 def _beginning(summary: Mapping[str, Any]) -> str:
-    return f"All arms begin with the imitator, which has {_interval(summary['imitator']['accuracy'])}."
+    return f"All arms begin with the imitator, which has {estimate_in_words(summary['imitator']['accuracy'])}."
 
 
 def _panel(axes: Axes, arms: Sequence[Arm], cost: Cost, curve_name: str, summary: Mapping[str, Any]) -> None:
@@ -173,9 +169,9 @@ def draw(arms: Sequence[Arm], summary: Mapping[str, Any]) -> bytes:
 
 
 _ROWS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {  # of the table, by what they say of an arm
-    "held-out accuracy, sizes practised": lambda arm: _interval(arm["accuracy"]),
+    "held-out accuracy, sizes practised": lambda arm: estimate_in_words(arm["accuracy"]),
     "by seed": lambda arm: ", ".join(f"{value:.3f}" for value in arm["accuracy"]["by_seed"]),
-    "the largest of these sizes": lambda arm: _interval(arm["beyond_accuracy"]),
+    "the largest of these sizes": lambda arm: estimate_in_words(arm["beyond_accuracy"]),
     "reasoning tokens": lambda arm: f"{arm['reasoning_tokens_mean']:.1f}",
     "million tokens of compute, by seed": lambda arm: ", ".join(f"{n / _MILLION:.2f}" for n in arm["compute_tokens"]),
     "core seconds, by seed": lambda arm: ", ".join(f"{seconds:.0f}" for seconds in arm["core_seconds"]),

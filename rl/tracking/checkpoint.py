@@ -145,8 +145,8 @@ def latest(root: Path, say: Callable[[str], None]) -> Path | None:
     return None
 
 
-def load(path: Path, engine: Engine) -> TrainState:
-    """Restore weights, optimizer and state from a whole checkpoint; all ranks must call.
+def load(path: Path, engine: Engine, say: Callable[[str], None]) -> TrainState:
+    """Restore weights, optimizer and state from a whole checkpoint; says what is not known of it. All ranks must call.
 
     Raises CheckpointError where the run that wrote it was cut differently: DeepSpeed's shards fit one number of ranks.
     """
@@ -159,4 +159,16 @@ def load(path: Path, engine: Engine) -> TrainState:
                 f"run from its weights with model.path={path / 'policy'}"
             )
     engine.load(path, _ENGINE)
-    return TrainState.of_record(json.loads((path / "state.json").read_text()))
+    return read_state(path, say)
+
+
+def read_state(path: Path, say: Callable[[str], None]) -> TrainState:
+    """Return the state that a checkpoint holds; says what an older version did not count."""
+    record = json.loads((path / "state.json").read_text())
+    if record["step"] and "compute_tokens" not in record:  # nor did metrics.jsonl say then how many tokens were learned from
+        say(
+            f"{path} was written by an older version, which did not count tokens of compute: the metric compute_tokens begins "
+            f"here, at 0, without what the first {record['step']} steps spent (they sampled {record['num_tokens']:,} tokens), "
+            "and train.compute_tokens limits what is spent from here on"
+        )
+    return TrainState.of_record(record)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rewards.answer import after_thinking
+from rewards.answer import BOX_MARK, HASHES_MARK, TAG_MARK, after_thinking
 from rewards.numbers import parse_rational
 from rewards.types import AT_FAULT, Status
 from rl.stats import mean
@@ -54,8 +54,7 @@ _ANY_NUMBER = re.compile(_NUMBER.removeprefix("-?"), re.ASCII)
 _STATED = re.compile(rf"(?:=|\bis)\s{{0,3}}\$?({_NUMBER})\W{{0,8}}$", re.ASCII)
 _WINDOW = 40  # characters in front of a reflection word, at whose end a number may be stated
 _MARK = re.compile(
-    r"\\boxed\s?\{((?:[^{}]|\{[^{}]*\}){1,200})\}|<answer>([^<]{1,200})</answer>|####\s?([^\n]{1,200})"
-    rf"|\banswer\**\s{{0,3}}(?:is|[:=])[\s$*:]{{0,6}}({_NUMBER})",
+    rf"{BOX_MARK}|{TAG_MARK}|{HASHES_MARK}|\banswer\**\s{{0,3}}(?:is|[:=])[\s$*:]{{0,6}}({_NUMBER})",
     re.IGNORECASE | re.ASCII,
 )
 _DRESS = re.compile(r"\\text\s?\{([^{}]*)\}|[$\s*]")
@@ -140,7 +139,7 @@ def corrects_itself(text: str, final: str) -> bool:
 
 
 def _changes_a_mark(text: str, turns: Sequence[int], answer: str) -> bool:
-    marks = [(match.start(), match[match.lastindex or 0]) for match in _MARK.finditer(text)]
+    marks = [(match.start(), said) for match in _MARK.finditer(text) if (said := match[match.lastindex or 0])]
     end = len(text) - len(after_thinking(text) or "")
     if marks and marks[-1][0] >= end:
         last, _ = marks.pop()  # the final answer itself

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from problems.errors import LabError
+from rl.stats import estimate_in_words
 from rl.tracking.emergence import EMERGENCE, LENGTHS, difference
 from rl.tracking.html_page import image, row, whole_page
 from rl.tracking.run_directory import read_records, write_atomic
@@ -173,7 +174,7 @@ def _numbers_table(before: Record | None, after: Record) -> str:
 def _estimate(estimate: Record | None) -> str:
     if not estimate:
         return "-"
-    return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
+    return estimate_in_words(estimate)
 
 
 def _tokens(count: float | None) -> str:

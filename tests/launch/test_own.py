@@ -10,7 +10,8 @@ from support_pure import PARITY
 from launch import cli
 from launch.new import write_new
 from problems.errors import LabError
-from rl.start import differences
+from rl.start import check_same_run, differences
+from rl.tracking.run_directory import RunDirectoryError
 
 HALF = """
 def half(prompts, completions, reference, **columns):
@@ -68,7 +69,28 @@ def test_settings_that_differ_are_named_one_by_one_in_lists_too() -> None:
         "problems.1.terms.1: 3 before, 4 now",
     ]
     assert differences("problems", old, new[:1]) == [f"problems: {old!r} before, {new[:1]!r} now"]
+    rated = {"domain": "jsonl", "rates": "r.jsonl"}
+    old, new = [{**rated, "rates_hash": "1"}], [{**rated, "rates_hash": "2"}]
+    assert differences("problems", old, new) == ["problems.0.rates_hash: '1' before, '2' now: that file has changed since"]
+    assert differences("problems", [rated], new) == []  # begun by a version that wrote no hash down
+    assert differences("problems", [{"domain": "jsonl"}], new)[0] == "problems.0.rates: None before, 'r.jsonl' now"
     assert differences("train.seed", 1, 2) == ["train.seed: 1 before, 2 now"]
+
+
+def test_a_run_is_not_resumed_with_other_rates_and_an_older_one_says_what_is_not_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def text(*of_file: str) -> str:
+        return "\n".join(["run: {name: x}", "problems:", "- domain: jsonl", "  rates: r.jsonl", *of_file]) + "\n"
+
+    (tmp_path / "config.yaml").write_text(text("  rates_hash: aa"))
+    check_same_run(tmp_path, text("  rates_hash: aa"))
+    assert capsys.readouterr().err == ""
+    with pytest.raises(RunDirectoryError, match=r"problems\.0\.rates_hash: 'aa' before, 'bb' now: that file has changed since"):
+        check_same_run(tmp_path, text("  rates_hash: bb"))
+    (tmp_path / "config.yaml").write_text(text())
+    check_same_run(tmp_path, text("  rates_hash: bb"))
+    assert "did not write down what r.jsonl held: whether it has changed since is not known" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["problems", "verifier"])

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from launch.grade import grade_command
-from launch.problems import problems_command, problems_of
+from launch.named_problems import problems_of
+from launch.problems import problems_command
 from problems.catalog import DOMAINS, SETS
 from problems.public import PUBLIC_SETS
 from problems.sets.hub import HubConfig, load_hub

@@ -1,6 +1,7 @@
 """What stays of a source by pass rates and after decontamination: the right problems in a fixed order, or an error in words."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,31 @@ def test_faults_are_told_in_words(home: Path) -> None:
     torn.write_text(torn.read_text().partition("\n")[0] + "\n")
     with pytest.raises(ProblemError, match="has 1 lines and its header says 40"):
         opened(**place, rates=str(torn))
+
+
+@pytest.mark.parametrize("changed", ["rates.jsonl", "rates.about.json"])
+def test_what_chooses_problems_is_recorded_by_its_content_and_another_is_refused(home: Path, changed: str) -> None:
+    place: dict[str, Any] = {"domain": "jsonl", "path": str(home / "set")}
+    recorded = entry(**place, rates=rated(home), keep=[0.1, 0.5]).model_dump(mode="json")
+    assert re.fullmatch("[0-9a-f]{16}", recorded["rates_hash"])
+    assert recorded["without_hash"] is None
+    opened(**recorded)  # the very file
+    text = (home / changed).read_text()
+    (home / changed).write_text(text.replace("0.225", "0.725") if changed == "rates.jsonl" else text.replace(",", ", "))
+    with pytest.raises(
+        ProblemError, match=rf"rates\.jsonl or its header has changed: their hash was {recorded['rates_hash']}, now"
+    ):
+        opened(**recorded)
+    again = entry(**{**recorded, "rates_hash": None})
+    assert again.rates_hash not in (None, recorded["rates_hash"])
+    assert entry(**{**recorded, "rates": None, "keep": None}).rates_hash is None  # of a file that is named no longer
+
+
+def test_a_file_that_cannot_be_read_is_told_when_it_is_opened(home: Path) -> None:
+    config = entry(domain="jsonl", path=str(home / "set"), without=str(home / "not-there.jsonl"))
+    assert config.without_hash is None
+    with pytest.raises(ProblemError, match="no readable header"):
+        build_source([config], 0)
 
 
 def removed(home: Path, *ids: str) -> str:

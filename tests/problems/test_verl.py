@@ -13,7 +13,7 @@ from launch.problems import problems_command
 from problems.catalog import SOURCE_MODELS, build_source
 from problems.sets.verl import VerlConfig, load_verl
 from problems.types import SPLITS, Problem, ProblemError
-from problems.verl import parquet_of, problem_of, row_of
+from problems.verl import MARK, parquet_of, problem_of, row_of
 
 
 def ours(domain: str, **settings: Any) -> list[Problem]:
@@ -108,7 +108,12 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "a list as extra_info": ({"extra_info": [1]}, "extra_info must be an object or its JSON"),
     "broken checks": ({"extra_info": {"checks": "{"}}, "checks must be an object or its JSON, found '{'"),
     "a number as solution": ({"extra_info": {"solution": 3}}, "extra_info.solution must be a text, found 3"),
-    "a program's tests in prose": (truth("passes") | {"data_source": "code"}, "ground_truth must be an object or its JSON"),
+    "a program's tests in prose": (
+        truth("passes") | {"extra_info": {"reasonlab_domain": "code"}},
+        "ground_truth must be an object or its JSON",
+    ),
+    "a source called like a domain of ours": ({"data_source": "chain"}, "no domain is known for the data_source 'chain'"),
+    "a topic called like one": ({"data_source": "x", "extra_info": {"domain": "math"}}, "or for all rows by `verifier: NAME`"),
     "pictures": ({"images": [b"png"]}, "has images; only texts are read"),
 }
 
@@ -126,6 +131,14 @@ def test_a_broken_file_is_named(write: Callable[[], bytes], tmp_path: Path) -> N
         load_verl(VerlConfig(path=str(tmp_path / "train.parquet")), 0)
     with pytest.raises(ProblemError, match="no problem file or folder at"):
         load_verl(VerlConfig(path=str(tmp_path / "nowhere")), 0)
+
+
+def test_rows_that_we_wrote_before_there_was_a_mark_are_known_by_their_keys() -> None:
+    row = row_of(MADE["solved"][0], 0)
+    info = {("domain" if key == MARK else key): value for key, value in row["extra_info"].items()}
+    assert problem_of({**row, "extra_info": info | {"num_turns": 1}}, "test", "here").domain == "math"
+    with pytest.raises(ProblemError, match="no domain is known for the data_source 'algebra'"):
+        problem_of({**row, "data_source": "algebra", "extra_info": info}, "test", "here")
 
 
 def test_a_row_reaches_verls_reward_function_with_all_that_a_verdict_needs() -> None:

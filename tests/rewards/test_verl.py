@@ -32,22 +32,30 @@ def test_data_sources_find_their_domain_and_scores_come_with_what_stands_behind_
         ("openai/gsm8k", "so #### 71", "72", 0.0),
         ("lighteval/MATH", "\\boxed{\\frac{2}{4}}", "\\frac12", 1.0),
         ("aime2024", "\\boxed{033}", "33", 1.0),
-        ("chain", "\\boxed{8}", 8, 1.0),
+        ("mine", "\\boxed{8}", 8, 1.0),
     ]
     for data_source, text, truth, worth in cases:
-        said = score(data_source=data_source, solution_str=text, ground_truth=truth, extra_info=dict(extra))
+        marked = {"reasonlab_domain": "chain"} if data_source == "mine" else {}
+        said = score(data_source=data_source, solution_str=text, ground_truth=truth, extra_info=extra | marked)
         assert said.pop("detail")
         assert said == {"score": worth, "acc": worth, "unscored": 0.0, "status": "correct" if worth else "wrong"}, data_source
-    assert score("mine", "\\boxed{8}", "8", {"domain": "arithmetic"})["score"] == 1.0
-    assert score("math", "It is 8.", "8", policy="lenient", reward_router_address=None)["score"] == 1.0
-    assert score("math", "It is 8.", "8", None)["status"] == "unparsed"
-    unscored = score("chain", "\\boxed{8}", "eight")
+    assert score("aime", "It is 8.", "8", policy="lenient", reward_router_address=None)["score"] == 1.0
+    assert score("aime", "It is 8.", "8", None)["status"] == "unparsed"
+    unscored = score("mine", "\\boxed{8}", "eight", {"reasonlab_domain": "chain"})
     assert unscored.pop("detail") == "the reference 'eight' is not a number"
     assert unscored == {"score": 0.0, "acc": 0.0, "unscored": 1.0, "status": "error"}
-    with pytest.raises(LabError, match="no verifier is known for the data_source 'poems'"):
-        score("poems", "x", "y")
     with pytest.raises(LabError, match="policy must be one of strict, lenient"):
-        score("math", "x", "y", policy="kind")
+        score("aime", "x", "y", policy="kind")
+
+
+def test_a_row_of_others_is_not_judged_by_a_domain_of_ours_that_has_its_name(score: Callable[..., Any]) -> None:
+    topic = {"split": "train", "index": 3, "domain": "chain", "question": "?"}  # a topic that happens to be called so
+    for data_source, extra in (("poems", None), ("chain", None), ("math", {}), ("chain", topic), ("mine", {"domain": "math"})):
+        with pytest.raises(LabError, match=f"no domain is known for the data_source '{data_source}'"):
+            score(data_source, "\\boxed{8}", "8", extra)
+    assert score("openai/gsm8k", "\\boxed{8}", "8", {"domain": "sudoku"})["score"] == 1.0  # nor does their topic choose
+    with pytest.raises(LabError, match=r"extra_info\.reasonlab_domain is 'nothing', and there is no such domain here"):
+        score("mine", "x", "y", {"reasonlab_domain": "nothing"})
 
 
 def test_a_verifier_of_ones_own_judges_for_verl(score: Callable[..., Any], tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from rl.stats import (
     best_of_k,
     estimate,
+    estimate_in_words,
+    interval_in_words,
     intervals,
     majority_at_k,
     mean,
@@ -185,3 +187,11 @@ def test_the_interval_over_seeds_covers_the_truth(spread: float, problems: int) 
     ends = np.stack(intervals(rates, np.arange(problems)), axis=1).reshape(draws, 3, 3)
     found = [over_seeds([tuple(seed) for seed in of_draw]) for of_draw in ends]
     assert sum(low <= 0.6 <= high for _, low, high in found) / draws >= 0.94
+
+
+def test_estimates_are_put_in_words_in_one_way() -> None:
+    assert estimate_in_words({"value": 0.4567, "low": 0.4, "high": 0.5}) == "0.457 (0.400 to 0.500)"
+    assert estimate_in_words({"value": 0.4567, "low": 0.4, "high": 0.5}, digits=2) == "0.46 (0.40 to 0.50)"
+    assert estimate_in_words({"value": math.nan, "low": 0.0, "high": 1.0}) == "- (0.000 to 1.000)"  # nothing was scored
+    assert interval_in_words(-0.25, 12.5, digits=1, sign="+") == "-0.2 to +12.5"
+    assert interval_in_words(None, None) == "-"

@@ -10,6 +10,7 @@ import pytest
 from evaluations import evaluation
 
 from launch.leaderboard import leaderboard_command
+from rl.evaluation import leaderboard
 from rl.evaluation.contests import joined
 from rl.evaluation.strengths import ELO
 
@@ -146,12 +147,35 @@ def test_questions_that_could_not_be_scored_are_no_meetings(tmp_path, board):
 
 
 def test_one_name_for_two_models_says_which(tmp_path, board):
-    evaluation(tmp_path / "a", outcomes(20), model="m", model_fingerprint="aaaa", dtype="fp32")
-    evaluation(tmp_path / "b", outcomes(10), model="m", model_fingerprint="bbbb", dtype="fp32")
-    evaluation(tmp_path / "c", outcomes(11), model="moved", model_fingerprint="bbbb", dtype="fp32")
+    evaluation(tmp_path / "a", outcomes(20), model="m", model_fingerprint="sha256:aaaa", dtype="fp32")
+    evaluation(tmp_path / "b", outcomes(10), model="m", model_fingerprint="sha256:bbbb", dtype="fp32")
+    evaluation(tmp_path / "c", outcomes(11), model="moved", model_fingerprint="sha256:bbbb", dtype="fp32")
     found = board()
-    assert list(found["models"]) == ["m (weights aaaa)", "m (weights bbbb)"]
+    assert list(found["models"]) == ["m (weights sha256:aaaa)", "m (weights sha256:bbbb)"]
     assert found["remarks"] == [f"left out: {tmp_path}/c asks the same of the same model as {tmp_path}/b, which counts"]
+
+
+def test_weights_that_an_older_version_hashed_by_their_ends_are_said(tmp_path, board):
+    evaluation(tmp_path / "now", outcomes(20), model="m", model_fingerprint="sha256:aaaa", dtype="fp32")
+    evaluation(tmp_path / "old", outcomes(10), model="m", model_fingerprint="bbbb", dtype="fp32")
+    evaluation(tmp_path / "service", outcomes(11), model="x", model_fingerprint=None)
+    (remark,) = board()["remarks"]
+    assert remark.startswith("weights known only by the ends of their files")
+    assert remark.endswith(f"where that matters: {tmp_path}/old")
+
+
+def test_of_too_many_pairs_those_nearest_in_rank_are_listed_and_the_rest_is_told(tmp_path, board, monkeypatch):
+    for name, right in (("a", 25), ("b", 20), ("c", 15), ("d", 10)):
+        evaluation(tmp_path / name, outcomes(right), model=name)
+    assert board()["leagues"][0]["pairs_left_out"] == 0
+    monkeypatch.setattr(leaderboard, "_MOST_COMPARED", 100)  # three pairs have compared 90 answers, four 120
+    found = board()
+    listed = [(pair["first"], pair["second"]) for pair in found["leagues"][0]["pairs"]]
+    assert listed == [("a", "b"), ("a", "c"), ("b", "c"), ("c", "d")]
+    assert found["leagues"][0]["pairs_left_out"] == 2
+    assert found["remarks"] == [
+        "2 pairs of models are not listed, only the 4 nearest in rank: `reasonlab compare` tells how any two stand"
+    ]
 
 
 class Page(HTMLParser):

@@ -1,6 +1,7 @@
 """Bradley-Terry strengths: in closed form, at the maximum of the likelihood, and how often their intervals hold the truth."""
 
 import math
+import tracemalloc
 
 import mpmath
 import numpy as np
@@ -9,19 +10,17 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from rl.evaluation.strengths import DRAWS, Meetings, fit, strengths
+from rl.evaluation.strengths import DRAWS, Meeting, Meetings, fit, strengths
 from rl.stats import student_quantile
 
 
-def meetings(shares: np.ndarray, labels: np.ndarray | None = None) -> Meetings:
+def meetings(shares: np.ndarray, labels: np.ndarray | None = None, strata: np.ndarray | None = None) -> Meetings:
     """What K models with shares of correct samples [K, Q] did against each other; `labels` [Q] numbers clusters."""
     count, questions = shares.shape
     labels = np.arange(questions) if labels is None else labels
-    won = (1 + shares[:, None, :] - shares[None, :, :]) / 2
-    won[range(count), range(count)] = 0
-    wins = np.zeros((labels.max() + 1, count, count))
-    np.add.at(wins, labels, won.transpose(2, 0, 1))
-    return Meetings(wins=wins, strata=np.zeros(len(wins), dtype=np.int64))
+    contest = Meeting(models=np.arange(count), clusters=labels, shares=shares.T)
+    strata = np.zeros(labels.max() + 1, dtype=np.int64) if strata is None else strata
+    return Meetings(count=count, contests=[contest], strata=strata)
 
 
 def known(interval: tuple[float, float] | None) -> tuple[float, float]:
@@ -78,7 +77,7 @@ def test_of_one_cluster_nothing_is_known_and_of_few_little():
     shares = np.asarray([[1.0, 1.0, 0.0, 1.0] * 6, [0.0, 1.0, 0.0, 0.0] * 6])
     alone = strengths(meetings(shares, np.zeros(24, dtype=np.int64)), draws=50)
     assert alone.interval(0, None) is None
-    assert not alone.is_surely_better(0, 1)
+    assert not alone.surely_better(0).any()
     few, many = (known(strengths(meetings(shares, np.arange(24) // size)).difference(0, 1)) for size in (8, 1))
     assert few[1] - few[0] > many[1] - many[0]
     assert many[0] > 0
@@ -94,7 +93,7 @@ def test_contests_keep_their_sizes_in_every_draw():
     # ten questions that the first model wins and ten, of another contest, that it loses: no draw has more of the former
     shares = np.asarray([[1.0] * 10 + [0.0] * 10, [0.0] * 10 + [1.0] * 10])
     together = meetings(shares)
-    apart = Meetings(wins=together.wins, strata=np.repeat([0, 1], 10))
+    apart = meetings(shares, strata=np.repeat([0, 1], 10))
     spread = [float(np.quantile(np.abs(strengths(one).drawn[:, 0]), 0.5)) for one in (together, apart)]
     assert spread[1] < 0.3 * spread[0]
 
@@ -121,3 +120,35 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(clusters, size, sam
             inside.append(low <= truth[model] <= high)
     # 240 intervals that are not independent: 0.95 with a standard error of about 0.02, and 120 draws widen or narrow each
     assert 0.9 <= np.mean(inside) <= 0.99
+
+
+def test_wins_are_those_of_every_question_counted_by_itself_where_not_all_could_be_scored():
+    rng = np.random.default_rng(5)
+    contests, expected, met_in = [], np.zeros((2, 5, 5)), np.zeros((12, 5), dtype=bool)
+    weights = rng.exponential(size=(2, 12))
+    for models, missing in (([0, 1, 2, 4], 0.4), ([2, 0], 0.0), ([3, 1], 0.9)):
+        shares = rng.choice([0.0, 0.25, 1.0], (9, len(models)))
+        shares[rng.random(shares.shape) < missing] = np.nan
+        clusters = rng.integers(12, size=9)
+        contests.append(Meeting(models=np.asarray(models), clusters=clusters, shares=shares))
+        for question, cluster in enumerate(clusters):
+            for i, one in enumerate(models):
+                for j, other in enumerate(models):
+                    won = (1 + shares[question, i] - shares[question, j]) / 2
+                    if i != j and not np.isnan(won):
+                        expected[:, one, other] += weights[:, cluster] * won
+                        met_in[cluster, one] = True
+    found = Meetings(count=5, contests=contests, strata=np.zeros(12, dtype=np.int64))
+    assert found.wins(weights) == pytest.approx(expected, abs=1e-12)
+    assert found.met.tolist() == ((expected + expected.swapaxes(1, 2)).sum(axis=0) > 0).tolist()
+    assert found.clusters.tolist() == met_in.sum(axis=0).tolist()
+
+
+def test_memory_grows_with_answers_and_not_with_questions_times_pairs():
+    shares = np.random.default_rng(0).choice([0.0, 1.0], (40, 4000))
+    tracemalloc.start()
+    strengths(meetings(shares), draws=3)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # the shares and two numbers more an answer are 3 x 40 x 4000 x 8 bytes = 3.8 MB, wins of each question 51 MB
+    assert most < 10e6

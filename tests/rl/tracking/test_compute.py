@@ -1,12 +1,16 @@
 """What a run has spent, from the files it leaves: by hand, for practice and for imitation."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from problems.errors import LabError
+from rl.tracking.checkpoint import read_state
 from rl.tracking.compute import Point, compute_tokens, points
 from rl.tracking.run_directory import json_lines
+from rl.types import TrainState
 
 Records = list[dict[str, float]]
 
@@ -51,3 +55,16 @@ def test_a_run_without_evaluations_or_from_before_is_refused_in_words(tmp_path: 
         points(write(tmp_path / "none", [{"step": 1, "compute_tokens": 3}], []))
     with pytest.raises(LabError, match="made by an older version"):
         points(write(tmp_path / "old", [{"step": 1, **accuracy(0.5)}], []))
+
+
+def test_a_checkpoint_from_before_compute_was_counted_says_where_the_count_begins(tmp_path: Path) -> None:
+    state = TrainState(step=12, cursor=96, num_tokens=34567, compute_tokens=90000)
+    said: list[str] = []
+    (tmp_path / "state.json").write_text(json.dumps(asdict(state)))
+    assert read_state(tmp_path, said.append) == state
+    assert said == []
+    (tmp_path / "state.json").write_text(json.dumps({k: v for k, v in asdict(state).items() if k != "compute_tokens"}))
+    assert read_state(tmp_path, said.append).compute_tokens == 0
+    (line,) = said
+    assert "begins here, at 0, without what the first 12 steps spent (they sampled 34,567 tokens)" in line
+    assert line.endswith("train.compute_tokens limits what is spent from here on")

@@ -1,0 +1,64 @@
+"""`reasonlab problems export`: problems as files that the lab, or another trainer, reads."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from launch.named_problems import GENERATED, parsed, problems_of
+from problems.catalog import build_source
+from problems.types import SPLITS, Problem
+from problems.verl import parquet_of
+from rewards import checking
+from rl.settings.arguments import make_parser
+
+
+def exported(problem: Problem) -> dict[str, Any]:
+    """Return a problem as a row that the set `jsonl` reads back to the same problem."""
+    row: dict[str, Any] = {"id": problem.id, "domain": problem.domain, "prompt": problem.prompt, "reference": problem.reference}
+    row |= {"checks": dict(problem.checks), "difficulty": dict(problem.difficulty), "solution": problem.solution}
+    return {name: value for name, value in row.items() if value not in (None, {})}
+
+
+def _lines(problems: Sequence[Problem]) -> bytes:
+    return "".join(json.dumps(exported(problem), ensure_ascii=False) + "\n" for problem in problems).encode()
+
+
+WRITERS: dict[str, tuple[str, Callable[[list[Problem]], bytes]]] = {  # format -> (how files end, what is in one)
+    "jsonl": ("jsonl", _lines),
+    "verl": ("parquet", parquet_of),
+}
+
+
+def export_action(argv: Sequence[str]) -> int:
+    """Write problems, a file a split."""
+    parser = make_parser(
+        "reasonlab problems export", "Writes problems, a file a split, as `domain: jsonl` (or `domain: verl`) reads them."
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder; it gets a file for each split")
+    parser.add_argument("--format", choices=sorted(WRITERS), default="jsonl", help="jsonl (default), or verl: its parquet rows")
+    parser.add_argument("--n", type=int, default=GENERATED, help=f"of each split, of what is generated ({GENERATED})")
+    parser.add_argument("--clean", action="store_true", help="leave out what `problems check` finds at fault")
+    flags, config = parsed(parser, argv)
+    if config is None:
+        return 0
+    from rl.tracking.run_directory import write_atomic
+
+    sources = [build_source([one], seed) for seed, one in enumerate(config.problems)]  # or one domain twice is one source
+    problems = [problem for source in sources for problem in problems_of(source, flags.n)]
+    left_out: set[str] = set()
+    if flags.clean:  # what is written is finite, wherever it comes from: what stands twice is left out too
+        with config.pool(os.cpu_count() or 1) as pool:
+            left_out = {finding.source for finding in checking.faults(checking.findings_of(problems, pool))}
+    flags.output.mkdir(parents=True, exist_ok=True)
+    for split in SPLITS:
+        kept = [problem for problem in problems if problem.split == split and problem.source not in left_out]
+        if kept:
+            ending, written = WRITERS[flags.format]
+            file = flags.output / f"{split}.{ending}"
+            write_atomic(file, written(kept))
+            print(f"{file}: {len(kept)} problems")
+    if left_out:
+        print(f"left out: {len(left_out)}")
+    return 0
