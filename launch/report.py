@@ -9,7 +9,8 @@ from rl.settings.arguments import clearly
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="reasonlab report", description="Draw a run: report.png and one self-contained report.html."
+        prog="reasonlab report",
+        description="Draw a run: report.png and report.html, one file that holds a summary and the page of `reasonlab view`.",
     )
     parser.add_argument("run", type=Path, help="run directory of `reasonlab train`")
     parser.add_argument("--before", type=Path, help="run directory of an evaluation before training")
@@ -23,6 +24,14 @@ def report_command(argv: Sequence[str]) -> int:
     """A picture and one self-contained page of a run."""
     flags = _parser().parse_args(list(argv))
     from rl.tracking.report import write_report  # loads matplotlib
+    from rl.viewing.answers import Answers
+    from rl.viewing.one_file import one_file
+    from rl.viewing.runs import runs_at
 
-    print(f"report: {write_report(flags.run, flags.before, flags.after, flags.out or flags.run)}")
+    def frame(title: str, summary: str) -> str:
+        answers = Answers(runs_at([path for path in (flags.run, flags.before, flags.after) if path is not None]))
+        answers.read()
+        return one_file(title, summary, answers)
+
+    print(f"report: {write_report(flags.run, flags.before, flags.after, flags.out or flags.run, frame)}")
     return 0

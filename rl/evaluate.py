@@ -26,6 +26,7 @@ from problems.seeding import derive_seed
 from problems.types import Problem
 from rewards.pool import VerifierPool
 from rl.evaluation.about import about, differences, fingerprint
+from rl.evaluation.by_set import metrics_of_results, name_of_set
 from rl.evaluation.drawn import differing_versions, drawn_by, note_drawing, versions
 from rl.evaluation.endpoint import Endpoint
 from rl.evaluation.measures import headline, summarise
@@ -54,6 +55,7 @@ from rl.settings.arguments import clearly
 from rl.settings.eval_arguments import EvaluationArguments, evaluation_arguments
 from rl.settings.evaluation import NO_BUDGET, EvalConfig, below
 from rl.settings.loading import Loaded, describe
+from rl.tracking.mirrors import check_installed
 from rl.tracking.run_directory import JsonDict, RunDirectory, check_free, plain, write_atomic
 from rl.tracking.tracker import Tracker
 from rl.tracking.view import StepView
@@ -158,6 +160,7 @@ def prepare(asked: EvaluationArguments) -> list[Prepared]:
 
     Raises LabError for what can be found without the weights: a fault of the last model must not show after hours of the first.
     """
+    check_installed(asked.loaded.config.tracking)
     prepared = []
     shared: dict[str, list[Problem]] = {}
     for subject in subjects_of(asked):
@@ -313,7 +316,8 @@ def conclude(evaluation: Evaluation, run: RunDirectory) -> JsonDict:
     write_atomic(run.path / "results.json", json.dumps(plain(results), indent=1))
     (run.path / "metrics.jsonl").unlink(missing_ok=True)  # of a resume after the end
     tracker = Tracker(run, config.tracking, job_type="eval", config=config.model_dump(mode="json"))
-    tracker.log(0, {f"eval/{key}": value for key, value in headline(results).items()})
+    shown = {f"eval/{key}": value for key, value in headline(results).items()}
+    tracker.log(0, {**shown, **metrics_of_results(results, name_of_set(config.problems))})
     tracker.finish()
     run.set_status("finished")
     return results

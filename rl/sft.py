@@ -19,10 +19,11 @@ from problems.catalog import build_source
 from problems.seeding import derive_seed
 from problems.types import Problem
 from rl.evaluate import sample_all
+from rl.evaluation.by_set import names_of_problems, set_metrics
 from rl.evaluation.measures import held_out_metrics
 from rl.evaluation.samples import of_rollouts
 from rl.exchange import all_gather
-from rl.imitation.examples import Drawn, collate, drawn_rows, examples, held_out_examples
+from rl.imitation.examples import Drawn, collate, drawn_rows, examples, held_out_examples, held_out_source
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import DTYPES, load_model, load_tokenizer, lora_config, plain_model, save_policy
 from rl.policy.paths import check_model_path
@@ -35,6 +36,7 @@ from rl.settings.schema import ModelSettings, SftConfig
 from rl.start import check_same_run, say
 from rl.tracking import checkpoint
 from rl.tracking.compute import compute_tokens
+from rl.tracking.mirrors import check_installed
 from rl.tracking.run_directory import JsonDict, RunDirectory
 from rl.tracking.tracker import Tracker, open_tracker
 from rl.tracking.view import StepView
@@ -72,14 +74,17 @@ class HeldOut:
 
     problems: list[Problem]
     rows: list[Row]
+    names: list[str]  # the set of each problem
 
     @classmethod
     def draw(cls, config: SftConfig, tokenizer: Tokenizer) -> "HeldOut":
         """Return those of the settings, the same as `reasonlab train` evaluates with; none where no evaluation is wanted."""
         if not config.evaluation.every_steps:
-            return cls(problems=[], rows=[])
-        problems, rows = held_out_examples(config, tokenizer)
-        return cls(problems=problems, rows=rows)
+            return cls(problems=[], rows=[], names=[])
+        settings, source = config.evaluation, held_out_source(config)
+        problems, rows = held_out_examples(config, source, tokenizer)
+        names = names_of_problems(settings.problems or config.problems, source, settings.split, settings.num_problems)
+        return cls(problems=problems, rows=rows, names=names)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -147,8 +152,9 @@ class BetweenSteps(TrainerCallback):  # type: ignore[misc]
         assert self.worker is not None, "there is one where there is an evaluation"
         loss = self.trainer.mean_loss(self.held_out.rows)
         groups = sample_all(self.worker, self.held_out.problems, self.config.evaluation.samples, self.config.run.seed)
-        may_abstain = self.config.prompt.may_abstain
-        return {"eval/loss": loss, **held_out_metrics([of_rollouts(group) for group in groups], may_abstain=may_abstain)}
+        questions = [of_rollouts(group) for group in groups]
+        found = held_out_metrics(questions, may_abstain=self.config.prompt.may_abstain)
+        return {"eval/loss": loss, **found, **set_metrics(questions, self.held_out.names)}
 
     def save(self, step: int) -> None:
         """Write a checkpoint; every rank has the same weights, and the last of them has drawn the farthest."""
@@ -208,8 +214,9 @@ def train_sft(config: SftConfig, run: RunDirectory, start: Start, view: StepView
             worker = open_worker(config, trainer.learner.computing, start.tokenizer, pool)
         tracker = None
         if rank() == 0:
-            run.cut_after(begun.get("step", -1))
-            tracker = closing.enter_context(open_tracker(run, config, "sft", begun.get("wandb_id")))
+            done = begun.get("step", -1)
+            run.cut_after(done)
+            tracker = closing.enter_context(open_tracker(run, config, "sft", begun.get("wandb_id"), first_step=done + 1))
         trainer.add_callback(
             BetweenSteps(
                 config=config,
@@ -226,10 +233,13 @@ def train_sft(config: SftConfig, run: RunDirectory, start: Start, view: StepView
         for callback in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(callback)
         trainer.train()
-    output = run.path / MODEL
-    trainer.learner.refresh()
+        output = run.path / MODEL
+        trainer.learner.refresh()
+        if rank() == 0:
+            save_policy(trainer.learner.computing, start.tokenizer, output, merge=True)
+        if tracker is not None:
+            tracker.model(output)
     if rank() == 0:
-        save_policy(trainer.learner.computing, start.tokenizer, output, merge=True)
         shutil.rmtree(run.path / CHECKPOINTS, ignore_errors=True)  # a cold start is done once, and these are large
     return output
 
@@ -246,6 +256,7 @@ def run_sft(loaded: Loaded[SftConfig], *, resume: bool = False) -> Path:
     if config.model.path is not None:
         check_model_path(config.model.path)
     build_source(config.problems, 0).get("train", 0)
+    check_installed(config.tracking)
     quiet_libraries()
     set_threads(config.sft.threads)
     model, tokenizer = load_start(config)

@@ -43,6 +43,7 @@ from rl.selfcheck import self_check
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import RunConfig, check_world
 from rl.tracking import checkpoint
+from rl.tracking.mirrors import check_installed
 from rl.tracking.run_directory import RunDirectory, RunDirectoryError
 from rl.tracking.tracker import Tracker, open_tracker
 from rl.tracking.view import StepView
@@ -104,6 +105,7 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
     """
     config = loaded.config
     check_world(config, world_size())
+    check_installed(config.tracking)
     quiet_libraries()
     set_threads(config.train.threads)
     say_where(config)
@@ -125,8 +127,9 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
             state = replace(state, rungs=given.source.begin(state.rungs))
         tracker = view = None
         if rank() == 0:
-            run.cut_after(state.step or -1)  # a run that starts over writes its step 0 again
-            tracker = closing.enter_context(open_tracker(run, config, "rl", state.wandb_id))
+            done = state.step or -1  # a run that starts over writes its step 0 again
+            run.cut_after(done)
+            tracker = closing.enter_context(open_tracker(run, config, "rl", state.wandb_id, first_step=done + 1))
             view = closing.enter_context(StepView(total=config.train.steps, done=state.step, name=config.run.name))
         parts = Parts(
             config=config,
@@ -247,7 +250,8 @@ def open_run(loaded: Loaded[RunConfig], resume: bool) -> RunDirectory:
 
 
 MAY_CHANGE = (
-    "train.steps", "train.compute_tokens", "train.threads", "train.save_rollouts", "train.self_check", "train.memory_probe",
+    "train.steps", "train.compute_tokens", "train.threads", "train.save_rollouts", "train.save_token_groups",
+    "train.self_check", "train.memory_probe",
     "checkpoint", "tracking", "evaluation", "reward.workers", "reward.timeout_seconds", "reward.batch_timeout_seconds",
     "reward.memory_megabytes", "run.dir", "sft.threads",
 )  # fmt: skip

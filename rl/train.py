@@ -21,6 +21,7 @@ import torch
 from problems.seeding import derive_seed
 from rl.diagnosis.watch import Watch
 from rl.evaluate import sample_all
+from rl.evaluation.by_set import names_of_problems, set_metrics
 from rl.evaluation.measures import held_out_metrics
 from rl.evaluation.samples import of_rollouts
 from rl.groups import draw_groups
@@ -34,8 +35,9 @@ from rl.settings.schema import RunConfig
 from rl.start import Parts, started
 from rl.tracking import checkpoint
 from rl.tracking.compute import compute_tokens
-from rl.tracking.metrics import num_tokens, over_updates, rollout_metrics
+from rl.tracking.metrics import distributions, num_tokens, over_updates, rollout_metrics
 from rl.tracking.rollouts import rollout_records, write_rollouts
+from rl.tracking.speed import speeds
 from rl.types import Batch, Drawn, Group, TrainState
 from rl.update.batch import make_batch
 from rl.update.recompute import with_old_logprobs
@@ -77,9 +79,11 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             "perf/peak_memory_gb": peak_memory_gb(),
             "step_time": time.perf_counter() - step_began,
         }
+        timing |= speeds(config, parts.engine.sampling_model, drawn, update, timing)
         record(parts, state, drawn, metrics, timing)
-        if watch is not None:
-            watch.see(state.step, drawn, metrics)
+        if watch is not None and parts.tracker is not None:
+            for finding in watch.see(state.step, drawn, metrics):
+                parts.tracker.alert(finding.name, finding.words)
         if due(config.checkpoint.every_steps, state.step, is_last=is_last) or state.best_step == state.step:
             save_checkpoint(parts, state)
     return state
@@ -163,7 +167,10 @@ def evaluate_held_out(parts: Parts) -> dict[str, Any]:
     settings = parts.config.evaluation
     problems = [parts.held_out.get(settings.split, i) for i in range(settings.num_problems)]
     groups = sample_all(parts.worker, problems, settings.samples, parts.config.run.seed)
-    return held_out_metrics([of_rollouts(group) for group in groups], may_abstain=parts.config.prompt.may_abstain)
+    questions = [of_rollouts(group) for group in groups]
+    sources = settings.problems or parts.config.problems
+    names = names_of_problems(sources, parts.held_out, settings.split, settings.num_problems)
+    return held_out_metrics(questions, may_abstain=parts.config.prompt.may_abstain) | set_metrics(questions, names)
 
 
 def record_baseline(parts: Parts) -> None:
@@ -178,8 +185,9 @@ def record(parts: Parts, state: TrainState, drawn: Drawn, metrics: dict[str, Any
     if parts.tracker is None:
         return
     if parts.config.train.save_rollouts:
-        write_rollouts(parts.run.path / "rollouts", state.step, drawn)
-    parts.tracker.log(state.step, metrics, timing)
+        kept = parts.config.train.save_token_groups
+        write_rollouts(parts.run.path / "rollouts", state.step, drawn, parts.tokenizer, kept)
+    parts.tracker.log(state.step, metrics, timing, distributions(drawn))
     tracking = parts.config.tracking
     if state.step % tracking.table_every_steps == 0:
         records = rollout_records(drawn)[: tracking.table_rows]
@@ -209,7 +217,9 @@ def save_checkpoint(parts: Parts, state: TrainState) -> None:
         if parts.reference is not None:
             parts.reference.save(directory)
 
-    checkpoint.save(parts.run.path / "checkpoints", engine, state, parts.config.checkpoint.keep_last, save_more)
+    saved = checkpoint.save(parts.run.path / "checkpoints", engine, state, parts.config.checkpoint.keep_last, save_more)
+    if tracker is not None:
+        tracker.model(saved, *(["best"] if state.best_step == state.step else []))
 
 
 def run_training(loaded: Loaded[RunConfig], *, resume: bool = False) -> Path:

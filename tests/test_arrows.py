@@ -41,7 +41,8 @@ ROOMS: dict[str, set[str]] = {
     "rl/imitation": {"rl/tracking"},
     "rl/diagnosis": {"rl/tracking"},
     "rl/evaluation": {"rl/tracking"},
-    "rl": {"rl/diagnosis", "rl/evaluation", "rl/imitation", "rewards"},
+    "rl/viewing": {"rl/diagnosis", "rl/evaluation"},
+    "rl": {"rl/diagnosis", "rl/evaluation", "rl/imitation", "rl/viewing", "rewards"},
     "bench": {"rl"},
     "launch": {"bench"},
 }

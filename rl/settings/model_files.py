@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
+
+TensorType = Literal["f32", "f16", "bf16", "q8_0"]  # of the matrices in a GGUF file that is written
+TENSOR_TYPES = get_args(TensorType)
 
 
 def is_gguf(path: str) -> bool:

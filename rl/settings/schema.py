@@ -203,6 +203,9 @@ class TrainSettings(Settings):
     )
     threads: int | None = Field(default=None, ge=1, description="CPU threads a rank; default: cores / ranks")
     save_rollouts: bool = Field(default=True, description="keep every completion in rollouts/step-*.jsonl.gz")
+    save_token_groups: int = Field(
+        default=2, ge=0, description="groups a step whose tokens are kept with log-probability and entropy; 0: none"
+    )
     self_check: bool = Field(default=True, description="before the first step, compare gradient and sampler with plain torch")
     memory_probe: bool | None = Field(default=None, description="run the longest micro-batch first; default: on a GPU")
 
@@ -225,13 +228,19 @@ class HeldOutSettings(Settings):
 
 
 class TrackingSettings(Settings):
-    """Metrics always go to metrics.jsonl; Weights & Biases mirrors them."""
+    """Metrics always go to metrics.jsonl; Weights & Biases and others mirror them."""
 
     wandb: Literal["auto", "online", "offline", "disabled"] = Field(
         default="auto", description="auto: WANDB_MODE if set, else online with a key, else offline"
     )
+    mirrors: tuple[Literal["tensorboard", "trackio"], ...] = Field(
+        default=(), description="besides W&B: tensorboard (event files in the run directory), trackio (its own database)"
+    )
     project: str = "reasonlab"
-    group: str | None = Field(default=None, description="ties sft, rl and eval runs together; default: the run's name")
+    group: str | None = Field(
+        default=None,
+        description="ties sft, rl and eval runs together; default: that of the run which made the model, else the run's name",
+    )
     table_every_steps: int = Field(default=20, ge=1, description="how often a table of completions is logged")
     table_rows: int = Field(default=16, ge=1)
 

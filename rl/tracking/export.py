@@ -1,18 +1,21 @@
-"""A checkpoint as a plain Hugging Face directory that any other program can open."""
+"""A checkpoint as a plain Hugging Face directory that any other program can open, or as one GGUF file."""
 
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from problems.errors import LabError
 from rl.policy.gguf import check_gguf
+from rl.policy.gguf_writing import write_gguf
 from rl.policy.opening import save_policy, write_plain
 from rl.policy.paths import check_model_path, first_line
 from rl.runtime import quiet_libraries
-from rl.settings.model_files import is_gguf
+from rl.settings.model_files import TensorType, is_gguf
 from rl.settings.schema import ModelSettings
 from rl.tracking.checkpoint import find_fault, latest
+from rl.tracking.lineage import write_lineage
 
 
 class ExportError(LabError):
@@ -47,8 +50,17 @@ def _best(run: Path, newest: Path) -> Path:
     return best
 
 
+def model_directory(source: Path, *, best: bool = False) -> Path:
+    """Return the model directory of a run, a checkpoint, a cold start or a model directory itself."""
+    if (source / "config.json").is_file() or (source / "adapter_config.json").is_file():
+        return source
+    if (source / "model" / "config.json").is_file() and not (source / "checkpoints").is_dir():
+        return source / "model"  # a finished cold start
+    return policy_directory(source, best=best)
+
+
 def export(source: Path, output: Path, *, adapter: bool = False, best: bool = False) -> Path:
-    """Write the model of `source`, a run, a checkpoint or a GGUF file, to `output`.
+    """Write the model of `source`, a run, a checkpoint, a model directory or a GGUF file, to the directory `output`.
 
     A LoRA adapter is merged into its base unless `adapter`; a GGUF file is dequantised, to float32.
     """
@@ -57,7 +69,7 @@ def export(source: Path, output: Path, *, adapter: bool = False, best: bool = Fa
     if is_gguf(str(source)):
         _write_dequantised(source, output)
         return output
-    policy = policy_directory(source, best=best)
+    policy = model_directory(source, best=best)
     is_adapter = (policy / "adapter_config.json").is_file()
     if adapter and not is_adapter:
         raise ExportError(f"{policy} is a whole model, it has no adapter; leave --adapter out")
@@ -66,6 +78,25 @@ def export(source: Path, output: Path, *, adapter: bool = False, best: bool = Fa
         _write_merged(policy, output)
     else:
         _copy(policy, output)
+    write_lineage(output, policy)
+    return output
+
+
+def export_gguf(source: Path, output: Path, *, best: bool = False, tensor_type: TensorType | None = None) -> Path:
+    """Write the model of `source` to the GGUF file `output`, a LoRA adapter merged; see rl/policy/gguf_writing.py."""
+    if output.exists():
+        raise ExportError(f"{output} exists already; choose another file")
+    if is_gguf(str(source)):
+        raise ExportError(f"{source} is a GGUF file already")
+    quiet_libraries()
+    policy = model_directory(source, best=best)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if not (policy / "adapter_config.json").is_file():
+        write_gguf(policy, output, tensor_type)
+        return output
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".merging-") as scratch:
+        _write_merged(policy, Path(scratch) / output.stem)
+        write_gguf(Path(scratch) / output.stem, output, tensor_type)
     return output
 
 

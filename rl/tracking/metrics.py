@@ -164,6 +164,13 @@ def over_updates(updates: Sequence[Metrics]) -> Metrics:
     return merged
 
 
+def distributions(drawn: Drawn) -> dict[str, list[float]]:
+    """Return the values of a step that are worth a histogram, by the name that mirrors show."""
+    rewards = [total for group in drawn.groups for total in group.totals]
+    tokens = [float(rollout.completion.num_tokens) for rollout in drawn.rollouts]
+    return {"train/distribution/reward": [float(reward) for reward in rewards], "train/distribution/completion_length": tokens}
+
+
 def num_tokens(rollouts: Sequence[Rollout]) -> int:
     """Return the tokens of prompts and completions."""
     return sum(len(rollout.prompt_ids) + len(rollout.completion_ids) for rollout in rollouts)

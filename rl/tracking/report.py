@@ -7,7 +7,7 @@ import html
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -251,8 +251,8 @@ def _by_problem(samples: Sequence[Record]) -> dict[str, list[Record]]:
     return by_problem
 
 
-def page(title: str, picture: bytes, before: Record | None, after: Record | None, changes: str, pairs: str, config: str) -> str:
-    """Return the page; everything it shows is inside it."""
+def summary(picture: bytes, before: Record | None, after: Record | None, changes: str, pairs: str, config: str) -> str:
+    """Return the markup of the page; everything it shows is inside it."""
     note = "<p class=note>95 % intervals in parentheses; problems are the unit.</p>"
     numbers = f"<h2>Numbers</h2>{note}{_numbers_table(before, after)}" if after else ""
     rule = "<p class=note>The first problem of each difficulty, two samples each.</p>"
@@ -261,7 +261,7 @@ def page(title: str, picture: bytes, before: Record | None, after: Record | None
         "<h2>Settings</h2><details><summary>config.yaml, with where each value came from</summary>"
         f"<pre>{html.escape(config)}</pre></details>"
     )
-    return whole_page(title, image(picture, "curves of the run") + numbers + changes + texts + settings)
+    return image(picture, "curves of the run") + numbers + changes + texts + settings
 
 
 def _evaluation(directory: Path | None) -> tuple[Record | None, list[Record]]:
@@ -273,8 +273,10 @@ def _evaluation(directory: Path | None) -> tuple[Record | None, list[Record]]:
     return json.loads(file.read_text()), list(read_records(directory / "samples.jsonl"))
 
 
-def write_report(run: Path, before: Path | None, after: Path | None, output: Path) -> Path:
-    """Write report.png and report.html to `output`; return the page's path."""
+def write_report(
+    run: Path, before: Path | None, after: Path | None, output: Path, frame: Callable[[str, str], str] = whole_page
+) -> Path:
+    """Write report.png and report.html to `output`; return the page's path. `frame` makes a page of a title and markup."""
     metrics = list(read_records(run / "metrics.jsonl"))
     if not metrics:
         raise ReportError(f"{run} has no metrics.jsonl with rows; give the run directory of `reasonlab train`")
@@ -286,7 +288,7 @@ def write_report(run: Path, before: Path | None, after: Path | None, output: Pat
     title = f"{whole_path.parent.name}/{whole_path.name}: {metrics[-1]['step']} steps"
 
     picture = draw(metrics, old, new)
-    text = page(title, picture, old, new, _changes_table(metrics), _pairs(old_samples, new_samples), config)
+    text = frame(title, summary(picture, old, new, _changes_table(metrics), _pairs(old_samples, new_samples), config))
     output.mkdir(parents=True, exist_ok=True)
     write_atomic(output / "report.png", picture)
     write_atomic(output / "report.html", text)

@@ -1,10 +1,19 @@
-"""Every completion of a step, written down: `rollouts/step-000123.jsonl.gz` and the table of W&B."""
+"""Every completion of a step, written down: `rollouts/step-000123.jsonl.gz` and the table of W&B.
+
+Of some groups the tokens are kept besides, in `rollouts/tokens-000123.jsonl.gz`: a record a completion, with its line in the
+other file (`row`), the text of each token, and of each what the sampler knew of it, in whole hundredths of a nat.
+"""
 
 import gzip
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import numpy as np
+
+from rl.policy.interfaces import Tokenizer
 from rl.tracking.run_directory import JsonDict, json_lines, write_atomic
-from rl.types import Drawn, Rollout
+from rl.types import Drawn, FloatArray, Group, Rollout
 
 
 def rollout_records(drawn: Drawn) -> list[JsonDict]:
@@ -36,10 +45,74 @@ def _record(rollout: Rollout, advantage: float) -> JsonDict:
     }
 
 
-def write_rollouts(directory: Path, step: int, drawn: Drawn) -> None:
-    """Write every completion of a step to `step-000123.jsonl.gz`."""
+def write_rollouts(directory: Path, step: int, drawn: Drawn, tokenizer: Tokenizer, token_groups: int) -> None:
+    """Write every completion of a step to `step-000123.jsonl.gz`, and the tokens of its first groups beside it."""
     directory.mkdir(exist_ok=True)
-    text = json_lines(rollout_records(drawn))
+    if token_groups:  # first, so that whoever sees the completions finds their tokens
+        _write(directory / f"tokens-{step:06d}.jsonl.gz", token_records(drawn.groups[:token_groups], tokenizer))
+    kept = [record for number, group in enumerate(drawn.groups) for record in _only_kept(number, group, tokenizer)]
+    records = [{**record, **more} for record, more in zip(rollout_records(drawn), kept, strict=True)]
+    _write(directory / f"step-{step:06d}.jsonl.gz", records)
+
+
+def _write(file: Path, records: list[JsonDict]) -> None:
     # without a time stamp, so that the same rollouts are the same bytes
-    data = gzip.compress(text.encode(), compresslevel=3, mtime=0)
-    write_atomic(directory / f"step-{step:06d}.jsonl.gz", data)
+    write_atomic(file, gzip.compress(json_lines(records).encode(), compresslevel=3, mtime=0))
+
+
+def _only_kept(number: int, group: Group, tokenizer: Tokenizer) -> list[JsonDict]:
+    """Return for each rollout of a group what the file holds beyond the table; what a group has once, its first one has."""
+    once = {
+        "reference": group.problem.reference,
+        "difficulty": dict(group.problem.difficulty),
+        "rendered": tokenizer.decode(
+            group.rollouts[0].prompt_ids, skip_special_tokens=False
+        ),  # the prompt as the model read it
+    }
+    records = []
+    for i, rollout in enumerate(group.rollouts):
+        logprobs = rollout.sampling_logprobs
+        record: JsonDict = {
+            "group": number,
+            "detail": rollout.reward.verdict.detail,
+            "rewards": dict(rollout.reward.parts),
+            "reasoning_tokens": rollout.reasoning_tokens,
+            "mean_logprob": round(float(logprobs.mean()), 4) if len(logprobs) else None,
+        }
+        records.append({**record, **once} if i == 0 else record)
+    return records
+
+
+def token_records(groups: tuple[Group, ...], tokenizer: Tokenizer) -> list[JsonDict]:
+    """Return the tokens of these groups, which are the first of a step, and their values; a record a completion."""
+    text_of = token_texts(tokenizer)
+    records = []
+    for row, rollout in enumerate(rollout for group in groups for rollout in group.rollouts):
+        record: JsonDict = {"row": row, "tokens": [text_of(int(token)) for token in rollout.completion_ids]}
+        record["logprobs"] = _hundredths(rollout.sampling_logprobs)
+        if rollout.sampling_entropies is not None:
+            record["entropies"] = _hundredths(rollout.sampling_entropies)
+        records.append(record)
+    return records
+
+
+def token_texts(tokenizer: Tokenizer) -> Callable[[int], str]:
+    """Return what turns a token into its text as it stands inside of a text: some tokenizers drop a space at the beginning."""
+    before = list(tokenizer("a", add_special_tokens=False).input_ids)
+    text_before = tokenizer.decode(before, skip_special_tokens=False)
+
+    @cache
+    def text_of(token: int) -> str:
+        text = tokenizer.decode([*before, token], skip_special_tokens=False)
+        return (
+            text.removeprefix(text_before)
+            if text.startswith(text_before)
+            else tokenizer.decode([token], skip_special_tokens=False)
+        )
+
+    return text_of
+
+
+def _hundredths(nats: FloatArray) -> list[int]:
+    finite = np.nan_to_num(nats, nan=0.0, posinf=1e4, neginf=-1e4)
+    return [int(value) for value in np.rint(100.0 * finite)]

@@ -2,6 +2,7 @@
 
     config.yaml      resolved settings, each with where it came from
     provenance.json  command line, versions, git commit, machine
+    tracking.json    who the run is for trackers: its id, project and group
     status.json      running, finished, failed or preempted (an exit code alone proves nothing)
     metrics.jsonl    one record a step; the same run gives the same ones, byte for byte, also across kill and resume
     timing.jsonl     one record a step; seconds and speeds, which differ from run to run
@@ -98,6 +99,15 @@ def provenance() -> JsonDict:
         "world_size": int(os.environ.get("WORLD_SIZE", "1")),
         "started": _now(),
     }
+
+
+def read_provenance(run: Path) -> JsonDict:
+    """Return what a run directory holds of `provenance`, {} where it holds nothing."""
+    try:
+        found: JsonDict = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
 
 
 def _installed(package: str) -> str | None:
@@ -202,7 +212,8 @@ class RunDirectory:
             if path.exists():
                 records = [record for record in read_records(path) if record["step"] <= step]
                 write_atomic(path, json_lines(records))
-        for file in (self.path / "rollouts").glob("step-*.jsonl.gz"):
-            of_step = file.name.removeprefix("step-").removesuffix(".jsonl.gz")
-            if int(of_step) > step:
-                file.unlink()
+        for kind in ("step", "tokens"):  # the completions of a step, and tokens of some of them
+            for file in (self.path / "rollouts").glob(f"{kind}-*.jsonl.gz"):
+                of_step = file.name.removeprefix(f"{kind}-").removesuffix(".jsonl.gz")
+                if int(of_step) > step:
+                    file.unlink()

@@ -1,44 +1,31 @@
-"""Metrics: always to files, mirrored to Weights & Biases. A dead or missing W&B never stops a run.
+"""Metrics: always to files, and to mirrors (Weights & Biases and others). A dead or missing mirror never stops a run."""
 
-W&B steps are our own (`define_metric`): its internal counter drops records that are logged again after a resume.
-"""
-
-import netrc
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rl.settings.schema import RunConfig, SftConfig, TrackingSettings
-from rl.tracking.run_directory import JsonDict, RunDirectory
+from rl.stopping import is_told_to_stop
+from rl.tracking.lineage import identify, origin_of
+from rl.tracking.mirrors import About, Mirror, shown_values
+from rl.tracking.run_directory import JsonDict, RunDirectory, read_provenance
+from rl.tracking.tensorboard_mirror import TensorBoard
+from rl.tracking.trackio_mirror import Trackio
+from rl.tracking.wandb_mirror import WandB, wandb_mode
 
-STEP_KEY = "train/global_step"
-
-
-def wandb_mode(settings: TrackingSettings) -> str:
-    """Return online, offline or disabled: as configured, else as the environment says, else offline without a key."""
-    if settings.wandb != "auto":
-        return settings.wandb
-    mode = os.environ.get("WANDB_MODE")
-    if mode:
-        return mode
-    if os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true"):
-        return "disabled"
-    has_key = os.environ.get("WANDB_API_KEY") or _netrc_has_key()
-    return "online" if has_key else "offline"
-
-
-def _netrc_has_key() -> bool:
-    try:
-        return netrc.netrc(Path.home() / ".netrc").authenticators("api.wandb.ai") is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+WANDB = "W&B"
+# the further mirrors by their setting: the name that messages use, and what opens one; packages are imported only then
+MIRRORS: dict[str, tuple[str, Callable[[About], Mirror]]] = {
+    "tensorboard": ("TensorBoard", TensorBoard),
+    "trackio": ("trackio", Trackio),
+}
 
 
 class Tracker:
-    """Writes records to the run directory and mirrors them. Only rank 0 makes one."""
+    """Writes records to the run directory and hands them to the mirrors. Only rank 0 makes one."""
 
     def __init__(
         self,
@@ -48,94 +35,118 @@ class Tracker:
         job_type: str,
         config: Mapping[str, Any],
         wandb_id: str | None = None,
+        first_step: int = 0,
     ):
         self.run = run
-        self.settings = settings
-        self._wandb: Any = None  # the run in W&B, None without one
-        self._module: Any = None  # imported only where it is used: it takes a second
+        origin = origin_of(config.get("model", {}).get("path"))
+        self.identity = identify(
+            run.path,
+            project=settings.project,
+            group=settings.group or (run.path.name if origin is None else origin.run.group),
+            name=run.path.name,
+            known_id=wandb_id,
+        )
+        about = About(
+            directory=run.path,
+            name=self.identity.name,
+            project=settings.project,
+            group=self.identity.group,
+            job_type=job_type,
+            id=self.identity.id,
+            config={**config, "provenance": read_provenance(run.path), "lineage": None if origin is None else origin.record()},
+            first_step=first_step,
+        )
+        self._step = first_step
+        self._mirrors: dict[str, Mirror] = {}
         mode = wandb_mode(settings)
         if mode != "disabled":
-            self._try("start", lambda: self._start(mode, job_type, config, wandb_id))
+            self._open(WANDB, lambda: WandB(about, mode, origin))
+        for setting in settings.mirrors:
+            name, opening = MIRRORS[setting]
+            self._open(name, partial(opening, about))
 
-    def _start(self, mode: str, job_type: str, config: Mapping[str, Any], wandb_id: str | None) -> None:
-        os.environ.setdefault("WANDB_SILENT", "true")
-        import wandb
+    def _open(self, name: str, opening: Callable[[], Mirror]) -> None:
+        try:
+            self._mirrors[name] = opening()
+        except Exception as error:  # a tracker of any fault must not cost the run
+            _say(name, "start", error)
 
-        self._module = wandb
-        # without the interval an offline run that is killed keeps nothing of its last 15 seconds; console output is no metric
-        settings = wandb.Settings(x_transaction_log_flush_interval=1.0, init_timeout=15, console="off")  # type: ignore[call-arg]
-        self._wandb = wandb.init(
-            project=self.settings.project,
-            group=self.settings.group or self.run.path.name,
-            name=self.run.path.name,
-            job_type=job_type,
-            dir=str(self.run.path.resolve()),  # a service that a parent process started may stand in another directory
-            mode=mode,  # type: ignore[arg-type]
-            id=wandb_id,
-            resume="allow",
-            config=dict(config),
-            settings=settings,
-        )
-        self._wandb.define_metric(STEP_KEY)
-        for prefix in ("train/*", "eval/*", "time/*", "perf/*"):
-            self._wandb.define_metric(prefix, step_metric=STEP_KEY)
+    def _each(self, what: str, action: Callable[[Mirror], object]) -> None:
+        """Do something with every mirror; the first failure of one is said, and it is left alone from then on."""
+        for name, mirror in list(self._mirrors.items()):
+            try:
+                action(mirror)
+            except Exception as error:  # see _open
+                del self._mirrors[name]
+                _say(name, what, error)
 
     @property
     def wandb_id(self) -> str | None:
-        """The W&B run id, to be kept in checkpoints."""
-        return self._wandb.id if self._wandb is not None else None
+        """The W&B run id, to be kept in checkpoints; None without W&B."""
+        return self.identity.id if WANDB in self._mirrors else None
 
-    def _try(self, what: str, action: Callable[[], object]) -> None:
-        """Do something with W&B; on any failure say so once and go on without it."""
-        try:
-            action()
-        except Exception as error:  # a tracker of any fault must not cost the run
-            self._wandb = None
-            first_line = str(error).strip().split("\n")[0][:200]
-            reason = f"{type(error).__name__}: {first_line}"
-            print(f"W&B could not {what} ({reason}); going on with metrics.jsonl only", file=sys.stderr)
+    def log(
+        self,
+        step: int,
+        metrics: Mapping[str, Any],
+        timing: Mapping[str, float] | None = None,
+        distributions: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
+        """Record one step: `metrics` must be what the run computes, `timing` what the machine took.
 
-    def log(self, step: int, metrics: Mapping[str, Any], timing: Mapping[str, float] | None = None) -> None:
-        """Record one step: `metrics` must be what the run computes, `timing` what the machine took."""
+        `distributions` are values of the step by name, which mirrors show as histograms; the files hold them with the rollouts.
+        """
         self.run.append("metrics.jsonl", {"step": step, **metrics})
         if timing is not None:
             self.run.append("timing.jsonl", {"step": step, **timing})
-        if self._wandb is None:
-            return
-        mirrored: JsonDict = {STEP_KEY: step}
-        for key, value in metrics.items():
-            mirrored[key if key.startswith("eval/") else f"train/{key}"] = value
-        for key, seconds in (timing or {}).items():
-            mirrored[key if "/" in key else f"time/{key}"] = seconds
-        self._try("log", lambda: self._wandb.log(mirrored))
+        self._step = step
+        shown = shown_values(metrics, timing or {})
+        self._each("log", lambda mirror: mirror.log(step, shown, distributions or {}))
 
     def table(self, step: int, name: str, records: Sequence[JsonDict]) -> None:
-        """Log a table with a line for each record; all records must have the same keys."""
-        if self._wandb is None:
-            return
-        table = self._module.Table(columns=list(records[0]), data=[list(record.values()) for record in records])
-        self._try("log a table", lambda: self._wandb.log({STEP_KEY: step, name: table}))
+        """Add a line for each record to a table; all records must have the same keys."""
+        if records:
+            self._each("log a table", lambda mirror: mirror.table(step, name, records))
+
+    def alert(self, title: str, text: str, level: str = "WARN") -> None:
+        """Tell whoever watches the run from afar; `level` is INFO, WARN or ERROR."""
+        self._each("send an alert", lambda mirror: mirror.alert(self._step, title, text, level))
+
+    def model(self, directory: Path, *further_names: str) -> None:
+        """Point at a model that the run has written, under the directory's name and further ones (`best`)."""
+        aliases = [directory.name, *further_names]
+        self._each("log a model", lambda mirror: mirror.model(directory, self.identity.artifact, aliases))
 
     def summarise(self, results: Mapping[str, Any]) -> None:
-        """Tell the mirror how the run came out, for its table of runs."""
-        if self._wandb is not None:
-            self._try("keep a summary", lambda: self._wandb.summary.update(dict(results)))
+        """Tell the mirrors how the run came out, for their tables of runs."""
+        self._each("keep a summary", lambda mirror: mirror.summarise(results))
 
     def finish(self, exit_code: int = 0) -> None:
-        """Close the mirror."""
-        if self._wandb is not None:
-            self._try("finish", lambda: self._wandb.finish(exit_code))
+        """Close the mirrors."""
+        self._each("finish", lambda mirror: mirror.finish(exit_code))
+
+
+def _say(name: str, what: str, error: Exception) -> None:
+    first_line = str(error).strip().split("\n")[0][:200]
+    reason = f"{type(error).__name__}: {first_line}"
+    print(f"{name} could not {what} ({reason}); going on with metrics.jsonl only", file=sys.stderr)
 
 
 @contextmanager
 def open_tracker(
-    run: RunDirectory, config: RunConfig | SftConfig, job_type: str, wandb_id: str | None = None
+    run: RunDirectory, config: RunConfig | SftConfig, job_type: str, wandb_id: str | None = None, first_step: int = 0
 ) -> Iterator[Tracker]:
-    """Open the metrics and their mirror; it is told whether the run ended well."""
-    tracker = Tracker(run, config.tracking, job_type=job_type, config=config.model_dump(mode="json"), wandb_id=wandb_id)
+    """Open the metrics and their mirrors; these are told whether the run ended well.
+
+    `wandb_id` and `first_step` are of a run that is resumed: its id in its checkpoint, and the first step that comes again.
+    """
+    shown = config.model_dump(mode="json")
+    tracker = Tracker(run, config.tracking, job_type=job_type, config=shown, wandb_id=wandb_id, first_step=first_step)
     try:
         yield tracker
-    except BaseException:
+    except BaseException as error:
+        if not is_told_to_stop(error):
+            tracker.alert(f"{run.path.name} failed", f"{type(error).__name__}: {error}", "ERROR")
         tracker.finish(exit_code=1)
         raise
     tracker.finish()

@@ -114,8 +114,15 @@ def test_wandb_offline_run_holds_the_same_rows(home):
     assert "eval/accuracy" in text
     assert "time/step_time" in text
     assert "completions" in text
-    run = next(record for record in records if record.get("type") == "run")
-    assert '"rl"' in json.dumps(run)
+    for name in ("train/distribution/reward", "eval/chain/terms_2/accuracy", "perf/tokens_per_second", "perf/time_share/train"):
+        assert name in text
+    (begun,) = [record["run"] for record in records if record.get("type") == "run"]
+    assert begun["job_type"] == "rl"
+    models = [record["artifact"] for record in records if record.get("type") == "artifact"]
+    assert "step-000003" in [alias for model in models if model["type"] == "model" for alias in model["aliases"]]
+    # the evaluation of what was exported stands in the group of the run that it came from
+    groups = [json.loads((home / "runs" / name / "tracking.json").read_text())["group"] for name in ("rl", "after")]
+    assert groups[0] == groups[1]
 
 
 def test_cold_start_goes_on_from_a_model_with_adapters(imitator, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from support import imitation_settings
 
 from problems.types import ProblemError
-from rl.imitation.examples import collate, drawn_rows, examples, held_out_examples, packed_rows
+from rl.imitation.examples import collate, drawn_rows, examples, held_out_examples, held_out_source, packed_rows
 from rl.policy.opening import load_tokenizer
 from rl.settings.loading import load_config
 from rl.settings.schema import ModelSettings, SftConfig
@@ -44,7 +44,8 @@ def test_each_entry_of_problems_has_its_own_styles(parts):
     data = config.model_dump() | {"problems": two, "styles": [{"direct": 1, "steps": 0}, {"steps": 1}]}
     mixed = SftConfig.model_validate(data | {"evaluation": {"num_problems": 40}})
     drawn = [tokenizer.decode([*prompt, *completion]) for prompt, completion in islice(examples(mixed, tokenizer), 40)]
-    held_out = [tokenizer.decode([*row.prompt_ids, *row.completion_ids]) for row in held_out_examples(mixed, tokenizer)[1]]
+    rows = held_out_examples(mixed, held_out_source(mixed), tokenizer)[1]
+    held_out = [tokenizer.decode([*row.prompt_ids, *row.completion_ids]) for row in rows]
     for text in drawn + held_out:
         assert ("<think>" in text) == ("How many times" in text), text
     assert 10 < sum("<think>" in text for text in drawn) < 30

