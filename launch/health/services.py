@@ -13,7 +13,7 @@ _SECONDS = 5.0
 def weights_and_biases() -> Iterator[Finding]:
     """How runs are tracked, and whether the server can be reached where it is to be."""
     from rl.settings.schema import TrackingSettings
-    from rl.tracking.tracker import wandb_mode
+    from rl.tracking.wandb_mirror import wandb_mode
 
     mode = wandb_mode(TrackingSettings())
     if mode != "online":
