@@ -18,9 +18,10 @@ from rl.memory import peak_memory_gb
 from rl.policy.interfaces import CausalLM
 from rl.policy.opening import load_model, load_tokenizer
 from rl.runtime import device
-from rl.sampling.decoding import build_decoder
+from rl.sampling.decoding import Decoder, build_decoder
 from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
+from rl.sampling.static import StaticDecoder
 from rl.settings.schema import RunConfig
 
 PROMPT_TOKENS = 128
@@ -96,6 +97,12 @@ def decoding_rate(model: CausalLM, rows: int, prompt_tokens: int, tokens: int, *
         "tokens_a_second": rows * tokens / seconds,
         "milliseconds_a_step": 1e3 * (seconds - first) / (tokens - 2),
         "prefill_and_recording_seconds": first,
-        "decoder": type(build_decoder(model, rows, prompt_tokens + tokens, recorded=cuda_graphs)).__name__,
+        "decoder": _name(build_decoder(model, rows, prompt_tokens + tokens, recorded=cuda_graphs)),
         "peak_memory_gb": peak_memory_gb(),
     }
+
+
+def _name(decoder: Decoder) -> str:
+    """Return which decoder it is, and how the elementwise work of its steps is done."""
+    way = f", {decoder.way.name.lower()}" if isinstance(decoder, StaticDecoder) else ""
+    return type(decoder).__name__ + way

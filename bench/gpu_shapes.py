@@ -1,6 +1,7 @@
 """Whole steps of larger models on one GPU, for `reasonlab gpu-check`: 1.5 B with all weights, 7 B with adapters.
 
-Shapes and settings are those of configs/gsm8k-qwen2.5-*.yaml (the head tied in both); weights are random.
+Shapes, checkpointing and adapters are those of configs/gsm8k-qwen2.5-*.yaml (the head tied in both), all other settings
+those of work d; weights are random.
 """
 
 import shutil
@@ -18,7 +19,7 @@ from bench.sides import clock
 from bench.work import QWEN_VOCABULARY, Shape, Work
 from rl.memory import peak_memory_gb
 from rl.runtime import process_group
-from rl.settings.dry_run import memory_estimate, model_shape
+from rl.settings.dry_run import memory_estimate, model_shape, peak_gib
 from rl.settings.schema import RunConfig
 
 _STEPS = 10  # at most
@@ -72,7 +73,7 @@ def whole_steps(what: Larger, given: Work, scratch: Path) -> Found:
         found |= {"seconds until it is open": clock() - started, "parameters": shape.parameters if shape else None}
         found["steps"] = steps(side)
         found["peak_memory_gb"] = peak_memory_gb()
-        found["plan_gib"] = {**plan, "all": sum(plan.values())}
+        found["plan_gib"] = {**plan, "at the peak": peak_gib(plan) if plan else None}
         rows, tokens = (8, 12) if is_toy else (_ROWS, 128)
         found[f"{rows} rows"] = decoding_rate(
             side.engine.sampling_model, rows, 16 if is_toy else PROMPT_TOKENS, tokens, cuda_graphs=True

@@ -245,6 +245,7 @@ def trl(work: Work, scratch: Path) -> Found:
             side.close()
         del side
         for name, (extra, times) in _TRL_WAYS.items():
+            theirs = None  # the one before holds a model and its optimizer
             gc.collect()
             found[name] = []
             try:
@@ -254,8 +255,8 @@ def trl(work: Work, scratch: Path) -> Found:
                 theirs.close()
             except Exception as error:  # whatever a setting breaks inside TRL is an answer
                 found[name].append({"raised": f"{type(error).__name__}: {error}"[:300]})
-    theirs_best = min(each["seconds"] for name in _TRL_WAYS for each in found[name] if "seconds" in each)
-    found["ratio"] = theirs_best / min(each["seconds"] for each in found["ours"])
+    seconds = [each["seconds"] for name in _TRL_WAYS for each in found[name] if "seconds" in each]
+    found["ratio"] = min(seconds) / min(each["seconds"] for each in found["ours"]) if seconds else None
     return found
 
 

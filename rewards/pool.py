@@ -120,6 +120,11 @@ class VerifierPool:
             fields[name] = dict(fields[name])
         return json.dumps({"problem": fields, "completion": completion, "reading": vars(reading)}).encode() + b"\n"
 
+    def is_slow(self, problem: Problem) -> bool:
+        """Whether a verdict on this problem may take seconds; of a verifier of one's own nobody knows."""
+        entry = verifier_of(problem.domain)
+        return self.own is not None or (entry is not None and entry.is_slow)
+
     def _needs(self, problem: Problem) -> tuple[float, bool]:
         """Return the time limit of a verdict in seconds, and whether others may be handed over behind it."""
         if self.own is not None:

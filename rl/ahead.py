@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -72,7 +74,15 @@ class Ahead:
     def load(self, directory: Path) -> None:
         """Read what `save` wrote into a checkpoint of this run."""
         if (directory / _FILE).exists():
-            self._ready = pickle.loads((directory / _FILE).read_bytes())
+            self._ready = _Reader(BytesIO((directory / _FILE).read_bytes())).load()
+
+
+class _Reader(pickle.Unpickler):
+    """Reads what was saved when `Round` still stood in another file."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """See pickle.Unpickler."""
+        return Round if (module, name) == ("rl.rollout", "Round") else super().find_class(module, name)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from typing import TypeVar
 import numpy as np
 
 from problems.types import Problem, ProblemSource
-from rewards.verifiers import verifier_of
 from rl.advantages import ADVANTAGES, minus_kl
 from rl.exchange import all_gather, sums_over_ranks
 from rl.rollout import Asked, RolloutWorker, Scoring
@@ -99,14 +98,9 @@ class Supply:
         for number in scoring.complete:
             if number not in self.contrast:
                 seen = self.seen.setdefault(number, self.looks)
-                if self.looks - seen >= _looks_to_wait(scoring.problems[number]):
+                is_slow = scoring.worker.pool.is_slow(scoring.problems[number])
+                if self.looks - seen >= (_LOOKS_FOR_SLOW_VERDICTS if is_slow else 1):
                     self.contrast[number] = scoring.has_contrast(number)
-
-
-def _looks_to_wait(problem: Problem) -> int:
-    """Return for how many looks a group of this problem may be graded before sampling waits for it."""
-    verifier = verifier_of(problem.domain)
-    return _LOOKS_FOR_SLOW_VERDICTS if verifier is not None and verifier.is_slow else 1
 
 
 def draw_groups(

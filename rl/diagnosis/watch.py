@@ -8,10 +8,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from problems.types import Problem
 from rewards.pool import VerifierPool
 from rewards.types import Reading
-from rewards.verifiers import verifier_of
 from rl.diagnosis import bribes, measure, templates
 from rl.diagnosis.figures import Figures, Finding
 from rl.diagnosis.page import described
@@ -75,7 +73,7 @@ class Watch:
             **bribes.of_problems(problems, judged_by_own=self.config.reward.own is not None),
             "doubled": templates.doubled(problems, prompts, self.config.prompt, self.tokenizer),
         }
-        if not any(_is_slow(problem) for problem in problems):  # programs take seconds each: reasonlab diagnose runs them
+        if not any(map(self.pool.is_slow, problems)):  # programs take seconds each: reasonlab diagnose runs them
             reading = Reading(policy=self.config.reward.reading)
             figures["bribes"] = bribes.offered(self.pool, problems[:_PROBLEMS_BRIBED], reading)
             if self.config.reward.reading == "strict":
@@ -92,8 +90,3 @@ def _of_the_model(sampler: Sampler, tokenizer: Tokenizer, config: RunConfig) -> 
         "stop_tokens": templates.texts(sorted(stops), tokenizer),
         "turn_end": templates.unstopped_end(tokenizer, stops, config.sampling.stop),
     }
-
-
-def _is_slow(problem: Problem) -> bool:
-    entry = verifier_of(problem.domain)
-    return entry is not None and entry.is_slow

@@ -72,7 +72,8 @@ def _invert(weights: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
     # a uniform just below 1 times the whole can round to the whole: kept below it, or a token of weight 0 would be drawn
     below = torch.nextafter(whole, torch.zeros_like(whole))
     target = torch.minimum(uniforms * whole, below)
-    return torch.searchsorted(cumulative, target[:, None], right=True)[:, 0]
+    ids = torch.searchsorted(cumulative, target[:, None], right=True)[:, 0]
+    return ids.clamp_max_(weights.shape[-1] - 1)  # of NaN there is no such place; their log-probability says so
 
 
 def _cut(scores: torch.Tensor, top_p: float, top_k: int) -> None:

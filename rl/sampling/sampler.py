@@ -298,6 +298,11 @@ class _Run:
     def _extend(self, states: torch.Tensor) -> IntArray:
         """Draw the next token of every row from its state [B, H]; return them [B]."""
         ids, logprobs, entropies = self._draw(states)
+        if not np.isfinite(logprobs).all():
+            raise SamplingError(
+                "the model's logits are not numbers (NaN or infinite), so no token can be drawn: its weights have diverged or "
+                "are damaged; go on from an earlier checkpoint with a smaller optimizer.learning_rate, or open another model"
+            )
         forced = None
         if self.forcing is not None:  # the one place where a rule may overrule what was drawn
             forced = self._overrule(self.forcing, ids)

@@ -1,6 +1,6 @@
 """Decoding on a GPU without waiting for Python: keys and values at fixed places, and the whole step replayed as one CUDA graph.
 
-A decoded token is some 400 small kernels, and launching them one by one from Python takes ten times as long as they run. A
+A decoded token is hundreds of small kernels, and launching them one by one from Python takes ten times as long as they run. A
 graph is one launch; it needs every address and shape to be the same each time. So the cache has a place for every row at its
 full length, and a step is recorded for a few numbers of rows: the next larger one is replayed, its surplus rows compute
 nothing that anybody reads.

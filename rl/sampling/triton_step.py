@@ -1,7 +1,7 @@
 """A decoding step's elementwise work on a GPU, one Triton kernel each: rotation into the cache, SwiGLU, drawing a token.
 
-A step of 256 rows of half a billion parameters is some 400 kernels of three to ten microseconds; plain torch takes nine of them
-a layer for what `turn_and_keep` does in one, and nine passes over all logits for what `draw` does in three.
+A step of 256 rows of half a billion parameters is some 400 kernels of three to ten microseconds; plain torch takes seven of
+them a layer for what `turn_and_keep` does in one, and nine passes over all logits for what `draw` does in three.
 Computed in float32 and rounded once.
 
 Only to be imported where Triton is installed. Dimension letters: n rows, T tokens, h query heads, k key-value heads, d

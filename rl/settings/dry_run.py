@@ -128,10 +128,17 @@ def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> di
         "activations of a micro-batch": activations * number_bytes,
         # two buffers, see LOGIT_BUFFER_ELEMENTS; with fused kernels the second holds the gradient in bf16
         "logits of a buffer": logits * (_FP32_BYTES + number_bytes if is_fused else 2 * _FP32_BYTES),
-        "fused weights while sampling": shape.fused_parameters * number_bytes if is_bf16 else 0,
+        "fused weights while sampling": shape.fused_parameters(merged=config.model.lora is not None) * number_bytes * is_bf16,
         "KV cache while sampling, at full length": shape.cache_bytes(cached_tokens, number_bytes),
     }
     return {purpose: count / GIB for purpose, count in num_bytes.items()}
+
+
+def peak_gib(gib: dict[str, float]) -> float:
+    """Return the GiB of a `memory_estimate` that are in use at one time: sampling and training take turns."""
+    sampling = gib["KV cache while sampling, at full length"] + gib["fused weights while sampling"]
+    training = gib["gradients"] + gib["activations of a micro-batch"] + gib["logits of a buffer"]
+    return sum(gib.values()) - sampling - training + max(sampling, training)
 
 
 def describe_work(config: RunConfig) -> str:
@@ -179,17 +186,13 @@ def _work_lines(config: RunConfig, ranks: int) -> list[str]:
 
 def _memory_lines(config: RunConfig, shape: ModelShape, ranks: int) -> list[str]:
     gib = memory_estimate(config, shape, ranks)
-    sampling = gib["KV cache while sampling, at full length"] + gib["fused weights while sampling"]
-    training = gib["gradients"] + gib["activations of a micro-batch"] + gib["logits of a buffer"]
-    always = sum(gib.values()) - sampling - training
-    peak = always + max(sampling, training)
     is_large = shape.parameters > 1e8
     size = f"{shape.parameters / 1e9:.3g} B" if is_large else f"{shape.parameters:,}"
     return [
         f"  model: {size} parameters",
         "  memory a rank, estimated:",
         *(f"    {value:9.3f} GiB  {purpose}" for purpose, value in gib.items() if value),
-        f"    {peak:9.3f} GiB  at the peak (sampling and training do not overlap)",
+        f"    {peak_gib(gib):9.3f} GiB  at the peak (sampling and training do not overlap)",
         *_loading_lines(config, shape),
     ]
 

@@ -43,11 +43,14 @@ class ModelShape:
         mlp = 3 * (self.hidden + self.intermediate)
         return self.layers * rank * (query_and_output + key_and_value + mlp)
 
-    @property
-    def fused_parameters(self) -> int:
-        """Weights that decoding on a GPU holds a second time, fused: query, key and value; gate and up."""
+    def fused_parameters(self, merged: bool) -> int:
+        """Weights that decoding on a GPU holds a second time: query, key and value and gate and up, each as one matrix.
+
+        With adapters, which are `merged` into copies, those of the attention's output and of down too.
+        """
         attention = self.hidden * self.head_dim * (self.heads + 2 * self.kv_heads)
-        return self.layers * (attention + 2 * self.hidden * self.intermediate)
+        rest = self.hidden * (self.heads * self.head_dim + self.intermediate) if merged else 0
+        return self.layers * (attention + 2 * self.hidden * self.intermediate + rest)
 
     def cache_bytes(self, tokens: int, number_bytes: int) -> int:
         """Keys and values of `tokens` tokens, in numbers of `number_bytes`."""

@@ -10,6 +10,7 @@ import pytest
 from support_pure import number_problem
 
 from problems.types import Problem
+from rewards.own import OwnVerifier
 from rewards.pool import VerifierPool, collect
 
 HOSTILE = "hostile_worker"
@@ -194,3 +195,15 @@ def test_a_completion_of_300_kilobytes_arrives_whole() -> None:
     text = "\u00e9\n" * 150_000  # 300,000 characters: more than a pipe holds, not ASCII, and with line ends
     with hostile_pool() as pool:
         assert pool.grade([(PROBLEM, f"length {text}")])[0].detail == "300000"
+
+
+def test_a_verifier_of_ones_own_may_take_seconds_and_so_may_one_that_runs_programs(tmp_path: Path) -> None:
+    chain, code = (
+        Problem(id="a", domain=domain, split="train", prompt="", reference="1", source="a") for domain in ("chain", "code")
+    )
+    with VerifierPool(0) as pool:
+        assert not pool.is_slow(chain)
+        assert pool.is_slow(code)
+    (tmp_path / "mine.py").write_text("def verify(problem, completion):\n    return 1.0\n")
+    with VerifierPool(0, own=OwnVerifier(python=f"{tmp_path}/mine.py:verify")) as pool:
+        assert pool.is_slow(chain)

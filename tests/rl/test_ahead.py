@@ -150,3 +150,18 @@ def test_an_update_that_fails_leaves_nothing_ready(parts: Parts) -> None:
     with pytest.raises(RuntimeError, match="out of memory"), ahead.beside(1, 0, parts.source):
         raise RuntimeError("out of memory")
     assert ahead.take() is None
+
+
+def test_what_was_saved_before_the_round_moved_to_another_file_is_read(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = parts.ahead()
+    with ahead.beside(1, 0, parts.source):
+        pass
+    with monkeypatch.context() as earlier:
+        earlier.setattr(Round, "__module__", "rl.rollout")
+        earlier.setattr("rl.rollout.Round", Round, raising=False)
+        ahead.save(tmp_path)
+    resumed = parts.ahead()
+    resumed.load(tmp_path)
+    assert texts(taken(resumed).rollouts) == texts(taken(ahead).rollouts)

@@ -9,6 +9,7 @@ import torch
 from rl.policy.opening import load_model, load_tokenizer
 from rl.sampling.errors import SamplingError
 from rl.sampling.how_to_draw import HowToDraw
+from rl.sampling.planned import PlannedDecoder
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.sampling.stop_texts import StopTexts
 from rl.sampling.thinking import ThinkingBudget
@@ -136,6 +137,14 @@ def test_completions_of_a_group_differ_and_a_name_repeats_them(policy):
     assert not same_tokens(first, draw(policy, name="b"))
     one, two = first[PROMPTS[0], 0], first[PROMPTS[0], 1]
     assert not np.array_equal(one.token_ids, two.token_ids)
+
+
+def test_logits_that_are_no_numbers_are_refused_and_not_drawn_from(policy, monkeypatch):
+    real = PlannedDecoder.logits
+    monkeypatch.setattr("rl.sampling.sampler.build_decoder", lambda model, *_, **__: PlannedDecoder(model))
+    monkeypatch.setattr(PlannedDecoder, "logits", lambda self, states: real(self, states).fill_(torch.nan))
+    with pytest.raises(SamplingError, match="not numbers"):
+        draw(policy)
 
 
 def test_temperature_zero_is_greedy_decoding(policy):

@@ -25,7 +25,9 @@ def test_the_weights_of_a_small_model_by_hand() -> None:
     # adapters of rank 3, (in + out) a layer: q 16, o 16, k 12, v 12, gate, up and down 24 each: 128; x 3 x 2 layers
     assert SMALL.lora_parameters(3) == 768
     # fused for decoding: query, key and value 8 x 16, gate and up 8 x 32, in two layers
-    assert SMALL.fused_parameters == 2 * (128 + 256)
+    assert SMALL.fused_parameters(merged=False) == 2 * (128 + 256)
+    # with adapters also the attention's output 8 x 8 and down 16 x 8
+    assert SMALL.fused_parameters(merged=True) == 2 * (128 + 256 + 64 + 128)
     # keys and values, 2 layers, 1 head of 4, 2 bytes, 10 tokens
     assert SMALL.cache_bytes(10, 2) == 2 * 2 * 4 * 2 * 10
 
