@@ -204,6 +204,6 @@ def test_a_verifier_of_ones_own_may_take_seconds_and_so_may_one_that_runs_progra
     with VerifierPool(0) as pool:
         assert not pool.is_slow(chain)
         assert pool.is_slow(code)
-    (tmp_path / "mine.py").write_text("def verify(problem, completion):\n    return 1.0\n")
+    (tmp_path / "mine.py").write_text("def verify(problem, completion, reading):\n    return 1.0\n")
     with VerifierPool(0, own=OwnVerifier(python=f"{tmp_path}/mine.py:verify")) as pool:
         assert pool.is_slow(chain)
