@@ -79,6 +79,12 @@ def main() -> None:
             found = accumulate(model_path, stage, more=more)
             if rank() == 0:
                 torch.save(found, Path(output) / f"{stage}-{kind}.pt")
+    summed = Path(output) / f"summed-{rank()}.json"  # micro-batches added up in float32
+    summed.write_text(json.dumps({"data_types": {"grad_accum_dtype": "fp32"}}))
+    for stage in (1, 2):
+        found = accumulate(model_path, stage, more=["model.dtype=bf16", f"deepspeed.config={summed}"])
+        if rank() == 0:
+            torch.save(found, Path(output) / f"{stage}-bf16-summed.pt")
     sharded = Path(output) / f"sharded-{rank()}.json"  # without it DeepSpeed keeps weights this small whole
     sharded.write_text(json.dumps({"zero_optimization": {"stage3_param_persistence_threshold": 0}}))
     for layout in LAYOUTS:
