@@ -98,10 +98,13 @@ def _as_job(flags: argparse.Namespace, config: RunConfig, arguments: list[str]) 
     """Submit a Slurm job."""
     if flags.hostfile is not None or flags.no_ssh:
         raise HostError("--slurm makes the hostfile of the nodes that it gets: leave out --hostfile and --no-ssh")
+    if flags.through != "ssh" or flags.ssh_port is not None or flags.node_rank is not None:
+        raise HostError("--slurm starts the ranks with srun: leave out --through, --ssh-port and --node-rank")
     nodes, gpus = flags.nodes or 1, flags.gpus or 1
     check_world(config, nodes * gpus)
     folder = config.run.dir
-    port = [] if flags.master_port is None else [f"--master-port={flags.master_port}"]
+    meeting = [] if flags.master_port is None else [f"--master-port={flags.master_port}"]
+    meeting += [] if flags.master_addr is None else [f"--master-addr={flags.master_addr}"]
     script = job_script(
         name=config.run.name,
         folder=folder,
@@ -110,7 +113,7 @@ def _as_job(flags: argparse.Namespace, config: RunConfig, arguments: list[str]) 
         gpus_are_asked_for=flags.gpus is not None,
         sbatch=flags.sbatch.split(),
         python_path=os.environ.get("PYTHONPATH"),
-        arguments=[*arguments, f"--restarts={flags.restarts}", *port, *(["--resume"] if flags.resume else [])],
+        arguments=[*arguments, f"--restarts={flags.restarts}", *meeting, *(["--resume"] if flags.resume else [])],
     )
     if flags.dry_run:
         print(script, end="")

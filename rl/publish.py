@@ -17,7 +17,7 @@ import yaml
 
 from problems.errors import LabError
 from rl.ancestry import ancestry_of
-from rl.evaluation.about import fingerprint
+from rl.evaluation.about import fingerprint, knows_ends_only
 from rl.evaluation.by_set import name_of_settings
 from rl.model_card import CURVES, TRAINING, Card, Measured, text_of
 from rl.settings.schema import ModelSettings
@@ -98,7 +98,7 @@ def _measured(directory: Path, results: JsonDict, weights: str | None) -> Measur
     """Return an evaluation for the card; what was asked names it, and not a folder of this machine."""
     names = dict.fromkeys(name_of_settings(source) for source in results.get("sources", []))
     asked = results.get("model_fingerprint")
-    same = None if asked is None or weights is None else asked == weights
+    same = None if asked is None or weights is None or knows_ends_only(asked) else asked == weights
     if same is False:
         print(f"note: {directory} evaluated other weights than are published; the card says so", file=sys.stderr)
     return Measured(name="+".join(names) or directory.name, results=results, same_weights=same)

@@ -198,11 +198,11 @@ def sandbox(settings: SandboxSettings) -> Iterator[Finding]:
 
 def looked_over(name: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
     """Return what a check says; that it broke is a finding too, so that one fault does not hide the others."""
+    found = []
     try:
-        return list(check())
+        for finding in check():
+            found.append(finding)
     except Exception as error:  # a doctor looks at broken machines: whatever a library raises there, the other lines follow
-        return [
-            failure(
-                name, f"{type(error).__name__}: {error}", "this check itself failed; what it looked at is broken or missing"
-            )
-        ]
+        what = f"{type(error).__name__}: {error}"
+        found.append(failure(name, what, "this check itself failed; what it looked at is broken or missing"))
+    return found

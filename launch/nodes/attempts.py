@@ -8,14 +8,14 @@ process. From the second start on the run goes on from its newest whole checkpoi
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launch.nodes.commands import TRAINING, NodeCommand, Work, only_here, over_pdsh, over_ssh, ssh_words
-from launch.nodes.hosts import LOCAL, Host, HostError, answers, free_port, meeting_address, num_ranks
-from launch.nodes.outcome import FINISHED, TO_MEND, code_when_told
+from launch.nodes.hosts import LOCAL, Host, HostError, answers, free_port, meeting_address, num_ranks, this_machine
+from launch.nodes.outcome import AGAIN, FINISHED, TO_MEND, code_when_told
 from launch.nodes.supervisor import Supervisor, say
 from launch.nodes.travelling import deepspeed_env, travelling
 from rl.settings.schema import RunConfig, check_world
@@ -59,13 +59,19 @@ def commands_of(launch: Launch) -> Iterator[list[NodeCommand]]:
     resume = ["--resume"] if launch.resume else []
     work = Work(module=TRAINING, arguments=[*launch.arguments, *resume], address=address, port=port)
     if launch.place is not None:
-        yield only_here(launch.hosts, launch.place, work)
+        yield only_here(_with_own_devices(launch.hosts, launch.place, launch.environment), launch.place, work)
     elif launch.through == "ssh" or launch.is_alone:
         yield over_ssh(launch.hosts, work, launch.ssh, travelling(launch.environment))
     else:
         with tempfile.TemporaryDirectory(prefix="reasonlab-launch-") as folder:  # only its owner may look in: secrets
             write_pdsh_files(Path(folder), launch)
             yield over_pdsh(launch.hosts, work, launch.ssh_port, Path(folder))
+
+
+def _with_own_devices(hosts: Sequence[Host], place: int, environment: Mapping[str, str]) -> list[Host]:
+    """Return the hosts, this one with the devices that it may use: a scheduler may have given it others than the first."""
+    (mine,) = this_machine(len(hosts[place].devices), environment)
+    return [replace(host, devices=mine.devices) if number == place else host for number, host in enumerate(hosts)]
 
 
 def write_pdsh_files(folder: Path, launch: Launch) -> None:
@@ -94,7 +100,11 @@ def run_launch(launch: Launch) -> int:
             time.sleep(_PAUSE_SECONDS)
             if supervisor.told is not None:
                 break
-            launch = again(launch)
+            try:
+                launch = again(launch)
+            except HostError as error:  # all machines are lost: whoever starts this program may find others
+                say(str(error))
+                return AGAIN
             say(f"starting again on {num_ranks(launch.hosts)} ranks; {left - 1} more times if need be")
     return outcome.code if supervisor.told is None or outcome.code == FINISHED else code_when_told(supervisor.told)
 

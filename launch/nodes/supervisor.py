@@ -48,7 +48,7 @@ class Attempt:
 
     def tell(self, number: int) -> None:
         """Have every rank that is left get a signal, and be killed if it takes no notice."""
-        for process in self._running.values():
+        for process in list(self._running.values()):  # a timer or a signal may call this at any moment
             _say_to(process, str(int(number)))
         if self._ends_at is None:
             self._ends_at = time.monotonic() + PATIENCE_SECONDS + _AFTER_AGENTS_SECONDS
@@ -59,7 +59,9 @@ class Attempt:
         while self._running:
             self._collect()
             now = time.monotonic()
-            if over_since is None and (status := read_status(run)) != before and _is_over(status):
+            if not ((status := read_status(run)) != before and _is_over(status)):
+                over_since = None  # also where another machine's ranks have begun anew
+            elif over_since is None:
                 over_since = now
             if over_since is not None and now > over_since + _LINGER_SECONDS and self._ends_at is None:
                 self.tell(signal.SIGTERM)

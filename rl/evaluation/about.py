@@ -19,7 +19,7 @@ from rl.settings.evaluation import EvalConfig
 from rl.settings.schema import ModelSettings
 from rl.tracking.run_directory import JsonDict
 
-_WHICH = "model_fingerprint"
+WHICH = "model_fingerprint"
 _WEIGHTS = ("*.safetensors", "*.bin", "*.gguf")
 _OF_ALL = "sha256:"  # begins a fingerprint; older versions hashed only size and ends of each file, and wrote 16 digits
 # model.path and how often may differ between two evaluations that are compared; seeds and templates of models do
@@ -56,7 +56,7 @@ def about(config: EvalConfig, problems: Sequence[Problem], template_hash: str | 
         "model_revision": config.model.revision,
         "model_commit": snapshot and snapshot.name,
         # the weights of a hub model may not be here yet; its commit stands for them until there are results
-        _WHICH: None if endpoint or snapshot else fingerprint(config.model),
+        WHICH: None if endpoint or snapshot else fingerprint(config.model),
         "endpoint": None if endpoint is None else endpoint.model_dump(mode="json", include={"url", "api"}),
         "dtype": config.model.dtype,
         "sources": [source.model_dump(mode="json") for source in config.problems],
@@ -86,7 +86,7 @@ def differences(first: JsonDict, second: JsonDict, keys: Sequence[str]) -> list[
         if isinstance(one, dict) and isinstance(other, dict):
             found += [f"{key}.{line}" for line in differences(one, other, list(dict.fromkeys([*one, *other])))]
         elif one != other and not (key in HASHES and one is None):  # an older version has not written it down
-            ends = ", of which the former knows only the ends of the files" if key == _WHICH and knows_ends_only(one) else ""
+            ends = ", of which the former knows only the ends of the files" if key == WHICH and knows_ends_only(one) else ""
             found.append(f"{key}: {_short(one)} and {_short(other)}{ends}")
     return found
 
