@@ -114,13 +114,13 @@ def _write_training(card: Card, directory: Path) -> None:
 
 
 def without_folders(value: Any) -> Any:
-    """Return settings with the last two parts of each absolute path: what lies where on this machine is nobody's business."""
+    """Return settings with the last part of each path that begins at a root or a home: the rest is nobody's business."""
     if isinstance(value, dict):
         return {key: without_folders(item) for key, item in value.items()}
     if isinstance(value, list):
         return [without_folders(item) for item in value]
-    if isinstance(value, str) and Path(value).is_absolute() and len(Path(value).parts) > 2:
-        return "/".join(Path(value).parts[-2:])
+    if isinstance(value, str) and value.startswith(("/", "~")):
+        return Path(value).name
     return value
 
 

@@ -79,7 +79,7 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             "perf/peak_memory_gb": peak_memory_gb(),
             "step_time": time.perf_counter() - step_began,
         }
-        timing |= speeds(config, parts.engine.sampling_model, drawn, update, timing)
+        timing |= speeds(config, parts.engine.sampling_model, drawn, batches, timing)
         record(parts, state, drawn, metrics, timing)
         if watch is not None and parts.tracker is not None:
             for finding in watch.see(state.step, drawn, metrics):

@@ -66,8 +66,9 @@ def _accuracy_curve(axes: Axes, metrics: Sequence[Record]) -> None:
     _noisy_curve(axes, metrics, "reward", "reward while practising", BEFORE)
     steps, values = _series(metrics, "eval/accuracy")
     if steps:
-        _, low = _series(metrics, "eval/accuracy_low")
-        _, high = _series(metrics, "eval/accuracy_high")
+        measured = [record for record in metrics if record.get("eval/accuracy") is not None]
+        _, low = _series(measured, "eval/accuracy_low")
+        _, high = _series(measured, "eval/accuracy_high")
         axes.fill_between(steps, low, high, color=AFTER, alpha=0.15, linewidth=0)
         axes.plot(steps, values, color=AFTER, marker="o", markersize=4, label="held-out accuracy, 95 %")
     _, rewards = _series(metrics, "reward")
@@ -107,7 +108,7 @@ def _bars(axes: Axes, offset: float, names: Sequence[str], results: Record, colo
     places, values, below, above = [], [], [], []
     for i, name in enumerate(names):
         estimate = results["by_difficulty"].get(name)
-        if estimate is None:
+        if estimate is None or estimate["value"] is None:  # not asked, or nothing of it could be scored
             continue
         places.append(i + offset)
         values.append(estimate["value"])

@@ -215,5 +215,5 @@ class RunDirectory:
         for kind in ("step", "tokens"):  # the completions of a step, and tokens of some of them
             for file in (self.path / "rollouts").glob(f"{kind}-*.jsonl.gz"):
                 of_step = file.name.removeprefix(f"{kind}-").removesuffix(".jsonl.gz")
-                if int(of_step) > step:
+                if of_step.isdecimal() and int(of_step) > step:
                     file.unlink()

@@ -7,19 +7,22 @@ where the layout allows it. The peak is what the maker states for dense products
 or may not be TF32) and of mixtures of experts (which use part of their weights) nothing is said.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from rl.runtime import device, world_size
 from rl.settings.schema import RunConfig
-from rl.tracking.metrics import Metrics, num_tokens
-from rl.types import Drawn
+from rl.tracking.metrics import num_tokens
+from rl.types import Batch, Drawn
 
 # operations a second of one card, from NVIDIA's data sheets, by a part of its name; the first that fits counts
 _BF16_PEAKS = {
     "B200": 2250e12,
+    "H200 NVL": 835e12,
     "H200": 989e12,
+    "H100 NVL": 835e12,
     "H100 PCIe": 756e12,
     "H100": 989e12,
     "A100": 312e12,
@@ -60,23 +63,26 @@ def mfu(config: RunConfig, weights: int | None, peak: float, tokens: int, second
     return operations * weights * tokens / (seconds * peak * world_size())
 
 
-def speeds(config: RunConfig, model: Any, drawn: Drawn, update: Metrics, timing: dict[str, float]) -> dict[str, float]:
+def speeds(config: RunConfig, model: Any, drawn: Drawn, batches: Sequence[Batch], timing: dict[str, float]) -> dict[str, float]:
     """Return what `perf/` shows of a step; `timing` holds the seconds of `sample`, `score`, `train` and `step_time`.
 
-    `update` holds the metrics of the update, {} where there was none. Left out is what cannot be said.
+    Trained are the rows of `batches`: those without a gradient are in no forward pass. Left out is what cannot be said, as
+    shares of a step, and the rate of sampling, where sampling goes on beside the update.
     """
     sampled = sum(len(rollout.completion_ids) for rollout in drawn.rollouts)
     found: dict[str, float | None] = {
         "tokens_per_second": num_tokens(drawn.rollouts) / timing["step_time"],
-        "sampled_tokens_per_second": sampled / timing["sample"] if timing["sample"] > 0 else None,
     }
-    if "batch/loss_tokens" in update:
-        prompts = sum(len(group.rollouts[0].prompt_ids) for group in drawn.trained) * config.algorithm.epochs
-        tokens = update["batch/loss_tokens"]
+    rows = [row for batch in batches for row in batch.rows]
+    if rows:
+        epochs = config.algorithm.epochs
+        tokens = epochs * sum(len(row.completion_ids) for row in rows)
+        prompts = epochs * sum(map(len, {row.prompt_ids.tobytes(): row.prompt_ids for row in rows}.values()))
         found["trained_tokens_per_second"] = tokens / timing["train"]
         if device().type == "cuda" and (peak := peak_operations(torch.cuda.get_device_name())) is not None:
             found["mfu"] = mfu(config, multiplied_weights(model), peak, tokens + prompts, timing["train"])
-    parts = {name: timing[name] / timing["step_time"] for name in ("sample", "score", "train")}
-    if (rest := 1 - sum(parts.values())) >= 0:  # else sampling went on beside the update, and there are no shares
-        found |= {f"time_share/{name}": share for name, share in {**parts, "rest": rest}.items()}
+    if not config.train.one_step_off:
+        found["sampled_tokens_per_second"] = sampled / timing["sample"] if timing["sample"] > 0 else None
+        parts = {name: timing[name] / timing["step_time"] for name in ("sample", "score", "train")}
+        found |= {f"time_share/{name}": share for name, share in {**parts, "rest": 1 - sum(parts.values())}.items()}
     return {f"perf/{name}": value for name, value in found.items() if value is not None}

@@ -17,6 +17,7 @@ from rl.tracking.mirrors import STEP_KEY, About, Mirror
 from rl.tracking.run_directory import JsonDict
 from rl.tracking.wandb_log import held_keys
 
+_FINISH_SECONDS = 60.0  # for the end of an upload; the other ranks wait ten minutes for rank 0
 _PREFIXES = ("train/*", "eval/*", "time/*", "perf/*")
 
 
@@ -48,7 +49,10 @@ class WandB(Mirror):
         import wandb
 
         self._module = wandb
-        self._held = held_keys(about.directory / "wandb", about.id)
+        # online the server knows what it has; files here may be ahead of it, and what it lacks must go there again
+        self._held = {} if mode == "online" else held_keys(about.directory / "wandb", about.id)
+        # an upload that hangs may not hold up the end of a run; older versions have no such setting
+        patience = {"finish_timeout": _FINISH_SECONDS} if "finish_timeout" in wandb.Settings.model_fields else {}
         self._tables: dict[str, Any] = {}
         self._run = wandb.init(
             project=about.project,
@@ -61,7 +65,7 @@ class WandB(Mirror):
             resume="allow",
             config=dict(about.config),
             # without the interval an offline run that is killed keeps nothing of its last 15 seconds; output is no metric
-            settings=wandb.Settings(x_transaction_log_flush_interval=1.0, init_timeout=15, console="off"),  # type: ignore[call-arg]
+            settings=wandb.Settings(x_transaction_log_flush_interval=1.0, init_timeout=15, console="off", **patience),  # type: ignore[call-arg]
         )
         self._run.define_metric(STEP_KEY)
         for prefix in _PREFIXES:

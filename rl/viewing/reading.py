@@ -37,7 +37,7 @@ def stamp(path: Path) -> tuple[int, int] | None:
 def read_bytes(path: Path, home: Path) -> bytes:
     """Return a file of the run directory `home`, unpacked if its name ends in .gz; b"" for what is not there or not in it."""
     try:
-        if not path.resolve(strict=True).is_relative_to(home.resolve()):
+        if not path.resolve(strict=True).is_relative_to(home.resolve()) or not path.is_file():  # a pipe would never end
             return b""
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             return file.read(MOST_BYTES)

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from support import random_groups
@@ -11,7 +12,8 @@ from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig
 from rl.tracking.metrics import distributions
 from rl.tracking.speed import mfu, multiplied_weights, peak_operations, speeds
-from rl.types import Drawn
+from rl.types import Batch, Drawn
+from rl.update.batch import uniform_row
 
 
 def config(*overrides: str) -> RunConfig:
@@ -72,15 +74,17 @@ def test_the_speeds_of_a_step() -> None:
     rollouts = step.rollouts
     prompts, completions = (sum(len(getattr(one, f"{part}_ids")) for one in rollouts) for part in ("prompt", "completion"))
     timing = {"sample": 0.5, "score": 0.1, "train": 0.25, "step_time": 1.0}
-    found = speeds(config(), Tiny(tied=True), step, {"batch/loss_tokens": 50}, timing)
+    prompt, row = np.arange(7, dtype=np.int32), np.arange(5, dtype=np.int32)
+    batch = Batch(rows=(uniform_row(prompt, row, np.zeros(5, np.float32)),) * 4, num_loss_tokens=50, num_skipped_rows=6)
+    found = speeds(config(), Tiny(tied=True), step, [batch], timing)
     assert found["perf/tokens_per_second"] == prompts + completions
     assert found["perf/sampled_tokens_per_second"] == completions / 0.5
-    assert found["perf/trained_tokens_per_second"] == 50 / 0.25
+    assert found["perf/trained_tokens_per_second"] == 4 * 5 / 0.25  # not the 50 of the denominator: six rows have no gradient
     shares = {name.rpartition("/")[2]: value for name, value in found.items() if "time_share" in name}
     assert shares == pytest.approx({"sample": 0.5, "score": 0.1, "train": 0.25, "rest": 0.15})
     assert ("perf/mfu" in found) is False  # of a CPU nobody knows the peak
-    beside = speeds(config(), Tiny(tied=True), step, {}, {**timing, "sample": 0.9})  # one step off: more than the step took
-    assert set(beside) == {"perf/tokens_per_second", "perf/sampled_tokens_per_second"}
+    beside = speeds(config("train.one_step_off=true"), Tiny(tied=True), step, [], timing)
+    assert set(beside) == {"perf/tokens_per_second"}
 
 
 def test_what_is_worth_a_histogram() -> None:
