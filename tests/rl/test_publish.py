@@ -108,7 +108,7 @@ def test_the_folder_is_a_model_and_says_nothing_of_this_machine(home: Path, tmp_
     for path in (tmp_path / "out").rglob("*"):
         assert path.is_dir() or b"secret-place" not in path.read_bytes(), path
     settings = yaml.safe_load((tmp_path / "out" / "training" / "2-rl.yaml").read_text())
-    assert settings["model"]["path"] == "sft/model"
+    assert settings["model"]["path"] == "model"
     assert settings["algorithm"]["group_size"] == 16
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

@@ -38,7 +38,8 @@ def test_a_check_that_breaks_hides_no_other() -> None:
         yield ok("a", "b")
         raise ImportError("no such file")
 
-    found = only(looked_over("GPU", broken))
+    before, found = looked_over("GPU", broken)
+    assert before == ok("a", "b")
     assert (found.level, found.about, found.found) == ("failure", "GPU", "ImportError: no such file")
 
 

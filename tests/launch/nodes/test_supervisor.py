@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ def told(run: Path) -> list[str]:
 @pytest.fixture(autouse=True)
 def where_the_agent_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.fixture(autouse=True)
+def signals_that_nobody_ignores() -> Iterator[None]:
+    """As at a terminal: in the background, or under nohup, the tests inherit SIGINT and SIGHUP ignored."""
+    old = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in old.items():
+        signal.signal(number, handler)
 
 
 def test_a_run_that_finishes_is_finished_and_gets_its_environment(tmp_path: Path) -> None:
