@@ -105,18 +105,17 @@ def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> di
 
     tokens = config.train.micro_batch_tokens
     is_fused = is_bf16 and config.model.fused_kernels  # who has bf16 has a GPU
-    if config.model.gradient_checkpointing:
-        kept = _HIDDEN_KEPT_WITH_CHECKPOINTING * shape.hidden
-    elif is_fused:
-        kept = _HIDDEN_KEPT_FUSED * shape.hidden + _INTERMEDIATE_KEPT_FUSED * shape.intermediate
+    if is_fused:
+        layer = _HIDDEN_KEPT_FUSED * shape.hidden + _INTERMEDIATE_KEPT_FUSED * shape.intermediate
     else:
-        kept = _HIDDEN_KEPT * shape.hidden + _INTERMEDIATE_KEPT * shape.intermediate
-    activations = tokens * shape.layers * kept
+        layer = _HIDDEN_KEPT * shape.hidden + _INTERMEDIATE_KEPT * shape.intermediate
+    if config.model.gradient_checkpointing:  # and one layer at a time whole, computed again
+        activations = tokens * (shape.layers * _HIDDEN_KEPT_WITH_CHECKPOINTING * shape.hidden + layer)
+    else:
+        activations = tokens * shape.layers * layer
     at_one_time = LOGIT_BUFFER_ELEMENTS_CUDA if is_bf16 else LOGIT_BUFFER_ELEMENTS
     logits = min(at_one_time, tokens * shape.vocabulary)
-    rollouts_a_rank = config.algorithm.num_problems * config.algorithm.group_size // world_size
-    rows = min(config.sampling.max_rows, rollouts_a_rank)
-    cached_tokens = rows * config.sampling.max_completion_tokens
+    cached_tokens = _rows(config, world_size) * config.sampling.max_completion_tokens
 
     num_bytes = {
         "weights": numbers.all_weights * number_bytes / weight_ranks,
@@ -193,8 +192,19 @@ def _memory_lines(config: RunConfig, shape: ModelShape, ranks: int) -> list[str]
         "  memory a rank, estimated:",
         *(f"    {value:9.3f} GiB  {purpose}" for purpose, value in gib.items() if value),
         f"    {peak_gib(gib):9.3f} GiB  at the peak (sampling and training do not overlap)",
+        f"    {_prompt_gib(config, shape, ranks):9.3f} GiB  more in the cache for every 100 tokens of the longest prompt",
         *_loading_lines(config, shape),
     ]
+
+
+def _prompt_gib(config: RunConfig, shape: ModelShape, ranks: int) -> float:
+    """Return GiB of the keys and values of 100 tokens a row; prompts are not known before the run, nor how many share one."""
+    return shape.cache_bytes(100 * _rows(config, ranks), 2 if config.model.dtype == "bf16" else 4) / GIB
+
+
+def _rows(config: RunConfig, world_size: int) -> int:
+    """Return the rows that a rank samples at one time."""
+    return min(config.sampling.max_rows, config.algorithm.num_problems * config.algorithm.group_size // world_size)
 
 
 def _loading_lines(config: RunConfig, shape: ModelShape) -> list[str]:
