@@ -88,3 +88,9 @@ def test_what_contributing_points_at_is_there() -> None:
         source = (ROOT / file).read_text(encoding="utf-8")
         last = name.rsplit(".", 1)[-1]
         assert not name or re.search(rf"^\s*(?:def|class) {last}\b|^{last}\b", source, re.MULTILINE), f"{file}:{name}"
+
+
+def test_no_text_holds_the_marks_of_a_merge_that_nobody_finished():
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("configs/**/*.yaml"), *ROOT.glob("problems/**/*.txt")]
+    assert len(texts) > 20
+    assert [text.name for text in texts if re.search(r"^(<{7} |={7}$|>{7} )", text.read_text(encoding="utf-8"), re.M)] == []
