@@ -24,7 +24,8 @@ def held_keys(directory: Path, run_id: str) -> dict[int, set[str]]:
     from wandb.proto.wandb_internal_pb2 import Record
 
     held: dict[int, set[str]] = defaultdict(set)
-    for file in sorted(directory.glob(f"*run-*-{run_id}/run-{run_id}.wandb")):
+    # a second folder of the same second has a number behind the id
+    for file in sorted(directory.glob(f"*run-*-{run_id}*/run-{run_id}.wandb")):
         for payload in _records(file.read_bytes()):
             record = Record.FromString(payload)
             if record.WhichOneof("record_type") != "history":
