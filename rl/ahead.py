@@ -18,7 +18,8 @@ from typing import Any
 import torch
 
 from problems.types import ProblemSource
-from rl.groups import Round, first_problems, gather_shares, share
+from rl.exchange import gather_shares, share
+from rl.groups import Round, first_problems
 from rl.rollout import RolloutWorker
 from rl.runtime import device
 from rl.settings.schema import RunConfig

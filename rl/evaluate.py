@@ -43,8 +43,7 @@ from rl.evaluation.samples import (
 )
 from rl.evaluation.subjects import Opening, Subject, opening, subjects_of
 from rl.evaluation.table import overview_table, progress_table, results_table
-from rl.exchange import all_gather
-from rl.groups import gather_shares, share
+from rl.exchange import all_gather, gather_shares, share
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_tokenizer
 from rl.policy.prompts import render, template_hash

@@ -36,6 +36,18 @@ def all_gather(item: T) -> list[T]:
     return [item if number == rank() else _unpacked(received.numpy()) for number, received in enumerate(messages)]
 
 
+def share(items: Sequence[T]) -> Sequence[T]:
+    """Return this rank's share of `items`, dealt one by one."""
+    return items[rank() :: world_size()]
+
+
+def gather_shares(mine: list[T]) -> list[T]:
+    """Undo `share`: return all ranks' items in the order they were dealt. All ranks must call."""
+    shares = all_gather(mine)
+    total = sum(len(dealt) for dealt in shares)
+    return [shares[number % len(shares)][number // len(shares)] for number in range(total)]
+
+
 def sums_over_ranks(*counts: int) -> list[int]:
     """Return the sum of each count over all ranks; all ranks must call."""
     sums = torch.tensor(counts)

@@ -6,19 +6,16 @@ denominators, metrics) is computed from the same data on every rank.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 
 from problems.types import Problem, ProblemSource
 from rl.advantages import ADVANTAGES, minus_kl
-from rl.exchange import all_gather, sums_over_ranks
+from rl.exchange import gather_shares, share, sums_over_ranks
 from rl.rollout import Asked, RolloutWorker, Scoring
-from rl.runtime import rank, world_size
 from rl.settings.algorithm import AlgorithmSettings
 from rl.types import Drawn, Group, Rollout, has_contrast
 
-T = TypeVar("T")
 ReferenceKls = Callable[[Sequence[Rollout]], list[float]]  # nats a completion, see Rollout.reference_kl; all ranks must call
 _LOOKS_FOR_SLOW_VERDICTS = 16  # half of the tokens of the longest completion, see `_ASKED` in rl/sampling/sampler.py
 
@@ -28,18 +25,6 @@ class Round:
     """What all ranks sampled ahead, for the first problems of a step in their order."""
 
     rollouts: list[tuple[Rollout, ...]]
-
-
-def share(items: Sequence[T]) -> Sequence[T]:
-    """Return this rank's share of `items`, dealt one by one."""
-    return items[rank() :: world_size()]
-
-
-def gather_shares(mine: list[T]) -> list[T]:
-    """Undo `share`: return all ranks' items in the order they were dealt. All ranks must call."""
-    shares = all_gather(mine)
-    total = sum(len(dealt) for dealt in shares)
-    return [shares[number % len(shares)][number // len(shares)] for number in range(total)]
 
 
 def first_problems(source: ProblemSource, settings: AlgorithmSettings, cursor: int) -> list[Problem]:

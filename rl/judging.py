@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch.func import functional_call
 
-from rl.exchange import all_gather
+from rl.exchange import all_gather, gather_shares, share
 from rl.policy.interfaces import CausalLM
 from rl.policy.opening import DTYPES
-from rl.runtime import device, rank, world_size
+from rl.runtime import device, world_size
 from rl.settings.schema import RunConfig
 from rl.types import FloatArray, Row
 from rl.update import fused
@@ -95,7 +95,7 @@ def plain_torch(engine: Engine, rows: Sequence[Row], config: RunConfig, dtype: t
     weights = {}
     for name, parameter in model.named_parameters():
         weights[name] = parameter.detach().to(dtype).requires_grad_(name in trained)
-    mine = rows[rank() :: world_size()]
+    mine = share(rows)
     found: list[FloatArray] = [np.empty(0, np.float32)] * len(mine)
     with _by_itself(engine, model):
         for numbers in _batches(mine):
@@ -112,9 +112,7 @@ def plain_torch(engine: Engine, rows: Sequence[Row], config: RunConfig, dtype: t
     if world_size() > 1:
         for part in gradient.values():
             torch.distributed.all_reduce(part)
-    shares = all_gather(found)
-    logprobs_of_rows = [shares[number % world_size()][number // world_size()] for number in range(len(rows))]
-    return Plain(logprobs=logprobs_of_rows, gradient=gradient)
+    return Plain(logprobs=gather_shares(found), gradient=gradient)
 
 
 def _gradient_of(weight: torch.Tensor) -> torch.Tensor:

@@ -4,14 +4,14 @@ Every number comes from a file of the run or of an evaluation. What no file tell
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
 from rl.ancestry import Ancestry, Training, Used, used_source
 from rl.settings.schema import PromptSettings
+from rl.stats import estimate_in_words
 from rl.tracking.run_directory import JsonDict
 
 CURVES, TRAINING = "curves.png", "training"
@@ -140,10 +140,10 @@ def _table(one: Measured) -> list[str]:
     sampling = results.get("sampling") or {}
     drawn = f", temperature {sampling['temperature']:g}" if "temperature" in sampling else ""
     lines = [f"### {_plain(one.name)}", "", f"{asked}{drawn}.{notes[one.same_weights]}", "", "| | |", "|---|---|"]
-    lines.append(f"| avg@{results['n']} | {_estimate(results['accuracy'])} |")
+    lines.append(f"| avg@{results['n']} | {estimate_in_words(results['accuracy'])} |")
     for kind, label in (("pass_at_k", "pass"), ("majority_at_k", "maj")):
-        lines += [f"| {label}@{k} | {_estimate(found)} |" for k, found in results[kind].items() if k != "1"]
-    lines += [f"| {_cell(name)} | {_estimate(found)} |" for name, found in results["by_difficulty"].items()]
+        lines += [f"| {label}@{k} | {estimate_in_words(found)} |" for k, found in results[kind].items() if k != "1"]
+    lines += [f"| {_cell(name)} | {estimate_in_words(found)} |" for name, found in results["by_difficulty"].items()]
     lines.append(f"| reasoning tokens, mean | {_number(results['reasoning_tokens']['mean'], 1)} |")
     for name in ("truncated", "unparsed", "timeout", "error"):
         lines.append(f"| {name} rate | {_number(results.get(f'{name}_rate'))} |")
@@ -157,7 +157,7 @@ def _held_out(metrics: Sequence[JsonDict]) -> list[str]:
     for record in dict.fromkeys(json.dumps(record) for record in (*evaluated[:1], *evaluated[-1:])):
         found = json.loads(record)
         estimate = {"value": found["eval/accuracy"], **{end: found.get(f"eval/accuracy_{end}") for end in ("low", "high")}}
-        lines.append(f"| {found['step']} | {_estimate(estimate)} |")
+        lines.append(f"| {found['step']} | {estimate_in_words(estimate)} |")
     return lines if evaluated else []
 
 
@@ -228,7 +228,7 @@ def _weaknesses(one: Measured) -> list[str]:
     measured = {key: estimate for key, estimate in results["by_difficulty"].items() if estimate["high"] is not None}
     hardest = min(measured, key=lambda key: measured[key]["high"], default=None)
     if hardest is not None and measured[hardest]["high"] < results["accuracy"]["low"]:
-        found.append(f"On {name}, {_plain(hardest)} is the hardest: {_estimate(measured[hardest])}.")
+        found.append(f"On {name}, {_plain(hardest)} is the hardest: {estimate_in_words(measured[hardest])}.")
     return found
 
 
@@ -243,12 +243,6 @@ def _again(card: Card) -> str:
         f"The settings of each training, all of them, are in `{TRAINING}/`. Commit of reasonlab: {commit}. "
         f"Versions: {versions or 'unknown'}. Processes: {told.get('world_size', 'unknown')}."
     )
-
-
-def _estimate(estimate: Mapping[str, Any]) -> str:
-    if estimate.get("value") is None:
-        return "-"
-    return f"{estimate['value']:.3f} ({_number(estimate.get('low'))} to {_number(estimate.get('high'))})"
 
 
 def _number(value: float | None, digits: int = 3) -> str:

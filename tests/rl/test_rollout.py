@@ -15,7 +15,8 @@ from rewards.types import STRICT, Reward, Verdict
 from rl.evaluate import sample_all
 from rl.evaluation.measures import summarise
 from rl.evaluation.samples import of_rollouts
-from rl.groups import Round, draw_groups, first_problems, group_up, share
+from rl.exchange import share
+from rl.groups import Round, draw_groups, first_problems, group_up
 from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
 from rl.rollout import RolloutWorker
 from rl.sampling.sampler import Sampler

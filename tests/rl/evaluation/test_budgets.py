@@ -12,7 +12,7 @@ from launch.eval import eval_command
 from rewards.pool import VerifierPool
 from rl import evaluate
 from rl.evaluation.budgets import curves_of, write_thinking
-from rl.groups import share
+from rl.exchange import share
 from rl.policy.tiny import END, character_tokenizer
 from rl.settings.evaluation import EvalConfig
 from rl.settings.loading import load_config
@@ -120,11 +120,11 @@ def test_shares_of_two_ranks_and_few_rows_give_the_same_completions(run, random_
     def in_two_shares(self: Any, problems: Any) -> Any:
         dealt: list[Any] = []
         for number in (1, 0):
-            monkeypatch.setattr("rl.groups.rank", lambda number=number: number)
-            monkeypatch.setattr("rl.groups.world_size", lambda: 2)
+            monkeypatch.setattr("rl.exchange.rank", lambda number=number: number)
+            monkeypatch.setattr("rl.exchange.world_size", lambda: 2)
             dealt.insert(0, answers(self, share(problems)))
-        monkeypatch.setattr("rl.groups.rank", lambda: 0)
-        monkeypatch.setattr("rl.groups.world_size", lambda: 1)
+        monkeypatch.setattr("rl.exchange.rank", lambda: 0)
+        monkeypatch.setattr("rl.exchange.world_size", lambda: 1)
         return [dealt[i % 2][i // 2] for i in range(len(problems))]
 
     monkeypatch.setattr(evaluate.InProcess, "answers", in_two_shares)
