@@ -15,12 +15,12 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from rl.policy.interfaces import CausalLM, base_causal_lm, evaluating
+from rl.policy.interfaces import CausalLM, base_causal_lm, evaluating, trial_tokens
 from rl.policy.paths import PolicyError
 
 _FACTORS = ("logits_scaling", "logit_scale", "lm_head_multiplier", "output_multiplier")  # names in configs
 _CAPS = ("final_logit_softcapping", "logits_soft_cap", "softcap")
-_TOKENS, _SEEN = 12, 7  # of the text that is tried, and how many of them the second time
+_TOKENS, _SEEN = 12, 7  # of the text that is tried, and after how many of them others may follow
 _TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 0.03, torch.float16: 5e-3}  # |difference| / |logits|
 _found: "WeakKeyDictionary[CausalLM, LogitShape]" = WeakKeyDictionary()
 
@@ -70,18 +70,22 @@ def _candidates(config: Any) -> list[LogitShape]:
 def _tried(model: CausalLM) -> LogitShape:
     """Return the candidate that gives the model's own logits."""
     parameter, config = next(iter(model.parameters())), model.config.get_text_config()
-    ids = (torch.arange(3, 3 + _TOKENS, device=parameter.device) % config.vocab_size)[None]  # [1, T]
     if parameter.device.type == "meta":  # shapes without values: nothing to try
         return _candidates(config)[0]
     tolerance = _TOLERANCES.get(parameter.dtype, 0.0)
+    ids, others = (
+        torch.from_numpy(trial_tokens(model, _TOKENS, first)).long().to(parameter.device)[None] for first in (1, 1 + _TOKENS)
+    )  # [1, T] each
+    # as many tokens: a processor may round products of other shapes in another way, and two bf16 runs then differ everywhere
+    others_behind = torch.cat([ids[:, :_SEEN], others[:, _SEEN:]], 1)
     with evaluating(model):
         states = model.get_decoder()(input_ids=ids, position_ids=None, use_cache=False).last_hidden_state
         outputs = head_outputs(model, states).float()  # [1, T, V]
         logits = model(input_ids=ids, use_cache=False).logits.float()
-        of_fewer = model(input_ids=ids[:, :_SEEN], use_cache=False).logits.float()
+        beside_others = model(input_ids=others_behind, use_cache=False).logits.float()
     if not bool(logits.isfinite().all()):
         raise PolicyError(f"the logits of this model ({config.model_type}) are not finite: its weights are broken")
-    if not _apart(of_fewer, logits[:, :_SEEN]) <= max(1e-3, 2 * tolerance):
+    if not _apart(beside_others[:, :_SEEN], logits[:, :_SEEN]) <= max(1e-3, 2 * tolerance):
         raise PolicyError(
             f"a model of the type {config.model_type} looks ahead: what it says after {_SEEN} tokens changes with the tokens "
             "behind them, so it is no causal language model and cannot be sampled from or trained here"

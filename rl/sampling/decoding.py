@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from rl.policy.attention import can_plan, keeps_states
-from rl.policy.interfaces import CausalLM, base_causal_lm, evaluating
+from rl.policy.interfaces import CausalLM, base_causal_lm, evaluating, trial_tokens
 from rl.sampling.cached import CachedDecoder
 from rl.sampling.native import native_decoder
 from rl.sampling.planned import PlannedDecoder
@@ -96,8 +96,7 @@ def fallback(model: CausalLM) -> FallbackKind:
 @torch.no_grad()
 def _agrees(model: CausalLM, kind: FallbackKind) -> bool:
     """Whether a few short rows, of which one leaves and one moves, get the logits of the model's own forward pass."""
-    vocabulary = model.config.get_text_config().vocab_size
-    prompts = [np.arange(first, first + length) % vocabulary for first, length in ((3, 4), (7, 9), (5, 9))]
+    prompts = [trial_tokens(model, length, first) for length, first in ((4, 3), (9, 7), (9, 5))]
     texts = [prompts[0].tolist(), prompts[1].tolist(), prompts[1].tolist(), prompts[2].tolist()]
     with evaluating(model):
         try:
@@ -107,7 +106,7 @@ def _agrees(model: CausalLM, kind: FallbackKind) -> bool:
                 if number == 2:  # row 1 leaves, and the last one takes its place
                     decoder.move(np.array([3]), np.array([1]), 3)
                     texts = [texts[0], texts[3], texts[2]]
-                ids = [(11 + 5 * number + row) % vocabulary for row in range(len(texts))]
+                ids = trial_tokens(model, len(texts), 11 + 5 * number).tolist()
                 texts = [[*text, token] for text, token in zip(texts, ids, strict=True)]
                 states = decoder.step(torch.tensor(ids))
             ours = decoder.logits(states).float()  # [B, V]

@@ -25,6 +25,8 @@ def _can_prepare(weight: torch.Tensor) -> bool:
         and torch.backends.mkldnn.is_available()
         and hasattr(operations, "_reorder_linear_weight")
         and hasattr(operations, "_linear_pointwise")
+        # a processor with AVX2 alone multiplies bf16 in another way, which has no such order
+        and operations._is_mkldnn_bf16_supported()
     )
 
 
