@@ -133,7 +133,7 @@ def error_of_stretches(heads: int, kv_heads: int, size: int, lengths: Sequence[i
 
 def _layer(layout: Layout, inputs: Sequence[torch.Tensor], gradient: torch.Tensor, scaling: float) -> list[torch.Tensor]:
     leaves = [part.detach().requires_grad_(True) for part in inputs]
-    output = layout.attend(0, leaves[0], leaves[1], leaves[2], scaling)
+    output = layout.attend(0, leaves[0], leaves[1], leaves[2], scaling, None)
     return [output.detach(), *torch.autograd.grad(output, leaves, gradient)]
 
 

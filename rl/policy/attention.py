@@ -16,9 +16,10 @@ from transformers.cache_utils import LinearAttentionCacheLayerMixin
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from rl.policy.interfaces import CausalLM, base_causal_lm, evaluating
+from rl.policy.interfaces import CausalLM, base_causal_lm, evaluating, trial_tokens
 
 NAME = "reasonlab"
+WIDEST_WINDOW = 16  # tokens that a plan takes as a window: their keys are gathered for every token, in rl/update/packing.py
 _TRIED = (5, 7)  # tokens of the two texts of a trial
 # |difference| / |states|. Sound: 1e-6 and 0.02; with a layer that mixes what attention keeps apart 0.1 to 1
 _TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.06, torch.float16: 0.02}
@@ -28,8 +29,13 @@ _planned: WeakKeyDictionary[CausalLM, bool] = WeakKeyDictionary()  # what a tria
 class AttentionPlan(Protocol):
     """What takes the place of ordinary attention in one forward pass."""
 
-    def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
-        """Return the output [B, T, h, d] of layer number `layer`; query [B, h, T, d], key and value [B, k, T, d], rotated."""
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float, window: int | None
+    ) -> torch.Tensor:
+        """Return the output [B, T, h, d] of layer number `layer`; query [B, h, T, d], key and value [B, k, T, d], rotated.
+
+        Where there is a `window` (at most WIDEST_WINDOW), a token sees itself and the `window` - 1 tokens before it.
+        """
 
 
 class _AttentionLayer(Protocol):
@@ -46,16 +52,17 @@ def attention(
     attention_mask: torch.Tensor | None,
     plan: AttentionPlan | None = None,
     scaling: float | None = None,
+    sliding_window: int | None = None,
     **kwargs: object,
 ) -> tuple[torch.Tensor, None]:
     """Attention as transformers calls it (transformers/integrations/sdpa_attention.py); the output is [B, T, h, d]."""
     if plan is None:
         output: tuple[torch.Tensor, None] = sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **kwargs
+            module, query, key, value, attention_mask, scaling=scaling, sliding_window=sliding_window, **kwargs
         )
         return output
     scaling = scaling or query.shape[-1] ** -0.5
-    return plan.attend(module.layer_idx, query, key, value, scaling), None
+    return plan.attend(module.layer_idx, query, key, value, scaling, sliding_window), None
 
 
 def with_plan(plan: AttentionPlan, device: torch.device) -> dict[str, object]:
@@ -66,12 +73,13 @@ def with_plan(plan: AttentionPlan, device: torch.device) -> dict[str, object]:
 
 
 def can_plan(model: CausalLM) -> bool:
-    """Whether every layer of `model` is plain full attention through this interface: no windows, recurrence or dropout."""
+    """Whether every layer of `model` is plain attention through this interface: no wide windows, recurrence or dropout."""
     config = model.config.get_text_config()
     layers = getattr(config, "layer_types", None) or []
-    windows = getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)
+    window = (getattr(config, "sliding_window", None) or 0) if getattr(config, "use_sliding_window", True) else 0
     dropout = getattr(config, "attention_dropout", 0.0) or getattr(config, "attn_pdrop", 0.0)
-    if config._attn_implementation != NAME or not set(layers) <= {"full_attention"} or windows or dropout:
+    known = set(layers) <= {"full_attention", "sliding_attention"}
+    if config._attn_implementation != NAME or not known or window > WIDEST_WINDOW or dropout:
         return False
     base = base_causal_lm(model)
     if keeps_states(base):
@@ -94,6 +102,12 @@ def keeps_states(model: CausalLM) -> bool:
     return any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in layers)
 
 
+def in_window(tokens: int, window: int, device: torch.device) -> torch.Tensor:
+    """Return which tokens a token sees [T, T]: itself and those of the `window` - 1 before it."""
+    visible = torch.ones(tokens, tokens, dtype=torch.bool, device=device)
+    return visible.tril().triu(1 - window)
+
+
 class _Apart:
     """An AttentionPlan: texts of these lengths in one row, each of which sees itself alone."""
 
@@ -101,9 +115,12 @@ class _Apart:
         blocks = [torch.ones(length, length, dtype=torch.bool, device=device).tril() for length in lengths]
         self.mask = torch.block_diag(*blocks)  # [T, T]
 
-    def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float, window: int | None
+    ) -> torch.Tensor:
         """See AttentionPlan."""
-        output = scaled_dot_product_attention(query, key, value, attn_mask=self.mask, scale=scaling, enable_gqa=True)
+        mask = self.mask if window is None else self.mask & in_window(len(self.mask), window, query.device)
+        output = scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling, enable_gqa=True)
         return output.transpose(1, 2)
 
 
@@ -114,7 +131,7 @@ def _keeps_apart(model: CausalLM) -> bool:
     device, body = parameter.device, model.get_decoder()
     if device.type == "meta":  # shapes without values: nothing to try
         return True
-    ids = torch.arange(1, 1 + sum(_TRIED), device=device) % model.config.get_text_config().vocab_size
+    ids = torch.from_numpy(trial_tokens(model, sum(_TRIED))).long().to(device)
     positions = torch.cat([torch.arange(length, device=device) for length in _TRIED])
     with evaluating(model):
         alone = [body(input_ids=text[None], position_ids=None, use_cache=False) for text in ids.split(_TRIED)]

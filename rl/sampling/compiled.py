@@ -31,6 +31,7 @@ class Step(ctypes.Structure):
         ("num_runs", ctypes.c_int32),
         ("scratch", ctypes.c_void_p),
         ("room", ctypes.c_int64),
+        ("window", ctypes.c_int32),
         ("threads", ctypes.c_int32),
     ]
 

@@ -162,8 +162,11 @@ static void value_page(const float *weights, int64_t stride, int count, int toke
     }
 }
 
-/* Turn the scores of one query into weights: the padding behind prompt and completion becomes 0. */
-static inline float soften(float *scores, int prompt, int prompt_room, int own, int own_room) {
+/* Turn the scores of one query into weights: the padding behind prompt and completion becomes 0, and so do the first `unseen`
+   tokens of both together. */
+static inline float soften(float *scores, int unseen, int prompt, int prompt_room, int own, int own_room) {
+    for (int t = 0; t < unseen && t < prompt; t++) scores[t] = NOTHING;
+    for (int t = prompt; t < unseen; t++) scores[prompt_room + t - prompt] = NOTHING;
     for (int t = prompt; t < prompt_room; t++) scores[t] = NOTHING;
     for (int t = own; t < own_room; t++) scores[prompt_room + t] = NOTHING;
     int room = prompt_room + own_room;
@@ -196,6 +199,7 @@ typedef struct {
     int32_t num_runs;
     float *scratch; /* [threads][QUERIES][room] */
     int64_t room;
+    int32_t window; /* tokens that a token of this layer sees, itself included; 0: all before it */
     int32_t threads;
 } Step;
 
@@ -236,8 +240,9 @@ void attend(const Step *s, const number *qkv, number *output) {
                 score_page(query + j * GROUPED * HEAD_DIM, GROUPED, KEYS(rows[j], prompt_pages + p),
                            scores + j * GROUPED * s->room + prompt_room + p * PAGE, s->room);
             }
+            int unseen = s->window ? prompt + own - s->window : 0; /* below 0 where the window reaches farther than the row */
             for (int g = j * GROUPED; g < (j + 1) * GROUPED; g++)
-                sums[g] = soften(scores + g * s->room, prompt, prompt_room, own, own_pages * PAGE);
+                sums[g] = soften(scores + g * s->room, unseen, prompt, prompt_room, own, own_pages * PAGE);
         }
         for (int p = 0; p < prompt_pages; p++) {
             int tokens = prompt - p * PAGE < PAGE ? prompt - p * PAGE : PAGE;

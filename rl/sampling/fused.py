@@ -12,7 +12,7 @@ from torch import nn
 
 from rl.policy.interfaces import CausalLM
 
-_MODEL_TYPES = frozenset({"llama", "qwen2", "qwen3"})
+_MODEL_TYPES = frozenset({"llama", "qwen2", "qwen3", "smollm3"})
 _FIXED_ROTARY = frozenset({"default", "linear", "llama3", "yarn"})  # kinds whose frequencies do not depend on the length
 Linear = tuple[torch.Tensor, torch.Tensor | None]  # weight [out, in] and bias [out]
 
@@ -33,6 +33,8 @@ class FusedLayer:
     mlp_norm: torch.Tensor  # [H]
     gate_up: Linear  # [2 I, H]
     down: Linear  # [H, I]
+    has_positions: bool  # whether queries and keys are rotated
+    window: int | None  # tokens that a token sees, itself included; None: all before it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,6 +98,8 @@ def _fused_layer(layer: Any) -> FusedLayer:
         mlp_norm=_scale(layer.post_attention_layernorm),
         gate_up=_stacked(mlp.gate_proj, mlp.up_proj),
         down=_linear(mlp.down_proj),
+        has_positions=bool(getattr(attention, "use_rope", True)),
+        window=getattr(attention, "sliding_window", None),
     )
 
 

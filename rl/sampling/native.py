@@ -1,9 +1,10 @@
 """Decoding on a CPU at the speed of its matrix products: rl/sampling/decode.c between them, keys and values in pages.
 
-For Llama-shaped models (Llama, Qwen2, Qwen3) in float32 or bf16; LoRA adapters are merged into the weights used here. The
-weights are copied when the decoder is made, fused to one matrix for query, key and value and one for gate and up. A model whose
-logits do not come out as its own forward pass gives them, or a machine without a C compiler, gets no native decoder. In bf16
-numbers are rounded where the trainer rounds them (decode.c), and logits not at all.
+For Llama-shaped models (Llama, Qwen2, Qwen3; SmolLM3, whose layers may have a window or no positions) in float32 or bf16; LoRA
+adapters are merged into the weights used here. The weights are copied when the decoder is made, fused to one matrix for query,
+key and value and one for gate and up. A model whose logits do not come out as its own forward pass gives them, or a machine
+without a C compiler, gets no native decoder. In bf16 numbers are rounded where the trainer rounds them (decode.c), and logits
+not at all.
 
 A page has room for the keys and values of 16 tokens, of all layers. The page list of a row is that of its group's prompt
 (the same pages for all of them) and then its own; own tokens begin in a page of their own.
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from rl.policy.interfaces import CausalLM, base_causal_lm
+from rl.policy.interfaces import CausalLM, base_causal_lm, trial_tokens
 from rl.sampling.compiled import PAGE, TOGETHER, Step, compiled
 from rl.sampling.fused import FusedLayer, FusedWeights, Unfit, fuse, is_llama_shaped
 from rl.sampling.prefill import KeyValues, prefill, prefill_batches
@@ -62,7 +63,7 @@ def native_decoder(model: CausalLM, rows: int = 1) -> "NativeDecoder | None":
 
 def _agrees(model: CausalLM, decoder: "NativeDecoder") -> bool:
     """Whether a short text gets the logits of the model's own forward pass."""
-    ids = np.arange(1, 2 * PAGE + 4, dtype=np.int32) % model.config.vocab_size  # more than a page of prompt, and of own tokens
+    ids = trial_tokens(model, 2 * PAGE + 3)  # more than a page of prompt, and of own tokens
     split = PAGE + 1
     decoder.join([0], [ids[:split]])
     for token in ids[split:].tolist():
@@ -90,6 +91,7 @@ class _Layer:
         self.qkv, self.output = Product(weights.qkv, rows), Product(weights.output, rows)
         self.gate_up, self.down = Product(weights.gate_up, rows), Product(weights.down, rows)
         self.input_norm, self.mlp_norm = weights.input_norm, weights.mlp_norm
+        self.has_positions, self.window = weights.has_positions, weights.window or 0
         self.head_norms = None if weights.q_norm is None or weights.k_norm is None else (weights.q_norm, weights.k_norm)
 
 
@@ -105,7 +107,8 @@ class NativeDecoder:
         self.head = Head(weights.head)
         self.heads, self.kv_heads = model.config.num_attention_heads, model.config.num_key_value_heads
         self.threads = torch.get_num_threads()
-        self.cosine = self.sine = torch.zeros(0, weights.head_dim // 2)  # [positions, d / 2], float32
+        nothing = torch.zeros(0, weights.head_dim // 2)
+        self.rotation = self.no_rotation = nothing, nothing  # cosines and sines [positions, d / 2], float32
         # keys [d, 16] and values [16, d] of a page, as decode.c lays them
         shape = (0, len(weights.layers), self.kv_heads, 2, PAGE * weights.head_dim)
         self.pages = torch.empty(shape, dtype=weights.embedding.dtype)
@@ -180,7 +183,9 @@ class NativeDecoder:
         mixed = hidden.new_empty(rows, self.heads * weights.head_dim)  # [B, h d]
         step = self._c_step()
         for number, layer in enumerate(self.layers):
-            step.pages = self.pages[0, number].data_ptr()
+            step.pages, step.window = self.pages[0, number].data_ptr(), layer.window
+            cosine, sine = self.rotation if layer.has_positions else self.no_rotation
+            step.cosine, step.sine = cosine.data_ptr(), sine.data_ptr()
             if layer.head_norms is not None:
                 step.q_weight, step.k_weight = (weight.data_ptr() for weight in layer.head_norms)
             self._normalise(hidden, layer.input_norm, normed)
@@ -232,8 +237,6 @@ class NativeDecoder:
         queries = TOGETHER * self.heads // self.kv_heads
         self.scratch = torch.empty(self.threads * queries * room)
         return Step(
-            cosine=self.cosine.data_ptr(),
-            sine=self.sine.data_ptr(),
             eps=self.weights.eps,
             scale=self.weights.scaling,
             page_stride=self.pages.stride(0),
@@ -251,10 +254,11 @@ class NativeDecoder:
 
     def _reach(self, positions: int) -> None:
         """Tabulate cosines and sines [positions, d / 2]; twice as many as needed, so that it is seldom done again."""
-        if positions > len(self.cosine):
+        if positions > len(self.rotation[0]):
             half = self.weights.head_dim // 2
-            cosine, sine = self.weights.rotary(self.weights.embedding, torch.arange(2 * positions)[None])
-            self.cosine, self.sine = (table[0, :, :half].float().contiguous() for table in (cosine, sine))
+            both = self.weights.rotary(self.weights.embedding, torch.arange(2 * positions)[None])
+            cosine, sine = (table[0, :, :half].float().contiguous() for table in both)
+            self.rotation, self.no_rotation = (cosine, sine), (torch.ones_like(cosine), torch.zeros_like(sine))
 
     def move(self, source: Indices, target: Indices, count: int) -> None:
         """Put the rows `source` in the place of the rows `target`, then keep the first `count`."""

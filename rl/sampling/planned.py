@@ -65,6 +65,7 @@ class PlannedDecoder:
         positions = torch.from_numpy(prompt_sizes + self.own - 1).to(self.device)[:, None]  # [B, 1]
         self.place = torch.from_numpy(self.own - 1).to(self.device)  # [B], of the new token among the row's own
         self.own_mask = (torch.arange(width, device=self.device) > self.place[:, None])[:, None, None]  # [B, 1, 1, T]
+        self.stands = positions[:, 0], self.place  # [B] each, of the new token: in the whole row, and among the row's own
         output = self.causal_lm.get_decoder()(
             input_ids=ids[:, None].to(self.device), position_ids=positions, **with_plan(self, self.device)
         )
@@ -112,7 +113,9 @@ class PlannedDecoder:
         self.prompt_mask = padding[torch.from_numpy(group_of_row)].to(self.device)[:, None, None]  # [B, 1, 1, Tp]
         self.stale = False
 
-    def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float, window: int | None
+    ) -> torch.Tensor:
         """Attention of one new token a row: query [B, h, 1, d], key and value [B, k, 1, d] -> [B, 1, h, d]."""
         rows, heads, _, size = query.shape
         kv_heads = key.shape[1]
@@ -128,8 +131,13 @@ class PlannedDecoder:
         prompt_width = self.prompt_mask.shape[-1]
         prompt_keys, prompt_values = (states[: len(self.places), :, :prompt_width] for states in self.shared[layer])
         prompt_scores = self._by_row(_scores(self._by_group(query), prompt_keys, scaling), repeats)  # [B, k, r, Tp]
+        hidden = [self.prompt_mask, self.own_mask]
+        if window is not None:
+            hidden = [
+                mask | self._behind(window, mask.shape[-1], place) for mask, place in zip(hidden, self.stands, strict=True)
+            ]
         scores = torch.cat(
-            [prompt_scores.masked_fill(self.prompt_mask, -torch.inf), own_scores.masked_fill(self.own_mask, -torch.inf)], -1
+            [part.masked_fill(mask, -torch.inf) for part, mask in zip((prompt_scores, own_scores), hidden, strict=True)], -1
         )
         weights = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)  # [B, k, r, Tp + T]
         prompt_weights, own_weights = weights.split([prompt_width, width], -1)
@@ -137,6 +145,10 @@ class PlannedDecoder:
         output += self._by_row(self._by_group(prompt_weights) @ prompt_values, repeats)
         attended: torch.Tensor = output.reshape(rows, 1, heads, size)
         return attended
+
+    def _behind(self, window: int, tokens: int, place: torch.Tensor) -> torch.Tensor:
+        """Return which of `tokens` tokens lie too far behind the places [B] to be seen, [B, 1, 1, tokens]."""
+        return (torch.arange(tokens, device=self.device) <= place[:, None] - window)[:, None, None]
 
     def _by_group(self, rows: torch.Tensor) -> torch.Tensor:
         """[B, k, r, n] -> [P, k, G * r, n]."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from rl.policy.attention import with_plan
+from rl.policy.attention import in_window, with_plan
 from rl.policy.interfaces import CausalLM, base_causal_lm
 from rl.types import IntArray
 
@@ -23,10 +23,15 @@ class _Recorder:
     def __init__(self) -> None:
         self.layers: dict[int, KeyValues] = {}
 
-    def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float, window: int | None
+    ) -> torch.Tensor:
         """See AttentionPlan."""
         self.layers[layer] = (key, value)
-        output = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=True)  # [P, h, T, d]
+        visible = None if window is None else in_window(query.shape[2], window, query.device)
+        output = scaled_dot_product_attention(
+            query, key, value, attn_mask=visible, is_causal=window is None, scale=scaling, enable_gqa=True
+        )  # [P, h, T, d]
         return output.transpose(1, 2)
 
 

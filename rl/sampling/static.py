@@ -5,10 +5,11 @@ graph is one launch; it needs every address and shape to be the same each time. 
 full length, and a step is recorded for a few numbers of rows: the next larger one is replayed, its surplus rows compute
 nothing that anybody reads.
 
-For Llama-shaped models (Llama, Qwen2, Qwen3), adapters merged. The prompt of a group is computed once and then copied to its
-rows. A model of another shape, one whose logits do not come out as its own forward pass gives them, and a cache that would not
-fit are left to rl/sampling/planned.py. Elementwise work is done by rl/sampling/triton_step.py where that is there and gives the
-same logits. Off a GPU the same step runs unrecorded, which only tests do.
+For Llama-shaped models (Llama, Qwen2, Qwen3) with rotary positions and without windows, adapters merged. The prompt of a group
+is computed once and then copied to its rows. A model of another shape, one whose logits do not come out as its own forward pass
+gives them, and a cache that would not fit are left to rl/sampling/planned.py. Elementwise work is done by
+rl/sampling/triton_step.py where that is there and gives the same logits. Off a GPU the same step runs unrecorded, which only
+tests do.
 
 Dimension letters: B rows, n rows of a recorded step, H hidden size, h query heads, k key-value heads, d components of a head, T
 tokens of the longest row, V vocabulary.
@@ -25,7 +26,7 @@ import torch
 from torch.nn.functional import embedding, linear, rms_norm, scaled_dot_product_attention, silu
 
 from rl.policy.attention import takes_flash
-from rl.policy.interfaces import CausalLM, base_causal_lm
+from rl.policy.interfaces import CausalLM, base_causal_lm, trial_tokens
 from rl.sampling.fused import FusedLayer, FusedWeights, Linear, Unfit, fuse, is_llama_shaped, logits_of
 from rl.sampling.prefill import prefill, prefill_batches
 from rl.types import Indices, IntArray
@@ -57,11 +58,18 @@ def static_decoder(model: CausalLM, rows: int, tokens: int) -> "StaticDecoder | 
         weights = fuse(base_causal_lm(model))
     except Unfit:
         return None
+    if not sees_all(weights):
+        return None
     if model not in _checked:
         ways = [way for way in Way if way is Way.PLAIN or find_spec("triton") is not None]
         _checked[model] = next((way for way in ways if _agrees(model, weights, way)), None)
     way = _checked[model]
     return None if way is None else StaticDecoder(model, weights, rows, tokens, way)
+
+
+def sees_all(weights: FusedWeights) -> bool:
+    """Whether every layer sees all tokens and where they stand, as the recorded step has it."""
+    return all(layer.has_positions and layer.window is None for layer in weights.layers)
 
 
 def _has_room(model: CausalLM, rows: int, tokens: int) -> bool:
@@ -86,7 +94,7 @@ def _sizes(rows: int) -> list[int]:
 
 def _agrees(model: CausalLM, weights: FusedWeights, way: Way) -> bool:
     """Whether a short text gets the logits of the model's own forward pass, recorded and replayed."""
-    ids = np.arange(1, 40, dtype=np.int32) % model.config.vocab_size
+    ids = trial_tokens(model, 39)
     decoder = StaticDecoder(model, weights, _FEWEST, 64, way)
     decoder.join([0], [ids[:20]])
     try:

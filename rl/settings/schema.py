@@ -46,7 +46,7 @@ class RunSettings(Settings):
 
 
 class TinyModelConfig(Settings):
-    """A small Qwen3-style decoder made from nothing, with a character-level tokenizer."""
+    """A small decoder made from nothing, and a character-level tokenizer (rl/policy/tiny.py)."""
 
     hidden_size: int = Field(default=96, ge=8)
     intermediate_size: int = Field(default=256, ge=8)
@@ -54,11 +54,19 @@ class TinyModelConfig(Settings):
     heads: int = Field(default=4, ge=1)
     max_positions: int = Field(default=512, ge=16, description="longest text in tokens")
     rope_theta: float = Field(default=10_000.0, gt=0)
+    local_layers: int = Field(
+        default=0, ge=0, description="first layers that see `window` tokens only; those above see all, and no positions"
+    )
+    window: int = Field(default=8, ge=2, le=16, description="tokens that local layers see")
 
     @model_validator(mode="after")
-    def _head_size(self) -> "TinyModelConfig":
+    def _can_be_made(self) -> "TinyModelConfig":
         if self.hidden_size % (2 * self.heads):
             raise ValueError(f"hidden_size {self.hidden_size} must be a multiple of 2 * heads = {2 * self.heads}")
+        if self.local_layers >= self.layers:
+            raise ValueError(
+                f"local_layers {self.local_layers} must leave at least one of {self.layers} layers to see all tokens"
+            )
         return self
 
 

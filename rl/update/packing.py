@@ -7,11 +7,13 @@ apart and merged by their log-sum-exp, as ring attention does (arXiv 2310.01889)
 a prompt are never copied for its G completions, and their gradient is the sum over all of them.
 
 On a GPU in half precision each part is one call a layer that takes segments of any length; elsewhere segments of similar
-length are padded into batches, a call each.
+length are padded into batches, a call each. In a layer with a window (of a few tokens) the keys that each token sees are
+gathered for it.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -54,6 +56,14 @@ class Crossing:
     stretches: kernels.Stretches
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Neighbours:
+    """The tokens that each token of a packed row sees through a window, nearest first."""
+
+    places: torch.Tensor  # [N * W], where they stand in the packed row; any place for what is not there
+    missing: torch.Tensor  # [N, W, 1, 1], before the beginning of the text
+
+
 Segment = tuple[int, int]  # start in the packed row, and length
 
 
@@ -65,6 +75,7 @@ class Layout:
     pairs: tuple[tuple[Segment, Segment], ...]  # prompt, and all its completions in one stretch
     device: torch.device
     fused: bool = False  # whether rl/update/triton_attention.py does what is to be done around the flash kernels
+    _neighbours: dict[int, Neighbours] = field(default_factory=dict, init=False, repr=False)  # by window
 
     @cached_property
     def buckets(self) -> tuple[Bucket, ...]:
@@ -93,12 +104,22 @@ class Layout:
             stretches=_stretches(completions, prompts, self.device),
         )
 
-    def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
+    def neighbours(self, window: int) -> Neighbours:
+        """Return which tokens each token sees through a window of so many tokens, itself included."""
+        if window not in self._neighbours:
+            self._neighbours[window] = _neighbours(self.segments, self.pairs, window, self.device)
+        return self._neighbours[window]
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float, window: int | None
+    ) -> torch.Tensor:
         """Return [1, N, h, d]; query [1, h, N, d], key and value [1, k, N, d] with h a multiple of k."""
         # not [0], whose gradient would be written into zeros of the size of the states
-        parts = [states.squeeze(0).transpose(0, 1) for states in (query, key, value)]  # [N, h or k, d]
+        queries, keys, values = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))  # [N, h or k, d]
+        if window is not None:
+            return _attend_nearby(queries, keys, values, self.neighbours(window), scaling)[None]
         function = _FlashAttention if takes_flash(query) else _PackedAttention
-        output: torch.Tensor = function.apply(*parts, self, scaling)
+        output: torch.Tensor = function.apply(queries, keys, values, self, scaling)
         return output[None]
 
 
@@ -234,6 +255,44 @@ def _bucket(members: list[Segment], device: torch.device) -> Bucket:
         real=uploaded(np.flatnonzero(is_real), device),
         places=uploaded(tokens[is_real], device),
     )
+
+
+def _neighbours(
+    segments: Sequence[Segment], pairs: Sequence[tuple[Segment, Segment]], window: int, device: torch.device
+) -> Neighbours:
+    back = np.arange(window)
+    parts = []  # [T, W] each, of every token of a segment; below 0: not there
+    starts = [start for start, _ in segments]  # in their order
+    prompt_of = {
+        start: prompt
+        for prompt, (first, size) in pairs
+        for start in starts[bisect_left(starts, first) : bisect_left(starts, first + size)]
+    }
+    for start, length in segments:
+        prompt_start, prompt_length = prompt_of.get(start, (0, 0))
+        before = np.arange(length)[:, None] - back  # place within the segment; below 0: in its prompt, counted from its end
+        in_prompt = np.where(before >= -prompt_length, prompt_start + prompt_length + before, -1)
+        parts.append(np.where(before >= 0, start + before, in_prompt))
+    places = np.concatenate(parts)  # [N, W]
+    missing = uploaded((places < 0)[..., None, None], device)
+    return Neighbours(places=uploaded(np.maximum(places, 0).reshape(-1), device), missing=missing)
+
+
+def _attend_nearby(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, neighbours: Neighbours, scaling: float
+) -> torch.Tensor:
+    """Return softmax(Q K^T) V [N, h, d] over the neighbours of each token; query [N, h, d], key and value [N, k, d]."""
+    tokens, heads, size = query.shape
+    kv_heads, window = key.shape[1], neighbours.missing.shape[1]
+
+    def gathered(states: torch.Tensor) -> torch.Tensor:
+        return states.index_select(0, neighbours.places).view(tokens, window, kv_heads, 1, size)
+
+    exact = torch.promote_types(query.dtype, torch.float32)
+    query = query.view(tokens, 1, kv_heads, heads // kv_heads, size).to(exact) * scaling
+    scores = (query * gathered(key)).sum(-1)  # [N, W, k, h / k]
+    weights = scores.masked_fill(neighbours.missing, -torch.inf).softmax(1)
+    return (weights[..., None] * gathered(value)).sum(1).view(tokens, heads, size).to(value.dtype)
 
 
 class _PackedAttention(torch.autograd.Function):

@@ -217,6 +217,24 @@ def test_chain_facts() -> None:
     assert solve(problem, "direct") == "\\boxed{8}"
 
 
+def test_named_terms_by_hand() -> None:
+    # (((3*7)+5)*2 - 4) mod 10: 1, 6, 2, 8; after z comes a
+    problem = Problem(id="p", domain="chain", split="test", prompt="y3z*7a+5b*2c-4d=?", reference="8", source="test")
+    assert solve(problem, "direct") == "\\boxed{8}"
+    assert solve(problem, "steps") == "<think>y3;z*7=1;a+5=6;b*2=2;c-4=8;d=8</think>\\boxed{8}"
+    assert re.search(r"([zabc][-+*]\d=)\d\?no:\1", solve(problem, "checked"))
+
+
+def test_named_terms_have_a_name_each_and_one_for_the_end() -> None:
+    draft = chain.generate(Random(3), ChainConfig(terms=(25, 25), named=True))
+    names = re.findall("[a-z]", draft.prompt)
+    assert len(names) == len(set(names)) == 26
+    plain = chain.generate(Random(3), ChainConfig(terms=(25, 25)))
+    assert re.sub("[a-z]", "", draft.prompt) == plain.prompt
+    with pytest.raises(ValidationError, match="at most 25; found terms up to 26"):
+        ChainConfig(terms=(3, 26), named=True)
+
+
 @given(st.integers(0, 2**32), st.integers(2, 12))
 def test_a_chain_is_what_reading_from_left_to_right_gives(seed: int, terms: int) -> None:
     draft = chain.generate(Random(seed), ChainConfig(terms=(terms, terms)))

@@ -43,7 +43,7 @@ class Family:
 
     @property
     def name(self) -> str:
-        return self.title.lower().replace(" ", "-")
+        return self.title.lower().replace(",", "").replace(" ", "-")
 
 
 FAMILIES = {
@@ -52,19 +52,24 @@ FAMILIES = {
         Family("Qwen2", "qwen2", "biases, tied head", {"tie_word_embeddings": True}),
         Family("Qwen3", "qwen3", "norms of query and key", {"tie_word_embeddings": False}),
         Family("Llama", "llama", "biases in attention and MLP, head of its own", {"attention_bias": True, "mlp_bias": True}),
-        Family("Mistral", "mistral", "a window of 8 tokens", {"sliding_window": 8}),
+        Family("Mistral", "mistral", "a window of 20 tokens", {"sliding_window": 20}),
         Family(
             "Gemma 2", "gemma2", "windows in every other layer, soft caps of scores and logits, tied head",
             {"sliding_window": 8, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0, "query_pre_attn_scalar": 8},
         ),
         Family(
-            "Gemma 3", "gemma3_text", "windows, two rotary bases, norms of query and key, soft cap of logits",
-            {"sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"], "query_pre_attn_scalar": 8,
+            "Gemma 3", "gemma3_text", "windows of 20 tokens, two rotary bases, norms of query and key, soft cap of logits",
+            {"sliding_window": 20, "layer_types": ["sliding_attention", "full_attention"], "query_pre_attn_scalar": 8,
              "final_logit_softcapping": 4.0},
         ),
         Family("Phi-3", "phi3", "partial rotary positions, one matrix for query, key, value", {"partial_rotary_factor": 0.5}),
         Family("OLMo 2", "olmo2", "norms behind attention and MLP"),
         Family("SmolLM3", "smollm3", "a layer without positions", {"no_rope_layers": [1, 0]}),
+        Family(
+            "SmolLM3, local", "smollm3", "a layer with a window of 8 tokens, one without positions",
+            {"no_rope_layers": [1, 0], "layer_types": ["sliding_attention", "full_attention"], "use_sliding_window": True,
+             "sliding_window": 8},
+        ),
         Family(
             "Granite", "granite", "multipliers of embedding, scores, residuals; logits divided by 4",
             {"logits_scaling": 4.0, "embedding_multiplier": 3.0, "attention_multiplier": 0.3, "residual_multiplier": 0.5},

@@ -41,3 +41,18 @@ def test_the_same_seed_makes_the_same_weights(tmp_path, random_model):
     )
     assert torch.equal(old, same)
     assert not torch.equal(old, other)
+
+
+def test_local_layers_see_a_few_tokens_and_the_others_no_positions(tmp_path):
+    from rl.policy.tiny import make_tiny_model
+    from rl.settings.schema import TinyModelConfig
+
+    make_tiny_model(TinyModelConfig(hidden_size=32, layers=2, heads=2, local_layers=1, window=4), tmp_path, 0)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager")
+    ids = torch.tensor([[20, 21, 22, 23, 24, 25, 26]])
+    local, whole = model(ids, output_attentions=True).attentions  # [1, heads, 7, 7]
+    assert [row.count_nonzero().item() for row in local[0, 0]] == [1, 2, 3, 4, 4, 4, 4]
+    assert [row.count_nonzero().item() for row in whole[0, 0]] == [1, 2, 3, 4, 5, 6, 7]
+    # alike tokens: without positions every one of them looks the same to the layer that sees all
+    alike = model(torch.full((1, 7), 20), output_attentions=True).attentions[1]
+    assert torch.allclose(alike[0, :, 6], torch.full((2, 7), 1 / 7), atol=1e-6)

@@ -172,7 +172,7 @@ def test_two_calls_a_layer_give_what_the_padded_batches_give(monkeypatch):
     for flash in (True, False):
         monkeypatch.setattr(packing, "takes_flash", lambda query, flash=flash: flash)
         inputs = [part.clone().requires_grad_(True) for part in states]
-        output = layout.attend(0, inputs[0], inputs[1], inputs[2], 0.3)
+        output = layout.attend(0, inputs[0], inputs[1], inputs[2], 0.3, None)
         found.append((output, *torch.autograd.grad(output, inputs, gradient)))
     for mine, expected in zip(*found, strict=True):
         assert torch.allclose(mine, expected, rtol=1e-10, atol=1e-12)

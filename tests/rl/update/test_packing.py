@@ -7,7 +7,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
+)
 
 from rl.policy.attention import NAME, can_plan
 from rl.policy.opening import load_model
@@ -63,6 +72,16 @@ def qwen2() -> Any:
     return Qwen2ForCausalLM._from_config(config, attn_implementation=NAME)
 
 
+def with_a_window(window: int) -> Any:
+    """A local layer with rotary positions and grouped queries, and one that sees all and no positions."""
+    config = SmolLM3Config(
+        vocab_size=60, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, no_rope_layers=[1, 0], layer_types=["sliding_attention", "full_attention"],
+        use_sliding_window=True, sliding_window=window, pad_token_id=0, bos_token_id=None, eos_token_id=1,
+    )  # fmt: skip
+    return SmolLM3ForCausalLM._from_config(config, attn_implementation=NAME).double()
+
+
 def evaluate(model: Any, rows: list[Row], layout: Any, **head: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the log-probabilities, row after row, and the gradient of a sum that weighs each token and entropy differently."""
     model.zero_grad()
@@ -108,7 +127,7 @@ def test_in_bf16_the_gradient_of_attention_is_that_of_float32_rounded():
     for dtype in (torch.bfloat16, torch.float32):
         query, key, value = leaves = [part.to(dtype).requires_grad_() for part in states]
         assert rows.layout is not None
-        output = rows.layout.attend(0, query, key, value, 0.25)
+        output = rows.layout.attend(0, query, key, value, 0.25, None)
         gradients.append(torch.autograd.grad(output, leaves, upstream.to(dtype)))
     for rounded, exact in zip(*gradients, strict=True):
         assert rounded.dtype == torch.bfloat16
@@ -133,6 +152,21 @@ def test_any_shape_of_batch_agrees(seed, groups, members, longest):
     for logprobs, gradient in found[:2]:
         assert torch.allclose(logprobs, found[2][0], rtol=0, atol=1e-12)
         assert torch.allclose(gradient, found[2][1], rtol=1e-10, atol=1e-12)
+
+
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 10_000), groups=st.integers(1, 3), members=st.integers(1, 4), longest=st.integers(2, 30),
+    window=st.integers(2, 12),
+)  # fmt: skip
+def test_a_window_reaches_back_into_the_prompt_and_no_farther(seed, groups, members, longest, window):
+    torch.manual_seed(0)
+    model, rows = with_a_window(window), rows_of(seed, groups, members, longest)
+    assert can_plan(model)
+    found = [evaluate(model, rows, layout) for layout in LAYOUTS]
+    for logprobs, gradient in found[:2]:
+        assert torch.allclose(logprobs, found[2][0], rtol=0, atol=1e-6)  # norms of this family work in float32
+        assert torch.allclose(gradient, found[2][1], rtol=0, atol=1e-6 * float(found[2][1].abs().max()))
 
 
 def test_completions_of_one_token_need_nothing_but_their_prompt():
@@ -206,10 +240,10 @@ def test_kernels_agree_with_a_written_out_softmax(causal, heads):
         assert torch.allclose(gradient, wanted)
 
 
-def test_a_model_with_windows_is_padded_and_says_why_it_cannot_be_packed():
+def test_a_model_with_wide_windows_is_padded_and_says_why_it_cannot_be_packed():
     config = LlamaConfig(vocab_size=60, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4)
     assert choose_layout(LlamaForCausalLM._from_config(config, attn_implementation=NAME), None) == "shared"
-    config.sliding_window = 8
+    config.sliding_window = 17
     windowed = LlamaForCausalLM._from_config(config, attn_implementation=NAME)
     assert choose_layout(windowed, None) == "padded"
     with pytest.raises(PolicyError, match="full attention"):
