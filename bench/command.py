@@ -6,10 +6,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
+from typing import Any
 
 from bench.work import Work, choose_works, toy
+from problems.telling import remark, tell, with_manner
 from rl.settings.arguments import clearly
 
 _EPILOG = """\
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, metavar="DIR", help="results (default: bench/results; with --toy: bench/toy)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of both sides (default: all cores)")
     parser.add_argument("--toy", action="store_true", help="toy sizes: checks that everything runs, measures nothing")
-    return parser
+    return with_manner(parser, "every result in --out; of search and profile what was found")
 
 
 @clearly
@@ -69,49 +69,56 @@ def bench_command(argv: Sequence[str]) -> int:
     """`reasonlab bench`."""
     flags = _parser().parse_args(list(argv))
     flags.out = flags.out or Path("bench/toy" if flags.toy else "bench/results")
-    console = Console(highlight=False, soft_wrap=True)
     works = choose_works(flags.work or ("b" if flags.what == "profile" else None), any_device=flags.toy)
     from bench.compare import markdown_table, read_results
 
+    found: dict[str, Any] = {}
     if flags.what != "table":
         from rl.runtime import process_group
 
         with process_group(), tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-            _run(flags, works, Path(scratch), console)
-    if flags.what not in ("search", "profile"):
-        console.print(markdown_table(read_results(flags.out)), markup=False)
+            found = _run(flags, works, Path(scratch))
+    if flags.what in ("search", "profile"):
+        tell(found)  # what is found is said work by work
+    else:
+        results = read_results(flags.out)
+        tell(results, lambda: print(markdown_table(results)))
     return 0
 
 
-def _run(flags: argparse.Namespace, works: Sequence[Work], scratch: Path, console: Console) -> None:
+def _run(flags: argparse.Namespace, works: Sequence[Work], scratch: Path) -> dict[str, Any]:
+    """Measure; return what search and profile found, by work. Comparisons are in files."""
     from bench.compare import Session, compare
     from bench.material import make_model
-    from bench.profile import profile
+    from bench.profile import profile, profile_table
     from bench.search import search
     from rl.runtime import quiet_libraries, set_threads
 
     started = time.perf_counter()
+    found: dict[str, Any] = {}
 
     def say(line: str) -> None:
-        console.print(f"[dim]{(time.perf_counter() - started) / 60:5.1f} min[/dim] ", end="")
-        console.print(line, markup=False)
+        remark(f"{(time.perf_counter() - started) / 60:5.1f} min  {line}")
 
     quiet_libraries()
     set_threads(flags.threads)
     session = Session(
         scratch=scratch, out=flags.out, repetitions=flags.repetitions, threads=flags.threads, is_toy=flags.toy, say=say
     )
-    for chosen in works:
+    for number, chosen in enumerate(works, start=1):
         work = toy(chosen) if flags.toy else chosen
-        say(f"work {work.name}: {work.title}" + (" (toy size)" if flags.toy else ""))
+        say(f"work {work.name}, {number} of {len(works)}: {work.title}" + (" (toy size)" if flags.toy else ""))
         model = flags.model if flags.model and work.shape is None else make_model(work, scratch)
         if flags.what == "search":
             for bench in ("update", "sample"):
                 say(f"TRL's settings for {bench}")
-                for extra, seconds in search(bench, work, model, say):
-                    say(f"  {'fails' if seconds is None else f'{seconds:.2f} s'}  {extra or 'plain'}")
+                tried = search(bench, work, model, say)
+                found.setdefault(work.name, {})[bench] = [{"settings": extra, "seconds": seconds} for extra, seconds in tried]
+                for extra, seconds in tried:
+                    print(f"  {'fails' if seconds is None else f'{seconds:.2f} s'}  {extra or 'plain'}", flush=True)
         elif flags.what == "profile":
-            console.print(profile(work, model), markup=False)
+            found[work.name] = profile(work, model)
+            print(profile_table(found[work.name]), flush=True)
         else:
             benches = work.benches if flags.what == "all" else (flags.what,)
             for result in compare(session, benches, work, model):
@@ -120,6 +127,7 @@ def _run(flags: argparse.Namespace, works: Sequence[Work], scratch: Path, consol
                     f"({result['ratio_min']:.1f} to {result['ratio_max']:.1f}), "
                     f"TRL's memory over ours {result['memory_ratio']:.1f}"
                 )
+    return found
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from bench.sides import Timed
 from bench.theirs import fastest
 from bench.work import Work
 from problems.errors import LabError
+from problems.progress import followed
 from rl.runtime import LAUNCHER_VARIABLES
 from rl.tracking.run_directory import write_atomic
 from rl.types import Group
@@ -51,13 +52,11 @@ class Session:
 def take_turns(ours: "Remote", theirs: "Remote", bench: str, warm_up: int, repetitions: int, say: Say) -> Pairs:
     """Return `repetitions` pairs of timed repetitions after the warm-up."""
     pairs: Pairs = []
-    for number in range(warm_up + repetitions):
+    for number in followed(range(warm_up + repetitions), f"  {bench}, turns"):
         pair = ours.timed(bench), theirs.timed(bench)
         counted = f"{number + 1 - warm_up} of {repetitions}" if number >= warm_up else "warm-up"
         say(f"  {bench} {counted}: ours {pair[0].seconds:.2f} s, TRL {pair[1].seconds:.2f} s")
         pairs.append(pair)
-        if number + 1 == warm_up:
-            say(f"  {bench}: about {(pair[0].seconds + pair[1].seconds) * repetitions / 60:.1f} minutes more")
     return pairs[warm_up:]
 
 

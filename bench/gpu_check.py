@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.material import ROOT
+from problems.progress import Progress
 from rl.tracking.run_directory import write_atomic
 
 Say = Callable[[str], None]
@@ -152,22 +153,24 @@ def check(out: Path, scratch: Path, *, toy: bool, only: Sequence[str], seconds: 
     logs = []
     ends = time.perf_counter() + seconds
     waiting = [step for step in plan(scratch, toy) if not only or set(only) & set(step.names)]
-    while waiting:
-        step = waiting.pop(0)
-        begun = time.perf_counter() < ends
-        results, said = run_step(step, scratch) if begun else (_not_begun(step), "")
-        failed = [name for name in step.names if results[name]["status"] != "ok"]
-        if begun and len(failed) > 1:  # those after the first that failed have not been tried
-            waiting.insert(0, measuring(failed[1:], step.limit_seconds, scratch, toy))
-            results = {name: values for name, values in results.items() if name not in failed[1:]}
-        found |= results
-        logs.append(f"===== {', '.join(step.names)}\n{said}")
-        for name, values in results.items():
-            say(f"{name}: {values['status']}, {values['wall_seconds']} s")
-        # after every step, so that what was found survives whatever ends this process
-        write_atomic(out / "gpu-check.json", json.dumps(found, indent=1))
-        write_atomic(out / "gpu-check.md", page(found))
-        write_atomic(out / "logs.txt", "\n".join(logs))
-        if (scratch / "profile.txt").exists():
-            write_atomic(out / "profile.txt", (scratch / "profile.txt").read_text())
+    with Progress("steps", sum(len(step.names) for step in waiting)) as progress:
+        while waiting:
+            step = waiting.pop(0)
+            begun = time.perf_counter() < ends
+            results, said = run_step(step, scratch) if begun else (_not_begun(step), "")
+            failed = [name for name in step.names if results[name]["status"] != "ok"]
+            if begun and len(failed) > 1:  # those after the first that failed have not been tried
+                waiting.insert(0, measuring(failed[1:], step.limit_seconds, scratch, toy))
+                results = {name: values for name, values in results.items() if name not in failed[1:]}
+            found |= results
+            logs.append(f"===== {', '.join(step.names)}\n{said}")
+            for name, values in results.items():
+                say(f"{name}: {values['status']}, {values['wall_seconds']} s")
+            progress.advance(len(results))
+            # after every step, so that what was found survives whatever ends this process
+            write_atomic(out / "gpu-check.json", json.dumps(found, indent=1))
+            write_atomic(out / "gpu-check.md", page(found))
+            write_atomic(out / "logs.txt", "\n".join(logs))
+            if (scratch / "profile.txt").exists():
+                write_atomic(out / "profile.txt", (scratch / "profile.txt").read_text())
     return sum(values["status"] != "ok" for values in found.values())

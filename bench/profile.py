@@ -17,6 +17,7 @@ from bench.ours import OurSide
 from bench.sides import clock, row_lengths, stopwatch
 from bench.work import Work
 from rl.runtime import device
+from rl.tracking.run_directory import JsonDict
 from rl.types import Group
 
 _TRIES = 7
@@ -126,8 +127,8 @@ def stages(side: OurSide) -> tuple[dict[str, float], Sequence[Group]]:
     }, drawn.groups
 
 
-def profile(work: Work, model: Path) -> str:
-    """Return the profile of one step of ours as Markdown."""
+def profile(work: Work, model: Path) -> JsonDict:
+    """Return the profile of one step of ours; rates in GFLOP/s and GB/s, the rest in seconds."""
     with pool_of(work, run_config(work, model)) as pool:
         side = OurSide(work, model, pool)
         side.step()
@@ -141,17 +142,32 @@ def profile(work: Work, model: Path) -> str:
     bandwidth = bandwidth_gigabytes()
     least = floor(causal.config, sum(p.numel() for p in causal.parameters()), groups, dtype.itemsize)
     sampling = max(least.sample_gflop / decode_rate, least.sample_gigabytes / bandwidth)
+    return {
+        "work": work.name,
+        "rows": work.rows,
+        "threads": torch.get_num_threads(),
+        "dtype": str(dtype),
+        "matmul_gflops": decode_rate,
+        "matmul_gflops_4096_rows": update_rate,
+        "memory_gigabytes": bandwidth,
+        "stages": spent,
+        "floors": {"prefill and decode": sampling, "forward and backward": least.update_gflop / update_rate},
+        "operations": by_kind,
+    }
+
+
+def profile_table(found: JsonDict) -> str:
+    """Return a profile as Markdown."""
     lines = [
-        f"Work {work.name}, {torch.get_num_threads()} threads, {dtype}. Matmul {decode_rate:.0f} GFLOP/s at {work.rows} rows, "
-        f"{update_rate:.0f} at 4096; memory {bandwidth:.1f} GB/s.",
+        f"Work {found['work']}, {found['threads']} threads, {found['dtype']}. Matmul {found['matmul_gflops']:.0f} GFLOP/s at "
+        f"{found['rows']} rows, {found['matmul_gflops_4096_rows']:.0f} at 4096; memory {found['memory_gigabytes']:.1f} GB/s.",
         "",
         "| stage | seconds |",
         "|---|---|",
-        *(f"| {stage} | {seconds:.2f} |" for stage, seconds in spent.items()),
-        f"| floor of prefill and decode | {sampling:.2f} |",
-        f"| floor of forward and backward | {least.update_gflop / update_rate:.2f} |",
+        *(f"| {stage} | {seconds:.2f} |" for stage, seconds in found["stages"].items()),
+        *(f"| floor of {stages} | {seconds:.2f} |" for stages, seconds in found["floors"].items()),
         "",
-        *(f"Operations of the {part}, seconds: {_list(found)}." for part, found in by_kind.items()),
+        *(f"Operations of the {part}, seconds: {_list(kinds)}." for part, kinds in found["operations"].items()),
     ]
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ from bench.material import pool_of, run_config
 from bench.ours import OurSide
 from bench.theirs import TrlSide
 from bench.work import Work
+from problems.progress import followed
 
 _UPDATE: tuple[dict[str, Any], ...] = (
     {},
@@ -40,7 +41,7 @@ def search(bench: str, work: Work, model: Path, say: Say) -> list[tuple[dict[str
         ours = OurSide(work, model, pool)
         groups = rollouts_of(work, ours)
     found: list[tuple[dict[str, Any], float | None]] = []
-    for extra in variants(bench, work):
+    for extra in followed(variants(bench, work), f"  {bench}, settings"):
         try:
             side = TrlSide(work, model, groups, extra)
             seconds: float | None = [getattr(side, bench)().seconds for _ in range(2)][-1]

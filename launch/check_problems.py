@@ -1,7 +1,6 @@
 """`reasonlab problems check`: whether references prove themselves, wrong answers do not, and what stands twice or overlaps."""
 
 import itertools
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from launch.named_problems import held_out, label, parsed, problems_of
 from problems import overlap
 from problems.catalog import build_source
 from problems.finite import FiniteSource
+from problems.telling import as_json, tell
 from problems.types import Problem
 from rewards import checking
 from rl.settings.arguments import make_parser
@@ -21,12 +21,12 @@ _LONGEST_CHARACTERS, _LONGEST_TOKENS = 10_000, 1024
 
 def check_action(argv: Sequence[str]) -> int:
     """Look a problem set over; status 1 where there are faults."""
-    parser = make_parser("reasonlab problems check", "Looks a problem set over; status 1 where there are faults.")
+    about = "Looks a problem set over; status 1 where there are faults."
+    parser = make_parser("reasonlab problems check", about, "of each set whether it is clean, and every finding")
     parser.add_argument("--against", action="append", default=[], metavar="NAME", help="evaluation set to look for; repeat it")
     parser.add_argument("--model", help="count prompts in tokens of this model: directory, GGUF file or hub name")
     parser.add_argument("--longest", type=int, help=f"of a prompt: tokens of --model ({_LONGEST_TOKENS}) or characters")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="verifier processes (default: all cores)")
-    parser.add_argument("--json", action="store_true", help="print all findings as JSON")
     flags, config = parsed(parser, argv)
     if config is None:
         return 0
@@ -41,12 +41,12 @@ def check_action(argv: Sequence[str]) -> int:
             found = checking.findings_of(problems, pool, is_finite=isinstance(source, FiniteSource))
             found += checking.too_long(problems, limit, "tokens" if flags.model else "characters", length)
             outside_test = [problem for problem in problems if problem.split != "test"] or problems
-            found += checking.overlapping(outside_test, against)
+            if flags.against:
+                found += checking.overlapping(outside_test, against)
             reports.append(checking.as_json(label(one), dict(Counter(problem.split for problem in problems)), found))
-            if not flags.json:
+            if not as_json():
                 print(_summary(label(one), len(problems), found))
-    if flags.json:
-        print(json.dumps(reports, indent=2, ensure_ascii=False))
+    tell(reports)
     return 0 if all(report["clean"] for report in reports) else 1
 
 

@@ -1,15 +1,15 @@
 """`reasonlab compare A B`: is one evaluation better than the other, how sure is that, and on which problems do they part?"""
 
 import argparse
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
+from problems.telling import tell, with_manner
 from rl.settings.arguments import clearly
-from rl.tracking.run_directory import JsonDict, plain
+from rl.tracking.run_directory import JsonDict
 
 _SHOWN_CHARACTERS = 240
 
@@ -23,8 +23,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("second", type=Path, help="the same of another model")
     parser.add_argument("--anyway", action="store_true", help="compare the common questions even if settings differ")
     parser.add_argument("--flips", type=int, default=3, help="flips to show with their completions (default: 3)")
-    parser.add_argument("--json", action="store_true", help="print everything, all flips with their texts, as JSON")
-    return parser
+    return with_manner(parser, "everything, all flips with their texts")
 
 
 @clearly
@@ -34,12 +33,13 @@ def compare_command(argv: Sequence[str]) -> int:
     from rl.evaluation.comparison import compare, pairs_of  # loads numpy
 
     found = {name: compare(first, second, anyway=flags.anyway) for name, first, second in pairs_of(flags.first, flags.second)}
-    if flags.json:
-        print(json.dumps(plain(found.get("", found)), indent=1))
-        return 0
-    for name, comparison in found.items():
-        _show(name, comparison, flags.flips)
+    tell(found.get("", found), lambda: _show_all(found, flags.flips))
     return 0
+
+
+def _show_all(found: Mapping[str, JsonDict], flips: int) -> None:
+    for name, comparison in found.items():
+        _show(name, comparison, flips)
 
 
 def _show(name: str, comparison: JsonDict, flips: int) -> None:

@@ -12,6 +12,7 @@ from problems.errors import LabError
 from problems.finite import FiniteSource
 from problems.public import PUBLIC_SETS
 from problems.selection import header_path, practised, practised_hash
+from problems.telling import tell
 from problems.types import Problem
 from rewards.references import shown
 from rl.settings.arguments import make_parser
@@ -25,6 +26,7 @@ def decontaminate_action(argv: Sequence[str]) -> int:
     parser = make_parser(
         "reasonlab problems decontaminate",
         "Lists what evaluation sets hold of a set, for the setting `without: FILE`; status 1 where nothing is left.",
+        "how many problems were looked at and removed, and why",
     )
     every = ", ".join(name for name, one in PUBLIC_SETS.items() if one.evaluation)
     parser.add_argument(
@@ -49,7 +51,7 @@ def decontaminate_action(argv: Sequence[str]) -> int:
     if not problems:
         raise LabError(f"{source.name} holds no problems to practise on")
     against = _evaluation_sets(flags.against)
-    removed = list(overlap.overlapping(problems, overlap.of_problems(itertools.chain(*against.values()))))
+    removed = list(overlap.overlapping(problems, overlap.of_problems([*itertools.chain(*against.values())])))
     about = {
         "kind": "removed",
         "name": label(entry),
@@ -60,7 +62,7 @@ def decontaminate_action(argv: Sequence[str]) -> int:
         "removed": dict(Counter(found.kind for _, found in removed)),
     }
     write_selection(flags.out, [overlap.removal(problem, found) for problem, found in removed], about)
-    print(_removals(problems, removed, flags.out))
+    tell({"file": flags.out, **about}, lambda: print(_removals(problems, removed, flags.out)))
     return 0 if len(removed) < len(problems) else 1
 
 

@@ -15,9 +15,10 @@ from rich.table import Table
 from launch.imitation import compare_arms, go_on
 from launch.story import Phase, Story, configured, do_phases, part
 from problems.errors import LabError
+from problems.telling import as_json, remark, tell, with_manner
 from rl.policy.fetching import MODELS, fetched_path
 from rl.settings.arguments import clearly
-from rl.tracking.run_directory import write_atomic
+from rl.tracking.run_directory import JsonDict, write_atomic
 
 WITH_IMITATION = "imitation-against-practice"  # the directory below --dir
 
@@ -31,6 +32,8 @@ TINY = Story(
     practised=range(4, 9),
     beyond=range(7, 9),
     why_beyond="rare in the examples",
+    sft_minutes=2.5,
+    rl_minutes=4.0,
 )
 REAL = Story(
     name="demo-real",
@@ -43,6 +46,8 @@ REAL = Story(
     practised=range(4, 11),
     beyond=range(9, 11),
     why_beyond="the longest words",
+    sft_minutes=10.5,
+    rl_minutes=8.5,
 )
 
 
@@ -67,15 +72,15 @@ def demo_command(argv: Sequence[str]) -> int:
         action="store_true",
         help=f"and what else the compute of practice buys: more imitation, and STaR, in {WITH_IMITATION}/",
     )
-    flags = parser.parse_args(list(argv))
+    flags = with_manner(parser, "what summary.json holds").parse_args(list(argv))
     story = REAL if flags.real else TINY
     if flags.with_imitation:
-        imitation_against_practice(story, flags.dir / WITH_IMITATION, seeds_of(flags), flags.ranks)
+        tell(imitation_against_practice(story, flags.dir / WITH_IMITATION, seeds_of(flags), flags.ranks))
     elif flags.seeds:
         raise LabError("--seeds belongs to --with-imitation; without it a demo has one --seed")
     else:
         seed = flags.seed or 0
-        run_demo(story, flags.dir / f"{story.name}-seed{seed}", seed, flags.ranks)
+        tell(run_demo(story, flags.dir / f"{story.name}-seed{seed}", seed, flags.ranks))
     return 0
 
 
@@ -91,15 +96,18 @@ def seeds_of(flags: argparse.Namespace) -> list[int]:
     return seeds
 
 
-def imitation_against_practice(story: Story, top: Path, seeds: Sequence[int], ranks: int) -> None:
-    """Do the demo and all that its practice is held against, seed by seed; after each seed the comparison so far is written."""
+def imitation_against_practice(story: Story, top: Path, seeds: Sequence[int], ranks: int) -> JsonDict:
+    """Do the demo and all that its practice is held against, seed by seed; return the comparison, which each seed adds to."""
     homes: dict[int, Path] = {}
-    for seed in seeds:
+    summary: JsonDict = {}
+    for number, seed in enumerate(seeds, start=1):
+        remark(f"\nseed {seed}, {number} of {len(seeds)}")
         home = top / f"{story.name}-seed{seed}"
         run_demo(story, home, seed, ranks)
         go_on(story, home, seed, ranks)
         homes[seed] = home
-        compare_arms(story, top, homes)
+        summary = compare_arms(story, top, homes)
+    return summary
 
 
 def phases_of(story: Story, home: Path, seed: int, ranks: int) -> list[Phase]:
@@ -119,12 +127,13 @@ def phases_of(story: Story, home: Path, seed: int, ranks: int) -> list[Phase]:
     return [
         *fetching,
         Phase("sft", f"Imitation: {story.imitation}",
-              run("sft", story.sft, "sft", *start), home / "sft" / "status.json"),
+              run("sft", story.sft, "sft", *start), home / "sft" / "status.json", minutes=story.sft_minutes),
         Phase("eval_sft", "How good is the imitator?",
               run("eval", story.evaluation, "eval-sft", f"model.path={imitator}"), home / "eval-sft" / "status.json",
               resumable=True),
         Phase("rl", "Practice: it tries, a program checks, what worked becomes more likely",
-              run("train", story.rl, "rl", f"model.path={imitator}"), home / "rl" / "status.json", ranks=ranks, resumable=True),
+              run("train", story.rl, "rl", f"model.path={imitator}"), home / "rl" / "status.json", ranks=ranks, resumable=True,
+              minutes=story.rl_minutes),
         Phase("export", "The trained model as a plain directory", ["export", str(home / "rl"), str(trained)],
               trained / "config.json"),
         Phase("eval_rl", "How good is it now?",
@@ -134,13 +143,15 @@ def phases_of(story: Story, home: Path, seed: int, ranks: int) -> list[Phase]:
     ]  # fmt: skip
 
 
-def run_demo(story: Story, home: Path, seed: int, ranks: int) -> None:
-    """Do all phases under `home`, write summary.json, report.png and report.html there, and print the closing table."""
+def run_demo(story: Story, home: Path, seed: int, ranks: int) -> JsonDict:
+    """Do all phases under `home`, write summary.json, report.png and report.html, print the table; return the summary."""
     spent = do_phases(phases_of(story, home, seed, ranks), home)
     before, after = (json.loads((home / name / "results.json").read_text()) for name in ("eval-sft", "eval-rl"))
     summary = summarise(story, before, after) | {"seed": seed, "seconds": spent}
     write_atomic(home / "summary.json", json.dumps(summary, indent=1))
-    print_summary(story, summary, before, after, home)
+    if not as_json():
+        print_summary(story, summary, before, after, home)
+    return summary
 
 
 def summarise(story: Story, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

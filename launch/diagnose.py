@@ -1,8 +1,8 @@
 """`reasonlab diagnose`."""
 
-import json
 from collections.abc import Sequence
 
+from problems.telling import tell
 from rl.settings.arguments import clearly, diagnosis_arguments
 
 
@@ -16,8 +16,6 @@ def diagnose_command(argv: Sequence[str]) -> int:
     from rl.diagnosis.page import as_data, page
 
     found = run_diagnosis(asked.loaded.config, problems=asked.problems, seconds=asked.seconds)
-    if asked.as_json:
-        print(json.dumps(as_data(found.figures, found.findings, found.groups, found.seconds), indent=1))
-    else:
-        print(page(found.figures, found.findings, found.groups, found.seconds))
+    parts = (found.figures, found.findings, found.groups, found.seconds)
+    tell(as_data(*parts), lambda: print(page(*parts)))
     return 0 if found.can_learn else 1

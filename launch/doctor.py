@@ -1,11 +1,11 @@
 """`reasonlab doctor`: whether this machine, or those of a hostfile, can do a run; each line with what to do about it."""
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from launch.health.findings import Finding, as_record, works
+from problems.telling import as_json, tell, with_manner
 from rewards.code.doctor import layers_command
 from rewards.code.settings import SandboxSettings
 from rl.settings.arguments import at_least, clearly
@@ -18,7 +18,6 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit status: 0 a run can work, 1 it could not, 2 it could not be looked into",
         allow_abbrev=False,
     )
-    parser.add_argument("--json", action="store_true", help="as one object of JSON: works, findings")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs will go (run.dir; default: runs)")
     parser.add_argument("--hostfile", type=Path, help="and the hosts of this file: ssh, versions, a measured all-reduce")
     parser.add_argument("--ssh-port", type=at_least(1), help="of the hosts")
@@ -28,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
         "--off", default="", help="of --sandbox: layers to switch off, with commas between, to see what is left"
     )
     parser.add_argument("--allow-weak", action="store_true", help="of --sandbox: as sandbox.allow_weak: true")
-    return parser
+    return with_manner(parser, "works, findings; of --sandbox works and what was tried")
 
 
 @clearly
@@ -43,12 +42,10 @@ def doctor_command(argv: Sequence[str]) -> int:
     for name, check in _checks(flags).items():
         found = looked_over(name, check)
         findings += found
-        if not flags.json:
+        if not as_json():
             print(*found, sep="\n", flush=True)
-    if flags.json:
-        print(json.dumps(as_record(findings), indent=1))
-    else:
-        print("a run can work here" if works(findings) else "a run could not work here: see the failures above")
+    conclusion = "a run can work here" if works(findings) else "a run could not work here: see the failures above"
+    tell(as_record(findings), lambda: print(conclusion))
     return 0 if works(findings) else 1
 
 

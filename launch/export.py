@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from problems.telling import tell, with_manner
 from rl.settings.arguments import clearly
 from rl.settings.model_files import TENSOR_TYPES, is_gguf
 
@@ -27,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--best", action="store_true", help="of a run directory, the checkpoint with the best held-out accuracy"
     )
-    return parser
+    return with_manner(parser, "where the model is")
 
 
 @clearly
@@ -43,7 +44,8 @@ def export_command(argv: Sequence[str]) -> int:
     from rl.tracking.export import export, export_gguf  # loads torch, which takes seconds
 
     if to_gguf:
-        print(f"model: {export_gguf(flags.source, flags.output, best=flags.best, tensor_type=flags.type)}")
-        return 0
-    print(f"model: {export(flags.source, flags.output, adapter=flags.adapter, best=flags.best)}")
+        model = export_gguf(flags.source, flags.output, best=flags.best, tensor_type=flags.type)
+    else:
+        model = export(flags.source, flags.output, adapter=flags.adapter, best=flags.best)
+    tell({"model": model}, lambda: print(f"model: {model}"))
     return 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from launch.named_problems import GENERATED, parsed, problems_of
 from problems.catalog import build_source
+from problems.telling import tell
 from problems.types import SPLITS, Problem
 from problems.verl import parquet_of
 from rewards import checking
@@ -34,7 +35,9 @@ WRITERS: dict[str, tuple[str, Callable[[list[Problem]], bytes]]] = {  # format -
 def export_action(argv: Sequence[str]) -> int:
     """Write problems, a file a split."""
     parser = make_parser(
-        "reasonlab problems export", "Writes problems, a file a split, as `domain: jsonl` (or `domain: verl`) reads them."
+        "reasonlab problems export",
+        "Writes problems, a file a split, as `domain: jsonl` (or `domain: verl`) reads them.",
+        "problems by file, and how many were left out",
     )
     parser.add_argument("--output", type=Path, required=True, help="folder; it gets a file for each split")
     parser.add_argument("--format", choices=sorted(WRITERS), default="jsonl", help="jsonl (default), or verl: its parquet rows")
@@ -52,13 +55,15 @@ def export_action(argv: Sequence[str]) -> int:
         with config.pool(os.cpu_count() or 1) as pool:
             left_out = {finding.source for finding in checking.faults(checking.findings_of(problems, pool))}
     flags.output.mkdir(parents=True, exist_ok=True)
+    files: dict[str, int] = {}
     for split in SPLITS:
         kept = [problem for problem in problems if problem.split == split and problem.source not in left_out]
         if kept:
             ending, written = WRITERS[flags.format]
             file = flags.output / f"{split}.{ending}"
             write_atomic(file, written(kept))
-            print(f"{file}: {len(kept)} problems")
-    if left_out:
-        print(f"left out: {len(left_out)}")
+            files[str(file)] = len(kept)
+    lines = [f"{file}: {count} problems" for file, count in files.items()]
+    lines += [f"left out: {len(left_out)}"] if left_out else []
+    tell({"files": files, "left_out": len(left_out)}, lambda: print("\n".join(lines)))
     return 0

@@ -1,10 +1,12 @@
 """`reasonlab gpu-check`."""
 
 import argparse
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from problems.telling import remark, tell, with_manner
 from rl.settings.arguments import clearly
 
 
@@ -18,12 +20,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", metavar="A,B", help="steps, by name")
     parser.add_argument("--seconds", type=float, default=900, metavar="N", help="begin no step later (default: 900)")
     parser.add_argument("--toy", action="store_true", help="toy sizes, on any device: does it run? (numbers mean nothing)")
-    return parser
-
-
-def say(line: str) -> None:
-    """Tell how far it is."""
-    print(line, flush=True)
+    return with_manner(parser, "what gpu-check.json holds")
 
 
 @clearly
@@ -40,6 +37,7 @@ def gpu_check_command(argv: Sequence[str]) -> int:
     only = flags.only.split(",") if flags.only else []
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
         scratch = (flags.scratch or Path(folder)).resolve()
-        failed = check(flags.out, scratch, toy=flags.toy, only=only, seconds=flags.seconds, say=say)
-    print(f"written: {flags.out}/gpu-check.md, gpu-check.json and logs.txt")
+        failed = check(flags.out, scratch, toy=flags.toy, only=only, seconds=flags.seconds, say=remark)
+    found = json.loads((flags.out / "gpu-check.json").read_text(encoding="utf-8"))
+    tell(found, lambda: print(f"written: {flags.out}/gpu-check.md, gpu-check.json and logs.txt"))
     return 1 if failed else 0

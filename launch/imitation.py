@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launch.story import CONFIGS, Phase, Story, configured, do_phases, part
+from problems.telling import as_json
 from rl.settings.loading import read_settings
 from rl.tracking.compute import compute_tokens, points
 from rl.tracking.run_directory import JsonDict, read_records, write_atomic
@@ -62,11 +63,12 @@ def further_phases(story: Story, home: Path, seed: int, ranks: int) -> list[Phas
     )
     return [
         Phase("imitation", "Imitation goes on: worked examples for the compute that practice has used",
-              further, home / "imitation" / "status.json", resumable=True),
+              further, home / "imitation" / "status.json", resumable=True, minutes=story.sft_minutes),
         Phase("eval_imitation", "How good is more imitation?",
               judged("eval-imitation", home / "imitation" / "model"), home / "eval-imitation" / "status.json", resumable=True),
         Phase("star", "STaR: it tries, a program checks, what is right is imitated, for the compute that practice has used",
-              star, home / "star" / "status.json", ranks=ranks, resumable=True),
+              star, home / "star" / "status.json", ranks=ranks, resumable=True,
+              minutes=story.rl_minutes),
         Phase("export_star", "That model as a plain directory", ["export", str(home / "star"), str(star_model)],
               star_model / "config.json"),
         Phase("eval_star", "How good is STaR?", judged("eval-star", star_model), home / "eval-star" / "status.json",
@@ -84,8 +86,8 @@ def _as_long(story: Story, cold_start: Path, budget: int) -> list[str]:
     return [f"sft.steps={steps}", f"evaluation={evaluation}", f"sampling={sampling}"]
 
 
-def compare_arms(story: Story, top: Path, homes: Mapping[int, Path]) -> None:
-    """Write summary.json, the figure and the page of the seeds in `homes`, and print what was found."""
+def compare_arms(story: Story, top: Path, homes: Mapping[int, Path]) -> JsonDict:
+    """Write summary.json, the figure and the page of the seeds in `homes`, print what was found and return it."""
     from rl.runtime import cores
     from rl.tracking.arms import Arm, over_the_seeds, print_arms, summarise, write_page  # loads matplotlib
 
@@ -112,4 +114,6 @@ def compare_arms(story: Story, top: Path, homes: Mapping[int, Path]) -> None:
     }
     write_atomic(top / "summary.json", json.dumps(summary, indent=1))
     write_page(top, arms, summary)
-    print_arms(summary, top)
+    if not as_json():
+        print_arms(summary, top)
+    return summary

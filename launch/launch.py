@@ -8,9 +8,11 @@ from pathlib import Path
 from launch.nodes.attempts import Launch, commands_of, run_launch, words_of
 from launch.nodes.hosts import Host, HostError, num_ranks, own_rank, read_hostfile, this_machine, trimmed
 from launch.nodes.slurm import job_script, submit
+from problems.telling import as_json, tell, with_manner
 from rl.settings.arguments import OVERRIDES, at_least, clearly, configs_first
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig, check_world
+from rl.tracking.run_directory import standing
 
 _EPILOG = f"{OVERRIDES}; exit status: 0 finished, 75 start me again, 2 to be mended first, 130 Ctrl-C, 1 failed"
 
@@ -41,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         "--sbatch", default="", metavar="OPTIONS", help='more for sbatch: --sbatch="--time=4:00:00 --partition=gpu"'
     )
     parser.add_argument("--dry-run", action="store_true", help="print the exact commands, or the job script, and stop")
-    return parser
+    return with_manner(parser, "how the run ended, its status and last metrics; the Slurm job; of --dry-run the commands")
 
 
 @clearly
@@ -68,10 +70,14 @@ def launch_command(argv: Sequence[str]) -> int:
     if launch.place is not None and not 0 <= launch.place < len(launch.hosts):
         raise HostError(f"--node-rank {launch.place}, and there are {len(launch.hosts)} hosts, counted from 0")
     if not flags.dry_run:
-        return run_launch(launch)
+        outcome = run_launch(launch)
+        if as_json():
+            tell({"exit_status": outcome.code, "ended": outcome.words, **standing(config.run.path)})
+        return outcome.code
     check_world(config, num_ranks(launch.hosts))
     with commands_of(launch) as commands:
-        print(words_of(commands), end="")
+        found = [{"host": command.host, "command": command.words} for command in commands]
+        tell({"commands": found}, lambda: print(words_of(commands), end=""))
     return 0
 
 
@@ -105,6 +111,7 @@ def _as_job(flags: argparse.Namespace, config: RunConfig, arguments: list[str]) 
     folder = config.run.dir
     meeting = [] if flags.master_port is None else [f"--master-port={flags.master_port}"]
     meeting += [] if flags.master_addr is None else [f"--master-addr={flags.master_addr}"]
+    resume = ["--resume"] if flags.resume else []
     script = job_script(
         name=config.run.name,
         folder=folder,
@@ -113,10 +120,11 @@ def _as_job(flags: argparse.Namespace, config: RunConfig, arguments: list[str]) 
         gpus_are_asked_for=flags.gpus is not None,
         sbatch=flags.sbatch.split(),
         python_path=os.environ.get("PYTHONPATH"),
-        arguments=[*arguments, f"--restarts={flags.restarts}", *meeting, *(["--resume"] if flags.resume else [])],
+        arguments=[*arguments, f"--restarts={flags.restarts}", *meeting, *resume, *(["--quiet"] if flags.quiet else [])],
     )
     if flags.dry_run:
-        print(script, end="")
+        tell({"script": script}, lambda: print(script, end=""))
         return 0
-    print(submit(script, folder / f"{config.run.name}.sbatch"))
+    said = submit(script, folder / f"{config.run.name}.sbatch")
+    tell({"sbatch": said}, lambda: print(said))
     return 0

@@ -1,7 +1,6 @@
 """`reasonlab leaderboard DIRECTORY ...`: all evaluations below some directories, ranked by paired comparisons."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from problems.errors import LabError
+from problems.telling import plain, tell, with_manner
 from rl.settings.arguments import clearly
-from rl.tracking.run_directory import plain, write_atomic
+from rl.tracking.run_directory import JsonDict, write_atomic
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -21,8 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("directories", type=Path, nargs="+", help="directories that hold finished evaluations, at any depth")
     parser.add_argument("--anchor", metavar="MODEL", help="the model that has strength 1000 (default: the mean of all has it)")
     parser.add_argument("--page", type=Path, metavar="FILE.html", help="write one self-contained page, too")
-    parser.add_argument("--json", action="store_true", help="print everything, every pair included, as JSON")
-    return parser
+    return with_manner(parser, "everything, every pair included")
 
 
 @clearly
@@ -31,7 +30,6 @@ def leaderboard_command(argv: Sequence[str]) -> int:
     flags = _parser().parse_args(list(argv))
     from rl.evaluation.leaderboard import leaderboard  # loads numpy
     from rl.evaluation.leaderboard_page import leaderboard_page
-    from rl.evaluation.table import leaderboard_tables, printable
 
     board = plain(leaderboard(flags.directories, flags.anchor))
     if flags.page is not None:
@@ -40,9 +38,14 @@ def leaderboard_command(argv: Sequence[str]) -> int:
             write_atomic(flags.page, leaderboard_page(board))
         except OSError as error:
             raise LabError(f"cannot write the page {flags.page}: {error}; name another file") from None
-    if flags.json:
-        print(json.dumps(board, indent=1))
-        return 0
+    tell(board, lambda: _show(board, flags.page))
+    return 0
+
+
+def _show(board: JsonDict, page: Path | None) -> None:
+    """Print the tables, what is to be known of them, and where the page is."""
+    from rl.evaluation.table import leaderboard_tables, printable
+
     console = Console(highlight=False)
     for table in leaderboard_tables(board):
         console.print(table)
@@ -53,6 +56,5 @@ def leaderboard_command(argv: Sequence[str]) -> int:
     for remark in board["remarks"]:
         console.print(escape(printable(remark)), soft_wrap=True)
     console.print(board["scale"], soft_wrap=True)
-    if flags.page is not None:
-        print(f"page: {flags.page}")
-    return 0
+    if page is not None:
+        print(f"page: {page}")

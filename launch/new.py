@@ -13,6 +13,7 @@ from pathlib import Path
 
 from problems.errors import LabError
 from problems.own import TAKEN
+from problems.telling import tell, with_manner
 from rl.settings.arguments import clearly
 
 DOMAIN = '''"""Problems of one's own: NAME. Try `pytest test_NAME.py`, then `problems: [{python: NAME.py}]` in a configuration.
@@ -183,6 +184,7 @@ def test_each_text_is_paid_what_it_is_worth_in_a_process_of_its_own() -> None:
 '''
 
 WHAT = "writes NAME.py and test_NAME.py here, a commented starting point that works as it is."
+_DOCUMENT = "the files, and the setting that uses them"
 FORMS: Mapping[str, tuple[str, str, str]] = {
     "problems": (DOMAIN, DOMAIN_TEST, "problems: [{python: NAME.py}]"),
     "verifier": (VERIFIER, VERIFIER_TEST, "reward: {python: NAME.py:verify}"),
@@ -221,11 +223,16 @@ def check_name(name: str, folder: Path) -> None:
         raise LabError(f"the name {name!r} is taken, by a domain of the lab or an installed module; choose another")
 
 
-def say_written(kind: str, name: str) -> int:
-    """Write the files of a kind of FORMS into the working directory and say what to do with them."""
+def tell_written(kind: str, name: str) -> int:
+    """Write the files of a kind of FORMS into the working directory and tell what to do with them."""
     file, test = write_new(kind, name, Path.cwd())
-    print(f"written: {file.name} and {test.name}\ntry:     pytest {test.name}")
-    print(f"use:     {FORMS[kind][2].replace('NAME', name)}   (docs/own-problems.md)")
+    use = FORMS[kind][2].replace("NAME", name)
+    lines = [
+        f"written: {file.name} and {test.name}",
+        f"try:     pytest {test.name}",
+        f"use:     {use}   (docs/own-problems.md)",
+    ]
+    tell({"written": [file, test], "use": use}, lambda: print("\n".join(lines)))
     return 0
 
 
@@ -233,7 +240,7 @@ def new_problems(argv: Sequence[str]) -> int:
     """Answer `reasonlab problems new`."""
     parser = argparse.ArgumentParser(prog="reasonlab problems new", description=f"Problems of your own: {WHAT}")
     parser.add_argument("name", metavar="NAME", help="of the file and of the domain")
-    return say_written("problems", parser.parse_args(list(argv)).name)
+    return tell_written("problems", with_manner(parser, _DOCUMENT).parse_args(list(argv)).name)
 
 
 @clearly
@@ -242,4 +249,4 @@ def verifier_command(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="reasonlab verifier", description=f"A verifier of your own: {WHAT}")
     parser.add_argument("action", choices=("new",), help="what to do")
     parser.add_argument("name", metavar="NAME", help="of the file")
-    return say_written("verifier", parser.parse_args(list(argv)).name)
+    return tell_written("verifier", with_manner(parser, _DOCUMENT).parse_args(list(argv)).name)

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from problems.telling import tell, with_manner
 from rl.settings.arguments import clearly
 
 
@@ -31,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--private", action="store_true", help="make a repository that only you can read")
     parser.add_argument("--folder", type=Path, help="where to write it (default: published/NAME); must not exist")
     parser.add_argument("--no-upload", action="store_true", help="only write the folder")
-    return parser
+    return with_manner(parser, "the folder and, once it is uploaded, its address")
 
 
 @clearly
@@ -50,11 +51,7 @@ def push_command(argv: Sequence[str]) -> int:
             licence=flags.licence,
         )
     )
-    print(f"written: {folder}")
-    if flags.no_upload:
-        return 0
-    address = upload(folder, flags.repository, private=flags.private)
-    if address is None:
-        return 1
-    print(f"uploaded: {address}")
-    return 0
+    address = None if flags.no_upload else upload(folder, flags.repository, private=flags.private)
+    lines = [f"written: {folder}", *([] if address is None else [f"uploaded: {address}"])]
+    tell({"folder": folder, "uploaded": address}, lambda: print("\n".join(lines)))
+    return 0 if flags.no_upload or address is not None else 1

@@ -10,7 +10,7 @@ def rate(argv: Sequence[str]) -> int:
     asked = rating_arguments(argv)
     if asked is None:
         return 0
-    from rl.rate import print_rates, run_rating  # loads torch, which takes seconds
+    from rl.rate import run_rating, tell_rates  # loads torch, which takes seconds
 
-    print_rates(run_rating(asked))
+    tell_rates(run_rating(asked))
     return 0

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from problems.telling import tell, with_manner
 from rl.settings.arguments import clearly
 
 
@@ -16,7 +17,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--before", type=Path, help="run directory of an evaluation before training")
     parser.add_argument("--after", type=Path, help="run directory of the same evaluation after training")
     parser.add_argument("--out", type=Path, help="directory for the report (default: the run directory)")
-    return parser
+    return with_manner(parser, "where the page is")
 
 
 @clearly
@@ -33,5 +34,6 @@ def report_command(argv: Sequence[str]) -> int:
         answers.read()
         return one_file(title, summary, answers)
 
-    print(f"report: {write_report(flags.run, flags.before, flags.after, flags.out or flags.run, frame)}")
+    page = write_report(flags.run, flags.before, flags.after, flags.out or flags.run, frame)
+    tell({"report": page}, lambda: print(f"report: {page}"))
     return 0

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rl.settings.arguments import clearly, imitation_arguments
+from rl.tracking.run_directory import tell_run
 
 
 @clearly
@@ -13,5 +14,5 @@ def sft_command(argv: Sequence[str]) -> int:
         return 0
     from rl.sft import run_sft  # loads torch, which takes seconds
 
-    print(f"model: {run_sft(asked.loaded, resume=asked.resume)}")
+    tell_run(asked.loaded.config.run.path, model=run_sft(asked.loaded, resume=asked.resume))
     return 0

@@ -3,12 +3,13 @@
 import argparse
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launch.named_problems import parsed, problems_of
 from problems.catalog import DOMAINS, SETS, build_source, verifier_name
 from problems.public import PUBLIC_SETS
+from problems.telling import as_json, tell, with_manner
 from problems.types import SPLITS, Problem
 from rewards import checking
 from rewards.pool import VerifierPool
@@ -46,11 +47,13 @@ def listed() -> list[dict[str, Any]]:
 def list_action(argv: Sequence[str]) -> int:
     """Print every domain and set."""
     parser = argparse.ArgumentParser("reasonlab problems list", description="Every domain and set.")
-    parser.add_argument("--json", action="store_true", help="print as JSON")
+    with_manner(parser, "name, kind, verifier, problems, licence and hub of each").parse_args(list(argv))
     rows = listed()
-    if parser.parse_args(list(argv)).json:
-        print(json.dumps(rows, indent=2))
-        return 0
+    tell(rows, lambda: print(_table(rows)))
+    return 0
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     cells = [("name", "kind", "verifier", "problems", "licence")]
     for row in rows:
         sizes = row["problems"] or {}
@@ -58,30 +61,46 @@ def list_action(argv: Sequence[str]) -> int:
         held = held or ("endless" if row["kind"] == "generated" else "as the rows say")
         cells.append((row["name"], row["kind"], row["verifier"] or "as the rows say", held, row["licence"] or ""))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-    return 0
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return "\n".join(lines)
 
 
 def show_action(argv: Sequence[str]) -> int:
     """Print a few problems, and how the verifier judges answers to them."""
-    parser = make_parser("reasonlab problems show", "A few problems, and how the verifier judges answers to them.")
+    about = "A few problems, and how the verifier judges answers to them."
+    parser = make_parser("reasonlab problems show", about, "the problems, with completions and their verdicts")
     parser.add_argument("--n", type=int, default=3, help="problems of each source (default: 3)")
     parser.add_argument("--split", choices=SPLITS, help="default: the first that holds problems")
     flags, config = parsed(parser, argv)
     if config is None:
         return 0
+    found = []
     with config.pool(1) as pool:
         for one in config.problems:
             source = build_source([one], 0)
             problems = (problem for problem in problems_of(source, flags.n) if flags.split in (None, problem.split))
             for problem in itertools.islice(problems, flags.n):
-                print(picture(problem, pool) + "\n")
+                found.append(tried_out(problem, pool))
+                if not as_json():
+                    print(picture(problem, found[-1]["tried"]) + "\n")
+    tell(found)
     return 0
 
 
-def picture(problem: Problem, pool: VerifierPool) -> str:
-    """Return a problem with its reference, its worked solution and verdicts on a right, a wrong and an empty completion."""
+def tried_out(problem: Problem, pool: VerifierPool) -> dict[str, Any]:
+    """Return a problem as plain data, with verdicts on a right, a wrong and an empty completion."""
+    right = checking.right_completion(problem)
+    completions = {} if right is None else {"a right answer": right, "a wrong one": checking.spoilt_completion(problem)}
+    tried = []
+    for name, text in {**completions, "no answer": ""}.items():
+        verdict = pool.submit(problem, text).result()
+        tried.append({"what": name, "completion": text, "status": verdict.status, "detail": verdict.detail})
+    facts = {"difficulty": dict(problem.difficulty), "checks": dict(problem.checks)}
+    return {**vars(problem), **facts, "verifier": verifier_name(problem.domain), "tried": tried}
+
+
+def picture(problem: Problem, tried: Sequence[Mapping[str, str]]) -> str:
+    """Return in words a problem with its reference, its worked solution and what the verifier said of each completion."""
     lines = [f"{problem.domain}, {problem.split}, {problem.source} (id {problem.id})", *_indented(problem.prompt)]
     if problem.reference is not None:
         lines.append(f"  reference: {problem.reference}")
@@ -90,12 +109,9 @@ def picture(problem: Problem, pool: VerifierPool) -> str:
     if problem.solution is not None:
         lines += ["  worked solution:", *_indented(problem.solution)]
     lines.append(f"  verifier {verifier_name(problem.domain)}, on")
-    right = checking.right_completion(problem)
-    tried = {} if right is None else {"a right answer": right, "a wrong one": checking.spoilt_completion(problem)}
-    for name, text in {**tried, "no answer": ""}.items():
-        verdict = pool.submit(problem, text).result()
-        said = f" {shown(text)}" if text else ""
-        lines.append(f"    {name}{said}: {verdict.status} ({verdict.detail})")
+    for one in tried:
+        said = f" {shown(one['completion'])}" if one["completion"] else ""
+        lines.append(f"    {one['what']}{said}: {one['status']} ({one['detail']})")
     return "\n".join(lines)
 
 

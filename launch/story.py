@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.errors import LabError
+from problems.telling import is_quiet, remark
 from rl.tracking.run_directory import write_atomic
 
 # What `python -m` and the deepspeed launcher start: a name in a string is an arrow that no reader of imports sees.
@@ -43,6 +44,8 @@ class Story:
     practised: range  # sizes of the problems that it practises, as in its settings
     beyond: range  # those that imitation can do least about
     why_beyond: str
+    sft_minutes: float  # on two cores; the rest takes seconds
+    rl_minutes: float
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Phase:
     mark: Path
     ranks: int = 1
     resumable: bool = False
+    minutes: float = 0.3  # that it usually takes, on two cores
 
     def finished(self) -> bool:
         """Whether the phase was done before."""
@@ -74,8 +78,9 @@ class Phase:
         if self.ranks > 1:
             launcher = [sys.executable, "-m", LAUNCHER, "--num_gpus", str(self.ranks)]
             program = [*launcher, "--module", TRAINING, *arguments[1:]]
-        print("$ reasonlab " + " ".join(arguments), flush=True)
-        code = subprocess.run(program, cwd=CONFIGS.parent, check=False).returncode
+        remark("$ reasonlab " + " ".join(arguments))
+        results = subprocess.DEVNULL if is_quiet() else None  # those of the demo are told at its end
+        code = subprocess.run(program, cwd=CONFIGS.parent, stdout=results, check=False).returncode
         if code:
             raise DemoError(f"`reasonlab {' '.join(arguments)}` ended with exit status {code}")
 
@@ -88,20 +93,33 @@ def configured(home: Path, seed: int, command: str, configs: Sequence[str], name
 
 
 def do_phases(phases: Sequence[Phase], home: Path) -> dict[str, float]:
-    """Do what is not done yet, in order; return the seconds of each phase ever done under `home`, from its seconds.json."""
+    """Do what is not done yet, in order; return the seconds of each phase ever done under `home`, from its seconds.json.
+
+    How much time all of it still takes is said before each phase; how far a phase is, by its own command.
+    """
     file = home / "seconds.json"
     spent: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
     for number, phase in enumerate(phases, start=1):
-        print(f"\n== {number}/{len(phases)} {phase.about}", flush=True)
+        heading = f"\n== {number}/{len(phases)} {phase.about}"
         if phase.finished():
-            print("already done", flush=True)
+            remark(f"{heading}: already done")
             continue
+        remark(f"{heading} (about {max(1, round(minutes_left(phases, spent)))} min left in all)")
         started = time.monotonic()
         phase.run()
         spent[phase.name] = round(spent.get(phase.name, 0) + time.monotonic() - started, 1)
         home.mkdir(parents=True, exist_ok=True)  # fetching makes none
         write_atomic(file, json.dumps(spent))
     return spent
+
+
+def minutes_left(phases: Sequence[Phase], spent: Mapping[str, float]) -> float:
+    """Return what phases that are not finished usually take, at the pace of those that are. spent: seconds by name."""
+    todo = [phase for phase in phases if not phase.finished()]
+    done = [phase for phase in phases if phase not in todo and phase.name in spent]
+    usual = sum(phase.minutes for phase in done)
+    pace = sum(spent[phase.name] for phase in done) / 60 / usual if usual else 1.0
+    return pace * sum(phase.minutes for phase in todo)
 
 
 def part(results: Mapping[str, Any], size: str, sizes: range) -> dict[str, float]:

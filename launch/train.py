@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rl.settings.arguments import clearly, training_arguments
+from rl.tracking.run_directory import tell_run
 
 
 @clearly
@@ -12,11 +13,11 @@ def train_command(argv: Sequence[str]) -> int:
     if asked is None:
         return 0
     if asked.only_prompt:
-        from rl.policy.showing import show_prompt
+        from rl.policy.showing import tell_prompt
 
-        print(show_prompt(asked.loaded.config))
+        tell_prompt(asked.loaded.config)
         return 0
     from rl.train import run_training  # loads torch, which takes seconds
 
-    run_training(asked.loaded, resume=asked.resume)
+    tell_run(run_training(asked.loaded, resume=asked.resume))
     return 0

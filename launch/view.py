@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from problems.errors import LabError
+from problems.telling import as_json, tell, with_manner
 from rl.settings.arguments import clearly
 from rl.viewing.answers import Answers
 from rl.viewing.index import MARKS, Query
@@ -33,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     text.add_argument("--search", default="", metavar="TEXT", help="groups with this text in a completion or the prompt")
     text.add_argument("--groups", type=int, default=2, help="groups that are printed of each run (default: 2)")
     text.add_argument("--whole", action="store_true", help="completions in full length")
-    return parser
+    return with_manner(parser, "the page's address, at once; of --text curves and completions")
 
 
 @clearly
@@ -48,7 +49,12 @@ def view_command(argv: Sequence[str]) -> int:
         return _serve(answers, flags.port, follow=flags.follow)
     answers.read()
     query = Query(step=flags.step, mark=flags.mark, search=flags.search, descending=flags.step is None, count=10_000)
-    show(Console(highlight=False), answers, query, flags.groups, whole=flags.whole)
+    console = Console(highlight=False)
+    runs = [
+        {**run, "completions_found": answers.rows(number, query)}
+        for number, run in enumerate(answers.overview()["runs"] if as_json() else [])
+    ]
+    tell(runs, lambda: show(console, answers, query, flags.groups, whole=flags.whole))
     return 0
 
 
@@ -60,11 +66,9 @@ def _serve(answers: Answers, port: int | None, *, follow: bool) -> int:
         if port is not None:
             raise LabError(f"port {port} cannot be had: {error}; leave --port out to take a free one") from None
         server = ViewingServer(answers, follow=follow)
-    print(
-        f"open {server.url}\n(only from this machine; from another: ssh -L {server.server_address[1]}:127.0.0.1:"
-        f"{server.server_address[1]} THIS_MACHINE. Ctrl-C ends it)",
-        flush=True,
-    )
+    tunnel = f"{server.server_address[1]}:127.0.0.1:{server.server_address[1]}"
+    words = f"open {server.url}\n(only from this machine; from another: ssh -L {tunnel} THIS_MACHINE. Ctrl-C ends it)"
+    tell({"address": server.url}, lambda: print(words, flush=True))
     try:
         server.serve_forever()
     except KeyboardInterrupt:

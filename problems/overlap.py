@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from problems.numerals import digits_of, words_as_digits
+from problems.progress import followed
 from problems.types import Problem
 
 GRAM = 13  # tokens
@@ -132,14 +133,14 @@ class OverlapIndex:
 def of_problems(problems: Iterable[Problem]) -> OverlapIndex:
     """Return the index of evaluation problems by their prompts."""
     index = OverlapIndex()
-    for problem in problems:
+    for problem in followed(problems, "reading evaluation problems"):
         index.add(problem.prompt, problem.source)
     return index
 
 
 def overlapping(problems: Iterable[Problem], index: OverlapIndex) -> Iterator[tuple[Problem, Overlap]]:
     """Yield the problems that overlap with one of `index`, and how."""
-    for problem in problems:
+    for problem in followed(problems, "looking for overlaps"):
         if (found := index.find(problem.prompt)) is not None:
             yield problem, found
 

@@ -15,6 +15,7 @@ from problems import overlap
 from problems.catalog import perturb, record_of, solve
 from problems.errors import LabError
 from problems.overlap import OverlapIndex, tokens_of
+from problems.progress import followed
 from problems.types import Domain, Problem, boxed
 from rewards.pool import VerifierPool
 from rewards.references import EXAMPLES, answers_of, shown, unreadable
@@ -105,7 +106,7 @@ def unproven(problems: Iterable[Problem], pool: VerifierPool) -> Iterator[Findin
         if problem.reference is not None and "\\boxed" in (problem.solution or ""):
             tried.append(("solution", [problem.solution or ""]))
         waiting += [(problem, kind, texts, [pool.submit(problem, text) for text in texts]) for kind, texts in tried]
-    for problem, kind, texts, futures in waiting:
+    for problem, kind, texts, futures in followed(waiting, "proving references"):
         verdicts = [future.result() for future in futures]
         paid = [text for text, verdict in zip(texts, verdicts, strict=True) if verdict.status == "correct"]
         if bool(paid) == (kind == "spoilt"):

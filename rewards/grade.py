@@ -10,7 +10,6 @@ import argparse
 import itertools
 import json
 import os
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
 from problems.errors import LabError
+from problems.progress import Progress
+from problems.telling import tell, with_manner
 from problems.types import Problem
 from rewards.answer import opens_thinking
 from rewards.own import FORMS, OwnVerifier, named
@@ -61,7 +62,7 @@ def make_grade_parser() -> argparse.ArgumentParser:
     parser.add_argument("--timeout-seconds", type=float, default=5.0, help="wall time of one verdict")
     parser.add_argument("--memory-megabytes", type=int, default=2048, help="address space of a verifier process")
     parser.add_argument("--explain", action="store_true", help="print for every row what was read and which rule decided")
-    return parser
+    return with_manner(parser, "rows by status; of --check-references the faults")
 
 
 def rows_of(file: BinaryIO) -> Iterator[bytes]:
@@ -194,7 +195,7 @@ def grade_file(
     policy: Policy = "lenient",
     own: OwnVerifier | None = None,
 ) -> dict[str, int]:
-    """Grade `source` into `output` and return the number of rows by status; prints a summary."""
+    """Grade `source` into `output` and return the number of rows by status; tells them too."""
     if not source.is_file():
         raise LabError(f"no file {source}")
     done = finished_rows(output)
@@ -203,32 +204,29 @@ def grade_file(
     if done > total:
         raise LabError(f"{output} already has {done} rows but {source} only {total}; remove it or name another file")
     counts: dict[str, int] = {}
-    from rich.progress import Progress
-
     pool = VerifierPool(max(1, workers), timeout_seconds, memory_megabytes, own=own)
-    hidden = explain or not sys.stderr.isatty()
     with (
         source.open("rb") as file,
         output.open("a", encoding="utf-8") as sink,
         pool,
-        Progress(disable=hidden) as progress,
+        Progress("grading", total, done=done) as progress,
     ):
-        task = progress.add_task("grading", total=total, completed=done)
         rows = itertools.islice(rows_of(file), done, None)
         for result in verdicts(rows, pool, WINDOW_PER_WORKER * max(1, workers), policy):
             sink.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n")
             sink.flush()
             counts[result["status"]] = counts.get(result["status"], 0) + 1
-            progress.advance(task)
+            progress.advance()
             if explain:
                 print(f"{result['id']}: {result['status']}: {result['detail']}")
     summary = ", ".join(f"{status} {count}" for status, count in sorted(counts.items())) or "nothing to do"
-    print(f"{output}: {total} rows ({done} were there), {policy} reading: {summary}")
+    found = {"output": output, "rows": total, "were_there": done, "reading": policy, "graded": counts}
+    tell(found, lambda: print(f"{output}: {total} rows ({done} were there), {policy} reading: {summary}"))
     return counts
 
 
 def check_references(source: Path, own: OwnVerifier | None = None, workers: int = 1) -> bool:
-    """Print which references of a file of rows cannot be graded against, or which `own` refuses; return whether none is."""
+    """Tell which references of a file of rows cannot be graded against, or which `own` refuses; return whether none is."""
     if not source.is_file():
         raise LabError(f"no file {source}")
     with source.open("rb") as file:
@@ -248,5 +246,6 @@ def check_references(source: Path, own: OwnVerifier | None = None, workers: int 
     else:
         with VerifierPool(max(1, workers), own=own) as pool:
             faults += refused_by_own(problems, pool)
-    print(report(faults, len(lines), by_own=own is not None))
+    found = {"references": len(lines), "faults": [asdict(fault) for fault in faults]}
+    tell(found, lambda: print(report(faults, len(lines), by_own=own is not None)))
     return not faults

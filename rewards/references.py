@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from problems.catalog import verifier_name
+from problems.progress import followed
 from problems.types import Problem, boxed
 from rewards.pool import VerifierPool
 from rewards.verifiers import verifier_of, verify
@@ -48,7 +49,7 @@ def reference_fault(problem: Problem) -> str | None:
 def faults_of(problems: Iterable[Problem]) -> list[ReferenceFault]:
     """Return every problem whose reference cannot be graded against, in order."""
     faults = []
-    for problem in problems:
+    for problem in followed(problems, "checking references"):
         if reason := reference_fault(problem):
             faults.append(ReferenceFault(source=problem.source, reference=problem.reference, reason=reason))
     return faults
@@ -68,7 +69,7 @@ def refused_by_own(problems: Iterable[Problem], pool: VerifierPool) -> list[Refe
         if problem.reference is not None
     ]
     faults = []
-    for problem, futures in waiting:
+    for problem, futures in followed(waiting, "checking references"):
         verdicts = [future.result() for future in futures]
         if not any(verdict.status == "correct" for verdict in verdicts):
             reason = f"{pool.own.label} says {verdicts[0].status} of it ({verdicts[0].detail})"

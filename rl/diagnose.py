@@ -6,9 +6,8 @@ One process, nothing is trained and no run directory is made. Everything has a s
 drawn in full, on two cores a large model may draw fewer, and the page says so.
 """
 
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +16,8 @@ import numpy as np
 import torch
 
 from problems.errors import LabError
+from problems.progress import Progress
+from problems.telling import remark
 from problems.types import Problem
 from rewards.types import Reading
 from rl.curriculum import Curriculum, practised_source
@@ -72,8 +73,14 @@ def run_diagnosis(config: RunConfig, *, problems: int = 32, seconds: float = 80.
     Raises LabError for what stops `reasonlab train` before its first step: a model that cannot be opened, and the like.
     """
     began = time.monotonic()
-    with Session.opened(config, problems, seconds) as session:
-        figures, groups = session.measured()
+    # what there is to do is not known, only how long it may take
+    with Progress("diagnosing", seconds, unit="s") as progress:
+
+        def ended() -> None:
+            progress.update(min(seconds, time.monotonic() - began))
+
+        with Session.opened(config, problems, seconds, ended) as session:
+            figures, groups = session.measured()
     return Diagnosis(figures=figures, findings=diagnose(figures), groups=groups, seconds=time.monotonic() - began)
 
 
@@ -90,8 +97,13 @@ class Session:
 
     @classmethod
     @contextmanager
-    def opened(cls, config: RunConfig, problems: int, seconds: float) -> Iterator["Session"]:
-        """Open model, problems and verifiers, as a training would; raises LabError where that cannot be done."""
+    def opened(
+        cls, config: RunConfig, problems: int, seconds: float, ended: Callable[[], None] = lambda: None
+    ) -> Iterator["Session"]:
+        """Open model, problems and verifiers, as a training would; raises LabError where that cannot be done.
+
+        ended: called as each completion ends.
+        """
         began = time.monotonic()
         quiet_libraries()
         set_threads(config.train.threads)
@@ -105,7 +117,8 @@ class Session:
         tokenizer = load_tokenizer(opened)
         source = practised_source(config)
         if isinstance(source, Curriculum):
-            print("".join(f"{remark}\n" for remark in source.remarks), end="", file=sys.stderr)
+            for words in source.remarks:
+                remark(words)
             source = source.practice(source.begin(), 0)
         asked = [source.get("train", i) for i in range(problems)]
         prompts = [render(problem, config.prompt, tokenizer) for problem in asked]
@@ -115,7 +128,7 @@ class Session:
         with open_pool(config) as pool:
             yield cls(
                 config=config,
-                worker=open_worker(bounded, model, tokenizer, pool),
+                worker=replace(open_worker(bounded, model, tokenizer, pool), ended=ended),
                 problems=asked,
                 prompts=prompts,
                 drawing_until=began + _DRAWING_SHARE * seconds,

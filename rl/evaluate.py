@@ -11,9 +11,9 @@ computed from the files alone, so that a resumed evaluation cannot differ from a
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +22,9 @@ from rich.console import Console
 from problems.catalog import build_source
 from problems.errors import LabError
 from problems.finite import FiniteSource
+from problems.progress import Progress
 from problems.seeding import derive_seed
+from problems.telling import plain, tell, warn
 from problems.types import Problem
 from rewards.pool import VerifierPool
 from rl.evaluation.about import WHICH, about, differences, fingerprint, knows_ends_only
@@ -55,9 +57,8 @@ from rl.settings.eval_arguments import EvaluationArguments, evaluation_arguments
 from rl.settings.evaluation import NO_BUDGET, EvalConfig, below
 from rl.settings.loading import Loaded, describe
 from rl.tracking.mirrors import check_installed
-from rl.tracking.run_directory import JsonDict, RunDirectory, check_free, plain, write_atomic
+from rl.tracking.run_directory import JsonDict, RunDirectory, check_free, write_atomic
 from rl.tracking.tracker import Tracker
-from rl.tracking.view import StepView
 from rl.types import Rollout
 
 _AT_ONCE = 64  # problems sampled together on one rank, then written down
@@ -86,8 +87,8 @@ def evaluation_problems(config: EvalConfig) -> list[Problem]:
 class Answering(Protocol):
     """What draws and scores answers."""
 
-    def answers(self, problems: Sequence[Problem]) -> list[list[Scored]]:
-        """Return the samples of each problem, in order; called on each rank with its share."""
+    def answers(self, problems: Sequence[Problem], ended: Callable[[], None] = lambda: None) -> list[list[Scored]]:
+        """Return the samples of each problem, in order; called on each rank with its share. ended: called for each sample."""
         ...
 
 
@@ -98,10 +99,10 @@ class InProcess:
     worker: RolloutWorker
     config: EvalConfig
 
-    def answers(self, problems: Sequence[Problem]) -> list[list[Scored]]:
+    def answers(self, problems: Sequence[Problem], ended: Callable[[], None] = lambda: None) -> list[list[Scored]]:
         """Return the samples of each problem, in order."""
         config = self.config
-        groups, _, _ = self.worker.rollouts(problems, config.samples, ("eval", config.run.seed), 0)
+        groups, _, _ = replace(self.worker, ended=ended).rollouts(problems, config.samples, ("eval", config.run.seed), 0)
         return [
             of_rollouts(rollouts, cluster_of(problem, config.cluster))
             for problem, rollouts in zip(problems, groups, strict=True)
@@ -278,21 +279,27 @@ def draw_the_rest(evaluation: Evaluation, answering: Answering, directory: Path)
     config, problems = evaluation.config, evaluation.problems
     kept = cut_to_whole(directory, problems, config.samples) if rank() == 0 else []
     done = all_gather(len(kept))[0]
-    view = StepView(total=len(problems), done=done, name=config.run.name) if rank() == 0 else None
     at_once = problems_at_once(config) * world_size()
     if rank() == 0:
         note_drawing(directory, done)
-    while done < len(problems):
-        end = min(len(problems), (done // at_once + 1) * at_once)
-        mine = share(problems[done:end])
-        answered = gather_shares(answering.answers(mine) if mine else [])
+    with ExitStack() as closing:
+        view = None
         if rank() == 0:
-            append_samples(directory, [sample for asked in answered for sample in asked])
-        done = end
-        if view:
-            view.update(done, "problems")
-    if view:
-        view.close()
+            view = closing.enter_context(Progress(config.run.name, len(problems), done=done, unit="problems"))
+        while done < len(problems):
+            end = min(len(problems), (done // at_once + 1) * at_once)
+            mine = share(problems[done:end])
+
+            def ended(end: int = end) -> None:
+                if view:  # the other ranks are about as far as this one
+                    view.update(min(end, view.done + world_size() / config.samples))
+
+            answered = gather_shares(answering.answers(mine, ended) if mine else [])
+            if rank() == 0:
+                append_samples(directory, [sample for asked in answered for sample in asked])
+            done = end
+            if view:
+                view.update(done)
 
 
 def problems_at_once(config: EvalConfig) -> int:
@@ -311,7 +318,7 @@ def conclude(evaluation: Evaluation, run: RunDirectory) -> JsonDict:
         weights = fingerprint(config.model.model_copy(update={"revision": commit}))
     drawn = drawn_by(run.path, len(evaluation.problems))
     for line in differing_versions(drawn):
-        print(f"{run.path}: samples were drawn with several versions: {line}", file=sys.stderr)
+        warn(f"{run.path}: samples were drawn with several versions: {line}")
     measured = summarise(questions, may_abstain=config.prompt.may_abstain)
     results = {**evaluation.about, "model_fingerprint": weights, **versions(), "drawn_by": drawn, **measured}
     write_atomic(run.path / "results.json", json.dumps(plain(results), indent=1))
@@ -325,9 +332,14 @@ def conclude(evaluation: Evaluation, run: RunDirectory) -> JsonDict:
 
 
 def print_results(found: Mapping[Path, JsonDict], top: Path) -> None:
-    """Print the closing table and where the numbers are; rank 0 only."""
+    """Tell the results and where they are; rank 0 only."""
     if rank() != 0:
         return
+    whole = next(iter(found.values())) if len(found) == 1 else json.loads((top / "summary.json").read_text(encoding="utf-8"))
+    tell(whole, lambda: _print_table(found, top))
+
+
+def _print_table(found: Mapping[Path, JsonDict], top: Path) -> None:
     if len(found) == 1:
         Console().print(results_table(next(iter(found.values()))))
     else:

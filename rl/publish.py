@@ -7,7 +7,6 @@ rollouts, prompts or the network's keys is in it.
 import json
 import re
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 import yaml
 
 from problems.errors import LabError
+from problems.progress import Progress
+from problems.telling import warn
 from rl.ancestry import ancestry_of
 from rl.evaluation.about import fingerprint, knows_ends_only
 from rl.evaluation.by_set import name_of_settings
@@ -100,7 +101,7 @@ def _measured(directory: Path, results: JsonDict, weights: str | None) -> Measur
     asked = results.get("model_fingerprint")
     same = None if asked is None or weights is None or knows_ends_only(asked) else asked == weights
     if same is False:
-        print(f"note: {directory} evaluated other weights than are published; the card says so", file=sys.stderr)
+        warn(f"note: {directory} evaluated other weights than are published; the card says so")
     return Measured(name="+".join(names) or directory.name, results=results, same_weights=same)
 
 
@@ -129,18 +130,26 @@ def upload(folder: Path, repository: str, *, private: bool = False) -> str | Non
 
     Why not, and the commands that do it later, are said on stderr: the folder stays.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
 
     api = HfApi()
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    additions = [CommitOperationAdd(path_in_repo=str(file.relative_to(folder)), path_or_fileobj=file) for file in files]
+    sizes = [file.stat().st_size / 2**20 for file in files]
     try:
         api.create_repo(repository, private=private, exist_ok=True)
-        api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Model of reasonlab")
+        with Progress("uploading", sum(sizes), unit="MiB") as progress:
+            for addition, size in zip(
+                additions, sizes, strict=True
+            ):  # one by one, to know how far it is; small files come last
+                api.preupload_lfs_files(repository, additions=[addition])
+                progress.advance(size)
+            api.create_commit(repository, operations=additions, commit_message="Model of reasonlab")
     except Exception as error:  # of whatever HTTP library: it has been requests, httpx and httpx2; the folder is there
         first_line = str(error).strip().split("\n")[0][:200]
-        print(
+        warn(
             f"not uploaded ({type(error).__name__}: {first_line}); the folder is {folder}. Where there is a network:\n"
-            f"  hf auth login    # once\n  hf upload {repository} {folder}" + (" --private" if private else ""),
-            file=sys.stderr,
+            f"  hf auth login    # once\n  hf upload {repository} {folder}" + (" --private" if private else "")
         )
         return None
     return f"{api.endpoint}/{repository}"

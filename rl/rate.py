@@ -20,6 +20,7 @@ from problems.catalog import source_seed
 from problems.errors import LabError
 from problems.seeding import derive_seed
 from problems.selection import KEEP, header_path
+from problems.telling import tell
 from rl.evaluate import run_evaluation
 from rl.evaluation.samples import Scored, read_samples
 from rl.runtime import rank
@@ -70,8 +71,13 @@ def pass_rates(samples: Sequence[Scored]) -> list[JsonDict]:
     return rows
 
 
-def print_rates(rated: Mapping[Path, Sequence[JsonDict]]) -> None:
-    """Say how hard the problems are, and where the rates stand."""
+def tell_rates(rated: Mapping[Path, Sequence[JsonDict]]) -> None:
+    """Tell how hard the problems are, and where the rates stand; rank 0 only."""
+    if rank() == 0:
+        tell({str(file): rows for file, rows in rated.items()}, lambda: _print_rates(rated))
+
+
+def _print_rates(rated: Mapping[Path, Sequence[JsonDict]]) -> None:
     for file, rows in rated.items():
         rates = [row["rate"] for row in rows if row["rate"] is not None]
         lowest, highest = KEEP
@@ -94,9 +100,7 @@ def main(argv: Sequence[str]) -> int:
     """The command line of `deepspeed --module rl.rate`."""
     asked = rating_arguments(argv)
     if asked is not None:
-        rated = run_rating(asked)
-        if rank() == 0:
-            print_rates(rated)
+        tell_rates(run_rating(asked))
     return 0
 
 

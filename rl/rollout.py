@@ -41,6 +41,7 @@ class RolloutWorker:
     sampling: SamplingSettings
     reward: RewardConfig
     max_positions: int | None
+    ended: Callable[[], None] = lambda: None  # called as each completion ends
 
     def rollouts(
         self, problems: Sequence[Problem], samples: int, stream: Stream, policy_step: int
@@ -108,6 +109,7 @@ class Scoring:
         number = sample.request
         verdict = self.worker.pool.submit(self.problems[number], text, self.readings[number])
         self.ended[number].append(_Ended(sample=sample, text=text, verdict=verdict))
+        self.worker.ended()
         if len(self.ended[number]) == self.samples:
             self.complete.append(number)
 

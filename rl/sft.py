@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from problems.catalog import build_source
+from problems.progress import Progress
 from problems.seeding import derive_seed
 from problems.types import Problem
 from rl.evaluate import sample_all
@@ -33,13 +34,12 @@ from rl.runtime import process_group, quiet_libraries, rank, set_threads
 from rl.settings.arguments import clearly, imitation_arguments
 from rl.settings.loading import Loaded, describe
 from rl.settings.schema import ModelSettings, SftConfig
-from rl.start import check_same_run, say
+from rl.start import caution, check_same_run, say
 from rl.tracking import checkpoint
 from rl.tracking.compute import compute_tokens
 from rl.tracking.mirrors import check_installed
-from rl.tracking.run_directory import JsonDict, RunDirectory
+from rl.tracking.run_directory import JsonDict, RunDirectory, tell_run
 from rl.tracking.tracker import Tracker, open_tracker
-from rl.tracking.view import StepView
 from rl.types import Row
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class BetweenSteps(TrainerCallback):  # type: ignore[misc]
     worker: RolloutWorker | None  # samples answers to the held-out problems
     resumed: Path | None  # the checkpoint to begin with
     tracker: Tracker | None  # rank 0 only
-    view: StepView | None  # rank 0 only
+    view: Progress | None  # rank 0 only
     mark: tuple[float, int, int] = (0.0, 0, 0)  # clock in seconds, step and tokens when a step was last written down
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -133,7 +133,7 @@ class BetweenSteps(TrainerCallback):  # type: ignore[misc]
         if self.tracker is not None:
             self.tracker.log(state.global_step, metrics, timing)
         if self.view is not None:
-            self.view.update(state.global_step, one_line(metrics))
+            self.view.update(state.global_step, one_line(metrics), urgent="eval/loss" in metrics)
         if self.saves(state.global_step):
             self.save(state.global_step)
         self.mark = (time.perf_counter(), state.global_step, self.trainer.num_tokens)
@@ -186,7 +186,7 @@ class Start:
     resumed: Path | None = None
 
 
-def train_sft(config: SftConfig, run: RunDirectory, start: Start, view: StepView | None) -> Path:
+def train_sft(config: SftConfig, run: RunDirectory, start: Start) -> Path:
     """Imitate worked solutions; return the directory of the finished model. All ranks must call."""
     from datasets import IterableDataset
 
@@ -212,10 +212,11 @@ def train_sft(config: SftConfig, run: RunDirectory, start: Start, view: StepView
         if config.evaluation.every_steps:
             pool = closing.enter_context(open_pool(config))
             worker = open_worker(config, trainer.learner.computing, start.tokenizer, pool)
-        tracker = None
+        tracker = view = None
         if rank() == 0:
             done = begun.get("step", -1)
             run.cut_after(done)
+            view = closing.enter_context(Progress(config.run.name, config.sft.steps, done=max(0, done)))
             tracker = closing.enter_context(open_tracker(run, config, "sft", begun.get("wandb_id"), first_step=done + 1))
         trainer.add_callback(
             BetweenSteps(
@@ -263,13 +264,8 @@ def run_sft(loaded: Loaded[SftConfig], *, resume: bool = False) -> Path:
     next(examples(config, tokenizer))  # a template or a problem that makes no example says so before anything is written
     start = Start(model=model, tokenizer=tokenizer, held_out=HeldOut.draw(config, tokenizer), resumed=newest(config, resume))
     run = RunDirectory.create(path, text, resume=resume) if rank() == 0 else RunDirectory(path)
-    view = StepView(total=config.sft.steps, name=config.run.name) if rank() == 0 else None
-    try:
-        with process_group(even_alone=False, on_failure=run.set_failure):
-            output = train_sft(config, run, start, view)
-    finally:
-        if view is not None:
-            view.close()
+    with process_group(even_alone=False, on_failure=run.set_failure):
+        output = train_sft(config, run, start)
     if rank() == 0:
         run.set_status("finished", step=config.sft.steps)
     return output
@@ -279,7 +275,7 @@ def newest(config: SftConfig, resume: bool) -> Path | None:
     """Return the checkpoint to go on from, and say so; None for a run that begins."""
     if not resume:
         return None
-    found = checkpoint.latest(config.run.path / CHECKPOINTS, say)
+    found = checkpoint.latest(config.run.path / CHECKPOINTS, caution)
     say(f"resuming from {found}" if found else f"no checkpoint in {config.run.path / CHECKPOINTS}: starting from the beginning")
     return found
 
@@ -289,7 +285,7 @@ def main(argv: Sequence[str]) -> int:
     """The command line of `python -m rl.sft`."""
     asked = imitation_arguments(argv)
     if asked is not None:
-        print(f"model: {run_sft(asked.loaded, resume=asked.resume)}")
+        tell_run(asked.loaded.config.run.path, model=run_sft(asked.loaded, resume=asked.resume))
     return 0
 
 

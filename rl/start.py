@@ -19,6 +19,7 @@ from problems.catalog import build_source
 from problems.errors import LabError
 from problems.seeding import derive_seed
 from problems.selection import HASHES
+from problems.telling import remark, warn
 from problems.types import ProblemSource
 from rl.ahead import Ahead
 from rl.curriculum import Curriculum, practised_source
@@ -130,7 +131,7 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
             done = state.step or -1  # a run that starts over writes its step 0 again
             run.cut_after(done)
             tracker = closing.enter_context(open_tracker(run, config, "rl", state.wandb_id, first_step=done + 1))
-            view = closing.enter_context(StepView(total=config.train.steps, done=state.step, name=config.run.name))
+            view = closing.enter_context(StepView(config.run.name, config.train.steps, done=state.step))
         parts = Parts(
             config=config,
             run=run,
@@ -194,9 +195,15 @@ def say_where(config: RunConfig) -> None:
 
 
 def say(message: str) -> None:
-    """Tell the user something, once for all ranks."""
+    """Remark something, once for all ranks."""
     if rank() == 0:
-        print(message, file=sys.stderr, flush=True)
+        remark(message)
+
+
+def caution(message: str) -> None:
+    """Warn of something, once for all ranks."""
+    if rank() == 0:
+        warn(message)
 
 
 def has_model(config: RunConfig) -> bool:
@@ -232,8 +239,8 @@ def open_sources(config: RunConfig) -> tuple[ProblemSource, ProblemSource]:
     source = practised_source(config)
     held_out = build_source(config.evaluation.problems or config.problems, derive_seed("eval"))
     source.get("train", 0)
-    for remark in source.remarks if isinstance(source, Curriculum) else ():
-        say(remark)
+    for words in source.remarks if isinstance(source, Curriculum) else ():
+        say(words)
     if config.evaluation.every_steps:
         held_out.get(config.evaluation.split, 0)
     return source, held_out
@@ -282,7 +289,7 @@ def say_unrecorded(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None
     for before, now in zip(old.get("problems") or (), new.get("problems") or (), strict=False):
         for setting in ("rates", "without"):
             if before.get(setting) and not before.get(f"{setting}_hash") and now.get(f"{setting}_hash"):
-                say(
+                caution(
                     f"{path} was begun by an older version, which did not write down what {before[setting]} held: "
                     "whether it has changed since is not known"
                 )
@@ -318,7 +325,7 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 def resumed_state(run: RunDirectory, engine: Engine, ahead: Ahead, reference: Reference | None) -> TrainState:
     """Return the state of the newest whole checkpoint, loaded into what it is about, or a fresh one."""
-    newest = checkpoint.latest(run.path / "checkpoints", say)
+    newest = checkpoint.latest(run.path / "checkpoints", caution)
     if newest is None:
         say(f"no checkpoint in {run.path / 'checkpoints'}: starting from the beginning")
         return TrainState()
@@ -326,7 +333,7 @@ def resumed_state(run: RunDirectory, engine: Engine, ahead: Ahead, reference: Re
     ahead.load(newest)
     if reference is not None:
         reference.load(newest)
-    return checkpoint.load(newest, engine, say)
+    return checkpoint.load(newest, engine, caution)
 
 
 def check_before_first_step(parts: Parts) -> None:

@@ -27,7 +27,7 @@ from rl.evaluation.samples import of_rollouts
 from rl.groups import draw_groups
 from rl.memory import naming_settings, peak_memory_gb
 from rl.policy.opening import save_policy
-from rl.policy.showing import show_prompt
+from rl.policy.showing import tell_prompt
 from rl.runtime import rank
 from rl.settings.arguments import clearly, training_arguments
 from rl.settings.loading import Loaded
@@ -37,6 +37,7 @@ from rl.tracking import checkpoint
 from rl.tracking.compute import compute_tokens
 from rl.tracking.metrics import distributions, num_tokens, over_updates, rollout_metrics
 from rl.tracking.rollouts import rollout_records, write_rollouts
+from rl.tracking.run_directory import tell_run
 from rl.tracking.speed import speeds
 from rl.types import Batch, Drawn, Group, TrainState
 from rl.update.batch import make_batch
@@ -241,9 +242,9 @@ def main(argv: Sequence[str]) -> int:
     if asked is None:
         return 0
     if asked.only_prompt:
-        print(show_prompt(asked.loaded.config))
+        tell_prompt(asked.loaded.config)
     else:
-        run_training(asked.loaded, resume=asked.resume)
+        tell_run(run_training(asked.loaded, resume=asked.resume))
     return 0
 
 

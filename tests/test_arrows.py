@@ -50,7 +50,7 @@ ROOMS: dict[str, set[str]] = {
 }
 FLOORS = {
     "problems": {"types", "errors", "seeding", "procedural", "rows", "finite", "public", "ownfile"}
-    | {"formulas", "worked", "levels", "lines", "days", "verl"},
+    | {"formulas", "worked", "levels", "lines", "days", "verl", "telling", "progress"},
     "rewards": {"types", "boxes", "answer", "numbers", "shaping", "own", "abstaining", "child"},
     "rewards/math": {"tree", "unit_table", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from launch.nodes.commands import TRAINING, NodeCommand, Work, only_here, over_pdsh, over_ssh, ssh_words
 from launch.nodes.hosts import LOCAL, Host, HostError, answers, free_port, meeting_address, num_ranks, this_machine
-from launch.nodes.outcome import AGAIN, FINISHED, TO_MEND, code_when_told
+from launch.nodes.outcome import AGAIN, FINISHED, TO_MEND, Outcome, code_when_told
 from launch.nodes.supervisor import Supervisor, say
 from launch.nodes.travelling import deepspeed_env, travelling
+from problems.telling import remark, warn
 from rl.settings.schema import RunConfig, check_world
 
 _PAUSE_SECONDS = 2.0  # before the next start: ports and GPUs are given back
@@ -84,8 +85,8 @@ def write_pdsh_files(folder: Path, launch: Launch) -> None:
         say(f"{', '.join(left_out)}: not passed on, pdsh can carry no line breaks nor spaces around a value; ssh can")
 
 
-def run_launch(launch: Launch) -> int:
-    """Do a run, with as many new starts as allowed; return the exit status (outcome.py)."""
+def run_launch(launch: Launch) -> Outcome:
+    """Do a run, with as many new starts as allowed; return how it ended."""
     if launch.through == "pdsh" and launch.place is None and not launch.is_alone and shutil.which("pdsh") is None:
         raise HostError("pdsh is not installed here; leave out --through pdsh to use ssh alone, or install it")
     supervisor = Supervisor()
@@ -94,7 +95,7 @@ def run_launch(launch: Launch) -> int:
             check_world(launch.config, num_ranks(launch.hosts))
             with commands_of(launch) as commands:
                 outcome = supervisor.attempt(commands, launch.config.run.path)
-            say(outcome.words)
+            (remark if outcome.code == FINISHED else warn)(f"launch: {outcome.words}")
             if outcome.code in (FINISHED, TO_MEND) or left == 0:
                 break
             time.sleep(_PAUSE_SECONDS)
@@ -104,9 +105,11 @@ def run_launch(launch: Launch) -> int:
                 launch = again(launch)
             except HostError as error:  # all machines are lost: whoever starts this program may find others
                 say(str(error))
-                return AGAIN
+                return Outcome(code=AGAIN, words=str(error))
             say(f"starting again on {num_ranks(launch.hosts)} ranks; {left - 1} more times if need be")
-    return outcome.code if supervisor.told is None or outcome.code == FINISHED else code_when_told(supervisor.told)
+    if supervisor.told is None or outcome.code == FINISHED:
+        return outcome
+    return replace(outcome, code=code_when_told(supervisor.told))
 
 
 def again(launch: Launch) -> Launch:

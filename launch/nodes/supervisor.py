@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from launch.nodes.agent import PATIENCE_SECONDS
 from launch.nodes.commands import NodeCommand
 from launch.nodes.hosts import HostError
 from launch.nodes.outcome import Outcome, judged, read_status
+from problems.telling import warn
 
 _LOOK_SECONDS = 0.2
 _LINGER_SECONDS = 120.0  # for processes to end by themselves once status.json says that the run has
@@ -132,5 +132,5 @@ class Supervisor:
 
 
 def say(message: str) -> None:
-    """Tell the user something, apart from what the ranks print."""
-    print(f"launch: {message}", file=sys.stderr, flush=True)
+    """Warn of something, apart from what the ranks print."""
+    warn(f"launch: {message}")

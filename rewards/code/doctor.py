@@ -3,6 +3,7 @@
 import time
 
 from problems.errors import LabError
+from problems.telling import tell, warn
 from rewards.code.judging.sandbox import Sandbox
 from rewards.code.judging.source import Candidate
 from rewards.code.judging.styles import STYLES
@@ -85,7 +86,7 @@ def layers_command(off: str, *, allow_weak: bool) -> int:
         settings = SandboxSettings.model_validate({**given, "allow_weak": given["allow_weak"] or allow_weak})
         lines, fit = report(settings)
     except (LabError, ValueError) as error:
-        print(f"error: {error}")
+        warn(f"error: {error}")
         return 2
-    print("\n".join(lines))
+    tell({"works": fit, "tried": lines}, lambda: print("\n".join(lines)))
     return 0 if fit else 1

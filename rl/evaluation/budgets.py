@@ -18,11 +18,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from problems.catalog import called
+from problems.telling import plain
 from rl.settings.evaluation import NO_BUDGET, EvalConfig
 from rl.stats import interval_in_words
 from rl.tracking.html_page import image, row, whole_page
 from rl.tracking.report import AFTER, BEFORE, RIGHT, WRONG, png
-from rl.tracking.run_directory import JsonDict, plain, write_atomic
+from rl.tracking.run_directory import JsonDict, write_atomic
 
 _COLOURS = (BEFORE, AFTER, RIGHT, "#8250df", "#bf8700", WRONG)
 _LINE_HEIGHT, _LABEL_WIDTH = 0.045, 0.2  # of a label: in the height of a panel, in doublings of tokens

@@ -15,18 +15,18 @@ import http.client
 import json
 import os
 import re
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
 from problems.errors import LabError
 from problems.seeding import derive_rng, derive_seed
+from problems.telling import warn
 from problems.types import Problem
 from rewards.pool import VerifierPool, collect
 from rl.evaluation.samples import Scored, cluster_of, scored
@@ -87,8 +87,11 @@ class Endpoint:
                 "character in it that is not printable ASCII (it is not shown here). Set it to the key alone"
             )
 
-    def answers(self, problems: Sequence[Problem]) -> list[list[Scored]]:
-        """Return the samples of each problem, in order. Raises EndpointError where the endpoint does not answer in the end."""
+    def answers(self, problems: Sequence[Problem], ended: Callable[[], None] = lambda: None) -> list[list[Scored]]:
+        """Return the samples of each problem, in order, and call `ended` for each.
+
+        Raises EndpointError where the endpoint does not answer in the end.
+        """
         if not self._tried:
             self._try_seeds(problems[0])
         config = self.config
@@ -102,6 +105,7 @@ class Endpoint:
                 replies[i, k] = done.result()
                 reading = reading_of(config.prompt, config.reward.reading)
                 verdicts[i, k] = self.pool.submit(problems[i], replies[i, k].completion.text, reading)
+                ended()
         except BaseException:
             self._stopped.set()  # those that pause
             raise
@@ -122,10 +126,7 @@ class Endpoint:
         first, second = self._draw(problem, 0), self._draw(problem, 0)
         is_random = self.config.sampling.temperature > 0
         if self.takes_seed and is_random and first.completion.text != second.completion.text:
-            print(
-                f"{self.settings.url} answered one question with one seed in two ways: nobody can draw these samples again",
-                file=sys.stderr,
-            )
+            warn(f"{self.settings.url} answered one question with one seed in two ways: nobody can draw these samples again")
 
     def _draw(self, problem: Problem, number: int) -> Reply:
         """Return one completion; an error that may be this problem's alone names it."""
@@ -154,7 +155,7 @@ class Endpoint:
         with self._flipping:
             if self.takes_seed:
                 self.takes_seed = False
-                print(f"takes no seed, so nobody can draw these samples again: {refused}", file=sys.stderr)
+                warn(f"takes no seed, so nobody can draw these samples again: {refused}")
         return answer
 
     def _read(self, answer: Any) -> Reply:

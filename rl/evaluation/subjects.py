@@ -1,12 +1,12 @@
 """Which models an evaluation looks at: those that were named, or what a run directory holds, and how each is opened."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from problems.errors import LabError
+from problems.telling import warn
 from rl.policy.interfaces import CausalLM
 from rl.policy.opening import load_model, load_tokenizer, plain_model
 from rl.policy.paths import PolicyError, first_line, is_on_hub, snapshot_of
@@ -68,7 +68,7 @@ def _of_run(run: Path, *, every: bool, best: bool) -> list[Subject]:
     for checkpoint in list_checkpoints(root):
         fault = find_fault(checkpoint)
         if fault is not None:
-            print(f"checkpoint {checkpoint} is not whole and is left out: {fault}", file=sys.stderr)
+            warn(f"checkpoint {checkpoint} is not whole and is left out: {fault}")
             continue
         found.append(Subject(directory=checkpoint.name, path=str(checkpoint / "policy")))
     return found
@@ -81,7 +81,7 @@ def _start_of(run: Path) -> list[Subject]:
         try:
             load_tokenizer(model)  # a path that is gone may look like a hub name
         except PolicyError as error:
-            print(f"{model.path}, the model that {run} began with, is not there and is left out: {error}", file=sys.stderr)
+            warn(f"{model.path}, the model that {run} began with, is not there and is left out: {error}")
             return []
     return [Subject(directory="step-000000", path=model.path, revision=model.revision)]
 

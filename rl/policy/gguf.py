@@ -11,11 +11,11 @@ together wait for the first (a lock on the machine's own file system). Needs the
 
 import fcntl
 import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from problems.telling import remark
 from rl.policy.content import content_of
 from rl.policy.paths import PolicyError, first_line
 from rl.settings.model_files import is_gguf
@@ -37,7 +37,7 @@ def in_plain_layout(settings: ModelSettings, home: Path, write: Callable[[ModelS
         with _alone(directory):
             if not directory.is_dir():  # else another rank has done it meanwhile
                 write(settings, directory)
-                print(f"{file} was dequantised once, as {settings.dtype}, to {directory}", file=sys.stderr, flush=True)
+                remark(f"{file} was dequantised once, as {settings.dtype}, to {directory}")
     return settings.model_copy(update={"path": str(directory)})
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from problems.progress import followed
 from rl.policy.paths import PolicyError, check_model_path, first_line
 from rl.settings.model_files import TensorType
 
@@ -93,7 +94,7 @@ def _write(directory: Path, config: Any, file: Path, tensor_type: TensorType | N
             tensor_type = "bf16" if model.dtype == torch.bfloat16 else "f32"
         _add_shape(writer, config, directory.resolve().name, tensor_type)
         _add_tokenizer(writer, tokenizer, directory, config.vocab_size)
-        for name, weights in _tensors(model):
+        for name, weights in followed(_tensors(model), f"writing {file.name}", len(model.state_dict())):
             kind = gguf.GGMLQuantizationType["F32" if weights.ndim == 1 else tensor_type.upper()]
             if kind == gguf.GGMLQuantizationType.Q8_0 and weights.shape[-1] % 32:
                 kind = gguf.GGMLQuantizationType.F16  # blocks are of 32 numbers

@@ -5,8 +5,10 @@ file, which is written out as such a directory first (`plain_model`).
 """
 
 import io
+import re
 import shutil
-from contextlib import nullcontext, redirect_stderr
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from problems.progress import Progress
 from problems.types import thinking
 from rl.policy.attention import NAME
 from rl.policy.gguf import in_plain_layout
@@ -127,10 +130,8 @@ def _open_whole(settings: ModelSettings) -> Any:
     where, arguments = place(settings)
     attention = NAME if settings.attention == "sdpa" else settings.attention
     arguments |= {"dtype": DTYPES[settings.dtype], "attn_implementation": attention, "output_loading_info": True}
-    # transformers draws a progress bar for the tensors of a GGUF file, whatever it was told about bars
-    hidden = redirect_stderr(io.StringIO()) if is_gguf(settings.path) else nullcontext()
     try:
-        with hidden:
+        with _followed_gguf(settings.path) if is_gguf(settings.path) else nullcontext():
             model, loading = AutoModelForCausalLM.from_pretrained(where, **arguments)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise PolicyError(f"cannot open the model of {settings.path}: {first_line(error)}") from None
@@ -148,6 +149,24 @@ def _open_whole(settings: ModelSettings) -> Any:
         model.hf_quantizer, model.is_quantized = None, False
         vars(model.config).pop("quantization_config", None)
     return model
+
+
+@contextmanager
+def _followed_gguf(path: str) -> Iterator[None]:
+    """Show how far transformers is with dequantising a file, in place of the bar that it draws whatever it was told of bars."""
+    progress = Progress(f"dequantising {Path(path).name}", None, unit="tensors")
+
+    class Heard(io.StringIO):
+        """Reads "12/272" off a bar of tqdm's."""
+
+        def write(self, text: str) -> int:
+            if found := re.search(r"(\d+)/(\d+) ", text):
+                progress.total_is(int(found[2]))
+                progress.update(int(found[1]))
+            return len(text)
+
+    with progress, redirect_stderr(Heard()):
+        yield
 
 
 def lora_config(lora: LoraSettings, model: CausalLM | None = None) -> "LoraConfig":

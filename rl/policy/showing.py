@@ -11,6 +11,7 @@ from transformers import GenerationConfig
 from problems.catalog import build_source, solve
 from problems.errors import LabError
 from problems.seeding import derive_seed
+from problems.telling import tell
 from problems.types import Problem
 from rl.policy.interfaces import TokenIds, Tokenizer
 from rl.policy.opening import listed_stop_tokens, load_tokenizer
@@ -20,6 +21,12 @@ from rl.runtime import quiet_libraries
 from rl.settings.schema import ModelSettings, PromptSettings, RunConfig
 
 _WIDTH = 110
+
+
+def tell_prompt(config: RunConfig) -> None:
+    """Tell what `show_prompt` returns."""
+    shown = show_prompt(config)
+    tell({"prompt": shown.splitlines()}, lambda: print(shown))
 
 
 def show_prompt(config: RunConfig) -> str:

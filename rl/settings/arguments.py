@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from problems.catalog import SOURCE_MODELS
 from problems.errors import LabError
 from problems.public import PUBLIC_SETS
+from problems.telling import as_json, manner, tell, with_manner
 from rl.settings.dry_run import describe_work
 from rl.settings.loading import Base, C, Loaded, describe, load_config
 from rl.settings.model_files import has_tokenizer_here
@@ -27,31 +28,37 @@ from rl.settings.schema import RunConfig, SftConfig
 from rl.stopping import exit_status
 
 Command = Callable[[Sequence[str]], int]
+RUN_DOCUMENT = "run directory, how it ended, its last metrics"
 OVERRIDES = "key=value: any setting as key.subkey=value; later ones win (see --settings for all of them)"
 
 
-def settings_help(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Return one line a setting: name, default and what it means."""
-    lines = []
+def settings_help(model: type[BaseModel], prefix: str = "") -> list[dict[str, str]]:
+    """Return every setting: name, default and what it means."""
+    rows: list[dict[str, str]] = []
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            lines += settings_help(inner, f"{prefix}{name}.")
+            rows += settings_help(inner, f"{prefix}{name}.")
             continue
         default = "required" if field.is_required() else f"= {_short(field.get_default(call_default_factory=True))}"
-        lines.append(f"  {prefix}{name:<{max(1, 34 - len(prefix))}} {default:<14} {field.description or ''}".rstrip())
+        rows.append({"setting": f"{prefix}{name}", "default": default, "about": field.description or ""})
         for group in get_args(inner):  # one that may be left out
             if isinstance(group, type) and issubclass(group, BaseModel):
-                lines += settings_help(group, f"{prefix}{name}.")
-    return lines
+                rows += settings_help(group, f"{prefix}{name}.")
+    return rows
 
 
 def _short(value: object) -> str:
     return "[]" if value == () else str(value)
 
 
-def make_parser(command: str, about: str) -> argparse.ArgumentParser:
-    """Return the parser shared by the commands that read a configuration."""
+def _print_settings(rows: Sequence[Mapping[str, str]]) -> None:
+    for row in rows:
+        print(f"  {row['setting']:<34} {row['default']:<14} {row['about']}".rstrip())
+
+
+def make_parser(command: str, about: str, document: str) -> argparse.ArgumentParser:
+    """Return the parser shared by the commands that read a configuration. document: what `--json` prints, in words."""
     # overrides are what the parser does not know: as a positional it would lose their order, and the value of `--a.b v`
     parser = argparse.ArgumentParser(
         prog=command, usage=f"{command} [options] [key=value ...]", description=about, epilog=OVERRIDES, allow_abbrev=False
@@ -64,7 +71,7 @@ def make_parser(command: str, about: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--settings", action="store_true", help="print every setting with its default, then stop")
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)  # the deepspeed launcher adds it
-    return parser
+    return with_manner(parser, document)
 
 
 def parse(
@@ -81,17 +88,22 @@ def parse(
     """
     flags, overrides = parser.parse_known_args(list(argv))
     if flags.settings:
-        print("\n".join(settings_help(model)))
+        rows = settings_help(model)
+        tell(rows, lambda: _print_settings(rows))
         return flags, None
     return flags, load_config(model, flags.config, [*settings_of(flags), *overrides], base)
 
 
 def clearly(command: Command) -> Command:
-    """Let `command` report what the user can act on, or has done, in words and without a traceback; see stopping.py."""
+    """Let `command` report what the user can act on, or has done, in words and without a traceback; see stopping.py.
+
+    It speaks as `--quiet` and `--json` ask (problems/telling.py).
+    """
 
     def run(argv: Sequence[str]) -> int:
         try:
-            return command(argv)
+            with manner(argv):
+                return command(argv)
         except LabError as error:
             if os.environ.get("LOCAL_RANK", "0") == "0":  # all ranks of a machine find the same fault
                 print(f"error: {error}", file=sys.stderr, flush=True)
@@ -117,7 +129,7 @@ class TrainingArguments:
 
 def training_arguments(argv: Sequence[str]) -> TrainingArguments | None:
     """Return the training that `argv` asks for, or None when it only asked to be told something, which was done."""
-    parser = make_parser("reasonlab train", "Reinforcement learning from verifiable rewards.")
+    parser = make_parser("reasonlab train", "Reinforcement learning from verifiable rewards.", RUN_DOCUMENT)
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint of this run")
     parser.add_argument(
         "--show-prompt",
@@ -128,7 +140,11 @@ def training_arguments(argv: Sequence[str]) -> TrainingArguments | None:
     if loaded is None:
         return None
     if flags.dry_run:
-        print(describe(loaded) + "\n" + describe_work(loaded.config) + "\n")
+        work = describe_work(loaded.config)
+        if as_json():
+            tell({"settings": loaded.config.model_dump(mode="json"), "work": work.splitlines()})
+            return None
+        print(describe(loaded) + "\n" + work + "\n")
         model = loaded.config.model
         if not has_tokenizer_here(model.path, model.revision):  # asked before transformers and torch are loaded
             print(f"Prompt: not shown, the tokenizer of {model.path} is not on this machine (yet)")
@@ -146,7 +162,7 @@ class ImitationArguments:
 
 def imitation_arguments(argv: Sequence[str]) -> ImitationArguments | None:
     """Return the cold start that `argv` asks for, or None when it only asked to be told something, which was done."""
-    parser = make_parser("reasonlab sft", "Cold start: imitation of worked solutions.")
+    parser = make_parser("reasonlab sft", "Cold start: imitation of worked solutions.", RUN_DOCUMENT)
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint of this run")
     flags, loaded = parse(parser, argv, SftConfig)
     if loaded is None or unless_dry_run(flags, loaded) is None:
@@ -180,22 +196,20 @@ class DiagnosisArguments:
     loaded: Loaded[RunConfig]
     problems: int  # that are drawn
     seconds: float  # for drawing
-    as_json: bool
 
 
 def diagnosis_arguments(argv: Sequence[str]) -> DiagnosisArguments | None:
     """Return the diagnosis that `argv` asks for, or None when it only asked to be told something, which was done."""
     about = "Draws from the model as configured and says whether this run can learn and, if not, what to change."
-    parser = make_parser("reasonlab diagnose", about)
+    parser = make_parser("reasonlab diagnose", about, "figures, findings and examples")
     parser.usage = "reasonlab diagnose CONFIG [options] [key=value ...]"
     parser.epilog = f"{OVERRIDES}; exit status: 0 it can learn, 1 something stops it, 2 it could not be asked"
     parser.add_argument("--problems", type=at_least(1), default=32, help="problems to draw for (default: 32)")
     parser.add_argument("--seconds", type=at_least(5), default=80, help="about how long drawing may take (default: 80)")
-    parser.add_argument("--json", action="store_true", help="print figures, findings and examples as JSON")
     flags, loaded = parse(parser, configs_first(argv), RunConfig)
     if loaded is None or (loaded := unless_dry_run(flags, loaded)) is None:
         return None
-    return DiagnosisArguments(loaded=loaded, problems=flags.problems, seconds=flags.seconds, as_json=flags.json)
+    return DiagnosisArguments(loaded=loaded, problems=flags.problems, seconds=flags.seconds)
 
 
 def configs_first(argv: Sequence[str]) -> list[str]:
@@ -219,5 +233,5 @@ def unless_dry_run(flags: argparse.Namespace, loaded: Loaded[C]) -> Loaded[C] | 
     """Print the resolved settings and return None if `--dry-run` asks for that."""
     if not flags.dry_run:
         return loaded
-    print(describe(loaded), end="")
+    tell(loaded.config.model_dump(mode="json"), lambda: print(describe(loaded), end=""))
     return None

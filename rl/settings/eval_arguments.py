@@ -31,17 +31,23 @@ class _Purpose:
 
     command: str
     about: str
+    document: str  # what --json prints
     name: str
     settings: Mapping[str, Any]
 
 
 _TO_MEASURE = _Purpose(
-    command="reasonlab eval", about="How good models are on problem sets, with 95 % intervals.", name="eval", settings={}
+    command="reasonlab eval",
+    about="How good models are on problem sets, with 95 % intervals.",
+    document="what results.json holds; of several evaluations, summary.json",
+    name="eval",
+    settings={},
 )
 _TO_RATE = _Purpose(
     command="reasonlab problems rate",
     about="Pass rates of a model, problem by problem, for the settings `rates: FILE, keep: [0.1, 0.9]`. Several ranks: "
     "deepspeed --module rl.rate.",
+    document="the rows of rates.jsonl, by file",
     name="rate",
     settings={"split": "train", "reward": {"reading": "strict"}},  # as practice draws and reads
 )
@@ -118,7 +124,7 @@ def _arguments(argv: Sequence[str], purpose: _Purpose) -> EvaluationArguments | 
 
 
 def _parser(purpose: _Purpose) -> argparse.ArgumentParser:
-    parser = make_parser(purpose.command, purpose.about)
+    parser = make_parser(purpose.command, purpose.about, purpose.document)
     parser.usage = f"{purpose.command} [RUN] {'NAME ... ' if purpose is _TO_RATE else ''}[options] [key=value ...]"
     parser.set_defaults(name=purpose.name)
     parser.add_argument(

@@ -2,11 +2,11 @@
 
 import json
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 from problems.errors import LabError
+from problems.telling import warn
 from rl.policy.gguf import check_gguf
 from rl.policy.gguf_writing import write_gguf
 from rl.policy.opening import save_policy, write_plain
@@ -31,7 +31,7 @@ def policy_directory(source: Path, *, best: bool = False) -> Path:
         return source / "policy"
     if not (source / "checkpoints").is_dir():
         raise ExportError(f"{source} is neither a run directory with checkpoints nor a checkpoint")
-    newest = latest(source / "checkpoints", lambda message: print(message, file=sys.stderr))
+    newest = latest(source / "checkpoints", warn)
     if newest is None:
         raise ExportError(f"{source} holds no whole checkpoint")
     chosen = _best(source, newest) if best else newest

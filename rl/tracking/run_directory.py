@@ -11,12 +11,12 @@ Files appear whole or not at all.
 """
 
 import json
-import math
 import os
 import platform
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.errors import LabError
+from problems.telling import as_json, plain, tell
 from rl.stopping import is_told_to_stop
 
 JsonDict = dict[str, Any]  # an object of JSON
@@ -52,17 +53,6 @@ def write_atomic(path: Path, data: str | bytes) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
-
-
-def plain(value: Any) -> Any:
-    """Return `value` with NaN and infinities as null, which JSON has no words for."""
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def json_lines(records: Iterable[JsonDict]) -> str:
@@ -156,6 +146,21 @@ def _ask_git(*arguments: str) -> str | None:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def tell_run(run: Path, model: Path | None = None) -> None:
+    """Tell where a training left its run, or the model; as JSON its status and its last metrics too. Rank 0 alone does."""
+    if os.environ.get("RANK", "0") == "0":
+        found = {**(standing(run) if as_json() else {}), **({} if model is None else {"model": model})}
+        tell(found, lambda: print(f"run: {run}" if model is None else f"model: {model}"))
+
+
+def standing(run: Path) -> JsonDict:
+    """Return how a run stands: its directory, what status.json says, and the last of its metrics."""
+    file = run / "status.json"
+    status = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"status": None}
+    metrics = deque(read_records(run / "metrics.jsonl"), maxlen=1)
+    return {"run": str(run), **status, "metrics": metrics[0] if metrics else None}
 
 
 @dataclass(frozen=True)

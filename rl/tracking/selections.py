@@ -7,7 +7,8 @@ from typing import Any
 
 from problems.errors import LabError
 from problems.selection import header_path
-from rl.tracking.run_directory import plain, write_atomic
+from problems.telling import plain
+from rl.tracking.run_directory import write_atomic
 
 
 def write_selection(file: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:

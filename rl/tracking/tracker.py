@@ -1,12 +1,12 @@
 """Metrics: always to files, and to mirrors (Weights & Biases and others). A dead or missing mirror never stops a run."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from problems.telling import warn
 from rl.settings.schema import RunConfig, SftConfig, TrackingSettings
 from rl.stopping import is_told_to_stop
 from rl.tracking.lineage import identify, origin_of
@@ -129,7 +129,7 @@ class Tracker:
 def _say(name: str, what: str, error: Exception) -> None:
     first_line = str(error).strip().split("\n")[0][:200]
     reason = f"{type(error).__name__}: {first_line}"
-    print(f"{name} could not {what} ({reason}); going on with metrics.jsonl only", file=sys.stderr)
+    warn(f"{name} could not {what} ({reason}); going on with metrics.jsonl only")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from problems.telling import remark
 from rl.settings.schema import TrackingSettings
 from rl.tracking.lineage import Origin
 from rl.tracking.mirrors import STEP_KEY, About, Mirror
@@ -84,7 +85,7 @@ class WandB(Mirror):
         try:
             self._run.use_artifact(f"{origin.run.artifact}:{origin.model}")
         except Exception as error:
-            print(f"W&B knows no artifact of {origin.directory} ({type(error).__name__}); its place is in the config")
+            remark(f"W&B knows no artifact of {origin.directory} ({type(error).__name__}); its place is in the config")
 
     def log(self, step: int, values: Mapping[str, Any], distributions: Mapping[str, Sequence[float]]) -> None:
         """Send what is not there yet of a step, all in one record."""

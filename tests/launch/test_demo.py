@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from launch.demo import REAL, TINY, phases_of, summarise
-from launch.story import CONFIGS, DemoError, Phase, Story, part
+from launch.story import CONFIGS, DemoError, Phase, Story, minutes_left, part
 from rl.settings.loading import parse_yaml
 
 
@@ -36,19 +36,19 @@ def test_half_of_a_phase_is_begun_anew(tmp_path: Path, capfd: pytest.CaptureFixt
     mark = status(tmp_path / "sft", "failed")
     phase(mark).run()
     assert not mark.parent.exists()
-    assert "$ reasonlab report --help\n" in capfd.readouterr().out
+    assert "$ reasonlab report --help\n" in capfd.readouterr().err
 
 
 def test_half_of_a_training_is_resumed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     mark = status(tmp_path / "rl", "preempted")
     phase(mark, resumable=True).run()
     assert (mark.parent / "metrics.jsonl").exists()
-    assert "$ reasonlab report --help --resume\n" in capfd.readouterr().out
+    assert "$ reasonlab report --help --resume\n" in capfd.readouterr().err
 
 
 def test_a_training_that_never_began_is_not_resumed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     phase(tmp_path / "rl" / "status.json", resumable=True).run()
-    assert "--resume" not in capfd.readouterr().out
+    assert "--resume" not in capfd.readouterr().err
 
 
 def test_a_command_that_fails_ends_the_demo_in_words(tmp_path: Path) -> None:
@@ -124,3 +124,12 @@ def test_half_of_an_evaluation_is_gone_on_with_and_not_drawn_again(tmp_path: Pat
     evaluations = [phase for phase in phases_of(TINY, tmp_path, 0, 1) if phase.arguments[0] == "eval"]
     assert len(evaluations) == 2
     assert all(phase.resumable for phase in evaluations)
+
+
+def test_the_time_left_goes_by_the_pace_of_the_parts_that_are_done(tmp_path: Path) -> None:
+    (tmp_path / "model").write_text("")
+    imitation = Phase("sft", "", [], tmp_path / "model", minutes=2.0)
+    practice = Phase("rl", "", [], tmp_path / "policy", minutes=5.0)
+    assert minutes_left([imitation, practice], {}) == 5.0  # nobody knows how long the first took: as usual
+    assert minutes_left([imitation, practice], {"sft": 240.0}) == 10.0  # four minutes for two: half as fast as usual
+    assert minutes_left([imitation], {"sft": 240.0}) == 0.0

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from support import rollout
 
+from problems.telling import plain
 from rl.evaluation.measures import summarise
 from rl.evaluation.samples import append_samples, of_rollouts
 from rl.settings.schema import TrackingSettings
 from rl.tracking.report import ReportError, telling, write_report
-from rl.tracking.run_directory import RunDirectory, plain, write_atomic
+from rl.tracking.run_directory import RunDirectory, write_atomic
 from rl.tracking.tracker import Tracker
 from rl.types import Rollout
 

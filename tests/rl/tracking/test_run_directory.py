@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from problems.errors import LabError
-from rl.tracking.run_directory import RunDirectory, RunDirectoryError, plain, provenance, read_records, write_atomic
+from problems.telling import plain
+from rl.tracking.run_directory import RunDirectory, RunDirectoryError, provenance, read_records, write_atomic
 
 
 def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
