@@ -29,9 +29,9 @@ TINY = Story(
     evaluation="demo-eval.yaml",
     imitation="a model made from nothing copies worked examples",
     size="terms",
-    practised=range(4, 9),
-    beyond=range(7, 9),
-    why_beyond="rare in the examples",
+    practised=range(4, 11),
+    beyond=range(9, 11),
+    why_beyond="no worked example",
     sft_minutes=2.5,
     rl_minutes=4.0,
 )

@@ -85,18 +85,18 @@ def test_the_summary_tells_sizes_practised_from_those_beyond() -> None:
 
     summary = summarise(
         TINY,
-        results({4: 1.0, 5: 0.8, 6: 0.6, 7: 0.4, 8: 0.2}, 7.0),
-        results({4: 1.0, 5: 1.0, 6: 1.0, 7: 0.9, 8: 0.6}, 5.0),
+        results({4: 1.0, 5: 1.0, 6: 0.9, 7: 0.4, 8: 0.3, 9: 0.4, 10: 0.2}, 7.0),
+        results({4: 1.0, 5: 1.0, 6: 1.0, 7: 0.9, 8: 0.9, 9: 0.9, 10: 0.6}, 5.0),
     )
-    assert (summary["practised_terms"], summary["beyond_terms"]) == ([4, 8], [7, 8])
-    # the mean of all five sizes, and of the last two
+    assert (summary["practised_terms"], summary["beyond_terms"]) == ([4, 10], [9, 10])
+    # the mean of all seven sizes, and of the last two
     assert summary["sft"]["accuracy"] == pytest.approx(0.6)
     assert summary["sft"]["beyond_sft_accuracy"] == pytest.approx(0.3)
     assert summary["rl"]["accuracy"] == pytest.approx(0.9)
     assert summary["rl"]["beyond_sft_accuracy"] == pytest.approx(0.75)
     assert (summary["sft"]["reasoning_tokens_mean"], summary["rl"]["reasoning_tokens_mean"]) == (7.0, 5.0)
-    # equal sizes with 0.1 to each side: 0.1 / sqrt(5) for five of them, 0.1 / sqrt(2) for two
-    assert summary["rl"]["accuracy_low"] == pytest.approx(0.9 - 0.1 / 5**0.5)
+    # equal sizes with 0.1 to each side: 0.1 / sqrt(7) for seven of them, 0.1 / sqrt(2) for two
+    assert summary["rl"]["accuracy_low"] == pytest.approx(0.9 - 0.1 / 7**0.5)
     assert summary["rl"]["beyond_sft_high"] == pytest.approx(0.75 + 0.1 / 2**0.5)
 
 
