@@ -47,7 +47,7 @@ def _section(words: Sequence[str], about: str) -> str:
 
 
 def _sentence(about: str) -> str:
-    return f"{about[0].upper()}{about[1:]}."
+    return f"{about[0].upper()}{about[1:]}".rstrip(".?") + ("?" if about.endswith("?") else ".")
 
 
 def help_of(words: Sequence[str]) -> str:

@@ -47,7 +47,8 @@ def linked(markdown: str, place: str) -> str:
             return mention[0]
         return f"[{mention[0]}]({posixpath.relpath(target, here or '.')})"
 
-    pieces, end = [], 0
+    pieces: list[str] = []
+    end = 0
     for block in _FENCE.finditer(markdown):
         pieces += [_MENTION.sub(link, markdown[end : block.start()]), block[0]]
         end = block.end()

@@ -10,7 +10,7 @@ Imports no torch.
 import html
 from collections.abc import Iterator
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Len, Lt, MinLen
 from pydantic import BaseModel
@@ -80,7 +80,7 @@ def groups_of(model: type[BaseModel], prefix: str = "", note: str = "") -> Itera
             yield from groups_of(one, dotted, _how_it_is_written(inner))
 
 
-def _is_group(annotation: Any) -> bool:
+def _is_group(annotation: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 

@@ -42,7 +42,8 @@ def _run(command: str, less: Mapping[str, Sequence[str]]) -> None:
         name = arguments[0]
         assert cli.main([*arguments, *less.get(name, ())]) in _MAY_END_WITH.get(name, (0,)), command
     elif program == "python":
-        runpy.run_path(*arguments)
+        (file,) = arguments
+        runpy.run_path(file)
     else:
         assert program == "pytest"
         assert pytest.main(["-p", "no:cacheprovider", *arguments]) == 0, command
