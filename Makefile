@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings self-checks test-kernels test-formats test-cluster check bench bench-math hostile-math clean
+.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings self-checks test-kernels test-formats test-cluster check docs bench bench-math hostile-math clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
@@ -19,6 +19,7 @@ help:
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
 	@echo "make self-checks     the start-up check on SmolLM2: must pass in 32 combinations and catch 11 injected faults in each"
 	@echo "make check           format, lint and types"
+	@echo "make docs            the documentation as a site, in site/: open site/index.html (in an environment of its own)"
 	@echo "make test-kernels    the GPU kernels, interpreted on the CPU (fetches Triton, 190 MB, beside .venv)"
 	@echo "make test-cluster    launching on real hosts and a real Slurm (as root; skips what is not installed; about ten minutes)"
 	@echo "make test-formats    reasoning-gym and inspect_ai themselves (in an environment of their own, two minutes)"
@@ -26,7 +27,7 @@ help:
 	@echo "make bench-math      the math verifier against math-verify, inspect_ai and MathRuler (in an environment of their own)"
 	@echo "make hostile-math    a thousand pairs made to exhaust sympy (half an hour)"
 	@echo "make setup           only the virtual environment in .venv"
-	@echo "make clean           remove .venv, runs/ and caches"
+	@echo "make clean           remove .venv, runs/, site/ and caches"
 
 # Packages take 2.4 GB (PyPI's torch for CUDA: 7 more), and until all are in place pip keeps their downloads in TMPDIR. A line
 # of df is a place: $$6 is its disk, which may be one for both, $$4 the KiB left there.
@@ -114,10 +115,22 @@ $(FORMATS)/.ready: Makefile pyproject.toml
 test-formats: $(FORMATS)/.ready
 	PYTHONPATH=. $(FORMATS)/bin/python -m pytest tests/rewards/test_gym.py tests/rewards/test_inspect.py $(ARGS)
 
+SITE := .venv-docs
+
+$(SITE)/.ready: Makefile
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer with venv was found; install one, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(SITE)/bin/python || $(PYTHON) -m venv $(SITE)
+	@$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check 'mkdocs==1.6.1' 'mkdocs-material==9.8.2' pydantic pyyaml numpy mpmath rich
+	@touch $@
+
+# the variable silences what is said in mkdocs.yml
+docs: $(SITE)/.ready
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/python -m mkdocs build --quiet --strict $(ARGS)
+
 # apt-get install iproute2 openssh-client openssh-server pdsh slurmctld slurmd slurm-client munge
 test-cluster: $(READY)
 	REASONLAB_CLUSTER=1 $(BIN)/python -m pytest tests/launch/nodes/test_cluster.py $(ARGS)
 
 clean:
-	rm -rf .venv $(GRADERS) $(FORMATS) runs .pytest_cache .mypy_cache .ruff_cache *.egg-info build
+	rm -rf .venv $(GRADERS) $(FORMATS) $(SITE) site runs .pytest_cache .mypy_cache .ruff_cache *.egg-info build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

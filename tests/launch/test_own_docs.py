@@ -2,19 +2,15 @@
 
 import json
 import re
-import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+from following import follow_page
 from support import REPOSITORY, rows
-
-from launch import cli
 
 pytestmark = pytest.mark.slow
 PAGE = (REPOSITORY / "docs" / "own-problems.md").read_text(encoding="utf-8")
-# a file's name stands in the paragraph above its block; a console block holds commands
-BLOCK = re.compile(r"(?:`(?P<file>[\w.-]+)`:\n\n)?```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL)
 # the same commands with less to do
 LESS = {
     "sft": ["sft={steps: 2, rows: 2, row_tokens: 128, learning_rate: 3e-3, warmup_steps: 1, threads: 1}"],
@@ -34,27 +30,10 @@ def tree() -> str:
     return subprocess.run(asked, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
 
 
-def follow(command: str) -> None:
-    program, *arguments = shlex.split(command)
-    if program == "reasonlab":
-        assert cli.main([*arguments, *LESS.get(arguments[0], ())]) == 0, command
-    else:
-        assert program == "pytest"
-        assert pytest.main(["-p", "no:cacheprovider", *arguments]) == 0, command
-
-
 def test_the_page_can_be_followed_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    before, count = tree(), 0
-    for block in BLOCK.finditer(PAGE):
-        if block["kind"] == "console":
-            for command in block["text"].splitlines():
-                follow(command)
-                count += 1
-        else:
-            assert block["file"], f"nothing says which file this is: {block['text'][:60]}"
-            (tmp_path / block["file"]).write_text(block["text"])
-    assert count == PAGE.count("\nreasonlab ") + PAGE.count("\npytest ") == 12
+    before = tree()
+    assert follow_page(PAGE, tmp_path, LESS) == PAGE.count("\nreasonlab ") + PAGE.count("\npytest ") == 12
     assert tree() == before
 
     verdicts, scores = (rows(tmp_path / name) for name in ("verdicts.jsonl", "scores.jsonl"))
