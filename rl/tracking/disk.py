@@ -17,12 +17,14 @@ from rl.settings.disk import size_in_words
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _FAILING = frozenset({errno.EIO, errno.ESTALE})
-# of errors that carry no number: safetensors puts it in its text, torch's writer has only seen that a write fell short
+# of errors that carry no number: safetensors puts it in its text, torch's writer (2.13) has only seen that a write fell short
 _TEXTS = {
     "(os error 28)": errno.ENOSPC,
     "(os error 122)": errno.EDQUOT,
     "(os error 30)": errno.EROFS,
     "(os error 5)": errno.EIO,
+    "iostream error": errno.ENOSPC,
+    "unexpected pos": errno.ENOSPC,
     "PytorchStreamWriter failed": errno.ENOSPC,
 }
 _REST = "What was saved before is whole; go on with --resume"
