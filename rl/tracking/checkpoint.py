@@ -71,7 +71,7 @@ def find_fault(directory: Path) -> str | None:
     """Return what is wrong with a checkpoint, or None when every file is there with its size and hash."""
     try:
         files = _listed(directory)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         return f"no readable manifest.json ({type(error).__name__})"
     if "state.json" not in files:
         return "its manifest.json lists no state.json"
@@ -256,11 +256,8 @@ def make_room(root: Path, step: int, kept: Kept, expected_bytes: int) -> None:
 
 
 def size_of(checkpoint: Path) -> int:
-    """Return the bytes that the files of a checkpoint take; 0 where its manifest cannot be read."""
-    try:
-        return sum(size for size, _ in _listed(checkpoint).values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return 0
+    """Return the bytes that the files of a checkpoint take, whole or not."""
+    return sum(path.stat().st_size for path in _files(checkpoint))
 
 
 def check_room(root: Path, expected_bytes: int, at_once: AtOnce, *, is_certain: bool = True) -> None:

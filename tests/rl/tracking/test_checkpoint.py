@@ -104,6 +104,7 @@ ABSURD = {
     "files that are a list": '{"files": ["model"]}',
     "files that are none": '{"files": {"state.json": 3}}',
     "a size that is a text": '{"files": {"state.json": {"bytes": "many", "sha256": ""}}}',
+    "a size without end": '{"files": {"state.json": {"bytes": Infinity, "sha256": ""}}}',
     "nothing in it": '{"files": {}}',
     "nesting without end": "[" * 100_000,
     "no UTF-8": b"\xff\xfe\x00",
