@@ -56,6 +56,7 @@ from rl.settings.arguments import clearly
 from rl.settings.eval_arguments import EvaluationArguments, evaluation_arguments
 from rl.settings.evaluation import NO_BUDGET, EvalConfig, below
 from rl.settings.loading import Loaded, describe
+from rl.tracking.disk import naming_disk
 from rl.tracking.mirrors import check_installed
 from rl.tracking.run_directory import JsonDict, RunDirectory, check_free, write_atomic
 from rl.tracking.tracker import Tracker
@@ -186,7 +187,7 @@ def _of_model(prepared: Prepared, *, resume: bool) -> dict[Path, JsonDict]:
             if prepared.model is not None and opened is None and not is_drawn:
                 opened = prepared.model.load().to(device())  # before anything is written: it may be refused
             run = _begin(evaluation, resume=resume)
-            with process_group(even_alone=False, on_failure=run.set_failure):
+            with process_group(even_alone=False, on_failure=run.set_failure), naming_disk(run.path):
                 if not is_drawn:
                     # sets and budgets are judged alike: verifier processes that have started serve them all
                     pool = pool or until_the_end.enter_context(open_pool(evaluation.config))

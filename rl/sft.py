@@ -32,11 +32,13 @@ from rl.policy.tiny import make_tiny_model
 from rl.rollout import RolloutWorker, open_pool, open_worker
 from rl.runtime import process_group, quiet_libraries, rank, set_threads
 from rl.settings.arguments import clearly, imitation_arguments
+from rl.settings.disk import imitation_checkpoint_bytes, imitation_checkpoints_at_once
 from rl.settings.loading import Loaded, describe
 from rl.settings.schema import ModelSettings, SftConfig
 from rl.start import caution, check_same_run, say
 from rl.tracking import checkpoint
 from rl.tracking.compute import compute_tokens
+from rl.tracking.disk import naming_disk
 from rl.tracking.mirrors import check_installed
 from rl.tracking.run_directory import JsonDict, RunDirectory, tell_run
 from rl.tracking.tracker import Tracker, open_tracker
@@ -162,10 +164,12 @@ class BetweenSteps(TrainerCallback):  # type: ignore[misc]
         wandb_id = self.tracker.wandb_id if self.tracker is not None else None
 
         def on_first(directory: Path) -> None:
+            self.run.sync()
             self.trainer.save(directory, position=position, wandb_id=wandb_id)
 
         kept = checkpoint.Kept(newest=self.config.checkpoint.keep_last)
-        checkpoint.write(self.run.path / CHECKPOINTS, step, kept, lambda directory: None, on_first)
+        expected = imitation_checkpoint_bytes(checkpoint.weights_of(self.trainer.learner.model))
+        checkpoint.write(self.run.path / CHECKPOINTS, step, kept, lambda directory: None, on_first, expected_bytes=expected)
 
 
 def one_line(metrics: Mapping[str, Any]) -> str:
@@ -208,6 +212,8 @@ def train_sft(config: SftConfig, run: RunDirectory, start: Start) -> Path:
             processing_class=start.tokenizer,
             peft_config=lora_config(config.model.lora, start.model) if config.model.lora else None,
         )
+        if rank() == 0:
+            check_disk(config, trainer.learner.model)
         worker = None
         if config.evaluation.every_steps:
             pool = closing.enter_context(open_pool(config))
@@ -240,9 +246,21 @@ def train_sft(config: SftConfig, run: RunDirectory, start: Start) -> Path:
             save_policy(trainer.learner.computing, start.tokenizer, output, merge=True)
         if tracker is not None:
             tracker.model(output)
-    if rank() == 0:
-        shutil.rmtree(run.path / CHECKPOINTS, ignore_errors=True)  # a cold start is done once, and these are large
     return output
+
+
+def conclude(config: SftConfig, run: RunDirectory) -> None:
+    """Leave a run whose model is written as a finished one, also after a kill in between; rank 0 only."""
+    shutil.rmtree(run.path / CHECKPOINTS, ignore_errors=True)  # a cold start is done once, and these are large
+    run.set_status("finished", step=config.sft.steps)
+
+
+def check_disk(config: SftConfig, model: CausalLM) -> None:
+    """Raise LabError where the run would end for want of room for its checkpoints. Rank 0 only."""
+    root = config.run.path / CHECKPOINTS
+    checkpoint.clear_unfinished(root)
+    each = imitation_checkpoint_bytes(checkpoint.weights_of(model))
+    checkpoint.check_room(root, each, imitation_checkpoints_at_once(config))
 
 
 def run_sft(loaded: Loaded[SftConfig], *, resume: bool = False) -> Path:
@@ -253,6 +271,8 @@ def run_sft(loaded: Loaded[SftConfig], *, resume: bool = False) -> Path:
         check_same_run(path, text)
         if (path / MODEL).exists():
             say(f"{path} is finished")
+            if rank() == 0:
+                conclude(config, RunDirectory(path))
             return path / MODEL
     if config.model.path is not None:
         check_model_path(config.model.path)
@@ -264,10 +284,10 @@ def run_sft(loaded: Loaded[SftConfig], *, resume: bool = False) -> Path:
     next(examples(config, tokenizer))  # a template or a problem that makes no example says so before anything is written
     start = Start(model=model, tokenizer=tokenizer, held_out=HeldOut.draw(config, tokenizer), resumed=newest(config, resume))
     run = RunDirectory.create(path, text, resume=resume) if rank() == 0 else RunDirectory(path)
-    with process_group(even_alone=False, on_failure=run.set_failure):
+    with process_group(even_alone=False, on_failure=run.set_failure), naming_disk(run.path):
         output = train_sft(config, run, start)
     if rank() == 0:
-        run.set_status("finished", step=config.sft.steps)
+        conclude(config, run)
     return output
 
 

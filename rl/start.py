@@ -41,9 +41,11 @@ from rl.runtime import (
 )
 from rl.sampling.decoding import slower_words
 from rl.selfcheck import self_check
+from rl.settings.disk import checkpoint_bytes, checkpoints_at_once
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import RunConfig, check_world
 from rl.tracking import checkpoint
+from rl.tracking.disk import naming_disk
 from rl.tracking.mirrors import check_installed
 from rl.tracking.run_directory import RunDirectory, RunDirectoryError
 from rl.tracking.tracker import Tracker, open_tracker
@@ -117,6 +119,9 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         given = look_over(config)
         run = open_run(loaded, resume)
         closing.enter_context(process_group(on_failure=run.set_failure))
+        closing.enter_context(naming_disk(run.path))
+        if rank() == 0:
+            check_disk(config, given.model)
         pool = closing.enter_context(open_pool(config))
         engine = Engine(given.model, config)
         say_how(engine)
@@ -256,9 +261,18 @@ def open_run(loaded: Loaded[RunConfig], resume: bool) -> RunDirectory:
     return RunDirectory(path)
 
 
+def check_disk(config: RunConfig, model: CausalLM) -> None:
+    """Raise LabError where the run would end for want of room on its disk, as far as that can be known now. Rank 0 only."""
+    root = config.run.path / "checkpoints"
+    checkpoint.clear_unfinished(root)
+    each = checkpoint_bytes(config, checkpoint.weights_of(model))
+    # offloaded to NVMe, the state of the optimizer may lie elsewhere
+    checkpoint.check_room(root, each, checkpoints_at_once(config), is_certain=config.deepspeed.config is None)
+
+
 MAY_CHANGE = (
     "train.steps", "train.compute_tokens", "train.threads", "train.save_rollouts", "train.save_token_groups",
-    "train.self_check", "train.memory_probe",
+    "train.rollouts_megabytes", "train.self_check", "train.memory_probe",
     "checkpoint", "tracking", "evaluation", "reward.workers", "reward.timeout_seconds", "reward.batch_timeout_seconds",
     "reward.memory_megabytes", "run.dir", "sft.threads",
 )  # fmt: skip

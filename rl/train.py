@@ -185,9 +185,10 @@ def record(parts: Parts, state: TrainState, drawn: Drawn, metrics: dict[str, Any
     """Write one step down: metrics, rollouts, W&B, the progress bar. Rank 0 only."""
     if parts.tracker is None:
         return
-    if parts.config.train.save_rollouts:
-        kept = parts.config.train.save_token_groups
-        write_rollouts(parts.run.path / "rollouts", state.step, drawn, parts.tokenizer, kept)
+    kept = parts.config.train
+    if kept.save_rollouts:
+        most = None if kept.rollouts_megabytes is None else kept.rollouts_megabytes * 10**6
+        write_rollouts(parts.run.path / "rollouts", state.step, drawn, parts.tokenizer, kept.save_token_groups, most)
     parts.tracker.log(state.step, metrics, timing, distributions(drawn))
     tracking = parts.config.tracking
     if state.step % tracking.table_every_steps == 0:
@@ -212,6 +213,7 @@ def save_checkpoint(parts: Parts, state: TrainState) -> None:
         state = replace(state, wandb_id=tracker.wandb_id)
 
     def save_more(directory: Path) -> None:
+        parts.run.sync()
         # under ZeRO 3 the sampling copy is whole on every rank, so no weights need to be gathered here
         save_policy(engine.sampling_model, parts.tokenizer, directory / "policy", merge=False)
         parts.ahead.save(directory)

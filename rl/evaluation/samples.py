@@ -7,7 +7,6 @@ Problems come in their order, the samples of one together. Files grow part by pa
 is cut off and drawn again.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
@@ -18,7 +17,7 @@ import numpy as np
 
 from problems.types import Problem, ProblemError
 from rewards.types import Status, Verdict
-from rl.tracking.run_directory import JsonDict, json_lines, read_records, write_atomic
+from rl.tracking.run_directory import JsonDict, append_records, json_lines, read_records, write_atomic
 from rl.types import Completion, Rollout
 
 SAMPLES, MEASURED = "samples.jsonl", "measured.jsonl"
@@ -133,10 +132,7 @@ def append_samples(directory: Path, samples: Sequence[Scored]) -> None:
     measured = [{key: record[key] for key in ("problem_id", "sample", *_IN_MEASURED)} for record in records]
     said = [{key: value for key, value in record.items() if key not in _IN_MEASURED} for record in records]
     for name, lines in ((MEASURED, measured), (SAMPLES, said)):
-        with open(directory / name, "a", encoding="utf-8") as file:
-            file.write(json_lines(lines))
-            file.flush()
-            os.fsync(file.fileno())
+        append_records(directory / name, lines)
 
 
 def read_samples(directory: Path) -> list[Scored]:

@@ -5,6 +5,7 @@ file, which is written out as such a directory first (`plain_model`).
 """
 
 import io
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -212,8 +213,19 @@ def save_policy(model: CausalLM, tokenizer: Tokenizer, directory: Path, *, merge
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
+    for path in (*temporary.rglob("*"), temporary):
+        _sync(path)  # after a power cut a name may be there before what it stands for
     shutil.rmtree(directory, ignore_errors=True)
     temporary.rename(directory)
+    _sync(directory.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def stop_token_ids(model: CausalLM, tokenizer: Tokenizer) -> frozenset[int]:

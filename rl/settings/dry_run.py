@@ -1,4 +1,4 @@
-"""What `--dry-run` prints besides the settings: how the work is cut and what it needs in memory. Imports no torch.
+"""What `--dry-run` prints besides the settings: how the work is cut, what it needs in memory and on disk. Imports no torch.
 
 The shape of a model comes from its config.json, or from the table below for the models of configs/, so that it works on
 a machine that has neither the weights nor a network.
@@ -6,12 +6,12 @@ a machine that has neither the weights nor a network.
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from problems.errors import LabError
 from rl.settings.abstention import rule_in_words
+from rl.settings.disk import Weights, checkpoint_bytes, checkpoints_at_once, completions_bytes, size_in_words
 from rl.settings.model_files import ModelShape, gguf_shape, is_gguf
 from rl.settings.schema import LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA, RunConfig, check_world
 
@@ -63,22 +63,12 @@ def model_shape(path: str) -> ModelShape | None:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Numbers:
-    """How many numbers the run holds of each kind, over all ranks."""
-
-    all_weights: int  # adapters included
-    trained: int
-    reference: int  # weights of a reference policy of its own; adapters have theirs in the frozen base
-
-
-def _numbers(config: RunConfig, shape: ModelShape) -> _Numbers:
+def _weights(config: RunConfig, shape: ModelShape) -> Weights:
     lora = config.model.lora
-    if lora is not None:
-        adapters = shape.lora_parameters(lora.r)
-        return _Numbers(all_weights=shape.parameters + adapters, trained=adapters, reference=0)
-    reference = shape.parameters if config.algorithm.kl_coef else 0
-    return _Numbers(all_weights=shape.parameters, trained=shape.parameters, reference=reference)
+    if lora is None:
+        return Weights(whole=shape.parameters, trained=shape.parameters)
+    adapters = shape.lora_parameters(lora.r)
+    return Weights(whole=shape.parameters + adapters, trained=adapters)
 
 
 _FP32_BYTES = 4
@@ -94,14 +84,16 @@ def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> di
     is_bf16 = config.model.dtype == "bf16"
     number_bytes = 2 if is_bf16 else 4
     adam_bytes = 12 if is_bf16 else 8  # two moments in fp32, and under bf16 the weights in fp32 too
-    numbers = _numbers(config, shape)
+    weights = _weights(config, shape)
+    # a reference policy of its own; adapters have theirs in the frozen base
+    reference = weights.whole if config.algorithm.kl_coef and config.model.lora is None else 0
 
     stage = config.deepspeed.stage  # ZeRO shards the optimizer from 1, gradients from 2, weights at 3
     optimizer_ranks = world_size if stage >= 1 else 1
     gradient_ranks = world_size if stage >= 2 else 1
     weight_ranks = world_size if stage == 3 else 1
-    whole_copy = numbers.all_weights if stage == 3 else 0
-    copy_ahead = numbers.trained if config.train.one_step_off else 0
+    whole_copy = weights.whole if stage == 3 else 0
+    copy_ahead = weights.trained if config.train.one_step_off else 0
 
     tokens = config.train.micro_batch_tokens
     is_fused = is_bf16 and config.model.fused_kernels  # who has bf16 has a GPU
@@ -118,12 +110,12 @@ def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> di
     cached_tokens = _rows(config, world_size) * config.sampling.max_completion_tokens
 
     num_bytes = {
-        "weights": numbers.all_weights * number_bytes / weight_ranks,
+        "weights": weights.whole * number_bytes / weight_ranks,
         "whole copy for sampling (ZeRO 3)": whole_copy * number_bytes,
         "copy for sampling ahead (one_step_off)": copy_ahead * number_bytes,
-        "reference policy": numbers.reference * number_bytes,
-        "gradients": numbers.trained * number_bytes / gradient_ranks,
-        "optimizer": numbers.trained * adam_bytes / optimizer_ranks,
+        "reference policy": reference * number_bytes,
+        "gradients": weights.trained * number_bytes / gradient_ranks,
+        "optimizer": weights.trained * adam_bytes / optimizer_ranks,
         "activations of a micro-batch": activations * number_bytes,
         # two buffers, see LOGIT_BUFFER_ELEMENTS; with fused kernels the second holds the gradient in bf16
         "logits of a buffer": logits * (_FP32_BYTES + number_bytes if is_fused else 2 * _FP32_BYTES),
@@ -150,8 +142,8 @@ def describe_work(config: RunConfig) -> str:
     shape = model_shape(config.model.path)
     if shape is None:
         lines.append(f"  memory: unknown, {config.model.path} has no config.json of a known shape here")
-        return "\n".join(lines)
-    lines += _memory_lines(config, shape, ranks)
+        return "\n".join([*lines, *_completions_lines(config)])
+    lines += [*_memory_lines(config, shape, ranks), *_checkpoint_lines(config, shape), *_completions_lines(config)]
     lines.append("  to plan for N ranks: WORLD_SIZE=N reasonlab train --dry-run ...")
     return "\n".join(lines)
 
@@ -216,3 +208,28 @@ def _loading_lines(config: RunConfig, shape: ModelShape) -> list[str]:
         return [f"  opening the model: {gib:.3f} GiB of a machine's memory, once: its ranks share the pages of the files"]
     how = f"weights stored in {shape.stored} become {config.model.dtype}"
     return [f"  opening the model: {gib:.3f} GiB of a machine's memory for each of its ranks, because {how}"]
+
+
+def _checkpoint_lines(config: RunConfig, shape: ModelShape) -> list[str]:
+    """Return what checkpoints take on the disk."""
+    each = checkpoint_bytes(config, _weights(config, shape))
+    most = checkpoints_at_once(config).most
+    kept = f"keep_last {config.checkpoint.keep_last}" + (", the best" if config.evaluation.every_steps else "")
+    next_one = ", the next until it is whole" if most > 1 else ""
+    return [
+        f"  disk: {size_in_words(each)} a checkpoint, up to {most} at one time ({kept}{next_one}): {size_in_words(most * each)}"
+    ]
+
+
+def _completions_lines(config: RunConfig) -> list[str]:
+    """Return what completions take on the disk."""
+    step = completions_bytes(config)
+    if not step.most:
+        return []
+    often = "" if step.most == step.without_replacements else f" to {size_in_words(step.most)}"
+    limit = config.train.rollouts_megabytes
+    run = size_in_words(config.train.steps * step.most)
+    bound = f"up to {run} in all steps" if limit is None else f"{limit} MB stay (train.rollouts_megabytes)"
+    return [
+        f"  completions on disk, all of full length: about {size_in_words(step.without_replacements)}{often} a step, {bound}"
+    ]

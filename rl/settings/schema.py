@@ -214,6 +214,9 @@ class TrainSettings(Settings):
     save_token_groups: int = Field(
         default=2, ge=0, description="groups a step whose tokens are kept with log-probability and entropy; 0: none"
     )
+    rollouts_megabytes: int | None = Field(
+        default=None, ge=1, description="most that rollouts/ may hold: the newest steps stay; default: no limit"
+    )
     self_check: bool = Field(default=True, description="before the first step, compare gradient and sampler with plain torch")
     memory_probe: bool | None = Field(default=None, description="run the longest micro-batch first; default: on a GPU")
 

@@ -48,6 +48,9 @@ class Mirror:
         """Close it; nothing is logged any more."""
         raise NotImplementedError
 
+    def abandon(self) -> None:
+        """Leave nothing behind that speaks at the end of the process: what it spoke to is gone."""
+
     def alert(self, step: int, title: str, text: str, level: str) -> None:
         """Tell whoever watches; `level` is INFO, WARN or ERROR."""
 

@@ -1,10 +1,12 @@
 """Every completion of a step, written down: `rollouts/step-000123.jsonl.gz` and the table of W&B.
 
 Of some groups the tokens are kept besides, in `rollouts/tokens-000123.jsonl.gz`: a record a completion, with its line in the
-other file (`row`), the text of each token, and of each what the sampler knew of it, in whole hundredths of a nat.
+other file (`row`), the text of each token, and of each what the sampler knew of it, in whole hundredths of a nat. With a limit
+the files of the oldest steps go.
 """
 
 import gzip
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,8 @@ import numpy as np
 from rl.policy.interfaces import Tokenizer
 from rl.tracking.run_directory import JsonDict, json_lines, write_atomic
 from rl.types import Drawn, FloatArray, Group, Rollout
+
+_OF_STEP = re.compile(r"(?:step|tokens)-([0-9]{6,})\.jsonl\.gz")
 
 
 def rollout_records(drawn: Drawn) -> list[JsonDict]:
@@ -45,14 +49,36 @@ def _record(rollout: Rollout, advantage: float) -> JsonDict:
     }
 
 
-def write_rollouts(directory: Path, step: int, drawn: Drawn, tokenizer: Tokenizer, token_groups: int) -> None:
-    """Write every completion of a step to `step-000123.jsonl.gz`, and the tokens of its first groups beside it."""
+def write_rollouts(
+    directory: Path, step: int, drawn: Drawn, tokenizer: Tokenizer, token_groups: int, most_bytes: int | None = None
+) -> None:
+    """Write every completion of a step to `step-000123.jsonl.gz`, and the tokens of its first groups beside it.
+
+    Files of the oldest steps beyond `most_bytes` in all are removed; this step's stay whatever they take.
+    """
     directory.mkdir(exist_ok=True)
     if token_groups:  # first, so that whoever sees the completions finds their tokens
         _write(directory / f"tokens-{step:06d}.jsonl.gz", token_records(drawn.groups[:token_groups], tokenizer))
     kept = [record for number, group in enumerate(drawn.groups) for record in _only_kept(number, group, tokenizer)]
     records = [{**record, **more} for record, more in zip(rollout_records(drawn), kept, strict=True)]
     _write(directory / f"step-{step:06d}.jsonl.gz", records)
+    if most_bytes is not None:
+        _keep_newest(directory, most_bytes)
+
+
+def _keep_newest(directory: Path, most_bytes: int) -> None:
+    """Remove files of the oldest steps until the others are within the limit; by size alone, which a resume does not change."""
+    files: dict[int, list[Path]] = {}
+    for file in sorted(directory.iterdir()):  # of a step the completions come before their tokens, also when they go
+        if found := _OF_STEP.fullmatch(file.name):
+            files.setdefault(int(found[1]), []).append(file)
+    newest = max(files)
+    total = 0
+    for step in sorted(files, reverse=True):
+        total += sum(file.stat().st_size for file in files[step])
+        if total > most_bytes and step != newest:
+            for file in files[step]:
+                file.unlink()
 
 
 def _write(file: Path, records: list[JsonDict]) -> None:

@@ -15,10 +15,12 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,10 @@ from typing import Any
 from problems.errors import LabError
 from problems.telling import as_json, plain, tell
 from rl.stopping import is_told_to_stop
+from rl.tracking.disk import FULL
 
 JsonDict = dict[str, Any]  # an object of JSON
+_SYNC_SECONDS = 1.0  # a sync takes milliseconds on a disk of the machine's own and may take a tenth of a second on another
 PACKAGES = ("torch", "transformers", "trl", "peft", "deepspeed", "datasets", "wandb", "sympy", "numpy")
 
 
@@ -37,7 +41,7 @@ class RunDirectoryError(LabError):
 
 def write_atomic(path: Path, data: str | bytes) -> None:
     """Write `path` whole or not at all, and have it on disk when this returns."""
-    temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.tmp{os.getpid()}-{threading.get_native_id()}")  # of this thread alone
     try:
         content = data.encode() if isinstance(data, str) else data
         with open(temporary, "wb") as file:
@@ -46,13 +50,46 @@ def write_atomic(path: Path, data: str | bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that has become read-only it stays
+            temporary.unlink(missing_ok=True)
         raise
-    directory = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its directory is
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Have the names in a directory on disk: a new file is there after a power cut only when its directory is."""
+    handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(handle)
     finally:
-        os.close(directory)
+        os.close(handle)
+
+
+def _write_over(path: Path, content: bytes) -> bool:
+    """Write `path` in place, where its blocks hold the new content, and return whether they do.
+
+    For a full disk, which has no room for a second file.
+    """
+    if not path.exists() or len(content) > path.stat().st_blocks * 512:  # stat(2): in units of 512 bytes everywhere
+        return False
+    with open(path, "r+b") as file:
+        file.write(content)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
+    return True
+
+
+def append_records(path: Path, records: Iterable[JsonDict], *, synced: bool = True) -> None:
+    """Add records to a JSONL file and have them on disk when this returns, or, not `synced`, with the kernel.
+
+    The kernel keeps them when the process is killed, and loses them when the machine is.
+    """
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json_lines(records))
+        file.flush()
+        if synced:
+            os.fsync(file.fileno())
 
 
 def json_lines(records: Iterable[JsonDict]) -> str:
@@ -74,7 +111,9 @@ def read_records(path: Path) -> Iterator[JsonDict]:
             yield json.loads(line)
         except json.JSONDecodeError:
             if number < may_be_torn:
-                raise RunDirectoryError(f"{path} line {number + 1} is not JSON; the file was damaged") from None
+                raise RunDirectoryError(
+                    f"{path} line {number + 1} is not JSON; the file was damaged: remove that line"
+                ) from None
 
 
 def provenance() -> JsonDict:
@@ -168,25 +207,42 @@ class RunDirectory:
     """A run directory that exists and is ours."""
 
     path: Path
+    _synced: dict[str, float] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # file -> clock in seconds of its last sync
 
     @classmethod
     def create(cls, path: Path, config_text: str, *, resume: bool = False) -> "RunDirectory":
         """Make the directory and write what the run is; raises RunDirectoryError when it belongs to another run."""
         check_free(path, resume=resume)
+        run = cls(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
+            run._remove_unfinished()
             write_atomic(path / "config.yaml", config_text)
             write_atomic(path / "provenance.json", json.dumps(provenance(), indent=1))
+            run.set_status("running")
         except OSError as error:
-            raise RunDirectoryError(f"cannot write the run directory {path}: {error}; choose another run.dir") from None
-        run = cls(path)
-        run.set_status("running")
+            advice = "make room there, or choose another run.dir" if error.errno in FULL else "choose another run.dir"
+            raise RunDirectoryError(f"cannot write the run directory {path}: {error}; {advice}") from None
         return run
+
+    def _remove_unfinished(self) -> None:
+        """Remove what `write_atomic` of a killed process left."""
+        for directory in (self.path, self.path / "rollouts"):
+            for file in directory.glob(".*.tmp[0-9]*"):
+                file.unlink(missing_ok=True)
 
     def set_status(self, status: str, **details: Any) -> None:
         """Record how the run stands."""
         record = {"status": status, "pid": os.getpid(), "time": _now(), **details}
-        write_atomic(self.path / "status.json", json.dumps(plain(record), indent=1))
+        content = json.dumps(plain(record), indent=1).encode()
+        try:
+            write_atomic(self.path / "status.json", content)
+        except OSError as error:
+            # that the disk is full is what the status is going to say
+            if error.errno not in FULL or not _write_over(self.path / "status.json", content):
+                raise
 
     def set_failure(self, error: BaseException) -> bool:
         """Record that `error` ended the run. Any rank may say so, and the first is believed: it knows the cause.
@@ -206,9 +262,18 @@ class RunDirectory:
         return True
 
     def append(self, name: str, record: Mapping[str, Any]) -> None:
-        """Append one record to a JSONL file and flush it."""
-        with open(self.path / name, "a", encoding="utf-8") as file:
-            file.write(json.dumps(plain(record)) + "\n")
+        """Append one record to a JSONL file; it is on disk within a second's appending, or after `sync`."""
+        now = time.monotonic()
+        is_due = now - self._synced.get(name, -math.inf) >= _SYNC_SECONDS
+        append_records(self.path / name, [plain(record)], synced=is_due)
+        if is_due:
+            self._synced[name] = now
+
+    def sync(self) -> None:
+        """Have all that was appended on disk: a checkpoint may not be newer than the metrics that lead to it."""
+        for name in self._synced:
+            with open(self.path / name, "rb") as file:
+                os.fsync(file.fileno())
 
     def cut_after(self, step: int) -> None:
         """Remove records and rollouts of steps after `step`, which a resumed run is going to write again."""

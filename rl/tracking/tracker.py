@@ -1,7 +1,7 @@
 """Metrics: always to files, and to mirrors (Weights & Biases and others). A dead or missing mirror never stops a run."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,9 @@ class Tracker:
             except Exception as error:  # see _open
                 del self._mirrors[name]
                 _say(name, what, error)
+                if isinstance(error, ConnectionError):  # its process was killed
+                    with suppress(Exception):
+                        mirror.abandon()
 
     @property
     def wandb_id(self) -> str | None:

@@ -8,6 +8,7 @@ that uses it: the lineage then stands in the config alone.
 import netrc
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,8 @@ class WandB(Mirror):
     def finish(self, exit_code: int) -> None:
         """End the run."""
         self._run.finish(exit_code)
+
+    def abandon(self) -> None:
+        """Forget the service that has died, to which W&B would say goodbye at the end of the process, with a traceback."""
+        with suppress(ConnectionError, SystemExit):  # the goodbye; how the service ended is no exit status of the run's
+            self._module.teardown()

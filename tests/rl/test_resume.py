@@ -4,10 +4,13 @@ import json
 import random
 import shutil
 import signal
+import sys
 import time
 
 import pytest
-from support import fork, forked, forked_ranks, reasonlab, rows
+from crashes import can_mount
+from forks import SUPPORT
+from support import REPOSITORY, fork, forked, forked_ranks, reasonlab, rows, run_command
 
 from launch import cli
 from rl.tracking.checkpoint import find_fault, list_checkpoints
@@ -195,6 +198,24 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(straight, i
     assert "step-000008 is not whole" in resumed.stderr
     assert f"resuming from {checkpoints[-2]}" in resumed.stderr
     same_files(straight, tmp_path / "run")
+
+
+def test_a_run_whose_disk_fills_up_ends_in_words_and_goes_on_when_there_is_room(straight, imitator, tmp_path):
+    if not can_mount():
+        pytest.skip("needs the right to mount a file system")
+    disk, copy = tmp_path / "disk", tmp_path / "copy"
+    disk.mkdir()
+    copy.mkdir()
+    worker = [sys.executable, str(SUPPORT / "full_disk_worker.py"), str(disk), str(copy), "64", "5"]
+    done = run_command([*worker, *arguments(imitator, disk, "run")], tmp_path, PYTHONPATH=f"{REPOSITORY}:{SUPPORT}")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (found["first"], found["status"]["status"], found["second"]) == (2, "failed", 0)
+    assert "no room is left on the disk of" in found["status"]["error"]
+    assert f"error: no room is left on the disk of {disk / 'run'}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "step-000004" in done.stderr.split("resuming from")[1]
+    same_files(straight, copy / "run")
 
 
 def test_two_ranks_tell_the_same_story_as_one(straight, imitator, tmp_path):

@@ -14,6 +14,7 @@ from rl.settings.loading import load_config
 from rl.settings.schema import ModelSettings, RunConfig, SftConfig
 from rl.sft import run_sft
 from rl.start import cold_start
+from rl.tracking.run_directory import write_atomic
 
 SMALL = [
     "model.tiny={hidden_size: 32, intermediate_size: 64, layers: 2, heads: 2, max_positions: 128}",
@@ -102,4 +103,8 @@ def test_killed_and_resumed_it_ends_with_the_same_weights_and_records(tmp_path, 
         assert torch.equal(one, other), name
     assert records(whole.parent) == records(again.parent)
     assert not (tmp_path / "cut" / "checkpoints").exists()
-    resumed_by_itself(command, tmp_path)  # nothing is left to do
+    (tmp_path / "cut" / "checkpoints" / "step-000003").mkdir(parents=True)  # as one that is killed behind its model leaves it
+    write_atomic(tmp_path / "cut" / "status.json", '{"status": "running"}')
+    resumed_by_itself(command, tmp_path)  # nothing is left to do but that
+    assert not (tmp_path / "cut" / "checkpoints").exists()
+    assert json.loads((tmp_path / "cut" / "status.json").read_text())["status"] == "finished"

@@ -70,3 +70,27 @@ class Trimming(Words):
 
 def test_a_token_has_the_space_that_it_has_inside_of_a_text() -> None:
     assert token_texts(Trimming())(5) == " x"  # type: ignore[arg-type]
+
+
+def test_with_a_limit_the_newest_steps_stay_and_a_resumed_run_keeps_the_same(tmp_path: Path) -> None:
+    drawn = Drawn(groups=GROUPS, rounds=1, cursor=4, sample_seconds=0.0, score_seconds=0.0)
+
+    def practise(home: Path, steps: range, most_bytes: int) -> list[str]:
+        for step in steps:
+            write_rollouts(home, step, drawn, Words(), 1, most_bytes)  # type: ignore[arg-type]  # see above
+        return sorted(file.name for file in home.iterdir())
+
+    practise(tmp_path / "one", range(1, 2), 10**9)
+    of_a_step = sum(file.stat().st_size for file in (tmp_path / "one").iterdir())
+    (tmp_path / "run").mkdir()
+    kept = practise(tmp_path / "run" / "rollouts", range(1, 8), 3 * of_a_step)
+    assert kept == [f"{kind}-{step:06d}.jsonl.gz" for kind in ("step", "tokens") for step in (5, 6, 7)]
+    RunDirectory(tmp_path / "run").cut_after(5)
+    assert practise(tmp_path / "run" / "rollouts", range(6, 8), 3 * of_a_step) == kept
+    # this step's stay whatever they take, and so does what is named otherwise
+    (tmp_path / "run" / "rollouts" / "notes").write_text("mine")
+    assert practise(tmp_path / "run" / "rollouts", range(8, 9), 1) == [
+        "notes",
+        "step-000008.jsonl.gz",
+        "tokens-000008.jsonl.gz",
+    ]

@@ -2,9 +2,13 @@
 
 import json
 import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from crashes import in_child
 
 from problems.errors import LabError
 from problems.telling import plain
@@ -113,3 +117,68 @@ def test_provenance_names_versions_and_the_command() -> None:
     assert found["packages"]["numpy"]
     assert found["argv"]
     assert json.dumps(found)
+
+
+def test_what_write_atomic_of_a_killed_process_left_goes_when_the_run_is_resumed(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run", "a: 1\n")
+    (run.path / "rollouts").mkdir()
+    ended = in_child(lambda: killed_before_renaming(run.path / "rollouts" / "step-000001.jsonl.gz"))
+    assert ended.status == -signal.SIGKILL
+    assert [file.name.startswith(".step-000001.jsonl.gz.tmp") for file in (run.path / "rollouts").iterdir()] == [True]
+    (run.path / ".metrics.jsonl.tmp17-17").write_text("half")
+    RunDirectory.create(tmp_path / "run", "a: 1\n", resume=True)
+    assert sorted(file.name for file in run.path.rglob("*")) == ["config.yaml", "provenance.json", "rollouts", "status.json"]
+
+
+def killed_before_renaming(path: Path) -> None:
+    def kill(event: str, arguments: object) -> None:
+        if event == "os.rename":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(kill)
+    write_atomic(path, "data")
+
+
+def test_a_process_that_is_killed_loses_no_record_that_was_appended(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run", "a: 1\n")
+
+    def log() -> None:
+        for step in range(1, 101):
+            run.append("metrics.jsonl", {"step": step})
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(log).status == -signal.SIGKILL
+    assert [record["step"] for record in read_records(run.path / "metrics.jsonl")] == list(range(1, 101))
+
+
+def test_records_are_on_disk_once_a_second_and_all_of_them_before_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunDirectory.create(tmp_path / "run", "a: 1\n")
+    synced: list[str] = []
+    now = 100.0
+    monkeypatch.setattr("os.fsync", lambda handle: synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")).name))
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    for now in (100.0, 100.5, 100.9):  # the clock above
+        run.append("metrics.jsonl", {"step": now})
+    assert synced == ["metrics.jsonl"]
+    now = 101.0
+    run.append("metrics.jsonl", {"step": now})
+    run.append("timing.jsonl", {"step": now})
+    assert synced == ["metrics.jsonl", "metrics.jsonl", "timing.jsonl"]
+    run.sync()
+    assert synced[3:] == ["metrics.jsonl", "timing.jsonl"]
+
+
+def test_two_threads_that_write_one_file_leave_one_of_the_two_whole(tmp_path: Path) -> None:
+    contents = [str(number) * 100_000 for number in range(2)]
+
+    def write(content: str) -> None:
+        for _ in range(20):
+            write_atomic(tmp_path / "status.json", content)
+
+    with ThreadPoolExecutor(2) as threads:
+        for done in [threads.submit(write, content) for content in contents]:
+            done.result()
+    assert (tmp_path / "status.json").read_text() in contents
+    assert [file.name for file in tmp_path.iterdir()] == ["status.json"]

@@ -186,3 +186,26 @@ def test_a_service_that_stands_in_another_directory_writes_to_the_right_one(tmp_
     done = run_command([sys.executable, "-c", parent], tmp_path, WANDB_MODE="offline")
     assert done.returncode == 0, done.stderr
     assert [record for record in offline_records(RunDirectory(below / "run")) if record["type"] == "exit"]
+
+
+@pytest.mark.slow
+def test_a_service_that_is_killed_costs_one_line_and_no_record(tmp_path: Path) -> None:
+    program = (
+        "import os, signal\nfrom pathlib import Path\nfrom rl.settings.schema import TrackingSettings\n"
+        "from rl.tracking.run_directory import RunDirectory\nfrom rl.tracking.tracker import Tracker\n"
+        "run = RunDirectory.create(Path('run'), 'a: 1')\n"
+        "tracker = Tracker(run, TrackingSettings(wandb='offline'), job_type='rl', config={})\n"
+        "tracker.log(1, {'reward': 0.5})\n"
+        "(service,) = Path(f'/proc/self/task/{os.getpid()}/children').read_text().split()\n"
+        "assert 'wandb-core' in Path(f'/proc/{service}/cmdline').read_text()\n"
+        "os.kill(int(service), signal.SIGKILL)\n"
+        "for step in (2, 3, 4):\n"
+        "    tracker.log(step, {'reward': 0.5}, {'step_time': 1.0}, {'train/distribution/reward': [0.0, 1.0]})\n"
+        "    tracker.table(step, 'completions', [{'text': 'x'}])\n"
+        "tracker.summarise({'step': 4})\ntracker.finish()\n"
+    )
+    done = run_command([sys.executable, "-c", program], tmp_path, WANDB_MODE="offline")
+    assert done.returncode == 0, done.stderr
+    assert [row["step"] for row in rows(tmp_path / "run" / "metrics.jsonl")] == [1, 2, 3, 4]
+    assert done.stderr.count("going on with metrics.jsonl only") == 1
+    assert "Traceback" not in done.stderr
