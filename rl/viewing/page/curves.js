@@ -75,7 +75,7 @@ export class Curves {
       check("moving mean of 9 steps", this.isSmooth, (on) => { this.isSmooth = on; this.draw(); }),
       families.size < overview.runs.length ? check("mean and range over seeds", this.overSeeds, (on) => { this.overSeeds = on; this.draw(); }) : null,
       element("button", { onclick: () => this.#zoom(null, null) }, "whole run"),
-      element("span", { class: "note" }, "drag to zoom, double click to zoom out"),
+      element("span", { class: "note" }, "drag to zoom, double click to zoom out; at the foot: ticks are checkpoints, dots evaluations; lines across: dashed alerts, dotted resumes"),
     );
   }
 
@@ -136,7 +136,7 @@ export class Curves {
       axes: [axis, { ...axis, size: 52, values: (_, splits) => splits.map((value) => shown(value)) }],
       legend: { markers: { width: 2 } },
       series: [
-        { label: "step", value: (_, value) => (value === null || value === undefined ? "-" : String(value)) },
+        { label: "step", value: (_, value) => (value === null || value === undefined ? "-" : [value, ...marksAt(runs, value)].join(", ")) },
         ...made.lines.map((one) => ({
           label: one.label, stroke: one.faint ? `${one.colour}55` : one.colour, width: one.faint ? 1 : 2, dash: one.dash ?? [], spanGaps: true,
           points: { show: one.points ?? false, size: 5 },
@@ -226,29 +226,48 @@ function swatch(colour) {
 }
 
 /**
- * Show alerts by a line across the chart and checkpoints by a tick at its foot.
+ * Say what happened at a step.
+ * @param {Run[]} runs @param {number} step
+ */
+function marksAt(runs, step) {
+  return runs.flatMap((run) => [
+    ...(run.checkpoints.includes(step) ? ["checkpoint"] : []), ...(run.evaluations.includes(step) ? ["evaluated"] : []),
+    ...(run.resumes.includes(step) ? ["resumed"] : []), ...run.alerts.filter((alert) => alert.step === step).map(({ name }) => name),
+  ].map((words) => (runs.length > 1 ? `${run.name}: ${words}` : words)));
+}
+
+/**
+ * Show alerts and resumes by lines across the chart, checkpoints by ticks and evaluations by dots at its foot.
  * @param {uPlot} plot @param {Run[]} runs @param {string} warning @param {string} plain
  */
 function signpost(plot, runs, warning, plain) {
   const { ctx, bbox } = plot;
-  /** @param {number} step @param {string} colour @param {number} height @param {number[]} dash */
-  const tick = (step, colour, height, dash) => {
+  const foot = bbox.top + bbox.height;
+  /** @param {number[]} steps @param {(x: number) => void} draw */
+  const at = (steps, draw) => steps.forEach((step) => {
     const x = plot.valToPos(step, "x", true);
     if (x < bbox.left || x > bbox.left + bbox.width) return;
-    ctx.save();
-    ctx.strokeStyle = colour;
-    ctx.lineWidth = 1.5;
-    ctx.setLineDash(dash);
     ctx.beginPath();
-    ctx.moveTo(x, bbox.top + bbox.height);
-    ctx.lineTo(x, bbox.top + bbox.height - height);
+    draw(x);
+  });
+  /** @param {number} height @param {number[]} dash */
+  const line = (height, dash) => (/** @type {number} */ x) => {
+    ctx.setLineDash(dash);
+    ctx.moveTo(x, foot);
+    ctx.lineTo(x, foot - height);
     ctx.stroke();
-    ctx.restore();
   };
+  ctx.save();
+  ctx.lineWidth = 1.5 * devicePixelRatio;
   for (const run of runs) {
-    run.alerts.forEach(({ step }) => tick(step, warning, bbox.height, [4, 4]));
-    run.checkpoints.forEach((step) => tick(step, plain, 8, []));
+    [ctx.strokeStyle, ctx.fillStyle] = [plain, plain];
+    at(run.checkpoints, line(8 * devicePixelRatio, []));
+    at(run.resumes, line(bbox.height, [1, 4]));
+    at(run.evaluations, (x) => { ctx.arc(x, foot - 4 * devicePixelRatio, 2 * devicePixelRatio, 0, 2 * Math.PI); ctx.fill(); });
+    ctx.strokeStyle = warning;
+    at(run.alerts.map(({ step }) => step), line(bbox.height, [4, 4]));
   }
+  ctx.restore();
 }
 
 /**

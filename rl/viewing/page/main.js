@@ -5,7 +5,7 @@ import { element, passage, shown } from "./dom.js";
 import { Curves } from "./curves.js";
 import { Rollouts } from "./rollouts.js";
 import { Compare } from "./compare.js";
-import { HeldSource, ServerSource } from "./source.js";
+import { digest, HeldSource, ServerSource } from "./source.js";
 
 /** @typedef {import("./source.js").Overview} Overview */
 
@@ -76,9 +76,9 @@ async function main() {
     if (!isReading && !overview.follow) return;
     await new Promise((done) => setTimeout(done, isReading ? READING_MS : FOLLOWING_MS));
     try {
-      const before = JSON.stringify(overview);
+      const before = digest(overview);
       overview = await source.overview();
-      if (!document.hidden && JSON.stringify(overview) !== before) update();
+      if (!document.hidden && digest(overview) !== before) update();
     } catch {
       top.append(element("p", { class: "alert" }, "The server is gone; what is shown is the last it said."));
       return;
