@@ -81,7 +81,7 @@ CHARTS: Sequence[Chart] = (
     Chart(
         title="Speed",
         series=(
-            ("perf/tokens_per_second", "of the whole step"),
+            ("perf/tokens_per_second", "whole step, prompts included"),
             ("perf/sampled_tokens_per_second", "while sampling"),
             ("perf/trained_tokens_per_second", "in the update"),
         ),

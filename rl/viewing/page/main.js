@@ -17,7 +17,7 @@ function head(overview) {
   const lines = overview.runs.map((run) => {
     const result = run.results ? `, accuracy ${shown(run.results.value, 3)} (${shown(run.results.low, 3)} to ${shown(run.results.high, 3)})` : "";
     const damaged = run.damaged + run.damaged_rollouts;
-    const words = `${run.kind}, ${run.status}${result}, ${run.completions.toLocaleString("en")} completions${damaged ? `, ${damaged} lines could not be read` : ""}`;
+    const words = `${run.kind}, ${run.status}${result}${run.completions ? `, ${run.completions.toLocaleString("en")} completions` : ""}${damaged ? `, ${damaged} lines could not be read` : ""}`;
     return element("div", {}, element("strong", {}, run.name), element("span", { class: "note" }, ` ${words}`), ...run.alerts.map((alert) => element("div", { class: "alert" }, alert.words)));
   });
   return [...lines, ...(overview.sample ? [element("p", { class: "note", id: "sample" }, overview.sample)] : [])];
