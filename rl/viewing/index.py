@@ -285,8 +285,8 @@ def _floats(values: Sequence[object]) -> NDArray[np.float64]:
 
 def _marks(record: JsonDict) -> int:
     status = record.get("status")
-    is_known = isinstance(status, str) and status in _BITS  # a list could not even be looked up
-    return (_BITS[status] if is_known else 0) | (_BITS["truncated"] if record.get("finish_reason") == "length" else 0)
+    bits = _BITS.get(status, 0) if isinstance(status, str) else 0  # a list could not even be looked up
+    return bits | (_BITS["truncated"] if record.get("finish_reason") == "length" else 0)
 
 
 def by_difficulty(parts: Sequence[Part]) -> dict[str, dict[object, dict[int, tuple[int, int]]]]:
