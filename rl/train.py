@@ -39,7 +39,7 @@ from rl.tracking.metrics import distributions, num_tokens, over_updates, rollout
 from rl.tracking.rollouts import rollout_records, write_rollouts
 from rl.tracking.run_directory import tell_run
 from rl.tracking.speed import speeds
-from rl.types import Batch, Drawn, Group, TrainState
+from rl.types import Batch, Drawn, Group, Learned, TrainState
 from rl.update.batch import make_batch
 from rl.update.recompute import with_old_logprobs
 from rl.update.step import update_policy
@@ -60,7 +60,8 @@ def train(parts: Parts, state: TrainState) -> TrainState:
         is_last = is_over(config, state)
         update_began = time.perf_counter()
         with parts.ahead.beside(state.step, state.cursor, parts.practice(state), wanted=not is_last):
-            update = optimize(parts, batches, before.step)
+            with parts.engine.overhearing(drawn.groups[: config.train.kept_token_groups]) as heard:
+                update = optimize(parts, batches, before.step)
             update_ended = time.perf_counter()
         ahead_ended = time.perf_counter()
         if parts.reference is not None and due(config.algorithm.reference_reset_steps, state.step):
@@ -81,7 +82,7 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             "step_time": time.perf_counter() - step_began,
         }
         timing |= speeds(config, parts.engine.sampling_model, drawn, batches, timing)
-        record(parts, state, drawn, metrics, timing)
+        record(parts, state, drawn, metrics, timing, heard.learned(batches))
         if watch is not None and parts.tracker is not None:
             for finding in watch.see(state.step, drawn, metrics):
                 parts.tracker.alert(finding.name, finding.words)
@@ -181,14 +182,22 @@ def record_baseline(parts: Parts) -> None:
         parts.tracker.log(0, metrics)
 
 
-def record(parts: Parts, state: TrainState, drawn: Drawn, metrics: dict[str, Any], timing: dict[str, float]) -> None:
+def record(
+    parts: Parts,
+    state: TrainState,
+    drawn: Drawn,
+    metrics: dict[str, Any],
+    timing: dict[str, float],
+    learned: Sequence[Learned] = (),
+) -> None:
     """Write one step down: metrics, rollouts, W&B, the progress bar. Rank 0 only."""
     if parts.tracker is None:
         return
-    kept = parts.config.train
-    if kept.save_rollouts:
-        most = None if kept.rollouts_megabytes is None else kept.rollouts_megabytes * 10**6
-        write_rollouts(parts.run.path / "rollouts", state.step, drawn, parts.tokenizer, kept.save_token_groups, most)
+    settings = parts.config.train
+    if settings.save_rollouts:
+        most = None if settings.rollouts_megabytes is None else settings.rollouts_megabytes * 10**6
+        kept = settings.kept_token_groups
+        write_rollouts(parts.run.path / "rollouts", state.step, drawn, parts.tokenizer, kept, learned, most_bytes=most)
     parts.tracker.log(state.step, metrics, timing, distributions(drawn))
     tracking = parts.config.tracking
     if state.step % tracking.table_every_steps == 0:

@@ -118,6 +118,14 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Learned:
+    """One completion as the update saw it."""
+
+    gaps: FloatArray | None  # [T], nats: log-probability of the trainer less that of the sampler; None without a gradient
+    trained: NDArray[np.bool_]  # [T], what counts in the loss
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
     """The rows of one optimizer step, over all ranks; `num_loss_tokens` counts the tokens of all that share in the loss."""
 

@@ -212,13 +212,18 @@ class TrainSettings(Settings):
     threads: int | None = Field(default=None, ge=1, description="CPU threads a rank; default: cores / ranks")
     save_rollouts: bool = Field(default=True, description="keep every completion in rollouts/step-*.jsonl.gz")
     save_token_groups: int = Field(
-        default=2, ge=0, description="groups a step whose tokens are kept with log-probability and entropy; 0: none"
+        default=2, ge=0, description="groups a step whose tokens are kept with their log-probabilities and entropies; 0: none"
     )
     rollouts_megabytes: int | None = Field(
         default=None, ge=1, description="most that rollouts/ may hold: the newest steps stay; default: no limit"
     )
     self_check: bool = Field(default=True, description="before the first step, compare gradient and sampler with plain torch")
     memory_probe: bool | None = Field(default=None, description="run the longest micro-batch first; default: on a GPU")
+
+    @property
+    def kept_token_groups(self) -> int:
+        """Groups a step whose tokens are kept."""
+        return self.save_token_groups if self.save_rollouts else 0
 
 
 class CheckpointSettings(Settings):

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from problems.errors import LabError
 from rl.stats import estimate_in_words
 from rl.tracking.emergence import EMERGENCE, LENGTHS, difference
-from rl.tracking.html_page import image, row, whole_page
+from rl.tracking.html_page import image, row, whole_page, without_folders
 from rl.tracking.run_directory import read_records, write_atomic
 
 BEFORE, AFTER = "#9aa5b1", "#1f6feb"
@@ -284,7 +284,7 @@ def write_report(
     old, old_samples = _evaluation(before)
     new, new_samples = _evaluation(after)
     settings = run / "config.yaml"
-    config = settings.read_text() if settings.is_file() else ""
+    config = without_folders(settings.read_text()) if settings.is_file() else ""
     whole_path = run.resolve()
     title = f"{whole_path.parent.name}/{whole_path.name}: {metrics[-1]['step']} steps"
 

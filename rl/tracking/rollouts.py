@@ -1,13 +1,14 @@
 """Every completion of a step, written down: `rollouts/step-000123.jsonl.gz` and the table of W&B.
 
 Of some groups the tokens are kept besides, in `rollouts/tokens-000123.jsonl.gz`: a record a completion, with its line in the
-other file (`row`), the text of each token, and of each what the sampler knew of it, in whole hundredths of a nat. With a limit
-the files of the oldest steps go.
+other file (`row`), the text of each token, and of each what the sampler knew of it, in whole hundredths of a nat, by how
+much the trainer's log-probability lies above the sampler's (`gaps`, in ten-thousandths), and whether it counted in the loss.
+With a limit the files of the oldest steps go.
 """
 
 import gzip
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from rl.policy.interfaces import Tokenizer
 from rl.tracking.run_directory import JsonDict, json_lines, write_atomic
-from rl.types import Drawn, FloatArray, Group, Rollout
+from rl.types import Drawn, FloatArray, Group, Learned, Rollout
 
 _OF_STEP = re.compile(r"(?:step|tokens)-([0-9]{6,})\.jsonl\.gz")
 
@@ -50,17 +51,28 @@ def _record(rollout: Rollout, advantage: float) -> JsonDict:
 
 
 def write_rollouts(
-    directory: Path, step: int, drawn: Drawn, tokenizer: Tokenizer, token_groups: int, most_bytes: int | None = None
+    directory: Path,
+    step: int,
+    drawn: Drawn,
+    tokenizer: Tokenizer,
+    token_groups: int,
+    learned: Sequence[Learned] = (),
+    *,
+    most_bytes: int | None = None,
 ) -> None:
     """Write every completion of a step to `step-000123.jsonl.gz`, and the tokens of its first groups beside it.
 
-    Files of the oldest steps beyond `most_bytes` in all are removed; this step's stay whatever they take.
+    `learned` is what the update made of the completions of the first groups. Files of the oldest steps beyond `most_bytes` in
+    all are removed; this step's stay whatever they take.
     """
     directory.mkdir(exist_ok=True)
     if token_groups:  # first, so that whoever sees the completions finds their tokens
-        _write(directory / f"tokens-{step:06d}.jsonl.gz", token_records(drawn.groups[:token_groups], tokenizer))
+        _write(directory / f"tokens-{step:06d}.jsonl.gz", token_records(drawn.groups[:token_groups], tokenizer, learned))
     kept = [record for number, group in enumerate(drawn.groups) for record in _only_kept(number, group, tokenizer)]
     records = [{**record, **more} for record, more in zip(rollout_records(drawn), kept, strict=True)]
+    for record, of_update in zip(records, learned, strict=False):
+        if of_update.gaps is not None and len(of_update.gaps):
+            record["sampler_gap"] = round(float(np.abs(of_update.gaps).mean()), 6)
     _write(directory / f"step-{step:06d}.jsonl.gz", records)
     if most_bytes is not None:
         _keep_newest(directory, most_bytes)
@@ -109,15 +121,19 @@ def _only_kept(number: int, group: Group, tokenizer: Tokenizer) -> list[JsonDict
     return records
 
 
-def token_records(groups: tuple[Group, ...], tokenizer: Tokenizer) -> list[JsonDict]:
+def token_records(groups: tuple[Group, ...], tokenizer: Tokenizer, learned: Sequence[Learned] = ()) -> list[JsonDict]:
     """Return the tokens of these groups, which are the first of a step, and their values; a record a completion."""
     text_of = token_texts(tokenizer)
     records = []
     for row, rollout in enumerate(rollout for group in groups for rollout in group.rollouts):
         record: JsonDict = {"row": row, "tokens": [text_of(int(token)) for token in rollout.completion_ids]}
-        record["logprobs"] = _hundredths(rollout.sampling_logprobs)
+        record["logprobs"] = _in_parts(rollout.sampling_logprobs, 100)
         if rollout.sampling_entropies is not None:
-            record["entropies"] = _hundredths(rollout.sampling_entropies)
+            record["entropies"] = _in_parts(rollout.sampling_entropies, 100)
+        if row < len(learned):
+            if (gaps := learned[row].gaps) is not None:
+                record["gaps"] = _in_parts(gaps, 10_000)
+            record["trained"] = [int(counts) for counts in learned[row].trained]
         records.append(record)
     return records
 
@@ -139,6 +155,7 @@ def token_texts(tokenizer: Tokenizer) -> Callable[[int], str]:
     return text_of
 
 
-def _hundredths(nats: FloatArray) -> list[int]:
+def _in_parts(nats: FloatArray, parts: int) -> list[int]:
+    """Return values as whole hundredths of a nat, or what other part is asked for."""
     finite = np.nan_to_num(nats, nan=0.0, posinf=1e4, neginf=-1e4)
-    return [int(value) for value in np.rint(100.0 * finite)]
+    return [int(value) for value in np.rint(float(parts) * finite)]

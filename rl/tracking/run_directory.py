@@ -6,11 +6,13 @@
     status.json      running, finished, failed or preempted (an exit code alone proves nothing)
     metrics.jsonl    one record a step; the same run gives the same ones, byte for byte, also across kill and resume
     timing.jsonl     one record a step; seconds and speeds, which differ from run to run
+    resumes.jsonl    the step after which each resume that still counts went on
 
 Files appear whole or not at all.
 """
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -276,8 +278,8 @@ class RunDirectory:
                 os.fsync(file.fileno())
 
     def cut_after(self, step: int) -> None:
-        """Remove records and rollouts of steps after `step`, which a resumed run is going to write again."""
-        for name in ("metrics.jsonl", "timing.jsonl"):
+        """Remove records and rollouts of steps after `step`, which a resumed run writes again, and note the resume."""
+        for name in ("metrics.jsonl", "timing.jsonl", "resumes.jsonl"):
             path = self.path / name
             if path.exists():
                 records = [record for record in read_records(path) if record["step"] <= step]
@@ -287,3 +289,5 @@ class RunDirectory:
                 of_step = file.name.removeprefix(f"{kind}-").removesuffix(".jsonl.gz")
                 if of_step.isdecimal() and int(of_step) > step:
                     file.unlink()
+        if step > 0:
+            self.append("resumes.jsonl", {"step": step, "time": _now()})

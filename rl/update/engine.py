@@ -7,7 +7,7 @@ What this file knows about DeepSpeed and the loop need not:
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from rl.policy.paths import PolicyError
 from rl.runtime import device, world_size
 from rl.settings.deepspeed import check_deepspeed_file
 from rl.settings.schema import LayoutName, RunConfig
+from rl.types import Group
 from rl.update.fused import choose
+from rl.update.learned import Overhearing
 from rl.update.logprobs import TokenLogprobs
 from rl.update.packing import TokenRows
 from rl.update.zero_checks import check_together
@@ -91,6 +93,7 @@ class Engine:
         import deepspeed
 
         self.config = config
+        self.overheard: Overhearing | None = None  # is told the log-probabilities of an update
         self.stage = config.deepspeed.stage
         policy = TokenLogprobs(model, config.sampling.temperature).to(device())
         self._copy = copy.deepcopy(model).to(device()).requires_grad_(False) if self.stage == 3 else None
@@ -145,6 +148,16 @@ class Engine:
                 copied.data = copied.data.to(current.dtype)
                 copied.copy_(current)
         return self._before
+
+    @contextmanager
+    def overhearing(self, groups: Sequence[Group]) -> Iterator[Overhearing]:
+        """Put aside what becomes of the completions of `groups` in the updates inside of the block."""
+        found = Overhearing(groups)
+        self.overheard = found if groups else None
+        try:
+            yield found
+        finally:
+            self.overheard = None
 
     def logprobs(self, rows: TokenRows, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return log-probabilities and entropies [N] of `targets` [N], see TokenLogprobs.forward."""

@@ -101,6 +101,8 @@ def accumulate_gradients(engine: Engine, reference: Reference | None, batch: Bat
         micro = collate(rows or [_idle_row(batch)], pad_id, device(), engine.layout)
         result = micro_batch_loss(engine.logprobs, score, micro, config.algorithm)
         engine.backward(result.loss, last=number == len(micro_batches) - 1)
+        if engine.overheard is not None:
+            engine.overheard.hear(rows, result.tokens.logprobs)
         observed = observe(micro, result, config.algorithm)
         tally = observed if tally is None else tally.plus(observed)
     assert tally is not None, "a batch has at least one row"

@@ -3,6 +3,8 @@
 All texts in an answer have been made visible (texts.py); they are still texts of strangers, and never markup.
 """
 
+import threading
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -13,10 +15,12 @@ import numpy as np
 from rl.tracking.run_directory import JsonDict
 from rl.viewing.charts import CHARTS
 from rl.viewing.index import MARKS, SORTS, Index, Part, Query, by_difficulty
+from rl.viewing.reading import finite
 from rl.viewing.runs import Run
-from rl.viewing.texts import visible, visible_tree
+from rl.viewing.texts import opening, visible, visible_tree
 
 _MOST_VALUES = 40  # of a difficulty that has a line each in the heat map
+Known = tuple[int, int]  # generation of a run's curves, and the step up to which they are known
 
 
 class Answers:
@@ -25,23 +29,31 @@ class Answers:
     def __init__(self, runs: Sequence[Run]):
         self.indices = [Index(run) for run in runs]
         self._facts: dict[int, tuple[object, JsonDict]] = {}
+        self._lock = threading.Lock()  # a run's facts are read by one at a time
 
     def read(self, goes_on: Callable[[], bool] = lambda: True) -> None:
         """Read all runs as far as they are written."""
         for index in self.indices:
             index.read(goes_on)
 
-    def overview(self) -> JsonDict:
-        """Return what the page begins with: the curves of every run and what may be chosen."""
-        runs = [{**self._facts_of(number), **self.reading(number)} for number in range(len(self.indices))]
+    def overview(self, known: Sequence[Known] = ()) -> JsonDict:
+        """Return what the page begins with: the curves of every run and what may be chosen.
+
+        `known` is what is known of each run already: the answer is then shorter by settings and by points up to that step.
+        """
+        runs = []
+        for number in range(len(self.indices)):
+            facts = self._facts_of(number)
+            runs.append({**(_news(facts, known[number]) if number < len(known) else facts), **self.reading(number)})
         return {"charts": [asdict(chart) for chart in CHARTS], "marks": MARKS, "sorts": SORTS, "runs": runs}
 
     def _facts_of(self, number: int) -> JsonDict:
         run = self.indices[number].run
-        now = run.stamp()
-        if number not in self._facts or self._facts[number][0] != now:
-            self._facts[number] = now, run.facts()
-        return self._facts[number][1]
+        with self._lock:
+            now = run.stamp()
+            if number not in self._facts or self._facts[number][0] != now:
+                self._facts[number] = now, run.facts()
+            return self._facts[number][1]
 
     def reading(self, run: int) -> JsonDict:
         """Return how far the completions of a run have been read."""
@@ -123,21 +135,30 @@ class Answers:
         return side_by_side(self.indices[first], self.indices[second])
 
 
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _news(facts: JsonDict, known: Known) -> JsonDict:
+    """Return the facts of a run without what somebody has who knows its curves of a generation up to a step."""
+    generation, settled = known
+    if generation != facts["generation"]:
+        return facts
+    curves = {}
+    for name, (steps, values) in facts["curves"].items():
+        start = bisect_right(steps, settled)
+        if start < len(steps):
+            curves[name] = steps[start:], values[start:]
+    return {**{name: value for name, value in facts.items() if name != "settings"}, "curves": curves, "after": settled}
 
 
 def _row(part: Part, row: int) -> JsonDict:
     group = int(part.group[row])
-    text, extracted, status = part.shown[row]
+    text, extracted, status = part.beginnings[row]
     return {
-        **{name: _number(column[row]) for name, column in part.columns.items()},
+        **{name: finite(float(column[row])) for name, column in part.columns.items()},
         "row": row,
         "problem": visible(part.problems[group]),
-        "prompt": part.prompts[group],
-        "text": text,
-        "extracted": extracted,
-        "status": status,
+        "prompt": opening(part.prompts[group]),
+        "text": opening(text),
+        "extracted": opening(extracted, 60),
+        "status": visible(status),
         "marks": [mark for i, mark in enumerate(MARKS) if part.marks[row] >> i & 1],
     }
 
@@ -164,6 +185,7 @@ def _completion(row: int, record: JsonDict, values: JsonDict | None, before: set
         "num_tokens",
         "reasoning_tokens",
         "mean_logprob",
+        "sampler_gap",
     )
     text = str(record.get("completion", ""))
     return {
@@ -176,17 +198,25 @@ def _completion(row: int, record: JsonDict, values: JsonDict | None, before: set
     }
 
 
+# what tokens-000123.jsonl.gz has of each token: its name, and how many of its units make one
+_OF_TOKENS = {"logprobs": 100, "entropies": 100, "gaps": 10_000, "trained": 1}
+
+
 def _token_values(record: JsonDict) -> JsonDict | None:
-    """Return tokens with their values in nats; None where what was written down does not fit together."""
+    """Return tokens with their values, those of probabilities in nats; None where what was written does not fit together."""
     tokens = record.get("tokens")
     if not isinstance(tokens, list):
         return None
     found: JsonDict = {"tokens": [visible(token) for token in tokens]}
-    for name in ("logprobs", "entropies"):
-        hundredths = record.get(name)
-        if isinstance(hundredths, list) and len(hundredths) == len(tokens) and all(isinstance(one, int) for one in hundredths):
-            found[name] = [one / 100 for one in hundredths]
+    for name, units in _OF_TOKENS.items():
+        values = record.get(name)
+        if isinstance(values, list) and len(values) == len(tokens) and all(map(_counts, values)):
+            found[name] = [one / units for one in values]
     return found
+
+
+def _counts(value: object) -> bool:
+    return isinstance(value, int) and finite(value) is not None
 
 
 def _changes(before: Sequence[JsonDict], now: Sequence[JsonDict]) -> JsonDict:

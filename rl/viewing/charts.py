@@ -78,6 +78,14 @@ CHARTS: Sequence[Chart] = (
         unit="seconds",
         stacked=True,
     ),
-    Chart(title="Speed", series=(("tokens_per_second", "sampled and read"),), unit="tokens a second"),
+    Chart(
+        title="Speed",
+        series=(
+            ("perf/tokens_per_second", "whole step, prompts included"),
+            ("perf/sampled_tokens_per_second", "while sampling"),
+            ("perf/trained_tokens_per_second", "in the update"),
+        ),
+        unit="tokens a second",
+    ),
     Chart(title="Peak memory", series=(("perf/peak_memory_gb", "peak"),), unit="GB"),
 )

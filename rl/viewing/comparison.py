@@ -4,6 +4,7 @@ Evaluations are compared as `reasonlab compare` does it (rl/evaluation/compariso
 problems that both drew at the same step, which runs of one seed have in common.
 """
 
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -12,8 +13,11 @@ import numpy as np
 from problems.errors import LabError
 from rl.evaluation.comparison import compare
 from rl.evaluation.paired import paired
+from rl.evaluation.samples import MEASURED, SAMPLES
 from rl.tracking.run_directory import JsonDict
 from rl.viewing.index import MARKS, Index, Part
+from rl.viewing.reading import MOST_BYTES, is_inside
+from rl.viewing.runs import Run
 from rl.viewing.texts import visible, visible_tree
 
 MOST_FLIPS = 200
@@ -35,6 +39,8 @@ def side_by_side(first: Index, second: Index) -> JsonDict:
 
 
 def _evaluations(first: Index, second: Index) -> JsonDict:
+    for index in (first, second):
+        _check_files(index.run)
     try:
         found = compare(first.run.path, second.run.path, anyway=True)
     except (
@@ -56,6 +62,18 @@ def _evaluations(first: Index, second: Index) -> JsonDict:
     ]
     accuracies = [found[side]["accuracy"] for side in SIDES]
     return _told(found, accuracies, flips, [*found["in_spite_of"], *found["also_different"]])
+
+
+def _check_files(run: Run) -> None:
+    """Raise LabError where a file that is going to be read leads out of the run or is larger than what is read here."""
+    for name in ("results.json", SAMPLES, MEASURED):
+        file = run.path / name
+        if not os.path.lexists(file):
+            continue
+        if not is_inside(file, run.path):
+            raise LabError(f"{name} of {run.name} is a link to elsewhere; copy the file into the run to compare it")
+        if file.stat().st_size > MOST_BYTES:
+            raise LabError(f"{name} of {run.name} is larger than {MOST_BYTES:,} bytes; `reasonlab compare` reads it whole")
 
 
 def _told(found: JsonDict, accuracies: Sequence[float], flips: Sequence[JsonDict], notes: Sequence[str]) -> JsonDict:

@@ -1,32 +1,35 @@
 """The completions of one run, held in memory so that a filter or a search needs no file.
 
 The index keeps for each completion what is filtered and sorted by, the beginning of its text, and the text itself folded for
-the search; everything else is read from its file when a group is opened. It is filled step by step in the background: a
-query answers over what has been read, and says how far that is.
+the search; everything else is read from its file when a group is opened. It is filled step by step in the background, the
+latest first: a query answers over what has been read, and says how far that is.
 
 P completions of a problem in one step are a group. A completion is named by (step, row): its line in the file of its step;
 the samples of an evaluation are all of step 0.
 """
 
 import threading
+from bisect import bisect_right
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rewards.types import STATUSES
 from rl.tracking.run_directory import JsonDict
-from rl.viewing.reading import Lines, read_lines, stamp
+from rl.viewing.reading import Lines, finite, read_lines, stamp
 from rl.viewing.runs import Run
-from rl.viewing.texts import opening, visible
 
 MARKS = (*STATUSES, "truncated")  # what completions are filtered by
-SORTS = ("step", "reward", "advantage", "tokens", "logprob")
+SORTS = ("step", "reward", "advantage", "tokens", "logprob", "gap")
+_BITS = {mark: 1 << i for i, mark in enumerate(MARKS)}
 _HELD_FILES = 8
+_BEGINNING = 240  # characters of a text, of which a line of the list shows some
+_BETWEEN = b"\xff"  # no text holds it: it is in no UTF-8
 Stamp = tuple[int, int]
 
 
@@ -41,13 +44,32 @@ class Part:
     problems: Sequence[str]  # ids, of groups
     prompts: Sequence[str]  # their beginnings, of groups
     difficulty: Sequence[JsonDict]  # of groups
-    shown: Sequence[tuple[str, str, str]]  # beginning of the text, what the verifier read, status
-    folded: Sequence[bytes]  # the texts
-    folded_prompts: Sequence[bytes]  # with the ids, of groups
+    beginnings: Sequence[tuple[str, str, str]]  # of the text, of what the verifier read, of the status; as they were written
+    texts: "Searched"
+    asked: "Searched"  # ids and prompts, of groups
     damaged: int
 
     def __len__(self) -> int:
         return len(self.marks)
+
+
+class Searched:
+    """Texts that are searched, letter case aside: one behind the other, since a search in one long text is much faster."""
+
+    def __init__(self, texts: Sequence[str]):
+        folded = [_folded(text) for text in texts]
+        self.joined = _BETWEEN.join(folded)
+        self.starts = list(accumulate((len(text) + 1 for text in folded), initial=0))  # one more than there are texts
+
+    def holding(self, needle: bytes) -> NDArray[np.bool_]:
+        """Tell which of the texts hold `needle`."""
+        found = np.zeros(len(self.starts) - 1, dtype=bool)
+        at = self.joined.find(needle)
+        while at >= 0:
+            number = bisect_right(self.starts, at) - 1
+            found[number] = True
+            at = self.joined.find(needle, self.starts[number + 1])  # once in each is enough
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +114,7 @@ class Index:
         files = self._paths = self._files()
         for step in [step for step in self._parts if step not in files]:
             del self._parts[step]
-        for step, path in sorted(files.items()):
+        for step, path in sorted(files.items(), reverse=True):  # the page begins with the latest
             if not goes_on():
                 return
             now = stamp(path)
@@ -139,11 +161,12 @@ class Index:
     def find(self, query: Query) -> tuple[int, list[tuple[Part, int]]]:
         """Return how many completions answer a query, and those of the page that is asked for: step and row."""
         parts = [part for part in self.parts if query.step in (None, part.step)]
+        if query.sort == "step" and query.descending:
+            parts.reverse()  # inside of a step in the order of the file either way
         chosen = [np.flatnonzero(_matches(part, query)) for part in parts]
         total = sum(map(len, chosen))
         if query.sort == "step":
             order: NDArray[np.int64] = np.arange(total)
-            order = order[::-1] if query.descending else order
         else:
             values = np.concatenate(
                 [part.columns[query.sort][rows] for part, rows in zip(parts, chosen, strict=True)] or [np.zeros(0)]
@@ -190,15 +213,8 @@ def _matches(part: Part, query: Query) -> NDArray[np.bool_]:
     if query.problem:
         found &= np.array([problem == query.problem for problem in part.problems], dtype=bool)[part.group]
     if query.search and found.any():
-        found &= _holding(part, _folded(query.search))
-    return found
-
-
-def _holding(part: Part, needle: bytes) -> NDArray[np.bool_]:
-    """Tell which completions hold `needle`, in their text or that of their problem."""
-    in_prompt = np.array([needle in prompt for prompt in part.folded_prompts], dtype=bool)
-    in_text = np.array([needle in text for text in part.folded], dtype=bool)
-    found: NDArray[np.bool_] = np.logical_or(in_prompt[part.group], in_text)
+        needle = _folded(query.search)
+        found &= part.texts.holding(needle) | part.asked.holding(needle)[part.group]
     return found
 
 
@@ -209,41 +225,41 @@ def _folded(text: str) -> bytes:
 def make_part(step: int, lines: Lines) -> Part:
     """Return what the index keeps of the records of a step."""
     records = lines.records
-    values: dict[str, list[float]] = {name: [] for name in SORTS}
-    marks, groups, shown, texts = [], [], [], []
-    problems: list[str] = []
-    firsts: list[JsonDict] = []
+    groups: list[int] = []
+    firsts: list[JsonDict] = []  # of each group
     last: object = object()
     for record in records:
         same = record.get("group", record.get("problem_id"))
         if same != last:
             last = same
             firsts.append(record)
-            problems.append(str(record.get("problem_id", "")))
-        groups.append(len(problems) - 1)
-        for name, value in _values(step, record).items():
-            values[name].append(value)
-        marks.append(_marks(record))
-        text = str(record.get("completion", ""))
-        shown.append((opening(text), visible(_or_dash(record.get("extracted"))), visible(record.get("status", ""))))
-        texts.append(_folded(text))
+        groups.append(len(firsts) - 1)
+    texts = [str(record.get("completion", "")) for record in records]
+    asked = [(str(first.get("problem_id", "")), str(first.get("prompt", ""))) for first in firsts]
     return Part(
         step=step,
-        columns={name: np.array(column, dtype=np.float64) for name, column in values.items()},
-        marks=np.array(marks, dtype=np.uint8),
+        columns=_columns(step, records),
+        marks=np.array([_marks(record) for record in records], dtype=np.uint8),
         group=np.array(groups, dtype=np.int32),
-        problems=problems,
-        prompts=[opening(str(record.get("prompt", ""))) for record in firsts],
+        problems=[problem for problem, _ in asked],
+        prompts=[_beginning(prompt) for _, prompt in asked],
         difficulty=[_difficulty(record) for record in firsts],
-        shown=shown,
-        folded=texts,
-        folded_prompts=[_folded(f"{record.get('problem_id', '')}\n{record.get('prompt', '')}") for record in firsts],
+        beginnings=[
+            (_beginning(text), _beginning(_or_dash(record.get("extracted"))), _beginning(str(record.get("status", ""))))
+            for text, record in zip(texts, records, strict=True)
+        ],
+        texts=Searched(texts),
+        asked=Searched([f"{problem}\n{prompt}" for problem, prompt in asked]),
         damaged=lines.damaged,
     )
 
 
+def _beginning(text: str) -> str:
+    return text if len(text) <= _BEGINNING else f"{text[:_BEGINNING]} ..."
+
+
 def _or_dash(value: object) -> str:
-    return "-" if value is None else opening(str(value), 60)
+    return "-" if value is None else str(value)
 
 
 def _difficulty(record: JsonDict) -> JsonDict:
@@ -251,28 +267,26 @@ def _difficulty(record: JsonDict) -> JsonDict:
     return found if isinstance(found, dict) else {}
 
 
-def _values(step: int, record: JsonDict) -> dict[str, float]:
-    reward = record.get("reward")
-    if "reward" not in record and record.get("status") != "error":  # a sample of an evaluation is paid nothing but its verdict
-        reward = float(record.get("status") == "correct")
-    return {
-        "step": float(step),
-        "reward": _float(reward),
-        "advantage": _float(record.get("advantage")),
-        "tokens": _float(record.get("num_tokens")),
-        "logprob": _float(record.get("mean_logprob")),
-    }
+def _columns(step: int, records: Sequence[JsonDict]) -> dict[str, NDArray[np.float64]]:
+    keys = {"advantage": "advantage", "tokens": "num_tokens", "logprob": "mean_logprob", "gap": "sampler_gap"}
+    columns = {name: _floats([record.get(key) for record in records]) for name, key in keys.items()}
+    return {"step": np.full(len(records), float(step)), "reward": _floats([_reward(record) for record in records]), **columns}
 
 
-def _float(value: Any) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else float("nan")
+def _reward(record: JsonDict) -> object:
+    if "reward" in record or record.get("status") == "error":
+        return record.get("reward")
+    return float(record.get("status") == "correct")  # a sample of an evaluation is paid nothing but its verdict
+
+
+def _floats(values: Sequence[object]) -> NDArray[np.float64]:
+    return np.array([np.nan if (known := finite(value)) is None else known for value in values], dtype=np.float64)
 
 
 def _marks(record: JsonDict) -> int:
     status = record.get("status")
-    bits = 1 << MARKS.index(status) if status in STATUSES else 0
-    return bits | ((record.get("finish_reason") == "length") << MARKS.index("truncated"))
+    bits = _BITS.get(status, 0) if isinstance(status, str) else 0  # a list could not even be looked up
+    return bits | (_BITS["truncated"] if record.get("finish_reason") == "length" else 0)
 
 
 def by_difficulty(parts: Sequence[Part]) -> dict[str, dict[object, dict[int, tuple[int, int]]]]:

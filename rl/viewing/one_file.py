@@ -1,7 +1,8 @@
 """The same page as one file to send to somebody: its scripts, its styles and what it shows are inside it.
 
 A file cannot ask a server, so it holds curves and comparisons whole and, where all completions would make it too large, a
-sample of them, and says so. A policy in its head allows the page's own scripts by their hashes and nothing else.
+sample of them, and says so. Folders of this machine are not named. A policy in its head allows the page's own scripts by
+their hashes and nothing else.
 """
 
 import base64
@@ -11,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
+from rl.tracking.html_page import without_folders
 from rl.tracking.run_directory import JsonDict
 from rl.viewing.answers import Answers
 from rl.viewing.server import page_files
@@ -85,6 +87,7 @@ def _held(answers: Answers) -> JsonDict:
                 f"of {run['name']} {kept:,} of {run['completions']:,} completions, whole groups of {steps} of its "
                 f"{len(run['steps'])} steps, the first problems of each"
             )
+        run["settings"] = without_folders(run["settings"])
         run["steps"] = sorted({group["step"] for group in sample})
         run["curves"] = {key: _thinned(curve, _MOST_POINTS // len(runs)) for key, curve in run["curves"].items()}
     words = f"This file holds a sample: {'; '.join(samples)}. `reasonlab view` shows all." if samples else None
@@ -111,6 +114,8 @@ def _comparisons(answers: Answers, runs: Sequence[JsonDict]) -> JsonDict:
             if first == second or runs[first]["kind"] != runs[second]["kind"] or not runs[first]["completions"]:
                 continue
             comparison = answers.compare(first, second)
+            if "notes" in comparison:
+                comparison["notes"] = [without_folders(words) for words in comparison["notes"]]
             kept = []
             for flip in comparison.get("flips", ()):
                 room -= len(json.dumps(flip))
@@ -129,7 +134,7 @@ def _sample(answers: Answers, run: int, room: int) -> list[JsonDict]:
     if not groups:
         return []
     # what a group takes, for a first guess: texts, and the numbers and names beside them
-    size = sum(sum(map(len, part.folded)) + 400 * len(part) for part in parts) / groups
+    size = sum(len(part.texts.joined) + 400 * len(part) for part in parts) / groups
     a_step = max(1, int(room / size / len(parts)))
     found = []
     for place in spread(len(parts)):

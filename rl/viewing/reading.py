@@ -6,7 +6,7 @@ outside of the run directory is opened, whatever its links say.
 
 import gzip
 import json
-import math
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,8 @@ from pathlib import Path
 from rl.tracking.run_directory import JsonDict
 
 MOST_BYTES = 1 << 30  # of one file when it is unpacked: a gzip file of a megabyte may hold a thousand times that
-_MOST_DIGITS = 15
+_TAIL_BYTES = 64
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +35,19 @@ def stamp(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
+def is_inside(path: Path, home: Path) -> bool:
+    """Whether a file is there and, links followed, in the run directory `home`; a pipe, which would never end, is none."""
+    try:
+        return path.resolve(strict=True).is_relative_to(home.resolve()) and path.is_file()
+    except (OSError, RuntimeError):  # links in a ring
+        return False
+
+
 def read_bytes(path: Path, home: Path) -> bytes:
     """Return a file of the run directory `home`, unpacked if its name ends in .gz; b"" for what is not there or not in it."""
+    if not is_inside(path, home):
+        return b""
     try:
-        if not path.resolve(strict=True).is_relative_to(home.resolve()) or not path.is_file():  # a pipe would never end
-            return b""
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             return file.read(MOST_BYTES)
     except (OSError, EOFError, zlib.error):
@@ -78,16 +87,53 @@ def parse_lines(data: bytes) -> Lines:
     return Lines(records=records, damaged=damaged)
 
 
-def _float(digits: str) -> float | None:
-    return value if math.isfinite(value := float(digits)) else None
+class GrowingLines:
+    """The records of a JSONL file that grows: of what is there already nothing is read again.
+
+    A file that was cut or replaced (a resumed run takes its last steps back) is read anew and counts as another `generation`.
+    """
+
+    def __init__(self, path: Path, home: Path):
+        self._path, self._home = path, home
+        self.generation = 0
+        self._inode = -1
+        self._offset = 0  # behind the last line that has its end
+        self._tail = b""  # what stands before the offset
+        self._known: list[JsonDict] = []
+        self._damaged = 0
+
+    def read(self) -> Lines:
+        """Return all records, a last line without its end included if it is whole."""
+        if not is_inside(self._path, self._home):
+            return Lines(records=[], damaged=0)
+        try:
+            with open(self._path, "rb") as file:
+                inode = os.fstat(file.fileno()).st_ino
+                file.seek(self._offset - len(self._tail))
+                is_same = inode == self._inode and file.read(len(self._tail)) == self._tail
+                if not is_same:
+                    self._forget(inode)
+                    file.seek(0)
+                data = file.read(MOST_BYTES)
+        except OSError:
+            return Lines(records=[], damaged=0)
+        ended = data[: data.rfind(b"\n") + 1]
+        new = parse_lines(ended)
+        self._known += new.records
+        self._damaged += new.damaged
+        self._offset += len(ended)
+        self._tail = (self._tail + ended)[-_TAIL_BYTES:]
+        last = _parsed(data[len(ended) :])
+        return Lines(records=self._known + ([last] if last is not None else []), damaged=self._damaged)
+
+    def _forget(self, inode: int) -> None:
+        self.generation += 1
+        self._inode, self._offset, self._tail = inode, 0, b""
+        self._known, self._damaged = [], 0
 
 
-def _int(digits: str) -> int | None:
-    return int(digits) if len(digits) <= _MOST_DIGITS else None
-
-
-# what is no number for the browser, or too large to count with, is read as nothing
-_DECODER = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=lambda _: None)
+# decoded without a look at each number, which would take twice the time: finite() judges those that are used
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 
 
 def _parsed(line: bytes) -> JsonDict | None:
@@ -96,3 +142,10 @@ def _parsed(line: bytes) -> JsonDict | None:
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def finite(value: object) -> float | None:
+    """Return a value of a record as a number; None where it is none, or one that nobody can count with."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) <= _LARGEST else None  # neither NaN nor infinite, and no integer of a thousand digits

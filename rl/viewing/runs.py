@@ -1,21 +1,21 @@
 """What a run directory holds besides completions: curves, checkpoints, alerts, settings; and which runs a path means."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from problems.errors import LabError
 from rl.diagnosis.alerts import alerts
 from rl.tracking.run_directory import JsonDict
-from rl.viewing.reading import read_lines, read_object, read_text, stamp
+from rl.viewing.reading import GrowingLines, finite, read_lines, read_object, read_text, stamp
 from rl.viewing.texts import visible
 
 Kind = Literal["practice", "imitation", "evaluation"]
-_FILES = ("metrics.jsonl", "timing.jsonl", "status.json", "config.yaml", "results.json")
-_TOKENS = "num_tokens"  # counted since the start of the run
+_FILES = ("metrics.jsonl", "timing.jsonl", "resumes.jsonl", "status.json", "config.yaml", "results.json")
+_MOST_STEP = 10**12
 
 
 class ViewingError(LabError):
@@ -24,7 +24,7 @@ class ViewingError(LabError):
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory that is looked at; everything is read anew with each access to `facts`."""
+    """A run directory that is looked at; what is new or changed is read with each call of `facts`."""
 
     path: Path
     name: str  # unique among those that are looked at together
@@ -41,26 +41,38 @@ class Run:
             return "evaluation"
         return "imitation" if re.search(r"^sft:", read_text(self.path / "config.yaml", self.path), re.MULTILINE) else "practice"
 
+    @cached_property
+    def _growing(self) -> tuple[GrowingLines, GrowingLines]:
+        return GrowingLines(self.path / "metrics.jsonl", self.path), GrowingLines(self.path / "timing.jsonl", self.path)
+
     def stamp(self) -> Sequence[tuple[int, int] | None]:
         """Return what changes whenever `facts` may."""
         return [stamp(self.path / name) for name in _FILES] + [stamp(self.path / "checkpoints")]
 
     def facts(self) -> JsonDict:
-        """Return curves, checkpoints, alerts and settings as plain data."""
-        metrics = read_lines(self.path / "metrics.jsonl", self.path)
-        timing = read_lines(self.path / "timing.jsonl", self.path)
-        records = _by_step(metrics.records)
+        """Return curves, marks on them, alerts and settings as plain data.
+
+        With the same `generation` a curve only goes on: up to step `settled` it has all its points.
+        """
+        lines = [growing.read() for growing in self._growing]
+        metrics, timing = (_by_step(of.records) for of in lines)
+        resumes = _by_step(read_lines(self.path / "resumes.jsonl", self.path).records)
+        ends = [int(records[-1]["step"]) for records in (metrics, timing) if records]
         return {
             "name": visible(self.name),
             "family": family(visible(self.name)),
             "kind": self.kind,
             "status": visible(read_object(self.path / "status.json", self.path).get("status", "unknown")),
-            "curves": {**columns(records), **columns(_with_rest(_by_step(timing.records), records))},
+            "generation": sum(growing.generation for growing in self._growing),
+            "settled": min(ends, default=-1),
+            "curves": {**columns(metrics), **columns(_with_rest(timing))},
             "checkpoints": self._checkpoints(),
-            "alerts": [asdict(alert) for alert in alerts(records)],
+            "evaluations": [int(record["step"]) for record in metrics if "eval/accuracy" in record],
+            "resumes": [int(record["step"]) for record in resumes],
+            "alerts": [asdict(alert) for alert in alerts(metrics)],
             "settings": visible(read_text(self.path / "config.yaml", self.path)),
             "results": _headline(read_object(self.path / "results.json", self.path)),
-            "damaged": metrics.damaged + timing.damaged,
+            "damaged": sum(of.damaged for of in lines),
         }
 
     def _checkpoints(self) -> list[int]:
@@ -112,12 +124,12 @@ def family(name: str) -> str:
     return re.sub(r"seed[-_=]?\d+", "seed", name)
 
 
-def columns(records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[int], list[float]]]:
+def columns(records: Sequence[JsonDict]) -> dict[str, tuple[list[int], list[float]]]:
     """Return for every metric the steps that have a number of it, and the numbers."""
     found: dict[str, tuple[list[int], list[float]]] = {}
     for record in records:
         for key, value in record.items():
-            if key != "step" and isinstance(value, int | float) and not isinstance(value, bool):
+            if key != "step":
                 steps, values = found.setdefault(visible(key), ([], []))
                 steps.append(record["step"])
                 values.append(value)
@@ -125,24 +137,22 @@ def columns(records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[int], 
 
 
 def _by_step(records: Sequence[JsonDict]) -> list[JsonDict]:
-    """Return the records in the order of their steps, the last one of a step that stands twice."""
-    by_step = {record["step"]: record for record in records if isinstance(record.get("step"), int)}
+    """Return the numbers of records in the order of their steps, of the last record of a step that stands twice."""
+    by_step = {}
+    for record in records:
+        step = record.get("step")
+        if isinstance(step, int) and 0 <= step < _MOST_STEP:
+            by_step[step] = {key: known for key, value in record.items() if (known := finite(value)) is not None}
     return [by_step[step] for step in sorted(by_step)]
 
 
-def _with_rest(timing: Sequence[JsonDict], metrics: Sequence[JsonDict]) -> list[JsonDict]:
-    """Return timing with what is left of a step's time, and its tokens a second."""
-    tokens = {record["step"]: record[_TOKENS] for record in metrics if isinstance(record.get(_TOKENS), int | float)}
+def _with_rest(timing: Sequence[JsonDict]) -> list[JsonDict]:
+    """Return timing with what is left of a step's time."""
     whole = []
     for record in timing:
-        seconds = record.get("step_time")
-        added: JsonDict = {}
-        if isinstance(seconds, int | float) and seconds > 0:
-            known = [part for name in ("sample", "score", "train") if isinstance(part := record.get(name), int | float)]
-            added["rest"] = max(0.0, seconds - sum(known))
-            if record["step"] in tokens and (record["step"] == 1 or record["step"] - 1 in tokens):
-                added["tokens_per_second"] = (tokens[record["step"]] - tokens.get(record["step"] - 1, 0)) / seconds
-        whole.append({**record, **added})
+        known = [record[name] for name in ("sample", "score", "train") if name in record]
+        rest = {"rest": max(0.0, record["step_time"] - sum(known))} if "step_time" in record else {}
+        whole.append({**record, **rest})
     return whole
 
 
@@ -151,4 +161,4 @@ def _headline(results: JsonDict) -> JsonDict | None:
     accuracy = results.get("accuracy")
     if not isinstance(accuracy, dict):
         return None
-    return {name: accuracy.get(name) for name in ("value", "low", "high")}
+    return {name: finite(accuracy.get(name)) for name in ("value", "low", "high")}

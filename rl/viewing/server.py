@@ -7,6 +7,7 @@ secret that the command prints; nothing can be changed, and no path of a file ev
 
 import hmac
 import json
+import re
 import secrets
 import sys
 import threading
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from rl.viewing.answers import Answers
+from rl.viewing.answers import Answers, Known
 from rl.viewing.index import MARKS, SORTS, Query
 
 PAGE = Path(__file__).parent / "page"
@@ -39,6 +40,28 @@ class Refused(Exception):
         self.status = status
 
 
+class Answering:
+    """Counts the requests that are being answered: `with answering: ...`."""
+
+    def __init__(self) -> None:
+        self._now = 0
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._now += 1
+
+    def __exit__(self, *raised: object) -> None:
+        with self._changed:
+            self._now -= 1
+            self._changed.notify_all()
+
+    def wait_until_done(self) -> None:
+        """Wait until there are none, a second at most: reading has to go on even under somebody who never stops asking."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._now == 0, timeout=1.0)
+
+
 class ViewingServer(ThreadingHTTPServer):
     """Serves some runs until it is shut down; port 0 takes a free one."""
 
@@ -49,6 +72,7 @@ class ViewingServer(ThreadingHTTPServer):
         self.answers, self.follow = answers, follow
         self.secret = secrets.token_urlsafe(12)
         self.files = page_files()
+        self.answering = Answering()
         self._is_over = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -61,10 +85,15 @@ class ViewingServer(ThreadingHTTPServer):
     def _read(self) -> None:
         """Read the runs in the background; again and again where they are followed."""
         while not self._is_over.is_set():
-            self.answers.read(lambda: not self._is_over.is_set())
+            self.answers.read(self._goes_on)
             if not self.follow:
                 return
             self._is_over.wait(_LOOKS_EVERY_SECONDS)
+
+    def _goes_on(self) -> bool:
+        """Return whether to read another file, as soon as nobody waits for an answer: threads of Python share one processor."""
+        self.answering.wait_until_done()
+        return not self._is_over.is_set()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a browser that went away in the middle of an answer."""
@@ -93,6 +122,17 @@ def number(parameters: Parameters, name: str, most: int, default: int | None = N
     return int(text)
 
 
+def known_of(parameters: Parameters) -> list[Known]:
+    """Return what the page has of each run already: `known=GENERATION.STEP,...`; a step of -1 is none."""
+    text = parameters.get("known", "")
+    if not text:
+        return []
+    if not re.fullmatch(r"[0-9]{1,9}\.(-1|[0-9]{1,12})(,[0-9]{1,9}\.(-1|[0-9]{1,12}))*", text):
+        raise Refused(400, "known must be a generation and a step of each run, as in 1.200,1.-1")
+    pairs = [one.split(".") for one in text.split(",")]
+    return [(int(generation), int(step)) for generation, step in pairs]
+
+
 def query_of(parameters: Parameters) -> Query:
     """Return the query that a request asks for."""
     mark, sort = parameters.get("mark", ""), parameters.get("sort", "step")
@@ -117,7 +157,7 @@ def answer(server: ViewingServer, what: str, parameters: Parameters) -> object:
     answers = server.answers
     most = len(answers.indices) - 1
     asked: dict[str, Callable[[], object]] = {
-        "overview": lambda: {**answers.overview(), "follow": server.follow, "sample": None},
+        "overview": lambda: {**answers.overview(known_of(parameters)), "follow": server.follow, "sample": None},
         "rows": lambda: answers.rows(number(parameters, "run", most), query_of(parameters)),
         "group": lambda: answers.group(
             number(parameters, "run", most), number(parameters, "step", 10**12), number(parameters, "row", 10**12)
@@ -140,7 +180,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         try:
-            kind, body = self._found()
+            with self.server.answering:
+                kind, body = self._found()
             status = 200
         except Refused as refusal:
             status, kind, body = refusal.status, "text/plain", str(refusal).encode()

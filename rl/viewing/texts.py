@@ -6,6 +6,8 @@ what somebody who reads completions has to see. Markup is no concern here: the p
 
 import re
 
+from rl.viewing.reading import finite
+
 # controls but tab and line feed; soft hyphen; the marks of direction and what has no width, but for the joiners
 # that Persian and emoji need; lone halves of characters
 _UNSEEN = re.compile(
@@ -20,9 +22,11 @@ def visible(text: object) -> str:
 
 
 def visible_tree(value: object) -> object:
-    """Return JSON data with every text in it, keys included, made visible."""
+    """Return JSON data with every text in it, keys included, made visible, and None for what is no number to a browser."""
     if isinstance(value, str):
         return visible(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return finite(value)
     if isinstance(value, dict):
         return {visible(key): visible_tree(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -32,5 +36,5 @@ def visible_tree(value: object) -> object:
 
 def opening(text: str, characters: int = 160) -> str:
     """Return the beginning of a text on one line."""
-    line = " ".join(text[: 4 * characters].split())
-    return visible(line if len(line) <= characters and len(text) <= 4 * characters else f"{line[:characters]} ...")
+    line = " ".join(text.split())
+    return visible(line if len(line) <= characters else f"{line[:characters]} ...")

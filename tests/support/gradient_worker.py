@@ -59,12 +59,14 @@ def accumulate(
     engine = Engine(model, config)
     parts = minibatches(random_groups(vocabulary=100), config.algorithm.minibatches)
     batch = make_batch(parts[part], config.algorithm, 20)
-    accumulate_gradients(engine, None, batch, config, load_tokenizer(config.model).pad_token_id)
+    with engine.overhearing(parts[part]) as heard:
+        accumulate_gradients(engine, None, batch, config, load_tokenizer(config.model).pad_token_id)
+    gaps = [learned.gaps for learned in heard.learned([batch])]
     from deepspeed.utils import safe_get_full_grad
 
     found = {n: safe_get_full_grad(p) for n, p in engine.engine.module.named_parameters() if p.requires_grad}
     gradients = {name: gradient.clone() for name, gradient in found.items()}
-    return {"gradients": gradients, "norm": engine.step(1e-3)}
+    return {"gradients": gradients, "norm": engine.step(1e-3), "gaps": [g if g is None else torch.from_numpy(g) for g in gaps]}
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from rewards.types import Reward, Status, Verdict
 from rl.policy.interfaces import TokenIds
 from rl.tracking.rollouts import write_rollouts
 from rl.tracking.run_directory import RunDirectory
-from rl.types import Completion, Drawn, Group, Rollout
+from rl.types import Completion, Drawn, Group, Learned, Rollout
 
 _WORDS = ("so", "then", "we", "add", "seven", "and", "two", "wait", "no", "that", "is", "twelve", "check", "again", "carry")
 
@@ -74,10 +74,18 @@ def made_group(number: int, step: int, skill: float, size: int, tokens: int, tex
     return Group(problem=rollouts[0].problem, rollouts=tuple(rollouts), advantages=totals - totals.mean())
 
 
+def made_learned(rollout: Rollout, step: int) -> Learned:
+    """Return what an update might have made of a completion: the longer, the farther are trainer and sampler apart."""
+    length = len(rollout.completion_ids)
+    gaps = np.random.default_rng([step, length]).normal(0.0, 0.001 * length, length).astype(np.float32)
+    return Learned(gaps=gaps, trained=np.arange(length) % 5 > 0)
+
+
 def write_step(run: RunDirectory, step: int, groups: Sequence[Group], of: int, token_groups: int) -> None:
     """Write the files and metrics of a step of a run of `of` steps."""
     drawn = Drawn(groups=tuple(groups), rounds=1, cursor=0, sample_seconds=1.0, score_seconds=0.1, step=step - 1)
-    write_rollouts(run.path / "rollouts", step, drawn, Words(), token_groups)  # type: ignore[arg-type]  # all that is asked
+    learned = [made_learned(rollout, step) for group in groups[:token_groups] for rollout in group.rollouts]
+    write_rollouts(run.path / "rollouts", step, drawn, Words(), token_groups, learned)  # type: ignore[arg-type]  # all that is asked
     reward = float(np.mean([total for group in groups for total in group.totals]))
     low = 0.2 + 0.6 * step / of
     interval = {"eval/accuracy": low + 0.05, "eval/accuracy_low": low, "eval/accuracy_high": low + 0.1}
@@ -86,7 +94,8 @@ def write_step(run: RunDirectory, step: int, groups: Sequence[Group], of: int, t
     more = {f"made/metric_{i}": float(noise.normal()) for i in range(50)}
     metrics = {"reward": reward, "entropy": 1.0 - 0.5 * step / of, "grad_norm": 0.2 + 0.05 * float(noise.random())}
     run.append("metrics.jsonl", {"step": step, **metrics, **held_out, **more, "num_tokens": 1000 * step})
-    run.append("timing.jsonl", {"step": step, "sample": 1.0, "score": 0.1, "train": 0.8, "step_time": 2.0})
+    seconds = {"sample": 1.0, "score": 0.1, "train": 0.8, "step_time": 2.0}
+    run.append("timing.jsonl", {"step": step, **seconds, "perf/tokens_per_second": 500.0})
 
 
 def write_made_run(

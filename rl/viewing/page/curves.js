@@ -8,7 +8,7 @@ import { binned, joined, range, smooth, stacked } from "./series.js";
 /** @typedef {import("./source.js").Run} Run */
 /** @typedef {import("./source.js").Chart} Chart */
 /** @typedef {import("./series.js").Values} Values */
-/** @typedef {{label: string, values: Values, colour: string, dash?: number[], faint?: boolean, points?: boolean}} Line */
+/** @typedef {{label: string, values: Values, colour: string, dash?: number[], faint?: boolean, points?: boolean, filled?: boolean}} Line */
 /** @typedef {{low: number, high: number, colour: string}} Band numbers of the lines between which it lies */
 
 const COLOURS = ["#1f6feb", "#d4602a", "#2da44e", "#a45dd9", "#bf8700", "#d1457e", "#1b9aaa", "#7a7f87"];
@@ -36,9 +36,11 @@ export class Curves {
 
   /** @param {Overview} overview */
   show(overview) {
-    // a cold start has other steps and another scale: beside practice it is for those who ask
-    if (!this.overview && overview.runs.some((run) => run.kind === "practice"))
-      overview.runs.forEach((run, number) => { if (run.kind === "imitation") this.hidden.add(number); });
+    // a cold start has other steps and another scale: beside practice it is for those who ask; an evaluation has no steps at all
+    const practised = overview.runs.some((run) => run.kind === "practice");
+    overview.runs.forEach((run, number) => {
+      if (run.kind === "evaluation" || (!this.overview && practised && run.kind === "imitation")) this.hidden.add(number);
+    });
     this.overview = overview;
     this.draw();
   }
@@ -55,27 +57,27 @@ export class Curves {
       const made = this.#lines(chart, runs);
       if (made) this.#chart(chart, made, runs.map(({ run }) => run), charts);
     }
-    if (!this.drawn.length) charts.append(element("p", { class: "note" }, "No curves: these runs have no metrics.jsonl."));
+    if (!this.drawn.length) charts.append(element("p", { class: "note" }, "No curves: none of these runs has steps."));
   }
 
   /** @param {Overview} overview */
   #bar(overview) {
-    const several = overview.runs.length > 1;
-    const families = new Set(overview.runs.map((run) => run.family));
+    const trained = overview.runs.filter((run) => run.kind !== "evaluation");
+    const families = new Set(trained.map((run) => run.family));
     return element(
       "div",
       { class: "bar" },
       ...overview.runs.map((run, number) =>
-        !several ? null : check(run.name, !this.hidden.has(number), (on) => {
+        trained.length < 2 || run.kind === "evaluation" ? null : check(run.name, !this.hidden.has(number), (on) => {
           if (on) this.hidden.delete(number);
           else this.hidden.add(number);
           this.draw();
         }, swatch(COLOURS[number % COLOURS.length])),
       ),
       check("moving mean of 9 steps", this.isSmooth, (on) => { this.isSmooth = on; this.draw(); }),
-      families.size < overview.runs.length ? check("mean and range over seeds", this.overSeeds, (on) => { this.overSeeds = on; this.draw(); }) : null,
+      families.size < trained.length ? check("mean and range over seeds", this.overSeeds, (on) => { this.overSeeds = on; this.draw(); }) : null,
       element("button", { onclick: () => this.#zoom(null, null) }, "whole run"),
-      element("span", { class: "note" }, "drag to zoom, double click to zoom out"),
+      element("span", { class: "note" }, "drag to zoom, double click to zoom out; at the foot: ticks are checkpoints, dots evaluations; lines across: dashed alerts, dotted resumes"),
     );
   }
 
@@ -106,7 +108,7 @@ export class Curves {
       const isNoisy = this.isSmooth && !chart.stacked && one.curve[0].length > 20;
       if (isNoisy) lines.push({ label: "", values: whole[i], colour, faint: true });
       const drawn = isNoisy ? smooth(whole[i], 9) : whole[i];
-      lines.push({ label, values: drawn, colour, dash: many ? DASHES[one.series % DASHES.length] : [], points: one.curve[0].length <= 40 });
+      lines.push({ label, values: drawn, colour, filled: chart.stacked && i === 0, dash: many ? DASHES[one.series % DASHES.length] : [], points: one.curve[0].length <= 40 });
       if (chart.stacked && i > 0) bands.push({ low: lines.length - 2, high: lines.length - 1, colour });
       const at = ends.indexOf(one);
       if (at < 0) return;
@@ -131,14 +133,14 @@ export class Curves {
       width: Math.max(200, card.clientWidth - 24),
       height: HEIGHT,
       // a curve that is flat has room above it
-      scales: { x: { time: false }, y: { range: (_, min, max) => (min === max ? [Math.min(min, 0), max + 1] : uPlot.rangeNum(min, max, 0.1, true)) } },
+      scales: { x: { time: false }, y: { range: (_, min, max) => (min === max ? [Math.min(min, 0), max + 1] : uPlot.rangeNum(chart.stacked ? 0 : min, max, 0.1, true)) } },
       cursor: { sync: { key: "steps", setSeries: false }, drag: { x: true, y: false } },
-      axes: [axis, { ...axis, size: 52, values: (_, splits) => splits.map((value) => shown(value)) }],
+      axes: [{ ...axis, size: 30 }, { ...axis, size: 52, values: (_, splits) => splits.map((value) => shown(value)) }],
       legend: { markers: { width: 2 } },
       series: [
-        { label: "step", value: (_, value) => (value === null || value === undefined ? "-" : String(value)) },
+        { label: "step", value: (_, value) => (value === null || value === undefined ? "-" : [value, ...marksAt(runs, value)].join(", ")) },
         ...made.lines.map((one) => ({
-          label: one.label, stroke: one.faint ? `${one.colour}55` : one.colour, width: one.faint ? 1 : 2, dash: one.dash ?? [], spanGaps: true,
+          label: one.label, stroke: one.faint ? `${one.colour}55` : one.colour, width: one.faint ? 1 : 2, dash: one.dash ?? [], spanGaps: true, fill: one.filled ? `${one.colour}22` : undefined,
           points: { show: one.points ?? false, size: 5 },
           value: (/** @type {uPlot} */ _, /** @type {number | null} */ value) => shown(value),
         })),
@@ -226,29 +228,48 @@ function swatch(colour) {
 }
 
 /**
- * Show alerts by a line across the chart and checkpoints by a tick at its foot.
+ * Say what happened at a step.
+ * @param {Run[]} runs @param {number} step
+ */
+function marksAt(runs, step) {
+  return runs.flatMap((run) => [
+    ...(run.checkpoints.includes(step) ? ["checkpoint"] : []), ...(run.evaluations.includes(step) ? ["evaluated"] : []),
+    ...(run.resumes.includes(step) ? ["resumed"] : []), ...run.alerts.filter((alert) => alert.step === step).map(({ name }) => name),
+  ].map((words) => (runs.length > 1 ? `${run.name}: ${words}` : words)));
+}
+
+/**
+ * Show alerts and resumes by lines across the chart, checkpoints by ticks and evaluations by dots at its foot.
  * @param {uPlot} plot @param {Run[]} runs @param {string} warning @param {string} plain
  */
 function signpost(plot, runs, warning, plain) {
   const { ctx, bbox } = plot;
-  /** @param {number} step @param {string} colour @param {number} height @param {number[]} dash */
-  const tick = (step, colour, height, dash) => {
+  const foot = bbox.top + bbox.height;
+  /** @param {number[]} steps @param {(x: number) => void} draw */
+  const at = (steps, draw) => steps.forEach((step) => {
     const x = plot.valToPos(step, "x", true);
     if (x < bbox.left || x > bbox.left + bbox.width) return;
-    ctx.save();
-    ctx.strokeStyle = colour;
-    ctx.lineWidth = 1.5;
-    ctx.setLineDash(dash);
     ctx.beginPath();
-    ctx.moveTo(x, bbox.top + bbox.height);
-    ctx.lineTo(x, bbox.top + bbox.height - height);
+    draw(x);
+  });
+  /** @param {number} height @param {number[]} dash */
+  const line = (height, dash) => (/** @type {number} */ x) => {
+    ctx.setLineDash(dash);
+    ctx.moveTo(x, foot);
+    ctx.lineTo(x, foot - height);
     ctx.stroke();
-    ctx.restore();
   };
+  ctx.save();
+  ctx.lineWidth = 1.5 * devicePixelRatio;
   for (const run of runs) {
-    run.alerts.forEach(({ step }) => tick(step, warning, bbox.height, [4, 4]));
-    run.checkpoints.forEach((step) => tick(step, plain, 8, []));
+    [ctx.strokeStyle, ctx.fillStyle] = [plain, plain];
+    at(run.checkpoints, line(8 * devicePixelRatio, []));
+    at(run.resumes, line(bbox.height, [1, 4]));
+    at(run.evaluations, (x) => { ctx.arc(x, foot - 4 * devicePixelRatio, 2 * devicePixelRatio, 0, 2 * Math.PI); ctx.fill(); });
+    ctx.strokeStyle = warning;
+    at(run.alerts.map(({ step }) => step), line(bbox.height, [4, 4]));
   }
+  ctx.restore();
 }
 
 /**

@@ -5,7 +5,7 @@ import { element, passage, shown } from "./dom.js";
 import { Curves } from "./curves.js";
 import { Rollouts } from "./rollouts.js";
 import { Compare } from "./compare.js";
-import { HeldSource, ServerSource } from "./source.js";
+import { digest, HeldSource, ServerSource } from "./source.js";
 
 /** @typedef {import("./source.js").Overview} Overview */
 
@@ -17,7 +17,7 @@ function head(overview) {
   const lines = overview.runs.map((run) => {
     const result = run.results ? `, accuracy ${shown(run.results.value, 3)} (${shown(run.results.low, 3)} to ${shown(run.results.high, 3)})` : "";
     const damaged = run.damaged + run.damaged_rollouts;
-    const words = `${run.kind}, ${run.status}${result}, ${run.completions.toLocaleString("en")} completions${damaged ? `, ${damaged} lines could not be read` : ""}`;
+    const words = `${run.kind}, ${run.status}${result}${run.completions ? `, ${run.completions.toLocaleString("en")} completions` : ""}${damaged ? `, ${damaged} lines could not be read` : ""}`;
     return element("div", {}, element("strong", {}, run.name), element("span", { class: "note" }, ` ${words}`), ...run.alerts.map((alert) => element("div", { class: "alert" }, alert.words)));
   });
   return [...lines, ...(overview.sample ? [element("p", { class: "note", id: "sample" }, overview.sample)] : [])];
@@ -76,9 +76,9 @@ async function main() {
     if (!isReading && !overview.follow) return;
     await new Promise((done) => setTimeout(done, isReading ? READING_MS : FOLLOWING_MS));
     try {
-      const before = JSON.stringify(overview);
+      const before = digest(overview);
       overview = await source.overview();
-      if (!document.hidden && JSON.stringify(overview) !== before) update();
+      if (!document.hidden && digest(overview) !== before) update();
     } catch {
       top.append(element("p", { class: "alert" }, "The server is gone; what is shown is the last it said."));
       return;

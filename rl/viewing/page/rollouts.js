@@ -12,8 +12,9 @@ const PAGE = 50;
 const WAITS_FOR_TYPING_MS = 120;
 /** @type {[string, string, boolean][]} words, what is sorted by, whether the largest come first */
 const ORDERS = [
-  ["by step", "step", false], ["latest step first", "step", true], ["longest first", "tokens", true], ["highest reward", "reward", true],
+  ["latest step first", "step", true], ["by step", "step", false], ["longest first", "tokens", true], ["highest reward", "reward", true],
   ["lowest reward", "reward", false], ["highest advantage", "advantage", true], ["lowest advantage", "advantage", false], ["least expected text", "logprob", false],
+  ["highest sampler gap", "gap", true],
 ];
 /** @type {Record<string, string>} */
 const WORDS = { timeout: "timed out", error: "unscorable" };
@@ -24,7 +25,7 @@ export class Rollouts {
     this.place = place;
     this.source = source;
     /** @type {Query} */
-    this.query = { run: 0, mark: "", search: "", step: "", problem: "", sort: "step", descending: false, start: 0, count: PAGE };
+    this.query = { run: 0, mark: "", search: "", step: "", problem: "", sort: "step", descending: true, start: 0, count: PAGE };
     this.list = element("div", { class: "list" });
     this.told = element("p", { class: "note", "aria-live": "polite" });
     this.panelPlace = element("section");

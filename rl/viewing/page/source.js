@@ -6,17 +6,18 @@
  * @typedef {[number[], number[]]} Curve steps and values
  * @typedef {{name: string, step: number, words: string}} Alert
  * @typedef {{name: string, family: string, kind: string, status: string, curves: Record<string, Curve>,
- *   checkpoints: number[], alerts: Alert[], settings: string, damaged: number,
+ *   generation: number, settled: number, after?: number, checkpoints: number[], evaluations: number[], resumes: number[],
+ *   alerts: Alert[], settings: string, damaged: number,
  *   results: {value: number, low: number, high: number} | null, completions: number, files_read: number, files: number,
  *   is_whole: boolean, steps: number[], damaged_rollouts: number}} Run
  * @typedef {{charts: Chart[], marks: string[], sorts: string[], runs: Run[], follow: boolean, sample: string | null}} Overview
  * @typedef {{step: number, row: number, reward: number | null, advantage: number | null, tokens: number | null,
- *   logprob: number | null, problem: string, prompt: string, text: string, extracted: string, status: string, marks: string[]}} Row
+ *   logprob: number | null, gap: number | null, problem: string, prompt: string, text: string, extracted: string, status: string, marks: string[]}} Row
  * @typedef {{total: number, rows: Row[], files_read: number, files: number, is_whole: boolean}} Rows
- * @typedef {{tokens: string[], logprobs?: number[], entropies?: number[]}} Tokens
+ * @typedef {{tokens: string[], logprobs?: number[], entropies?: number[], gaps?: number[], trained?: number[]}} Tokens gaps: trainer less sampler
  * @typedef {{row: number, text: string, status: string, extracted: unknown, detail: string | null, reward: number | null,
  *   rewards: Record<string, number> | null, advantage: number | null, num_tokens: number | null, reasoning_tokens: number | null,
- *   mean_logprob: number | null, truncated: boolean, was_written_before: boolean, tokens: Tokens | null}} Completion
+ *   mean_logprob: number | null, sampler_gap: number | null, truncated: boolean, was_written_before: boolean, tokens: Tokens | null}} Completion
  * @typedef {{step: number, row: number, pass_rate: number, run?: number}} Place
  * @typedef {{step: number, problem: string, prompt: unknown, reference: unknown, difficulty: Record<string, unknown> | null,
  *   rendered: string | null, completions: Completion[], places: Place[], here: number,
@@ -33,6 +34,10 @@
 
 /** Asks the server that the page came from. */
 export class ServerSource {
+  constructor() {
+    /** @type {Overview | null} */
+    this.known = null;
+  }
   /** @param {string} what @param {Record<string, unknown>} [parameters] */
   async #ask(what, parameters = {}) {
     const asked = Object.entries(parameters).map(([name, value]) => [name, value === true ? "1" : value === false ? "" : String(value)]);
@@ -40,8 +45,15 @@ export class ServerSource {
     if (!response.ok) throw new Error(await response.text());
     return response.json();
   }
-  /** @returns {Promise<Overview>} */
-  overview() { return this.#ask("overview"); }
+  /** Ask for the overview, for what is new in it where something is known. @returns {Promise<Overview>} */
+  async overview() {
+    const before = this.known?.runs ?? [];
+    const known = before.map((run) => `${run.generation}.${run.settled}`).join(",");
+    /** @type {Overview} */
+    const news = await this.#ask("overview", known ? { known } : {});
+    this.known = { ...news, runs: news.runs.map((run, i) => grown(before[i], run)) };
+    return this.known;
+  }
   /** @param {Query} query @returns {Promise<Rows>} */
   rows(query) { return this.#ask("rows", query); }
   /** @param {number} run @param {number} step @param {number} row @returns {Promise<Group>} */
@@ -50,6 +62,31 @@ export class ServerSource {
   difficulty(run) { return this.#ask("difficulty", { run }); }
   /** @param {number} first @param {number} second @returns {Promise<Comparison>} */
   compare(first, second) { return this.#ask("compare", { first, second }); }
+}
+
+/**
+ * Return a run as it is now, from what was known and an answer that leaves out points up to step `after`, and the settings.
+ * @param {Run | undefined} before @param {Run} run @returns {Run}
+ */
+export function grown(before, run) {
+  const after = run.after;
+  if (!before || after === undefined) return run;
+  const names = new Set([...Object.keys(before.curves), ...Object.keys(run.curves)]);
+  const curves = [...names].map((name) => {
+    const [steps, values] = before.curves[name] ?? [[], []];
+    const [more, moreValues] = run.curves[name] ?? [[], []];
+    const kept = steps.findLastIndex((step) => step <= after) + 1;
+    return /** @type {[string, Curve]} */ ([name, [[...steps.slice(0, kept), ...more], [...values.slice(0, kept), ...moreValues]]]);
+  });
+  return { ...before, ...run, curves: Object.fromEntries(curves) };
+}
+
+/**
+ * Return a text that tells whether one overview differs from another; of curves only their points count.
+ * @param {Overview} overview
+ */
+export function digest(overview) {
+  return JSON.stringify(overview.runs.map(({ curves, after, ...rest }) => [rest, Object.values(curves).reduce((sum, [steps]) => sum + steps.length, 0)]));
 }
 
 /** Answers from what a file holds: a sample of the completions, and everything else. */
@@ -101,7 +138,7 @@ function rowOf(group, one) {
   const text = opening(one.text);
   const prompt = String(group.prompt ?? "");
   const row = {
-    step: group.step, row: one.row, reward: one.reward, advantage: one.advantage, tokens: one.num_tokens, logprob: one.mean_logprob,
+    step: group.step, row: one.row, reward: one.reward, advantage: one.advantage, tokens: one.num_tokens, logprob: one.mean_logprob, gap: one.sampler_gap,
     problem: group.problem, prompt: opening(prompt), text, extracted: one.extracted === null ? "-" : opening(String(one.extracted)), status: one.status,
     marks: one.truncated ? [one.status, "truncated"] : [one.status],
   };
@@ -109,12 +146,11 @@ function rowOf(group, one) {
 }
 
 /**
- * Return rows by a value, those without one last; "step": as they are.
+ * Return rows by a value, those without one last, those of one value as they are.
  * @param {Row[]} rows @param {string} sort @param {boolean} descending
  */
 export function inOrder(rows, sort, descending) {
-  if (sort === "step") return descending ? rows.reverse() : rows;
-  const key = /** @type {"reward" | "advantage" | "tokens" | "logprob"} */ (sort);
+  const key = /** @type {"step" | "reward" | "advantage" | "tokens" | "logprob" | "gap"} */ (sort);
   const value = (/** @type {Row} */ row) => {
     const found = row[key];
     return found === null ? Infinity : descending ? -found : found;

@@ -39,37 +39,62 @@ def test_a_bent_curve_is_told_with_the_step_at_which_it_bends(name: str) -> None
     assert "100" in alert.words
 
 
-def test_entropy_that_collapses_while_there_is_something_to_learn() -> None:
+def unpaid(keep_evaluations: bool = True) -> list[Record]:
+    """Return the real metrics with a reward that stays where it is."""
     flat = [{**record, "reward": 0.5} if "reward" in record else record for record in REAL]
+    return flat if keep_evaluations else [{k: v for k, v in record.items() if not k.startswith("eval/")} for record in flat]
+
+
+def falling() -> list[Record]:
+    """Return the real metrics, whose reward rises, with a held-out accuracy of 0.9 at step 0 that falls by 0.003 a step."""
+    return [
+        {
+            **record,
+            "eval/accuracy": 0.9 - 0.003 * record["step"],
+            "eval/accuracy_low": 0.85 - 0.003 * record["step"],
+            "eval/accuracy_high": 0.95 - 0.003 * record["step"],
+        }
+        if "eval/accuracy" in record
+        else record
+        for record in REAL
+    ]
+
+
+# by the name of an alert: a run that sets it off, and one like it that sets off nothing
+PAIRS: dict[str, tuple[list[Record], list[Record]]] = {
+    **{name: (records, REAL) for name, records in BENT.items()},
+    "entropy_collapsed": (
+        [{**record, "entropy": 0.001} if record["step"] >= 60 else record for record in unpaid()],
+        [{**record, "entropy": 0.001} if record["step"] >= 160 else record for record in REAL],  # paid nearly always by then
+    ),
+    "longer_not_better": (unpaid(keep_evaluations=False), REAL),  # 12 tokens at first, 37 at the end; in REAL accuracy rises
+    "reward_misleads": (falling(), REAL),
+}
+
+
+def test_every_rule_has_a_run_that_sets_it_off_and_one_that_does_not() -> None:
+    assert PAIRS.keys() == {rule.__name__ for rule in ALERTS}
+    for rule in ALERTS:
+        wrong, well = PAIRS[rule.__name__]
+        assert (rule.__name__, getattr(rule(wrong), "name", None)) == (rule.__name__, rule.__name__)
+        assert (rule.__name__, alerts(well)) == (rule.__name__, [])
+
+
+def test_entropy_that_collapses_while_there_is_something_to_learn() -> None:
     # 0.17 nats at the beginning; a tenth of it is reached while half of the completions are still unpaid
-    fallen = [{**record, "entropy": 0.001} if record["step"] >= 60 else record for record in flat]
-    alert = next(alert for alert in alerts(fallen) if alert.name == "entropy_collapsed")
+    alert = next(alert for alert in alerts(PAIRS["entropy_collapsed"][0]) if alert.name == "entropy_collapsed")
     assert alert.step == 60
     assert alert.words.startswith("Entropy collapsed at step 60: 0.001 nats")
 
 
 def test_length_that_grows_while_accuracy_does_not() -> None:
-    flat = [{key: value for key, value in record.items() if not key.startswith("eval/")} for record in REAL]
-    flat = [{**record, "reward": 0.5} if "reward" in record else record for record in flat]
-    alert = next(alert for alert in alerts(flat) if alert.name == "longer_not_better")  # 12 tokens at first, 37 at the end
+    alert = next(alert for alert in alerts(PAIRS["longer_not_better"][0]) if alert.name == "longer_not_better")
     assert "accuracy did not" in alert.words
 
 
 def test_reward_that_rises_while_held_out_accuracy_falls() -> None:
-    falling = [
-        {
-            **record,
-            "eval/accuracy": 0.9 - 0.003 * step,
-            "eval/accuracy_low": 0.85 - 0.003 * step,
-            "eval/accuracy_high": 0.95 - 0.003 * step,
-        }
-        if "eval/accuracy" in record
-        else record
-        for record in REAL
-        for step in [record["step"]]
-    ]
     # 0.9 (at least 0.85) at step 0; the upper end of 0.95 - 0.003 s is below 0.85 from step 34 on: the evaluation of step 40
-    (alert,) = alerts(falling)
+    (alert,) = alerts(falling())
     assert (alert.name, alert.step) == ("reward_misleads", 40)
 
 

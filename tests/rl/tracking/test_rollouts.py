@@ -2,21 +2,23 @@
 
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from made_runs import Words, made_group
 
 from rl.tracking.rollouts import token_texts, write_rollouts
 from rl.tracking.run_directory import RunDirectory
-from rl.types import Drawn
+from rl.types import Drawn, Learned
 
 GROUPS = tuple(made_group(number, 1, 0.5, 3, 8) for number in range(4))
 
 
-def written(home: Path, token_groups: int) -> Path:
+def written(home: Path, token_groups: int, learned: Sequence[Learned] = ()) -> Path:
     drawn = Drawn(groups=GROUPS, rounds=1, cursor=4, sample_seconds=0.0, score_seconds=0.0)
-    write_rollouts(home / "rollouts", 7, drawn, Words(), token_groups)  # type: ignore[arg-type]  # all that is asked of one
+    write_rollouts(home / "rollouts", 7, drawn, Words(), token_groups, learned)  # type: ignore[arg-type]  # all that is asked
     return home / "rollouts"
 
 
@@ -48,6 +50,19 @@ def test_the_tokens_of_the_first_groups_are_kept_in_hundredths_of_a_nat(tmp_path
     assert len(found[5]["entropies"]) == len(rollout.completion_ids)
 
 
+def test_what_the_update_made_of_tokens_stands_beside_them(tmp_path: Path) -> None:
+    lengths = [len(rollout.completion_ids) for rollout in GROUPS[0].rollouts]
+    gaps = np.full(lengths[0], -0.00123, dtype=np.float32)
+    learned = [Learned(gaps=gaps, trained=np.ones(lengths[0], dtype=bool))]
+    learned += [Learned(gaps=None, trained=np.zeros(length, dtype=bool)) for length in lengths[1:]]
+    home = written(tmp_path, 1, learned)
+    tokens, completions = records(home / "tokens-000007.jsonl.gz"), records(home / "step-000007.jsonl.gz")
+    assert (tokens[0]["gaps"], tokens[0]["trained"]) == ([-12] * lengths[0], [1] * lengths[0])  # ten-thousandths of a nat
+    assert "gaps" not in tokens[1]
+    assert tokens[1]["trained"] == [0] * lengths[1]
+    assert [completion.get("sampler_gap") for completion in completions] == [0.00123, *[None] * 11]
+
+
 def test_without_groups_there_is_no_file_of_tokens(tmp_path: Path) -> None:
     assert [file.name for file in written(tmp_path, 0).iterdir()] == ["step-000007.jsonl.gz"]
 
@@ -77,7 +92,7 @@ def test_with_a_limit_the_newest_steps_stay_and_a_resumed_run_keeps_the_same(tmp
 
     def practise(home: Path, steps: range, most_bytes: int) -> list[str]:
         for step in steps:
-            write_rollouts(home, step, drawn, Words(), 1, most_bytes)  # type: ignore[arg-type]  # see above
+            write_rollouts(home, step, drawn, Words(), 1, most_bytes=most_bytes)  # type: ignore[arg-type]  # see above
         return sorted(file.name for file in home.iterdir())
 
     practise(tmp_path / "one", range(1, 2), 10**9)

@@ -11,8 +11,9 @@ from rl.policy.opening import load_model
 from rl.settings.algorithm import AlgorithmSettings
 from rl.settings.schema import LoraSettings, ModelSettings
 from rl.train import minibatches
-from rl.update.batch import make_batch
+from rl.update.batch import make_batch, uniform_row
 from rl.update.logprobs import TokenLogprobs
+from rl.update.recompute import completion_logprobs
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +54,18 @@ def test_gradient_is_the_same_on_any_number_of_ranks_and_any_zero_stage(found, e
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_gradient_is_the_same_in_any_layout_with_every_weight_sharded(found, expected, layout):
     check(torch.load(found / f"sharded-{layout}.pt"), expected[False])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_is_kept_of_an_update_is_each_completions_own_on_any_number_of_ranks(found, random_model, layout):
+    scorer = TokenLogprobs(load_model(ModelSettings(path=str(random_model))), 1.0)
+    rollouts = [rollout for group in random_groups(vocabulary=100) for rollout in group.rollouts]
+    rows = [uniform_row(rollout.prompt_ids, rollout.completion_ids, rollout.sampling_logprobs) for rollout in rollouts]
+    exact = completion_logprobs(lambda *asked: scorer(*asked)[0], rows, 1000, "padded", 0)
+    gaps = torch.load(found / f"sharded-{layout}.pt")["gaps"]
+    assert sum(gap is not None for gap in gaps) > 4  # those with an advantage of 0 are in no pass
+    for gap, row, logprobs in zip(gaps, rows, exact, strict=True):
+        assert gap is None or torch.allclose(gap, torch.from_numpy(logprobs - row.sampling_logprobs), atol=1e-4)
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from made_runs import write_made_run
 
+from rl.tracking.run_directory import RunDirectory
 from rl.viewing.answers import Answers
-from rl.viewing.index import MARKS, Index, Query
-from rl.viewing.reading import parse_lines, read_bytes
+from rl.viewing.index import MARKS, Index, Query, Searched
+from rl.viewing.reading import GrowingLines, parse_lines, read_bytes
 from rl.viewing.runs import Run, ViewingError, family, runs_at
 from rl.viewing.texts import visible
 
@@ -86,7 +87,77 @@ def test_a_group_is_all_completions_of_a_problem_and_knows_its_other_steps(answe
     assert all(one["tokens"] is None for one in group["completions"])  # only the first group's are kept
     first = answers.group(0, 8, 0)
     assert first is not None
-    assert all(len(one["tokens"]["logprobs"]) == one["num_tokens"] for one in first["completions"])
+    for name in ("logprobs", "entropies", "gaps", "trained"):
+        assert all(len(one["tokens"][name]) == one["num_tokens"] for one in first["completions"])
+
+
+def test_the_latest_step_comes_first_and_its_rows_as_they_were_drawn(made: Path, answers: Answers) -> None:
+    found = [(row["step"], row["row"]) for row in answers.rows(0, Query(descending=True, count=200))["rows"]]
+    assert found == sorted(((one["step"], one["row"]) for one in plainly(made)), key=lambda place: (-place[0], place[1]))
+
+
+def test_completions_are_ordered_by_the_gap_of_sampler_and_trainer_where_that_is_known(made: Path, answers: Answers) -> None:
+    found = [row["gap"] for row in answers.rows(0, Query(sort="gap", descending=True, count=200))["rows"]]
+    known = [one["sampler_gap"] for one in plainly(made) if "sampler_gap" in one]
+    assert len(known) == STEPS * SIZE  # of one group a step
+    assert found == [*sorted(known, reverse=True), *[None] * (len(found) - len(known))]
+
+
+def test_a_search_counts_a_text_once_and_finds_its_last_letter() -> None:
+    texts = Searched(["aXa", "", "b", "xx"])
+    assert texts.holding(b"x").tolist() == [True, False, False, True]
+    assert texts.holding(b"b").tolist() == [False, False, True, False]
+    assert texts.holding(b"ab").tolist() == [False] * 4  # not from one text into the next
+    assert Searched([]).holding(b"x").tolist() == []
+
+
+def test_who_knows_a_run_is_told_what_is_new(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "rl", "a: 1\n")
+    for step in (1, 2):
+        run.append("metrics.jsonl", {"step": step, "reward": step / 10})
+        run.append("timing.jsonl", {"step": step, "step_time": 1.0})
+    answers = Answers(runs_at([run.path]))
+    first = answers.overview()["runs"][0]
+    assert first["curves"]["reward"] == ([1, 2], [0.1, 0.2])
+    known = (first["generation"], first["settled"])
+    run.append("metrics.jsonl", {"step": 3, "reward": 0.3})  # its timing is still to come
+    news = answers.overview([known])["runs"][0]
+    assert (news["curves"], news["after"], news["settled"]) == ({"reward": ([3], [0.3])}, 2, 2)
+    assert "settings" not in news
+    run.append("timing.jsonl", {"step": 3, "step_time": 1.0})
+    assert answers.overview([known])["runs"][0]["curves"]["step_time"] == ([3], [1.0])
+
+    run.cut_after(1)  # resumed: what is known is true no longer
+    whole = answers.overview([known])["runs"][0]
+    assert (whole["curves"]["reward"], whole["resumes"]) == (([1], [0.1]), [1])
+    assert "after" not in whole
+
+
+def test_what_has_been_read_of_a_growing_file_is_not_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    file.write_bytes(b'{"step": 1}\n{"st')
+    growing = GrowingLines(file, tmp_path)
+    assert growing.read().records == [{"step": 1}]
+    with open(file, "r+b") as written:
+        written.write(b'{"step": 7}')  # nobody writes like that: it shows what is read
+        written.seek(0, os.SEEK_END)
+        written.write(b'ep": 2}\n{"step": 3}')
+    found = growing.read()
+    assert (growing.generation, found.damaged) == (2, 0)  # what stood there is another text, so it is another file
+    assert [record["step"] for record in found.records] == [7, 2, 3]
+    with open(file, "ab") as more:
+        more.write(b"\n[]\n")
+    assert ([record["step"] for record in growing.read().records], growing.generation) == ([7, 2, 3], 2)
+    assert growing.read().damaged == 1
+
+
+def test_marks_of_a_run_are_its_checkpoints_evaluations_and_resumes(tmp_path: Path) -> None:
+    run = RunDirectory(write_made_run(tmp_path / "rl", 12, problems=1, size=2, tokens=4))
+    (run.path / "checkpoints/step-000005").mkdir(parents=True)
+    run.cut_after(11)
+    run.cut_after(10)
+    facts = Answers(runs_at([run.path])).overview()["runs"][0]
+    assert (facts["checkpoints"], facts["evaluations"], facts["resumes"]) == ([5], [10], [10])
 
 
 def test_accuracy_by_difficulty_counts_every_completion(made: Path, answers: Answers) -> None:
@@ -97,9 +168,9 @@ def test_accuracy_by_difficulty_counts_every_completion(made: Path, answers: Ans
     assert sum(correct for _, _, correct in cells) == sum(one["status"] == "correct" for one in plainly(made))
 
 
-def test_the_curves_have_the_tokens_a_second_and_the_rest_of_the_time(answers: Answers) -> None:
+def test_the_curves_have_speed_and_the_rest_of_the_time(answers: Answers) -> None:
     curves = answers.overview()["runs"][0]["curves"]
-    assert curves["tokens_per_second"][1] == [500.0] * STEPS  # 1,000 tokens in 2 s
+    assert curves["perf/tokens_per_second"][1] == [500.0] * STEPS
     assert curves["rest"][1] == pytest.approx([0.1] * STEPS)  # 2 s less 1 + 0.1 + 0.8
 
 
@@ -164,6 +235,20 @@ def test_two_trainings_of_a_seed_are_compared_on_the_problems_that_both_drew(tmp
     answers.read()
     found = answers.compare(0, 1)
     assert (found["difference"], found["problems"], found["flips"]) == (0.0, 6, [])  # they are the same run
+
+
+def test_an_evaluation_whose_files_lead_out_of_it_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text("{}")
+        (tmp_path / name / "samples.jsonl").write_text("")
+    (tmp_path / "secret.json").write_text("{}")
+    answers = Answers(runs_at([tmp_path / "a", tmp_path / "b"]))
+    monkeypatch.setattr("rl.viewing.comparison.MOST_BYTES", 1)
+    assert "results.json of a is larger than 1 bytes" in answers.compare(0, 1)["refused"]
+    (tmp_path / "a/results.json").unlink()
+    (tmp_path / "a/results.json").symlink_to(tmp_path / "secret.json")
+    assert "results.json of a is a link to elsewhere" in answers.compare(0, 1)["refused"]
 
 
 def test_signs_that_hide_are_named_and_those_of_languages_stay() -> None:

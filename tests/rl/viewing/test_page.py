@@ -110,10 +110,16 @@ def test_the_page_shows_everything_and_runs_nothing_of_what_it_shows(opened: Bro
         opened.value("Math.max(...[...document.querySelectorAll('pre.completion')].map((one) => one.textContent.length))")
         == 1_000_000
     )
-    choose(opened, "colour of tokens", "logprobs")
-    assert opened.wait_for(
-        "[...document.querySelectorAll('pre.completion span')].filter((one) => one.title.includes('entropy')).length"
+    offered = opened.value(
+        "[...document.querySelector('select[aria-label=\"colour of tokens\"]').options].map((one) => one.value)"
     )
+    assert offered == ["none", "logprobs", "entropies", "gaps", "advantage", "trained"]
+    for colouring in offered[1:]:
+        choose(opened, "colour of tokens", colouring)
+        assert opened.wait_for(
+            "[...document.querySelectorAll('pre.completion span')].filter((one) => one.style.background && "
+            "['entropy', 'gap', 'loss'].every((word) => one.title.includes(word))).length"
+        )
 
     opened.value("location.hash = 'curves'")
     opened.wait_for("document.querySelectorAll('#curves canvas').length > 3 && document.querySelectorAll('.heat').length === 2")
@@ -126,6 +132,16 @@ def test_the_page_shows_everything_and_runs_nothing_of_what_it_shows(opened: Bro
     assert opened.value("String(window.hit)") == "undefined"
     assert "window.hit" in opened.value("document.title")
     assert opened.complaints() == []
+
+
+def test_one_file_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    run = write_made_run(tmp_path / "rl", 1, problems=1, size=2, tokens=4)
+    (run / "config.yaml").write_text("model:\n  path: /home/somebody/models/one  # from ~/lab/own.yaml, https://a.b/c/d, x/y\n")
+    answers = Answers(runs_at([run]))
+    answers.read()
+    page = one_file("t", "", answers)
+    assert "path: .../one  # from .../own.yaml, https://a.b/c/d, x/y" in page
+    assert "somebody" not in page
 
 
 def test_one_file_holds_a_sample_where_all_would_be_too_large_and_says_so(
@@ -152,6 +168,23 @@ def test_a_bundle_has_no_imports_and_every_module_in_its_own_function() -> None:
         "const module_y = (() => {\nconst { a } = module_x;\nfunction f() {}\nclass C {}\n// <\\/script>\n\n"
         "return { f, C };\n})();\n"
     )
+
+
+@needs_node
+def test_a_run_that_is_known_goes_on_or_is_another_one() -> None:
+    script = """
+    import assert from "node:assert/strict";
+    const before = { settled: 2, settings: "a", curves: { r: [[1, 2, 3], [10, 20, 30]], gone: [[1], [5]] } };
+    const news = { after: 2, settled: 4, curves: { r: [[3, 4], [31, 40]], late: [[4], [7]] } };
+    assert.deepEqual(grown(before, news).curves, { r: [[1, 2, 3, 4], [10, 20, 31, 40]], gone: [[1], [5]], late: [[4], [7]] });
+    assert.equal(grown(before, news).settings, "a");
+    assert.equal(grown(before, { settled: 1, curves: {} }).curves.r, undefined);
+    const rows = [{ step: 1, gap: null }, { step: 2, gap: 3 }, { step: 2, gap: 5 }];
+    assert.deepEqual(inOrder([...rows], "step", true).map(({ gap }) => gap), [3, 5, null]);
+    assert.deepEqual(inOrder([...rows], "gap", true).map(({ gap }) => gap), [5, 3, null]);
+    """
+    module = (PAGE / "source.js").read_text(encoding="utf-8").replace("export ", "")
+    subprocess.run(["node", "--input-type=module", "-e", module + script], check=True, timeout=60)
 
 
 @needs_node

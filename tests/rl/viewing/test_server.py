@@ -81,6 +81,7 @@ def test_there_is_nothing_but_the_page_and_its_answers(server: ViewingServer, pa
         ("rows?run=0&mark=nice", 400), ("rows?run=0&sort=__class__", 400), ("rows?run=0&count=1000000", 400),
         ("rows?run=0&start=99999999999999999999", 400), ("rows?run=0&step=1.5", 400), ("group?run=0&step=1", 400),
         ("group?run=0&step=9&row=0", 404), ("group?run=0&step=1&row=99", 404), ("rows?run=%D9%A1", 400),
+        ("overview?known=1.2", 200), ("overview?known=7.-1,1.5", 200), ("overview?known=1", 400), ("overview?known=1.2,", 400),
     ],
 )  # fmt: skip
 def test_a_question_is_answered_or_refused_in_words(server: ViewingServer, question: str, status: int) -> None:
