@@ -213,11 +213,9 @@ def save_checkpoint(parts: Parts, state: TrainState) -> None:
     def save_more(directory: Path) -> None:
         # under ZeRO 3 the sampling copy is whole on every rank, so no weights need to be gathered here
         save_policy(engine.sampling_model, parts.tokenizer, directory / "policy", merge=False)
-        parts.ahead.save(directory)
-        if parts.reference is not None:
-            parts.reference.save(directory)
 
-    saved = checkpoint.save(parts.run.path / "checkpoints", engine, state, parts.config.checkpoint.keep_last, save_more)
+    root, keep_last = parts.run.path / "checkpoints", parts.config.checkpoint.keep_last
+    saved = checkpoint.save(root, parts.with_state, state, keep_last, save_more, zero_stage=engine.stage)
     if tracker is not None:
         tracker.model(saved, *(["best"] if state.best_step == state.step else []))
 
