@@ -1,7 +1,10 @@
-"""Run as each of one or two ranks: engines save after two steps, and engines of every kind go on from what they saved.
+"""Run as each of one or two ranks: engines of every kind save after two steps, and go on from what others saved.
 
-resharding_worker save HOME MODEL    writes HOME/RANKS-STAGE-KIND/ and what it should hold, HOME/RANKS-STAGE-KIND.pt
-resharding_worker load HOME MODEL    writes HOME/loaded-RANKS.json: what does not hold of each pair
+resharding_worker save HOME MODEL    writes HOME/RANKS-STAGE-KIND/ and what it should hold, HOME/RANKS-STAGE-KIND.pt, and then
+                                     goes on from every checkpoint of that kind that is there
+resharding_worker load HOME MODEL    only the second
+
+Both write HOME/TASK-RANKS.json: by pair, what does not hold.
 """
 
 import json
@@ -13,6 +16,7 @@ from typing import Any
 import torch
 from support import random_groups
 
+from rl.exchange import all_gather
 from rl.policy.opening import load_model
 from rl.runtime import process_group, rank, world_size
 from rl.settings.loading import load_config
@@ -93,25 +97,22 @@ def computing(engine: Engine) -> dict[str, torch.Tensor]:
         return {name: weights.detach().clone() for name, weights in trained}
 
 
-def save(home: Path, model_path: str) -> None:
-    """Write a checkpoint of every stage and kind on this number of ranks, and what is in it."""
-    for number, kind in enumerate(KINDS):
-        for stage in STAGES:
-            engine = build(home, model_path, stage, kind, seed=100 * number + 10 * stage + world_size())
-            for _ in range(2):
-                learn(engine)
-            place = home / f"{world_size()}-{stage}-{kind}"
-            engine.save(place)
-            saved, used = state_of(engine), computing(engine)
-            learn(engine)
-            after = computing(engine)
-            if rank() == 0:
-                torch.save({"saved": saved, "used": used, "next": after}, f"{place}.pt")
-            engine.finish()
+def save(engine: Engine, place: Path) -> None:
+    """Write a checkpoint of an engine that has done two steps, and what is in it and comes next."""
+    for _ in range(2):
+        learn(engine)
+    engine.save(place)
+    saved, used = state_of(engine), computing(engine)
+    learn(engine)
+    after = computing(engine)
+    if rank() == 0:
+        torch.save({"saved": saved, "used": used, "next": after}, f"{place}.pt")
+    if world_size() > 1:
+        torch.distributed.barrier()
 
 
-def faults(engine: Engine, expected: dict[str, Any], kind: str) -> Iterator[str]:
-    """Yield what an engine that has loaded a checkpoint holds otherwise than that which saved it, now and after a step."""
+def faults(engine: Engine, expected: dict[str, Any], kind: str, *, steps: bool) -> Iterator[str]:
+    """Yield what an engine that has loaded a checkpoint holds otherwise than that which saved it; maybe after a step, too."""
     found = state_of(engine)
     if found.keys() != expected["saved"].keys():
         yield "other weights are trained"
@@ -119,6 +120,8 @@ def faults(engine: Engine, expected: dict[str, Any], kind: str) -> Iterator[str]
         yield from (f"{key} of {name}" for key, value in held.items() if not torch.equal(found[name][key], value))
     used = computing(engine)
     yield from (f"{name} in use" for name, value in expected["used"].items() if not torch.equal(used[name], value))
+    if not steps:
+        return
     learn(engine)
     after = computing(engine)
     moved, off = (
@@ -129,29 +132,33 @@ def faults(engine: Engine, expected: dict[str, Any], kind: str) -> Iterator[str]
         yield f"the next step is off by {off / moved:.2g} of itself"
 
 
-def load(home: Path, model_path: str) -> None:
-    """Go on from every checkpoint at every stage on this number of ranks."""
-    found = {}
-    for kind in KINDS:
+def work(task: str, home: Path, model_path: str) -> dict[str, list[str]]:
+    """Return what each engine on this number of ranks found wrong with each checkpoint of its kind, on any of them."""
+    found: dict[str, list[str]] = {}
+    for number, kind in enumerate(KINDS):
         for stage in STAGES:
-            engine = build(home, model_path, stage, kind, seed=7)
-            # first what DeepSpeed loads by itself, which it can do once
-            own = (world_size(), stage)
-            sources = sorted(((ranks, old) for ranks in (1, 2) for old in STAGES), key=lambda source: source != own)
-            for ranks, old in sources:
-                engine.load(home / f"{ranks}-{old}-{kind}")
-                expected = torch.load(home / f"{ranks}-{old}-{kind}.pt")
-                found[f"{kind}: from {ranks} at {old} to {world_size()} at {stage}"] = list(faults(engine, expected, kind))
+            engine = build(home, model_path, stage, kind, seed=100 * number + 10 * stage + world_size())
+            own = home / f"{world_size()}-{stage}-{kind}"
+            if task == "save":
+                save(engine, own)
+            # a new engine begins with its own, which DeepSpeed loads by itself; one that is used would refuse that
+            others = sorted(place for place in home.glob(f"*-{kind}") if place != own)
+            for place in others if task == "save" else [own, *others]:
+                engine.load(place)
+                pair = f"{place.name} to {own.name}"
+                mine = list(faults(engine, torch.load(f"{place}.pt"), kind, steps=place == others[-1]))
+                found[pair] = [fault for of_rank in all_gather(mine) for fault in of_rank]
             engine.finish()
-    if rank() == 0:
-        (home / f"loaded-{world_size()}.json").write_text(json.dumps(found))
+    return found
 
 
 def main() -> None:
     task, home, model_path = [a for a in sys.argv[1:] if not a.startswith("--local_rank")]
     torch.set_num_threads(1)
     with process_group():
-        {"save": save, "load": load}[task](Path(home), model_path)
+        found = work(task, Path(home), model_path)
+        if rank() == 0:
+            (Path(home) / f"{task}-{world_size()}.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
