@@ -212,11 +212,9 @@ def test_two_ranks_tell_the_same_story_as_one(straight, imitator, tmp_path):
 
 
 def drawn(run, step):
-    """What was sampled at a step, and the ids of its problems in their order."""
+    """What was sampled at a step, problems and completions, in their order."""
     with gzip.open(run / "rollouts" / f"step-{step:06d}.jsonl.gz", "rt") as file:
-        records = [json.loads(line) for line in file]
-    problems = list(dict.fromkeys(record["problem_id"] for record in records))
-    return [(record["problem_id"], record["completion"]) for record in records], problems
+        return [(record["problem_id"], record["completion"]) for record in map(json.loads, file)]
 
 
 def test_a_run_goes_on_with_other_ranks_at_other_zero_stages(imitator, tmp_path):
@@ -256,5 +254,6 @@ def test_a_run_goes_on_with_other_ranks_at_other_zero_stages(imitator, tmp_path)
         assert found[first - 1].keys() == wanted.keys()
         for key, value in wanted.items():  # as tests of two ranks against one have it: rounding grows with the steps
             assert found[first - 1][key] == (value if value is None else pytest.approx(value, rel=1e-3, abs=1e-5)), key
-        problems = [problem for step in range(1, 5) for problem in drawn(home / "run", step)[1]]
+        # of each group of four the first; some sums come twice, so their order is what tells
+        problems = [problem for step in range(1, 5) for problem, _ in drawn(home / "run", step)[::4]]
         assert problems == [source.get("train", number).id for number in range(len(problems))]
