@@ -76,7 +76,7 @@ def test_weights_that_a_checkpoint_does_not_hold_are_named():
 def found(random_model, tmp_path_factory):
     """What engines on one rank and on two found wrong with each other's checkpoints, by pair."""
     home = tmp_path_factory.mktemp("resharding")
-    pairs = {}
+    pairs: dict[str, list[str]] = {}
     for task, ranks in (("save", 1), ("save", 2), ("load", 1)):
         for done in forked_ranks(ranks, "resharding_worker", task, home, random_model, cwd=home):
             assert done.returncode == 0, done.stderr[-3000:]
