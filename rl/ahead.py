@@ -21,7 +21,7 @@ from problems.types import ProblemSource
 from rl.exchange import gather_shares, share
 from rl.groups import Round, first_problems
 from rl.rollout import RolloutWorker
-from rl.runtime import device
+from rl.runtime import device, rank
 from rl.settings.schema import RunConfig
 from rl.types import Rollout
 from rl.update.engine import Engine
@@ -69,7 +69,7 @@ class Ahead:
 
     def save(self, directory: Path) -> None:
         """Write what lies ready, once for all ranks."""
-        if self._ready is not None:
+        if rank() == 0 and self._ready is not None:
             (directory / _FILE).write_bytes(pickle.dumps(self._ready))
 
     def load(self, directory: Path) -> None:

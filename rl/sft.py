@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from problems.catalog import build_source
+from problems.errors import LabError
 from problems.progress import Progress
 from problems.seeding import derive_seed
 from problems.types import Problem
@@ -30,10 +31,10 @@ from rl.policy.opening import DTYPES, load_model, load_tokenizer, lora_config, p
 from rl.policy.paths import check_model_path
 from rl.policy.tiny import make_tiny_model
 from rl.rollout import RolloutWorker, open_pool, open_worker
-from rl.runtime import process_group, quiet_libraries, rank, set_threads
+from rl.runtime import process_group, quiet_libraries, rank, set_threads, world_size
 from rl.settings.arguments import clearly, imitation_arguments
 from rl.settings.disk import imitation_checkpoint_bytes, imitation_checkpoints_at_once
-from rl.settings.loading import Loaded, describe
+from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import ModelSettings, SftConfig
 from rl.start import caution, check_same_run, say
 from rl.tracking import checkpoint
@@ -168,8 +169,11 @@ class BetweenSteps(TrainerCallback):  # type: ignore[misc]
             self.trainer.save(directory, position=position, wandb_id=wandb_id)
 
         kept = checkpoint.Kept(newest=self.config.checkpoint.keep_last)
-        expected = imitation_checkpoint_bytes(checkpoint.weights_of(self.trainer.learner.model))
-        checkpoint.write(self.run.path / CHECKPOINTS, step, kept, lambda directory: None, on_first, expected_bytes=expected)
+        about = {
+            "expected_bytes": imitation_checkpoint_bytes(checkpoint.weights_of(self.trainer.learner.model)),
+            "rows_a_step": rows_a_step(self.config),
+        }
+        checkpoint.write(self.run.path / CHECKPOINTS, step, kept, lambda directory: None, on_first, **about)
 
 
 def one_line(metrics: Mapping[str, Any]) -> str:
@@ -297,7 +301,32 @@ def newest(config: SftConfig, resume: bool) -> Path | None:
         return None
     found = checkpoint.latest(config.run.path / CHECKPOINTS, caution)
     say(f"resuming from {found}" if found else f"no checkpoint in {config.run.path / CHECKPOINTS}: starting from the beginning")
+    if found:
+        check_rows(config, checkpoint.read_manifest(found))
     return found
+
+
+def rows_a_step(config: SftConfig) -> int:
+    """Return the rows that all ranks together learn from in a step."""
+    return config.sft.rows * world_size()
+
+
+def check_rows(config: SftConfig, manifest: JsonDict) -> None:
+    """Raise LabError where steps would be of another size than those before: rate and schedule are meant for that one.
+
+    On as many rows as before a step is the same step on any number of ranks, up to rounding.
+    """
+    ranks, now, then = world_size(), rows_a_step(config), manifest.get("rows_a_step")
+    if then is None:  # written by an older version, for which sft.rows could not change
+        path = config.run.path / "config.yaml"
+        then = parse_yaml(path.read_text(), str(path))["sft"]["rows"] * manifest["world_size"]
+    if now == then:
+        return
+    mend = f"set sft.rows={then // ranks}" if then % ranks == 0 else f"use a number of ranks that divides {then}"
+    raise LabError(
+        f"{config.run.path} was begun with {then} rows a step, and {ranks} rank{'s' * (ranks > 1)} of sft.rows="
+        f"{config.sft.rows} would make it {now}: {mend}"
+    )
 
 
 @clearly

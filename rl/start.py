@@ -57,9 +57,23 @@ from rl.update.recompute import reference_kls
 _PROMPTS_LOOKED_AT = 64
 
 
+# every part of a run is in one of these two; besides the first a checkpoint holds TrainState, which goes through the loop
+WITH_STATE = ("engine", "ahead", "reference")
+WITHOUT_STATE = {
+    "config": "the run was given it, and writes it down in config.yaml",
+    "run": "the directory itself; what it says of later steps is cut when a run is resumed",
+    "source": "its n-th problem is the same in every process; which is next says TrainState: cursor, and rungs of a curriculum",
+    "held_out": "its problems are the same at every evaluation",
+    "tokenizer": "nothing changes it",
+    "worker": "every completion is drawn from a stream named by seed, step, round, problem and number; a verdict has no memory",
+    "tracker": "it appends to files; the id of its W&B run is in TrainState",
+    "view": "what a terminal shows",
+}
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Parts:
-    """What the loop works with."""
+    """What the loop works with; what has state is named in WITH_STATE, and so saved and loaded."""
 
     config: RunConfig
     run: RunDirectory
@@ -70,8 +84,13 @@ class Parts:
     reference: Reference | None
     worker: RolloutWorker
     ahead: Ahead
-    tracker: Tracker | None  # rank 0 only
-    view: StepView | None  # rank 0 only
+    tracker: Tracker | None = None  # rank 0 only
+    view: StepView | None = None  # rank 0 only
+
+    @property
+    def with_state(self) -> list[checkpoint.Stateful]:
+        """The parts whose state is in a checkpoint."""
+        return [part for name in WITH_STATE if (part := getattr(self, name)) is not None]
 
     @property
     def pad_id(self) -> int:
@@ -126,17 +145,6 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         engine = Engine(given.model, config)
         say_how(engine)
         worker = open_worker(config, engine.sampling_model, given.tokenizer, pool)
-        ahead = Ahead(engine, worker, config)
-        reference = Reference(engine, given.frozen) if config.algorithm.kl_coef else None
-        state = resumed_state(run, engine, ahead, reference) if resume else TrainState()
-        if isinstance(given.source, Curriculum):
-            state = replace(state, rungs=given.source.begin(state.rungs))
-        tracker = view = None
-        if rank() == 0:
-            done = state.step or -1  # a run that starts over writes its step 0 again
-            run.cut_after(done)
-            tracker = closing.enter_context(open_tracker(run, config, "rl", state.wandb_id, first_step=done + 1))
-            view = closing.enter_context(StepView(config.run.name, config.train.steps, done=state.step))
         parts = Parts(
             config=config,
             run=run,
@@ -144,12 +152,19 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
             held_out=given.held_out,
             tokenizer=given.tokenizer,
             engine=engine,
-            reference=reference,
+            reference=Reference(engine, given.frozen) if config.algorithm.kl_coef else None,
             worker=worker,
-            ahead=ahead,
-            tracker=tracker,
-            view=view,
+            ahead=Ahead(engine, worker, config),
         )
+        state = resumed_state(parts) if resume else TrainState()
+        if isinstance(given.source, Curriculum):
+            state = replace(state, rungs=given.source.begin(state.rungs))
+        if rank() == 0:
+            done = state.step or -1  # a run that starts over writes its step 0 again
+            run.cut_after(done)
+            tracker = closing.enter_context(open_tracker(run, config, "rl", state.wandb_id, first_step=done + 1))
+            view = closing.enter_context(StepView(config.run.name, config.train.steps, done=state.step))
+            parts = replace(parts, tracker=tracker, view=view)
         check_before_first_step(parts)
         yield parts, state
 
@@ -270,11 +285,18 @@ def check_disk(config: RunConfig, model: CausalLM) -> None:
     checkpoint.check_room(root, each, checkpoints_at_once(config), is_certain=config.deepspeed.config is None)
 
 
+# how the work is cut over ranks and passes: what a token counts is fixed before the cut (rl/update/batch.py), so the
+# gradient is the same up to rounding; tests/rl/update/ holds it to that. A resumed run where one of these changed is not the
+# same to the byte, and says so. sft.rows must go with the number of ranks (rl/sft.py:check_rows)
+HOW_IT_IS_CUT = (
+    "deepspeed", "train.micro_batch_tokens", "train.layout", "model.gradient_checkpointing",
+    "sft.rows", "sft.micro_batch_tokens",
+)  # fmt: skip
 MAY_CHANGE = (
     "train.steps", "train.compute_tokens", "train.threads", "train.save_rollouts", "train.save_token_groups",
     "train.rollouts_megabytes", "train.self_check", "train.memory_probe",
     "checkpoint", "tracking", "evaluation", "reward.workers", "reward.timeout_seconds", "reward.batch_timeout_seconds",
-    "reward.memory_megabytes", "run.dir", "sft.threads",
+    "reward.memory_megabytes", "run.dir", "sft.threads", *HOW_IT_IS_CUT,
 )  # fmt: skip
 
 
@@ -289,6 +311,8 @@ def check_same_run(path: Path, text: str) -> None:
                     f"{path} cannot be resumed: when it was begun, {key} {words}. Use the old settings or another run.name"
                 )
     say_unrecorded(path, old, new)
+    for key in [key for key in old if key in new and old[key] != new[key] and key.startswith(HOW_IT_IS_CUT)]:
+        say(f"{key} was {old[key]!r} and is {new[key]!r}: the run goes on as it would have, up to rounding")
     # none: what differs in a list are settings of a later version of the lab, unset
     if lines := [line for key in changed for line in differences(key, old[key], new[key])]:
         shown = "\n  ".join(lines[:20])
@@ -337,17 +361,15 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def resumed_state(run: RunDirectory, engine: Engine, ahead: Ahead, reference: Reference | None) -> TrainState:
-    """Return the state of the newest whole checkpoint, loaded into what it is about, or a fresh one."""
-    newest = checkpoint.latest(run.path / "checkpoints", caution)
+def resumed_state(parts: Parts) -> TrainState:
+    """Return the state of the newest whole checkpoint, all parts loaded from it, or a fresh one."""
+    root = parts.run.path / "checkpoints"
+    newest = checkpoint.latest(root, caution)
     if newest is None:
-        say(f"no checkpoint in {run.path / 'checkpoints'}: starting from the beginning")
+        say(f"no checkpoint in {root}: starting from the beginning")
         return TrainState()
     say(f"resuming from {newest}")
-    ahead.load(newest)
-    if reference is not None:
-        reference.load(newest)
-    return checkpoint.load(newest, engine, caution)
+    return checkpoint.load(newest, parts.with_state, caution, zero_stage=parts.engine.stage)
 
 
 def check_before_first_step(parts: Parts) -> None:

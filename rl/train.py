@@ -30,6 +30,7 @@ from rl.policy.opening import save_policy
 from rl.policy.showing import tell_prompt
 from rl.runtime import rank
 from rl.settings.arguments import clearly, training_arguments
+from rl.settings.disk import checkpoint_bytes
 from rl.settings.loading import Loaded
 from rl.settings.schema import RunConfig
 from rl.start import Parts, started
@@ -225,11 +226,12 @@ def save_checkpoint(parts: Parts, state: TrainState) -> None:
         parts.run.sync()
         # under ZeRO 3 the sampling copy is whole on every rank, so no weights need to be gathered here
         save_policy(engine.sampling_model, parts.tokenizer, directory / "policy", merge=False)
-        parts.ahead.save(directory)
-        if parts.reference is not None:
-            parts.reference.save(directory)
 
-    saved = checkpoint.save(parts.run.path / "checkpoints", engine, state, parts.config.checkpoint.keep_last, save_more)
+    root, keep_last = parts.run.path / "checkpoints", parts.config.checkpoint.keep_last
+    expected = checkpoint_bytes(parts.config, checkpoint.weights_of(engine.policy))
+    saved = checkpoint.save(
+        root, parts.with_state, state, keep_last, save_more, expected_bytes=expected, zero_stage=engine.stage
+    )
     if tracker is not None:
         tracker.model(saved, *(["best"] if state.best_step == state.step else []))
 

@@ -13,30 +13,38 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from problems.errors import LabError
 from rl.policy.interfaces import CausalLM
 from rl.runtime import rank, world_size
-from rl.settings.disk import AtOnce, Weights, checkpoint_bytes, size_in_words
+from rl.settings.disk import AtOnce, Weights, size_in_words
 from rl.tracking.disk import free_bytes, free_in_words
 from rl.tracking.run_directory import JsonDict, sync_directory, write_atomic
 from rl.types import TrainState
-from rl.update.engine import Engine
 
-_ENGINE = "engine"
 # and nothing behind it: `step-000010.bak` is somebody's copy. One of the same step is set aside while another takes its place
 _NAME, _ASIDE = re.compile(r"step-([0-9]{6,})"), re.compile(r"\.step-([0-9]{6,})\.old")
 _MARGIN = 1.05  # what a checkpoint may be larger than expected, and metrics and rollouts beside it
 
 
 class CheckpointError(LabError):
-    """A checkpoint that cannot be used; the message says what to do."""
+    """A checkpoint that cannot be used or written; the message says what to do."""
+
+
+class Stateful(Protocol):
+    """A part of a run that has state. All ranks call both; what is the same on all of them, rank 0 alone writes."""
+
+    def save(self, directory: Path) -> None:
+        """Write the state into a checkpoint."""
+
+    def load(self, directory: Path) -> None:
+        """Restore what `save` wrote into a checkpoint of this run, maybe on another number of ranks."""
 
 
 def _barrier() -> None:
@@ -95,24 +103,31 @@ def _listed(directory: Path) -> dict[str, tuple[int, str]]:
     return {name: (int(file["bytes"]), str(file["sha256"])) for name, file in manifest["files"].items()}
 
 
-def save(root: Path, engine: Engine, state: TrainState, keep_last: int, save_more: Callable[[Path], None]) -> Path:
-    """Save a checkpoint of `state.step`; all ranks must call, rank 0 completes it. There alone `save_more` adds its files."""
+def save(
+    root: Path,
+    parts: Iterable[Stateful],
+    state: TrainState,
+    keep_last: int,
+    save_more: Callable[[Path], None],
+    *,
+    expected_bytes: int = 0,
+    **about: Any,
+) -> Path:
+    """Save a checkpoint of `state.step`; all ranks must call, rank 0 completes it. There alone `save_more` adds its files.
+
+    The manifest says what `about` says.
+    """
+
+    def save_parts(directory: Path) -> None:
+        for part in parts:
+            part.save(directory)
 
     def complete(directory: Path) -> None:
         save_more(directory)
         write_atomic(directory / "state.json", json.dumps(asdict(state), indent=1))
 
-    expected = checkpoint_bytes(engine.config, weights_of(engine.policy))
     kept = Kept(newest=keep_last, best_step=state.best_step)
-    return write(
-        root,
-        state.step,
-        kept,
-        lambda path: engine.save(path, _ENGINE),
-        complete,
-        expected_bytes=expected,
-        zero_stage=engine.stage,
-    )
+    return write(root, state.step, kept, save_parts, complete, expected_bytes=expected_bytes, **about)
 
 
 def weights_of(model: CausalLM) -> Weights:
@@ -310,21 +325,27 @@ def latest(root: Path, say: Callable[[str], None]) -> Path | None:
     return None
 
 
-def load(path: Path, engine: Engine, say: Callable[[str], None]) -> TrainState:
-    """Restore weights, optimizer and state from a whole checkpoint; says what is not known of it. All ranks must call.
+def load(path: Path, parts: Iterable[Stateful], say: Callable[[str], None], **about: Any) -> TrainState:
+    """Restore all parts and the state from a whole checkpoint; says what is not known of it. All ranks must call.
 
-    Raises CheckpointError where the run that wrote it was cut differently: DeepSpeed's shards fit one number of ranks.
+    Says too where `about`, or the number of ranks, is not what it was when the checkpoint was written.
     """
-    manifest = json.loads((path / "manifest.json").read_text())
-    cut = {"world_size": world_size(), "zero_stage": engine.stage}
-    for name, now in cut.items():
-        if manifest[name] != now:
-            raise CheckpointError(
-                f"{path} was written with {name} {manifest[name]}, this run has {now}; resume with the same, or start a new "
-                f"run from its weights with model.path={path / 'policy'}"
-            )
-    engine.load(path, _ENGINE)
+    manifest = read_manifest(path)
+    now = {"world_size": world_size(), **about}
+    if changed := [f"{name} {manifest[name]} then, {value} now" for name, value in now.items() if manifest[name] != value]:
+        say(
+            f"{path} was written otherwise ({'; '.join(changed)}): its weights and optimizer state are cut anew, and the run "
+            "goes on with the same problems and streams, the same up to rounding"
+        )
+    for part in parts:
+        part.load(path)
     return read_state(path, say)
+
+
+def read_manifest(path: Path) -> JsonDict:
+    """Return what the manifest of a whole checkpoint says."""
+    manifest: JsonDict = json.loads((path / "manifest.json").read_text())
+    return manifest
 
 
 def read_state(path: Path, say: Callable[[str], None]) -> TrainState:

@@ -18,10 +18,11 @@ from torch import nn
 from rl.policy.attention import can_plan
 from rl.policy.interfaces import CausalLM
 from rl.policy.paths import PolicyError
-from rl.runtime import device, world_size
+from rl.runtime import device, rank, world_size
 from rl.settings.deepspeed import check_deepspeed_file
 from rl.settings.schema import LayoutName, RunConfig
 from rl.types import Group
+from rl.update import resharding
 from rl.update.fused import choose
 from rl.update.learned import Overhearing
 from rl.update.logprobs import TokenLogprobs
@@ -33,6 +34,7 @@ _COUNTERS = (
     "global_steps", "global_samples", "micro_steps", "skipped_steps", "_global_grad_norm", "_step_applied",
     "_is_gradient_accumulation_boundary",
 )  # fmt: skip
+_TAG = "engine"  # DeepSpeed's folder in a checkpoint
 _REFERENCE = "reference.safetensors"
 _NORM_ELEMENTS = 2**20
 _GATHER_ELEMENTS = 200_000_000  # weights gathered together when a sharded model is copied
@@ -299,17 +301,21 @@ class Engine:
                 for mine, theirs in chunk:
                     theirs.copy_(mine)
 
-    def save(self, directory: Path, tag: str) -> None:
-        """Write weights and optimizer state of every rank under `directory`/`tag`; all ranks must call."""
-        self.engine.save_checkpoint(str(directory), tag=tag, save_latest=False, exclude_frozen_parameters=True)
+    def save(self, directory: Path) -> None:
+        """Write weights and optimizer state of every rank into a checkpoint; all ranks must call."""
+        self.engine.save_checkpoint(str(directory), tag=_TAG, save_latest=False, exclude_frozen_parameters=True)
 
-    def load(self, directory: Path, tag: str) -> None:
-        """Restore what `save` wrote; all ranks must call."""
-        loaded, _ = self.engine.load_checkpoint(
-            str(directory), tag=tag, load_module_strict=self.config.model.lora is None, load_lr_scheduler_states=False
-        )
-        if loaded is None:
-            raise RuntimeError(f"DeepSpeed found no checkpoint in {directory / tag}")
+    def load(self, directory: Path) -> None:
+        """Restore what `save` wrote, on whatever number of ranks and at whatever ZeRO stage; all ranks must call.
+
+        DeepSpeed's own files fit the number of ranks and the settings that wrote them; with others they are cut anew.
+        """
+        if resharding.read_common(directory / _TAG)["ds_config"] == self.engine.config:
+            self.engine.load_checkpoint(
+                str(directory), tag=_TAG, load_module_strict=self.config.model.lora is None, load_lr_scheduler_states=False
+            )
+        else:
+            resharding.load(self.engine, self._adamw, directory / _TAG)
         self.refresh_copy()
 
     def finish(self) -> None:
@@ -341,7 +347,7 @@ class Reference:
         """Write the reference, once for all ranks, unless it is the model that the run began with."""
         from safetensors.torch import save_model
 
-        if self.was_reset and self.frozen is not None:
+        if rank() == 0 and self.was_reset and self.frozen is not None:
             save_model(self.frozen.model, str(directory / _REFERENCE))
 
     def load(self, directory: Path) -> None:

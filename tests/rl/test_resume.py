@@ -1,5 +1,6 @@
 """A run that is killed and resumed is the run that was not."""
 
+import gzip
 import json
 import random
 import shutil
@@ -13,6 +14,9 @@ from forks import SUPPORT
 from support import REPOSITORY, fork, forked, forked_ranks, reasonlab, rows, run_command
 
 from launch import cli
+from rl.curriculum import practised_source
+from rl.settings.loading import load_config
+from rl.settings.schema import RunConfig
 from rl.tracking.checkpoint import find_fault, list_checkpoints
 
 pytestmark = pytest.mark.slow
@@ -226,3 +230,51 @@ def test_two_ranks_tell_the_same_story_as_one(straight, imitator, tmp_path):
         assert first.keys() == second.keys()
         for key, value in first.items():
             assert second[key] == (value if value is None else pytest.approx(value, rel=1e-3, abs=1e-5)), key
+
+
+def drawn(run, step):
+    """What was sampled at a step, problems and completions, in their order."""
+    with gzip.open(run / "rollouts" / f"step-{step:06d}.jsonl.gz", "rt") as file:
+        return [(record["problem_id"], record["completion"]) for record in map(json.loads, file)]
+
+
+def test_a_run_goes_on_with_other_ranks_at_other_zero_stages(imitator, tmp_path):
+    """Two ranks at ZeRO 2, then one at ZeRO 1 from step 2 on, then two at ZeRO 3 from step 3 on."""
+    # all that lies in a checkpoint: what was sampled ahead, a reference that was reset at the step that is gone on from
+    more = ["train.one_step_off=true", "algorithm.kl_coef=0.05", "algorithm.reference_reset_steps=2"]
+    more += ["train.steps=4", "train.self_check=false", "evaluation.every_steps=0"]
+    more += ["checkpoint.every_steps=1", "checkpoint.keep_last=4"]
+
+    def run(home, ranks, stage, *further):
+        command = [*arguments(imitator, home, "run", *more)[1:], f"deepspeed.stage={stage}", *further]
+        for done in forked_ranks(ranks, "rl.train", *command, cwd=home):
+            assert done.returncode == 0, done.stderr[-3000:]
+
+    def cut(home, after, to):
+        """What a run leaves that was killed while it wrote the checkpoint after step `after`."""
+        shutil.copytree(home / "run", to / "run")
+        for checkpoint in list_checkpoints(to / "run" / "checkpoints")[after:]:
+            shutil.rmtree(checkpoint)
+        return to
+
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    run(whole, 2, 2)
+    one = cut(whole, 2, tmp_path / "one")
+    run(one, 1, 1, "train.micro_batch_tokens=512", "--resume")
+    two = cut(one, 3, tmp_path / "two")
+    run(two, 2, 3, "train.micro_batch_tokens=512", "--resume")
+
+    straight = rows(whole / "run" / "metrics.jsonl")
+    source = practised_source(load_config(RunConfig, [], arguments(imitator, whole, "run")[1:]).config)
+    for home, first in ((one, 3), (two, 4)):
+        assert drawn(home / "run", first) == drawn(whole / "run", first)
+        found = rows(home / "run" / "metrics.jsonl")
+        assert [row["step"] for row in found] == [1, 2, 3, 4]
+        wanted = straight[first - 1]
+        assert found[first - 1].keys() == wanted.keys()
+        for key, value in wanted.items():  # as tests of two ranks against one have it: rounding grows with the steps
+            assert found[first - 1][key] == (value if value is None else pytest.approx(value, rel=1e-3, abs=1e-5)), key
+        # of each group of four the first; some sums come twice, so their order is what tells
+        problems = [problem for step in range(1, 5) for problem, _ in drawn(home / "run", step)[::4]]
+        assert problems == [source.get("train", number).id for number in range(len(problems))]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import torch
-from support import fork
+from support import fork, fork_ranks
 
 from problems.errors import LabError
 from rl.policy.opening import load_model
@@ -72,6 +72,20 @@ def resumed_by_a_training(command, home):
     cold_start(RunConfig.model_validate(training))
 
 
+def kill_at_a_checkpoint(ranks, directory):
+    """Kill the processes of a run once it has a checkpoint, before it has its model."""
+    deadline = time.monotonic() + 300
+    while not list((directory / "checkpoints").glob("step-*")):
+        assert ranks[0].poll() is None, "it ended before it was killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for process in ranks:
+        process.send_signal(signal.SIGKILL)
+    for process in ranks:
+        process.wait()
+    assert not (directory / "model").exists()
+
+
 @pytest.mark.parametrize(
     ("more", "resume"),
     [
@@ -88,15 +102,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights_and_records(tmp_path, 
     settings = [checkpoints, evaluation, "sampling.max_completion_tokens=16", *more]
     whole = run_sft(load_config(SftConfig, [], chosen(tmp_path, "whole", 30, *settings)))
     command = chosen(tmp_path, "cut", 30, *settings)
-    killed = fork("rl.sft", *command, cwd=tmp_path)
-    deadline = time.monotonic() + 300
-    while not list((tmp_path / "cut" / "checkpoints").glob("step-*")):
-        assert killed.poll() is None, "it ended before it was killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    assert not (tmp_path / "cut" / "model").exists()
+    kill_at_a_checkpoint([fork("rl.sft", *command, cwd=tmp_path)], tmp_path / "cut")
     resume(command, tmp_path)
     again = tmp_path / "cut" / "model"
     for (name, one), other in zip(weights(whole).items(), weights(again).values(), strict=True):
@@ -108,3 +114,18 @@ def test_killed_and_resumed_it_ends_with_the_same_weights_and_records(tmp_path, 
     resumed_by_itself(command, tmp_path)  # nothing is left to do but that
     assert not (tmp_path / "cut" / "checkpoints").exists()
     assert json.loads((tmp_path / "cut" / "status.json").read_text())["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_begun_on_two_ranks_it_goes_on_with_one(tmp_path):
+    checkpoints = "checkpoint={every_steps: 2, keep_last: 2}"
+    whole = run_sft(load_config(SftConfig, [], chosen(tmp_path, "whole", 20, checkpoints)))
+    begun = fork_ranks(2, "rl.sft", *chosen(tmp_path, "cut", 20, checkpoints, "sft.rows=2"), cwd=tmp_path)
+    kill_at_a_checkpoint(begun, tmp_path / "cut")
+    resumed_by_itself(chosen(tmp_path, "cut", 20, checkpoints), tmp_path)
+    one, other = (records(tmp_path / name) for name in (whole.parent.name, "cut"))
+    assert [record["step"] for record in one] == [record["step"] for record in other]
+    for first, second in zip(one, other, strict=True):
+        # the same examples to the last token; sums of floats round otherwise, and that grows with the steps
+        assert first["num_tokens"] == second["num_tokens"]
+        assert second["loss"] == pytest.approx(first["loss"], rel=1e-3)

@@ -62,8 +62,8 @@ def forked(*arguments: Any, cwd: Path, **extra: str) -> subprocess.CompletedProc
     return fork("launch.cli", *arguments, cwd=cwd, **extra).completed()
 
 
-def forked_ranks(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: str) -> list[subprocess.CompletedProcess[str]]:
-    """Run a module as the deepspeed launcher does, each rank as a fork."""
+def fork_ranks(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: str) -> list[Fork]:
+    """Start a module as the deepspeed launcher does, each rank as a fork."""
     shared = {
         "WORLD_SIZE": str(ranks),
         "LOCAL_SIZE": str(ranks),
@@ -71,11 +71,15 @@ def forked_ranks(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: s
         "MASTER_PORT": free_port(),
         **extra,
     }
-    started = [
+    return [
         fork(module, f"--local_rank={rank}", *arguments, cwd=cwd, RANK=str(rank), LOCAL_RANK=str(rank), **shared)
         for rank in range(ranks)
     ]
-    return [one.completed() for one in started]
+
+
+def forked_ranks(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: str) -> list[subprocess.CompletedProcess[str]]:
+    """Run a module as the deepspeed launcher does, each rank as a fork, to its end."""
+    return [one.completed() for one in fork_ranks(ranks, module, *arguments, cwd=cwd, **extra)]
 
 
 def launcher(ranks: int, module: str) -> list[str]:

@@ -177,9 +177,10 @@ def test_a_host_that_is_lost_is_left_out(start: Start, home: Path, hosts: two_ho
     assert "no connection to beta (any more)" in said
     assert "beta does not answer: going on without" in said
     assert "starting again on 1 ranks" in said
-    # the checkpoint fits two ranks, and the trainer says so: nothing that another start could mend
-    assert "was written with world_size 2, this run has 1" in said
-    assert going.returncode == 2
+    assert "world_size 2 then, 1 now" in said
+    assert going.returncode == 0, said
+    # with half of the ranks it is the same run up to rounding
+    assert [row["step"] for row in rows(home / "runs/lost/metrics.jsonl")] == list(range(1, STEPS + 1))
 
 
 def test_each_host_may_start_its_own_share(start: Start, home: Path, hosts: two_hosts.TwoHosts) -> None:

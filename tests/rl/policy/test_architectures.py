@@ -227,7 +227,7 @@ def test_checkpoint_and_export_hold_the_weights_that_were_trained(cell, tmp_path
     def save_more(directory: Path) -> None:
         save_policy(model, tokenizer, directory / "policy", merge=False)
 
-    saved = checkpoint.save(tmp_path / "checkpoints", cell.engine, TrainState(step=1), 1, save_more)
+    saved = checkpoint.save(tmp_path / "checkpoints", [cell.engine], TrainState(step=1), 1, save_more)
     exported = export(saved, tmp_path / "exported")
     dtype = next(iter(cell.judge.parameters())).dtype if cell.dtype == "fp32" else torch.bfloat16
     reopened = AutoModelForCausalLM.from_pretrained(exported, dtype=dtype, attn_implementation="eager").eval()

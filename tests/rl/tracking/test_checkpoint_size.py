@@ -50,7 +50,7 @@ def test_the_reckoned_size_of_a_checkpoint_is_its_size(settings: list[str], tmp_
             save_policy(engine.sampling_model, load_tokenizer(config.model), directory / "policy", merge=False)
             write_atomic(directory / "state.json", json.dumps({}))
 
-        saved = write(tmp_path / "saved", 1, Kept(newest=1), lambda directory: engine.save(directory, "engine"), on_first)
+        saved = write(tmp_path / "saved", 1, Kept(newest=1), engine.save, on_first)
         engine.finish()
     # what does not grow with the weights, names and a script of DeepSpeed's, is a few percent of so small a model
     assert reckoned < size_of(saved) < 1.05 * reckoned + 60_000
