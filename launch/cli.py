@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # NAME -> the module of its NAME_comma
     "gpu-check": ("launch.gpu_check", "checks and measures the lab on this machine's GPU: one page and one JSON file"),
     "doctor": ("launch.doctor", "can this machine, or those of a hostfile, do a run? each line with what to do about it"),
     "view": ("launch.view", "every completion and every curve of runs, in a browser or as text; --follow: while they go on"),
+    "replay": ("launch.replay", "an update that was left out because a number was not finite, once more: where did it begin?"),
     "report": ("launch.report", "a picture and one self-contained page of a run"),
 }
 

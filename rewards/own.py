@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict
 from problems.ownfile import blamed, hash_of, in_words, load
 from problems.types import Problem, ProblemError
 from rewards.abstaining import abstained
-from rewards.types import STATUSES, Reading, Verdict, Verifier
+from rewards.types import NOT_FINITE, STATUSES, Reading, Verdict, Verifier
 
 GROUP = "reasonlab.verifiers"
 CompletionForm = Literal["messages", "text"]
@@ -44,6 +44,10 @@ Function = Callable[..., Any]
 
 class _Unusable(ValueError):
     """What a function returned cannot be paid; the message says why."""
+
+
+class _NotFinite(_Unusable):
+    """What a function returned is NaN or infinite."""
 
 
 class OwnVerifier(BaseModel):
@@ -160,6 +164,8 @@ def open_verifier(own: OwnVerifier) -> Verifier:
             if verdict.status == "abstained" and reading.abstention is None:
                 raise _Unusable("returned the status 'abstained', which prompt.abstention has to allow")
             return verdict
+        except _NotFinite as error:
+            return _error(f"{own.label} {error}", NOT_FINITE)
         except _Unusable as error:
             return _error(f"{own.label} {error}")
         except (Exception, SystemExit) as error:  # memory and recursion too: nothing says that the answer caused it
@@ -170,8 +176,8 @@ def open_verifier(own: OwnVerifier) -> Verifier:
     return verify
 
 
-def _error(words: str) -> Verdict:
-    return Verdict(status="error", detail=words[:_MOST_CHARACTERS])
+def _error(words: str, kind: str | None = None) -> Verdict:
+    return Verdict(status="error", detail=words[:_MOST_CHARACTERS], kind=kind)
 
 
 def _checked(verdict: Any) -> Verdict:
@@ -204,7 +210,9 @@ def _in_range(value: Any) -> float:
         score = None
     if score is None:
         raise _Unusable(f"returned {value!r:.60} as a score, expected a number between 0 and 1, or None")
-    if math.isnan(score) or not 0.0 <= score <= 1.0:
+    if not math.isfinite(score):
+        raise _NotFinite(f"returned the score {score:g}, expected a number between 0 and 1, or None where it cannot score")
+    if not 0.0 <= score <= 1.0:
         raise _Unusable(f"returned the score {score:g}, expected a number between 0 and 1: scale it")
     return score
 
@@ -263,8 +271,9 @@ def _paid(returned: Any) -> Verdict:
         (value,) = returned
     except (TypeError, ValueError):
         raise _Unusable(f"returned {returned!r:.60}, expected a list of one number or None, for one completion") from None
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return _error("the reward function returned None: it cannot score this completion")
+    if value is None or (isinstance(value, float) and math.isnan(value)):  # TRL takes both for "cannot score this"
+        kind = None if value is None else NOT_FINITE
+        return _error(f"the reward function returned {value}: it cannot score this completion", kind)
     score = _in_range(value)
     if score in (0.0, 1.0):
         return Verdict(status="correct" if score else "wrong")

@@ -6,15 +6,17 @@ right with chance p gets p + (1 - p) wrong for answering, so answering pays abov
 rule (1970), which as a score at a stated confidence is arXiv 2509.04664's. A verdict with a score s pays s + (1 - s) wrong.
 """
 
+import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from problems.types import ProblemError
 from rewards.own import GROUP, CompletionForm, OwnVerifier
-from rewards.types import AT_FAULT, Policy, Reward, Verdict
+from rewards.types import AT_FAULT, NOT_FINITE, Policy, Reward, Verdict
 
 _WELL_FORMED = re.compile(r"\s*<think>(?:(?!</?think>).)+</think>(?:(?!</?think>).)+", re.DOTALL)
 _WELL_FORMED_BEHIND_TAG = re.compile(r"(?:(?!</?think>).)+</think>(?:(?!</?think>).)+", re.DOTALL)
@@ -134,4 +136,12 @@ def shape(
     if config.overlong_weight:
         parts["overlong"] = overlong_fraction(num_tokens, max_tokens, config.overlong_buffer_tokens)
         weights["overlong"] = -config.overlong_weight
-    return Reward(parts=parts, weights=weights, verdict=verdict)
+    return Reward(parts=parts, weights=weights, verdict=usable(verdict, parts))
+
+
+def usable(verdict: Verdict, parts: Mapping[str, float]) -> Verdict:
+    """Return the verdict, or an error where a part of its reward is no number: one of those would spoil a group's mean."""
+    broken = [f"{name} {value}" for name, value in parts.items() if not math.isfinite(value)]
+    if not broken:
+        return verdict
+    return replace(verdict, status="error", kind=NOT_FINITE, detail=f"the reward is not finite: {', '.join(broken)}")

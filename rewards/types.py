@@ -8,6 +8,7 @@ from problems.types import Problem
 
 Status = Literal["correct", "wrong", "unparsed", "timeout", "abstained", "error"]
 STATUSES: tuple[Status, ...] = ("correct", "wrong", "unparsed", "timeout", "abstained", "error")
+NOT_FINITE = "not_finite"  # the kind of an error verdict whose reward would be NaN or infinite
 AT_FAULT: tuple[Status, ...] = ("wrong", "unparsed", "timeout")  # the answer's fault, whatever it is called
 
 
@@ -21,7 +22,7 @@ class Verdict:
     `extracted` is the answer that was read; `detail` says in one line what decided, for eyes only; `seconds` is the time it
     took. `score` is what part of a wrong answer is paid, where the problem asks for that (share of the tests passed); None:
     nothing. `kind` is what programs read instead of `detail`: one of the kinds that the domain's verifier tells apart
-    (`rewards.verifiers.VERIFIERS`), None where it tells none.
+    (`rewards.verifiers.VERIFIERS`), None where it tells none; NOT_FINITE, of an error, is any verifier's.
     """
 
     status: Status

@@ -4,12 +4,14 @@ Ranks share the problems of a step; afterwards every rank holds all groups, so t
 denominators, metrics) is computed from the same data on every rank.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from problems.types import Problem, ProblemSource
+from rewards.types import NOT_FINITE
 from rl.advantages import ADVANTAGES, minus_kl
 from rl.exchange import gather_shares, share, sums_over_ranks
 from rl.rollout import Asked, RolloutWorker, Scoring
@@ -161,4 +163,12 @@ def group_up(
 def with_reference_kl(groups: Sequence[tuple[Rollout, ...]], reference_kls: ReferenceKls) -> list[tuple[Rollout, ...]]:
     """Return the rollouts with their KL to the reference policy; all ranks must call."""
     kls = iter(reference_kls([rollout for rollouts in groups for rollout in rollouts]))
-    return [tuple(replace(rollout, reference_kl=next(kls)) for rollout in rollouts) for rollouts in groups]
+    return [tuple(with_kl(rollout, next(kls)) for rollout in rollouts) for rollouts in groups]
+
+
+def with_kl(rollout: Rollout, kl: float) -> Rollout:
+    """Return the rollout with its KL to the reference policy; with one that is no number it cannot be scored."""
+    if math.isfinite(kl):
+        return replace(rollout, reference_kl=kl)
+    verdict = replace(rollout.reward.verdict, status="error", kind=NOT_FINITE, detail=f"its KL to the reference policy is {kl}")
+    return replace(rollout, reward=replace(rollout.reward, verdict=verdict))

@@ -44,6 +44,7 @@ from rl.selfcheck import self_check
 from rl.settings.disk import checkpoint_bytes, checkpoints_at_once
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import RunConfig, check_world
+from rl.skipping import Skipping
 from rl.tracking import checkpoint
 from rl.tracking.disk import naming_disk
 from rl.tracking.mirrors import check_installed
@@ -52,6 +53,7 @@ from rl.tracking.tracker import Tracker, open_tracker
 from rl.tracking.view import StepView
 from rl.types import Rollout, TrainState
 from rl.update.engine import Engine, Reference, choose_layout
+from rl.update.fingerprint import check_fingerprints
 from rl.update.recompute import reference_kls
 
 _PROMPTS_LOOKED_AT = 64
@@ -65,6 +67,7 @@ WITHOUT_STATE = {
     "source": "its n-th problem is the same in every process; which is next says TrainState: cursor, and rungs of a curriculum",
     "held_out": "its problems are the same at every evaluation",
     "tokenizer": "nothing changes it",
+    "skipping": "how many updates in a row were left out is counted anew: whoever starts a run again has read of them",
     "worker": "every completion is drawn from a stream named by seed, step, round, problem and number; a verdict has no memory",
     "tracker": "it appends to files; the id of its W&B run is in TrainState",
     "view": "what a terminal shows",
@@ -84,6 +87,7 @@ class Parts:
     reference: Reference | None
     worker: RolloutWorker
     ahead: Ahead
+    skipping: Skipping
     tracker: Tracker | None = None  # rank 0 only
     view: StepView | None = None  # rank 0 only
 
@@ -145,6 +149,7 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         engine = Engine(given.model, config)
         say_how(engine)
         worker = open_worker(config, engine.sampling_model, given.tokenizer, pool)
+        reference = Reference(engine, given.frozen) if config.algorithm.kl_coef else None
         parts = Parts(
             config=config,
             run=run,
@@ -152,9 +157,12 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
             held_out=given.held_out,
             tokenizer=given.tokenizer,
             engine=engine,
-            reference=Reference(engine, given.frozen) if config.algorithm.kl_coef else None,
+            reference=reference,
             worker=worker,
             ahead=Ahead(engine, worker, config),
+            skipping=Skipping(
+                engine=engine, reference=reference, config=config, tokenizer=given.tokenizer, run=run.path, say=say
+            ),
         )
         state = resumed_state(parts) if resume else TrainState()
         if isinstance(given.source, Curriculum):
@@ -165,6 +173,7 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
             tracker = closing.enter_context(open_tracker(run, config, "rl", state.wandb_id, first_step=done + 1))
             view = closing.enter_context(StepView(config.run.name, config.train.steps, done=state.step))
             parts = replace(parts, tracker=tracker, view=view)
+            parts.skipping.say = view.say
         check_before_first_step(parts)
         yield parts, state
 
@@ -294,7 +303,8 @@ HOW_IT_IS_CUT = (
 )  # fmt: skip
 MAY_CHANGE = (
     "train.steps", "train.compute_tokens", "train.threads", "train.save_rollouts", "train.save_token_groups",
-    "train.rollouts_megabytes", "train.self_check", "train.memory_probe",
+    "train.rollouts_megabytes", "train.self_check", "train.memory_probe", "train.skip_updates", "train.keep_dumps",
+    "train.fingerprint_every_steps",
     "checkpoint", "tracking", "evaluation", "reward.workers", "reward.timeout_seconds", "reward.batch_timeout_seconds",
     "reward.memory_megabytes", "run.dir", "sft.threads", *HOW_IT_IS_CUT,
 )  # fmt: skip
@@ -376,6 +386,8 @@ def check_before_first_step(parts: Parts) -> None:
     """Find now what would show itself late or never: wrong gradients, another sampler, a micro-batch that does not fit."""
     config = parts.config
     prompts = [render(parts.source.get("train", i), config.prompt, parts.tokenizer) for i in range(_PROMPTS_LOOKED_AT)]
+    if config.train.fingerprint_every_steps:
+        check_fingerprints(parts.engine, parts.worker.sampler.model)
     if config.train.self_check:
         self_check(parts.engine, parts.worker.sampler, prompts, config)
     wants_probe = config.train.memory_probe

@@ -42,8 +42,8 @@ from rl.tracking.run_directory import tell_run
 from rl.tracking.speed import speeds
 from rl.types import Batch, Drawn, Group, Learned, TrainState
 from rl.update.batch import make_batch
+from rl.update.fingerprint import check_fingerprints
 from rl.update.recompute import with_old_logprobs
-from rl.update.step import update_policy
 
 
 def train(parts: Parts, state: TrainState) -> TrainState:
@@ -55,6 +55,7 @@ def train(parts: Parts, state: TrainState) -> TrainState:
     while not is_over(config, state):
         step_began = time.perf_counter()
         drawn = sample(parts, state)
+        parts.skipping.look_at(drawn)
         cuts = minibatches(drawn.trained, config.algorithm.minibatches)
         batches = [make_batch(groups, config.algorithm, config.sampling.max_completion_tokens) for groups in cuts]
         before, state = state, advance(parts, state, drawn, batches)
@@ -65,6 +66,8 @@ def train(parts: Parts, state: TrainState) -> TrainState:
                 update = optimize(parts, batches, before.step)
             update_ended = time.perf_counter()
         ahead_ended = time.perf_counter()
+        if due(config.train.fingerprint_every_steps, state.step):
+            check_fingerprints(parts.engine, parts.worker.sampler.model)
         if parts.reference is not None and due(config.algorithm.reference_reset_steps, state.step):
             parts.reference.reset()
         counts = {"num_tokens": state.num_tokens, "compute_tokens": state.compute_tokens}
@@ -123,7 +126,7 @@ def optimize(parts: Parts, batches: Sequence[Batch], step: int) -> dict[str, Any
     updates = []
     for _ in range(settings.epochs):
         for batch in batches:
-            updates.append(update_policy(parts.engine, parts.reference, batch, parts.config, parts.pad_id, step))
+            updates.append(parts.skipping.update(batch, step))
     return over_updates(updates)
 
 

@@ -110,6 +110,7 @@ class Row:
     entropy_weights: NDArray[np.float64]  # [T], what its entropy counts in the mean that is the bonus; 0 without a bonus
     # [T], of the policy that the updates of a batch start from, where they are computed (algorithm.old_logprobs: recompute)
     old_logprobs: FloatArray | None = None
+    problem_id: str = ""  # whose completion it is, for words; "" where the tokens are nobody's
 
     @property
     def length(self) -> int:

@@ -158,6 +158,6 @@ def of_updates(metrics: Mapping[str, Any]) -> dict[str, Any]:
     values = [metrics.get(name) for name in ("loss", "grad_norm")]
     known = [value for value in values if value is not None]
     figures: dict[str, Any] = {"gap": metrics.get("sampling/sampling_logp_difference/mean")}
-    if not all(np.isfinite(value) for value in known):
+    if metrics.get("skipped_updates") or not all(np.isfinite(value) for value in known):
         figures["finite"] = False
     return figures

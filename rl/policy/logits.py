@@ -51,6 +51,11 @@ def logit_shape(model: CausalLM) -> LogitShape:
     return _found[base]
 
 
+def set_logit_shape(model: CausalLM, shape: LogitShape) -> None:
+    """Take `shape` as known: of weights that are not finite, or overflow, nothing can be tried."""
+    _found[base_causal_lm(model)] = shape
+
+
 def head_outputs(model: CausalLM, states: torch.Tensor) -> torch.Tensor:
     """Return the head's output [.., V] for states [.., H], which Mamba leaves in float32."""
     head = model.get_output_embeddings()

@@ -22,7 +22,7 @@ from problems.types import thinking
 from rl.policy.attention import NAME
 from rl.policy.gguf import in_plain_layout
 from rl.policy.interfaces import CausalLM, Tokenizer
-from rl.policy.logits import logit_shape
+from rl.policy.logits import LogitShape, logit_shape, set_logit_shape
 from rl.policy.paths import PolicyError, check_model_path, first_line, place
 from rl.settings.model_files import is_gguf
 from rl.settings.schema import LoraSettings, ModelSettings
@@ -106,15 +106,18 @@ def check_vocabulary(rows: int, tokenizer: Tokenizer, path: str) -> None:
         )
 
 
-def load_model(settings: ModelSettings, *, trainable: bool = True) -> CausalLM:
+def load_model(settings: ModelSettings, *, trainable: bool = True, shape: LogitShape | None = None) -> CausalLM:
     """Return the causal LM on the CPU, with fresh adapters when `settings.lora` asks for them and it is trainable.
 
-    A model that is not trainable is in evaluation mode and needs no gradient. Raises PolicyError for a path, a precision or
+    A model that is not trainable is in evaluation mode and needs no gradient. `shape` is what stands behind its head, where
+    that is known: weights that are broken pass then. Raises PolicyError for a path, a precision or
     adapters that do not work.
     """
     check_model_path(settings.path)
     model = _open_whole(settings)
     opened: CausalLM = model if trainable else model.eval().requires_grad_(False)
+    if shape is not None:
+        set_logit_shape(opened, shape)
     logit_shape(opened)  # refuses what is no causal language model, or none that can be trained here
     if not trainable:
         return opened

@@ -299,16 +299,27 @@ class _Run:
         """Draw the next token of every row from its state [B, H]; return them [B]."""
         ids, logprobs, entropies = self._draw(states)
         if not np.isfinite(logprobs).all():
-            raise SamplingError(
-                "the model's logits are not numbers (NaN or infinite), so no token can be drawn: its weights have diverged or "
-                "are damaged; go on from an earlier checkpoint with a smaller optimizer.learning_rate, or open another model"
-            )
+            raise SamplingError(self._not_numbers(int(np.flatnonzero(~np.isfinite(logprobs))[0])))
         forced = None
         if self.forcing is not None:  # the one place where a rule may overrule what was drawn
             forced = self._overrule(self.forcing, ids)
             logprobs[forced] = 0
         self.rows.append(ids, logprobs, entropies, forced)
         return ids
+
+    def _not_numbers(self, row: int) -> str:
+        """Return what to say where the logits of a row are no numbers."""
+        request, number = int(self.rows.request[row]), int(self.rows.number[row])
+        stream = "/".join(map(str, self.requests[request].streams[number]))
+        broken = [name for name, weights in self.sampler.model.named_parameters() if not weights.isfinite().all()]
+        why = "its weights are finite, so they have grown until sums overflow"
+        if broken:
+            why = f"{len(broken)} of its weights are not finite themselves, the first is {broken[0]}"
+        return (
+            "the model's logits are not numbers (NaN or infinite), so no token can be drawn (first met in completion "
+            f"{stream}, token {self.rows.length[row]}): {why}; its weights have diverged or are damaged; go on from an earlier "
+            "checkpoint with a smaller optimizer.learning_rate, or open another model"
+        )
 
     def _draw(self, states: torch.Tensor) -> tuple[IntArray, FloatArray, FloatArray]:
         """Return drawn tokens, their log-probabilities and the entropies [B], in nats; of few rows at a time."""

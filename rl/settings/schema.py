@@ -219,6 +219,19 @@ class TrainSettings(Settings):
     )
     self_check: bool = Field(default=True, description="before the first step, compare gradient and sampler with plain torch")
     memory_probe: bool | None = Field(default=None, description="run the longest micro-batch first; default: on a GPU")
+    skip_updates: int = Field(
+        default=3,
+        ge=0,
+        description="updates in a row that may be left out because a number is NaN or infinite; one more ends the run",
+    )
+    keep_dumps: int = Field(
+        default=3,
+        ge=0,
+        description="of so many updates that were left out, the first ones, all is kept to repeat them; 0: none",
+    )
+    fingerprint_every_steps: int = Field(
+        default=50, ge=0, description="how often ranks and sampler are asked whether they hold the same weights; 0: never"
+    )
 
     @property
     def kept_token_groups(self) -> int:

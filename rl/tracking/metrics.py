@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rewards.types import STATUSES
+from rewards.types import NOT_FINITE, STATUSES
 from rewards.verifiers import verifier_of
 from rl.stats import mean
 from rl.tracking.emergence import Written, lengths, traits
@@ -70,7 +70,8 @@ def _length_metrics(rollouts: Sequence[Rollout]) -> Metrics:
 
 def _verdict_metrics(rollouts: Sequence[Rollout]) -> Metrics:
     shares: Metrics = {f"verdicts/{status}": verdict_rate(rollouts, status) for status in STATUSES}
-    return {**shares, **kind_rates(rollouts)}
+    not_finite = mean([float(rollout.reward.verdict.kind == NOT_FINITE) for rollout in rollouts])  # a part of the errors
+    return {**shares, **kind_rates(rollouts), "verdicts/not_finite": not_finite}
 
 
 def kind_rates(rollouts: Sequence[Rollout]) -> Metrics:
@@ -139,28 +140,32 @@ def reference_kl(groups: Sequence[Group]) -> float | None:
     return total / tokens if tokens else None
 
 
-_AS_THEY_STAND = ("skipped_steps", "learning_rate")  # counted since the start of the run, or set by the schedule
+_SUMMED = ("batch/", "skipped_updates")  # what is counted
 
 
 def over_updates(updates: Sequence[Metrics]) -> Metrics:
     """Return the metrics of all optimizer steps of a batch together: sums of what is counted, the mean of what is measured.
 
-    What compares sampler and trainer is the first step's, the only one whose weights are those that sampled.
+    What compares sampler and trainer is the first step's, the only one whose weights are those that sampled. Of an update that
+    was left out only that is known.
     """
     if not updates:
         return {}
     merged: Metrics = {}
-    for name, first in updates[0].items():
-        values = [update[name] for update in updates if update[name] is not None]
-        if name.startswith("batch/"):
-            merged[name] = sum(values)
-        elif name.startswith("sampling/") or not values:
-            merged[name] = first
-        elif name in _AS_THEY_STAND:
+    done = [update for update in updates if not update["skipped_updates"]]
+    for name in {name: None for update in updates for name in update}:
+        values = [update[name] for update in done if update.get(name) is not None]
+        if name.startswith(_SUMMED):
+            merged[name] = sum(update.get(name, 0) for update in updates)
+        elif name.startswith("sampling/"):
+            merged[name] = done[0].get(name) if done else None
+        elif not values:
+            merged[name] = None
+        elif name == "learning_rate":  # set by the schedule
             merged[name] = values[-1]
         else:
             merged[name] = float(np.mean(values))
-    merged["batch/updates"] = len(updates)
+    merged["batch/updates"] = len(done)
     return merged
 
 

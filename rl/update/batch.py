@@ -46,6 +46,7 @@ def make_batch(groups: Sequence[Group], settings: AlgorithmSettings, max_complet
             advantages=advantage * mask,  # [T]
             weights=np.float64(weight) * (mask | settings.kl_in_loss),  # [T]; a KL in the loss acts on every token
             entropy_weights=mask / num_active if settings.entropy_coef else np.zeros(len(mask)),  # [T]
+            problem_id=rollout.problem.id,
         )
         has_gradient = row.advantages.any() or row.entropy_weights.any() or settings.kl_in_loss
         if has_gradient:

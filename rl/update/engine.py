@@ -7,8 +7,9 @@ What this file knows about DeepSpeed and the loop need not:
 """
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -180,19 +181,27 @@ class Engine:
         self.engine.backward(loss * world_size(), scale_wrt_gas=False)
 
     def step(self, rate: float) -> float:
-        """Clip, update with learning rate `rate`, refresh the sampling copy; return the gradient norm before clipping."""
+        """Clip, update with learning rate `rate`, refresh the sampling copy; return the gradient norm before clipping.
+
+        Where that is not finite, nothing is moved, on no rank.
+        """
         for group in self.engine.optimizer.param_groups:
             group["lr"] = rate
         norm = self._step()
-        self.refresh_copy()
+        if math.isfinite(norm):
+            self.refresh_copy()
         return norm
 
     def _step(self) -> float:
-        norm = self._plain_grad_norm() if self._is_plain else None
-        self.engine.step()
-        if norm is None:
+        if not self._is_plain:
+            self.engine.step()  # where the gradient is not finite, DeepSpeed leaves the step out, in silence
             norm = self.engine.get_global_grad_norm()
-        return float(norm) if norm is not None else float("nan")
+            return float(norm) if self.engine.was_step_applied() and norm is not None else math.inf
+        norm = float(self._plain_grad_norm())
+        # here DeepSpeed does not look, and would move every weight to NaN
+        with nullcontext() if math.isfinite(norm) else self._optimizer_does(lambda: None):
+            self.engine.step()
+        return norm
 
     def rehearse_step(self) -> tuple[float, float]:
         """Do all of a step but the change of weights and optimizer state, and so clear the gradients.
@@ -209,14 +218,29 @@ class Engine:
                         for part in parameter.grad.flatten().split(_NORM_ELEMENTS):
                             squares.add_(torch.linalg.vector_norm(part).double().square())
 
-        self._adamw.step = only_look  # type: ignore[method-assign]
-        try:
+        with self._optimizer_does(only_look):
             reported = self._step()
-        finally:
-            del self._adamw.step
         if self.stage > 0 and world_size() > 1:  # each rank's optimizer holds its own part
             torch.distributed.all_reduce(squares)
         return reported, float(squares.sqrt())
+
+    @contextmanager
+    def _optimizer_does(self, action: Callable[..., None]) -> Iterator[None]:
+        """Have `action` called inside where DeepSpeed would have the optimizer move the weights."""
+        before = self._adamw.__dict__.get("step")
+        self._adamw.step = action  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            if before is None:
+                del self._adamw.step
+            else:
+                self._adamw.step = before  # type: ignore[method-assign]
+
+    def drop_gradients(self) -> None:
+        """Forget what `backward` has added up; all ranks must call."""
+        with self.without_trace():
+            self.rehearse_step()
 
     @contextmanager
     def without_trace(self) -> Iterator[None]:
@@ -258,11 +282,6 @@ class Engine:
         norm: torch.Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in grads]))
         return norm
 
-    @property
-    def skipped_steps(self) -> int:
-        """Steps that DeepSpeed left out in silence because a gradient was not finite."""
-        return int(self.engine.skipped_steps)
-
     @contextmanager
     def whole_weights(self, parameters: list[nn.Parameter]) -> Iterator[None]:
         """Have `parameters` whole on every rank; all ranks must enter."""
@@ -273,6 +292,12 @@ class Engine:
 
         with deepspeed.zero.GatheredParameters(parameters):
             yield
+
+    def whole_weights_by_name(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield name and whole value of every weight, to be looked at before the next one; all ranks must iterate."""
+        for name, parameter in self.policy.named_parameters():
+            with self.whole_weights([parameter]):
+                yield name, parameter.detach()
 
     def gradients(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield name and whole gradient of every trained weight, after the last micro-batch; all ranks must iterate."""

@@ -27,10 +27,6 @@ from rl.update.tally import Tally, added, effective_sample_size, largest, mean, 
 Policy = Callable[[TokenRows, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
-class NotFinite(LabError):
-    """The loss became NaN or infinite."""
-
-
 def _the_sampler(logprobs: torch.Tensor, micro: MicroBatch) -> torch.Tensor:
     """The policy that the tokens were drawn from, by its own word. PPO (arXiv 1707.06347) where sampler and trainer agree."""
     return micro.sampling_logprobs
@@ -66,6 +62,16 @@ class MicroBatchLoss:
 
 def micro_batch_loss(policy: Policy, reference: Score | None, micro: MicroBatch, settings: AlgorithmSettings) -> MicroBatchLoss:
     """Return the loss of a micro-batch under `policy`; `reference` scores the same tokens where a KL is in the loss."""
+    tokens, parts = token_losses(policy, reference, micro, settings)
+    micro = micro.to(tokens.logprobs.dtype)
+    loss = total_loss(parts, tokens, micro.weights, micro.entropy_weights, settings)
+    return MicroBatchLoss(loss=loss, tokens=tokens, parts=parts)
+
+
+def token_losses(
+    policy: Policy, reference: Score | None, micro: MicroBatch, settings: AlgorithmSettings
+) -> tuple[Tokens, TokenLoss]:
+    """Return what the loss of a micro-batch is made of, token by token, before weights."""
     reference_logprobs = None
     if settings.kl_in_loss:
         assert reference is not None, "a KL in the loss needs a reference"
@@ -82,9 +88,7 @@ def micro_batch_loss(policy: Policy, reference: Score | None, micro: MicroBatch,
         entropies=entropies,
         rows=micro.rows,
     )
-    parts = token_loss(tokens, settings)
-    loss = total_loss(parts, tokens, micro.weights, micro.entropy_weights, settings)
-    return MicroBatchLoss(loss=loss, tokens=tokens, parts=parts)
+    return tokens, token_loss(tokens, settings)
 
 
 def accumulate_gradients(engine: Engine, reference: Reference | None, batch: Batch, config: RunConfig, pad_id: int) -> Tally:
@@ -98,7 +102,7 @@ def accumulate_gradients(engine: Engine, reference: Reference | None, batch: Bat
     engine.engine.train()
     for number, row_numbers in enumerate(micro_batches):
         rows = [batch.rows[i] for i in row_numbers]
-        micro = collate(rows or [_idle_row(batch)], pad_id, device(), engine.layout)
+        micro = collate(rows or [idle_row(batch)], pad_id, device(), engine.layout)
         result = micro_batch_loss(engine.logprobs, score, micro, config.algorithm)
         engine.backward(result.loss, last=number == len(micro_batches) - 1)
         if engine.overheard is not None:
@@ -109,7 +113,7 @@ def accumulate_gradients(engine: Engine, reference: Reference | None, batch: Bat
     return tally
 
 
-def _idle_row(batch: Batch) -> Row:
+def idle_row(batch: Batch) -> Row:
     """Return a row that counts nothing: the work of a rank that has none left, when others must be met in collectives."""
     row = batch.rows[0]
     nothing = np.zeros(len(row.weights))
@@ -148,20 +152,36 @@ def observe(micro: MicroBatch, result: MicroBatchLoss, settings: AlgorithmSettin
     return Tally(quantities)
 
 
+class NotFinite(LabError):
+    """A number of an update is NaN or infinite, so the update was left out; rl/update/culprit.py finds where it began."""
+
+    def __init__(self, what: str, value: float):
+        super().__init__(f"the {what} is {value}: lower optimizer.learning_rate or raise optimizer.warmup_steps")
+        self.what, self.value = what, value
+
+
+# of what `observe` reports, each with its name in words: a loss can stay finite where a log-probability is not (a ratio of 0)
+_MUST_BE_FINITE = {"loss": "loss", "sampling/sampling_logp_difference/mean": "mean difference of log-probabilities"}
+
+
 def update_policy(
     engine: Engine, reference: Reference | None, batch: Batch, config: RunConfig, pad_id: int, step: int
 ) -> dict[str, Any]:
     """Do one optimizer step on `batch`, for step `step` (0-based) of the run; return its metrics.
 
-    All ranks hold the same batch and must call. Raises NotFinite before the weights are touched when the loss is NaN or
-    infinite.
+    All ranks hold the same batch and must call. Raises NotFinite, on all ranks alike, where the loss, a log-probability or
+    the gradient is not finite; weights and optimizer state are then what they were, and no gradient is left over.
     """
     metrics = accumulate_gradients(engine, reference, batch, config, pad_id).over_ranks()
-    loss = metrics["loss"]
-    if loss is None or not math.isfinite(loss):
-        raise NotFinite(f"the loss of step {step + 1} is {loss}; lower optimizer.learning_rate or raise warmup_steps")
+    for name, words in _MUST_BE_FINITE.items():
+        value = metrics[name]
+        if value is None or not math.isfinite(value):
+            engine.drop_gradients()
+            raise NotFinite(words, math.nan if value is None else value)
     rate = learning_rate(config, step)
     grad_norm = engine.step(rate)
+    if not math.isfinite(grad_norm):
+        raise NotFinite("gradient norm", grad_norm)
     return {
         **metrics,
         "grad_norm": grad_norm,
@@ -170,5 +190,4 @@ def update_policy(
         "batch/rows": len(batch.rows),
         "batch/skipped_rows": batch.num_skipped_rows,
         "batch/trained_tokens": sum(row.length for row in batch.rows),
-        "skipped_steps": engine.skipped_steps,
     }

@@ -149,7 +149,7 @@ def test_kl_and_truncation_masks_train_in_every_setting(imitator, tmp_path, more
     found = rows(tmp_path / "runs/run/metrics.jsonl")
     assert found[0]["kl"] == pytest.approx(0.0, abs=1e-6)  # the first step starts at the reference
     assert found[-1]["kl"] > 0
-    assert found[-1]["skipped_steps"] == 0
+    assert found[-1]["skipped_updates"] == 0
     assert 1e-3 < found[0]["grad_norm"] < 10
 
 

@@ -141,6 +141,7 @@ def test_what_is_no_verdict_is_an_error(files: Path, text: str, said: str) -> No
     verdict = judged("check.py:verify", text)
     assert (verdict.status, verdict.worth) == ("error", None)
     assert said in verdict.detail
+    assert (verdict.kind == "not_finite") == (text == "score nan")
 
 
 def test_scores_between_nothing_and_everything_are_paid_as_they_are_and_are_not_right(files: Path) -> None:
@@ -160,7 +161,7 @@ def test_scores_between_nothing_and_everything_are_paid_as_they_are_and_are_not_
     ("name", "text", "said"),
     [
         ("messages", "none", "the reward function returned None: it cannot score this completion"),
-        ("messages", "nan", "the reward function returned None: it cannot score this completion"),
+        ("messages", "nan", "the reward function returned nan: it cannot score this completion"),
         ("messages", "two", "returned the score 2, expected a number between 0 and 1"),
         ("messages", "minus", "returned the score -0.5, expected a number between 0 and 1"),
         ("messages", "word", "returned 'x' as a score, expected a number between 0 and 1, or None"),
@@ -182,6 +183,7 @@ def test_a_reward_function_that_cannot_score_is_an_error(files: Path, name: str,
     verdict = judged(f"reward.py:{name}", text)
     assert (verdict.status, verdict.worth) == ("error", None)
     assert said in verdict.detail
+    assert (verdict.kind == "not_finite") == (text == "nan")
     assert ("reward.completions=" in verdict.detail) == (name == "text")  # a hint where it may help, nowhere else
 
 

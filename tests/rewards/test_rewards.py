@@ -358,6 +358,13 @@ def test_a_reward_is_the_weighted_sum_of_its_parts() -> None:
     assert shape(RewardConfig(), CORRECT, "", 64, 64).total == 1.0
 
 
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf")])
+def test_a_reward_that_is_no_number_is_none_and_says_so(score: float) -> None:
+    reward = shape(RewardConfig(), Verdict(status="wrong", score=score), "", 64, 64)
+    assert (reward.total, reward.verdict.status, reward.verdict.kind) == (None, "error", "not_finite")
+    assert reward.verdict.detail == f"the reward is not finite: correct {score}"
+
+
 @pytest.mark.parametrize(
     ("text", "well_formed"),
     [

@@ -101,7 +101,12 @@ def trained(path: str, stage: int, dtype: str, checked: bool) -> list[Any]:
         accumulate_gradients(engine, None, batch, config, 0)
         norms.append(engine.step(1e-3))
     weights = b"".join(p.detach().float().numpy().tobytes() for p in engine.sampling_model.parameters())
-    counters = [engine.engine.global_steps, engine.engine.global_samples, engine.engine.micro_steps, engine.skipped_steps]
+    counters = [
+        engine.engine.global_steps,
+        engine.engine.global_samples,
+        engine.engine.micro_steps,
+        engine.engine.skipped_steps,
+    ]
     modes = sum(module.training for module in engine.engine.modules())
     return [norms, hashlib.sha256(weights).hexdigest(), counters, modes, float(torch.rand(()))]
 

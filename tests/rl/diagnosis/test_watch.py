@@ -84,8 +84,9 @@ def test_a_gap_between_sampler_and_trainer_and_a_nan_are_seen_in_the_metrics(par
     watch, _ = watching(parts)
     gap = {"sampling/sampling_logp_difference/mean": 0.3}
     assert [one.name for one in watch.see(1, drawn(1, [MIXED] * 8), gap)] == ["sampler_apart"]
-    watch, _ = watching(parts)
-    assert [one.name for one in watch.see(1, drawn(1, [MIXED] * 8), {"grad_norm": float("nan")})] == ["not_finite"]
+    for broken in ({"grad_norm": float("nan")}, {"skipped_updates": 1}):
+        watch, _ = watching(parts)
+        assert [one.name for one in watch.see(1, drawn(1, [MIXED] * 8), broken)] == ["not_finite"]
 
 
 @pytest.mark.slow

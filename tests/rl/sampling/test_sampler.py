@@ -1,5 +1,6 @@
 """Samples follow the model's distribution, come with its log-probabilities, and depend on nothing but their names."""
 
+import copy
 from collections.abc import Iterator
 
 import numpy as np
@@ -143,8 +144,16 @@ def test_logits_that_are_no_numbers_are_refused_and_not_drawn_from(policy, monke
     real = PlannedDecoder.logits
     monkeypatch.setattr("rl.sampling.sampler.build_decoder", lambda model, *_, **__: PlannedDecoder(model))
     monkeypatch.setattr(PlannedDecoder, "logits", lambda self, states: real(self, states).fill_(torch.nan))
-    with pytest.raises(SamplingError, match="not numbers"):
+    with pytest.raises(SamplingError, match=r"not numbers .*completion a/.*/0, token 0\): its weights are finite"):
         draw(policy)
+
+
+def test_weights_that_are_no_numbers_are_named_where_nothing_can_be_drawn(policy):
+    model, tokenizer = policy
+    broken = copy.deepcopy(model)
+    broken.model.norm.weight.data[3] = torch.nan
+    with pytest.raises(SamplingError, match=r"1 of its weights are not finite themselves, the first is model\.norm\.weight"):
+        draw((broken, tokenizer))
 
 
 def test_temperature_zero_is_greedy_decoding(policy):

@@ -103,15 +103,17 @@ def test_a_minibatch_has_its_own_denominator_however_it_is_cut(random_model):
 
 
 def test_a_row_of_several_updates_by_hand():
-    first = {"loss": 1.0, "grad_norm": 2.0, "batch/rows": 3, "sampling/kl": 0.0, "skipped_steps": 0, "cispo": None}
-    second = {"loss": 2.0, "grad_norm": 4.0, "batch/rows": 5, "sampling/kl": 0.7, "skipped_steps": 1, "cispo": None}
-    assert over_updates([first, second]) == {
+    first = {"loss": 1.0, "grad_norm": 2.0, "batch/rows": 3, "sampling/kl": 0.0, "skipped_updates": 0, "cispo": None}
+    second = {"loss": 2.0, "grad_norm": 4.0, "batch/rows": 5, "sampling/kl": 0.7, "skipped_updates": 0, "cispo": None}
+    left_out = {"skipped_updates": 1}
+    assert over_updates([left_out, first, left_out, second]) == {
         "loss": 1.5,
         "grad_norm": 3.0,
         "batch/rows": 8,
         "sampling/kl": 0.0,
-        "skipped_steps": 1,
+        "skipped_updates": 2,
         "cispo": None,
         "batch/updates": 2,
     }
     assert over_updates([]) == {}
+    assert over_updates([left_out]) == {"skipped_updates": 1, "batch/updates": 0}
