@@ -1,10 +1,10 @@
 """`reasonlab replay`: an update that was left out, once more, on one process."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from problems.telling import tell, with_manner
 from rl.settings.arguments import clearly
 
 
@@ -16,8 +16,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("dump", type=Path, help="directory of the dump: RUN/dumps/step-000123")
     parser.add_argument("--row", type=int, metavar="N", help="only this row, with the log-probability of each of its tokens")
-    parser.add_argument("--json", action="store_true", help="everything about every row, for programs")
-    return parser
+    return with_manner(parser, "everything about every row, then and now")
 
 
 @clearly
@@ -31,5 +30,5 @@ def replay_command(argv: Sequence[str]) -> int:
     quiet_libraries()
     dump = read_dump(flags.dump)
     replay = Replayer(dump).replay(flags.row)
-    print(json.dumps({"then": dump.found, "now": replay.record()}) if flags.json else "\n".join(in_lines(dump, replay)))
+    tell({"then": dump.found, "now": replay.record()}, lambda: print("\n".join(in_lines(dump, replay))))
     return 0
