@@ -187,7 +187,7 @@ def _checked(verdict: Any) -> Verdict:
     texts = (verdict.extracted if verdict.extracted is not None else "", verdict.detail)
     if verdict.status not in STATUSES or not all(isinstance(text, str) for text in texts):
         raise _Unusable(f"returned {verdict!r:.120}: status is one of {', '.join(STATUSES)}, extracted and detail are texts")
-    if verdict.kind is not None:
+    if verdict.kind is not None and (verdict.status, verdict.kind) != ("error", NOT_FINITE):
         raise _Unusable(f"returned the kind {verdict.kind!r:.40}; only verifiers of the lab have kinds")
     if verdict.score is None:
         return verdict

@@ -52,7 +52,7 @@ def image(picture: bytes, words: str) -> str:
 
 def without_folders(text: str) -> str:
     """Return a text in which an absolute path is shown by its last name: a page that is sent away names nobody's home."""
-    return re.sub(r"(?<![\w:/.~])~?/(?:[^\s/'\"]+/)+([^\s/'\"]+)", r".../\1", text)
+    return re.sub(r"(?<![\w:/.~<])~?/(?:[\w.@+-]+/)+([\w.@+-]+)", r".../\1", text)
 
 
 def row(cells: Sequence[str], tag: str = "td") -> str:

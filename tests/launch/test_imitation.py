@@ -82,7 +82,7 @@ def test_the_comparison_is_about_the_seeds_that_are_done(home: Path, capsys: pyt
     compare_arms(TINY, home.parent, {4: home})
     summary = json.loads((home.parent / "summary.json").read_text())
     assert summary["seeds"] == [4]
-    assert summary["practised_terms"] == [4, 8]
+    assert summary["practised_terms"] == [4, 10]
     assert summary["imitator"]["accuracy"]["value"] == pytest.approx(0.4)
     assert list(summary["arms"]) == [arm.name for arm in ARMS] == ["practice", "imitation", "star"]
     assert summary["arms"]["star"]["compute_tokens"] == [BUDGET + 1]

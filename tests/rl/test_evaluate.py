@@ -35,7 +35,7 @@ def test_resuming_draws_nothing_again_and_ends_with_the_same_bytes(evaluated, mo
     asked: list[str] = []
     answers = evaluate.InProcess.answers
 
-    def stopping(self, problems):
+    def stopping(self, problems, *told):
         asked.extend(problem.id for problem in problems)
         if len(asked) > 64:
             raise KeyboardInterrupt
@@ -53,7 +53,7 @@ def test_resuming_draws_nothing_again_and_ends_with_the_same_bytes(evaluated, mo
     (cut / "measured.jsonl").write_bytes(b"".join(more))
     drawn: list[str] = []
 
-    def counting(self, problems):
+    def counting(self, problems, *told):
         drawn.extend(problem.id for problem in problems)
         return answers(self, problems)
 

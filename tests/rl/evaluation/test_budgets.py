@@ -102,11 +102,11 @@ def test_a_curve_that_was_broken_off_is_resumed_and_ends_with_the_same_bytes(run
         calls.append(self.config.run.name)
         return answers(self, problems)
 
-    monkeypatch.setattr(evaluate.InProcess, "answers", lambda self, problems: counting(self, problems, 2))
+    monkeypatch.setattr(evaluate.InProcess, "answers", lambda self, problems, *told: counting(self, problems, 2))
     cut = evaluated(random_model, tmp_path, status=130)
     assert calls == ["e/budget-0", "e/budget-3"]
     assert not (cut / "thinking.json").exists()
-    monkeypatch.setattr(evaluate.InProcess, "answers", lambda self, problems: counting(self, problems, 9))
+    monkeypatch.setattr(evaluate.InProcess, "answers", lambda self, problems, *told: counting(self, problems, 9))
     evaluated(random_model, tmp_path, "--resume")
     assert calls[2:] == ["e/budget-20", "e/no-budget"]
     for name in ("budget-0", "budget-3", "budget-20", "no-budget"):
@@ -117,7 +117,7 @@ def test_a_curve_that_was_broken_off_is_resumed_and_ends_with_the_same_bytes(run
 def test_shares_of_two_ranks_and_few_rows_give_the_same_completions(run, random_model, tmp_path, monkeypatch):
     answers = evaluate.InProcess.answers
 
-    def in_two_shares(self: Any, problems: Any) -> Any:
+    def in_two_shares(self: Any, problems: Any, *told: Any) -> Any:
         dealt: list[Any] = []
         for number in (1, 0):
             monkeypatch.setattr("rl.exchange.rank", lambda number=number: number)

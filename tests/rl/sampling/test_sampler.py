@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rl.policy.opening import load_model, load_tokenizer
+from rl.sampling.decoding import build_decoder
 from rl.sampling.errors import SamplingError
 from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.planned import PlannedDecoder
@@ -151,6 +152,7 @@ def test_logits_that_are_no_numbers_are_refused_and_not_drawn_from(policy, monke
 def test_weights_that_are_no_numbers_are_named_where_nothing_can_be_drawn(policy):
     model, tokenizer = policy
     broken = copy.deepcopy(model)
+    build_decoder(broken)  # as in a run, whose model was whole when it was opened; one that is not is refused there
     broken.model.norm.weight.data[3] = torch.nan
     with pytest.raises(SamplingError, match=r"1 of its weights are not finite themselves, the first is model\.norm\.weight"):
         draw((broken, tokenizer))
