@@ -115,6 +115,7 @@ def _as_job(flags: argparse.Namespace, config: RunConfig, arguments: list[str]) 
     script = job_script(
         name=config.run.name,
         folder=folder,
+        grace_seconds=config.watch.grace_seconds,
         nodes=nodes,
         gpus=gpus,
         gpus_are_asked_for=flags.gpus is not None,

@@ -18,8 +18,8 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Iterable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -35,6 +35,7 @@ Item = tuple[Problem, str]
 _START_SECONDS = 30.0  # a new interpreter on a loaded machine
 _BATCH = 8  # requests that a worker is handed together, so that a quick verdict costs no wake-up of its own
 _BATCH_BYTES = 16_384  # of them; they must fit the pipe, whatever the worker does
+_LOOK_SECONDS = 1.0
 _START_TRIES = 3  # in a row and without a verdict between them; then it will not start at all
 
 
@@ -232,15 +233,29 @@ class VerifierPool:
         return Verdict(status="timeout", detail=detail)
 
 
-def collect(futures: list[Future[Verdict]], deadline_seconds: float | None = None) -> list[Verdict]:
-    """Wait for `futures` up to the deadline; what has not begun by then becomes an `error` verdict."""
+def collect(
+    futures: list[Future[Verdict]], deadline_seconds: float | None = None, look: Callable[[], None] | None = None
+) -> list[Verdict]:
+    """Wait for `futures` up to the deadline; what has not begun by then becomes an `error` verdict.
+
+    `look` is called every second meanwhile; what it raises ends the waiting.
+    """
     end = None if deadline_seconds is None else time.monotonic() + deadline_seconds
     verdicts = []
     for future in futures:
         try:
+            if look is not None:
+                _look_while_waiting(future, end, look)
             verdicts.append(future.result(None if end is None else max(0.0, end - time.monotonic())))
         except TimeoutError:
             missed = "began" if future.cancel() else "ended"  # only what has not begun can be cancelled
             detail = f"the batch deadline of {deadline_seconds:g} s passed before this verdict {missed}"
             verdicts.append(Verdict(status="error", detail=detail))
     return verdicts
+
+
+def _look_while_waiting(future: Future[Verdict], end: float | None, look: Callable[[], None]) -> None:
+    """Call `look` every second until the future is done, or the clock is at `end`."""
+    while not future.done() and (end is None or time.monotonic() < end):
+        look()
+        wait([future], _LOOK_SECONDS if end is None else min(_LOOK_SECONDS, max(0.0, end - time.monotonic())))

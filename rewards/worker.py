@@ -41,7 +41,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     SYMPY.total_seconds = POOL_SECONDS  # the pool kills a verdict that waits longer
     configure(SandboxSettings.model_validate_json(sys.argv[2]))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     of_ones_own = json.loads(sys.argv[3])
     own.VERIFIERS.update(of_ones_own["verifiers"])

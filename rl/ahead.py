@@ -20,6 +20,7 @@ import torch
 from problems.types import ProblemSource
 from rl.exchange import gather_shares, share
 from rl.groups import Round, first_problems
+from rl.heartbeat import doing
 from rl.rollout import RolloutWorker
 from rl.runtime import device, rank
 from rl.settings.schema import RunConfig
@@ -41,6 +42,10 @@ class Ahead:
         ready, self._ready = self._ready, None
         return ready
 
+    def put_back(self, ready: Round | None) -> None:
+        """Undo `take`: the step was not done, and will be begun again."""
+        self._ready = ready
+
     @contextmanager
     def beside(self, step: int, cursor: int, source: ProblemSource, *, wanted: bool = True) -> Iterator[None]:
         """Sample what step `step` begins with, from the weights of now, while the block runs; all ranks must enter.
@@ -57,7 +62,8 @@ class Ahead:
         with ThreadPoolExecutor(1, "ahead") as thread:
             sampling = thread.submit(self._sample, worker, step, cursor, source)
             yield
-            mine = sampling.result()
+            with doing("waiting for what is sampled ahead"):
+                mine = sampling.result()
         self._ready = Round(rollouts=gather_shares(mine))
 
     def _sample(self, worker: RolloutWorker, step: int, cursor: int, source: ProblemSource) -> list[tuple[Rollout, ...]]:

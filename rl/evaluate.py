@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -45,7 +46,8 @@ from rl.evaluation.samples import (
 )
 from rl.evaluation.subjects import Opening, Subject, opening, subjects_of
 from rl.evaluation.table import overview_table, progress_table, results_table
-from rl.exchange import all_gather, gather_shares, share
+from rl.exchange import all_gather, gather_shares_of, share
+from rl.heartbeat import Heart, clear, doing
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_tokenizer
 from rl.policy.prompts import render, template_hash
@@ -56,6 +58,7 @@ from rl.settings.arguments import clearly
 from rl.settings.eval_arguments import EvaluationArguments, evaluation_arguments
 from rl.settings.evaluation import NO_BUDGET, EvalConfig, below
 from rl.settings.loading import Loaded, describe
+from rl.stopping import Guard
 from rl.tracking.disk import naming_disk
 from rl.tracking.mirrors import check_installed
 from rl.tracking.run_directory import JsonDict, RunDirectory, check_free, write_atomic
@@ -69,9 +72,11 @@ _GENERATED_PROBLEMS = 256  # asked where a source has no end and the settings na
 
 
 def sample_all(worker: RolloutWorker, problems: Sequence[Problem], samples: int, seed: int) -> list[tuple[Rollout, ...]]:
-    """Return `samples` rollouts for every problem, in order, on every rank; all ranks must call."""
-    mine, _, _ = worker.rollouts(share(problems), samples, ("eval", seed), 0)
-    return gather_shares(mine)
+    """Return `samples` rollouts for every problem, in order, on every rank; all ranks must call.
+
+    Raises Preempted where one of them was told to stop.
+    """
+    return gather_shares_of(lambda: worker.rollouts(share(problems), samples, ("eval", seed), 0)[0])
 
 
 def evaluation_problems(config: EvalConfig) -> list[Problem]:
@@ -191,7 +196,12 @@ def _of_model(prepared: Prepared, *, resume: bool) -> dict[Path, JsonDict]:
                 if not is_drawn:
                     # sets and budgets are judged alike: verifier processes that have started serve them all
                     pool = pool or until_the_end.enter_context(open_pool(evaluation.config))
-                    draw_the_rest(evaluation, answering(evaluation.config, opened, prepared.tokenizer, pool), run.path)
+                    draws = answering(evaluation.config, opened, prepared.tokenizer, pool)
+                    assert Guard.active is not None, "every process group has one"
+                    watch = evaluation.config.watch
+                    heart = Heart(run.path, rank(), world_size(), watch.stall_seconds)
+                    with heart, Guard.active.at_boundaries(watch.grace_seconds), doing("evaluating"):
+                        draw_the_rest(evaluation, draws, run.path)
                 if rank() == 0:
                     found[run.path] = conclude(evaluation, run)
     return found
@@ -268,6 +278,7 @@ def _begin(evaluation: Evaluation, *, resume: bool) -> RunDirectory:
     if rank() != 0:
         return RunDirectory(path)
     run = RunDirectory.create(path, describe(evaluation.loaded), resume=resume)
+    clear(path)
     write_atomic(path / "about.json", json.dumps(plain(evaluation.about), indent=1))
     return run
 
@@ -275,6 +286,7 @@ def _begin(evaluation: Evaluation, *, resume: bool) -> RunDirectory:
 def draw_the_rest(evaluation: Evaluation, answering: Answering, directory: Path) -> None:
     """Draw what is not written down yet, part by part. All ranks must call.
 
+    Raises Preempted where one of them was told to stop; the part of then is drawn again by whoever goes on.
     Parts end at the same problems whether or not one was resumed, so that batches are alike.
     """
     config, problems = evaluation.config, evaluation.problems
@@ -295,12 +307,16 @@ def draw_the_rest(evaluation: Evaluation, answering: Answering, directory: Path)
                 if view:  # the other ranks are about as far as this one
                     view.update(min(end, view.done + world_size() / config.samples))
 
-            answered = gather_shares(answering.answers(mine, ended) if mine else [])
+            answered = gather_shares_of(partial(_answers, answering, mine, ended))
             if rank() == 0:
                 append_samples(directory, [sample for asked in answered for sample in asked])
             done = end
             if view:
                 view.update(done)
+
+
+def _answers(answering: Answering, problems: Sequence[Problem], ended: Callable[[], None]) -> list[list[Scored]]:
+    return answering.answers(problems, ended) if problems else []
 
 
 def problems_at_once(config: EvalConfig) -> int:

@@ -5,14 +5,16 @@ step of long completions a gigabyte on every card.
 """
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rl.heartbeat import exchanging
 from rl.runtime import ArrayGroup, rank, world_size
+from rl.stopping import Leaving, Preempted, Told, may_be_left, told_to_stop
 
 T = TypeVar("T")
 Bytes = NDArray[np.uint8]
@@ -36,6 +38,46 @@ def all_gather(item: T) -> list[T]:
     return [item if number == rank() else _unpacked(received.numpy()) for number, received in enumerate(messages)]
 
 
+def gathered(work: Callable[[], T]) -> list[T]:
+    """Do `work`, which may be left by a rank that was told to stop, and return every rank's result. All ranks must call.
+
+    Where one of them has left its work all raise Preempted, here.
+    """
+    mine: T | Told
+    try:
+        with may_be_left():
+            mine = work()
+    except Leaving as leaving:
+        mine = leaving.told
+    everybody = all_gather(mine)
+    if told := [one for one in everybody if isinstance(one, Told)]:
+        raise Preempted(_weightiest(told))
+    return [one for one in everybody if not isinstance(one, Told)]
+
+
+def stop_if_told() -> None:
+    """Be at a boundary: raise Preempted on all ranks where any of them was told to stop. All ranks must call."""
+    if sums_over_ranks(told_to_stop() is not None)[0]:
+        raise Preempted(_weightiest([told for told in all_gather(told_to_stop()) if told is not None]))
+
+
+def leave_together() -> None:
+    """Leave the work of `gathered` on all ranks, because one of them was told to stop. All ranks must call."""
+    raise Leaving(_weightiest([told for told in all_gather(told_to_stop()) if told is not None]))
+
+
+def barrier() -> None:
+    """Wait until all ranks are here."""
+    if world_size() > 1:
+        with exchanging():
+            torch.distributed.barrier()
+
+
+def _weightiest(told: Sequence[Told]) -> Told:
+    """Return the one that counts: what the user did at the keyboard, before what followed from it."""
+    return max(told, key=lambda one: one.status)
+
+
 def share(items: Sequence[T]) -> Sequence[T]:
     """Return this rank's share of `items`, dealt one by one."""
     return items[rank() :: world_size()]
@@ -43,7 +85,15 @@ def share(items: Sequence[T]) -> Sequence[T]:
 
 def gather_shares(mine: list[T]) -> list[T]:
     """Undo `share`: return all ranks' items in the order they were dealt. All ranks must call."""
-    shares = all_gather(mine)
+    return _dealt(all_gather(mine))
+
+
+def gather_shares_of(work: Callable[[], list[T]]) -> list[T]:
+    """As `gather_shares`, of what `work` returns; it may be left, see `gathered`. All ranks must call."""
+    return _dealt(gathered(work))
+
+
+def _dealt(shares: list[list[T]]) -> list[T]:
     total = sum(len(dealt) for dealt in shares)
     return [shares[number % len(shares)][number // len(shares)] for number in range(total)]
 
@@ -52,13 +102,15 @@ def sums_over_ranks(*counts: int) -> list[int]:
     """Return the sum of each count over all ranks; all ranks must call."""
     sums = torch.tensor(counts)
     if world_size() > 1:
-        torch.distributed.all_reduce(sums, group=ArrayGroup.now)
+        with exchanging():
+            torch.distributed.all_reduce(sums, group=ArrayGroup.now)
     return [int(count) for count in sums]
 
 
 def _gathered(tensor: torch.Tensor) -> list[torch.Tensor]:
     everybody = [torch.empty_like(tensor) for _ in range(world_size())]
-    torch.distributed.all_gather(everybody, tensor, group=ArrayGroup.now)
+    with exchanging():
+        torch.distributed.all_gather(everybody, tensor, group=ArrayGroup.now)
     return everybody
 
 

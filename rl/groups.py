@@ -4,6 +4,7 @@ Ranks share the problems of a step; afterwards every rank holds all groups, so t
 denominators, metrics) is computed from the same data on every rank.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,10 @@ import numpy as np
 from problems.types import Problem, ProblemSource
 from rewards.types import NOT_FINITE
 from rl.advantages import ADVANTAGES, minus_kl
-from rl.exchange import gather_shares, share, sums_over_ranks
+from rl.exchange import gather_shares_of, leave_together, share, sums_over_ranks
 from rl.rollout import Asked, RolloutWorker, Scoring
 from rl.settings.algorithm import AlgorithmSettings
+from rl.stopping import Leaving, told_to_stop
 from rl.types import Drawn, Group, Rollout, has_contrast
 
 ReferenceKls = Callable[[Sequence[Rollout]], list[float]]  # nats a completion, see Rollout.reference_kl; all ranks must call
@@ -72,8 +74,12 @@ class Supply:
         """Return the further problems that this rank may draw, None if no more will come. All ranks must call."""
         if self.is_final:
             return None
-        self._judge(scoring)
-        judged, kept = sums_over_ranks(len(self.contrast), sum(self.contrast.values()))
+        with contextlib.suppress(Leaving):  # not before the others know
+            self._judge(scoring)
+        is_told = told_to_stop() is not None
+        judged, kept, told = sums_over_ranks(len(self.contrast), sum(self.contrast.values()), is_told)
+        if told:
+            leave_together()
         self.due = min(self.wanted + judged - kept, self.most)
         if self.start + judged == self.due:  # all that were released are judged, and no other is due
             return None
@@ -106,7 +112,7 @@ def draw_groups(
     A problem whose group has no contrast is replaced by the next one, which joins the running batch (dynamic sampling, DAPO
     arXiv 2503.14476, section 3.2); see `Supply`. A round, in random streams and metrics, is `num_problems` problems. `first`
     is the first round where it was sampled ahead; `reference_kls` is given where the KL is taken from the reward. All ranks
-    must call.
+    must call. Raises Preempted where one of them was told to stop.
     """
     sampled = [] if first is None else first.rollouts
 
@@ -116,8 +122,14 @@ def draw_groups(
     supply = Supply(ask, settings, sampled)
     begin = supply.release()
     more = None if supply.is_final else supply.more
-    mine, sample_seconds, score_seconds = worker.draw(begin, settings.group_size, step, more)
-    sampled = [*sampled, *gather_shares(mine)]
+    sample_seconds = score_seconds = 0.0
+
+    def draw() -> list[tuple[Rollout, ...]]:
+        nonlocal sample_seconds, score_seconds
+        mine, sample_seconds, score_seconds = worker.draw(begin, settings.group_size, step, more)
+        return mine
+
+    sampled = [*sampled, *gather_shares_of(draw)]
     return Drawn(
         groups=tuple(group_up(sampled, settings, reference_kls)),
         rounds=-(-len(sampled) // settings.num_problems),

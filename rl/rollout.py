@@ -12,6 +12,7 @@ from rewards.answer import reasoning_text
 from rewards.pool import VerifierPool, collect
 from rewards.shaping import RewardConfig, shape
 from rewards.types import Reading, Reward, Verdict
+from rl.heartbeat import doing
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import stop_token_ids
 from rl.policy.prompts import leaves_thinking_open, reading_of, render
@@ -19,6 +20,7 @@ from rl.sampling.how_to_draw import how_to_draw
 from rl.sampling.sampler import Sample, Sampler, SampleRequest
 from rl.settings.evaluation import EvalConfig
 from rl.settings.schema import PromptSettings, RunConfig, SamplingSettings, SftConfig
+from rl.stopping import leave_if_told
 from rl.types import Completion, IntArray, Rollout
 
 Stream = tuple[str | int, ...]
@@ -139,7 +141,13 @@ class Scoring:
         """Wait for the verdicts of these problems; each is asked for once, so that what it decided stays."""
         began = time.perf_counter()
         patience = max(0.0, self.worker.reward.batch_timeout_seconds - self.waited)
-        verdicts = iter(collect([ended.verdict for number in numbers for ended in self.ended[number]], patience))
+        awaited = [ended.verdict for number in numbers for ended in self.ended[number]]
+
+        def how_far() -> str:
+            return f"{sum(not verdict.done() for verdict in awaited)} of {len(awaited)} verdicts are out"
+
+        with doing("waiting for verdicts", how_far):
+            verdicts = iter(collect(awaited, patience, leave_if_told))
         for number in numbers:
             self.verdicts[number] = [next(verdicts) for _ in self.ended[number]]
         self.waited += time.perf_counter() - began

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.distributed import distributed_c10d
 
 from problems.errors import LabError
 from rl.stopping import Guard, Listener
@@ -230,6 +231,9 @@ def _join(timeout: timedelta) -> None:
     if alone and not torch.distributed.is_initialized():  # no port, so nothing to collide with
         store = torch.distributed.HashStore()  # type: ignore[attr-defined]
         torch.distributed.init_process_group(backend, store=store, rank=0, world_size=1)
+    # DeepSpeed makes groups of its own without naming a time (comm/torch.py, new_group), and NCCL's default is ten minutes
+    distributed_c10d.default_pg_timeout = timeout
+    distributed_c10d.default_pg_nccl_timeout = timeout  # type: ignore[attr-defined]
     if not deepspeed.comm.is_initialized():
         # with NCCL and several ranks this binds each rank to its device (deepspeed/comm/torch.py, init_process_group)
         deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, timeout=timeout, verbose=False)

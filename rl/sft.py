@@ -20,11 +20,11 @@ from problems.errors import LabError
 from problems.progress import Progress
 from problems.seeding import derive_seed
 from problems.types import Problem
-from rl.evaluate import sample_all
 from rl.evaluation.by_set import names_of_problems, set_metrics
 from rl.evaluation.measures import held_out_metrics
 from rl.evaluation.samples import of_rollouts
-from rl.exchange import all_gather
+from rl.exchange import all_gather, gather_shares, share, stop_if_told
+from rl.heartbeat import Heart, Now, clear, doing
 from rl.imitation.examples import Drawn, collate, drawn_rows, examples, held_out_examples, held_out_source
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import DTYPES, load_model, load_tokenizer, lora_config, plain_model, save_policy
@@ -37,6 +37,7 @@ from rl.settings.disk import imitation_checkpoint_bytes, imitation_checkpoints_a
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import ModelSettings, SftConfig
 from rl.start import caution, check_same_run, say
+from rl.stopping import Guard, Preempted
 from rl.tracking import checkpoint
 from rl.tracking.compute import compute_tokens
 from rl.tracking.disk import naming_disk
@@ -102,6 +103,7 @@ class BetweenSteps(TrainerCallback):  # type: ignore[misc]
     resumed: Path | None  # the checkpoint to begin with
     tracker: Tracker | None  # rank 0 only
     view: Progress | None  # rank 0 only
+    told: Preempted | None = None  # what ends the run with the next record
     mark: tuple[float, int, int] = (0.0, 0, 0)  # clock in seconds, step and tokens when a step was last written down
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -115,8 +117,16 @@ class BetweenSteps(TrainerCallback):  # type: ignore[misc]
         self.mark = (time.perf_counter(), state.global_step, self.trainer.num_tokens)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Have the trainer log what is evaluated or saved: each step has one record, and means never reach back past these."""
-        control.should_log |= self.evaluates(state.global_step) or self.saves(state.global_step)
+        """Have the trainer log what is evaluated or saved: each step has one record, and means never reach back past these.
+
+        So there is a record, too, at which a run ends that was told to stop.
+        """
+        Now.marks += 1
+        try:
+            stop_if_told()
+        except Preempted as told:
+            self.told = told
+        control.should_log |= self.evaluates(state.global_step) or self.saves(state.global_step) or self.told is not None
 
     def on_log(self, args: Any, state: Any, control: Any, logs: JsonDict | None = None, **kwargs: Any) -> None:
         """Write a step down."""
@@ -137,8 +147,11 @@ class BetweenSteps(TrainerCallback):  # type: ignore[misc]
             self.tracker.log(state.global_step, metrics, timing)
         if self.view is not None:
             self.view.update(state.global_step, one_line(metrics), urgent="eval/loss" in metrics)
-        if self.saves(state.global_step):
+        told = self.told if state.global_step < self.config.sft.steps else None  # after the last step the model is written
+        if self.saves(state.global_step) or told is not None:
             self.save(state.global_step)
+        if told is not None:
+            raise told
         self.mark = (time.perf_counter(), state.global_step, self.trainer.num_tokens)
 
     def evaluates(self, step: int) -> bool:
@@ -153,8 +166,14 @@ class BetweenSteps(TrainerCallback):  # type: ignore[misc]
     def evaluate(self) -> dict[str, Any]:
         """Return the loss on held-out examples and, of answers to their questions, accuracy and length."""
         assert self.worker is not None, "there is one where there is an evaluation"
+        with doing("evaluating"):
+            return self._evaluate(self.worker)
+
+    def _evaluate(self, worker: RolloutWorker) -> dict[str, Any]:
         loss = self.trainer.mean_loss(self.held_out.rows)
-        groups = sample_all(self.worker, self.held_out.problems, self.config.evaluation.samples, self.config.run.seed)
+        # not `sample_all`, which may be left: the step before it is not written down yet
+        stream, mine = ("eval", self.config.run.seed), share(self.held_out.problems)
+        groups = gather_shares(worker.rollouts(mine, self.config.evaluation.samples, stream, 0)[0])
         questions = [of_rollouts(group) for group in groups]
         found = held_out_metrics(questions, may_abstain=self.config.prompt.may_abstain)
         return {"eval/loss": loss, **found, **set_metrics(questions, self.held_out.names)}
@@ -173,7 +192,8 @@ class BetweenSteps(TrainerCallback):  # type: ignore[misc]
             "expected_bytes": imitation_checkpoint_bytes(checkpoint.weights_of(self.trainer.learner.model)),
             "rows_a_step": rows_a_step(self.config),
         }
-        checkpoint.write(self.run.path / CHECKPOINTS, step, kept, lambda directory: None, on_first, **about)
+        with doing("saving a checkpoint"):
+            checkpoint.write(self.run.path / CHECKPOINTS, step, kept, lambda directory: None, on_first, **about)
 
 
 def one_line(metrics: Mapping[str, Any]) -> str:
@@ -288,8 +308,13 @@ def run_sft(loaded: Loaded[SftConfig], *, resume: bool = False) -> Path:
     next(examples(config, tokenizer))  # a template or a problem that makes no example says so before anything is written
     start = Start(model=model, tokenizer=tokenizer, held_out=HeldOut.draw(config, tokenizer), resumed=newest(config, resume))
     run = RunDirectory.create(path, text, resume=resume) if rank() == 0 else RunDirectory(path)
+    if rank() == 0:
+        clear(path)
     with process_group(even_alone=False, on_failure=run.set_failure), naming_disk(run.path):
-        output = train_sft(config, run, start)
+        assert Guard.active is not None, "every process group has one"
+        heart = Heart(path, rank(), world_size(), config.watch.stall_seconds)
+        with heart, Guard.active.at_boundaries(config.watch.grace_seconds), doing("imitating"):
+            output = train_sft(config, run, start)
     if rank() == 0:
         conclude(config, run)
     return output

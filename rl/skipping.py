@@ -27,7 +27,7 @@ from rl.types import Batch, Drawn
 from rl.update.batch import cut_micro_batches
 from rl.update.culprit import Culprit, find
 from rl.update.engine import Engine, Reference
-from rl.update.step import NotFinite, update_policy
+from rl.update.step import Boundary, NotFinite, update_policy
 
 
 class StoppedNotFinite(LabError):
@@ -47,14 +47,15 @@ class Skipping:
     in_a_row: int = 0
     told: set[str] = field(default_factory=set)  # problems whose reward was no number
 
-    def update(self, batch: Batch, step: int) -> dict[str, Any]:
+    def update(self, batch: Batch, step: int, boundary: Boundary | None = None) -> dict[str, Any]:
         """Do one optimizer step on `batch` for step `step` (0-based), or leave it out; return its metrics.
 
-        All ranks must call. Raises StoppedNotFinite, on all of them, when that was one too many.
+        All ranks must call. Raises StoppedNotFinite, on all of them, when that was one too many, and what `boundary` raises:
+        see `update_policy`.
         """
         pad_id = self.tokenizer.pad_token_id
         try:
-            metrics = update_policy(self.engine, self.reference, batch, self.config, pad_id, step)
+            metrics = update_policy(self.engine, self.reference, batch, self.config, pad_id, step, boundary)
         except NotFinite as fault:
             culprit = find(fault, self.engine, self.reference, batch, self.config, pad_id)
             self._left_out(fault, culprit, batch, step)

@@ -4,6 +4,7 @@
 opened is closed in reverse order on any exit.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from problems.types import ProblemSource
 from rl.ahead import Ahead
 from rl.curriculum import Curriculum, practised_source
 from rl.groups import ReferenceKls
+from rl.heartbeat import Heart, clear, doing
 from rl.memory import probe_memory
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_model, load_tokenizer, plain_model
@@ -45,10 +47,11 @@ from rl.settings.disk import checkpoint_bytes, checkpoints_at_once
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import RunConfig, check_world
 from rl.skipping import Skipping
+from rl.stopping import Guard
 from rl.tracking import checkpoint
 from rl.tracking.disk import naming_disk
 from rl.tracking.mirrors import check_installed
-from rl.tracking.run_directory import RunDirectory, RunDirectoryError
+from rl.tracking.run_directory import JsonDict, RunDirectory, RunDirectoryError
 from rl.tracking.tracker import Tracker, open_tracker
 from rl.tracking.view import StepView
 from rl.types import Rollout, TrainState
@@ -57,6 +60,7 @@ from rl.update.fingerprint import check_fingerprints
 from rl.update.recompute import reference_kls
 
 _PROMPTS_LOOKED_AT = 64
+UNFINISHED = "unfinished.json"  # in a checkpoint: the metrics of its step, of which only the evaluation is missing
 
 
 # every part of a run is in one of these two; besides the first a checkpoint holds TrainState, which goes through the loop
@@ -123,9 +127,17 @@ class Parts:
         return kls
 
 
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What the loop begins with."""
+
+    state: TrainState
+    unfinished: JsonDict | None = None  # metrics of the state's own step, where its evaluation is still to be done
+
+
 @contextmanager
-def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts, TrainState]]:
-    """Yield what the loop works with and the state it starts from; all ranks must enter.
+def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts, Start]]:
+    """Yield what the loop works with and what it starts from; all ranks must enter.
 
     Raises LabError for everything that its reader can mend: settings, files, a model, a run directory in use.
     """
@@ -143,6 +155,7 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
         run = open_run(loaded, resume)
         closing.enter_context(process_group(on_failure=run.set_failure))
         closing.enter_context(naming_disk(run.path))
+        closing.enter_context(Heart(run.path, rank(), world_size(), config.watch.stall_seconds))
         if rank() == 0:
             check_disk(config, given.model)
         pool = closing.enter_context(open_pool(config))
@@ -164,18 +177,22 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
                 engine=engine, reference=reference, config=config, tokenizer=given.tokenizer, run=run.path, say=say
             ),
         )
-        state = resumed_state(parts) if resume else TrainState()
+        start = resumed_state(parts) if resume else Start(state=TrainState())
+        state = start.state
         if isinstance(given.source, Curriculum):
             state = replace(state, rungs=given.source.begin(state.rungs))
         if rank() == 0:
             done = state.step or -1  # a run that starts over writes its step 0 again
-            run.cut_after(done)
-            tracker = closing.enter_context(open_tracker(run, config, "rl", state.wandb_id, first_step=done + 1))
+            again = done + 1 if start.unfinished is None else done  # the first step that is written down again
+            run.cut_after(done, records_after=again - 1)
+            tracker = closing.enter_context(open_tracker(run, config, "rl", state.wandb_id, first_step=again))
             view = closing.enter_context(StepView(config.run.name, config.train.steps, done=state.step))
             parts = replace(parts, tracker=tracker, view=view)
             parts.skipping.say = view.say
         check_before_first_step(parts)
-        yield parts, state
+        assert Guard.active is not None, "every process group has one"
+        with Guard.active.at_boundaries(config.watch.grace_seconds), doing("between steps"):
+            yield parts, replace(start, state=state)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -281,7 +298,9 @@ def open_run(loaded: Loaded[RunConfig], resume: bool) -> RunDirectory:
     if resume and (path / "config.yaml").exists():
         check_same_run(path, text)
     if rank() == 0:
-        return RunDirectory.create(path, text, resume=resume)
+        run = RunDirectory.create(path, text, resume=resume)
+        clear(path)
+        return run
     return RunDirectory(path)
 
 
@@ -306,7 +325,7 @@ MAY_CHANGE = (
     "train.rollouts_megabytes", "train.self_check", "train.memory_probe", "train.skip_updates", "train.keep_dumps",
     "train.fingerprint_every_steps",
     "checkpoint", "tracking", "evaluation", "reward.workers", "reward.timeout_seconds", "reward.batch_timeout_seconds",
-    "reward.memory_megabytes", "run.dir", "sft.threads", *HOW_IT_IS_CUT,
+    "reward.memory_megabytes", "run.dir", "sft.threads", "watch", *HOW_IT_IS_CUT,
 )  # fmt: skip
 
 
@@ -371,15 +390,19 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def resumed_state(parts: Parts) -> TrainState:
-    """Return the state of the newest whole checkpoint, all parts loaded from it, or a fresh one."""
+def resumed_state(parts: Parts) -> Start:
+    """Return the start from the newest whole checkpoint, all parts loaded from it, or a fresh one."""
     root = parts.run.path / "checkpoints"
     newest = checkpoint.latest(root, caution)
     if newest is None:
         say(f"no checkpoint in {root}: starting from the beginning")
-        return TrainState()
+        return Start(state=TrainState())
     say(f"resuming from {newest}")
-    return checkpoint.load(newest, parts.with_state, caution, zero_stage=parts.engine.stage)
+    unfinished = newest / UNFINISHED
+    return Start(
+        state=checkpoint.load(newest, parts.with_state, caution, zero_stage=parts.engine.stage),
+        unfinished=json.loads(unfinished.read_text(encoding="utf-8")) if unfinished.exists() else None,
+    )
 
 
 def check_before_first_step(parts: Parts) -> None:

@@ -7,11 +7,13 @@ Both are the same. Every rank runs this file; ranks share the problems of a step
 rl/start.py puts together what the loop works with.
 """
 
+import json
 import math
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,9 @@ from rl.evaluate import sample_all
 from rl.evaluation.by_set import names_of_problems, set_metrics
 from rl.evaluation.measures import held_out_metrics
 from rl.evaluation.samples import of_rollouts
+from rl.exchange import stop_if_told
 from rl.groups import draw_groups
+from rl.heartbeat import doing
 from rl.memory import naming_settings, peak_memory_gb
 from rl.policy.opening import save_policy
 from rl.policy.showing import tell_prompt
@@ -33,12 +37,13 @@ from rl.settings.arguments import clearly, training_arguments
 from rl.settings.disk import checkpoint_bytes
 from rl.settings.loading import Loaded
 from rl.settings.schema import RunConfig
-from rl.start import Parts, started
+from rl.start import UNFINISHED, Parts, Start, started
+from rl.stopping import Preempted
 from rl.tracking import checkpoint
 from rl.tracking.compute import compute_tokens
 from rl.tracking.metrics import distributions, num_tokens, over_updates, rollout_metrics
 from rl.tracking.rollouts import rollout_records, write_rollouts
-from rl.tracking.run_directory import tell_run
+from rl.tracking.run_directory import tell_run, write_atomic
 from rl.tracking.speed import speeds
 from rl.types import Batch, Drawn, Group, Learned, TrainState
 from rl.update.batch import make_batch
@@ -46,22 +51,32 @@ from rl.update.fingerprint import check_fingerprints
 from rl.update.recompute import with_old_logprobs
 
 
-def train(parts: Parts, state: TrainState) -> TrainState:
-    """Run the loop from `state` to the last step; return the final state."""
-    config = parts.config
+def train(parts: Parts, start: Start) -> TrainState:
+    """Run the loop from `start` to the last step; return the final state.
+
+    Raises Preempted at a boundary where a rank was told to stop, with the last complete step saved.
+    """
+    config, state = parts.config, start.state
+    saved = state.step  # of step 0 there is nothing to save
     if state.step == 0 and config.evaluation.every_steps:
         record_baseline(parts)
     watch = watching(parts)
+    if start.unfinished is not None:
+        state = finish_step(parts, state, start.unfinished)
     while not is_over(config, state):
         step_began = time.perf_counter()
-        drawn = sample(parts, state)
+        with saving_if_told(parts, state, saved):
+            drawn = sample(parts, state)
         parts.skipping.look_at(drawn)
         cuts = minibatches(drawn.trained, config.algorithm.minibatches)
         batches = [make_batch(groups, config.algorithm, config.sampling.max_completion_tokens) for groups in cuts]
         before, state = state, advance(parts, state, drawn, batches)
         is_last = is_over(config, state)
         update_began = time.perf_counter()
-        with parts.ahead.beside(state.step, state.cursor, parts.practice(state), wanted=not is_last):
+        with (
+            saving_if_told(parts, before, saved),
+            parts.ahead.beside(state.step, state.cursor, parts.practice(state), wanted=not is_last),
+        ):
             with parts.engine.overhearing(drawn.groups[: config.train.kept_token_groups]) as heard:
                 update = optimize(parts, batches, before.step)
             update_ended = time.perf_counter()
@@ -70,12 +85,14 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             check_fingerprints(parts.engine, parts.worker.sampler.model)
         if parts.reference is not None and due(config.algorithm.reference_reset_steps, state.step):
             parts.reference.reset()
+        learned = heard.learned(batches)
         counts = {"num_tokens": state.num_tokens, "compute_tokens": state.compute_tokens}
         metrics = {**rollout_metrics(drawn, may_abstain=config.prompt.may_abstain), **update, **counts}
         if parts.curriculum is not None:
             metrics |= parts.curriculum.metrics(before.rungs, state.rungs)
         if due(config.evaluation.every_steps, state.step, is_last=is_last):
-            metrics |= evaluate_held_out(parts)
+            with saving_if_told(parts, state, saved, Unfinished(metrics=metrics, drawn=drawn, learned=learned)):
+                metrics |= evaluate_held_out(parts)
             state = with_best(state, metrics["eval/accuracy"])
         timing = {
             "sample": drawn.sample_seconds,
@@ -86,27 +103,72 @@ def train(parts: Parts, state: TrainState) -> TrainState:
             "step_time": time.perf_counter() - step_began,
         }
         timing |= speeds(config, parts.engine.sampling_model, drawn, batches, timing)
-        record(parts, state, drawn, metrics, timing, heard.learned(batches))
+        record(parts, state, drawn, metrics, timing, learned)
         if watch is not None and parts.tracker is not None:
             for finding in watch.see(state.step, drawn, metrics):
                 parts.tracker.alert(finding.name, finding.words)
         if due(config.checkpoint.every_steps, state.step, is_last=is_last) or state.best_step == state.step:
             save_checkpoint(parts, state)
+            saved = state.step
+    return state
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """A step of which only the evaluation is missing."""
+
+    metrics: Mapping[str, Any]
+    drawn: Drawn
+    learned: Sequence[Learned]
+
+
+@contextmanager
+def saving_if_told(parts: Parts, state: TrainState, saved: int, step: Unfinished | None = None) -> Iterator[None]:
+    """Where the run is told to stop inside, save `state`, which the weights are those of, unless it is that of step `saved`.
+
+    `step`: the state's own, where it is not finished.
+    """
+    try:
+        yield
+    except Preempted as told:
+        if state.step > saved:
+            if step is not None:
+                keep_rollouts(parts, state, step.drawn, step.learned)
+            save_checkpoint(parts, state, None if step is None else step.metrics)
+            if parts.view is not None:
+                parts.view.say(f"told to stop ({told}): step {state.step} is saved")
+        raise
+
+
+def finish_step(parts: Parts, state: TrainState, metrics: Mapping[str, Any]) -> TrainState:
+    """Do what is missing of a step whose evaluation was broken off, and return its state."""
+    evaluated = {**metrics, **evaluate_held_out(parts)}
+    state = with_best(state, evaluated["eval/accuracy"])
+    if parts.tracker is not None:
+        parts.tracker.log(state.step, evaluated)
+    save_checkpoint(parts, state)
     return state
 
 
 def sample(parts: Parts, state: TrainState) -> Drawn:
     """Draw and score the groups of the coming step, with their advantages."""
-    return draw_groups(
-        parts.worker,
-        parts.practice(state),
-        parts.config.algorithm,
-        parts.config.run.seed,
-        state.step,
-        state.cursor,
-        first=parts.ahead.take(),
-        reference_kls=parts.reference_kls,
-    )
+    ahead = parts.ahead.take()
+    try:
+        stop_if_told()
+        with doing("sampling"):
+            return draw_groups(
+                parts.worker,
+                parts.practice(state),
+                parts.config.algorithm,
+                parts.config.run.seed,
+                state.step,
+                state.cursor,
+                first=ahead,
+                reference_kls=parts.reference_kls,
+            )
+    except Preempted:
+        parts.ahead.put_back(ahead)
+        raise
 
 
 def minibatches(groups: Sequence[Group], count: int) -> list[Sequence[Group]]:
@@ -123,10 +185,12 @@ def optimize(parts: Parts, batches: Sequence[Batch], step: int) -> dict[str, Any
     batches = [batch for batch in batches if batch.rows]
     if settings.old_logprobs == "recompute":
         batches = [with_old_logprobs(batch, parts.engine, parts.config, parts.pad_id) for batch in batches]
-    updates = []
-    for _ in range(settings.epochs):
-        for batch in batches:
-            updates.append(parts.skipping.update(batch, step))
+    updates: list[dict[str, Any]] = []
+    with doing("updating"):
+        for batch in batches * settings.epochs:
+            # once the weights have moved the step must be finished; what was sampled ahead of it is not in the checkpoint
+            boundary = None if updates or parts.config.train.one_step_off else stop_if_told
+            updates.append(parts.skipping.update(batch, step, boundary))
     return over_updates(updates)
 
 
@@ -172,7 +236,8 @@ def evaluate_held_out(parts: Parts) -> dict[str, Any]:
     """Return accuracy, reasoning length and what emerges on held-out problems, the same ones every time."""
     settings = parts.config.evaluation
     problems = [parts.held_out.get(settings.split, i) for i in range(settings.num_problems)]
-    groups = sample_all(parts.worker, problems, settings.samples, parts.config.run.seed)
+    with doing("evaluating"):
+        groups = sample_all(parts.worker, problems, settings.samples, parts.config.run.seed)
     questions = [of_rollouts(group) for group in groups]
     sources = settings.problems or parts.config.problems
     names = names_of_problems(sources, parts.held_out, settings.split, settings.num_problems)
@@ -197,11 +262,7 @@ def record(
     """Write one step down: metrics, rollouts, W&B, the progress bar. Rank 0 only."""
     if parts.tracker is None:
         return
-    settings = parts.config.train
-    if settings.save_rollouts:
-        most = None if settings.rollouts_megabytes is None else settings.rollouts_megabytes * 10**6
-        kept = settings.kept_token_groups
-        write_rollouts(parts.run.path / "rollouts", state.step, drawn, parts.tokenizer, kept, learned, most_bytes=most)
+    keep_rollouts(parts, state, drawn, learned)
     parts.tracker.log(state.step, metrics, timing, distributions(drawn))
     tracking = parts.config.tracking
     if state.step % tracking.table_every_steps == 0:
@@ -209,6 +270,16 @@ def record(
         parts.tracker.table(state.step, "completions", records)
     if parts.view is not None:
         parts.view.show(state.step, metrics, timing)
+
+
+def keep_rollouts(parts: Parts, state: TrainState, drawn: Drawn, learned: Sequence[Learned]) -> None:
+    """Write the completions of a step down, where that is wanted. Rank 0 only."""
+    settings = parts.config.train
+    if parts.tracker is None or not settings.save_rollouts:
+        return
+    most = None if settings.rollouts_megabytes is None else settings.rollouts_megabytes * 10**6
+    kept = settings.kept_token_groups
+    write_rollouts(parts.run.path / "rollouts", state.step, drawn, parts.tokenizer, kept, learned, most_bytes=most)
 
 
 def watching(parts: Parts) -> Watch | None:
@@ -219,8 +290,11 @@ def watching(parts: Parts) -> Watch | None:
     return Watch(parts.config, parts.tokenizer, worker.sampler, worker.pool, parts.view.say)
 
 
-def save_checkpoint(parts: Parts, state: TrainState) -> None:
-    """Save state, optimizer and the policy as a Hugging Face directory; all ranks must call."""
+def save_checkpoint(parts: Parts, state: TrainState, unfinished: Mapping[str, Any] | None = None) -> None:
+    """Save state, optimizer and the policy as a Hugging Face directory; all ranks must call.
+
+    `unfinished`: the metrics of the state's own step, where only its evaluation is missing.
+    """
     engine, tracker = parts.engine, parts.tracker
     if tracker is not None:
         state = replace(state, wandb_id=tracker.wandb_id)
@@ -229,12 +303,15 @@ def save_checkpoint(parts: Parts, state: TrainState) -> None:
         parts.run.sync()
         # under ZeRO 3 the sampling copy is whole on every rank, so no weights need to be gathered here
         save_policy(engine.sampling_model, parts.tokenizer, directory / "policy", merge=False)
+        if unfinished is not None:
+            write_atomic(directory / UNFINISHED, json.dumps(unfinished))
 
     root, keep_last = parts.run.path / "checkpoints", parts.config.checkpoint.keep_last
     expected = checkpoint_bytes(parts.config, checkpoint.weights_of(engine.policy))
-    saved = checkpoint.save(
-        root, parts.with_state, state, keep_last, save_more, expected_bytes=expected, zero_stage=engine.stage
-    )
+    with doing("saving a checkpoint"):
+        saved = checkpoint.save(
+            root, parts.with_state, state, keep_last, save_more, expected_bytes=expected, zero_stage=engine.stage
+        )
     if tracker is not None:
         tracker.model(saved, *(["best"] if state.best_step == state.step else []))
 

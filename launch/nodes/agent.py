@@ -5,7 +5,9 @@ to all of them. The end of stdin means that nobody watches over them any more (t
 gone), and they are told to stop: ranks that nobody will end hold their GPUs for an hour of a collective's time-out.
 
 The command gets a session of its own, so that a signal to its process group reaches the launcher, the ranks and their
-helpers. It exits with the command's status, 128 + N where signal N ended it. Standard library only.
+helpers. DeepSpeed's launcher of one machine is told nothing, though: on SIGTERM it would end the ranks one by one, killing each
+after 30 seconds, whatever it saves. Its ranks are told, and it ends when they have. The agent exits with the command's status,
+128 + N where signal N ended it. Standard library only.
 
 Left out: an agent that is itself killed tells its ranks nothing.
 """
@@ -18,27 +20,35 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-PATIENCE_SECONDS = 90.0  # from being told to stop to being killed; DeepSpeed's launcher gives each rank up to 30
+PATIENCE_SECONDS = 90.0  # from being told to stop to being killed
+PATIENCE = "--patience="  # of another number of seconds, in front of the command
+_LAUNCHER = "deepspeed.launcher.launch"
 
 
 class Group:
     """The command and all that it started."""
 
-    def __init__(self, command: Sequence[str], added: dict[str, str]) -> None:
+    def __init__(self, command: Sequence[str], added: dict[str, str], patience: float) -> None:
+        self.patience, self._has_ranks = patience, _LAUNCHER in command
         self.process = subprocess.Popen(
             command, env={**os.environ, **added}, stdin=subprocess.DEVNULL, start_new_session=True
         )  # its own session: a group whose number is the process's
         self._end: threading.Timer | None = None
 
     def tell(self, number: int) -> None:
-        """Send a signal to all of it; what has not ended in time is killed."""
+        """Send a signal to all of it, or to its ranks; what has not ended in time is killed."""
+        ranks = _children(self.process.pid) if self._has_ranks and number != signal.SIGKILL else []
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
+            if not ranks:
+                os.killpg(self.process.pid, number)
+            for rank in ranks:
+                os.kill(rank, number)
         if self._end is None:
-            self._end = threading.Timer(PATIENCE_SECONDS, self.tell, [signal.SIGKILL])
+            self._end = threading.Timer(self.patience, self.tell, [signal.SIGKILL])
             self._end.daemon = True
             self._end.start()
 
@@ -57,10 +67,24 @@ class Group:
         return status if status >= 0 else 128 - status
 
 
+def _children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that are still there."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, IndexError):  # ended in the meantime
+            fields = stat.read_text().rpartition(")")[2].split()  # from the third of proc(5) on: state, parent, ...
+            if int(fields[1]) == pid and fields[0] != "Z":
+                found.append(int(stat.parent.name))
+    return found
+
+
 def main(command: Sequence[str]) -> NoReturn:
     """Run a command as described above."""
     added = json.loads(sys.stdin.readline().strip() or "{}")
-    group = Group(command, added)
+    patience = PATIENCE_SECONDS
+    if command[0].startswith(PATIENCE):
+        patience, command = float(command[0].removeprefix(PATIENCE)), command[1:]
+    group = Group(command, added, patience)
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         group.tell(number)

@@ -2,7 +2,8 @@
 
 Started again is what may go better: a run that was told to stop by anybody but this process, a machine or a process that was
 lost, an error. Not what only its user can mend (exit status 2), nor what the user or the scheduler stopped through this
-process. From the second start on the run goes on from its newest whole checkpoint, on the machines that still answer.
+process or by the file STOP. From the second start on the run goes on from its newest whole checkpoint, on the machines that
+still answer.
 """
 
 import shutil
@@ -13,14 +14,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from launch.nodes.agent import PATIENCE_SECONDS
 from launch.nodes.commands import TRAINING, NodeCommand, Work, only_here, over_pdsh, over_ssh, ssh_words
 from launch.nodes.hosts import LOCAL, Host, HostError, answers, free_port, meeting_address, num_ranks, this_machine
 from launch.nodes.outcome import AGAIN, FINISHED, TO_MEND, Outcome, code_when_told
 from launch.nodes.supervisor import Supervisor, say
 from launch.nodes.travelling import deepspeed_env, travelling
 from problems.telling import remark, warn
+from rl.heartbeat import STOP
 from rl.settings.schema import RunConfig, check_world
+from rl.tracking.standing import read_status
 
+_TO_END_SECONDS = 60.0  # for trackers to upload, behind the last checkpoint
 _PAUSE_SECONDS = 2.0  # before the next start: ports and GPUs are given back
 DEFAULT_PORT = 29500  # DeepSpeed's
 
@@ -58,7 +63,9 @@ def commands_of(launch: Launch) -> Iterator[list[NodeCommand]]:
     port = launch.port or (free_port() if launch.is_alone else DEFAULT_PORT)
     address = launch.address or meeting_address(launch.hosts, launch.ssh, from_first=launch.place == 0)
     resume = ["--resume"] if launch.resume else []
-    work = Work(module=TRAINING, arguments=[*launch.arguments, *resume], address=address, port=port)
+    patience = max(PATIENCE_SECONDS, launch.config.watch.grace_seconds + _TO_END_SECONDS)
+    arguments = [*launch.arguments, *resume]
+    work = Work(module=TRAINING, arguments=arguments, address=address, port=port, patience_seconds=patience)
     if launch.place is not None:
         yield only_here(_with_own_devices(launch.hosts, launch.place, launch.environment), launch.place, work)
     elif launch.through == "ssh" or launch.is_alone:
@@ -96,7 +103,7 @@ def run_launch(launch: Launch) -> Outcome:
             with commands_of(launch) as commands:
                 outcome = supervisor.attempt(commands, launch.config.run.path)
             (remark if outcome.code == FINISHED else warn)(f"launch: {outcome.words}")
-            if outcome.code in (FINISHED, TO_MEND) or left == 0:
+            if outcome.code in (FINISHED, TO_MEND) or left == 0 or is_stopped_by_a_file(launch.config.run.path):
                 break
             time.sleep(_PAUSE_SECONDS)
             if supervisor.told is not None:
@@ -110,6 +117,11 @@ def run_launch(launch: Launch) -> Outcome:
     if supervisor.told is None or outcome.code == FINISHED:
         return outcome
     return replace(outcome, code=code_when_told(supervisor.told))
+
+
+def is_stopped_by_a_file(run: Path) -> bool:
+    """Whether a run has ended because of the file STOP: whoever put it there does not want it started again at once."""
+    return STOP in str((read_status(run) or {}).get("error", "")) and (run / STOP).exists()
 
 
 def again(launch: Launch) -> Launch:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from launch.nodes.agent import PATIENCE, PATIENCE_SECONDS
 from launch.nodes.hosts import LOCAL, Host, world_info
 from launch.nodes.travelling import in_double_quotes
 
@@ -21,6 +22,7 @@ class NodeCommand:
     host: str
     words: list[str]
     environment: dict[str, str] = field(default_factory=dict, repr=False)  # may hold secrets
+    patience_seconds: float = PATIENCE_SECONDS  # that its agent has, once it was told to stop
 
     def __str__(self) -> str:
         return shlex.join(self.words)
@@ -34,6 +36,7 @@ class Work:
     arguments: Sequence[str]
     address: str
     port: int
+    patience_seconds: float = PATIENCE_SECONDS  # for the ranks to end, once they were told to stop
 
 
 def ssh_words(port: int | None) -> list[str]:
@@ -48,7 +51,11 @@ def _agent(hosts: Sequence[Host], place: int, work: Work) -> list[str]:
     launcher = [sys.executable, "-u", "-m", "deepspeed.launcher.launch", f"--world_info={world_info(hosts)}"]
     where = [f"--node_rank={place}", f"--master_addr={work.address}", f"--master_port={work.port}"]
     module = ["--log_level=warning", "--module", work.module, *work.arguments]
-    return [sys.executable, "-m", AGENT, *launcher, *where, *module]
+    return [sys.executable, "-m", AGENT, *_patience(work), *launcher, *where, *module]
+
+
+def _patience(work: Work) -> list[str]:
+    return [] if work.patience_seconds == PATIENCE_SECONDS else [f"{PATIENCE}{work.patience_seconds:g}"]
 
 
 def over_ssh(hosts: Sequence[Host], work: Work, ssh: Sequence[str], environment: dict[str, str]) -> list[NodeCommand]:
@@ -57,18 +64,22 @@ def over_ssh(hosts: Sequence[Host], work: Work, ssh: Sequence[str], environment:
     for place, host in enumerate(hosts):
         agent = _agent(hosts, place, work)
         if host.name == LOCAL:
-            commands.append(NodeCommand(host=host.name, words=agent))
+            commands.append(NodeCommand(host=host.name, words=agent, patience_seconds=work.patience_seconds))
             continue
         # the agent reads the environment when it runs, but must be found before
         path = [f"PYTHONPATH={environment['PYTHONPATH']}"] if "PYTHONPATH" in environment else []
         there = f"cd {shlex.quote(os.getcwd())} && exec {shlex.join(['env', *path, *agent])}"
-        commands.append(NodeCommand(host=host.name, words=[*ssh, host.name, there], environment=environment))
+        words = [*ssh, host.name, there]
+        commands.append(
+            NodeCommand(host=host.name, words=words, environment=environment, patience_seconds=work.patience_seconds)
+        )
     return commands
 
 
 def only_here(hosts: Sequence[Host], place: int, work: Work) -> list[NodeCommand]:
     """Return the command of this machine's share alone; whoever starts the others runs the same there."""
-    return [NodeCommand(host=hosts[place].name, words=_agent(hosts, place, work))]
+    words = _agent(hosts, place, work)
+    return [NodeCommand(host=hosts[place].name, words=words, patience_seconds=work.patience_seconds)]
 
 
 def over_pdsh(hosts: Sequence[Host], work: Work, ssh_port: int | None, files: Path) -> list[NodeCommand]:
@@ -80,9 +91,10 @@ def over_pdsh(hosts: Sequence[Host], work: Work, ssh_port: int | None, files: Pa
     where = [f"--hostfile={files / 'hostfile'}", f"--master_addr={work.address}", f"--master_port={work.port}"]
     port = [] if ssh_port is None else [f"--ssh_port={ssh_port}"]
     arguments = [_through_pdsh(word) for word in work.arguments]
-    words = [sys.executable, "-m", AGENT, *runner, *where, *port, "--module", work.module, *arguments]
+    words = [sys.executable, "-m", AGENT, *_patience(work), *runner, *where, *port, "--module", work.module, *arguments]
     name = ",".join(host.name for host in hosts)
-    return [NodeCommand(host=name, words=words, environment={"DS_ENV_FILE": str((files / "deepspeed_env").resolve())})]
+    environment = {"DS_ENV_FILE": str((files / "deepspeed_env").resolve())}
+    return [NodeCommand(host=name, words=words, environment=environment, patience_seconds=work.patience_seconds)]
 
 
 def _through_pdsh(word: str) -> str:

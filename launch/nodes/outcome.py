@@ -10,12 +10,12 @@ An exit status of the launcher alone proves nothing: DeepSpeed's ends with 0 whe
 another was killed writes "preempted".
 """
 
-import json
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from rl.tracking.standing import standing_of
 
 FINISHED, FAILED, TO_MEND, AGAIN, STOPPED = 0, 1, 2, 75, 130
 _CONNECTION_LOST = 255  # of ssh (ssh(1), EXIT STATUS)
@@ -31,15 +31,6 @@ class Outcome:
     words: str
 
 
-def read_status(path: Path) -> dict[str, Any] | None:
-    """Return what a run directory's status.json says, None where there is none to be read (yet, or from this machine)."""
-    try:
-        record = json.loads((path / "status.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
 def judged(codes: Mapping[str, int], first: str | None, told: int | None, status: dict[str, Any] | None) -> Outcome:
     """Return the outcome of an attempt.
 
@@ -52,7 +43,8 @@ def judged(codes: Mapping[str, int], first: str | None, told: int | None, status
         if standing in (None, "finished"):
             seen = "" if standing else "; its status.json cannot be seen from here"
             return Outcome(code=FINISHED, words=f"finished{seen}")
-        return Outcome(code=FAILED, words=f"all processes ended with 0, but status.json says {standing}{why}")
+        said = standing_of(status, None)
+        return Outcome(code=FAILED, words=f"all processes ended with 0, but status.json says: {said}{why}")
     if told is not None:
         words = f"told to stop ({signal.Signals(told).name}); to go on: the same command with --resume"
         return Outcome(code=code_when_told(told), words=words)

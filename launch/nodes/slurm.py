@@ -1,10 +1,12 @@
 """A run as a Slurm job: one task a node, each of which starts that node's ranks (`reasonlab launch --no-ssh`).
 
-The hostfile is made from the allocation. Two minutes before the time limit Slurm sends the script SIGUSR1; it has the ranks
-stop and puts the job back into the queue. After `scontrol requeue`, a pre-emption or a lost node Slurm does that itself. A job
-that was started before (SLURM_RESTART_COUNT) goes on from its newest whole checkpoint. `scancel` ends it for good.
+The hostfile is made from the allocation. Some minutes before the time limit Slurm sends the script SIGUSR1; it has the ranks
+save and stop, by the file STOP in the run directory, and puts the job back into the queue. After `scontrol requeue`, a
+pre-emption or a lost node Slurm does that itself. A job that was started before (SLURM_RESTART_COUNT) goes on from its newest
+whole checkpoint. `scancel` ends it for good.
 """
 
+import math
 import re
 import shlex
 import shutil
@@ -32,7 +34,13 @@ scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/$/ slots={gpus}/' > "$hos
 srun --kill-on-bad-exit=0 {launch} --hostfile "$hosts" --no-ssh ${{SLURM_RESTART_COUNT:+--resume}} &
 ranks=$!
 requeue=no
-trap 'requeue=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1  # the time limit is near: tell the ranks, not this script
+# the time limit is near: the ranks save and stop by themselves; what has not by then is told to, this script is not
+stop() {{
+    requeue=yes
+    echo 'the time limit of the job is near' > {run}/STOP
+    (sleep {seconds}; scancel --signal=TERM "$SLURM_JOB_ID") &
+}}
+trap stop USR1
 trap : TERM  # Slurm ends the job, requeued or cancelled, and has told the ranks itself: see how they end
 while wait $ranks; code=$?; kill -0 $ranks 2>/dev/null; do :; done  # a trap ends `wait` too
 if [ $requeue = yes ] && [ $code = {again} ]; then scontrol requeue "$SLURM_JOB_ID"; fi
@@ -41,17 +49,18 @@ exit $code
 
 
 def job_script(
-    *, name: str, folder: Path, nodes: int, gpus: int, gpus_are_asked_for: bool, sbatch: Sequence[str],
+    *, name: str, folder: Path, grace_seconds: float, nodes: int, gpus: int, gpus_are_asked_for: bool, sbatch: Sequence[str],
     python_path: str | None, arguments: Sequence[str],
 ) -> str:  # fmt: skip
     """Return the text of the job script.
 
-    name, folder: of the run, and where script and output go. gpus: processes a node. sbatch: more options for sbatch, which
-    stand above ours. arguments: of `reasonlab launch`, configuration and settings.
+    name, folder: of the run, and where script and output go. grace_seconds: that ranks have to save in. gpus: processes a node.
+    sbatch: more options for sbatch, which stand above ours. arguments: of `reasonlab launch`, configuration and settings.
     """
     safe = re.sub(r"[^\w.-]", "-", name)
     ours = [f"--job-name={safe}", f"--nodes={nodes}", "--ntasks-per-node=1", "--requeue", "--open-mode=append"]
-    ours += ["--signal=B:USR1@120", f"--output={folder.resolve()}/{safe}-%j.log"]
+    seconds = math.ceil(grace_seconds) + 10
+    ours += [f"--signal=B:USR1@{seconds + 85}", f"--output={folder.resolve()}/{safe}-%j.log"]
     if gpus_are_asked_for:
         ours.append(f"--gpus-per-node={gpus}")
     given = {option.split("=")[0] for option in sbatch}
@@ -66,6 +75,8 @@ def job_script(
         here=shlex.quote(str(Path.cwd())),
         path=f"export PYTHONPATH={shlex.quote(python_path)}\n" if python_path else "",
         folder=shlex.quote(str(folder.resolve())),
+        run=shlex.quote(str((folder / name).resolve())),
+        seconds=seconds,
         name=safe,
         gpus=gpus,
         launch=shlex.join([sys.executable, "-m", "launch.cli", "launch", *arguments]),

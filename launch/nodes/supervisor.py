@@ -17,11 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO
 
-from launch.nodes.agent import PATIENCE_SECONDS
 from launch.nodes.commands import NodeCommand
 from launch.nodes.hosts import HostError
-from launch.nodes.outcome import Outcome, judged, read_status
+from launch.nodes.outcome import Outcome, judged
 from problems.telling import warn
+from rl.tracking.standing import read_status
 
 _LOOK_SECONDS = 0.2
 _LINGER_SECONDS = 120.0  # for processes to end by themselves once status.json says that the run has
@@ -36,6 +36,7 @@ class Attempt:
         self.first: str | None = None  # the host that ended first with another status than 0
         self._ends_at: float | None = None  # then the commands themselves are killed, whatever their agents do
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._patience = max(command.patience_seconds for command in commands) + _AFTER_AGENTS_SECONDS
         for command in commands:
             try:
                 process = subprocess.Popen(
@@ -51,7 +52,7 @@ class Attempt:
         for process in list(self._running.values()):  # a timer or a signal may call this at any moment
             _say_to(process, str(int(number)))
         if self._ends_at is None:
-            self._ends_at = time.monotonic() + PATIENCE_SECONDS + _AFTER_AGENTS_SECONDS
+            self._ends_at = time.monotonic() + self._patience
 
     def wait(self, run: Path, before: dict[str, Any] | None) -> None:
         """Wait until all have ended. run: the run directory; before: what its status.json said at the start."""

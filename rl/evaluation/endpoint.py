@@ -19,8 +19,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,8 +30,10 @@ from problems.telling import warn
 from problems.types import Problem
 from rewards.pool import VerifierPool, collect
 from rl.evaluation.samples import Scored, cluster_of, scored
+from rl.heartbeat import Now, doing
 from rl.policy.prompts import messages, reading_of
 from rl.settings.evaluation import EndpointSettings, EvalConfig
+from rl.stopping import leave_if_told
 from rl.tracking.run_directory import JsonDict
 from rl.types import Completion
 
@@ -100,18 +102,19 @@ class Endpoint:
         threads = ThreadPoolExecutor(self.settings.concurrency)
         try:
             waiting = {threads.submit(self._draw, problems[i], k): (i, k) for i, k in places}
-            for done in as_completed(waiting):
-                i, k = waiting[done]
-                replies[i, k] = done.result()
-                reading = reading_of(config.prompt, config.reward.reading)
-                verdicts[i, k] = self.pool.submit(problems[i], replies[i, k].completion.text, reading)
-                ended()
+            with doing("waiting for the endpoint", patience=self.settings.timeout_seconds):
+                for done in _as_completed(waiting):
+                    i, k = waiting[done]
+                    replies[i, k] = done.result()
+                    reading = reading_of(config.prompt, config.reward.reading)
+                    verdicts[i, k] = self.pool.submit(problems[i], replies[i, k].completion.text, reading)
+                    ended()
         except BaseException:
             self._stopped.set()  # those that pause
             raise
         finally:  # no `with`: it would wait for requests under way before an error or Ctrl-C is told
             threads.shutdown(wait=False, cancel_futures=True)
-        judged = collect([verdicts[place] for place in places], config.reward.batch_timeout_seconds)
+        judged = collect([verdicts[place] for place in places], config.reward.batch_timeout_seconds, leave_if_told)
         records: list[list[Scored]] = [[] for _ in problems]
         for (i, k), verdict in zip(places, judged, strict=True):
             reply, problem = replies[i, k], problems[i]
@@ -279,6 +282,16 @@ def read_reply(answer: Any, api: str) -> Reply:
         reasoning_tokens=details.get("reasoning_tokens"),
         mean_logprob=_mean_logprob(choice.get("logprobs") or {}),
     )
+
+
+def _as_completed(waiting: Iterable[Future[Reply]]) -> Iterator[Future[Reply]]:
+    """Yield answers as they come; left where the run is told to stop."""
+    pending = set(waiting)
+    while pending:
+        done, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+        leave_if_told()
+        Now.marks += len(done)
+        yield from done
 
 
 def _said(message: JsonDict) -> str:

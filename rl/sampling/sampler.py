@@ -18,12 +18,14 @@ from typing import Literal
 import numpy as np
 import torch
 
+from rl.heartbeat import Now
 from rl.policy.interfaces import CausalLM
 from rl.sampling.decoding import Decoder, build_decoder
 from rl.sampling.errors import SamplingError
 from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.picking import draw_uniforms, pick
 from rl.sampling.thinking import BudgetForcing
+from rl.stopping import leave_if_told
 from rl.types import BoolArray, FloatArray, Indices, IntArray
 
 # logits of one draw: on a CPU small enough to stay in the processor's cache, on a GPU those of 2,000 rows in float32 and 1 GB
@@ -209,6 +211,9 @@ class _Run:
                 states = torch.cat([states, first]) if len(states) else first
             ids = self._extend(states)
             self.drawn += 1
+            Now.marks += 1
+            if self.more is None:  # else ranks leave together, when they ask for more
+                leave_if_told()
             ended = self._hand_over(on_sample)
             staying = self._leave(ended | self._evicted(ended))
             if len(staying):

@@ -20,12 +20,12 @@ from pydantic import BaseModel
 from problems.catalog import SOURCE_MODELS
 from problems.errors import LabError
 from problems.public import PUBLIC_SETS
-from problems.telling import as_json, manner, tell, with_manner
+from problems.telling import as_json, manner, tell, warn, with_manner
 from rl.settings.dry_run import describe_work
 from rl.settings.loading import Base, C, Loaded, describe, load_config
 from rl.settings.model_files import has_tokenizer_here
 from rl.settings.schema import RunConfig, SftConfig
-from rl.stopping import exit_status
+from rl.stopping import Preempted, exit_status
 
 Command = Callable[[Sequence[str]], int]
 RUN_DOCUMENT = "run directory, how it ended, its last metrics"
@@ -111,6 +111,10 @@ def clearly(command: Command) -> Command:
         except KeyboardInterrupt as stop:
             print("stopped", file=sys.stderr)
             return exit_status(stop)
+        except Preempted as told:
+            if os.environ.get("RANK", "0") == "0":
+                warn(f"stopped ({told}); to go on: the same command with --resume")
+            return exit_status(told)
         except BrokenPipeError:  # the reader of our output has seen enough, as in `reasonlab train --settings | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0

@@ -25,6 +25,7 @@ from rl.settings.schema import (
     SplitName,
     ThinkingSettings,
     TrackingSettings,
+    WatchSettings,
 )
 
 NO_BUDGET = "no-budget"  # the directory of the evaluation that budgets are held against
@@ -146,6 +147,7 @@ class EvalConfig(Settings):
     reward: EvalRewardConfig = EvalRewardConfig()
     sandbox: SandboxSettings = SandboxSettings()
     tracking: TrackingSettings = TrackingSettings()
+    watch: WatchSettings = WatchSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> "EvalConfig":

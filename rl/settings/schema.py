@@ -274,6 +274,18 @@ class TrackingSettings(Settings):
     table_rows: int = Field(default=16, ge=1)
 
 
+class WatchSettings(Settings):
+    """How long ranks may get nowhere, and how long they have to end."""
+
+    stall_seconds: float = Field(
+        default=60.0, gt=0, description="a rank that gets nowhere for so long is named, with what it does and where it stands"
+    )
+    # less than the 30 seconds after which DeepSpeed's launcher, Slurm (KillWait) and Kubernetes kill, with some to end in
+    grace_seconds: float = Field(
+        default=25.0, ge=0, description="to save in after SIGTERM, SIGUSR1, Ctrl-C or a file STOP; then the run just ends"
+    )
+
+
 class RunConfig(Settings):
     """`reasonlab train`: reinforcement learning from verifiable rewards."""
 
@@ -294,6 +306,7 @@ class RunConfig(Settings):
     checkpoint: CheckpointSettings = CheckpointSettings()
     evaluation: HeldOutSettings = HeldOutSettings()
     tracking: TrackingSettings = TrackingSettings()
+    watch: WatchSettings = WatchSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> "RunConfig":
@@ -396,6 +409,7 @@ class SftConfig(Settings):
     reward: RewardConfig = RewardConfig()
     sandbox: SandboxSettings = SandboxSettings()
     tracking: TrackingSettings = TrackingSettings()
+    watch: WatchSettings = WatchSettings()
 
     @model_validator(mode="after")
     def _styles_have_problems(self) -> "SftConfig":

@@ -18,9 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
 from problems.errors import LabError
+from rl.exchange import barrier as _barrier
 from rl.policy.interfaces import CausalLM
 from rl.runtime import rank, world_size
 from rl.settings.disk import AtOnce, Weights, size_in_words
@@ -45,11 +44,6 @@ class Stateful(Protocol):
 
     def load(self, directory: Path) -> None:
         """Restore what `save` wrote into a checkpoint of this run, maybe on another number of ranks."""
-
-
-def _barrier() -> None:
-    if world_size() > 1:
-        torch.distributed.barrier()
 
 
 def _sha256(path: Path) -> str:

@@ -3,7 +3,8 @@
     config.yaml      resolved settings, each with where it came from
     provenance.json  command line, versions, git commit, machine
     tracking.json    who the run is for trackers: its id, project and group
-    status.json      running, finished, failed or preempted (an exit code alone proves nothing)
+    status.json      running, finished, failed or preempted (an exit code alone proves nothing), and of which process
+    ranks/           what each rank does now (rl/heartbeat.py); who reads "running" asks rl/tracking/standing.py
     metrics.jsonl    one record a step; the same run gives the same ones, byte for byte, also across kill and resume
     timing.jsonl     one record a step; seconds and speeds, which differ from run to run
     resumes.jsonl    the step after which each resume that still counts went on
@@ -28,9 +29,10 @@ from pathlib import Path
 from typing import Any
 
 from problems.errors import LabError
-from problems.telling import as_json, plain, tell
+from problems.telling import as_json, plain, remark, tell
 from rl.stopping import is_told_to_stop
 from rl.tracking.disk import FULL
+from rl.tracking.standing import read_status, runs_here, standing_in_words, this_process
 
 JsonDict = dict[str, Any]  # an object of JSON
 _SYNC_SECONDS = 1.0  # a sync takes milliseconds on a disk of the machine's own and may take a tenth of a second on another
@@ -161,6 +163,12 @@ def _never_began(path: Path) -> bool:
 
 def check_free(path: Path, *, resume: bool = False) -> None:
     """Raise RunDirectoryError where `path` belongs to another run, unless that is to be gone on with."""
+    if runs_here(before := read_status(path)):
+        assert before is not None
+        raise RunDirectoryError(
+            f"{path} is being worked on by process {before['pid']} of this machine; `touch {path}/STOP` has it save and end, "
+            "or choose another run.name"
+        )
     if (path / "config.yaml").exists() and not resume and not _never_began(path):
         raise RunDirectoryError(
             f"{path} already holds a run; continue it with --resume, choose another run.name, or remove the directory"
@@ -198,8 +206,7 @@ def tell_run(run: Path, model: Path | None = None) -> None:
 
 def standing(run: Path) -> JsonDict:
     """Return how a run stands: its directory, what status.json says, and the last of its metrics."""
-    file = run / "status.json"
-    status = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"status": None}
+    status = read_status(run) or {"status": None}
     metrics = deque(read_records(run / "metrics.jsonl"), maxlen=1)
     return {"run": str(run), **status, "metrics": metrics[0] if metrics else None}
 
@@ -217,6 +224,8 @@ class RunDirectory:
     def create(cls, path: Path, config_text: str, *, resume: bool = False) -> "RunDirectory":
         """Make the directory and write what the run is; raises RunDirectoryError when it belongs to another run."""
         check_free(path, resume=resume)
+        if "killed" in (before := standing_in_words(path)):
+            remark(f"{path} {before}")
         run = cls(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -237,7 +246,7 @@ class RunDirectory:
 
     def set_status(self, status: str, **details: Any) -> None:
         """Record how the run stands."""
-        record = {"status": status, "pid": os.getpid(), "time": _now(), **details}
+        record = {"status": status, **this_process(), "time": _now(), **details}
         content = json.dumps(plain(record), indent=1).encode()
         try:
             write_atomic(self.path / "status.json", content)
@@ -277,17 +286,21 @@ class RunDirectory:
             with open(self.path / name, "rb") as file:
                 os.fsync(file.fileno())
 
-    def cut_after(self, step: int) -> None:
-        """Remove records and rollouts of steps after `step`, which a resumed run writes again, and note the resume."""
+    def cut_after(self, step: int, records_after: int | None = None) -> None:
+        """Remove records and rollouts of steps after `step`, which a resumed run writes again, and note the resume.
+
+        `records_after`: the step for records, where it is another one.
+        """
+        last = step if records_after is None else records_after
         for name in ("metrics.jsonl", "timing.jsonl", "resumes.jsonl"):
             path = self.path / name
             if path.exists():
-                records = [record for record in read_records(path) if record["step"] <= step]
+                records = [record for record in read_records(path) if record["step"] <= last]
                 write_atomic(path, json_lines(records))
         for kind in ("step", "tokens"):  # the completions of a step, and tokens of some of them
             for file in (self.path / "rollouts").glob(f"{kind}-*.jsonl.gz"):
                 of_step = file.name.removeprefix(f"{kind}-").removesuffix(".jsonl.gz")
                 if of_step.isdecimal() and int(of_step) > step:
                     file.unlink()
-        if step > 0:
-            self.append("resumes.jsonl", {"step": step, "time": _now()})
+        if last > 0:
+            self.append("resumes.jsonl", {"step": last, "time": _now()})

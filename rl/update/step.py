@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from problems.errors import LabError
+from rl.heartbeat import Now
 from rl.runtime import device, rank, world_size
 from rl.settings.algorithm import AlgorithmSettings, RatioCentre
 from rl.settings.schema import RunConfig
@@ -25,6 +26,7 @@ from rl.update.tally import Tally, added, effective_sample_size, largest, mean, 
 
 # rows as they are laid out, targets [N] -> log-probabilities [N] in nats and entropies [N] in nats, both with gradient
 Policy = Callable[[TokenRows, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+Boundary = Callable[[], None]  # called by all ranks at the same places; may end the run there
 
 
 def _the_sampler(logprobs: torch.Tensor, micro: MicroBatch) -> torch.Tensor:
@@ -91,16 +93,22 @@ def token_losses(
     return tokens, token_loss(tokens, settings)
 
 
-def accumulate_gradients(engine: Engine, reference: Reference | None, batch: Batch, config: RunConfig, pad_id: int) -> Tally:
+def accumulate_gradients(
+    engine: Engine, reference: Reference | None, batch: Batch, config: RunConfig, pad_id: int, boundary: Boundary | None = None
+) -> Tally:
     """Run this rank's micro-batches forward and backward, so that the engine holds the gradient of the whole batch.
 
-    Returns what this rank saw. All ranks hold the same batch and must call: each runs as many micro-batches as the others.
+    Returns what this rank saw. All ranks hold the same batch and must call: each runs as many micro-batches as the others, and
+    is at `boundary` before each.
     """
     micro_batches = cut_micro_batches(batch.rows, world_size(), config.train.micro_batch_tokens, engine.layout)[rank()]
     score = None if reference is None else reference.score
     tally: Tally | None = None
     engine.engine.train()
     for number, row_numbers in enumerate(micro_batches):
+        if boundary is not None:
+            boundary()
+        Now.marks += 1
         rows = [batch.rows[i] for i in row_numbers]
         micro = collate(rows or [idle_row(batch)], pad_id, device(), engine.layout)
         result = micro_batch_loss(engine.logprobs, score, micro, config.algorithm)
@@ -165,14 +173,21 @@ _MUST_BE_FINITE = {"loss": "loss", "sampling/sampling_logp_difference/mean": "me
 
 
 def update_policy(
-    engine: Engine, reference: Reference | None, batch: Batch, config: RunConfig, pad_id: int, step: int
+    engine: Engine,
+    reference: Reference | None,
+    batch: Batch,
+    config: RunConfig,
+    pad_id: int,
+    step: int,
+    boundary: Boundary | None = None,
 ) -> dict[str, Any]:
     """Do one optimizer step on `batch`, for step `step` (0-based) of the run; return its metrics.
 
     All ranks hold the same batch and must call. Raises NotFinite, on all ranks alike, where the loss, a log-probability or
-    the gradient is not finite; weights and optimizer state are then what they were, and no gradient is left over.
+    the gradient is not finite; weights and optimizer state are then what they were, and no gradient is left over. Raises what
+    `boundary` raises, too: it is called before each micro-batch.
     """
-    metrics = accumulate_gradients(engine, reference, batch, config, pad_id).over_ranks()
+    metrics = accumulate_gradients(engine, reference, batch, config, pad_id, boundary).over_ranks()
     for name, words in _MUST_BE_FINITE.items():
         value = metrics[name]
         if value is None or not math.isfinite(value):

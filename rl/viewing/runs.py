@@ -10,6 +10,7 @@ from typing import Literal
 from problems.errors import LabError
 from rl.diagnosis.alerts import alerts
 from rl.tracking.run_directory import JsonDict
+from rl.tracking.standing import standing_of
 from rl.viewing.reading import GrowingLines, finite, read_lines, read_object, read_text, stamp
 from rl.viewing.texts import visible
 
@@ -45,9 +46,9 @@ class Run:
     def _growing(self) -> tuple[GrowingLines, GrowingLines]:
         return GrowingLines(self.path / "metrics.jsonl", self.path), GrowingLines(self.path / "timing.jsonl", self.path)
 
-    def stamp(self) -> Sequence[tuple[int, int] | None]:
+    def stamp(self) -> Sequence[tuple[int, int] | str | None]:
         """Return what changes whenever `facts` may."""
-        return [stamp(self.path / name) for name in _FILES] + [stamp(self.path / "checkpoints")]
+        return [*(stamp(self.path / name) for name in _FILES), stamp(self.path / "checkpoints"), self._standing()]
 
     def facts(self) -> JsonDict:
         """Return curves, marks on them, alerts and settings as plain data.
@@ -62,7 +63,7 @@ class Run:
             "name": visible(self.name),
             "family": family(visible(self.name)),
             "kind": self.kind,
-            "status": visible(read_object(self.path / "status.json", self.path).get("status", "unknown")),
+            "status": visible(self._standing()),
             "generation": sum(growing.generation for growing in self._growing),
             "settled": min(ends, default=-1),
             "curves": {**columns(metrics), **columns(_with_rest(timing))},
@@ -74,6 +75,11 @@ class Run:
             "results": _headline(read_object(self.path / "results.json", self.path)),
             "damaged": sum(of.damaged for of in lines),
         }
+
+    def _standing(self) -> str:
+        """Return how the run stands; that changes without any file when it is killed."""
+        found = (read_object(self.path / name, self.path) for name in ("status.json", "ranks/rank-0.json"))
+        return standing_of(*found)
 
     def _checkpoints(self) -> list[int]:
         """Return the steps whose checkpoint is still there."""

@@ -36,6 +36,10 @@ def test_every_rank_hears_what_every_rank_says(findings: list[dict[str, Any]]) -
     assert [found["sums"] for found in findings] == [[3, 10], [3, 10]]
 
 
+def test_no_group_gives_a_late_rank_less_than_an_hour(findings: list[dict[str, Any]]) -> None:
+    assert [found["patience"] for found in findings] == [3600, 3600]
+
+
 def test_ranks_that_open_a_model_share_its_pages(findings: list[dict[str, Any]], model: tuple[Path, float]) -> None:
     assert findings[0]["read"] == findings[1]["read"]
     together = sum(found["held"] for found in findings)

@@ -4,12 +4,13 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support_pure import ROOT
 
 from problems.errors import LabError
-from rl.stopping import exit_status
+from rl.stopping import Guard, Leaving, exit_status, leave_if_told, may_be_left
 
 # hashing a billion times lets go of the GIL and looks at no signal, as a collective does that waits for a peer
 STUCK = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
@@ -115,3 +116,48 @@ def test_a_process_without_peers_takes_its_time_until_ctrl_c_comes_again() -> No
         process.wait(timeout=1)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 130
+
+
+def at_boundaries(body: str, seconds: float) -> str:
+    """Return `body` done where there are boundaries; it looks for one every 10 ms, unless it never does."""
+    lines = "\n".join(f"    {line}" for line in body.splitlines())
+    return f"with guard.at_boundaries({seconds}):\n{lines}"
+
+
+COMES_TO_ONE = "while guard.told is None: time.sleep(0.01)\nraise stopping.Preempted(guard.told)"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)])
+def test_where_there_are_boundaries_a_signal_ends_the_process_at_one(number: int, status: int) -> None:
+    process = start(at_boundaries(COMES_TO_ONE, 20))
+    process.send_signal(number)
+    assert ended(process)[:2] == (status, ["told Preempted"])
+
+
+@pytest.mark.parametrize("body", [PYTHON, STUCK], ids=["in Python", "stuck in C"])
+def test_without_a_boundary_in_time_it_ends_where_it_is(body: str) -> None:
+    process = start(at_boundaries(body, 0.3))
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[:2] == (143, ["told SystemExit"])
+
+
+def test_ctrl_c_again_waits_for_no_boundary() -> None:
+    process = start(at_boundaries(STUCK, 60))
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
+    process.send_signal(signal.SIGINT)
+    assert ended(process)[:2] == (130, ["told KeyboardInterrupt"])
+
+
+def test_work_that_may_be_left_is_left_in_its_own_thread_alone() -> None:
+    guard = Guard()
+    with guard.at_boundaries(60):
+        guard.ask("a reason")
+        leave_if_told()  # what may not be left goes on
+        with may_be_left():
+            with pytest.raises(Leaving, match="a reason"):
+                leave_if_told()
+            with ThreadPoolExecutor(1) as beside:
+                beside.submit(leave_if_told).result()
+    guard.close()

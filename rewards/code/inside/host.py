@@ -70,7 +70,7 @@ def main() -> None:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         _host(config, layers, launcher)
     os.close(config["socket"])
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     status = os.waitpid(pid, 0)[1]
     scratch.empty(config["scratch"])

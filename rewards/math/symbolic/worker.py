@@ -18,7 +18,7 @@ from typing import Any
 def main() -> None:
     """Serve requests until standard input closes: `worker MEGABYTES CPU_SECONDS`."""
     megabytes, cpu_seconds = int(sys.argv[1]), int(sys.argv[2])
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit(resource.RLIMIT_AS, megabytes * 2**20)

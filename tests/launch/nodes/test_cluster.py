@@ -280,6 +280,7 @@ def test_the_job_script_requeues_at_the_time_limit_and_resumes(tmp_path: Path) -
     script = job_script(
         name="job",
         folder=tmp_path,
+        grace_seconds=0,
         nodes=1,
         gpus=2,
         gpus_are_asked_for=True,

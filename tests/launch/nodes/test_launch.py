@@ -81,6 +81,7 @@ def test_the_job_script_is_one_that_bash_reads_and_holds_what_was_asked(tmp_path
     script = job_script(
         name="a run",
         folder=tmp_path,
+        grace_seconds=25,
         nodes=2,
         gpus=8,
         gpus_are_asked_for=True,

@@ -1,0 +1,172 @@
+"""A rank that gets nowhere is named with what it does; whoever waits is told for whom; the file STOP is heard and written."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rl.heartbeat import Heart, Now, clear, doing, exchanging, read_beat, wall_clock
+from rl.stopping import Guard
+from rl.tracking.run_directory import RunDirectory, RunDirectoryError
+from rl.tracking.standing import standing_in_words, this_process
+
+STALL = 0.2  # seconds
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def said(run: Path) -> list[str]:
+    """Return what was said of stalls, without the time of each line."""
+    file = run / "stalls.log"
+    return [line.split(" ", 1)[1] for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def beat_of(run: Path, rank: int, phase: str, exchanges: int, age: float = 0.0) -> None:
+    """Write what another rank would have written."""
+    record = {"rank": rank, "time": wall_clock() - age, "phase": phase, "seconds": 120.0, "exchanges": exchanges}
+    (run / "ranks" / f"rank-{rank}.json").write_text(json.dumps(record))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    clear(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def guard() -> Iterator[Guard]:
+    made = Guard()
+    yield made
+    made.close()
+
+
+def test_a_phase_without_progress_is_named_with_what_is_known_and_where_it_stands(run: Path) -> None:
+    left = 3
+    with Heart(run, 1, 2, STALL), doing("waiting for verdicts", lambda: f"{left} of 512 verdicts are out"):
+        wait_for(lambda: bool(said(run)))
+        left = 2  # it goes on
+        wait_for(lambda: any("goes on" in line for line in said(run)))
+    assert said(run)[0].startswith(
+        "rank 1 has been waiting for verdicts for 0 s, 3 of 512 verdicts are out; its threads stand in"
+    )
+    assert "test_a_phase_without_progress" in (run / "ranks" / "rank-1.stacks").read_text()
+
+
+def test_work_that_is_counted_is_no_stall(run: Path) -> None:
+    with Heart(run, 0, 1, STALL), doing("sampling"):
+        until = time.monotonic() + 5 * STALL
+        while time.monotonic() < until:
+            Now.marks += 1
+            time.sleep(0.005)
+    assert said(run) == []
+
+
+def test_a_rank_that_waits_says_for_whom(run: Path) -> None:
+    with Heart(run, 0, 4, STALL), exchanging():
+        beat_of(run, 1, "sampling", Now.exchanges - 1)
+        beat_of(run, 2, "exchange", Now.exchanges)  # it is there
+        beat_of(run, 3, "updating", Now.exchanges - 1, age=50)
+        wait_for(lambda: bool(said(run)))
+    assert said(run)[0] == (
+        "rank 0 has waited 0 s for rank 1, which has been sampling for 120 s, "
+        "rank 3, which has given no sign of life for 50 s (it was updating)"
+    )
+
+
+def test_of_ranks_that_wait_the_first_speaks(run: Path) -> None:
+    beat_of(run, 0, "exchange", Now.exchanges + 1)
+    with Heart(run, 1, 2, STALL), exchanging():
+        wait_for((run / "ranks" / "rank-1.stacks").exists)
+        time.sleep(STALL)
+    assert said(run) == []
+
+
+def test_an_exchange_that_breaks_off_names_who_did_not_come(run: Path) -> None:
+    beat_of(run, 1, "saving", Now.exchanges)  # one less than this rank is going to
+    expected = r"^Timed out; this rank waited for rank 1, which has been saving for 120 s$"
+    with Heart(run, 0, 2, 60), pytest.raises(RuntimeError, match=expected), exchanging():
+        raise RuntimeError("Timed out")
+
+
+def test_what_is_done_beside_the_main_work_says_nothing(run: Path) -> None:
+    from threading import Thread
+
+    def beside() -> None:
+        with doing("something else"):
+            seen.append(Now.phase.name)
+
+    seen: list[str] = []
+    with Heart(run, 0, 1, 60), doing("updating"):
+        thread = Thread(target=beside)
+        thread.start()
+        thread.join()
+    assert seen == ["updating"]
+
+
+def test_the_file_stop_asks_a_run_that_has_boundaries(run: Path, guard: Guard) -> None:
+    (run / "STOP").write_text("maintenance at noon\n")
+    with Heart(run, 0, 1, STALL):
+        time.sleep(STALL)
+        assert guard.told is None  # there are no boundaries
+        with guard.at_boundaries(60):
+            wait_for(lambda: guard.told is not None)
+    assert guard.told is not None
+    assert (guard.told.reason, guard.told.status) == ("STOP: maintenance at noon", 75)
+
+
+def test_a_rank_that_was_told_writes_the_file_for_the_others(run: Path, guard: Guard) -> None:
+    with guard.at_boundaries(60), Heart(run, 3, 4, STALL):
+        guard.ask("SIGTERM")
+        wait_for((run / "STOP").exists)
+    assert (run / "STOP").read_text() == "rank 3: SIGTERM\n"
+    clear(run)
+    assert not (run / "STOP").exists()
+
+
+def _status(run: Path, **changes: object) -> None:
+    record = {"status": "running", **this_process(), "time": "2020-01-01T00:00:00Z", **changes}
+    (run / "status.json").write_text(json.dumps(record))
+
+
+def test_a_run_says_running_while_its_process_is_there_and_killed_when_it_is_gone(run: Path) -> None:
+    assert standing_in_words(run) == "unknown"
+    _status(run)
+    assert standing_in_words(run) == "running"
+    _status(run, process=f"{this_process()['process'].split()[0]} 1")  # another process of the same number
+    assert standing_in_words(run) == "was killed at about 2020-01-01T00:00:00Z"
+    _status(run, status="failed", process=None)
+    assert standing_in_words(run) == "failed"
+
+
+def test_on_another_machine_the_heartbeat_tells(run: Path) -> None:
+    _status(run, host=f"not-{socket.gethostname()}")
+    assert standing_in_words(run) == "running"  # nobody knows better
+    beat_of(run, 0, "sampling", 1, age=5)
+    assert standing_in_words(run) == "running"
+    beat_of(run, 0, "sampling", 1, age=500)
+    of_beat = read_beat(run, 0)
+    assert of_beat is not None
+    last = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(of_beat["time"]))
+    assert standing_in_words(run) == f"was killed at about {last}"
+
+
+def test_a_run_that_another_process_is_at_work_on_is_left_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = subprocess.Popen(["sleep", "60"])
+    fields = Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()
+    _status(run, pid=other.pid, process=f"{os.readlink('/proc/self/ns/pid')} {fields[19]}")
+    with pytest.raises(RunDirectoryError, match=rf"is being worked on by process {other.pid}"):
+        RunDirectory.create(run, "a: 1\n", resume=True)
+    other.kill()
+    other.wait()
+    RunDirectory.create(run, "a: 1\n", resume=True)
+    assert f"{run} was killed at about 2020" in capsys.readouterr().err
