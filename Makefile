@@ -11,9 +11,9 @@ export TOKENIZERS_PARALLELISM = false
 .PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings self-checks test-kernels test-formats test-cluster check docs bench bench-math hostile-math clean
 
 help:
-	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about ten minutes)"
-	@echo "make demo-real       the same with a real pretrained model, SmolLM2-135M (fetched, 94 MiB): less than half an hour"
-	@echo "make demo-imitation  practice against more imitation and STaR at equal compute, three seeds: under an hour"
+	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about a quarter of an hour)"
+	@echo "make demo-real       the same with a real pretrained model, SmolLM2-135M (fetched, 94 MiB): 25 to 40 minutes"
+	@echo "make demo-imitation  practice against more imitation and STaR at equal compute, three seeds: an hour or more"
 	@echo "make test            all tests (make test-fast: only the fast ones, six minutes)"
 	@echo "make test-real       the tests that need a real model (reasonlab fetch smollm2-135m, or REASONLAB_REAL_MODEL=directory)"
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"

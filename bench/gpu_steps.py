@@ -84,7 +84,7 @@ def kernels(work: Work, scratch: Path) -> Found:
 
 
 def models(work: Work, scratch: Path) -> Found:
-    """Write the models that the later steps open: the demo's shape and that of `work`, random weights."""
+    """Write the models that the later steps open: a tiny Qwen3 of the demo's size and that of `work`, random weights."""
     started = clock()
     make_tiny_model(TinyModelConfig(), scratch / "tiny" / "model", 0)
     make_model(work, scratch)

@@ -32,8 +32,8 @@ TINY = Story(
     practised=range(4, 11),
     beyond=range(9, 11),
     why_beyond="no worked example",
-    sft_minutes=2.5,
-    rl_minutes=4.0,
+    sft_minutes=5.0,
+    rl_minutes=6.0,
 )
 REAL = Story(
     name="demo-real",

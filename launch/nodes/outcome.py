@@ -1,7 +1,7 @@
 """How an attempt ended, in one exit status that means what it says.
 
     0    finished: the processes ended well and status.json says so
-    75   start me again (EX_TEMPFAIL of sysexits.h): told to stop by SIGTERM, or a machine was lost; no fault of the run
+    75   start me again (EX_TEMPFAIL of sysexits.h): told to stop by SIGTERM, SIGUSR1 or a file STOP, or a machine was lost
     2    an error that the user can act on, or arguments that make no sense
     130  stopped by Ctrl-C
     1    failed otherwise

@@ -1,6 +1,6 @@
 """A Hugging Face directory as one GGUF file, for llama.cpp, Ollama and LM Studio: Llama, Qwen2 and Qwen3 by the package `gguf`.
 
-    reasonlab export runs/demo-rl my-model.gguf --type q8_0
+    reasonlab export runs/smollm2-letters my-model.gguf --type q8_0
 
 Names and headers come from the package's own tables. What is known here besides is what llama.cpp's converter knows of these
 three families (https://github.com/ggml-org/llama.cpp, convert_hf_to_gguf.py): Llama's queries and keys are stored with the two
