@@ -24,7 +24,8 @@ def commands_page() -> str:
 _INTRO = (
     "What `reasonlab COMMAND --help` prints. Behind the commands that read a configuration any setting may stand as "
     "`key.subkey=value`: [train](settings-train.md), [sft](settings-sft.md), [eval](settings-eval.md). The exit status is 0 "
-    "for done, 1 for an error or a no, 2 for an error that you can mend, 130 for Ctrl-C, 75 for told to stop (start it again with --resume; 143 where there was no time to save); `launch` and "
+    "for done, 1 for an error or a no, 2 for an error that you can mend, 130 for Ctrl-C, 75 for told to stop "
+    "(start it again with `--resume`; 143 where there was no time to save); `launch` and "
     "`diagnose` say more ([launching](../launch.md), [diagnose](../diagnose.md))."
 )
 

@@ -1,4 +1,4 @@
-"""Decoding with transformers' own cache and left padding, for models whose attention cannot be planned (wide windows, soft caps).
+"""Decoding with transformers' own cache and left padding, for models that cannot be planned (wide windows, soft caps).
 
 A batch runs to its end before the next one starts, and every row has the prompt of its group for itself.
 Dimension letters: P prompts, B rows, T tokens so far, padding included, H hidden size, V vocabulary.

@@ -2,8 +2,8 @@
 
 Six decoders stand behind it:
 - rl/sampling/native.py: Llama-shaped models on a CPU with a C compiler;
-- rl/sampling/static.py: Llama-shaped models on a GPU with positions in every layer and no windows, the whole step recorded, where
-  its cache fits;
+- rl/sampling/static.py: Llama-shaped models on a GPU with positions in every layer and no windows, the whole step recorded,
+  where its cache fits;
 - rl/sampling/planned.py: every model whose attention goes through rl/policy/attention.py, on any device, adapters included;
 - rl/sampling/cached.py: other models of attention alone, through transformers' own cache, padded; no row joins a running batch;
 - rl/sampling/unpadded.py: models with states that padding would run through (Mamba, hybrids); there also the last resort,
