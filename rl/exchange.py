@@ -100,7 +100,7 @@ def _dealt(shares: list[list[T]]) -> list[T]:
 
 def sums_over_ranks(*counts: int) -> list[int]:
     """Return the sum of each count over all ranks; all ranks must call."""
-    sums = torch.tensor(counts)
+    sums = torch.tensor(counts, dtype=torch.int64)  # truth values too: gloo would add those up in eight bits
     if world_size() > 1:
         with exchanging():
             torch.distributed.all_reduce(sums, group=ArrayGroup.now)

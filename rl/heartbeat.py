@@ -97,6 +97,14 @@ def clear(run: Path) -> None:
     (run / RANKS).mkdir(parents=True, exist_ok=True)
 
 
+def is_stopped_by_hand(run: Path) -> bool:
+    """Whether there is a file STOP that no rank has written."""
+    try:
+        return not (run / STOP).read_text(encoding="utf-8", errors="replace").startswith(_BY_A_RANK)
+    except OSError:
+        return False
+
+
 def read_beat(run: Path, rank: int) -> dict[str, Any] | None:
     """Return what a rank wrote last: rank, pid, host, time, phase, seconds in it, seconds without progress, exchanges."""
     try:

@@ -127,6 +127,7 @@ class Guard:
         self.told: Told | None = None
         self._seconds_to_boundary: float | None = None  # None: there are no boundaries
         self._is_late = False  # no boundary came in time
+        self._is_over = False  # none will come: all was done, and what is left is to conclude
         self._listeners: list[Listener] = []
         self._told = threading.Lock()
         self._reader, self._writer = os.pipe()
@@ -181,9 +182,10 @@ class Guard:
     @contextmanager
     def at_boundaries(self, seconds: float) -> Iterator[None]:
         """Inside, have what asks this process to stop only noted: it is at a boundary within `seconds`, or ends where it is."""
-        self._seconds_to_boundary = seconds
+        self._seconds_to_boundary, self._is_over = seconds, False
         try:
             yield
+            self._is_over = True
         finally:
             self._seconds_to_boundary = None
 
@@ -246,11 +248,21 @@ class Guard:
             if further != _ASKED:
                 self._note(further)
             was_interrupted |= further == signal.SIGINT
+        if self._is_over:
+            return self._until_the_end(was_interrupted)
         self._is_late = True
         if self._in_main_thread:
             os.kill(os.getpid(), signal.SIGTERM)  # now the main thread may be interrupted wherever it is
         assert self.told is not None
         return _number_of(self.told)
+
+    def _until_the_end(self, was_interrupted: bool) -> int:
+        """Wait for a run to conclude that was told to stop when all was done; return the word with which it ends."""
+        while (word := self._next_word(None)) not in (_LEFT, _FAILED):
+            if word == signal.SIGINT and was_interrupted:
+                self._end(KeyboardInterrupt())
+            was_interrupted |= word == signal.SIGINT
+        return word
 
     def _end(self, cause: BaseException) -> NoReturn:
         """Tell the listeners and end the process from this thread."""

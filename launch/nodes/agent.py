@@ -41,16 +41,17 @@ class Group:
 
     def tell(self, number: int) -> None:
         """Send a signal to all of it, or to its ranks; what has not ended in time is killed."""
-        ranks = _children(self.process.pid) if self._has_ranks and number != signal.SIGKILL else []
-        with contextlib.suppress(ProcessLookupError):
-            if not ranks:
-                os.killpg(self.process.pid, number)
-            for rank in ranks:
-                os.kill(rank, number)
         if self._end is None:
             self._end = threading.Timer(self.patience, self.tell, [signal.SIGKILL])
             self._end.daemon = True
             self._end.start()
+        ranks = _children(self.process.pid) if self._has_ranks and number != signal.SIGKILL else []
+        for rank in ranks:
+            with contextlib.suppress(ProcessLookupError):  # ended in the meantime
+                os.kill(rank, number)
+        if not ranks:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
 
     def listen(self) -> None:
         """Pass on what stdin says, until it ends."""
@@ -72,7 +73,10 @@ def _children(pid: int) -> list[int]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, IndexError):  # ended in the meantime
-            fields = stat.read_text().rpartition(")")[2].split()  # from the third of proc(5) on: state, parent, ...
+            # a name, which may be cut in the middle of a sign, stands in brackets before them
+            fields = (
+                stat.read_text(errors="replace").rpartition(")")[2].split()
+            )  # from the third of proc(5) on: state, parent, ...
             if int(fields[1]) == pid and fields[0] != "Z":
                 found.append(int(stat.parent.name))
     return found
@@ -89,7 +93,7 @@ def main(command: Sequence[str]) -> NoReturn:
     def pass_on(number: int, frame: FrameType | None) -> None:
         group.tell(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, pass_on)
     threading.Thread(target=group.listen, daemon=True).start()
     status = group.finish()

@@ -21,7 +21,7 @@ from launch.nodes.outcome import AGAIN, FINISHED, TO_MEND, Outcome, code_when_to
 from launch.nodes.supervisor import Supervisor, say
 from launch.nodes.travelling import deepspeed_env, travelling
 from problems.telling import remark, warn
-from rl.heartbeat import STOP
+from rl.heartbeat import is_stopped_by_hand
 from rl.settings.schema import RunConfig, check_world
 from rl.tracking.standing import read_status
 
@@ -121,7 +121,7 @@ def run_launch(launch: Launch) -> Outcome:
 
 def is_stopped_by_a_file(run: Path) -> bool:
     """Whether a run has ended because of the file STOP: whoever put it there does not want it started again at once."""
-    return STOP in str((read_status(run) or {}).get("error", "")) and (run / STOP).exists()
+    return (read_status(run) or {}).get("status") == "preempted" and is_stopped_by_hand(run)
 
 
 def again(launch: Launch) -> Launch:

@@ -104,7 +104,7 @@ class Supervisor:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Get the signals that ask this process to stop; one that is ignored (nohup) stays ignored."""
-        asked = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        asked = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP]
         heard = [number for number in asked if signal.getsignal(number) != signal.SIG_IGN]
         old = {number: signal.signal(number, self._hear) for number in heard}
         try:

@@ -20,7 +20,7 @@ from rl.policy.interfaces import CausalLM, base_causal_lm, evaluating, trial_tok
 
 NAME = "reasonlab"
 WIDEST_WINDOW = 16  # tokens that a plan takes as a window: their keys are gathered for every token, in rl/update/packing.py
-_TRIED = (5, 7)  # tokens of the two texts of a trial
+_TRIED = (WIDEST_WINDOW + 5, WIDEST_WINDOW + 7)  # tokens of the two texts of a trial: more than a window
 # |difference| / |states|. Sound: 1e-6 and 0.02; with a layer that mixes what attention keeps apart 0.1 to 1
 _TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.06, torch.float16: 0.02}
 _planned: WeakKeyDictionary[CausalLM, bool] = WeakKeyDictionary()  # what a trial has found

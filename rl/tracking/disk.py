@@ -76,10 +76,10 @@ def _number(error: BaseException | None, directory: Path) -> int | None:
 
 
 def _is_about(error: OSError, directory: Path) -> bool:
-    """Whether the disk of the run is meant: a file elsewhere that may not be read is another matter."""
-    if error.errno not in {errno.EACCES, errno.EPERM}:
-        return True
-    return error.filename is not None and Path(str(error.filename)).resolve().is_relative_to(directory.resolve())
+    """Whether the disk of the run is meant: a file elsewhere that cannot be read or written is another matter."""
+    if error.filename is None:  # of what is open already nothing says where it lies
+        return error.errno not in {errno.EACCES, errno.EPERM}
+    return Path(str(error.filename)).resolve().is_relative_to(directory.resolve())
 
 
 def _words(number: int, error: Exception, directory: Path) -> str:

@@ -13,6 +13,7 @@ import io
 import json
 import math
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ def read_dump(path: Path) -> Dump:
     try:
         found = json.loads((path / "found.json").read_text(encoding="utf-8"))
         rows = unpack_rows((path / "rows.npz").read_bytes())
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
         raise DumpError(
             f"{path} is no dump of an update ({type(error).__name__}: {error}); give a directory like RUN/dumps/step-000123"
         ) from None

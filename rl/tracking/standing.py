@@ -79,7 +79,7 @@ def _is_gone(record: Mapping[str, Any]) -> bool | None:
 def _identity(pid: int) -> str | None:
     """Return a process's namespace and its start in clock ticks since boot; None where there is none, or no Linux."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")  # the name in it may be cut in the middle of a sign
         fields = stat.rpartition(")")[2].split()  # from the third of proc(5) on: state, parent, ..., start
         return None if fields[0] in "ZX" else f"{os.readlink('/proc/self/ns/pid')} {fields[19]}"
     except (OSError, IndexError):

@@ -27,6 +27,7 @@ from rl.update.tally import Tally, added, effective_sample_size, largest, mean, 
 # rows as they are laid out, targets [N] -> log-probabilities [N] in nats and entropies [N] in nats, both with gradient
 Policy = Callable[[TokenRows, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 Boundary = Callable[[], None]  # called by all ranks at the same places; may end the run there
+_BOUNDARIES = 4  # in an update, at most
 
 
 def _the_sampler(logprobs: torch.Tensor, micro: MicroBatch) -> torch.Tensor:
@@ -99,14 +100,14 @@ def accumulate_gradients(
     """Run this rank's micro-batches forward and backward, so that the engine holds the gradient of the whole batch.
 
     Returns what this rank saw. All ranks hold the same batch and must call: each runs as many micro-batches as the others, and
-    is at `boundary` before each.
+    is at `boundary` a few times: where ranks have unequal micro-batches each of these waits for the slowest.
     """
     micro_batches = cut_micro_batches(batch.rows, world_size(), config.train.micro_batch_tokens, engine.layout)[rank()]
     score = None if reference is None else reference.score
     tally: Tally | None = None
     engine.engine.train()
     for number, row_numbers in enumerate(micro_batches):
-        if boundary is not None:
+        if boundary is not None and number % -(-len(micro_batches) // _BOUNDARIES) == 0:
             boundary()
         Now.marks += 1
         rows = [batch.rows[i] for i in row_numbers]
