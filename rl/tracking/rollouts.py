@@ -72,7 +72,7 @@ def write_rollouts(
     records = [{**record, **more} for record, more in zip(rollout_records(drawn), kept, strict=True)]
     for record, of_update in zip(records, learned, strict=False):
         if of_update.gaps is not None and len(of_update.gaps):
-            record["sampler_gap"] = round(float(np.abs(of_update.gaps).mean()), 6)
+            record["sampler_gap"] = round(float(np.abs(of_update.gaps).mean()), 4)  # below that it is rounding
     _write(directory / f"step-{step:06d}.jsonl.gz", records)
     if most_bytes is not None:
         _keep_newest(directory, most_bytes)

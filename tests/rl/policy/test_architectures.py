@@ -236,8 +236,9 @@ def test_checkpoint_and_export_hold_the_weights_that_were_trained(cell, tmp_path
         expected, found, before = (
             m.eval()(input_ids=ids, use_cache=False).logits.float() for m in (model, reopened, cell.peer)
         )
-    # merged adapters are rounded once more in bf16
-    assert distance(found, expected) <= {"fp32": 1e-4, "bf16": 0.03}[cell.dtype]
+    # merged adapters are rounded once more in bf16, which may send a token to another expert
+    slack = EXPERTS_SLACK if "experts" in FAMILIES[cell.family].traits else 0.03
+    assert distance(found, expected) <= {"fp32": 1e-4, "bf16": slack}[cell.dtype]
     assert distance(expected, before) > 0.01
 
 

@@ -60,7 +60,7 @@ def test_what_the_update_made_of_tokens_stands_beside_them(tmp_path: Path) -> No
     assert (tokens[0]["gaps"], tokens[0]["trained"]) == ([-12] * lengths[0], [1] * lengths[0])  # ten-thousandths of a nat
     assert "gaps" not in tokens[1]
     assert tokens[1]["trained"] == [0] * lengths[1]
-    assert [completion.get("sampler_gap") for completion in completions] == [0.00123, *[None] * 11]
+    assert [completion.get("sampler_gap") for completion in completions] == [0.0012, *[None] * 11]
 
 
 def test_without_groups_there_is_no_file_of_tokens(tmp_path: Path) -> None:

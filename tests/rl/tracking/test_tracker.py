@@ -192,6 +192,7 @@ def test_a_service_that_stands_in_another_directory_writes_to_the_right_one(tmp_
 def test_a_service_that_is_killed_costs_one_line_and_no_record(tmp_path: Path) -> None:
     program = (
         "import os, signal\nfrom pathlib import Path\nfrom rl.settings.schema import TrackingSettings\n"
+        "os.environ.pop('WANDB_SERVICE', None)\n"  # that of the process which runs the tests, where it has one
         "from rl.tracking.run_directory import RunDirectory\nfrom rl.tracking.tracker import Tracker\n"
         "run = RunDirectory.create(Path('run'), 'a: 1')\n"
         "tracker = Tracker(run, TrackingSettings(wandb='offline'), job_type='rl', config={})\n"
