@@ -11,7 +11,7 @@ export TOKENIZERS_PARALLELISM = false
 .PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings self-checks test-kernels test-formats test-cluster check docs bench bench-math hostile-math clean
 
 help:
-	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (about a quarter of an hour)"
+	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (fifteen to twenty minutes)"
 	@echo "make demo-real       the same with a real pretrained model, SmolLM2-135M (fetched, 94 MiB): 25 to 40 minutes"
 	@echo "make demo-imitation  practice against more imitation and STaR at equal compute, three seeds: an hour or more"
 	@echo "make test            all tests (make test-fast: only the fast ones, six minutes)"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 COMMANDS: dict[str, tuple[str, str]] = {  # NAME -> the module of its NAME_command, and what it does in words
-    "demo": ("launch.demo", "the whole story on two CPU cores: imitate, practise, compare (about a quarter of an hour)"),
+    "demo": ("launch.demo", "the whole story on two CPU cores: imitate, practise, compare (fifteen to twenty minutes)"),
     "sft": ("launch.sft", "cold start: imitation of worked solutions with TRL's SFTTrainer"),
     "diagnose": ("launch.diagnose", "draws from the model as configured: can this run learn and, if not, what to change?"),
     "train": ("launch.train", "reinforcement learning from verifiable rewards (GRPO on DeepSpeed)"),

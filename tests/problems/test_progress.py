@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from support_pure import ROOT
+from support_pure import ROOT, all_from
 
 from problems.progress import Pace, Progress, clock, followed
 from problems.telling import manner
@@ -113,14 +113,7 @@ def on_a_terminal(*words: str, **variables: str) -> tuple[str, str]:
     command = [sys.executable, "-c", SCRIPT, *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, cwd=ROOT, env=environment, text=True)
     os.close(theirs)
-    written = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            written += chunk
-    except OSError:  # Linux says EIO when the last writer has closed the terminal
-        pass
-    finally:
-        os.close(ours)
+    written = all_from(ours)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     return out, written.decode()

@@ -81,3 +81,16 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def all_from(terminal: int) -> bytes:
+    """Return what is written to a terminal, by our end of it, until its last writer is gone; closes this end."""
+    written = b""
+    try:
+        while chunk := os.read(terminal, 65536):
+            written += chunk
+    except OSError:  # Linux says EIO when the last writer has closed the terminal
+        pass
+    finally:
+        os.close(terminal)
+    return written

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import environment
+from support_pure import all_from
 
 from rl.tracking.view import StepView
 
@@ -56,14 +57,7 @@ def on_a_terminal(script: str, home: Path) -> str:
     command = [sys.executable, "-c", script]
     process = subprocess.Popen(command, stderr=theirs, cwd=home, env=environment(TERM="xterm", COLUMNS="120"))
     os.close(theirs)
-    written = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            written += chunk
-    except OSError:  # Linux says EIO when the last writer has closed the terminal
-        pass
-    finally:
-        os.close(ours)
+    written = all_from(ours)
     assert process.wait(60) == 0
     return written.decode()
 
