@@ -3,7 +3,8 @@
 oneDNN keeps matrices in an order of its own (blocks that fill its registers). A product in bf16 with a plain weight brings the
 weight into that order first, at each call: for the few rows of a decoding step that costs as much as the product. So it is
 done once, with the two functions that torch.compile uses for it (torch/_inductor/mkldnn_lowerings.py); where they are missing,
-and in other types, the product is torch's plain one. The result is the same to the bit.
+and in other types, the product is torch's plain one, or one of weights widened to float32 once where the processor does not
+multiply bf16 (rl/policy/rounding.py). The result is the same to the bit.
 
 Logits are float32 in any case (rl/policy/wide.py).
 """
@@ -11,6 +12,7 @@ Logits are float32 in any case (rl/policy/wide.py).
 import torch
 from torch.nn.functional import linear
 
+from rl.policy.rounding import multiplies_bf16
 from rl.policy.wide import WideProduct
 from rl.sampling.fused import Linear
 
@@ -22,11 +24,9 @@ def _can_prepare(weight: torch.Tensor) -> bool:
     return (
         weight.dtype == torch.bfloat16
         and weight.device.type == "cpu"
-        and torch.backends.mkldnn.is_available()
         and hasattr(operations, "_reorder_linear_weight")
         and hasattr(operations, "_linear_pointwise")
-        # a processor with AVX2 alone multiplies bf16 in another way, which has no such order
-        and operations._is_mkldnn_bf16_supported()
+        and multiplies_bf16()  # elsewhere there is no such order
     )
 
 
@@ -39,17 +39,20 @@ class Product:
         self.plain: torch.Tensor | None = weight
         if _can_prepare(weight):
             self.prepared, self.plain = torch.ops.mkldnn._reorder_linear_weight(weight, rows), None
+        elif weight.dtype == torch.bfloat16 and weight.device.type == "cpu" and not multiplies_bf16():
+            # as rl/policy/rounding.py does, but widened once
+            self.plain, self.bias = weight.float(), self.bias if self.bias is None else self.bias.float()
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         """Return the layer of states [n, in]: [n, out]."""
         if self.plain is not None:
-            return linear(states, self.plain, self.bias)
+            return linear(states.to(self.plain.dtype), self.plain, self.bias).to(states.dtype)
         output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, self.prepared, self.bias, *_ATTRIBUTES)
         return output
 
     def add_to(self, total: torch.Tensor, states: torch.Tensor) -> None:
         """Add the layer of `states` to `total` [n, out]."""
-        if self.plain is None:
+        if self.plain is None or self.plain.dtype != states.dtype:
             total.add_(self(states))
             return
         total.addmm_(states, self.plain.T)
