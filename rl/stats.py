@@ -192,6 +192,11 @@ def mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def p_value_in_words(p_value: float) -> str:
+    """Return a p-value with four digits; none is 0."""
+    return f"{p_value:.4f}" if p_value >= 1e-4 else "below 0.0001"
+
+
 def number_in_words(value: float | None, digits: int = 3, sign: str = "") -> str:
     """Return a number with so many digits behind the point, "-" where there is none; with `sign` "+" also of positive ones."""
     return "-" if value is None or math.isnan(value) else f"{value:{sign}.{digits}f}"

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from rl.evaluation.table import printable, rank_in_words, ranked_models
-from rl.stats import estimate_in_words, interval_in_words
+from rl.stats import estimate_in_words, interval_in_words, p_value_in_words
 from rl.tracking.html_page import whole_page
 from rl.tracking.run_directory import JsonDict
 
@@ -98,7 +98,7 @@ def _pair(pair: JsonDict) -> list[str]:
         str(pair["problems"]),
         f"{pair['difference']:+.3f}",
         interval_in_words(pair["low"], pair["high"], sign="+"),
-        f"{pair['p_value']:.4f}",
+        p_value_in_words(pair["p_value"]),
         f"{pair['points']:+.0f}",
         interval_in_words(pair["points_low"], pair["points_high"], digits=0, sign="+"),
     ]

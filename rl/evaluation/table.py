@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rl.evaluation.progress import START, against_start, numbers
-from rl.stats import estimate_in_words, interval_in_words, number_in_words
+from rl.stats import estimate_in_words, interval_in_words, number_in_words, p_value_in_words
 from rl.tracking.emergence import EMERGENCE
 from rl.tracking.run_directory import JsonDict
 
@@ -111,7 +111,7 @@ def comparison_table(name: str, comparison: JsonDict) -> Table:
         table.add_row(f"{side}: {one['model']}, avg@{one['n']}", number_in_words(one["accuracy"]))
     interval = interval_in_words(comparison["low"], comparison["high"], sign="+")
     table.add_row("difference, 95 % interval", f"{comparison['difference']:+.3f}, {interval}")
-    table.add_row("p-value, exact sign-flip test", f"{comparison['p_value']:.4f}")
+    table.add_row("p-value, exact sign-flip test", p_value_in_words(comparison["p_value"]))
     in_clusters = f" in {comparison['clusters']} clusters" if comparison["clusters"] < comparison["problems"] else ""
     table.add_row("problems", f"{comparison['problems']}{in_clusters}")
     if comparison["left_out"]:

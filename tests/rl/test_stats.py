@@ -17,6 +17,7 @@ from rl.stats import (
     majority_at_k,
     mean,
     over_seeds,
+    p_value_in_words,
     pass_at_k,
     student_quantile,
     student_within,
@@ -192,6 +193,7 @@ def test_the_interval_over_seeds_covers_the_truth(spread: float, problems: int) 
 def test_estimates_are_put_in_words_in_one_way() -> None:
     assert estimate_in_words({"value": 0.4567, "low": 0.4, "high": 0.5}) == "0.457 (0.400 to 0.500)"
     assert estimate_in_words({"value": 0.4567, "low": 0.4, "high": 0.5}, digits=2) == "0.46 (0.40 to 0.50)"
+    assert [p_value_in_words(p) for p in (0.05, 1e-4, 9e-5, 0.0)] == ["0.0500", "0.0001", *["below 0.0001"] * 2]
     assert estimate_in_words({"value": math.nan, "low": 0.0, "high": 1.0}) == "- (0.000 to 1.000)"  # nothing was scored
     assert interval_in_words(-0.25, 12.5, digits=1, sign="+") == "-0.2 to +12.5"
     assert interval_in_words(None, None) == "-"
