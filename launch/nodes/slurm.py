@@ -46,12 +46,13 @@ hosts=$(mktemp -p {folder} {name}.hosts.XXXXXX) || exit 2
 trap 'rm -f "$hosts"' EXIT
 scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/$/ slots={gpus}/' > "$hosts"
 
-told=no requeue=no
+told=no requeue=no late=
 # the time limit is near: the ranks save and stop by themselves; what has not by then is told to, this script is not
 stop() {{
     told=yes requeue=yes
     echo 'the time limit of the job is near' > "$run"/STOP
     (sleep {seconds}; scancel --signal=TERM "$SLURM_JOB_ID") &
+    late=$!
 }}
 trap stop USR1
 trap told=yes TERM  # Slurm ends the job, requeued or cancelled, and has told the ranks itself: see how they end
@@ -69,6 +70,7 @@ while :; do
     restarts=$((restarts - 1)) resume=--resume
     echo "launch: ended with exit status $code; starting again, $restarts more times if need be"
 done
+[ -z "$late" ] || kill "$late" 2>/dev/null  # it may outlive this script, and would tell the next start of this job
 if [ $requeue = yes ] && [ $code = {again} ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit $code
 """
