@@ -69,6 +69,12 @@ def launch_command(argv: Sequence[str]) -> int:
     )
     if launch.place is not None and not 0 <= launch.place < len(launch.hosts):
         raise HostError(f"--node-rank {launch.place}, and there are {len(launch.hosts)} hosts, counted from 0")
+    if launch.place is not None and launch.restarts and len(launch.hosts) > 1:
+        raise HostError(
+            "--no-ssh --restarts: each machine would start again at a time of its own, and meet ranks of the others that have "
+            "not ended yet. Leave out --restarts, and start all of them again with --resume when all have ended; ssh, pdsh and "
+            "--slurm do that"
+        )
     if not flags.dry_run:
         outcome = run_launch(launch)
         if as_json():
@@ -121,7 +127,9 @@ def _as_job(flags: argparse.Namespace, config: RunConfig, arguments: list[str]) 
         gpus_are_asked_for=flags.gpus is not None,
         sbatch=flags.sbatch.split(),
         python_path=os.environ.get("PYTHONPATH"),
-        arguments=[*arguments, f"--restarts={flags.restarts}", *meeting, *resume, *(["--quiet"] if flags.quiet else [])],
+        arguments=[*arguments, *meeting, *resume, *(["--quiet"] if flags.quiet else [])],
+        restarts=flags.restarts,
+        cold_start=None if config.model.cold_start is None else Path(config.model.path).parent,
     )
     if flags.dry_run:
         tell({"script": script}, lambda: print(script, end=""))

@@ -4,5 +4,7 @@
 class LabError(Exception):
     """Something the user gave cannot be used. The message says what was found, what was expected and what to do.
 
-    The commands print it without a traceback and exit with 2.
+    The commands print it without a traceback and exit with 2; with 1 where the next try may meet with no fault.
     """
+
+    exit_status = 2

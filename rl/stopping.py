@@ -1,7 +1,7 @@
 """How a process of a run ends when it fails or is told to stop: soon, with a status that says why, whatever it waits for.
 
     0    finished
-    1    an error
+    1    an error, or a disk that fails and may not do so again
     2    an error that the user can act on (LabError)
     75   told to stop by SIGTERM, SIGUSR1 or a file STOP in the run directory, and ended at a boundary: start it again
     130  stopped by Ctrl-C (SIGINT)
@@ -99,7 +99,7 @@ def exit_status(error: BaseException) -> int:
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, KeyboardInterrupt):
         return 128 + signal.SIGINT
-    return 2 if isinstance(error, LabError) else 1
+    return error.exit_status if isinstance(error, LabError) else 1
 
 
 def is_told_to_stop(error: BaseException) -> bool:

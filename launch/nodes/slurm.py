@@ -3,7 +3,10 @@
 The hostfile is made from the allocation. Some minutes before the time limit Slurm sends the script SIGUSR1; it has the ranks
 save and stop, by the file STOP in the run directory, and puts the job back into the queue. After `scontrol requeue`, a
 pre-emption or a lost node Slurm does that itself. A job that was started before (SLURM_RESTART_COUNT) goes on from its newest
-whole checkpoint. `scancel` ends it for good.
+whole checkpoint; where one start after another brought no new checkpoint it ends. `scancel` ends it for good.
+
+Starting again within the job (`--restarts`) is the script's business, too: each node would do so when its own ranks have ended,
+and meet those of the others that have not. When `srun` is over all have.
 """
 
 import math
@@ -16,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launch.nodes.hosts import HostError
-from launch.nodes.outcome import AGAIN
+from launch.nodes.outcome import AGAIN, FAILED, FINISHED, STOPPED, TO_MEND
 from problems.errors import LabError
 from rl.tracking.run_directory import write_atomic
 
@@ -25,37 +28,65 @@ _SCRIPT = """\
 {directives}
 
 cd {here} || exit 2
-{path}mkdir -p {folder}
+{path}run={run}
+mkdir -p {folder} "$run" || exit 2
+
+# how often in a row this job was started with these checkpoints: none of those starts has brought another
+saved=$(stat --format='%n %Y' {manifests} 2>/dev/null | cksum | tr ' ' -)
+read -r job before starts 2>/dev/null < "$run"/{starts}
+[ "$job $before" = "$SLURM_JOB_ID $saved" ] || starts=0
+if [ "$starts" -ge {most} ]; then
+    echo "launch: started $starts times without a new checkpoint, so not once more. Above is how each start ended; a step and"
+    echo 'its checkpoint must fit into the time limit. When that is mended, submit the run anew, with --resume'
+    exit {failed}
+fi
+echo "$SLURM_JOB_ID $saved $((starts + 1))" > "$run"/{starts}
+
 hosts=$(mktemp -p {folder} {name}.hosts.XXXXXX) || exit 2
 trap 'rm -f "$hosts"' EXIT
 scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/$/ slots={gpus}/' > "$hosts"
 
-# one task a node; what is started again goes on where it was. srun itself is told nothing: on SIGTERM it kills the ranks
-srun --kill-on-bad-exit=0 {launch} --hostfile "$hosts" --no-ssh ${{SLURM_RESTART_COUNT:+--resume}} &
-ranks=$!
-requeue=no
+told=no requeue=no late=
 # the time limit is near: the ranks save and stop by themselves; what has not by then is told to, this script is not
 stop() {{
-    requeue=yes
-    echo 'the time limit of the job is near' > {run}/STOP
+    told=yes requeue=yes
+    echo 'the time limit of the job is near' > "$run"/STOP
     (sleep {seconds}; scancel --signal=TERM "$SLURM_JOB_ID") &
+    late=$!
 }}
 trap stop USR1
-trap : TERM  # Slurm ends the job, requeued or cancelled, and has told the ranks itself: see how they end
-while wait $ranks; code=$?; kill -0 $ranks 2>/dev/null; do :; done  # a trap ends `wait` too
+trap told=yes TERM  # Slurm ends the job, requeued or cancelled, and has told the ranks itself: see how they end
+
+resume=${{SLURM_RESTART_COUNT:+--resume}}
+restarts={restarts}
+while :; do
+    # one task a node. srun itself is told nothing: on SIGTERM it kills the ranks
+    srun --kill-on-bad-exit=0 {launch} --hostfile "$hosts" --no-ssh $resume &
+    ranks=$!
+    while wait $ranks; code=$?; kill -0 $ranks 2>/dev/null; do :; done  # a trap ends `wait` too
+    case $code in {finished} | {to_mend} | {stopped}) break ;; esac
+    if [ -e "$run"/STOP ] && ! grep -q '^rank ' "$run"/STOP; then break; fi  # a user does not want it started again at once
+    [ $restarts -gt 0 ] && [ $told = no ] && sleep 2 && [ $told = no ] || break
+    restarts=$((restarts - 1)) resume=--resume
+    echo "launch: ended with exit status $code; starting again, $restarts more times if need be"
+done
+[ -z "$late" ] || kill "$late" 2>/dev/null  # it may outlive this script, and would tell the next start of this job
 if [ $requeue = yes ] && [ $code = {again} ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit $code
 """
+_STARTS = "slurm-starts"  # a file of the run directory: the job, its checkpoints, how often in a row it was started with them
+_MOST_STARTS = 4  # as each of them saves the last complete step in time, such a job has done none in four time limits
 
 
 def job_script(
     *, name: str, folder: Path, grace_seconds: float, nodes: int, gpus: int, gpus_are_asked_for: bool, sbatch: Sequence[str],
-    python_path: str | None, arguments: Sequence[str],
+    python_path: str | None, arguments: Sequence[str], restarts: int = 0, cold_start: Path | None = None,
 ) -> str:  # fmt: skip
     """Return the text of the job script.
 
     name, folder: of the run, and where script and output go. grace_seconds: that ranks have to save in. gpus: processes a node.
     sbatch: more options for sbatch, which stand above ours. arguments: of `reasonlab launch`, configuration and settings.
+    restarts: within the job. cold_start: the run directory of an imitation that comes first, and saves too.
     """
     safe = re.sub(r"[^\w.-]", "-", name)
     ours = [f"--job-name={safe}", f"--nodes={nodes}", "--ntasks-per-node=1", "--requeue", "--open-mode=append"]
@@ -70,16 +101,26 @@ def job_script(
             raise HostError(
                 f"{option!r} cannot stand in the job script; expected --NAME=VALUE without spaces, as --time=4:00:00"
             )
+    run = (folder / name).resolve()
+    saving = [run] if cold_start is None else [run, cold_start.resolve()]
     return _SCRIPT.format(
         directives="\n".join(f"#SBATCH {option}" for option in options),
         here=shlex.quote(str(Path.cwd())),
         path=f"export PYTHONPATH={shlex.quote(python_path)}\n" if python_path else "",
         folder=shlex.quote(str(folder.resolve())),
-        run=shlex.quote(str((folder / name).resolve())),
+        run=shlex.quote(str(run)),
+        manifests=" ".join(f"{shlex.quote(str(one))}/checkpoints/step-*/manifest.json" for one in saving),
         seconds=seconds,
         name=safe,
         gpus=gpus,
         launch=shlex.join([sys.executable, "-m", "launch.cli", "launch", *arguments]),
+        starts=_STARTS,
+        most=_MOST_STARTS,
+        restarts=restarts,
+        failed=FAILED,
+        finished=FINISHED,
+        to_mend=TO_MEND,
+        stopped=STOPPED,
         again=AGAIN,
     )
 

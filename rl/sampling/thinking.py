@@ -57,6 +57,11 @@ class ThinkingBudget:
                 raise SamplingError(
                     f"sampling.thinking: {text!r} has no token in this tokenizer's vocabulary: choose another text"
                 )
+            if tokenizer.unk_token_id in ids:
+                raise SamplingError(
+                    f"sampling.thinking: {text!r} holds what this tokenizer has no token for; choose another text (in YAML's "
+                    "double quotes a backslash begins an escape: write '\\boxed{' in single ones)"
+                )
             return ids
 
         end_ids = read(settings.end)

@@ -16,7 +16,7 @@ from rl.settings.disk import size_in_words
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-_FAILING = frozenset({errno.EIO, errno.ESTALE})
+FAILING = frozenset({errno.EIO, errno.ESTALE})
 # of errors that carry no number: safetensors puts it in its text, torch's writer (2.13) has only seen that a write fell short
 _TEXTS = {
     "(os error 28)": errno.ENOSPC,
@@ -32,6 +32,12 @@ _REST = "What was saved before is whole; go on with --resume"
 
 class DiskError(LabError):
     """A disk that takes no more; the message says what to do."""
+
+
+class FailingDiskError(DiskError):
+    """A disk that fails: that of a file server, which is started anew, may well do so once only."""
+
+    exit_status = 1
 
 
 def free_bytes(path: Path) -> int | None:
@@ -59,7 +65,8 @@ def naming_disk(directory: Path) -> Iterator[None]:
         number = _number(error, directory)
         if number is None:
             raise
-        raise DiskError(_words(number, error, directory)) from error
+        kind = FailingDiskError if number in FAILING else DiskError
+        raise kind(_words(number, error, directory)) from error
 
 
 def _number(error: BaseException | None, directory: Path) -> int | None:
@@ -67,7 +74,7 @@ def _number(error: BaseException | None, directory: Path) -> int | None:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, OSError) and error.errno in FULL | _CLOSED | _FAILING and _is_about(error, directory):
+        if isinstance(error, OSError) and error.errno in FULL | _CLOSED | FAILING and _is_about(error, directory):
             return error.errno
         if found := [number for text, number in _TEXTS.items() if text in str(error)]:
             return found[0]
@@ -91,4 +98,4 @@ def _words(number: int, error: Exception, directory: Path) -> str:
         )
     if number in _CLOSED:
         return f"{directory} cannot be written any more ({first_line}): make it writable. {_REST}"
-    return f"the disk of {directory} fails ({first_line}): have it looked at, or copy the run elsewhere. {_REST}"
+    return f"the disk of {directory} fails ({first_line}): if it goes on to, have it looked at, or copy the run. {_REST}"

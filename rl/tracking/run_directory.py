@@ -31,7 +31,7 @@ from typing import Any
 from problems.errors import LabError
 from problems.telling import as_json, plain, remark, tell
 from rl.stopping import is_told_to_stop
-from rl.tracking.disk import FULL
+from rl.tracking.disk import FAILING, FULL, FailingDiskError
 from rl.tracking.standing import read_status, runs_here, standing_in_words, this_process
 
 JsonDict = dict[str, Any]  # an object of JSON
@@ -235,7 +235,8 @@ class RunDirectory:
             run.set_status("running")
         except OSError as error:
             advice = "make room there, or choose another run.dir" if error.errno in FULL else "choose another run.dir"
-            raise RunDirectoryError(f"cannot write the run directory {path}: {error}; {advice}") from None
+            kind = FailingDiskError if error.errno in FAILING else RunDirectoryError
+            raise kind(f"cannot write the run directory {path}: {error}; {advice}") from None
         return run
 
     def _remove_unfinished(self) -> None:

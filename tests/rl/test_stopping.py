@@ -11,6 +11,7 @@ from support_pure import ROOT
 
 from problems.errors import LabError
 from rl.stopping import Guard, Leaving, exit_status, leave_if_told, may_be_left
+from rl.tracking.disk import FailingDiskError
 
 # hashing a billion times lets go of the GIL and looks at no signal, as a collective does that waits for a peer
 STUCK = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
@@ -54,7 +55,14 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, list[str], str]:
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(ValueError(), 1), (LabError("no"), 2), (KeyboardInterrupt(), 130), (SystemExit(143), 143), (SystemExit("why"), 1)],
+    [
+        (ValueError(), 1),
+        (LabError("no"), 2),
+        (FailingDiskError("now"), 1),
+        (KeyboardInterrupt(), 130),
+        (SystemExit(143), 143),
+        (SystemExit("why"), 1),
+    ],
 )
 def test_exit_statuses_say_what_happened(error: BaseException, status: int) -> None:
     assert exit_status(error) == status

@@ -3,6 +3,7 @@
 Wherever a run was interrupted, its metrics must be those of an undisturbed one, byte for byte.
 """
 
+import gzip
 import json
 import os
 import shlex
@@ -14,25 +15,27 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import one_slurm
 import pytest
 import two_hosts
 from rank_in_place import WAIT, rank_in_place
-from support import environment, launch, rows
+from support import environment, forked_ranks, rows
 
 from launch.nodes.attempts import Launch, write_pdsh_files
 from launch.nodes.commands import AGENT, NodeCommand, Work, over_pdsh, over_ssh, ssh_words
 from launch.nodes.hosts import answers, read_hostfile
-from launch.nodes.slurm import job_script
 from launch.nodes.supervisor import Supervisor
+from rl.tracking.standing import read_status
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif("REASONLAB_CLUSTER" not in os.environ, reason="takes minutes and root: make test-cluster"),
 ]
 STEPS = 6
+LIMIT = 1200  # seconds, of what hangs: nothing else takes so long, however busy the machine is
+T = TypeVar("T")
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -40,9 +43,14 @@ def settings(model: Path, name: str, steps: int = STEPS) -> list[str]:
     return [
         f"run.name={name}", f"model.path={model}", "problems=[{domain: chain, terms: [2, 3]}]",
         "sampling.max_completion_tokens=24", "algorithm={num_problems: 4, group_size: 8, max_sampling_rounds: 1}",
-        "optimizer.learning_rate=1e-3", f"train={{steps: {steps}, self_check: false}}", "checkpoint.every_steps=1",
+        "optimizer.learning_rate=1e-3", f"train={{steps: {steps}, threads: 1, self_check: false}}", "checkpoint.every_steps=1",
         "evaluation.every_steps=0", "reward.workers=1",
     ]  # fmt: skip
+
+
+def undisturbed(model: Path, home: Path, name: str, steps: int) -> None:
+    for done in forked_ranks(2, "rl.train", *settings(model, name, steps), cwd=home):
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +58,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, imitator: Path) -> Path:
     """A directory to run in, with the metrics of an undisturbed run of two ranks."""
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "nothing.yaml").write_text("{}\n")
-    done = launch(2, "rl.train", *settings(imitator, "undisturbed"), cwd=folder)
-    assert done.returncode == 0, done.stderr
+    undisturbed(imitator, folder, "undisturbed", STEPS)
     assert any(row["grad_norm"] > 0 for row in rows(folder / "runs/undisturbed/metrics.jsonl"))
     return folder
 
@@ -88,12 +95,31 @@ def metrics(home: Path, name: str) -> bytes:
     return file.read_bytes() if file.exists() else b""
 
 
-def wait_for_steps(home: Path, name: str, steps: int, going: "subprocess.Popen[str] | None" = None) -> None:
-    deadline = time.monotonic() + 600
-    while metrics(home, name).count(b"\n") < steps:
+def samples(home: Path, name: str) -> list[Any]:
+    """Every completion of a run in order, with its problem, reward and advantage: a list a step."""
+    files = sorted((home / "runs" / name / "rollouts").glob("step-*.jsonl.gz"))
+    return [[json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()] for file in files]
+
+
+def wait_for(happens: Callable[[], T | None], going: "subprocess.Popen[str] | None" = None) -> T:
+    deadline = time.monotonic() + LIMIT
+    while not (found := happens()):
         assert going is None or going.poll() is None, going.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    return found
+
+
+def wait_for_steps(home: Path, name: str, steps: int, going: "subprocess.Popen[str] | None" = None) -> None:
+    wait_for(lambda: metrics(home, name).count(b"\n") >= steps, going)
+
+
+def went_on_with_half_the_ranks(home: Path, name: str) -> None:
+    """It is the same run up to rounding: no problem is repeated or left out, and the completions are the same."""
+    found, expected = (rows(home / "runs" / run / "metrics.jsonl") for run in (name, "undisturbed"))
+    assert [row["step"] for row in found] == list(range(1, STEPS + 1))
+    assert samples(home, name) == samples(home, "undisturbed")
+    assert [row["loss"] for row in found] == pytest.approx([row["loss"] for row in expected], rel=1e-3, abs=1e-6)
 
 
 def over_real_ssh(hosts: two_hosts.TwoHosts, run: Path) -> list[NodeCommand]:
@@ -149,50 +175,49 @@ def test_told_to_stop_it_ends_everywhere_with_75_and_goes_on(start: Start, home:
     wait_for_steps(home, "stopped", 2, going)
     assert [len(hosts.ranks(name)) for name in hosts.names] == [1, 1]
     going.send_signal(signal.SIGTERM)
-    said, _ = going.communicate(timeout=120)
+    said, _ = going.communicate(timeout=LIMIT)
     assert going.returncode == 75, said
     assert [hosts.ranks(name) for name in hosts.names] == [[], []]
     assert json.loads((home / "runs/stopped/status.json").read_text())["status"] == "preempted"
     again = start("stopped", "--hostfile", hosts.hostfile(), "--resume")
-    said, _ = again.communicate(timeout=600)
+    said, _ = again.communicate(timeout=LIMIT)
     assert again.returncode == 0, said
     assert metrics(home, "stopped") == metrics(home, "undisturbed")
 
 
-def test_after_a_killed_rank_it_starts_again_by_itself(start: Start, home: Path, hosts: two_hosts.TwoHosts) -> None:
-    going = start("killed", "--hostfile", hosts.hostfile(), "--restarts", 1)
-    wait_for_steps(home, "killed", 3, going)
-    os.kill(hosts.ranks("beta")[0], signal.SIGKILL)
-    said, _ = going.communicate(timeout=600)
-    assert going.returncode == 0, said
-    assert "starting again on 2 ranks; 0 more times" in said
-    assert metrics(home, "killed") == metrics(home, "undisturbed")
-
-
-def test_a_host_that_is_lost_is_left_out(start: Start, home: Path, hosts: two_hosts.TwoHosts) -> None:
-    going = start("lost", "--hostfile", hosts.hostfile(), "--restarts", 1)
-    wait_for_steps(home, "lost", 2, going)
+def test_a_killed_rank_is_started_again_and_a_lost_host_left_out(start: Start, home: Path, hosts: two_hosts.TwoHosts) -> None:
+    going = start("lost", "--hostfile", hosts.hostfile(), "--restarts", 2)
+    wait_for_steps(home, "lost", 1, going)
+    [killed] = hosts.ranks("beta")
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: hosts.ranks("beta") not in ([], [killed]), going)
+    wait_for_steps(home, "lost", 3, going)
+    assert metrics(home, "undisturbed").startswith(metrics(home, "lost"))
     hosts.kill("beta")
-    said, _ = going.communicate(timeout=600)
-    assert "no connection to beta (any more)" in said
-    assert "beta does not answer: going on without" in said
-    assert "starting again on 1 ranks" in said
-    assert "world_size 2 then, 1 now" in said
+    said, _ = going.communicate(timeout=LIMIT)
     assert going.returncode == 0, said
-    # with half of the ranks it is the same run up to rounding
-    assert [row["step"] for row in rows(home / "runs/lost/metrics.jsonl")] == list(range(1, STEPS + 1))
+    told = ["starting again on 2 ranks; 1 more times", "no connection to beta (any more)", "beta does not answer: going on",
+            "starting again on 1 ranks; 0 more times", "world_size 2 then, 1 now"]  # fmt: skip
+    assert [words for words in told if words not in said] == [], said
+    went_on_with_half_the_ranks(home, "lost")
 
 
-def test_each_host_may_start_its_own_share(start: Start, home: Path, hosts: two_hosts.TwoHosts) -> None:
-    flags = ["--hostfile", hosts.hostfile(), "--no-ssh", "--node-rank"]
-    started = [
-        start("shares", *flags, place, before=("ip", "netns", "exec", hosts.namespace(name)))
-        for place, name in enumerate(hosts.names)
-    ]
-    for one in started:
-        said, _ = one.communicate(timeout=600)
-        assert one.returncode == 0, said
-    assert metrics(home, "shares") == metrics(home, "undisturbed")
+def test_each_host_may_start_its_own_share_and_one_may_go_on_alone(start: Start, home: Path, hosts: two_hosts.TwoHosts) -> None:
+    def share(place: int, *flags: Any) -> "subprocess.Popen[str]":
+        there = ("ip", "netns", "exec", hosts.namespace(hosts.names[place]))
+        return start("shares", "--hostfile", hosts.hostfile(), "--no-ssh", "--node-rank", place, *flags, before=there)
+
+    first, second = share(0), share(1)
+    wait_for_steps(home, "shares", 3, first)
+    hosts.kill("beta")
+    for one in (first, second):
+        said, _ = one.communicate(timeout=LIMIT)
+        assert one.returncode != 0, said
+    assert metrics(home, "undisturbed").startswith(metrics(home, "shares"))
+    left = share(0, "--nodes", 1, "--resume")
+    said, _ = left.communicate(timeout=LIMIT)
+    assert left.returncode == 0, said
+    went_on_with_half_the_ranks(home, "shares")
 
 
 def test_through_pdsh_every_argument_and_variable_arrives_whole(
@@ -245,7 +270,7 @@ def test_the_doctor_measures_the_hosts_and_names_one_that_does_not_answer(hosts:
     def doctor() -> "tuple[int, dict[str, dict[str, str]]]":
         words = [sys.executable, "-m", "launch.cli", "doctor", "--json", "--hostfile", str(hosts.hostfile())]
         variables = environment(**hosts.variables)
-        done = subprocess.run(words, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(words, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=LIMIT, check=False)
         return done.returncode, {one["about"]: one for one in json.loads(done.stdout)["findings"]}
 
     code, found = doctor()
@@ -260,65 +285,11 @@ def test_the_doctor_measures_the_hosts_and_names_one_that_does_not_answer(hosts:
     assert "`ssh beta` must work" in found["host beta"]["to_do"]
 
 
-TASK = """#!/bin/bash
-echo "start $*" >> {said}
-while [ "$1" != --hostfile ]; do shift; done
-cat "$2" >> {said}
-trap 'echo told >> {said}; sleep 1; exit 75' TERM
-for second in $(seq 120); do [ "${{SLURM_RESTART_COUNT:-0}}" -lt 2 ] || exit 0; sleep 1; done
-"""
-
-
-def test_the_job_script_requeues_at_the_time_limit_and_resumes(tmp_path: Path) -> None:
-    if why := one_slurm.why_not():
-        pytest.skip(why)
-    task, said = tmp_path / "task", tmp_path / "said"
-    task.write_text(TASK.format(said=said))
-    task.chmod(0o755)
-    # no limit but the one that Slurm enforces twice a minute
-    options = ["--gpus-per-node=0", "--time=60", "--signal=B:USR1@600"]
-    script = job_script(
-        name="job",
-        folder=tmp_path,
-        grace_seconds=0,
-        nodes=1,
-        gpus=2,
-        gpus_are_asked_for=True,
-        sbatch=options,
-        python_path=None,
-        arguments=["a.yaml"],
-    )
-    (tmp_path / "script").write_text(script.replace(f"{sys.executable} -m launch.cli", str(task)))
-    with one_slurm.one_slurm(tmp_path) as slurm:
-        job = slurm.ask("sbatch", str(tmp_path / "script")).split()[-1]
-
-        def wait_for(line: str, times: int) -> None:
-            deadline = time.monotonic() + 150
-            while not said.exists() or said.read_text().count(line) < times:
-                assert time.monotonic() < deadline, slurm.logs()
-                time.sleep(0.2)
-
-        wait_for("slots=2", 1)
-        slurm.ask("scontrol", "requeue", job)
-        wait_for("slots=2", 2)
-        slurm.ask("scontrol", "update", f"JobId={job}", "TimeLimit=3")
-        wait_for("start", 3)
-        deadline = time.monotonic() + 60
-        while slurm.state(job)["JobState"] != "COMPLETED":
-            assert time.monotonic() < deadline, slurm.logs()
-            time.sleep(0.2)
-    starts = [line for line in said.read_text().splitlines() if line.startswith("start")]
-    assert [line.endswith("--no-ssh --resume") for line in starts] == [False, True, True]
-    assert said.read_text().count("told") == 2
-    assert not list(tmp_path.glob("job.hosts.*"))
-
-
 def test_a_slurm_job_outlives_a_requeue_and_a_time_limit(home: Path, imitator: Path, tmp_path: Path) -> None:
     if why := one_slurm.why_not():
         pytest.skip(why)
-    steps = 80  # Slurm looks at time limits twice a minute
-    done = launch(2, "rl.train", *settings(imitator, "no-job", steps), cwd=home)
-    assert done.returncode == 0, done.stderr
+    steps, run = 20, home / "runs" / "job"
+    undisturbed(imitator, home, "no-job", steps)
     with one_slurm.one_slurm(tmp_path) as slurm:
         options = "--gpus-per-node=0 --time=60 --signal=B:USR1@600"
         words = ["launch", "nothing.yaml", *settings(imitator, "job", steps), "--slurm", "--gpus", "2", f"--sbatch={options}"]
@@ -328,17 +299,24 @@ def test_a_slurm_job_outlives_a_requeue_and_a_time_limit(home: Path, imitator: P
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         job = done.stdout.split()[-1]
-        log = home / "runs" / f"job-{job}.log"
-        wait_for_steps(home, "job", 2)
+
+        def works_on_step(step: int, before: int | None = None) -> int | None:
+            """The process of rank 0, where it is another than before and has come so far."""
+            status = read_status(run) or {}
+            is_at_work = status.get("status") == "running" and status["pid"] != before
+            return status["pid"] if is_at_work and metrics(home, "job").count(b"\n") > step else None
+
+        first = wait_for(lambda: works_on_step(2))
         slurm.ask("scontrol", "requeue", job)
-        before = metrics(home, "job").count(b"\n")
-        wait_for_steps(home, "job", before + 4)
+        second = wait_for(lambda: works_on_step(4, first))
+        os.kill(second, signal.SIGSTOP)  # until Slurm has looked at the time limit, which it does twice a minute
         hours, minutes, _ = slurm.state(job)["RunTime"].split(":")
         slurm.ask("scontrol", "update", f"JobId={job}", f"TimeLimit={60 * int(hours) + int(minutes) + 2}")
-        deadline = time.monotonic() + 600
-        while (state := slurm.state(job))["JobState"] not in ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED"):
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(1)
-        assert (state["JobState"], state["Restarts"]) == ("COMPLETED", "2"), log.read_text() + slurm.logs()
+        wait_for((run / "STOP").exists)
+        os.kill(second, signal.SIGCONT)
+        wait_for(lambda: slurm.state(job)["JobState"] in ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED"))
+        state, log = slurm.state(job), (home / "runs" / f"job-{job}.log").read_text()
+        assert (state["JobState"], state["Restarts"]) == ("COMPLETED", "2"), log + slurm.logs()
+    assert len(rows(run / "resumes.jsonl")) == 2
     assert metrics(home, "job") == metrics(home, "no-job")
     assert not list((home / "runs").glob("*.hosts.*"))

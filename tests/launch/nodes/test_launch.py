@@ -61,6 +61,7 @@ def test_on_this_machine_there_is_no_ssh(capsys: pytest.CaptureFixture[str], mon
         (["--gpus", "3"], "cannot be split evenly over 3 ranks"),
         (["--no-ssh", "--hostfile", "hosts"], "needs --node-rank"),
         (["--no-ssh", "--hostfile", "hosts", "--node-rank", "1"], "there are 1 hosts, counted from 0"),
+        (["--no-ssh", "--hostfile", "two", "--node-rank", "1", "--restarts", "1"], "start all of them again with --resume"),
         (["--hostfile", "none"], "hostfile none cannot be read"),
         (["--slurm", "--hostfile", "hosts"], "leave out --hostfile"),
         (["--slurm", "--sbatch=--time=1\n#SBATCH"], "cannot stand in the job script"),
@@ -73,6 +74,7 @@ def test_what_makes_no_sense_is_refused_in_words(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SLURM_NODEID", raising=False)
     (tmp_path / "hosts").write_text("localhost slots=4\n")
+    (tmp_path / "two").write_text("alpha slots=2\nbeta slots=2\n")
     assert main(["launch", *words, *TINY, "--dry-run"]) == 2
     assert said in capsys.readouterr().err
 
@@ -96,9 +98,70 @@ def test_the_job_script_is_one_that_bash_reads_and_holds_what_was_asked(tmp_path
     )
     assert "--nodes=2" not in asked  # what the user says stands above
     assert "export PYTHONPATH='/x y'" in script
-    assert shlex.split(next(line for line in script.splitlines() if line.startswith("srun")))[5:9] == [
+    assert shlex.split(next(line for line in script.splitlines() if line.strip().startswith("srun")))[5:9] == [
         "launch", "--config", "a b.yaml", "problems=[{domain: chain}]"
     ]  # fmt: skip
+
+
+_SRUN = """#!/bin/bash
+echo "$*" >> {here}/starts
+codes=({codes})
+exit "${{codes[$(($(wc -l < {here}/starts) - 1))]}}"
+"""
+
+
+def ended_job(here: Path, codes: str, restarts: int = 0, **variables: str) -> "tuple[int, str, list[bool]]":
+    """Run the job script in Slurm's place; `codes`: the exit statuses of its `srun`, one after another.
+
+    Returns the job's exit status, what it said, and of each start whether it was a resume.
+    """
+    programs = here / "bin"
+    programs.mkdir(exist_ok=True)
+    for name, text in (("srun", _SRUN.format(here=here, codes=codes)), ("scontrol", "#!/bin/sh\n"), ("sleep", "#!/bin/sh\n")):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    (here / "starts").unlink(missing_ok=True)
+    script = job_script(
+        name="a", folder=here, grace_seconds=25, nodes=2, gpus=1, gpus_are_asked_for=False, sbatch=[], python_path=None,
+        arguments=["a.yaml"], restarts=restarts,
+    )  # fmt: skip
+    given = {"SLURM_JOB_ID": "7", "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", **variables}
+    done = subprocess.run(["bash"], input=script, env=given, capture_output=True, text=True, check=False)
+    starts = (here / "starts").read_text().splitlines() if (here / "starts").exists() else []
+    return done.returncode, done.stdout + done.stderr, [line.endswith("--no-ssh --resume") for line in starts]
+
+
+@pytest.mark.parametrize(
+    ("codes", "stop", "code", "resumes"),
+    [
+        ("1 75 0", None, 0, [False, True, True]),
+        ("1 1 1", None, 1, [False, True, True]),  # as often as was asked for
+        ("2", None, 2, [False]),
+        ("75", "", 75, [False]),  # `touch STOP`
+        ("75 0", "rank 1: SIGTERM\n", 0, [False, True]),  # what the ranks tell each other
+    ],
+)
+def test_a_job_starts_all_its_machines_again_together(
+    codes: str, stop: str | None, code: int, resumes: list[bool], tmp_path: Path
+) -> None:
+    if stop is not None:
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a" / "STOP").write_text(stop)
+    assert ended_job(tmp_path, codes, restarts=2)[::2] == (code, resumes)
+
+
+def test_a_job_that_brings_no_checkpoint_is_not_requeued_for_ever(tmp_path: Path) -> None:
+    def start(job: str = "7") -> int:
+        code, said, starts = ended_job(tmp_path, "75", SLURM_JOB_ID=job, SLURM_RESTART_COUNT="1")
+        assert starts == ([True] if code == 75 else [])
+        assert ("started 4 times without a new checkpoint" in said) == (code == 1), said
+        return code
+
+    assert [start() for _ in range(3)] == [75] * 3
+    (tmp_path / "a" / "checkpoints" / "step-000001").mkdir(parents=True)
+    (tmp_path / "a" / "checkpoints" / "step-000001" / "manifest.json").write_text("{}")
+    assert [start() for _ in range(6)] == [75, 75, 75, 75, 1, 1]
+    assert start("8") == 75  # submitted anew
 
 
 def test_without_its_first_machine_a_run_meets_elsewhere() -> None:
