@@ -37,6 +37,7 @@ class Tokenizer(Protocol):
 
     pad_token_id: int
     eos_token_id: int
+    unk_token_id: int | None  # what it makes of a text that it has no token for
     chat_template: str | None  # Jinja; None for a model that was never taught to chat
     added_tokens_decoder: Mapping[int, Any]  # tokenizers' AddedToken by id: its text is str() of it, `special` if it is a mark
 

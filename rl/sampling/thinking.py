@@ -70,7 +70,7 @@ class ThinkingBudget:
             closing_ids=read(settings.end + settings.answer),
             end_id=end_ids[0] if len(end_ids) == 1 else None,
             end_text=StopTexts(texts=(settings.end,), tokenizer=tokenizer) if len(end_ids) > 1 else None,
-            wait_ids=read(settings.wait),
+            wait_ids=read(settings.wait) if settings.waits else (),
             waits=settings.waits,
         )
 

@@ -83,8 +83,8 @@ def test_a_model_that_marks_no_end_is_asked_for_its_answer_and_waits_where_it_wo
 
 def several() -> Any:
     """A tokenizer to which `</think>` is several tokens, the last of which runs together with what stands behind it."""
-    core = Tokenizer(WordLevel({"</": 0, "think": 1, ">;": 2, ";": 3, ">": 4, "a": 5, "?": 6}, unk_token="?"))
-    core.pre_tokenizer = Split(Regex("</|think|>;|;|>|a"), "isolated")
+    core = Tokenizer(WordLevel({"</": 0, "think": 1, ">;": 2, ";": 3, ">": 4, "a": 5, "?": 6, "Wait": 7}, unk_token="?"))
+    core.pre_tokenizer = Split(Regex("</|think|>;|;|>|a|Wait"), "isolated")
     core.decoder = Fuse()
     return PreTrainedTokenizerFast(tokenizer_object=core, unk_token="?", clean_up_tokenization_spaces=False)
 
@@ -100,6 +100,8 @@ def test_an_end_of_several_tokens_is_known_by_its_text():
     assert written(forcing, [5, 0, 1, 5, 4, 5, 5, 5, 5, 5]) == [5, 0, 1, 5, 4, 0, 1, 2, 5, 5]
     with pytest.raises(SamplingError, match=r"'</think>', is several tokens.*set sampling.thinking.waits"):
         ThinkingBudget.of(ThinkingSettings(max_tokens=5, waits=1), tokenizer)
+    with pytest.raises(SamplingError, match=r"x08oxed\{' holds what this tokenizer has no token for"):
+        ThinkingBudget.of(ThinkingSettings(max_tokens=5, answer="\boxed{"), tokenizer)  # one backslash is an escape
 
 
 def test_a_budget_that_leaves_no_room_for_an_answer_is_refused():
