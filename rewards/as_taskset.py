@@ -59,7 +59,7 @@ if vf is not None:
     class ProblemTask(vf.Task[ProblemData, vf.State, ProblemTaskConfig]):
         """One problem, judged by the verifier of its domain in a process that can be killed."""
 
-        @vf.reward
+        @vf.reward  # type: ignore[untyped-decorator]  # the package is in no environment that mypy sees
         async def verdict(self, trace: vf.Trace) -> float:
             """Return what the last reply is worth, in [0, 1]."""
             found = await self._judged(trace.last_reply)
