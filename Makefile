@@ -22,7 +22,7 @@ help:
 	@echo "make docs            the documentation as a site, in site/: open site/index.html (in an environment of its own)"
 	@echo "make test-kernels    the GPU kernels, interpreted on the CPU (fetches Triton, 190 MB, beside .venv)"
 	@echo "make test-cluster    launching on real hosts and a real Slurm (as root; skips what is not installed; about ten minutes)"
-	@echo "make test-formats    reasoning-gym and inspect_ai themselves (in an environment of their own, two minutes)"
+	@echo "make test-formats    reasoning-gym, inspect_ai and verifiers themselves (in two environments of their own, minutes)"
 	@echo "make bench           update, sampling and whole step against TRL: speed and memory (under forty minutes)"
 	@echo "make bench-math      the math verifier against math-verify, inspect_ai and MathRuler (in an environment of their own)"
 	@echo "make hostile-math    a thousand pairs made to exhaust sympy (half an hour)"
@@ -112,8 +112,18 @@ $(FORMATS)/.ready: Makefile pyproject.toml
 	@$(FORMATS)/bin/python -m pip install --quiet --disable-pip-version-check 'reasoning-gym==0.1.25' 'inspect_ai==0.3.285' pydantic pyyaml numpy mpmath 'sympy==1.14.0' pytest hypothesis
 	@touch $@
 
-test-formats: $(FORMATS)/.ready
+# heavy, and with pins of its own
+TASKSETS := .venv-verifiers
+
+$(TASKSETS)/.ready: Makefile
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer with venv was found; install one, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(TASKSETS)/bin/python || $(PYTHON) -m venv $(TASKSETS)
+	@$(TASKSETS)/bin/python -m pip install --quiet --disable-pip-version-check 'verifiers==0.4.0' pydantic pyyaml numpy mpmath 'sympy==1.14.0' rich pytest hypothesis
+	@touch $@
+
+test-formats: $(FORMATS)/.ready $(TASKSETS)/.ready
 	PYTHONPATH=. $(FORMATS)/bin/python -m pytest tests/rewards/test_gym.py tests/rewards/test_inspect.py $(ARGS)
+	PYTHONPATH=. $(TASKSETS)/bin/python -m pytest tests/rewards/test_taskset.py $(ARGS)
 
 SITE := .venv-docs
 
@@ -132,5 +142,5 @@ test-cluster: $(READY)
 	REASONLAB_CLUSTER=1 $(BIN)/python -m pytest tests/launch/nodes/test_cluster.py $(ARGS)
 
 clean:
-	rm -rf .venv $(GRADERS) $(FORMATS) $(SITE) site runs .pytest_cache .mypy_cache .ruff_cache *.egg-info build
+	rm -rf .venv $(GRADERS) $(FORMATS) $(TASKSETS) $(SITE) site runs .pytest_cache .mypy_cache .ruff_cache *.egg-info build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

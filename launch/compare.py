@@ -17,11 +17,11 @@ _SHOWN_CHARACTERS = 240
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reasonlab compare",
-        description="The paired difference of two evaluations of the same questions, second minus first, and where they part.",
+        description="The paired difference of two evaluations of the same problems, second minus first, and where they part.",
     )
     parser.add_argument("first", type=Path, help="directory of a finished `reasonlab eval`, or one that holds several")
     parser.add_argument("second", type=Path, help="the same of another model")
-    parser.add_argument("--anyway", action="store_true", help="compare the common questions even if settings differ")
+    parser.add_argument("--anyway", action="store_true", help="compare the common problems even if settings differ")
     parser.add_argument("--flips", type=int, default=3, help="flips to show with their completions (default: 3)")
     return with_manner(parser, "everything, all flips with their texts")
 

@@ -22,6 +22,8 @@ from rewards.gym import SECONDS, gym_fault, verify_gym
 from rewards.math.verify import reference_fault, verify_math
 from rewards.numbers import number_fault, parse_rational, verify_number
 from rewards.spelling import spelling_fault, stated, verify_spelling
+from rewards.taskset import SECONDS as TASK_SECONDS
+from rewards.taskset import task_fault, verify_task
 from rewards.types import STRICT, Reading, Verdict, Verifier
 
 
@@ -77,6 +79,7 @@ VERIFIERS: dict[str, VerifierEntry] = {
     "math": VerifierEntry(verify=verify_math, fault=reference_fault),
     # loads its package in the first verdict, and no answer's scorer is bounded by itself
     "reasoning_gym": VerifierEntry(verify=verify_gym, fault=gym_fault, time_limit=lambda *_: SECONDS, is_slow=True),
+    "verifiers": VerifierEntry(verify=verify_task, fault=task_fault, time_limit=lambda *_: TASK_SECONDS, is_slow=True),
     # a program has limits of its own, which the sandbox keeps; this one is for the worker that watches over the sandbox
     "code": VerifierEntry(verify=verify_code, kinds=KINDS, time_limit=time_limit, is_slow=True),
 }

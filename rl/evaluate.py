@@ -330,14 +330,14 @@ def problems_at_once(config: EvalConfig) -> int:
 def conclude(evaluation: Evaluation, run: RunDirectory) -> JsonDict:
     """Measure what was written down, write results.json, tell the tracker, and return the results. Rank 0 only."""
     config = evaluation.config
-    questions = by_problem(read_samples(run.path))
+    problems = by_problem(read_samples(run.path))
     weights, commit = evaluation.about["model_fingerprint"], evaluation.about["model_commit"]
     if commit is not None:  # of a hub model, whose weights are surely in the cache now
         weights = fingerprint(config.model.model_copy(update={"revision": commit}))
     drawn = drawn_by(run.path, len(evaluation.problems))
     for line in differing_versions(drawn):
         warn(f"{run.path}: samples were drawn with several versions: {line}")
-    measured = summarise(questions, may_abstain=config.prompt.may_abstain)
+    measured = summarise(problems, may_abstain=config.prompt.may_abstain)
     results = {**evaluation.about, "model_fingerprint": weights, **versions(), "drawn_by": drawn, **measured}
     write_atomic(run.path / "results.json", json.dumps(plain(results), indent=1))
     (run.path / "metrics.jsonl").unlink(missing_ok=True)  # of a resume after the end

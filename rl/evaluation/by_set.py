@@ -41,10 +41,10 @@ def names_of_problems(sources: Sequence[AnySource], built: ProblemSource, split:
     return [name_of_source(sources[owner(built, split, index)]) for index in range(count)]
 
 
-def set_metrics(questions: Sequence[Asked], names: Sequence[str]) -> JsonDict:
+def set_metrics(problems: Sequence[Asked], names: Sequence[str]) -> JsonDict:
     """Return accuracies with intervals by set, and by difficulty within each; `names` has the set of each problem."""
     by_name: dict[str, list[Asked]] = defaultdict(list)
-    for name, asked in zip(names, questions, strict=True):
+    for name, asked in zip(names, problems, strict=True):
         by_name[name].append(asked)
     metrics: JsonDict = {}
     for name in sorted(by_name):

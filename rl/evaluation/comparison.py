@@ -1,6 +1,6 @@
 """Sets two evaluations side by side (`reasonlab compare`): the paired difference, and the problems on which they part.
 
-Refuses, in words, what would not be a comparison of models: other questions, other sampling settings, another reading.
+Refuses, in words, what would not be a comparison of models: other problems, other sampling settings, another reading.
 """
 
 import json
@@ -27,7 +27,7 @@ _NOTED = (
     "python",
     "packages",
 )  # may differ, and is said
-Key = tuple[str, str, str | None]  # what makes two questions the same: id, text, reference
+Key = tuple[str, str, str | None]  # what makes two problems the same: id, text, reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,8 @@ class Side:
 
     directory: Path
     results: JsonDict
-    questions: dict[Key, list[Scored]]
-    lines: dict[Key, int]  # of samples.jsonl, counted from 1, at which a question begins
+    problems: dict[Key, list[Scored]]
+    lines: dict[Key, int]  # of samples.jsonl, counted from 1, at which a problem begins
 
 
 def read_side(directory: Path) -> Side:
@@ -45,16 +45,16 @@ def read_side(directory: Path) -> Side:
     file = directory / "results.json"
     if not file.is_file():
         raise LabError(f"{directory} holds no results.json; give the directory of a finished `reasonlab eval`")
-    questions: dict[Key, list[Scored]] = {}
+    problems: dict[Key, list[Scored]] = {}
     lines: dict[Key, int] = {}
     line = 1
     for asked in by_problem(read_samples(directory)):
         key = (asked[0].problem_id, asked[0].prompt, asked[0].reference)
-        # a question that was drawn twice was answered alike twice: it counts once
-        questions.setdefault(key, asked)
+        # a problem that was drawn twice was answered alike twice: it counts once
+        problems.setdefault(key, asked)
         lines.setdefault(key, line)
         line += len(asked)
-    return Side(directory=directory, results=json.loads(file.read_text(encoding="utf-8")), questions=questions, lines=lines)
+    return Side(directory=directory, results=json.loads(file.read_text(encoding="utf-8")), problems=problems, lines=lines)
 
 
 def pairs_of(first: Path, second: Path) -> Iterator[tuple[str, Path, Path]]:
@@ -76,21 +76,21 @@ def compare(first: Path, second: Path, *, anyway: bool = False) -> JsonDict:
     Raises LabError where the two cannot be compared; `anyway` compares what they have in common all the same.
     """
     a, b = read_side(first), read_side(second)
-    faults = differences(a.results, b.results, COMPARED) + _other_questions(a, b)
-    common = [key for key in a.questions if key in b.questions]
-    usable = [key for key in common if all(any(s.is_scored for s in side.questions[key]) for side in (a, b))]
+    faults = differences(a.results, b.results, COMPARED) + _other_problems(a, b)
+    common = [key for key in a.problems if key in b.problems]
+    usable = [key for key in common if all(any(s.is_scored for s in side.problems[key]) for side in (a, b))]
     if len(usable) < 2:
-        raise LabError(f"{first} and {second} have {len(usable)} scored question(s) in common; a comparison needs at least two")
+        raise LabError(f"{first} and {second} have {len(usable)} scored problem(s) in common; a comparison needs at least two")
     if faults and not anyway:
         listed = "\n  ".join(faults)
         raise LabError(
             f"{first} and {second} were not asked the same:\n  {listed}\n"
             "so their difference is not the models' alone; evaluate one of them again, or compare what both have with --anyway"
         )
-    shares = [[share_correct(side.questions[key]) for key in usable] for side in (a, b)]
+    shares = [[share_correct(side.problems[key]) for key in usable] for side in (a, b)]
     told = [{**side.results, **drawn_with(side.results)} for side in (a, b)]
     found = paired(
-        [theirs - ours for ours, theirs in zip(*shares, strict=True)], [a.questions[key][0].cluster for key in usable]
+        [theirs - ours for ours, theirs in zip(*shares, strict=True)], [a.problems[key][0].cluster for key in usable]
     )
     return {
         "first": _headline(a, shares[0]),
@@ -100,17 +100,17 @@ def compare(first: Path, second: Path, *, anyway: bool = False) -> JsonDict:
         "left_out": len(common) - len(usable),
         "in_spite_of": faults,
         "also_different": differences(told[0], told[1], _NOTED),
-        "flips": [_flip(a, b, key) for key in usable if _is_flip(a.questions[key], b.questions[key])],
+        "flips": [_flip(a, b, key) for key in usable if _is_flip(a.problems[key], b.problems[key])],
     }
 
 
-def _other_questions(a: Side, b: Side) -> list[str]:
-    """Return in words how many questions only one of the two was asked."""
-    only = [len(a.questions.keys() - b.questions.keys()), len(b.questions.keys() - a.questions.keys())]
+def _other_problems(a: Side, b: Side) -> list[str]:
+    """Return in words how many problems only one of the two was asked."""
+    only = [len(a.problems.keys() - b.problems.keys()), len(b.problems.keys() - a.problems.keys())]
     if only == [0, 0]:
         return []
-    both = len(a.questions) - only[0]
-    return [f"questions: {only[0]} only in {a.directory}, {only[1]} only in {b.directory}, {both} in both"]
+    both = len(a.problems) - only[0]
+    return [f"problems: {only[0]} only in {a.directory}, {only[1]} only in {b.directory}, {both} in both"]
 
 
 def _headline(side: Side, shares: Sequence[Fraction]) -> JsonDict:
@@ -132,7 +132,7 @@ def _flip(a: Side, b: Side, key: Key) -> JsonDict:
 
 def _exemplar(side: Side, key: Key) -> JsonDict:
     """Return the first completion that is as most of its side are, and where it stands."""
-    asked = side.questions[key]
+    asked = side.problems[key]
     share = share_correct(asked)
     mostly = share > Fraction(1, 2)
     sample = next(sample for sample in asked if sample.is_scored and sample.is_correct == mostly)

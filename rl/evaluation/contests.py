@@ -1,6 +1,6 @@
 """Evaluations below some directories, brought together: which are of one model, and which asked the same.
 
-A *contest* is the evaluations that share questions, prompt settings, sampling, reading and verifier, so that their differences
+A *contest* is the evaluations that share problems, prompt settings, sampling, reading and verifier, so that their differences
 are the models'. Whatever is no evaluation, is not finished, or was asked otherwise than its like, is told in words.
 """
 
@@ -28,18 +28,18 @@ _FORM = {"model": str, "n": int, "accuracy": dict, "sources": list, "sampling": 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One finished evaluation, without its texts. Questions are named by a hash of id, text and reference."""
+    """One finished evaluation, without its texts. Problems are named by a hash of id, text and reference."""
 
     directory: Path
     results: JsonDict
-    shares: Mapping[str, Fraction]  # of correct samples, by question; where none could be scored, the question is not in it
-    clusters: Mapping[str, str]  # of every question that was asked
+    shares: Mapping[str, Fraction]  # of correct samples, by problem; where none could be scored, the problem is not in it
+    clusters: Mapping[str, str]  # of every problem that was asked
 
     @property
     def accuracy(self) -> Estimate:
         """avg@n with its interval."""
         shares = [float(share) for share in self.shares.values()]
-        return estimate(shares, [self.clusters[question] for question in self.shares])
+        return estimate(shares, [self.clusters[problem] for problem in self.shares])
 
     @property
     def weights(self) -> str:
@@ -135,7 +135,7 @@ def _read_all(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
     for directory in sorted(directories.values()):
         try:
             entry = _read(directory)
-            # hundreds of models are asked the same: the names of their questions are held once
+            # hundreds of models are asked the same: the names of their problems are held once
             clusters = known.setdefault(frozenset(entry.clusters.items()), entry.clusters)
             entries.append(replace(entry, clusters=clusters))
         except LabError as error:
@@ -152,22 +152,22 @@ def _read(directory: Path) -> Entry:
         if not _is_of_ours(results):
             raise LabError(f"{directory}/results.json is not of `reasonlab eval`, or of one that is too old")
         side = read_side(directory)
-        questions = {sys.intern(content_hash(json.dumps(key))): asked for key, asked in side.questions.items()}
+        problems = {sys.intern(content_hash(json.dumps(key))): asked for key, asked in side.problems.items()}
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise LabError(f"{directory} cannot be read: {type(error).__name__}: {error}") from None
-    if not questions:
+    if not problems:
         raise LabError(f"{directory} holds no samples")
     return Entry(
         directory=directory,
         results=results,
-        shares={name: _alike(share_correct(asked)) for name, asked in questions.items() if any(one.is_scored for one in asked)},
-        clusters={name: sys.intern(asked[0].cluster) for name, asked in questions.items()},
+        shares={name: _alike(share_correct(asked)) for name, asked in problems.items() if any(one.is_scored for one in asked)},
+        clusters={name: sys.intern(asked[0].cluster) for name, asked in problems.items()},
     )
 
 
 @lru_cache(maxsize=4096)
 def _alike(share: Fraction) -> Fraction:
-    """Return the same object for equal shares: there are few, and millions of questions have one."""
+    """Return the same object for equal shares: there are few, and millions of problems have one."""
     return share
 
 
@@ -213,7 +213,7 @@ def _names_of_models(entries: Iterable[Entry]) -> dict[str, str]:
 
 
 def _name_of_set(results: JsonDict) -> str:
-    """Return what people call the questions of an evaluation."""
+    """Return what people call the problems of an evaluation."""
     names = [called(source) for source in results["sources"]]
     return f"{' + '.join(names)}, {results.get('split')}"
 
@@ -237,7 +237,7 @@ def _apart(contests: Sequence[Contest]) -> list[str]:
         named = _name_of_set(contest.first.results)
         other = first.setdefault(named, contest)
         if other is not contest:
-            differing = differences(other.protocol, contest.protocol, COMPARED) + _other_questions(other.first, contest.first)
+            differing = differences(other.protocol, contest.protocol, COMPARED) + _other_problems(other.first, contest.first)
             remarks.append(f"asked otherwise: {other.name} and {contest.name} differ in {'; '.join(differing)}")
         if len(contest.entries) == 1:
             model, entry = next(iter(contest.entries.items()))
@@ -245,9 +245,9 @@ def _apart(contests: Sequence[Contest]) -> list[str]:
     return remarks
 
 
-def _other_questions(first: Entry, second: Entry) -> list[str]:
+def _other_problems(first: Entry, second: Entry) -> list[str]:
     only = [len(one.clusters.keys() - other.clusters.keys()) for one, other in ((first, second), (second, first))]
-    return [] if only == [0, 0] else [f"questions: {only[0]} only in the former, {only[1]} only in the latter"]
+    return [] if only == [0, 0] else [f"problems: {only[0]} only in the former, {only[1]} only in the latter"]
 
 
 def joined(links: Iterable[Sequence[Hashable]]) -> dict[Hashable, int]:

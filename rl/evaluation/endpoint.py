@@ -124,12 +124,12 @@ class Endpoint:
         return records
 
     def _try_seeds(self, problem: Problem) -> None:
-        """Ask one question twice with one seed, and say what came of it."""
+        """Ask one problem twice with one seed, and say what came of it."""
         self._tried = True
         first, second = self._draw(problem, 0), self._draw(problem, 0)
         is_random = self.config.sampling.temperature > 0
         if self.takes_seed and is_random and first.completion.text != second.completion.text:
-            warn(f"{self.settings.url} answered one question with one seed in two ways: nobody can draw these samples again")
+            warn(f"{self.settings.url} answered one problem with one seed in two ways: nobody can draw these samples again")
 
     def _draw(self, problem: Problem, number: int) -> Reply:
         """Return one completion; an error that may be this problem's alone names it."""

@@ -1,8 +1,8 @@
 """Ranks models by paired comparisons over all contests that they have in common (`reasonlab leaderboard`), as plain data.
 
-On each question one sample of the one model is set against one of the other: right against wrong wins, all else is a tie, half
+On each problem one sample of the one model is set against one of the other: right against wrong wins, all else is a tie, half
 to each. Over all pairs of samples that is (1 + share correct of the one - that of the other) / 2, however many samples there
-are. Every question counts the same. The strengths are those of rl/evaluation/strengths.py; models that no chain of contests
+are. Every problem counts the same. The strengths are those of rl/evaluation/strengths.py; models that no chain of contests
 connects are in different *leagues*, which are ranked apart, since nothing is known of one against the other.
 """
 
@@ -23,11 +23,11 @@ from rl.stats import numbered
 from rl.tracking.run_directory import JsonDict
 
 SCALE = (
-    f"Bradley-Terry by questions, ties half, half a win added to each side of a pair; 400 / ln 10 = {ELO:.1f} points a nat, so "
-    "that 400 points are odds of ten to one; 95 % intervals by a bootstrap over questions or their clusters (Bayesian, "
+    f"Bradley-Terry by problems, ties half, half a win added to each side of a pair; 400 / ln 10 = {ELO:.1f} points a nat, so "
+    "that 400 points are odds of ten to one; 95 % intervals by a bootstrap over problems or their clusters (Bayesian, "
     f"{DRAWS:,} draws, of more than {MANY} models fewer, the same every time)"
 )
-_MOST_COMPARED = 2_000_000  # answers to one question, over all pairs of a league that are looked at: some 15 s
+_MOST_COMPARED = 2_000_000  # answers to one problem, over all pairs of a league that are looked at: some 15 s
 _ALIKE = 1e-6  # nats: equal results are equal strengths, whatever rounding does
 
 
@@ -37,7 +37,7 @@ class League:
 
     models: Sequence[str]
     contests: Sequence[Contest]
-    clusters: Mapping[Hashable, int]  # the number of each question's cluster, over all contests
+    clusters: Mapping[Hashable, int]  # the number of each problem's cluster, over all contests
 
     def contests_of(self, *models: str) -> list[Contest]:
         """Return the contests that all of `models` were in."""
@@ -84,7 +84,7 @@ def _contest(contest: Contest) -> JsonDict:
     }
     return {
         "name": contest.name,
-        "questions": len(contest.first.clusters),
+        "problems": len(contest.first.clusters),
         "sources": contest.first.results["sources"],
         "protocol": contest.protocol,
         "results": results,
@@ -99,7 +99,7 @@ def leagues_of(gathered: Gathered) -> tuple[list[League], list[str]]:
     for model in gathered.models:
         if model in numbers:
             members[numbers[model]].append(model)
-    # a question that several contests ask is one; so are questions that any evaluation put into one cluster
+    # a problem that several contests ask is one; so are problems that any evaluation put into one cluster
     clusters = joined(_together(gathered.contests))
     leagues = [
         League(
@@ -113,17 +113,17 @@ def leagues_of(gathered: Gathered) -> tuple[list[League], list[str]]:
 
 
 def _together(contests: Sequence[Contest]) -> Iterator[list[str]]:
-    """Yield the questions of each cluster of each evaluation, once for those that share the record of their clusters."""
+    """Yield the problems of each cluster of each evaluation, once for those that share the record of their clusters."""
     distinct = {id(entry.clusters): entry.clusters for contest in contests for entry in contest.entries.values()}
     for clusters in distinct.values():
         members: dict[str, list[str]] = defaultdict(list)
-        for question, cluster in clusters.items():
-            members[cluster].append(question)
+        for problem, cluster in clusters.items():
+            members[cluster].append(problem)
         yield from members.values()
 
 
 def _met(contest: Contest) -> Iterator[tuple[str, str]]:
-    """Yield every two models of which some question of a contest could be scored for both."""
+    """Yield every two models of which some problem of a contest could be scored for both."""
     for pair in combinations(contest.entries, 2):
         one, other = (contest.entries[model].shares.keys() for model in pair)
         if not one.isdisjoint(other):
@@ -135,7 +135,7 @@ def meetings_of(league: League) -> Meetings:
     place = {model: number for number, model in enumerate(league.models)}
     asked_in: dict[int, list[int]] = defaultdict(list)
     for number, contest in enumerate(league.contests):
-        for cluster in dict.fromkeys(league.clusters[question] for question in contest.first.clusters):
+        for cluster in dict.fromkeys(league.clusters[problem] for problem in contest.first.clusters):
             asked_in[cluster].append(number)
     row = {cluster: number for number, cluster in enumerate(asked_in)}
     meetings = [_meeting(league, contest, place, row) for contest in league.contests]
@@ -145,14 +145,14 @@ def meetings_of(league: League) -> Meetings:
 def _meeting(league: League, contest: Contest, place: Mapping[str, int], row: Mapping[int, int]) -> Meeting:
     """Return what the models of a league answered in one contest; `place` numbers models and `row` clusters."""
     there = [model for model in league.models if model in contest.entries]
-    questions = list(contest.first.clusters)
-    shares = np.full((len(questions), len(there)), np.nan)
+    problems = list(contest.first.clusters)
+    shares = np.full((len(problems), len(there)), np.nan)
     for column, model in enumerate(there):
         found = contest.entries[model].shares
-        shares[:, column] = [float(found.get(question, math.nan)) for question in questions]
+        shares[:, column] = [float(found.get(problem, math.nan)) for problem in problems]
     return Meeting(
         models=np.asarray([place[model] for model in there]),
-        clusters=np.asarray([row[league.clusters[question]] for question in questions]),
+        clusters=np.asarray([row[league.clusters[problem]] for problem in problems]),
         shares=shares,
     )
 
@@ -172,7 +172,7 @@ def _standings(league: League, anchor: str | None) -> JsonDict:
             "best_rank": 1 + int(surely[:, i].sum()),
             "worst_rank": count - int(surely[i].sum()),
             **_strength(found, i, zero),
-            "questions": sum(len(one.entries[league.models[i]].shares) for one in league.contests_of(league.models[i])),
+            "problems": sum(len(one.entries[league.models[i]].shares) for one in league.contests_of(league.models[i])),
             "clusters": int(found.clusters[i]),
         }
         for i in order
@@ -212,14 +212,14 @@ def _points(nats: float) -> float:
 
 
 def _pair(league: League, found: Strengths, i: int, j: int) -> JsonDict | None:
-    """Return how two models stand, the first less the second; None where they met in no question."""
+    """Return how two models stand, the first less the second; None where they met in no problem."""
     first, second = league.models[i], league.models[j]
     differences, clusters = [], []
     for contest in league.contests_of(first, second):
         ours, theirs = contest.entries[first].shares, contest.entries[second].shares
-        common = [question for question in ours if question in theirs]
-        differences += [ours[question] - theirs[question] for question in common]
-        clusters += [league.clusters[question] for question in common]
+        common = [problem for problem in ours if problem in theirs]
+        differences += [ours[problem] - theirs[problem] for problem in common]
+        clusters += [league.clusters[problem] for problem in common]
     if not differences:
         return None
     interval = found.difference(i, j)

@@ -61,14 +61,14 @@ def _league(league: JsonDict, title: str) -> str:
             f"{row['strength']:.0f}",
             interval_in_words(row["low"], row["high"], digits=0),
             _drawing(row, min(ends), max(ends)),
-            str(row["questions"]),
+            str(row["problems"]),
             str(row["clusters"]),
         ]
         for row in ranks
     ]
-    headings = ["rank", "model", "strength", "95 % interval", "", "questions", "clusters"]
+    headings = ["rank", "model", "strength", "95 % interval", "", "problems", "clusters"]
     pairs = _table(
-        ["model", "less", "questions", "accuracy", "95 % interval", "p-value", "strength", "95 % interval"],
+        ["model", "less", "problems", "accuracy", "95 % interval", "p-value", "strength", "95 % interval"],
         [_pair(pair) for pair in league["pairs"]],
         named=(0, 1),
     )
@@ -77,7 +77,7 @@ def _league(league: JsonDict, title: str) -> str:
     return (
         f'<h2>{title}</h2><p class="note">By {by}. In parentheses: the ranks that the intervals allow.</p>'
         f"{_table(headings, rows, named=(1,))}"
-        f"<details><summary>{which}: differences over the questions that both answered</summary>{pairs}</details>"
+        f"<details><summary>{which}: differences over the problems that both answered</summary>{pairs}</details>"
     )
 
 
@@ -113,7 +113,7 @@ def _accuracies(board: JsonDict) -> str:
             "-" if one is None else f"{estimate_in_words(one['accuracy'])}<br><small>n {one['n']}</small>" for one in found
         ]
         rows.append([_text(model), *cells])
-    headings = [f"{_text(contest['name'])}<br><small>{contest['questions']} questions</small>" for contest in contests]
+    headings = [f"{_text(contest['name'])}<br><small>{contest['problems']} problems</small>" for contest in contests]
     note = '<p class="note">Share of correct samples (avg@n) with 95 % intervals.</p>'
     return f"<h2>Accuracy by set</h2>{note}{_table(['model', *headings], rows, named=(0,))}"
 
@@ -126,7 +126,7 @@ def _how(board: JsonDict) -> str:
     shown = html.escape("\n".join(f"{printable(name)}: {json.dumps(how, indent=1)}" for name, how in asked.items()))
     return (
         f"<h2>How</h2><p>{_text(board['scale'])}; {anchor}. Only evaluations that were asked the same are compared: "
-        "questions, prompt, sampling, reading, verifier. One model surely stands above another where the interval of their "
+        "problems, prompt, sampling, reading, verifier. One model surely stands above another where the interval of their "
         f"difference does. p-values: {_text(board['test'])}, of every two by themselves.</p>"
         f"<details><summary>How each set was asked</summary><pre>{shown}</pre></details>"
     )

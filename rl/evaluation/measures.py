@@ -50,54 +50,54 @@ def _ks(samples: int) -> list[int]:
     return ks
 
 
-def _over(questions: Sequence[Asked], value: Callable[[Asked], float]) -> Estimate:
+def _over(problems: Sequence[Asked], value: Callable[[Asked], float]) -> Estimate:
     """Return the mean of a value in [0, 1] a problem."""
-    return estimate([value(asked) for asked in questions], [asked[0].cluster for asked in questions])
+    return estimate([value(asked) for asked in problems], [asked[0].cluster for asked in problems])
 
 
 def _right(asked: Asked) -> list[bool]:
     return [sample.is_correct for sample in asked]
 
 
-def only_scored(questions: Sequence[Asked]) -> list[list[Scored]]:
+def only_scored(problems: Sequence[Asked]) -> list[list[Scored]]:
     """Return the problems with what could be scored of them; those of which nothing could are left out."""
-    kept = ([sample for sample in asked if sample.is_scored] for asked in questions)
+    kept = ([sample for sample in asked if sample.is_scored] for asked in problems)
     return [asked for asked in kept if asked]
 
 
-def accuracy(questions: Sequence[Asked]) -> Estimate:
+def accuracy(problems: Sequence[Asked]) -> Estimate:
     """Return avg@n over the problems that have a scored sample."""
-    return _over(only_scored(questions), lambda asked: float(share_correct(asked)))
+    return _over(only_scored(problems), lambda asked: float(share_correct(asked)))
 
 
-def coverage(questions: Sequence[Asked]) -> Estimate:
+def coverage(problems: Sequence[Asked]) -> Estimate:
     """Return the mean over problems of the share of samples that do not abstain."""
-    return _over(only_scored(questions), lambda asked: sum(sample.is_answered for sample in asked) / len(asked))
+    return _over(only_scored(problems), lambda asked: sum(sample.is_answered for sample in asked) / len(asked))
 
 
-def accuracy_when_answering(questions: Sequence[Asked]) -> Estimate:
+def accuracy_when_answering(problems: Sequence[Asked]) -> Estimate:
     """Return the share of correct samples among those that do not abstain, all together.
 
     So coverage times this is the accuracy, where no sample is an error. Samples are counted, problems (or their clusters) are
     independent: a problem that is seldom answered weighs little.
     """
-    answered = [sample for asked in questions for sample in asked if sample.is_answered]
+    answered = [sample for asked in problems for sample in asked if sample.is_answered]
     found = estimate([float(sample.is_correct) for sample in answered], [sample.cluster for sample in answered])
-    return replace(found, problems=sum(any(sample.is_answered for sample in asked) for asked in questions))
+    return replace(found, problems=sum(any(sample.is_answered for sample in asked) for asked in problems))
 
 
-def summarise(questions: Sequence[Asked], *, may_abstain: bool = False) -> JsonDict:
+def summarise(problems: Sequence[Asked], *, may_abstain: bool = False) -> JsonDict:
     """Return every aggregate of an evaluation as plain data.
 
     `may_abstain`: the prompt allows to abstain, so coverage is measured too.
     """
-    samples = [sample for asked in questions for sample in asked]
-    graded = only_scored(questions)
+    samples = [sample for asked in problems for sample in asked]
+    graded = only_scored(problems)
     return {
-        "problems": len(questions),
+        "problems": len(problems),
         "samples": len(samples),
-        "accuracy": accuracy(questions).as_dict(),
-        **(_of_abstaining(questions) if may_abstain else {}),
+        "accuracy": accuracy(problems).as_dict(),
+        **(_of_abstaining(problems) if may_abstain else {}),
         "pass_at_k": _at_each_k(_pass, graded),
         "majority_at_k": _at_each_k(_majority, graded),
         "best_of_k": {
@@ -105,7 +105,7 @@ def summarise(questions: Sequence[Asked], *, may_abstain: bool = False) -> JsonD
             for name, score in CHOICES.items()
             if (among := [asked for asked in graded if _can_choose(name, asked)])
         },
-        "by_difficulty": by_difficulty(questions),
+        "by_difficulty": by_difficulty(problems),
         "reasoning_tokens": lengths([(sample.reasoning_tokens, sample.status) for sample in samples]),
         "completion_tokens": lengths([(sample.num_tokens, sample.status) for sample in samples]),
         "emergence": {**traits([written_in(sample) for sample in samples]), "reflection_list": REFLECTION_LIST},
@@ -114,10 +114,10 @@ def summarise(questions: Sequence[Asked], *, may_abstain: bool = False) -> JsonD
     }
 
 
-def _at_each_k(value: Callable[..., float], questions: Sequence[Asked]) -> dict[str, JsonDict]:
+def _at_each_k(value: Callable[..., float], problems: Sequence[Asked]) -> dict[str, JsonDict]:
     """Return a value at each k; it is the same for all problems, so the one with the fewest samples sets the limit."""
-    fewest = min((len(asked) for asked in questions), default=0)
-    return {str(k): _over(questions, partial(value, k=k)).as_dict() for k in (_ks(fewest) if fewest else [])}
+    fewest = min((len(asked) for asked in problems), default=0)
+    return {str(k): _over(problems, partial(value, k=k)).as_dict() for k in (_ks(fewest) if fewest else [])}
 
 
 def _pass(asked: Asked, k: int) -> float:
@@ -145,10 +145,10 @@ def _rate(samples: Asked, is_so: Callable[[Scored], bool]) -> float | None:
     return mean([float(is_so(sample)) for sample in samples])
 
 
-def _of_abstaining(questions: Sequence[Asked]) -> dict[str, JsonDict]:
+def _of_abstaining(problems: Sequence[Asked]) -> dict[str, JsonDict]:
     return {
-        "coverage": coverage(questions).as_dict(),
-        "accuracy_when_answering": accuracy_when_answering(questions).as_dict(),
+        "coverage": coverage(problems).as_dict(),
+        "accuracy_when_answering": accuracy_when_answering(problems).as_dict(),
     }
 
 
@@ -163,10 +163,10 @@ def written_in(sample: Scored) -> Written:
     )
 
 
-def by_difficulty(questions: Sequence[Asked]) -> dict[str, JsonDict]:
+def by_difficulty(problems: Sequence[Asked]) -> dict[str, JsonDict]:
     """Return accuracy and mean reasoning tokens by each named difficulty, e.g. `terms=5`."""
     members: dict[tuple[str, Any], list[Asked]] = defaultdict(list)
-    for asked in questions:
+    for asked in problems:
         for name, value in asked[0].difficulty.items():
             if asked[0].cluster != f"{name}={value}":  # clusters may be many, and their estimates rest on one each
                 members[name, value].append(asked)
@@ -183,12 +183,12 @@ def _by_name_and_value(difficulty: tuple[str, Any]) -> tuple[str, str, Any]:
     return name, str(type(value)), value  # values of one name may be of several types, which do not compare
 
 
-def held_out_metrics(questions: Sequence[Asked], *, may_abstain: bool = False) -> dict[str, Any]:
+def held_out_metrics(problems: Sequence[Asked], *, may_abstain: bool = False) -> dict[str, Any]:
     """Return accuracy, length and what emerges, as the evaluation inside a run writes them down."""
-    samples = [sample for asked in questions for sample in asked]
-    rates = {"accuracy": accuracy(questions)}
+    samples = [sample for asked in problems for sample in asked]
+    rates = {"accuracy": accuracy(problems)}
     if may_abstain:
-        rates |= {"coverage": coverage(questions), "accuracy_when_answering": accuracy_when_answering(questions)}
+        rates |= {"coverage": coverage(problems), "accuracy_when_answering": accuracy_when_answering(problems)}
     metrics: dict[str, Any] = {}
     for name, found in rates.items():
         metrics |= {f"eval/{name}": found.value, f"eval/{name}_low": found.low, f"eval/{name}_high": found.high}

@@ -143,12 +143,12 @@ def read_samples(directory: Path) -> list[Scored]:
 
 def by_problem(samples: Sequence[Scored]) -> list[list[Scored]]:
     """Return the samples of each problem, in their order; a problem that was asked twice comes twice."""
-    questions: list[list[Scored]] = []
+    problems: list[list[Scored]] = []
     for sample in samples:
         if sample.sample == 0:
-            questions.append([])
-        questions[-1].append(sample)
-    return questions
+            problems.append([])
+        problems[-1].append(sample)
+    return problems
 
 
 def cut_to_whole(directory: Path, problems: Sequence[Problem], samples: int) -> list[list[Scored]]:

@@ -1,16 +1,16 @@
-"""Strengths of models from paired results: the Bradley-Terry model, with intervals by a bootstrap over clusters of questions.
+"""Strengths of models from paired results: the Bradley-Terry model, with intervals by a bootstrap over clusters of problems.
 
 P(i beats j) = 1 / (1 + exp(s_j - s_i)) for strengths s in nats (Bradley and Terry, Biometrika 39, 1952); a tie is half a win
 for each. What is fitted is the maximum of the likelihood after half a win was added to each side of every pair that met, so
-that a model that always wins stays finite: of two models with w wins in n questions s_1 - s_2 = ln((w + 1/2) / (n - w + 1/2)),
+that a model that always wins stays finite: of two models with w wins in n problems s_1 - s_2 = ln((w + 1/2) / (n - w + 1/2)),
 the estimate of log odds with the least bias (Haldane, 1956; Anscombe, Biometrika 43, 1956).
 
 The bootstrap is Rubin's (The Bayesian bootstrap, Ann. Statist. 9, 1981): every cluster gets a weight from Exp(1), clusters of
 the same contests as much together as there are of them; the halves get theirs from Gamma(1/2). The ordinary bootstrap would
-draw each time the same of a model that always won, and call it certain. Of two models and one sample a question this is the
+draw each time the same of a model that always won, and call it certain. Of two models and one sample a problem this is the
 Jeffreys interval of the share of wins.
 
-Memory: two numbers for each question and model, and K x K for each of a few draws at a time, whatever the number of questions.
+Memory: two numbers for each problem and model, and K x K for each of a few draws at a time, whatever the number of problems.
 """
 
 import math
@@ -39,46 +39,46 @@ _NUMBERS_IN_CACHE = 200_000  # of the matrices that are fitted together: twice a
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Meeting:
-    """What M models answered to Q questions that all of them were asked."""
+    """What M models answered to P problems that all of them were asked."""
 
     models: NDArray[np.int64]  # [M], their numbers
-    clusters: NDArray[np.int64]  # [Q], the number of each question's cluster
-    shares: Floats  # [Q, M], of correct samples; NaN where none could be scored
+    clusters: NDArray[np.int64]  # [P], the number of each problem's cluster
+    shares: Floats  # [P, M], of correct samples; NaN where none could be scored
 
     @cached_property
     def scored(self) -> Floats:
-        """1 where a model's answer could be scored, else 0, [Q, M]."""
+        """1 where a model's answer could be scored, else 0, [P, M]."""
         return np.asarray(~np.isnan(self.shares), dtype=np.float64)
 
     @cached_property
     def _scored_and_right(self) -> Floats:
-        """Beside that the shares, 0 where there is none, [Q, 2 M]."""
+        """Beside that the shares, 0 where there is none, [P, 2 M]."""
         return np.concatenate([self.scored, np.nan_to_num(self.shares)], axis=1)
 
     @cached_property
     def _missing(self) -> list[NDArray[np.int64]]:
-        """Of each model the questions that it could not be scored in."""
+        """Of each model the problems that it could not be scored in."""
         return [np.flatnonzero(column == 0) for column in self.scored.T]
 
     def wins(self, weights: Floats) -> Floats:
-        """Return what each won of each other, [D, M, M], where questions count `weights` [D, Q].
+        """Return what each won of each other, [D, M, M], where problems count `weights` [D, P].
 
-        Of one question (1 + own share - other's) / 2, where both could be scored. So what is needed of model i are sums over
-        the questions that it could be scored in: those over all less those over the few that it could not.
+        Of one problem (1 + own share - other's) / 2, where both could be scored. So what is needed of model i are sums over
+        the problems that it could be scored in: those over all less those over the few that it could not.
         """
         values, count = self._scored_and_right, len(self.models)
         sums = np.repeat((weights @ values)[:, None, :], count, axis=1)  # [D, i, 2 M]
         for i, missing in enumerate(self._missing):
             if len(missing):
                 sums[:, i] -= weights.take(missing, axis=1) @ values.take(missing, axis=0)
-        together, right = sums[..., :count], sums[..., count:]  # [D, i, j]: of how many questions, and how right j was there
+        together, right = sums[..., :count], sums[..., count:]  # [D, i, j]: of how many problems, and how right j was there
         won = (together + right.swapaxes(1, 2) - right) / 2
         return np.asarray(np.maximum(won, 0.0))  # rounding may put 0 below 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Meetings:
-    """What K models did against each other in U clusters of questions."""
+    """What K models did against each other in U clusters of problems."""
 
     count: int  # K
     contests: Sequence[Meeting]
@@ -86,7 +86,7 @@ class Meetings:
 
     @cached_property
     def met(self) -> NDArray[np.bool_]:
-        """Which models both answered some question, [K, K]."""
+        """Which models both answered some problem, [K, K]."""
         times = np.zeros((self.count, self.count))
         for one in self.contests:
             times[np.ix_(one.models, one.models)] += one.scored.T @ one.scored
@@ -103,7 +103,7 @@ class Meetings:
         return np.asarray(found.sum(axis=0), dtype=np.int64)
 
     def wins(self, weights: Floats) -> Floats:
-        """Return wins [D, K, K] where clusters count `weights` [D, U]: of the questions that i and j answered, what i won."""
+        """Return wins [D, K, K] where clusters count `weights` [D, U]: of the problems that i and j answered, what i won."""
         found = np.zeros((len(weights), self.count, self.count))
         for one in self.contests:
             found[:, one.models[:, None], one.models] += one.wins(weights[:, one.clusters])

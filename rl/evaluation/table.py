@@ -134,11 +134,11 @@ def leaderboard_tables(board: JsonDict) -> Iterator[Table]:
         table = Table(title=f"{of_several}by {', '.join(escape(printable(name)) for name in league['contests'])}")
         table.add_column("rank", justify="right")
         table.add_column("model", justify="left", overflow="fold")
-        for heading in ("strength", "95 % interval", "questions", "clusters"):
+        for heading in ("strength", "95 % interval", "problems", "clusters"):
             table.add_column(heading, justify="right", overflow="fold")
         for row in league["ranks"]:
             interval = interval_in_words(row["low"], row["high"], digits=0)
-            sizes = (str(row["questions"]), str(row["clusters"]))
+            sizes = (str(row["problems"]), str(row["clusters"]))
             table.add_row(rank_in_words(row), escape(printable(row["model"])), f"{row['strength']:.0f}", interval, *sizes)
         yield table
     for start in range(0, len(board["contests"]), _SETS_A_TABLE):
@@ -149,7 +149,7 @@ def _accuracy_table(board: JsonDict, contests: list[JsonDict]) -> Table:
     table = Table(title="share of correct samples, 95 % intervals")
     table.add_column("model", justify="left", overflow="fold")
     for contest in contests:
-        heading = f"{printable(contest['name'])}: {contest['questions']} questions"
+        heading = f"{printable(contest['name'])}: {contest['problems']} problems"
         table.add_column(escape(heading), justify="right", overflow="fold")
     for model in ranked_models(board):
         found = [contest["results"].get(model) for contest in contests]

@@ -76,7 +76,7 @@ def test_resuming_draws_nothing_again_and_ends_with_the_same_bytes(evaluated, mo
 
 @pytest.mark.parametrize("left", ["metrics.jsonl", "samples.jsonl", "checkpoints"])
 @pytest.mark.parametrize("resume", [["--resume"], []], ids=["resumed", "begun"])
-def test_what_nobody_can_tell_the_questions_of_is_left_alone(evaluated, tmp_path, capsys, left, resume):
+def test_what_nobody_can_tell_the_problems_of_is_left_alone(evaluated, tmp_path, capsys, left, resume):
     directory = tmp_path / "runs" / "other"
     directory.mkdir(parents=True)
     (directory / left).write_text("{}\n")

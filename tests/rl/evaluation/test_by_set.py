@@ -43,8 +43,8 @@ def test_the_problems_of_a_mixture_go_by_where_they_come_from() -> None:
 
 
 def test_accuracies_by_set_and_difficulty() -> None:
-    questions = [asked(0, [1, 0]), asked(1, [1, 1]), asked(2, [0, 0])]
-    metrics = set_metrics(questions, ["chain", "chain", "dates"])
+    problems = [asked(0, [1, 0]), asked(1, [1, 1]), asked(2, [0, 0])]
+    metrics = set_metrics(problems, ["chain", "chain", "dates"])
     assert metrics["eval/chain/accuracy"] == 0.75
     assert metrics["eval/chain/accuracy_low"] < 0.75 < metrics["eval/chain/accuracy_high"]
     assert metrics["eval/dates/accuracy"] == 0.0

@@ -57,7 +57,7 @@ def test_what_was_asked_otherwise_is_refused_in_words(about, said, tmp_path, cap
     assert said in capsys.readouterr().out
 
 
-def test_other_questions_are_refused_and_common_ones_compared_if_asked(tmp_path, capsys):
+def test_other_problems_are_refused_and_common_ones_compared_if_asked(tmp_path, capsys):
     a = evaluation(tmp_path / "a", BEFORE)
     b = evaluation(tmp_path / "b", {n: AFTER[n] for n in range(4)} | {99: (1, 1)})
     assert compare_command([str(a), str(b)]) == 2

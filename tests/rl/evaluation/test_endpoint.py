@@ -116,7 +116,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def evaluated(server, tmp_path, monkeypatch):
-    """Evaluates six questions with two samples each; returns the run directory."""
+    """Evaluates six problems with two samples each; returns the run directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
     lines = [json.dumps({"prompt": f"{number}+1=?", "reference": number + 1}) for number in range(6)]

@@ -17,9 +17,9 @@ from rl.evaluation.strengths import ELO
 RIGHT, WRONG = (1, 1), (0, 0)
 
 
-def outcomes(right, questions=30):
-    """Two samples of each question, both right for the first `right`."""
-    return {number: RIGHT if number < right else WRONG for number in range(questions)}
+def outcomes(right, problems=30):
+    """Two samples of each problem, both right for the first `right`."""
+    return {number: RIGHT if number < right else WRONG for number in range(problems)}
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_two_models_on_one_set_by_hand(tmp_path, board):
     (league,) = found["leagues"]
     first, second = league["ranks"]
     assert (first["model"], second["model"]) == ("strong", "weak")
-    # 15 wins and 14 ties; of the last question the weak one's right sample wins, the other ties: 1/4 and 3/4
+    # 15 wins and 14 ties; of the last problem the weak one's right sample wins, the other ties: 1/4 and 3/4
     wins, losses = 15 + 14 / 2 + 1 / 4, 14 / 2 + 3 / 4
     gap = ELO * math.log((wins + 0.5) / (losses + 0.5))
     assert first["strength"] == pytest.approx(1000 + gap / 2, abs=0.06)
@@ -66,7 +66,7 @@ def test_models_that_no_interval_tells_apart_may_have_each_others_ranks(tmp_path
     assert found == [("a", 1, 1, 3), ("b", 2, 1, 3), ("c", 2, 1, 3), ("d", 4, 4, 4)]
 
 
-def test_several_sets_count_question_by_question_and_clusters_are_kept_together(tmp_path, board):
+def test_several_sets_count_problem_by_problem_and_clusters_are_kept_together(tmp_path, board):
     twins = {number: f"passage={number // 5}" for number in range(30)}
     for name, first, second in (("a", 20, 8), ("b", 15, 5)):
         evaluation(
@@ -77,7 +77,7 @@ def test_several_sets_count_question_by_question_and_clusters_are_kept_together(
     found = board()
     assert [contest["name"] for contest in found["contests"]] == ["one, test", "aime24, test"]
     (row, _) = found["leagues"][0]["ranks"]
-    assert (row["questions"], row["clusters"]) == (40, 6 + 10)
+    assert (row["problems"], row["clusters"]) == (40, 6 + 10)
     assert (found["leagues"][0]["pairs"][0]["problems"], found["leagues"][0]["pairs"][0]["clusters"]) == (40, 16)
 
 
@@ -106,7 +106,7 @@ def test_what_was_asked_otherwise_is_told_and_not_compared(tmp_path, board):
     assert "elsewhere" not in said
     for words in (
         "math, test and math, test (2) differ in sampling.temperature: 1.0 and 0.0",
-        "math, test and math, test (3) differ in questions: 5 only in the former, 0 only in the latter",
+        "math, test and math, test (3) differ in problems: 5 only in the former, 0 only in the latter",
         "only c was asked math, test (2)",
         f"{tmp_path}/e asks the same of the same model as {tmp_path}/a",
         f"{tmp_path}/f is not finished",
@@ -135,7 +135,7 @@ def test_leagues_that_no_contest_connects_are_ranked_apart(tmp_path, board, caps
     assert "nothing is known of one against the other" in said
 
 
-def test_questions_that_could_not_be_scored_are_no_meetings(tmp_path, board):
+def test_problems_that_could_not_be_scored_are_no_meetings(tmp_path, board):
     evaluation(tmp_path / "a", {0: RIGHT, 1: (1, -1), 2: (-1, -1)}, model="a")
     evaluation(tmp_path / "b", {0: WRONG, 1: (1, 0), 2: RIGHT}, model="b")
     evaluation(tmp_path / "c", {0: (-1, -1), 1: (-1, -1), 2: (-1, -1)}, model="c")

@@ -47,9 +47,9 @@ def test_what_cannot_be_scored_is_left_out_and_counted():
 
 
 def test_clusters_widen_every_interval():
-    questions = [asked(n, [n < 20, n < 20], cluster=f"c{n // 10}") for n in range(40)]
+    problems = [asked(n, [n < 20, n < 20], cluster=f"c{n // 10}") for n in range(40)]
     apart = summarise([asked(n, [n < 20, n < 20]) for n in range(40)])
-    together = summarise(questions)
+    together = summarise(problems)
     for kind in (lambda found: found["accuracy"], lambda found: found["pass_at_k"]["2"]):
         assert kind(together)["clusters"] == 4
         assert kind(apart)["clusters"] == 40

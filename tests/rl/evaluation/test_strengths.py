@@ -16,8 +16,8 @@ from rl.stats import student_quantile
 
 def meetings(shares: np.ndarray, labels: np.ndarray | None = None, strata: np.ndarray | None = None) -> Meetings:
     """What K models with shares of correct samples [K, Q] did against each other; `labels` [Q] numbers clusters."""
-    count, questions = shares.shape
-    labels = np.arange(questions) if labels is None else labels
+    count, problems = shares.shape
+    labels = np.arange(problems) if labels is None else labels
     contest = Meeting(models=np.arange(count), clusters=labels, shares=shares.T)
     strata = np.zeros(labels.max() + 1, dtype=np.int64) if strata is None else strata
     return Meetings(count=count, contests=[contest], strata=strata)
@@ -29,7 +29,7 @@ def known(interval: tuple[float, float] | None) -> tuple[float, float]:
 
 
 def two(won: int, lost: int, tied: int = 0) -> Meetings:
-    """Two models with one sample a question each."""
+    """Two models with one sample a problem each."""
     return meetings(np.asarray([[1.0] * won + [0.0] * lost + [1.0] * tied, [0.0] * won + [1.0] * lost + [1.0] * tied]))
 
 
@@ -44,12 +44,12 @@ def test_two_models_are_apart_by_the_log_odds_with_half_a_win_more_each(won, los
 @pytest.mark.parametrize(("won", "lost"), [(14, 6), (20, 0)])
 def test_the_interval_of_two_models_is_that_of_jeffreys(won, lost):
     found = strengths(two(won, lost))
-    questions = won + lost
+    problems = won + lost
     low, high = known(found.difference(0, 1))
-    wider = student_quantile(questions - 1) / student_quantile(10**6) * math.sqrt((questions + 1) / (questions - 1))
+    wider = student_quantile(problems - 1) / student_quantile(10**6) * math.sqrt((problems + 1) / (problems - 1))
     best = found.best[0] - found.best[1]
     for end, chance in ((low, 0.025), (high, 0.975)):
-        odds = best + (end - best) / wider  # undoes what is added for few questions
+        odds = best + (end - best) / wider  # undoes what is added for few problems
         share = 1 / (1 + math.exp(-odds))
         below = float(mpmath.betainc(won + 0.5, lost + 0.5, 0, share, regularized=True))
         # the quantile of 2,000 draws is four standard errors, 4 sqrt(0.025 0.975 / 2000) = 0.014, from it at most
@@ -90,7 +90,7 @@ def test_the_same_evaluations_give_the_same_numbers():
 
 
 def test_contests_keep_their_sizes_in_every_draw():
-    # ten questions that the first model wins and ten, of another contest, that it loses: no draw has more of the former
+    # ten problems that the first model wins and ten, of another contest, that it loses: no draw has more of the former
     shares = np.asarray([[1.0] * 10 + [0.0] * 10, [0.0] * 10 + [1.0] * 10])
     together = meetings(shares)
     apart = meetings(shares, strata=np.repeat([0, 1], 10))
@@ -98,7 +98,7 @@ def test_contests_keep_their_sizes_in_every_draw():
     assert spread[1] < 0.3 * spread[0]
 
 
-WORLDS = [(60, 1, 1), (14, 4, 3)]  # clusters, questions of each, samples a question
+WORLDS = [(60, 1, 1), (14, 4, 3)]  # clusters, problems of each, samples a problem
 
 
 @pytest.mark.parametrize(("clusters", "size", "samples"), WORLDS)
@@ -107,10 +107,10 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(clusters, size, sam
     abilities = np.asarray([-0.5, 0.3, 2.5])
 
     def chances(count):
-        """Of being right, [3, count]: how hard a question is, and what a model is good at, differ."""
+        """Of being right, [3, count]: how hard a problem is, and what a model is good at, differ."""
         return 1 / (1 + np.exp(-(abilities[:, None] + rng.normal(0, 1, count) + rng.normal(0, 0.7, (3, count)))))
 
-    truth = strengths(meetings(chances(20_000)), draws=1).best  # of so many questions half a win more is nothing
+    truth = strengths(meetings(chances(20_000)), draws=1).best  # of so many problems half a win more is nothing
     inside = []
     for number in range(80):
         answered = rng.binomial(samples, np.repeat(chances(clusters), size, axis=1)) / samples
@@ -131,10 +131,10 @@ def test_wins_are_those_of_every_question_counted_by_itself_where_not_all_could_
         shares[rng.random(shares.shape) < missing] = np.nan
         clusters = rng.integers(12, size=9)
         contests.append(Meeting(models=np.asarray(models), clusters=clusters, shares=shares))
-        for question, cluster in enumerate(clusters):
+        for problem, cluster in enumerate(clusters):
             for i, one in enumerate(models):
                 for j, other in enumerate(models):
-                    won = (1 + shares[question, i] - shares[question, j]) / 2
+                    won = (1 + shares[problem, i] - shares[problem, j]) / 2
                     if i != j and not np.isnan(won):
                         expected[:, one, other] += weights[:, cluster] * won
                         met_in[cluster, one] = True
@@ -144,11 +144,11 @@ def test_wins_are_those_of_every_question_counted_by_itself_where_not_all_could_
     assert found.clusters.tolist() == met_in.sum(axis=0).tolist()
 
 
-def test_memory_grows_with_answers_and_not_with_questions_times_pairs():
+def test_memory_grows_with_answers_and_not_with_problems_times_pairs():
     shares = np.random.default_rng(0).choice([0.0, 1.0], (40, 4000))
     tracemalloc.start()
     strengths(meetings(shares), draws=3)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # the shares and two numbers more an answer are 3 x 40 x 4000 x 8 bytes = 3.8 MB, wins of each question 51 MB
+    # the shares and two numbers more an answer are 3 x 40 x 4000 x 8 bytes = 3.8 MB, wins of each problem 51 MB
     assert most < 10e6
