@@ -10,7 +10,7 @@ holds it against what real runs hand to torch:
     ZeRO 2   as 1, but the gradients of every micro-batch (an all-reduce too: use_multi_rank_bucket_allreduce)
     ZeRO 3   gradients of every micro-batch: reduce-scatter. Weights: all-gather for every forward pass, again for the backward
              pass where they were let go (max_reuse_distance), and once an optimizer step for the copy that samples. Small ones
-             (param_persistence_threshold) are gathered once an optimizer step only
+             (param_persistence_threshold) are gathered twice an optimizer step only: after it, and after they were copied
 
 Left out: what is no more than a few numbers (norms, counts, metrics), checkpoints, evaluations, DeepSpeed's quantized and
 hierarchical collectives. Micro-batches are counted as if all completions had the mean length.
@@ -145,7 +145,8 @@ def _gathered(zero: "_Zero", passes: Passes, sizes: "_Sizes") -> float:
         return passes.updates * sizes.trained
     let_go = max(0.0, sizes.large - zero.reused_soon / 2)  # in both directions through the model: twice as far
     by_pass = (passes.backward + passes.forward_only) * sizes.large + passes.backward * let_go
-    return by_pass + passes.updates * (sizes.large_trained + sizes.small)
+    # small ones are let go with all others after an optimizer step and gathered at once; copying lets them go again
+    return by_pass + passes.updates * (sizes.large_trained + sizes.small + sizes.small_trained)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +157,7 @@ class _Sizes:
     large: int
     large_trained: int
     small: int
+    small_trained: int
 
     @classmethod
     def of(cls, config: RunConfig, shape: ModelShape, kept_whole: int) -> "_Sizes":
@@ -165,9 +167,14 @@ class _Sizes:
         def large(matrices: list[int]) -> int:
             return sum(size for size in matrices if size > kept_whole)
 
-        parts = large(frozen) + large(trained)
-        whole = sum(frozen) + sum(trained)
-        return cls(trained=sum(trained), large=parts, large_trained=large(trained), small=whole - parts)
+        all_of_them = [*frozen, *trained]
+        return cls(
+            trained=sum(trained),
+            large=large(all_of_them),
+            large_trained=large(trained),
+            small=sum(all_of_them) - large(all_of_them),
+            small_trained=sum(trained) - large(trained),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

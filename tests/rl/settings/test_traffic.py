@@ -34,7 +34,7 @@ def config(stage: int = 0, **sections: Any) -> RunConfig:
         (0, 0.75 * 2 * 1408 * 4, 0),  # an all-reduce of 1,408 numbers of 4 bytes over four ranks
         (1, 0.75 * 2 * 1408 * 4, 0.75 * 1408 * 4),  # and the weights gathered
         (2, 2 * 0.75 * 2 * 1408 * 4, 0.75 * 1408 * 4),  # after each of two micro-batches
-        (3, 2 * 0.75 * 1408 * 4, 0.75 * 1408 * 4),  # reduce-scatters; all weights are small, and gathered once
+        (3, 2 * 0.75 * 1408 * 4, 2 * 0.75 * 1408 * 4),  # reduce-scatters; all weights are small, and gathered twice
     ],
 )
 def test_what_each_zero_stage_sends(stage: int, gradients: float, weights: float) -> None:
@@ -54,7 +54,7 @@ def test_zero_3_gathers_large_weights_for_every_pass_and_once_for_the_copy(tmp_p
     zero = {"stage3_param_persistence_threshold": 100}
     file.write_text(json.dumps({"zero_optimization": zero}))
     # large: six matrices of 128 and one of 256, 1,024 in all; small: 384
-    passes, update = 2 * 1024, 1024 + 384
+    passes, update = 2 * 1024, 1024 + 2 * 384
     found = sent(config(deepspeed={"stage": 3, "config": file}), SMALL, WORK, 4)
     assert found.weights == pytest.approx(0.75 * 4 * (passes + update))
     # what comes again only beyond 1,000 numbers is let go: the first 524, which lie 500 and more from the turn
