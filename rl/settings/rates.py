@@ -65,24 +65,23 @@ def seen(run: Path) -> Seen:
         raise LabError(f"{run} sampled beside its updates (train.one_step_off), so neither has a time of its own: take another")
     metrics = {record["step"]: record for record in _records(run / "metrics.jsonl")}
     steps = [
-        (timing, metrics[timing["step"]])
+        (timing, metrics[timing["step"]], metrics[timing["step"] - 1])
         for timing in _records(run / "timing.jsonl")[_WARMING_UP:]
-        if _is_plain(metrics.get(timing["step"], {}))
+        if _is_plain(metrics, timing["step"])
     ]
     if not steps:
         raise LabError(
             f"{run} has no step to take rates from: needed are steps after its first that learned something and had no "
             "evaluation; for a short look: reasonlab train ... run.name=look train.steps=6 evaluation.every_steps=0"
         )
-    timings, records = zip(*steps, strict=True)
+    timings, records, before = zip(*steps, strict=True)
     sampling, rewards, update = (fmean(timing[name] for timing in timings) for name in ("sample", "score", "train"))
-    provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
     return Seen(
         run=run,
         config=config,
-        ranks=provenance["world_size"],
+        ranks=_ranks(run),
         steps=len(steps),
-        work=_work(config, records),
+        work=_work(config, records, before),
         sampling=sampling,
         rewards=rewards,
         update=update,
@@ -90,21 +89,29 @@ def seen(run: Path) -> Seen:
     )
 
 
-def _is_plain(record: Mapping[str, Any]) -> bool:
-    return bool(record.get("batch/rows")) and "eval/accuracy" not in record
+def _is_plain(metrics: Mapping[int, Mapping[str, Any]], step: int) -> bool:
+    record, before = metrics.get(step, {}), metrics.get(step - 1, {})
+    return bool(record.get("batch/rows")) and "eval/accuracy" not in record and "num_tokens" in before
 
 
-def _work(config: RunConfig, records: Sequence[Mapping[str, Any]]) -> Work:
+def _ranks(run: Path) -> int:
+    path = run / "provenance.json"
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["world_size"])
+    except (OSError, ValueError, KeyError) as error:
+        raise LabError(f"{path} does not tell how many ranks made the run ({error}): take rates from another") from None
+
+
+def _work(config: RunConfig, records: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]) -> Work:
     size = config.algorithm.group_size
-    epochs = config.algorithm.epochs
     completion = fmean(record["completions/mean_length"] for record in records)
-    rows = fmean(record["batch/rows"] / epochs for record in records)
-    tokens = fmean(record["batch/trained_tokens"] / epochs for record in records)
+    groups = fmean(record["groups/sampled"] for record in records)
+    read = fmean(record["num_tokens"] - last["num_tokens"] for record, last in zip(records, before, strict=True))
     return Work(
-        groups=fmean(record["groups/sampled"] for record in records),
-        trained_groups=rows / size,
+        groups=groups,
+        trained_groups=fmean(record["batch/rows"] for record in records) / config.algorithm.epochs / size,
         group_size=size,
-        prompt_tokens=max(0.0, tokens / rows - completion),
+        prompt_tokens=read / (groups * size) - completion,
         completion_tokens=completion,
     )
 

@@ -28,10 +28,10 @@ def poor(home: Path) -> Path:
     for command in (
         f"mount -t tmpfs -o size=2m none {full}",
         "ip link set lo up",
-        "ip link add here type veth peer name there",
-        "ip addr add 10.99.0.1/24 dev here",
-        "ip link set here up",
-        "ip link set there up",
+        "ip link add name quiet0 type veth peer name quiet1",
+        "ip addr add 10.99.0.1/24 dev quiet0",
+        "ip link set quiet0 up",
+        "ip link set quiet1 up",
     ):
         subprocess.run(command.split(), check=True)
     with contextlib.suppress(OSError), (full / "full").open("wb", buffering=0) as file:
@@ -68,7 +68,8 @@ def main() -> None:
 
     chosen = [f"run.dir={home}", "run.name=trained", f"model.path={model}", "problems=[{domain: chain, terms: [2, 3]}]"]
     sizes = ["sampling.max_completion_tokens=8", "algorithm={num_problems: 2, group_size: 2}", "train.steps=1"]
-    found["trained"] = reasonlab(["train", *chosen, *sizes])
+    reasonlab(["train", *chosen, *sizes])
+    found["trained"] = json.loads((home / "trained" / "status.json").read_text())["status"]
 
     os.environ["PATH"] = programs
     hosts = home / "hosts"

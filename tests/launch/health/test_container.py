@@ -15,8 +15,8 @@ from container_worker import NEIGHBOUR
 from support import run_command
 
 pytestmark = pytest.mark.slow
-CONTAINER = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--net", "--fork", "--mount-proc"]
-TRIED = "ip link add a type veth peer name b && mount -t tmpfs none /mnt && echo 0 > /proc/sys/user/max_user_namespaces"
+CONTAINER = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"]
+TRIED = "ip link add name quiet0 type veth peer name quiet1 && mount -t tmpfs none /mnt && echo 0 > /proc/sys/user/max_user_namespaces"
 
 
 def why_not() -> str | None:
@@ -71,7 +71,7 @@ def test_other_full_disks_are_warned_of_and_a_run_works(found: dict[str, Any]) -
     assert temporary["level"] == models["level"] == "warning"
     assert "No space left on device; temporary files go to /" in temporary["found"]
     assert "cannot be fetched" in models["to_do"]
-    assert found["trained"] == 0
+    assert found["trained"] == "finished"
 
 
 def test_a_host_that_is_not_there_is_named(found: dict[str, Any]) -> None:

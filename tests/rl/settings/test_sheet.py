@@ -28,7 +28,6 @@ METRICS = {
     "completions/mean_length": 20.0,
     "groups/sampled": 10,
     "batch/rows": 32,
-    "batch/trained_tokens": 32 * 30,
 }
 # of all steps but the first and the one with an evaluation
 TIMING = {"sample": 4.0, "score": 0.5, "train": 3.0, "step_time": 8.0}
@@ -48,12 +47,14 @@ def made_run(
     (place / "provenance.json").write_text(json.dumps({"world_size": ranks}))
     size = {name: value if name.startswith("completions") else value * scale for name, value in METRICS.items()}
     usual = {name: value * seconds for name, value in TIMING.items()}
-    metrics = [{"step": 0, "eval/accuracy": 0.1}, *({"step": step, **size} for step in range(1, 5))]
-    metrics[3]["eval/accuracy"] = 0.2
+    # 40 rollouts, each of a prompt of 10 and a completion of 20
+    metrics = [{"step": step, "num_tokens": 40 * 30 * scale * step, **size} for step in range(1, 5)]
+    metrics[2]["eval/accuracy"] = 0.2
     timing = [{"step": step, **usual} for step in range(1, 5)]
     timing[0] = {"step": 1, **{name: 100 * value for name, value in usual.items()}}
     timing[2]["step_time"] = 1000
-    (place / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in metrics))
+    baseline = {"step": 0, "eval/accuracy": 0.1}
+    (place / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in [baseline, *metrics]))
     (place / "timing.jsonl").write_text("".join(json.dumps(record) + "\n" for record in timing) + '{"step": 5, "sam')
     return place
 
@@ -73,6 +74,10 @@ def test_what_is_no_run_or_has_no_rates_is_refused(tmp_path: Path) -> None:
     (short / "timing.jsonl").write_text(json.dumps({"step": 1, **TIMING}) + "\n")
     with pytest.raises(LabError, match=r"no step to take rates from.*train\.steps=6"):
         seen(short)
+    unknown = made_run(tmp_path / "unknown")
+    (unknown / "provenance.json").write_text("{}")
+    with pytest.raises(LabError, match="does not tell how many ranks"):
+        seen(unknown)
     beside = made_run(tmp_path / "beside", settings={"train": {"steps": 9, "one_step_off": True}})
     with pytest.raises(LabError, match="one_step_off"):
         seen(beside)
