@@ -16,7 +16,10 @@ from support import run_command
 
 pytestmark = pytest.mark.slow
 CONTAINER = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"]
-TRIED = "ip link add name quiet0 type veth peer name quiet1 && mount -t tmpfs none /mnt && echo 0 > /proc/sys/user/max_user_namespaces"
+TRIED = (
+    "ip link add name quiet0 type veth peer name quiet1 && mount -t tmpfs none /mnt && "
+    "echo 0 > /proc/sys/user/max_user_namespaces"
+)
 
 
 def why_not() -> str | None:
