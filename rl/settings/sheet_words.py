@@ -62,7 +62,7 @@ def _sent_lines(sheet: Sheet) -> list[str]:
     known = [column for column in sheet.columns if column.sent is not None and column.ranks > 1]
     if not known:
         return []
-    rows = [("ranks", "gradients", "weights", "rollouts", "in all", "micro-batches")]
+    rows: list[tuple[str, ...]] = [("ranks", "gradients", "weights", "rollouts", "in all", "micro-batches")]
     for column in known:
         assert column.sent is not None
         sizes = (column.sent.gradients, column.sent.weights, column.sent.rollouts, column.sent.total)
@@ -79,7 +79,8 @@ def _time_lines(sheet: Sheet) -> list[str]:
             "(train.steps=6, evaluation.every_steps=0), then --dry-run --rates RUN_DIRECTORY"
         )
         return [how, *refused]
-    rows = [("ranks", "sampling", "rewards", "update", "sending", "rest", "step", "steps a day", "whole run", "bound by")]
+    head = ("ranks", *PARTS, "step", "steps a day", "whole run", "bound by")
+    rows: list[tuple[str, ...]] = [head]
     for column in sheet.columns:
         if column.seconds is not None:
             rows.append(_time_row(column.ranks, column.seconds, sheet.config.train.steps))

@@ -6,7 +6,7 @@ traffic_worker OUTPUT RUNS      RUNS: a JSON object of settings by name; writes 
 
 import json
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -48,7 +48,7 @@ class Traffic:
     """What this rank has sent so far in the step, and in those before."""
 
     def __init__(self) -> None:
-        self.now: Counter[str] = Counter()
+        self.now: dict[str, float] = defaultdict(float)
         self.steps: list[dict[str, float]] = []
 
     def count(self, method: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from launch.train import train_command
 from problems.errors import LabError
 from rl.settings.model_files import ModelShape
-from rl.settings.rates import Line, line, seen
+from rl.settings.rates import line, seen
 from rl.settings.schema import RunConfig
 from rl.settings.sheet import Asked, Seconds, make_sheet
 from rl.settings.sheet_words import as_record, lines
@@ -83,12 +83,18 @@ def test_what_is_no_run_or_has_no_rates_is_refused(tmp_path: Path) -> None:
         seen(beside)
 
 
-def test_a_line_through_what_was_measured() -> None:
-    assert line([10, 20], [3.0, 5.0]) == Line(fixed=pytest.approx(1.0), each=pytest.approx(0.2))
-    assert line([10], [3.0]) == Line(fixed=0, each=0.3)  # one size: all of it goes with the size
-    assert line([10, 20], [5.0, 4.0]) == Line(fixed=4.5, each=0)  # less work took longer: the same at any size
-    # through (10, 1) and (20, 4) at no size less than none: (10 x 1 + 20 x 4) / (100 + 400)
-    assert line([10, 20], [1.0, 4.0]) == Line(fixed=0, each=pytest.approx(0.18))
+@pytest.mark.parametrize(
+    ("amounts", "seconds", "fixed", "each"),
+    [
+        ([10, 20], [3.0, 5.0], 1.0, 0.2),
+        ([10], [3.0], 0, 0.3),  # one size: all of it goes with the size
+        ([10, 20], [5.0, 4.0], 4.5, 0),  # less work took longer: the same at any size
+        ([10, 20], [1.0, 4.0], 0, 0.18),  # not less than none at no size: (10 x 1 + 20 x 4) / (100 + 400)
+    ],
+)
+def test_a_line_through_what_was_measured(amounts: list[float], seconds: list[float], fixed: float, each: float) -> None:
+    found = line(amounts, seconds)
+    assert (found.fixed, found.each) == pytest.approx((fixed, each))
 
 
 def seconds_on(ranks: int, **asked: Any) -> Seconds:
