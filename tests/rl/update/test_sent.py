@@ -49,9 +49,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def counted(home: Path, name: str, ranks: int) -> Sent:
     """Return what a rank sent in a step of a run: the mean over ranks and over steps, the first one left out."""
-    steps = [step for rank in range(ranks) for step in json.loads((home / f"{name}-of-{ranks}-{rank}.json").read_text())[1:]]
-    assert {kind for step in steps for kind in step} <= {kind for kinds in KINDS.values() for kind in kinds}
-    return Sent(**{what: fmean(sum(step.get(kind, 0.0) for kind in kinds) for step in steps) for what, kinds in KINDS.items()})
+    files = [home / f"{name}-of-{ranks}-{rank}.json" for rank in range(ranks)]
+    steps = [step for file in files for step in json.loads(file.read_text())[1:]]
+    found = Sent(**{what: fmean(sum(step.get(kind, 0.0) for kind in kinds) for step in steps) for what, kinds in KINDS.items()})
+    # while DeepSpeed learns the order of modules at ZeRO 3 ranks compare what they learned
+    others = [sum(size for kind, size in step.items() if not any(kind in kinds for kinds in KINDS.values())) for step in steps]
+    assert max(others) <= 0.01 * found.total
+    return found
 
 
 @pytest.mark.parametrize(("ranks", "name"), [(ranks, name) for ranks, names in ON.items() for name in names])
