@@ -81,7 +81,7 @@ def bandwidth_of(ranks: int, home: Path) -> float:
 
 def execute(program: list[str], home: Path) -> str:
     """Run a program to its end and return what it printed."""
-    print("  ...", *program[-3:], file=sys.stderr, flush=True)
+    print("  ...", program[-1], file=sys.stderr, flush=True)
     done = subprocess.run(program, cwd=home, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(program)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
