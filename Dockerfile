@@ -4,7 +4,7 @@
 # For machines without GPUs, 5 GB smaller: docker build --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu -t reasonlab .
 FROM python:3.11-slim-bookworm
 
-# a compiler for the CPU's sampler; ssh to reach other machines, and for them to be reached by
+# a compiler for the CPU's sampler; ssh to reach other machines, each of which needs an sshd of its own
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev git openssh-client \
     && rm -rf /var/lib/apt/lists/*

@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings self-checks test-kernels test-formats test-cluster check docs bench bench-math hostile-math clean
+.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings self-checks scale test-kernels test-formats test-cluster check docs bench bench-math hostile-math clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (fifteen to twenty minutes)"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-real       the tests that need a real model (reasonlab fetch smollm2-135m, or REASONLAB_REAL_MODEL=directory)"
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
 	@echo "make self-checks     the start-up check on SmolLM2: must pass in 32 combinations and catch 11 injected faults in each"
+	@echo "make scale           the cost and scale sheet against runs of 1, 2 and 4 ranks on this machine, which must be quiet (five minutes)"
 	@echo "make check           format, lint and types"
 	@echo "make docs            the documentation as a site, in site/: open site/index.html (in an environment of its own)"
 	@echo "make test-kernels    the GPU kernels, interpreted on the CPU (fetches Triton, 190 MB, beside .venv)"
@@ -77,6 +78,9 @@ endings: $(READY)
 
 self-checks: $(READY)
 	$(BIN)/python tests/support/self_checks.py $(ARGS)
+
+scale: $(READY)
+	$(BIN)/python tests/support/scale.py $(ARGS)
 
 hostile-math: $(READY)
 	REASONLAB_HOSTILE_PAIRS=1000 $(BIN)/python -m pytest tests/rewards/math/test_symbolic_process.py -k many_hostile $(ARGS)

@@ -17,8 +17,8 @@ class Finding:
     to_do: str = ""
 
     def __str__(self) -> str:
-        line = f"{self.level:<8} {self.about:<14} {self.found}"
-        return f"{line}\n{'':<8} {'':<14} -> {self.to_do}" if self.to_do else line
+        line = f"{self.level:<8} {self.about:<16} {self.found}"
+        return f"{line}\n{'':<8} {'':<16} -> {self.to_do}" if self.to_do else line
 
 
 def ok(about: str, found: str) -> Finding:

@@ -1,5 +1,6 @@
 """Checks of this machine: versions, what it computes on, compiler, memory, disk, isolation. Tried out where possible."""
 
+import errno
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -113,17 +115,31 @@ def compiler() -> Iterator[Finding]:
             "compiler", f"no {name}", "install one (Debian: gcc libc6-dev), or the CPU's sampler is several times slower"
         )
         return
+    try:
+        said = _compiled(name)
+    except OSError as error:
+        yield warning(
+            "compiler", f"{name} could not be tried: {error.strerror or error}", "make room in TMPDIR, or choose another"
+        )
+        return
+    if said is None:
+        yield ok("compiler", shutil.which(name) or name)
+    elif os.strerror(errno.ENOSPC) in said:
+        yield warning("compiler", f"{name} had no room: {said}", "make room in TMPDIR, or choose another")
+    else:
+        to_do = "install libc6-dev and libgomp (comes with gcc)"
+        yield warning("compiler", f"{name} cannot compile with OpenMP: {said}", to_do)
+
+
+def _compiled(name: str) -> str | None:
+    """Compile and run something; return what went wrong, in a line."""
     with tempfile.TemporaryDirectory() as folder:
         source, program = Path(folder) / "a.c", Path(folder) / "a"
         source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() > 0 ? 7 : 1; }\n")
         made = subprocess.run([name, "-fopenmp", source, "-o", program], capture_output=True, text=True, check=False)
-        if made.returncode or subprocess.run([program], check=False).returncode != 7:
-            said = made.stderr.strip().splitlines() or ["what it made does not run"]
-            yield warning(
-                "compiler", f"{name} cannot compile with OpenMP: {said[0]}", "install libc6-dev and libgomp (comes with gcc)"
-            )
-        else:
-            yield ok("compiler", shutil.which(name) or name)
+        if made.returncode == 0 and subprocess.run([program], check=False).returncode == 7:
+            return None
+        return (made.stderr.strip().splitlines() or ["what it made does not run"])[0]
 
 
 def memory(shared: Path = Path("/dev/shm"), meminfo: Path = Path("/proc/meminfo")) -> Iterator[Finding]:
@@ -148,11 +164,27 @@ def disks(runs: Path) -> Iterator[Finding]:
     """The places that are written to: where runs go, temporary files, the cache of models."""
     from huggingface_hub import constants
 
-    # not tempfile.gettempdir(), which raises where the disk is full
-    temporary = Path(os.environ.get("TMPDIR", "/tmp"))
-    places = {"runs": runs, "temporary": temporary, "models": Path(constants.HF_HUB_CACHE)}
-    for name, place in places.items():
-        yield disk(f"disk, {name}", place)
+    yield disk("disk, runs", runs)
+    yield temporary(Path(os.environ.get("TMPDIR", "/tmp")))
+    models = disk("disk, models", Path(constants.HF_HUB_CACHE))
+    if models.level == "failure":  # what is there is read all the same
+        to_do = "what is not in it cannot be fetched by name: make room, or choose another place (HF_HOME)"
+        models = replace(models, level="warning", to_do=to_do)
+    yield models
+
+
+def temporary(place: Path) -> Finding:
+    """The place of temporary files. They are small, and where it takes none Python looks for another."""
+    found = disk("disk, temporary", place)
+    if found.level != "failure":
+        return found
+    tempfile.tempdir = None  # it keeps what it found first, perhaps when there was room
+    try:
+        instead = tempfile.gettempdir()
+    except OSError as error:  # nothing that it knows of, the current directory included, takes a file
+        return failure(found.about, f"{found.found}, and there is no other: {error.strerror}", found.to_do)
+    other = "" if Path(instead) == place else f"; temporary files go to {instead} instead"
+    return warning(found.about, found.found + other, "make room, or choose another place (TMPDIR)")
 
 
 def disk(about: str, place: Path) -> Finding:
@@ -182,7 +214,7 @@ def sandbox(settings: SandboxSettings) -> Iterator[Finding]:
     """The layers of isolation of untrusted programs. Only runs on programming problems need them."""
     try:
         lines, fit = report(settings)
-    except LabError as error:
+    except (LabError, OSError) as error:
         yield warning(
             "sandbox", str(error), "runs on programming problems are refused; `reasonlab doctor --sandbox` tells more"
         )

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,13 @@ from problems.errors import LabError
 
 _SECONDS, _SUM_SECONDS = 60, 180  # for a host to answer; for all ranks to load their libraries, meet and sum
 _COMPARED = ("torch", "deepspeed", "transformers", "numpy")
+# by what ssh says where it never got to ask for a key
+_BY_SSH = {
+    "Could not resolve": "is the name right, and known here (DNS, /etc/hosts, ~/.ssh/config)?",
+    "No route to host": "is it on, and on a network that this machine reaches?",
+    "timed out": "is it on, and on a network that this machine reaches (firewall)?",
+    "Connection refused": "no sshd answers there: start it, or say its port (--ssh-port)",
+}
 # one line of JSON about the host that it runs on; no library is loaded
 _TELL = (
     "import json, os, socket, sys\n"
@@ -38,9 +46,14 @@ _TELL = (
 
 def hosts_checked(hosts: Sequence[Host], ssh: Sequence[str], runs: Path, address: str | None) -> Iterator[Finding]:
     """Check every host, and where all answer the sum over them. runs: where runs go; address: where the ranks meet, if told."""
-    runs.mkdir(parents=True, exist_ok=True)
     reached = True
-    with tempfile.NamedTemporaryFile(dir=runs) as mark:
+    with ExitStack() as closing:
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+            mark = closing.enter_context(tempfile.NamedTemporaryFile(dir=runs))
+        except OSError as error:
+            yield failure("hosts", f"cannot write to {runs}: {error.strerror}", "make room, or choose another place (run.dir)")
+            return
         for host in hosts:
             findings = _host(host, ssh, Path(mark.name).resolve())
             reached = reached and all(finding.level != "failure" for finding in findings)
@@ -61,11 +74,8 @@ def _host(host: Host, ssh: Sequence[str], mark: Path) -> list[Finding]:
         return [failure(about, f"no answer: {error}", f"is ssh installed here, and can you `ssh {host.name}`?")]
     if said.returncode == 255:
         words = said.stderr.strip().splitlines() or ["ssh failed without a word"]
-        return [
-            failure(
-                about, words[-1], f"`ssh {host.name}` must work without a password: keys, known_hosts, sshd, the name itself"
-            )
-        ]
+        usual = f"`ssh {host.name}` must work without a password: keys, known_hosts, sshd, the name itself"
+        return [failure(about, words[-1], next((to_do for text, to_do in _BY_SSH.items() if text in words[-1]), usual))]
     if said.returncode:
         words = said.stderr.strip().splitlines() or [f"exit status {said.returncode}"]
         return [failure(about, words[-1], f"{sys.executable} and {os.getcwd()} must be at the same place on every host")]

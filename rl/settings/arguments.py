@@ -8,6 +8,7 @@ wrong setting are answered at once.
 import argparse
 import itertools
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,10 +22,12 @@ from problems.catalog import SOURCE_MODELS
 from problems.errors import LabError
 from problems.public import PUBLIC_SETS
 from problems.telling import as_json, manner, tell, warn, with_manner
-from rl.settings.dry_run import describe_work
+from rl.settings.dry_run import asked_ranks, describe_work, model_shape
 from rl.settings.loading import Base, C, Loaded, describe, load_config
 from rl.settings.model_files import has_tokenizer_here
 from rl.settings.schema import RunConfig, SftConfig
+from rl.settings.sheet import Asked, make_sheet
+from rl.settings.sheet_words import as_record, lines
 from rl.stopping import Preempted, exit_status
 
 Command = Callable[[Sequence[str]], int]
@@ -67,7 +70,7 @@ def make_parser(command: str, about: str, document: str) -> argparse.ArgumentPar
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="print the resolved settings and, for train, the cut of the work and its memory, then stop",
+        help="print the resolved settings and, for train, the cut of the work, its memory, bytes sent and costs, then stop",
     )
     parser.add_argument("--settings", action="store_true", help="print every setting with its default, then stop")
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)  # the deepspeed launcher adds it
@@ -140,20 +143,62 @@ def training_arguments(argv: Sequence[str]) -> TrainingArguments | None:
         action="store_true",
         help="print one problem as text and as tokens, as the model reads it, then stop (part of --dry-run)",
     )
+    _add_flags_of_the_sheet(parser)
     flags, loaded = parse(parser, argv, RunConfig)
     if loaded is None:
         return None
+    asked = _asked_of_the_sheet(flags)
+    if asked != Asked() and not flags.dry_run:
+        raise LabError("--rates, --bandwidth, --cores, --prompt-tokens and --completion-tokens are of --dry-run: add it")
     if flags.dry_run:
         work = describe_work(loaded.config)
+        costs = make_sheet(loaded.config, model_shape(loaded.config.model.path), asked_ranks(), asked)
         if as_json():
-            tell({"settings": loaded.config.model_dump(mode="json"), "work": work.splitlines()})
+            settings = loaded.config.model_dump(mode="json")
+            tell({"settings": settings, "work": work.splitlines(), "sheet": as_record(costs)})
             return None
-        print(describe(loaded) + "\n" + work + "\n")
+        print("\n".join([describe(loaded), work, *lines(costs), ""]))
         model = loaded.config.model
         if not has_tokenizer_here(model.path, model.revision):  # asked before transformers and torch are loaded
             print(f"Prompt: not shown, the tokenizer of {model.path} is not on this machine (yet)")
             return None
     return TrainingArguments(loaded=loaded, resume=flags.resume, only_prompt=flags.show_prompt or flags.dry_run)
+
+
+def _add_flags_of_the_sheet(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("of --dry-run, for times and costs (docs/launch.md)")
+    whole = at_least(1)
+    group.add_argument(
+        "--rates", type=Path, action="append", default=[], metavar="RUN", help="a run to take rates from; may be repeated"
+    )
+    group.add_argument(
+        "--bandwidth", type=_above_zero, metavar="GB/s", help="of a rank, as `reasonlab doctor --hostfile` measures it"
+    )
+    group.add_argument("--cores", type=whole, metavar="N", help="all ranks share so many cores of one machine")
+    group.add_argument("--prompt-tokens", type=whole, metavar="N", help="mean length of prompts (default: as in --rates)")
+    group.add_argument(
+        "--completion-tokens", type=whole, metavar="N", help="of completions (default: as in --rates, or their limit)"
+    )
+
+
+def _asked_of_the_sheet(flags: argparse.Namespace) -> Asked:
+    return Asked(
+        rates=tuple(flags.rates),
+        bandwidth=None if flags.bandwidth is None else flags.bandwidth * 1e9,
+        cores=flags.cores,
+        prompt_tokens=flags.prompt_tokens,
+        completion_tokens=flags.completion_tokens,
+    )
+
+
+def _above_zero(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0; found {text!r}")
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,7 +134,7 @@ def peak_gib(gib: dict[str, float]) -> float:
 
 def describe_work(config: RunConfig) -> str:
     """Return how the work is cut and the memory it needs; raises LabError where the ranks cannot share the work."""
-    ranks = _asked_ranks()
+    ranks = asked_ranks()
     check_world(config, ranks)
     lines = ["Plan", *_work_lines(config, ranks)]
     if config.prompt.abstention is not None:
@@ -148,7 +148,8 @@ def describe_work(config: RunConfig) -> str:
     return "\n".join(lines)
 
 
-def _asked_ranks() -> int:
+def asked_ranks() -> int:
+    """Return the number of ranks to plan for."""
     ranks = os.environ.get("WORLD_SIZE", "1")
     if not ranks.isdecimal() or int(ranks) < 1:
         raise LabError(f"WORLD_SIZE must be a number of ranks, 1 or more; found {ranks!r}")

@@ -28,20 +28,30 @@ class ModelShape:
     stored: str | None = None  # precision of the weights' files, where it is known
 
     @property
+    def linear_layers(self) -> tuple[tuple[int, int], ...]:
+        """The matrices of one decoder layer, (in, out) each: query, key, value, output, gate, up, down."""
+        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        attention = ((self.hidden, queries), (self.hidden, keys), (self.hidden, keys), (queries, self.hidden))
+        return (*attention, *[(self.hidden, self.intermediate)] * 2, (self.intermediate, self.hidden))
+
+    @property
+    def matrices(self) -> list[int]:
+        """The numbers in each of its matrices."""
+        embeddings = [self.vocabulary * self.hidden] * (1 if self.tied else 2)
+        return [fan_in * fan_out for fan_in, fan_out in self.linear_layers] * self.layers + embeddings
+
+    @property
     def parameters(self) -> int:
         """All weights, norms left out."""
-        attention = self.hidden * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
-        mlp = 3 * self.hidden * self.intermediate
-        embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
-        return self.layers * (attention + mlp) + embeddings
+        return sum(self.matrices)
+
+    def lora_matrices(self, rank: int) -> list[int]:
+        """The numbers in each matrix of adapters of this rank on all linear layers: [rank, in] and [out, rank]."""
+        return [rank * side for sides in self.linear_layers for side in sides] * self.layers
 
     def lora_parameters(self, rank: int) -> int:
-        """Weights of adapters of this rank on all linear layers."""
-        # an adapter of a layer with weights [out, in] has rank * (in + out)
-        query_and_output = 2 * (self.hidden + self.head_dim * self.heads)
-        key_and_value = 2 * (self.hidden + self.head_dim * self.kv_heads)
-        mlp = 3 * (self.hidden + self.intermediate)
-        return self.layers * rank * (query_and_output + key_and_value + mlp)
+        """Weights of these adapters."""
+        return sum(self.lora_matrices(rank))
 
     def fused_parameters(self, merged: bool) -> int:
         """Weights that decoding on a GPU holds a second time: query, key and value and gate and up, each as one matrix.

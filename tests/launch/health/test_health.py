@@ -1,6 +1,7 @@
 """The doctor's lines: each fault is named in words with what to do, and only those without which no run works are failures."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_a_run_works_unless_something_failed() -> None:
         {"level": "ok", "about": "a", "found": "b", "to_do": ""},
         {"level": "failure", "about": "f", "found": "g", "to_do": "h"},
     ]
-    assert str(bad) == "failure  f              g\n" + " " * 24 + "-> h"
+    assert str(bad) == "failure  f                g\n" + " " * 26 + "-> h"
 
 
 def test_a_check_that_breaks_hides_no_other() -> None:
@@ -82,6 +83,33 @@ def test_a_disk_that_takes_nothing_fails(tmp_path: Path) -> None:
     found = disk("disk", Path("/proc/self"))
     assert found.level == "failure"
     assert found.found.startswith("cannot write to /proc/self")
+
+
+def test_temporary_files_that_find_another_place_are_no_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TMPDIR", "/proc/self")
+    found = machine.temporary(Path("/proc/self"))
+    assert (found.level, found.about) == ("warning", "disk, temporary")
+    assert f"; temporary files go to {tempfile.gettempdir()} instead" in found.found
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/self"])
+    found = machine.temporary(Path("/proc/self"))
+    assert found.level == "failure"
+    assert found.found.startswith("cannot write to /proc/self")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "cc").write_text("#!/bin/sh\n")
+    (tmp_path / "cc").chmod(0o755)
+    compiler = only(list(machine.compiler()))
+    assert compiler.level == "warning"
+    assert compiler.found.startswith("cc could not be tried: No usable temporary directory")
+    monkeypatch.undo()
+    tempfile.tempdir = None
+
+
+def test_a_cache_of_models_that_takes_nothing_is_no_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/proc/self/hub")
+    runs, _, models = machine.disks(tmp_path)
+    assert runs.level != "failure"
+    assert (models.level, models.found.startswith("cannot write to /proc/self")) == ("warning", True)
+    assert "cannot be fetched" in models.to_do
 
 
 def test_little_shared_memory_and_little_memory_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
