@@ -240,8 +240,8 @@ def wait_for(blow: Blow, life: Life, paces: Paces) -> bool:
     after = blow.after
     if blow.moment == "evaluating":  # which it does in the step that follows
         after = following(after + 1, paces.evaluate_every) - 1
-    elif blow.moment == "saving":  # which it does when the step stands in metrics.jsonl
-        after = following(max(after, 1), paces.save_every)
+    elif blow.moment == "saving":  # as soon as that step stands in metrics.jsonl
+        after = following(after + 1, paces.save_every) - 1
     return life.until(life.is_working, 0.5) and life.until(lambda: life.run.steps_done() >= after, 0.005)
 
 
@@ -258,9 +258,9 @@ def wait_within(blow: Blow, life: Life, paces: Paces) -> bool:
         life.until(lambda: "evaluating" in life.phases() or life.run.steps_done() > done)
         seconds = 0.5
     elif blow.moment == "saving":
-        latest = time.monotonic() + 1
-        life.until(lambda: life.run.is_saving() or time.monotonic() > latest, 0.001)
-        seconds = 0.1
+        done = life.run.steps_done()
+        life.until(lambda: life.run.is_saving() or life.run.steps_done() > done + 1, 0.001)
+        seconds = 0.05
     elif blow.moment == "any":
         seconds = 2 * paces.step
     moment = time.monotonic() + blow.delay * seconds
