@@ -1,4 +1,4 @@
-"""Set the clock of a Python process, for tests: Python imports this before all else where its directory is in PYTHONPATH.
+"""Set the clock of a Python process, for tests: `sitecustomize.py` in a directory of PYTHONPATH is imported before all else.
 
 REASONLAB_CLOCK_SECONDS is added to what `time` says of the wall clock. Files keep the times that the kernel gives them, and
 `datetime` its own.

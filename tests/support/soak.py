@@ -11,13 +11,14 @@ left, no process and no half file.
 
 The settings are those of configs/demo.yaml with fewer and shorter completions and without the self-check. The model is the
 demo's, which has imitated for 250 steps on short sums: enough to be right now and then, so that there is something to learn.
-Prints a line a kill and a verdict, exits 1 if anything differs. The machine's own clock is left alone (tests/support/clock/).
+Prints a line a kill and a verdict, exits 1 if anything differs. The machine's own clock is left alone (other_clock.py).
 """
 
 import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,7 +45,6 @@ from rl.tracking.standing import read_status
 from rl.tracking.wandb_log import histories
 
 RANKS = 2
-CLOCK = Path(__file__).parent / "clock"
 IMITATION = [
     "problems=[{domain: chain, named: true, terms: [2, 4]}]",
     "styles={direct: 1}",
@@ -112,6 +112,7 @@ class Run:
 
     command: Sequence[str]
     path: Path
+    clock: Path  # a directory for PYTHONPATH that sets the clock of its processes
     mark: str  # in the environment of every process of it
     sessions: set[int] = field(default_factory=set)  # that its processes have had
 
@@ -121,7 +122,7 @@ class Run:
         added = {
             name: value,
             "WANDB_MODE": "offline",
-            "PYTHONPATH": os.pathsep.join([str(CLOCK), str(REPOSITORY)]),
+            "PYTHONPATH": os.pathsep.join([str(self.clock), str(REPOSITORY)]),
             "REASONLAB_CLOCK_SECONDS": str(clock),
         }
         said = tempfile.TemporaryFile("w+")  # noqa: SIM115
@@ -450,9 +451,13 @@ def main() -> int:
         words = [sys.executable, "-m", "launch.cli", "launch", str(REPOSITORY / "configs" / "demo.yaml"), f"--gpus={RANKS}"]
         words += ["--resume", f"run.dir={home}", f"model.path={model}", *PRACTICE, f"train.steps={flags.steps}", *settings]
 
+        clock = home / "clock"
+        clock.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(__file__).parent / "other_clock.py", clock / "sitecustomize.py")
+
         def run(name: str) -> Run:
             mark = f"REASONLAB_SOAK={os.getpid()}-{name}"
-            return Run(command=[*words, f"run.name={name}"], path=home / name, mark=mark)
+            return Run(command=[*words, f"run.name={name}"], path=home / name, clock=clock, mark=mark)
 
         peaceful = run("undisturbed")
         paces = undisturbed(peaceful)
