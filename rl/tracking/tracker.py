@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class Tracker:
             step = record["step"]
             if step < first_step:
                 shown = shown_values(_but_step(record), _but_step(timing.get(step, {})))
-                self._each("catch up", lambda mirror, step=step, shown=shown: mirror.catch_up(step, shown))
+                self._each("catch up", methodcaller("catch_up", step, shown))
 
     def _open(self, name: str, opening: Callable[[], Mirror]) -> None:
         try:
