@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings self-checks scale test-kernels test-formats test-cluster check docs bench bench-math hostile-math clean
+.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings soak self-checks scale test-kernels test-formats test-cluster check docs bench bench-math hostile-math clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (fifteen to twenty minutes)"
@@ -17,6 +17,7 @@ help:
 	@echo "make test            all tests (make test-fast: only the fast ones, six minutes)"
 	@echo "make test-real       the tests that need a real model (reasonlab fetch smollm2-135m, or REASONLAB_REAL_MODEL=directory)"
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
+	@echo "make soak            two ranks killed at random ten times and started again, against a run in peace (ARGS=\"--seeds 0 1 2\")"
 	@echo "make self-checks     the start-up check on SmolLM2: must pass in 32 combinations and catch 11 injected faults in each"
 	@echo "make scale           the cost and scale sheet against runs of 1, 2 and 4 ranks on this machine, which must be quiet (five minutes)"
 	@echo "make check           format, lint and types"
@@ -75,6 +76,9 @@ test-real: $(READY)
 
 endings: $(READY)
 	$(BIN)/python tests/support/starts_and_ends.py $(ARGS)
+
+soak: $(READY)
+	$(BIN)/python tests/support/soak.py $(ARGS)
 
 self-checks: $(READY)
 	$(BIN)/python tests/support/self_checks.py $(ARGS)

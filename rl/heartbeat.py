@@ -16,12 +16,13 @@ Left out: what happens inside of DeepSpeed's own collectives, where a rank that 
 import contextlib
 import faulthandler
 import json
+import math
 import os
 import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,15 @@ def read_beat(run: Path, rank: int) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
+def silence(beat: Mapping[str, Any]) -> float:
+    """Return seconds since a beat was written.
+
+    Infinite where its time is to come, by more than clocks differ: the clock was set back, and the rank has not beaten since.
+    """
+    seconds: float = wall_clock() - beat["time"]
+    return math.inf if seconds < -SILENT_SECONDS else max(0.0, seconds)
+
+
 class Heart:
     """Writes this rank's beats and says when it, or the run, gets nowhere. Use as a context manager in the main thread."""
 
@@ -145,10 +155,11 @@ class Heart:
             beat = None if other == self.rank else read_beat(self.run, other)
             if beat is None or beat.get("exchanges", 0) >= Now.exchanges:
                 continue
-            silent = wall_clock() - beat["time"]
-            has_done = f"has been {described(beat['phase'])} for {beat['seconds'] + silent:.0f} s"
-            if silent > max(SILENT_SECONDS, BEAT_SECONDS * 3):
-                has_done = f"has given no sign of life for {silent:.0f} s (it was {described(beat['phase'])})"
+            silent, was_doing = silence(beat), described(beat["phase"])
+            has_done = f"has been {was_doing} for {beat['seconds'] + silent:.0f} s"
+            if silent > SILENT_SECONDS:
+                since = "since the clock was set back" if math.isinf(silent) else f"for {silent:.0f} s"
+                has_done = f"has given no sign of life {since} (it was {was_doing})"
             late.append(f"rank {other}, which {has_done}")
         return ", ".join(late)
 
@@ -221,7 +232,7 @@ class Heart:
     def _speaks_for_those_who_wait(self) -> bool:
         """Whether this rank is the first of those that wait: one says it for all."""
         before = (read_beat(self.run, rank) for rank in range(self.rank))
-        return not any(beat["phase"] == EXCHANGE and wall_clock() - beat["time"] < SILENT_SECONDS for beat in before if beat)
+        return not any(beat["phase"] == EXCHANGE and silence(beat) < SILENT_SECONDS for beat in before if beat)
 
     def _say(self, words: str) -> None:
         warn(words)

@@ -60,7 +60,7 @@ from rl.update.fingerprint import check_fingerprints
 from rl.update.recompute import reference_kls
 
 _PROMPTS_LOOKED_AT = 64
-UNFINISHED = "unfinished.json"  # in a checkpoint: the metrics of its step, of which only the evaluation is missing
+UNFINISHED = "unfinished.json"  # in a checkpoint: metrics and timing of its step, of which only the evaluation is missing
 
 
 # every part of a run is in one of these two; besides the first a checkpoint holds TrainState, which goes through the loop
@@ -132,7 +132,7 @@ class Start:
     """What the loop begins with."""
 
     state: TrainState
-    unfinished: JsonDict | None = None  # metrics of the state's own step, where its evaluation is still to be done
+    unfinished: JsonDict | None = None  # metrics and timing of the state's own step, where its evaluation is still to be done
 
 
 @contextmanager

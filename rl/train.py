@@ -90,19 +90,18 @@ def train(parts: Parts, start: Start) -> TrainState:
         metrics = {**rollout_metrics(drawn, may_abstain=config.prompt.may_abstain), **update, **counts}
         if parts.curriculum is not None:
             metrics |= parts.curriculum.metrics(before.rungs, state.rungs)
-        if due(config.evaluation.every_steps, state.step, is_last=is_last):
-            with saving_if_told(parts, state, saved, Unfinished(metrics=metrics, drawn=drawn, learned=learned)):
-                metrics |= evaluate_held_out(parts)
-            state = with_best(state, metrics["eval/accuracy"])
-        timing = {
+        spent = {
             "sample": drawn.sample_seconds,
             "score": drawn.score_seconds,
             "train": update_ended - update_began,
             "waited_ahead": ahead_ended - update_ended,
-            "perf/peak_memory_gb": peak_memory_gb(),
-            "step_time": time.perf_counter() - step_began,
         }
-        timing |= speeds(config, parts.engine.sampling_model, drawn, batches, timing)
+        timing = timing_of(parts, drawn, batches, spent, step_began)
+        if due(config.evaluation.every_steps, state.step, is_last=is_last):
+            with saving_if_told(parts, state, saved, Unfinished(metrics=metrics, timing=timing, drawn=drawn, learned=learned)):
+                metrics |= evaluate_held_out(parts)
+            state = with_best(state, metrics["eval/accuracy"])
+            timing = timing_of(parts, drawn, batches, spent, step_began)
         record(parts, state, drawn, metrics, timing, learned)
         if watch is not None and parts.tracker is not None:
             for finding in watch.see(state.step, drawn, metrics):
@@ -118,6 +117,7 @@ class Unfinished:
     """A step of which only the evaluation is missing."""
 
     metrics: Mapping[str, Any]
+    timing: Mapping[str, float]  # without the evaluation
     drawn: Drawn
     learned: Sequence[Learned]
 
@@ -134,18 +134,26 @@ def saving_if_told(parts: Parts, state: TrainState, saved: int, step: Unfinished
         if state.step > saved:
             if step is not None:
                 keep_rollouts(parts, state, step.drawn, step.learned)
-            save_checkpoint(parts, state, None if step is None else step.metrics)
+            save_checkpoint(parts, state, None if step is None else {"metrics": step.metrics, "timing": step.timing})
             if parts.view is not None:
                 parts.view.say(f"told to stop ({told}): step {state.step} is saved")
         raise
 
 
-def finish_step(parts: Parts, state: TrainState, metrics: Mapping[str, Any]) -> TrainState:
+def timing_of(
+    parts: Parts, drawn: Drawn, batches: Sequence[Batch], spent: Mapping[str, float], began: float
+) -> dict[str, float]:
+    """Return what timing.jsonl says of a step from `began` until now; `spent`: seconds by what they went into. All ranks."""
+    timing = {**spent, "perf/peak_memory_gb": peak_memory_gb(), "step_time": time.perf_counter() - began}
+    return timing | speeds(parts.config, parts.engine.sampling_model, drawn, batches, timing)
+
+
+def finish_step(parts: Parts, state: TrainState, unfinished: Mapping[str, Any]) -> TrainState:
     """Do what is missing of a step whose evaluation was broken off, and return its state."""
-    evaluated = {**metrics, **evaluate_held_out(parts)}
+    evaluated = {**unfinished["metrics"], **evaluate_held_out(parts)}
     state = with_best(state, evaluated["eval/accuracy"])
     if parts.tracker is not None:
-        parts.tracker.log(state.step, evaluated)
+        parts.tracker.log(state.step, evaluated, unfinished["timing"])
     save_checkpoint(parts, state)
     return state
 
@@ -293,7 +301,7 @@ def watching(parts: Parts) -> Watch | None:
 def save_checkpoint(parts: Parts, state: TrainState, unfinished: Mapping[str, Any] | None = None) -> None:
     """Save state, optimizer and the policy as a Hugging Face directory; all ranks must call.
 
-    `unfinished`: the metrics of the state's own step, where only its evaluation is missing.
+    `unfinished`: metrics and timing of the state's own step, where only its evaluation is missing.
     """
     engine, tracker = parts.engine, parts.tracker
     if tracker is not None:

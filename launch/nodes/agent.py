@@ -9,10 +9,11 @@ helpers. DeepSpeed's launcher of one machine is told nothing, though: on SIGTERM
 after 30 seconds, whatever it saves. Its ranks are told, and it ends when they have. The agent exits with the command's status,
 128 + N where signal N ended it. Standard library only.
 
-Left out: an agent that is itself killed tells its ranks nothing.
+An agent that is itself killed tells nobody anything; on Linux the kernel then sends the command SIGTERM.
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ from typing import NoReturn
 PATIENCE_SECONDS = 90.0  # from being told to stop to being killed
 PATIENCE = "--patience="  # of another number of seconds, in front of the command
 _LAUNCHER = "deepspeed.launcher.launch"
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Group:
@@ -35,8 +37,12 @@ class Group:
     def __init__(self, command: Sequence[str], added: dict[str, str], patience: float) -> None:
         self.patience, self._has_ranks = patience, _LAUNCHER in command
         self.process = subprocess.Popen(
-            command, env={**os.environ, **added}, stdin=subprocess.DEVNULL, start_new_session=True
-        )  # its own session: a group whose number is the process's
+            command,
+            env={**os.environ, **added},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # its own session: a group whose number is the process's
+            preexec_fn=_be_told_of_the_end_of_the_agent if sys.platform == "linux" else None,  # noqa: PLW1509 (no threads yet)
+        )
         self._end: threading.Timer | None = None
 
     def tell(self, number: int) -> None:
@@ -66,6 +72,11 @@ class Group:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         return status if status >= 0 else 128 - status
+
+
+def _be_told_of_the_end_of_the_agent() -> None:
+    """Have the kernel send this process SIGTERM when its parent is gone; runs in the child, while there is one thread."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _children(pid: int) -> list[int]:

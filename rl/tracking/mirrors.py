@@ -40,6 +40,9 @@ class Mirror:
         """Show the numbers of a step (None where nothing was measured) and, by name, how values are distributed."""
         raise NotImplementedError
 
+    def catch_up(self, step: int, values: Mapping[str, Any]) -> None:
+        """Show the numbers of a step before `first_step` that are not shown yet: a killed process may have lost them."""
+
     def table(self, step: int, name: str, records: Sequence[JsonDict]) -> None:
         """Add a row for each record to the table `name`."""
         raise NotImplementedError

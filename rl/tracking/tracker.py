@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rl.settings.schema import RunConfig, SftConfig, TrackingSettings
 from rl.stopping import is_told_to_stop
 from rl.tracking.lineage import identify, origin_of
 from rl.tracking.mirrors import About, Mirror, shown_values
-from rl.tracking.run_directory import JsonDict, RunDirectory, read_provenance
+from rl.tracking.run_directory import JsonDict, RunDirectory, read_provenance, read_records
 from rl.tracking.tensorboard_mirror import TensorBoard
 from rl.tracking.trackio_mirror import Trackio
 from rl.tracking.wandb_mirror import WandB, wandb_mode
@@ -64,6 +65,17 @@ class Tracker:
         for setting in settings.mirrors:
             name, opening = MIRRORS[setting]
             self._open(name, partial(opening, about))
+        if first_step > 0 and self._mirrors:
+            self._catch_up(first_step)
+
+    def _catch_up(self, first_step: int) -> None:
+        """Have mirrors show what they lack of the steps before: what a killed process has logged last is in the files alone."""
+        timing = {record["step"]: record for record in read_records(self.run.path / "timing.jsonl")}
+        for record in read_records(self.run.path / "metrics.jsonl"):
+            step = record["step"]
+            if step < first_step:
+                shown = shown_values(_but_step(record), _but_step(timing.get(step, {})))
+                self._each("catch up", methodcaller("catch_up", step, shown))
 
     def _open(self, name: str, opening: Callable[[], Mirror]) -> None:
         try:
@@ -127,6 +139,10 @@ class Tracker:
     def finish(self, exit_code: int = 0) -> None:
         """Close the mirrors."""
         self._each("finish", lambda mirror: mirror.finish(exit_code))
+
+
+def _but_step(record: JsonDict) -> JsonDict:
+    return {key: value for key, value in record.items() if key != "step"}
 
 
 def _say(name: str, what: str, error: Exception) -> None:

@@ -39,6 +39,10 @@ class Trackio(Mirror):
         histograms = {name: self._module.Histogram(members) for name, members in distributions.items() if len(members)}
         self._run.log({**numbers(values), **histograms}, step=step)
 
+    def catch_up(self, step: int, values: Mapping[str, Any]) -> None:
+        """Add a step that is not there yet."""
+        self.log(step, values, {})
+
     def table(self, step: int, name: str, records: Sequence[JsonDict]) -> None:
         """Add a table of this step."""
         if step <= self._shown_step:

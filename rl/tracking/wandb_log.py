@@ -21,9 +21,16 @@ _WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 def held_keys(directory: Path, run_id: str) -> dict[int, set[str]]:
     """Return, by step, the names that the logs of run `run_id` below `directory` hold; nested ones by their first part."""
+    held: dict[int, set[str]] = defaultdict(set)
+    for step, keys in histories(directory, run_id):
+        held[step] |= keys
+    return held
+
+
+def histories(directory: Path, run_id: str) -> Iterator[tuple[int, set[str]]]:
+    """Yield the step and the names of everything that was logged at one; `held_keys` puts together what belongs to a step."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    held: dict[int, set[str]] = defaultdict(set)
     # a second folder of the same second has a number behind the id
     for file in sorted(directory.glob(f"*run-*-{run_id}*/run-{run_id}.wandb")):
         for payload in _records(file.read_bytes()):
@@ -32,8 +39,7 @@ def held_keys(directory: Path, run_id: str) -> dict[int, set[str]]:
                 continue
             items = {item.key or item.nested_key[0]: item.value_json for item in record.history.item}
             if STEP_KEY in items:
-                held[int(json.loads(items[STEP_KEY]))] |= set(items)
-    return held
+                yield int(json.loads(items[STEP_KEY])), set(items)
 
 
 def _records(log: bytes) -> Iterator[bytes]:

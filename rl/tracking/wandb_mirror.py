@@ -99,6 +99,10 @@ class WandB(Mirror):
         if new and step > self._shown_step:
             self._run.log({STEP_KEY: step, **new})
 
+    def catch_up(self, step: int, values: Mapping[str, Any]) -> None:
+        """Send what is not there yet of a step; histograms and rows of tables that were lost stay lost."""
+        self._send(step, values)
+
     def table(self, step: int, name: str, records: Sequence[JsonDict]) -> None:
         """Add rows to the table: only these are written and sent, whatever is in it already."""
         if name in self._held.get(step, set()) or step <= self._shown_step:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -26,9 +27,10 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def said(run: Path) -> list[str]:
-    """Return what was said of stalls, without the time of each line."""
+    """Return what was said of stalls, without the time of each line; of how long a stall is itself, N s."""
     file = run / "stalls.log"
-    return [line.split(" ", 1)[1] for line in file.read_text().splitlines()] if file.exists() else []
+    lines = [line.split(" ", 1)[1] for line in file.read_text().splitlines()] if file.exists() else []
+    return [re.sub(r"^(rank 1 has been waiting for verdicts for|rank \d has waited) \d+ s", r"\1 N s", line) for line in lines]
 
 
 def beat_of(run: Path, rank: int, phase: str, exchanges: int, age: float = 0.0) -> None:
@@ -57,7 +59,7 @@ def test_a_phase_without_progress_is_named_with_what_is_known_and_where_it_stand
         left = 2  # it goes on
         wait_for(lambda: any("goes on" in line for line in said(run)))
     assert said(run)[0].startswith(
-        "rank 1 has been waiting for verdicts for 0 s, 3 of 512 verdicts are out; its threads stand in"
+        "rank 1 has been waiting for verdicts for N s, 3 of 512 verdicts are out; its threads stand in"
     )
     assert "test_a_phase_without_progress" in (run / "ranks" / "rank-1.stacks").read_text()
 
@@ -78,7 +80,7 @@ def test_a_rank_that_waits_says_for_whom(run: Path) -> None:
         beat_of(run, 3, "updating", Now.exchanges - 1, age=50)
         wait_for(lambda: bool(said(run)))
     assert said(run)[0] == (
-        "rank 0 has waited 0 s for rank 1, which has been sampling for 120 s, "
+        "rank 0 has waited N s for rank 1, which has been sampling for 120 s, "
         "rank 3, which has given no sign of life for 50 s (it was updating)"
     )
 
@@ -89,6 +91,18 @@ def test_of_ranks_that_wait_the_first_speaks(run: Path) -> None:
         wait_for((run / "ranks" / "rank-1.stacks").exists)
         time.sleep(STALL)
     assert said(run) == []
+
+
+def test_a_clock_that_was_set_back_makes_nobody_seem_to_live(run: Path) -> None:
+    beat_of(run, 0, "exchange", Now.exchanges + 1, age=-3600)  # it would speak, if it were there
+    beat_of(run, 2, "updating", Now.exchanges, age=-3600)
+    beat_of(run, 3, "sampling", Now.exchanges, age=-2)  # of a machine whose clock is a little ahead
+    with Heart(run, 1, 4, STALL), exchanging():
+        wait_for(lambda: bool(said(run)))
+    assert said(run)[0] == (
+        "rank 1 has waited N s for rank 2, which has given no sign of life since the clock was set back (it was updating), "
+        "rank 3, which has been sampling for 120 s"
+    )
 
 
 def test_an_exchange_that_breaks_off_names_who_did_not_come(run: Path) -> None:
@@ -158,6 +172,14 @@ def test_on_another_machine_the_heartbeat_tells(run: Path) -> None:
     assert of_beat is not None
     last = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(of_beat["time"]))
     assert standing_in_words(run) == f"was killed at about {last}"
+
+
+def test_a_killed_run_is_gone_on_with_though_the_clock_was_set_back_since(run: Path) -> None:
+    _status(run, process=f"{this_process()['process'].split()[0]} 1", time="2090-01-01T00:00:00Z")
+    beat_of(run, 0, "sampling", 1, age=-3600)
+    assert standing_in_words(run) == "was killed at about 2090-01-01T00:00:00Z"
+    RunDirectory.create(run, "a: 1\n", resume=True)
+    assert standing_in_words(run) == "running"
 
 
 def test_a_run_that_another_process_is_at_work_on_is_left_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

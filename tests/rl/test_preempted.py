@@ -73,6 +73,8 @@ def together(imitator: Path, tmp_path_factory: pytest.TempPathFactory) -> Togeth
 
 def same_run(first: Path, second: Path) -> None:
     assert (first / "metrics.jsonl").read_bytes() == (second / "metrics.jsonl").read_bytes()
+    steps = [[row["step"] for row in rows(run / "timing.jsonl")] for run in (first, second)]
+    assert steps[0] == steps[1]
     names = sorted(file.name for file in (first / "rollouts").iterdir())
     assert names == sorted(file.name for file in (second / "rollouts").iterdir())
     for name in [*(f"rollouts/{name}" for name in names), f"checkpoints/step-{STEPS:06d}/policy/model.safetensors"]:

@@ -119,6 +119,24 @@ def test_ranks_that_nobody_watches_over_any_more_are_told_to_stop(tmp_path: Path
     assert told(tmp_path) == [f"a {int(signal.SIGTERM)}"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not tell a process that its parent is gone")
+def test_ranks_whose_agent_is_killed_are_told_to_stop(tmp_path: Path) -> None:
+    agent = subprocess.Popen(command(tmp_path, "a", WAIT).words, stdin=subprocess.PIPE, cwd=ROOT)
+    assert agent.stdin is not None
+    agent.stdin.write(b"{}\n")
+    agent.stdin.flush()
+    while not (tmp_path / "ready-a").exists():
+        time.sleep(0.02)
+    agent.kill()
+    assert agent.wait(timeout=20) == -signal.SIGKILL
+    agent.stdin.close()
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "told").exists() or not told(tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert told(tmp_path) == [f"a {int(signal.SIGTERM)}"]
+
+
 def test_what_the_command_leaves_behind_ends_with_it(tmp_path: Path) -> None:
     leaves = f"\nif os.fork() == 0:\n    open(run + '/left', 'w').write(str(os.getpid()))\n    {WAIT}\n{FINISH}"
     waits = leaves.replace(FINISH, f"\nwhile not os.path.exists(run + '/left'): time.sleep(0.01)\n{FINISH}")

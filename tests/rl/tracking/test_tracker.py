@@ -167,6 +167,22 @@ def test_a_resumed_run_shows_no_point_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_resumed_run_gives_wandb_what_it_lost(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run", "a: 1\n")
+    before = Tracker(run, TrackingSettings(wandb="disabled"), job_type="rl", config={})
+    before.log(0, {"reward": 0.0})
+    before.log(1, {"reward": 0.1}, {"step_time": 2.0})
+    before.log(2, {"reward": 0.2})  # comes again
+    tracker = Tracker(run, TrackingSettings(wandb="offline"), job_type="rl", config={}, first_step=2)
+    tracker.log(2, {"reward": 0.2})
+    tracker.finish()
+    until_written(run, tracker.identity.id, 2)
+    shown = histories(offline_records(run))
+    assert [(item["train/global_step"], item["train/reward"]) for item in shown] == [(0, 0.0), (1, 0.1), (2, 0.2)]
+    assert shown[1]["time/step_time"] == 2.0
+
+
+@pytest.mark.slow
 def test_a_service_that_stands_in_another_directory_writes_to_the_right_one(tmp_path: Path) -> None:
     """A process that has used W&B hands its service down to all that it starts, wherever these stand."""
     below = tmp_path / "below"
