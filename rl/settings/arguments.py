@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def clearly(command: Command) -> Command:
             return exit_status(told)
         except BrokenPipeError:  # the reader of our output has seen enough, as in `reasonlab train --settings | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+            return 128 + signal.SIGPIPE  # as whom the signal ends: work that was going on has not been finished
 
     return run
 

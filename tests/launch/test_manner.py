@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -135,3 +136,12 @@ def test_a_reader_that_has_seen_enough_ends_a_command_without_a_word() -> None:
 def test_help_loads_no_terminal_library() -> None:
     answer = run_python("-c", "import sys, problems.progress, problems.telling; print('rich' in sys.modules)")
     assert answer.stdout.strip() == "False"
+
+
+def test_who_nobody_reads_any_more_ends_without_a_word_and_not_as_if_all_were_well() -> None:
+    command = [sys.executable, "-u", "-m", "launch.cli", "problems", "list"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (128 + signal.SIGPIPE, b"")

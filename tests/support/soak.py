@@ -10,7 +10,7 @@ with its weights and optimizer state, the steps of timing.jsonl, the points of W
 left, no process and no half file.
 
 The settings are those of configs/demo.yaml with fewer and shorter completions and without the self-check. The model is the
-demo's, which has imitated for 250 steps on short sums: enough to be right now and then, so that there is something to learn.
+demo's, which has imitated for 400 steps on short sums: enough to be right now and then, so that there is something to learn.
 Prints a line a kill and a verdict, exits 1 if anything differs. The machine's own clock is left alone (other_clock.py).
 """
 
@@ -48,7 +48,8 @@ RANKS = 2
 IMITATION = [
     "problems=[{domain: chain, named: true, terms: [2, 4]}]",
     "styles={direct: 1}",
-    "sft={steps: 250, warmup_steps: 30, threads: 1}",
+    "sft.steps=400",
+    "sft.threads=1",
 ]
 PRACTICE = [
     "problems=[{domain: chain, named: true, terms: [3, 6]}]",
