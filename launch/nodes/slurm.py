@@ -42,8 +42,7 @@ if [ "$starts" -ge {most} ]; then
 fi
 echo "$SLURM_JOB_ID $saved $((starts + 1))" > "$run"/{starts}
 
-hosts=$(mktemp -p {folder} {name}.hosts.XXXXXX) || exit 2
-trap 'rm -f "$hosts"' EXIT
+hosts="$run"/{hosts}  # one file, written anew: Slurm may kill a script that has told it to requeue before it could remove any
 scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/$/ slots={gpus}/' > "$hosts"
 
 told=no requeue=no late=
@@ -75,6 +74,7 @@ if [ $requeue = yes ] && [ $code = {again} ]; then scontrol requeue "$SLURM_JOB_
 exit $code
 """
 _STARTS = "slurm-starts"  # a file of the run directory: the job, its checkpoints, how often in a row it was started with them
+_HOSTS = "slurm-hosts"  # another: the hosts of this start
 _MOST_STARTS = 4  # as each of them saves the last complete step in time, such a job has done none in four time limits
 
 
@@ -111,10 +111,10 @@ def job_script(
         run=shlex.quote(str(run)),
         manifests=" ".join(f"{shlex.quote(str(one))}/checkpoints/step-*/manifest.json" for one in saving),
         seconds=seconds,
-        name=safe,
         gpus=gpus,
         launch=shlex.join([sys.executable, "-m", "launch.cli", "launch", *arguments]),
         starts=_STARTS,
+        hosts=_HOSTS,
         most=_MOST_STARTS,
         restarts=restarts,
         failed=FAILED,

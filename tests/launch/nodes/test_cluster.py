@@ -319,4 +319,3 @@ def test_a_slurm_job_outlives_a_requeue_and_a_time_limit(home: Path, imitator: P
         assert (state["JobState"], state["Restarts"]) == ("COMPLETED", "2"), log + slurm.logs()
     assert len(rows(run / "resumes.jsonl")) == 2
     assert metrics(home, "job") == metrics(home, "no-job")
-    assert not list((home / "runs").glob("*.hosts.*"))
