@@ -1,8 +1,10 @@
 """`reasonlab problems export`: problems as files that the lab, or another trainer, reads."""
 
 import json
+import keyword
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +69,8 @@ WRITERS: dict[str, Format] = {
 
 def _is_module_name(name: str) -> bool:
     """Tell whether verifiers imports a module of that name as it stands: it takes ids in lower case, with `_` for `-`."""
-    return re.fullmatch("[a-z_][a-z0-9_]*", name) is not None
+    is_taken = keyword.iskeyword(name) or name in sys.stdlib_module_names  # on PYTHONPATH it would hide Python's own
+    return re.fullmatch("[a-z_][a-z0-9_]*", name) is not None and not is_taken
 
 
 def export_action(argv: Sequence[str]) -> int:
@@ -93,8 +96,12 @@ def export_action(argv: Sequence[str]) -> int:
     if to.beside and not _is_module_name(flags.output.name):
         raise LabError(
             f"--output {flags.output}: a taskset is a module, called like its folder, and {flags.output.name!r} is no name "
-            f"of one; use lower-case letters, digits and _, my_problems for instance"
+            f"of one, or one of Python's own; use lower-case letters, digits and _, my_problems for instance"
         )
+    for name, text in to.beside.items():
+        file = flags.output / name
+        if file.exists() and file.read_text(encoding="utf-8") != text:
+            raise LabError(f"{file} is there and is not ours; choose a folder of its own for --output")
     from rl.tracking.run_directory import write_atomic
 
     sources = [build_source([one], seed) for seed, one in enumerate(config.problems)]  # or one domain twice is one source

@@ -43,7 +43,7 @@ fi
 echo "$SLURM_JOB_ID $saved $((starts + 1))" > "$run"/{starts}
 
 hosts="$run"/{hosts}  # one file, written anew: Slurm may kill a script that has told it to requeue before it could remove any
-scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/$/ slots={gpus}/' > "$hosts"
+rm -f "$run"/STOP  # of an earlier start
 
 told=no requeue=no late=
 # the time limit is near: the ranks save and stop by themselves; what has not by then is told to, this script is not
@@ -59,6 +59,7 @@ trap told=yes TERM  # Slurm ends the job, requeued or cancelled, and has told th
 resume=${{SLURM_RESTART_COUNT:+--resume}}
 restarts={restarts}
 while :; do
+    scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/$/ slots={gpus}/' > "$hosts"
     # one task a node. srun itself is told nothing: on SIGTERM it kills the ranks
     srun --kill-on-bad-exit=0 {launch} --hostfile "$hosts" --no-ssh $resume &
     ranks=$!
@@ -75,7 +76,7 @@ exit $code
 """
 _STARTS = "slurm-starts"  # a file of the run directory: the job, its checkpoints, how often in a row it was started with them
 _HOSTS = "slurm-hosts"  # another: the hosts of this start
-_MOST_STARTS = 4  # as each of them saves the last complete step in time, such a job has done none in four time limits
+_MOST_STARTS = 4  # whoever is told to stop in time saves the last complete step, so a sound job seldom comes here
 
 
 def job_script(

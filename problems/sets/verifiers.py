@@ -127,7 +127,10 @@ def _row(task: Any, config: TasksetSource, settings: str) -> Row:
     if lacking:
         raise ProblemError(f"it needs {', '.join(lacking)}")
     data = task.data.model_dump(mode="json", include=task.data.model_fields_set)  # what was given, whole: tags are defaults
-    if task_of(config.name, settings, data).data != task.data:
+    again = task_of(config.name, settings, data)
+    if type(again) is not type(task) or again.config != task.config:
+        raise ProblemError(f"it is a {type(task).__name__}, or set up, in a way of its own: others' rewards would judge it")
+    if again.data != task.data:
         raise ProblemError(f"its data ({type(task.data).__name__}) do not come back from JSON as they were")
     if config.reference is not None and config.reference not in type(task.data).model_fields:
         raise ProblemError(f"it has no field {config.reference!r}; it has: {', '.join(type(task.data).model_fields)}")

@@ -131,17 +131,28 @@ def rates(runs: Sequence[Seen], sending: Sequence[float], cores: Sequence[float]
         "rest": [one.work.rollouts for one in runs],
     }
     lines = {name: line(amounts[name], parts[name]) for name in _MEASURED}
-    return Rates(**lines, shares=len({round(amount) for amount in amounts["sampling"]}))
+    return Rates(**lines, shares=_shares(amounts["sampling"]))
 
 
 _MEASURED = ("sampling", "rewards", "update", "rest")
+# amounts that are no farther apart are one amount, measured twice: a slope through them would be one through noise
+_ONE_AMOUNT = 0.2
+
+
+def _shares(amounts: Sequence[float]) -> int:
+    """Return how many amounts there are that differ."""
+    shares, last = 0, 0.0
+    for amount in sorted(amounts):
+        if amount > (1 + _ONE_AMOUNT) * last:
+            shares, last = shares + 1, amount
+    return shares
 
 
 def line(amounts: Sequence[float], seconds: Sequence[float]) -> Line:
     """Return the line nearest to what was measured (least squares), with neither part below zero."""
     middle, height = fmean(amounts), fmean(seconds)
     spread = sum((amount - middle) ** 2 for amount in amounts)
-    if spread <= 1e-6 * middle**2:
+    if _shares(amounts) == 1:
         return Line(fixed=0.0, each=height / middle)
     each = sum((a - middle) * (s - height) for a, s in zip(amounts, seconds, strict=True)) / spread
     if each <= 0:

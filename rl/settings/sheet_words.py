@@ -47,7 +47,8 @@ def _token_lines(sheet: Sheet) -> list[str]:
     work, limit = sheet.work, sheet.config.sampling.max_completion_tokens
     how_long = f"{work.completion_tokens:.4g} tokens"
     told = "the limit" if work.completion_tokens == limit else "as told"
-    source = f"measured in {sheet.seen[0].run}" if sheet.seen else told
+    is_measured = sheet.seen and sheet.asked.completion_tokens is None
+    source = f"measured in {sheet.seen[0].run}" if is_measured else told
     drawn = f"  tokens a step: {work.rollouts:.4g} completions of {how_long} ({source}) = {work.sampled_tokens:,.0f}"
     if not sheet.prompts_are_known:
         return [drawn + "; prompts come on top (--prompt-tokens N: their mean)"]

@@ -20,11 +20,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from problems.errors import LabError
 from rl.settings.deepspeed import check_deepspeed_file
 from rl.settings.model_files import ModelShape
 from rl.settings.schema import RunConfig
 
 _NUMBER_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+
 # of DeepSpeed's zero/config.py, in numbers
 _KEPT_WHOLE, _REUSED_SOON = 100_000, 1_000_000_000
 # of what rl/exchange.py sends: a token with its id, its log-probability and its entropy, and its text of four letters (as
@@ -193,8 +195,15 @@ class _Zero:
         zero = file.get("zero_optimization", {})
         return cls(
             stage=config.deepspeed.stage,
-            gradient_bytes=_NUMBER_BYTES[file.get("communication_data_type") or config.model.dtype],
+            gradient_bytes=_number_bytes(file.get("communication_data_type") or config.model.dtype),
             all_reduces=zero.get("use_multi_rank_bucket_allreduce", True) or not zero.get("reduce_scatter", True),
             kept_whole=int(zero.get("stage3_param_persistence_threshold", _KEPT_WHOLE)),
             reused_soon=int(zero.get("stage3_max_reuse_distance", _REUSED_SOON)),
         )
+
+
+def _number_bytes(name: str) -> int:
+    found = _NUMBER_BYTES.get(name.lower())
+    if found is None:
+        raise LabError(f"deepspeed.config: communication_data_type is {name!r}; expected one of {', '.join(_NUMBER_BYTES)}")
+    return found

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rl.heartbeat import read_beat, wall_clock
+from rl.heartbeat import read_beat, silence
 
 _OLD_SECONDS = 120.0  # of a heartbeat on another machine: clocks differ, and a file server may be slow
 
@@ -52,7 +52,7 @@ def killed_at(record: Mapping[str, Any], beat: Mapping[str, Any] | None) -> str 
     beaten = beat.get("time") if beat else None
     is_gone = _is_gone(record)
     if is_gone is None:  # it cannot be looked for from here
-        is_gone = isinstance(beaten, int | float) and wall_clock() - beaten > _OLD_SECONDS
+        is_gone = beat is not None and isinstance(beaten, int | float) and silence(beat) > _OLD_SECONDS
     if not is_gone:
         return None
     of_beat = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(beaten)) if isinstance(beaten, int | float) else ""

@@ -21,7 +21,7 @@ def test_killed_three_times_nothing_is_lost_nothing_doubled_and_nobody_left(imit
         "checkpoint.every_steps=2", "evaluation={every_steps: 3, num_problems: 8}",
     ]  # fmt: skip
     words = ["--steps", str(STEPS), "--kills", "3", "--seeds", "3", "--model", str(imitator), "--dir", str(tmp_path)]
-    done = run_command([sys.executable, str(SUPPORT / "soak.py"), *words, *settings], tmp_path, timeout=600)
+    done = run_command([sys.executable, str(SUPPORT / "soak.py"), *words, *settings], tmp_path, timeout=3600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("seed 3, kill ") == 3
     assert "seed 3: as if nothing had been" in done.stdout

@@ -27,10 +27,10 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def said(run: Path) -> list[str]:
-    """Return what was said of stalls, without the time of each line; of how long a stall is itself, N s."""
+    """Return what was said of stalls, without the time of each line; N s for all seconds, which pass meanwhile."""
     file = run / "stalls.log"
     lines = [line.split(" ", 1)[1] for line in file.read_text().splitlines()] if file.exists() else []
-    return [re.sub(r"^(rank 1 has been waiting for verdicts for|rank \d has waited) \d+ s", r"\1 N s", line) for line in lines]
+    return [re.sub(r"\d+ s\b", "N s", line) for line in lines]
 
 
 def beat_of(run: Path, rank: int, phase: str, exchanges: int, age: float = 0.0) -> None:
@@ -80,8 +80,8 @@ def test_a_rank_that_waits_says_for_whom(run: Path) -> None:
         beat_of(run, 3, "updating", Now.exchanges - 1, age=50)
         wait_for(lambda: bool(said(run)))
     assert said(run)[0] == (
-        "rank 0 has waited N s for rank 1, which has been sampling for 120 s, "
-        "rank 3, which has given no sign of life for 50 s (it was updating)"
+        "rank 0 has waited N s for rank 1, which has been sampling for N s, "
+        "rank 3, which has given no sign of life for N s (it was updating)"
     )
 
 
@@ -101,13 +101,13 @@ def test_a_clock_that_was_set_back_makes_nobody_seem_to_live(run: Path) -> None:
         wait_for(lambda: bool(said(run)))
     assert said(run)[0] == (
         "rank 1 has waited N s for rank 2, which has given no sign of life since the clock was set back (it was updating), "
-        "rank 3, which has been sampling for 120 s"
+        "rank 3, which has been sampling for N s"
     )
 
 
 def test_an_exchange_that_breaks_off_names_who_did_not_come(run: Path) -> None:
     beat_of(run, 1, "saving", Now.exchanges)  # one less than this rank is going to
-    expected = r"^Timed out; this rank waited for rank 1, which has been saving for 120 s$"
+    expected = r"^Timed out; this rank waited for rank 1, which has been saving for \d+ s$"
     with Heart(run, 0, 2, 60), pytest.raises(RuntimeError, match=expected), exchanging():
         raise RuntimeError("Timed out")
 

@@ -79,7 +79,7 @@ def fork_ranks(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: str
 
 def forked_ranks(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: str) -> list[subprocess.CompletedProcess[str]]:
     """Run a module as the deepspeed launcher does, each rank as a fork, to its end."""
-    return [one.completed() for one in fork_ranks(ranks, module, *arguments, cwd=cwd, **extra)]
+    return [one.completed(900) for one in fork_ranks(ranks, module, *arguments, cwd=cwd, **extra)]
 
 
 def launcher(ranks: int, module: str) -> list[str]:

@@ -17,7 +17,7 @@ from support import run_command
 pytestmark = pytest.mark.slow
 CONTAINER = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"]
 TRIED = (
-    "ip link add name quiet0 type veth peer name quiet1 && mount -t tmpfs none /mnt && "
+    "command -v ssh && ip link add name quiet0 type veth peer name quiet1 && mount -t tmpfs none /mnt && "
     "echo 0 > /proc/sys/user/max_user_namespaces"
 )
 
@@ -38,7 +38,7 @@ def found(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> dict[
         pytest.skip(reason)
     home = tmp_path_factory.mktemp("container")
     worker = Path(__file__).parents[2] / "support" / "container_worker.py"
-    done = run_command([*CONTAINER, sys.executable, *map(str, (worker, home, random_model))], home, timeout=300)
+    done = run_command([*CONTAINER, sys.executable, *map(str, (worker, home, random_model))], home, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:]
     result: dict[str, Any] = json.loads((home / "found.json").read_text())
     return result

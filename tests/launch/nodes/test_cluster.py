@@ -313,6 +313,7 @@ def test_a_slurm_job_outlives_a_requeue_and_a_time_limit(home: Path, imitator: P
         hours, minutes, _ = slurm.state(job)["RunTime"].split(":")
         slurm.ask("scontrol", "update", f"JobId={job}", f"TimeLimit={60 * int(hours) + int(minutes) + 2}")
         wait_for((run / "STOP").exists)
+        slurm.ask("scontrol", "update", f"JobId={job}", "TimeLimit=60")  # which the next start would have, too
         os.kill(second, signal.SIGCONT)
         wait_for(lambda: slurm.state(job)["JobState"] in ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED"))
         state, log = slurm.state(job), (home / "runs" / f"job-{job}.log").read_text()
