@@ -63,6 +63,8 @@ def seen(run: Path) -> Seen:
     config = load_config(RunConfig, [run / "config.yaml"], []).config
     if config.train.one_step_off:
         raise LabError(f"{run} sampled beside its updates (train.one_step_off), so neither has a time of its own: take another")
+    if (run / "resumes.jsonl").exists():
+        raise LabError(f"{run} was resumed, maybe on other ranks, and only its last start tells of how many: take another")
     metrics = {record["step"]: record for record in _records(run / "metrics.jsonl")}
     steps = [
         (timing, metrics[timing["step"]], metrics[timing["step"] - 1])

@@ -81,6 +81,9 @@ def test_what_is_no_run_or_has_no_rates_is_refused(tmp_path: Path) -> None:
     beside = made_run(tmp_path / "beside", settings={"train": {"steps": 9, "one_step_off": True}})
     with pytest.raises(LabError, match="one_step_off"):
         seen(beside)
+    (resumed := made_run(tmp_path / "resumed")).joinpath("resumes.jsonl").write_text("{}\n")
+    with pytest.raises(LabError, match="was resumed, maybe on other ranks"):
+        seen(resumed)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,7 @@ def test_what_is_no_run_or_has_no_rates_is_refused(tmp_path: Path) -> None:
     [
         ([10, 20], [3.0, 5.0], 1.0, 0.2),
         ([10], [3.0], 0, 0.3),  # one size: all of it goes with the size
+        ([100, 101], [3.0, 6.0], 0, 4.5 / 100.5),  # the same, measured twice: a slope through them would be noise
         ([10, 20], [5.0, 4.0], 4.5, 0),  # less work took longer: the same at any size
         ([10, 20], [1.0, 4.0], 0, 0.18),  # not less than none at no size: (10 x 1 + 20 x 4) / (100 + 400)
     ],
