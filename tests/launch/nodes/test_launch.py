@@ -105,6 +105,7 @@ def test_the_job_script_is_one_that_bash_reads_and_holds_what_was_asked(tmp_path
 
 _SRUN = """#!/bin/bash
 echo "$*" >> {here}/starts
+[ ! -e {here}/told ] || cp {here}/told {here}/a/STOP
 codes=({codes})
 exit "${{codes[$(($(wc -l < {here}/starts) - 1))]}}"
 """
@@ -145,8 +146,9 @@ def test_a_job_starts_all_its_machines_again_together(
     codes: str, stop: str | None, code: int, resumes: list[bool], tmp_path: Path
 ) -> None:
     if stop is not None:
-        (tmp_path / "a").mkdir()
-        (tmp_path / "a" / "STOP").write_text(stop)
+        (tmp_path / "told").write_text(stop)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "STOP").touch()  # of an earlier start, which says nothing now
     assert ended_job(tmp_path, codes, restarts=2)[::2] == (code, resumes)
 
 
