@@ -448,6 +448,8 @@ def main() -> int:
     flags, settings = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="reasonlab-soak-") as temporary:
         home = flags.dir or Path(temporary)
+        if (home / "undisturbed").exists():
+            parser.error(f"{home} holds the runs of a soak before: what is finished there would be killed in vain; name another")
         model = flags.model or make_model(home)
         words = [sys.executable, "-m", "launch.cli", "launch", str(REPOSITORY / "configs" / "demo.yaml"), f"--gpus={RANKS}"]
         words += ["--resume", f"run.dir={home}", f"model.path={model}", *PRACTICE, f"train.steps={flags.steps}", *settings]
