@@ -449,7 +449,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="reasonlab-soak-") as temporary:
         home = flags.dir or Path(temporary)
         if (home / "undisturbed").exists():
-            parser.error(f"{home} holds the runs of a soak before: what is finished there would be killed in vain; name another")
+            parser.error(f"{home} holds runs of a soak before: what is finished there would be killed in vain; name another")
         model = flags.model or make_model(home)
         words = [sys.executable, "-m", "launch.cli", "launch", str(REPOSITORY / "configs" / "demo.yaml"), f"--gpus={RANKS}"]
         words += ["--resume", f"run.dir={home}", f"model.path={model}", *PRACTICE, f"train.steps={flags.steps}", *settings]
