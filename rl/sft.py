@@ -29,6 +29,7 @@ from rl.imitation.examples import Drawn, collate, drawn_rows, examples, held_out
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import DTYPES, load_model, load_tokenizer, lora_config, plain_model, save_policy
 from rl.policy.paths import check_model_path
+from rl.policy.rounding import fit_products
 from rl.policy.tiny import make_tiny_model
 from rl.rollout import RolloutWorker, open_pool, open_worker
 from rl.runtime import process_group, quiet_libraries, rank, set_threads, world_size
@@ -59,6 +60,7 @@ def load_start(config: SftConfig) -> tuple[CausalLM, Tokenizer]:
     not find the model that each makes for itself.
     """
     model = config.model
+    fit_products(model.dtype)  # of its copy, where the model itself is opened in float32
     with tempfile.TemporaryDirectory() as scratch:
         if model.tiny is None:
             path = str(model.path)

@@ -24,7 +24,7 @@ from rl.policy.gguf import in_plain_layout
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.logits import LogitShape, logit_shape, set_logit_shape
 from rl.policy.paths import PolicyError, check_model_path, first_line, place
-from rl.policy.rounding import multiplies_bf16, round_products
+from rl.policy.rounding import fit_products
 from rl.settings.model_files import is_gguf
 from rl.settings.schema import LoraSettings, ModelSettings
 
@@ -134,8 +134,7 @@ def _open_whole(settings: ModelSettings) -> Any:
     """Return the model with all its weights: transformers by itself draws at random what a file lacks, and only warns."""
     where, arguments = place(settings)
     attention = NAME if settings.attention == "sdpa" else settings.attention
-    if settings.dtype == "bf16" and not multiplies_bf16():
-        round_products()
+    fit_products(settings.dtype)
     arguments |= {"dtype": DTYPES[settings.dtype], "attn_implementation": attention, "output_loading_info": True}
     try:
         with _followed_gguf(settings.path) if is_gguf(settings.path) else nullcontext():

@@ -32,6 +32,12 @@ def round_products() -> torch.library.Library:
     return library
 
 
+def fit_products(dtype: str) -> None:
+    """Make products in a precision of ours fast here, before anything is computed in it."""
+    if dtype == "bf16" and not multiplies_bf16():
+        round_products()
+
+
 def _by_float32(write: Any) -> Any:
     """Return the product whose form that writes to `out` is given, which has a kernel of its own and is not replaced."""
 
