@@ -106,14 +106,21 @@ def test_the_same_signal_again_means_now(tmp_path: Path) -> None:
     assert outcome.code == 130
 
 
-def test_ranks_that_nobody_watches_over_any_more_are_told_to_stop(tmp_path: Path) -> None:
-    # what an agent sees when its supervisor is killed or the connection is gone: the end of its stdin
-    agent = subprocess.Popen(command(tmp_path, "a", WAIT).words, stdin=subprocess.PIPE, cwd=ROOT)
+def agent_at_work(folder: Path) -> "subprocess.Popen[bytes]":
+    """Start an agent as its supervisor does, and wait for its rank."""
+    agent = subprocess.Popen(command(folder, "a", WAIT).words, stdin=subprocess.PIPE, cwd=ROOT)
     assert agent.stdin is not None
     agent.stdin.write(b"{}\n")
     agent.stdin.flush()
-    while not (tmp_path / "ready-a").exists():
+    while not (folder / "ready-a").exists():
         time.sleep(0.02)
+    return agent
+
+
+def test_ranks_that_nobody_watches_over_any_more_are_told_to_stop(tmp_path: Path) -> None:
+    # what an agent sees when its supervisor is killed or the connection is gone: the end of its stdin
+    agent = agent_at_work(tmp_path)
+    assert agent.stdin is not None
     agent.stdin.close()
     assert agent.wait(timeout=120) == 128 + signal.SIGTERM
     assert told(tmp_path) == [f"a {int(signal.SIGTERM)}"]
@@ -121,12 +128,8 @@ def test_ranks_that_nobody_watches_over_any_more_are_told_to_stop(tmp_path: Path
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not tell a process that its parent is gone")
 def test_ranks_whose_agent_is_killed_are_told_to_stop(tmp_path: Path) -> None:
-    agent = subprocess.Popen(command(tmp_path, "a", WAIT).words, stdin=subprocess.PIPE, cwd=ROOT)
+    agent = agent_at_work(tmp_path)
     assert agent.stdin is not None
-    agent.stdin.write(b"{}\n")
-    agent.stdin.flush()
-    while not (tmp_path / "ready-a").exists():
-        time.sleep(0.02)
     agent.kill()
     assert agent.wait(timeout=120) == -signal.SIGKILL
     agent.stdin.close()

@@ -25,7 +25,6 @@ before = results(torch.float32)
 from rl.policy.rounding import round_products
 round_products()
 for name in ("mm", "addmm", "bmm", "baddbmm"):
-    assert "CPU: registered at" in torch._C._dispatch_dump(f"aten::{name}")
     assert "rl/policy/rounding.py" in torch._C._dispatch_dump(f"aten::{name}")  # torch's own may round as well
 assert all(map(torch.equal, before, results(torch.float32)))
 assert all(result.dtype == torch.bfloat16 for result in results(torch.bfloat16))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rl.policy.rounding import multiplies_bf16, round_products
+from rl.policy.rounding import fit_products
 from rl.sampling.products import Head, Product
 
 
@@ -11,8 +11,7 @@ from rl.sampling.products import Head, Product
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("rows", [1, 7, 32, 100])  # prepared for 32
 def test_a_prepared_product_is_the_plain_one(dtype, biased, rows):
-    if not multiplies_bf16():
-        round_products()  # as load_model does
+    fit_products("bf16")  # as load_model does
     torch.manual_seed(0)
     weight, states, total = (torch.randn(shape).to(dtype) for shape in ((96, 48), (rows, 48), (rows, 96)))
     bias = torch.randn(96).to(dtype) if biased else None
