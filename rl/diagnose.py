@@ -20,6 +20,7 @@ from problems.progress import Progress
 from problems.telling import remark
 from problems.types import Problem
 from rewards.types import Reading
+from rl.cold_start import cold_start_arguments, has_model
 from rl.curriculum import Curriculum, practised_source
 from rl.diagnosis import bribes, measure, templates
 from rl.diagnosis.figures import Figures, Finding
@@ -32,7 +33,6 @@ from rl.runtime import describe_device, device, quiet_libraries, set_threads
 from rl.sampling.how_to_draw import HowToDraw
 from rl.sampling.sampler import SampleRequest
 from rl.settings.schema import RunConfig
-from rl.start import cold_start_arguments, has_model
 from rl.trials import Trials
 from rl.types import IntArray, Rollout
 from rl.update.batch import uniform_row

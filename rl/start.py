@@ -5,9 +5,6 @@ opened is closed in reverse order on any exit.
 """
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -17,12 +14,12 @@ from typing import Any
 import torch
 
 from problems.catalog import build_source
-from problems.errors import LabError
 from problems.seeding import derive_seed
 from problems.selection import HASHES
 from problems.telling import remark, warn
 from problems.types import ProblemSource
 from rl.ahead import Ahead
+from rl.cold_start import cold_start, has_model
 from rl.curriculum import Curriculum, practised_source
 from rl.groups import ReferenceKls
 from rl.heartbeat import Heart, clear, doing
@@ -32,7 +29,6 @@ from rl.policy.opening import load_model, load_tokenizer, plain_model
 from rl.policy.prompts import check_rates, render
 from rl.rollout import RolloutWorker, open_pool, open_worker
 from rl.runtime import (
-    LAUNCHER_VARIABLES,
     describe_device,
     process_group,
     quiet_libraries,
@@ -44,7 +40,7 @@ from rl.runtime import (
 from rl.sampling.decoding import slower_words
 from rl.selfcheck import self_check
 from rl.settings.disk import checkpoint_bytes, checkpoints_at_once
-from rl.settings.loading import Loaded, describe, parse_yaml
+from rl.settings.loading import Loaded, describe, flatten, parse_yaml
 from rl.settings.schema import RunConfig, check_world
 from rl.skipping import Skipping
 from rl.stopping import Guard
@@ -252,34 +248,6 @@ def caution(message: str) -> None:
         warn(message)
 
 
-def has_model(config: RunConfig) -> bool:
-    """Whether there is a model to begin with, or a fault that opening it will name."""
-    return config.model.cold_start is None or Path(config.model.path).exists()
-
-
-def cold_start_arguments(config: RunConfig) -> list[str]:
-    """Return the arguments of `reasonlab sft` that make the model where the run looks for it."""
-    directory = Path(config.model.path).parent
-    where = [f"run.dir={directory.parent}", f"run.name={directory.name}", f"run.seed={config.run.seed}"]
-    return ["--config", str(config.model.cold_start), *where]
-
-
-def cold_start(config: RunConfig) -> None:
-    """Make the model by imitation, as the config says; a process of its own on rank 0 does it. All ranks must call."""
-    path = Path(config.model.path)
-    if rank() == 0:
-        say(f"no model at {path} yet: imitating worked examples first ({config.model.cold_start})")
-        command = [sys.executable, "-m", "rl.sft", *cold_start_arguments(config)]
-        if (path.parent / "config.yaml").exists():  # one that was cut short
-            command.append("--resume")
-        alone = {key: value for key, value in os.environ.items() if key not in LAUNCHER_VARIABLES}
-        code = subprocess.run(command, env=alone, check=False).returncode
-        if code:
-            raise LabError(f"the cold start `{' '.join(command[1:])}` ended with exit status {code}")
-    if world_size() > 1:
-        torch.distributed.barrier()
-
-
 def open_sources(config: RunConfig) -> tuple[ProblemSource, ProblemSource]:
     """Return the problems to practise and those to evaluate with; a source that has none says so now."""
     source = practised_source(config)
@@ -378,16 +346,6 @@ def differences(key: str, old: Any, new: Any) -> list[str]:
     if old and new and key.endswith(("file_hash", *HASHES)):
         hint = ": a file of your own that has changed since" if key.endswith("file_hash") else ": that file has changed since"
     return [f"{key}: {old!r} before, {new!r} now{hint}"]
-
-
-def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by dotted key."""
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
 
 
 def resumed_state(parts: Parts) -> Start:

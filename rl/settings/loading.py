@@ -351,3 +351,13 @@ def describe(loaded: Loaded[Any]) -> str:
     """Return the resolved configuration as YAML; every value that was set says where it came from."""
     plain_config = loaded.config.model_dump(mode="json")
     return "\n".join(_lines(plain_config, loaded.origin)) + "\n"
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted key."""
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat

@@ -14,12 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from problems.errors import LabError
+from rl.settings.loading import flatten
 from rl.settings.model_files import ModelShape
 from rl.settings.rates import Rates, Seen, rates, seen
 from rl.settings.schema import RunConfig, check_world
 from rl.settings.traffic import Passes, Sent, Work, sent
 
 PARTS = ("sampling", "rewards", "update", "sending", "rest")
+OF_SPEED = ("model.", "sampling.", "train.", "deepspeed.", "algorithm.kl_coef")  # settings by which a rank is fast or slow
+NOT_OF_SPEED = (
+    "train.steps",
+    "train.compute_tokens",
+    "train.threads",
+    "train.self_check",
+    "train.keep_dumps",
+    "model.cold_start",
+)
 USUAL = (1, 8, 64)  # ranks, that the sheet speaks of besides those that are asked for
 
 
@@ -114,6 +124,16 @@ def _check_same(run: Seen, config: RunConfig) -> None:
     ):
         if there != here:
             raise LabError(f"{run.run} has {name} {there} and this run {here}: take rates from a run that differs in size only")
+
+
+def other_settings(run: Seen, config: RunConfig) -> list[str]:
+    """Return in words what may have made the ranks of a measured run faster or slower than those of this one."""
+    there, here = (flatten(one.model_dump(mode="json")) for one in (run.config, config))
+    return [
+        f"{name} {there.get(name)} there, {here.get(name)} here"
+        for name in dict.fromkeys([*there, *here])
+        if name.startswith(OF_SPEED) and name not in NOT_OF_SPEED and there.get(name) != here.get(name)
+    ]
 
 
 def _work(config: RunConfig, asked: Asked, runs: Sequence[Seen]) -> Work:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rl.settings.disk import size_in_words
-from rl.settings.sheet import PARTS, Column, Seconds, Sheet
+from rl.settings.sheet import PARTS, Column, Seconds, Sheet, other_settings
 
 _DAY, _HOUR = 86_400, 3_600  # seconds
 
@@ -69,7 +69,8 @@ def _sent_lines(sheet: Sheet) -> list[str]:
         sizes = (column.sent.gradients, column.sent.weights, column.sent.rollouts, column.sent.total)
         rows.append((str(column.ranks), *map(size_in_words, sizes), str(column.micro_batches)))
     what = f"ZeRO {sheet.config.deepspeed.stage}, {sheet.config.model.dtype}"
-    return [f"  each rank sends in a step ({what}; collectives in rings):", *_table(rows)]
+    least = "" if sheet.prompts_are_known else " at least, for prompts make it more micro-batches,"
+    return [f"  each rank sends in a step{least} ({what}; collectives in rings):", *_table(rows)]
 
 
 def _time_lines(sheet: Sheet) -> list[str]:
@@ -100,6 +101,9 @@ def _time_row(ranks: int, seconds: Seconds, steps: int) -> tuple[str, ...]:
 
 def _remarks(sheet: Sheet) -> list[str]:
     remarks = ["  left out: start, evaluations, checkpoints, waiting for the slowest rank"]
+    for run in sheet.seen:
+        if others := other_settings(run, sheet.config):
+            remarks.append(f"  {run.run} had other settings: {'; '.join(others)}")
     if any(column.seconds is not None and column.seconds.sending is None for column in sheet.columns):
         remarks.append(
             "  sending (?) is in no sum: --bandwidth GB/s, as `reasonlab doctor --hostfile` measures it, and a model whose "

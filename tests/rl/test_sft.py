@@ -9,11 +9,11 @@ import torch
 from support import fork, fork_ranks
 
 from problems.errors import LabError
+from rl.cold_start import ColdStartError, cold_start
 from rl.policy.opening import load_model
-from rl.settings.loading import load_config
+from rl.settings.loading import describe, load_config
 from rl.settings.schema import ModelSettings, RunConfig, SftConfig
 from rl.sft import run_sft
-from rl.start import cold_start
 from rl.tracking.run_directory import write_atomic
 
 SMALL = [
@@ -65,7 +65,7 @@ def resumed_by_itself(command, home):
 
 
 def resumed_by_a_training(command, home):
-    """A training that needs the model and finds the cold start cut short, as rl/start.py has it."""
+    """A training that needs the model and finds the cold start cut short, as rl/cold_start.py has it."""
     config = home / "cut" / "config.yaml"  # a run writes down its settings, and they are a config
     settings = {"path": str(home / "cut" / "model"), "cold_start": str(config)}
     training = {"run": {"name": "practice", "dir": str(home)}, "model": settings, "problems": [{"domain": "chain"}]}
@@ -114,6 +114,31 @@ def test_killed_and_resumed_it_ends_with_the_same_weights_and_records(tmp_path, 
     resumed_by_itself(command, tmp_path)  # nothing is left to do but that
     assert not (tmp_path / "cut" / "checkpoints").exists()
     assert json.loads((tmp_path / "cut" / "status.json").read_text())["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_a_training_that_is_told_to_stop_lets_its_cold_start_save(tmp_path):
+    (tmp_path / "imitator.yaml").write_text(describe(load_config(SftConfig, [], chosen(tmp_path, "cut", 5000))))
+    path = f"model={{path: {tmp_path / 'cut' / 'model'}, cold_start: {tmp_path / 'imitator.yaml'}}}"
+    practice = [f"run.dir={tmp_path}", "run.name=practice", path, "problems=[{domain: chain}]"]
+    training = fork("rl.train", *practice, cwd=tmp_path)
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "cut" / "metrics.jsonl").exists() or len(records(tmp_path / "cut")) < 3:
+        assert training.poll() is None, "it ended before it was told to"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    training.send_signal(signal.SIGTERM)
+    assert training.completed().returncode == 128 + signal.SIGTERM
+    status = json.loads((tmp_path / "cut" / "status.json").read_text())
+    assert status["status"] == "preempted"
+    (saved,) = (tmp_path / "cut" / "checkpoints").glob("step-*")  # long before the first that was due
+    assert int(saved.name.removeprefix("step-")) == records(tmp_path / "cut")[-1]["step"]
+
+
+def test_a_cold_start_that_ends_badly_says_whether_another_start_may_end_better():
+    assert [ColdStartError([], code).exit_status for code in (2, 75, 130, 1, -9)] == [2, 75, 130, 1, 1]
+    assert "ended with exit status -9" in str(ColdStartError([], -9))
+    assert "the same command again" in str(ColdStartError([], 75))
 
 
 @pytest.mark.slow

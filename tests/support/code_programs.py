@@ -18,7 +18,7 @@ def misjudged(settings: SandboxSettings, chosen: Sequence[Program]) -> list[str]
     verifier, faults = CodeVerifier(settings), []
     try:
         for program in chosen:
-            verdict = verifier.verify(problem_of(program, 10 if program.honest else 1.5), f"```python\n{program.source}\n```")
+            verdict = verifier.verify(problem_of(program, 60 if program.honest else 1.5), f"```python\n{program.source}\n```")
             if verdict.status == "error" or (verdict.status == "correct") is not program.honest:
                 faults.append(f"{program.name}: {verdict.status}, {verdict.detail}")
     finally:

@@ -165,6 +165,16 @@ def test_rates_of_another_model_are_refused(tmp_path: Path) -> None:
         make_sheet(config(), SMALL, 1, Asked(rates=(run,)))
 
 
+def test_rates_that_were_made_with_other_settings_say_so(tmp_path: Path) -> None:
+    run = made_run(
+        tmp_path / "run", settings={"train": {"steps": 6, "micro_batch_tokens": 512}, "optimizer": {"warmup_steps": 1}}
+    )
+    text = "\n".join(lines(make_sheet(config(), SMALL, 1, Asked(rates=(run,)))))
+    assert f"{run} had other settings: train.micro_batch_tokens 512 there, 16384 here\n" in text
+    same = made_run(tmp_path / "same", settings={"train": {"steps": 6}})
+    assert "other settings" not in "\n".join(lines(make_sheet(config(), SMALL, 1, Asked(rates=(same,)))))
+
+
 def test_sampling_beside_the_update_takes_the_longer_of_both() -> None:
     assert Seconds(sampling=4, rewards=1, update=3, sending=1, rest=0.5, beside=True).step == 5.5
     assert Seconds(sampling=1, rewards=1, update=3, sending=1, rest=0.5, beside=True).step == 4.5
@@ -174,6 +184,8 @@ def test_without_rates_only_bytes_and_tokens_are_told() -> None:
     sheet = make_sheet(config(), SMALL, 2, Asked())
     text = "\n".join(lines(sheet))
     assert "32 completions of 30 tokens (the limit) = 960; prompts come on top" in text
+    assert "each rank sends in a step at least, for prompts make it more micro-batches, (ZeRO" in text
+    assert "at least" not in "\n".join(lines(make_sheet(config(), SMALL, 2, Asked(prompt_tokens=10))))
     assert "times: not known; they are taken from a run" in text
     assert "64  cannot: algorithm.num_problems = 8 groups" in text
     record = as_record(sheet)
