@@ -65,7 +65,8 @@ def demo_command(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--real",
         action="store_true",
-        help="a pretrained model, SmolLM2-135M, fetched once, learns to count letters: 25 to 40 minutes, in demo-real-seed<SEED>",
+        help="a pretrained model, SmolLM2-135M, fetched once, learns to count letters: 25 to 40 minutes, "
+        "in demo-real-seed<SEED>",
     )
     parser.add_argument(
         "--with-imitation",

@@ -3,16 +3,19 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-
-import torch
 
 from problems.errors import LabError
 from problems.telling import remark
-from rl.runtime import LAUNCHER_VARIABLES, rank, world_size
+from rl.exchange import all_gather, sums_over_ranks
+from rl.runtime import LAUNCHER_VARIABLES, rank
 from rl.settings.schema import RunConfig
-from rl.stopping import INTERRUPTED, PREEMPTED
+from rl.stopping import GRACE_SECONDS, INTERRUPTED, PREEMPTED, be_patient
+
+_LOOK_SECONDS = 0.5
 
 
 class ColdStartError(LabError):
@@ -40,25 +43,31 @@ def cold_start_arguments(config: RunConfig) -> list[str]:
 
 
 def cold_start(config: RunConfig) -> None:
-    """Make the model by imitation, as the config says; a process of its own on rank 0 does it. All ranks must call."""
-    path = Path(config.model.path)
-    if rank() == 0:
-        remark(f"no model at {path} yet: imitating worked examples first ({config.model.cold_start})")
-        command = [sys.executable, "-m", "rl.sft", *cold_start_arguments(config)]
-        if (path.parent / "config.yaml").exists():  # one that was cut short
-            command.append("--resume")
-        if code := _imitate(command):
-            raise ColdStartError(command, code)
-    if world_size() > 1:
-        torch.distributed.barrier()
+    """Make the model by imitation, as the config says; a process of its own on rank 0 does it. All ranks must call.
 
-
-def _imitate(command: Sequence[str]) -> int:
-    """Do the cold start and return its exit status; what ends this process tells it to save and end, too."""
-    alone = {key: value for key, value in os.environ.items() if key not in LAUNCHER_VARIABLES}
-    with subprocess.Popen(command, env=alone) as process:  # leaving waits for it, so that it can save
+    What ends this rank tells that process, which saves at its next boundary; this one waits for it.
+    """
+    process = _begin(config) if rank() == 0 else None
+    patience = config.watch.grace_seconds + GRACE_SECONDS if process else 0.0
+    with be_patient(patience), process or nullcontext():
         try:
-            return process.wait()
+            while sums_over_ranks(process is not None and process.poll() is None)[0]:
+                time.sleep(_LOOK_SECONDS)
         except BaseException:
-            process.terminate()
+            if process is not None:
+                process.terminate()
             raise
+    if code := all_gather(0 if process is None else process.returncode)[0]:
+        raise ColdStartError(_command(config), code)
+
+
+def _begin(config: RunConfig) -> "subprocess.Popen[bytes]":
+    path = Path(config.model.path)
+    remark(f"no model at {path} yet: imitating worked examples first ({config.model.cold_start})")
+    resume = ["--resume"] if (path.parent / "config.yaml").exists() else []  # one that was cut short
+    alone = {key: value for key, value in os.environ.items() if key not in LAUNCHER_VARIABLES}
+    return subprocess.Popen([*_command(config), *resume], env=alone)
+
+
+def _command(config: RunConfig) -> list[str]:
+    return [sys.executable, "-m", "rl.sft", *cold_start_arguments(config)]

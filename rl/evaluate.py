@@ -28,6 +28,7 @@ from problems.seeding import derive_seed
 from problems.telling import plain, tell, warn
 from problems.types import Problem
 from rewards.pool import VerifierPool
+from rl.at_work import at_work
 from rl.evaluation.about import WHICH, about, differences, fingerprint, knows_ends_only
 from rl.evaluation.by_set import metrics_of_results, name_of_set
 from rl.evaluation.drawn import differing_versions, drawn_by, note_drawing, versions
@@ -47,7 +48,7 @@ from rl.evaluation.samples import (
 from rl.evaluation.subjects import Opening, Subject, opening, subjects_of
 from rl.evaluation.table import overview_table, progress_table, results_table
 from rl.exchange import all_gather, barrier, gather_shares_of, share
-from rl.heartbeat import Heart, clear, doing
+from rl.heartbeat import clear, doing
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_tokenizer
 from rl.policy.prompts import render, template_hash
@@ -59,7 +60,6 @@ from rl.settings.eval_arguments import EvaluationArguments, evaluation_arguments
 from rl.settings.evaluation import NO_BUDGET, EvalConfig, below
 from rl.settings.loading import Loaded, describe
 from rl.stopping import Guard
-from rl.tracking.disk import naming_disk
 from rl.tracking.mirrors import check_installed
 from rl.tracking.run_directory import JsonDict, RunDirectory, check_free, write_atomic
 from rl.tracking.tracker import Tracker
@@ -191,17 +191,15 @@ def _of_model(prepared: Prepared, *, resume: bool) -> dict[Path, JsonDict]:
             is_drawn = all_gather(is_complete(evaluation))[0]
             if prepared.model is not None and opened is None and not is_drawn:
                 opened = prepared.model.load().to(device())  # before anything is written: it may be refused
-            run = _begin(evaluation, resume=resume)
+            begun = _begin(evaluation, resume=resume)
             barrier()  # a file STOP of the time before must be gone before another rank looks for one
-            with process_group(even_alone=False, on_failure=run.set_failure), naming_disk(run.path):
+            with at_work(begun, evaluation.config.watch, even_alone=False) as run:
                 if not is_drawn:
                     # sets and budgets are judged alike: verifier processes that have started serve them all
                     pool = pool or until_the_end.enter_context(open_pool(evaluation.config))
                     draws = answering(evaluation.config, opened, prepared.tokenizer, pool)
                     assert Guard.active is not None, "every process group has one"
-                    watch = evaluation.config.watch
-                    heart = Heart(run.path, rank(), world_size(), watch.stall_seconds)
-                    with heart, Guard.active.at_boundaries(watch.grace_seconds), doing("evaluating"):
+                    with Guard.active.at_boundaries(evaluation.config.watch.grace_seconds), doing("evaluating"):
                         draw_the_rest(evaluation, draws, run.path)
                 if rank() == 0:
                     found[run.path] = conclude(evaluation, run)

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from problems.errors import LabError
 from problems.telling import warn
 from rl.stopping import Guard, told_to_stop
 
@@ -108,8 +109,18 @@ def is_stopped_by_hand(run: Path) -> bool:
 
 def read_beat(run: Path, rank: int) -> dict[str, Any] | None:
     """Return what a rank wrote last: rank, pid, host, time, phase, seconds in it, seconds without progress, exchanges."""
+    return read_object(run / RANKS / f"rank-{rank}.json")
+
+
+def read_status(run: Path) -> dict[str, Any] | None:
+    """Return what a run directory's status.json says, None where there is none to be read (yet, or from this machine)."""
+    return read_object(run / "status.json")
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """Return the object of JSON in a file, None where there is none to be read."""
     try:
-        record = json.loads((run / RANKS / f"rank-{rank}.json").read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None
@@ -129,8 +140,9 @@ class Heart:
 
     active: ClassVar["Heart | None"] = None  # the one of this process
 
-    def __init__(self, run: Path, rank: int, world_size: int, stall_seconds: float) -> None:
+    def __init__(self, run: Path, rank: int, world_size: int, stall_seconds: float, start: str = "") -> None:
         self.run, self.rank, self.world_size, self.stall_seconds = run, rank, world_size, stall_seconds
+        self.start = start  # of which this rank is, as status.json names it
         self._seen: tuple[Phase, int, str] = (Now.phase, Now.marks, "")
         self._changed = time.monotonic()
         self._said = 0  # times, of this stall
@@ -171,6 +183,7 @@ class Heart:
                 return
 
     def _beat(self) -> None:
+        self._end_if_left_behind()
         phase, marks = Now.phase, Now.marks
         detail = "" if phase.detail is None else phase.detail()
         if self._seen != (phase, marks, detail):
@@ -184,6 +197,16 @@ class Heart:
         if still > limit * 2**self._said:
             self._said += 1
             self._report(phase, detail, now)
+
+    def _end_if_left_behind(self) -> None:
+        """End this process where another start has taken the run over: this machine was cut off, and given up for lost.
+
+        Nothing more is written, neither in the run's files nor about how it ended: they are the other's.
+        """
+        status = read_status(self.run)
+        if status is not None and status.get("start", self.start) != self.start:
+            os.write(2, f"rank {self.rank} ends: {self.run} is being worked on by another start of the run\n".encode())
+            os._exit(LabError.exit_status)
 
     def _write(self, phase: Phase, detail: str, now: float) -> None:
         record = {

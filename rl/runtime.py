@@ -10,6 +10,7 @@ import logging
 import os
 import platform
 import re
+import signal
 import sys
 import time
 import warnings
@@ -24,7 +25,7 @@ import torch
 from torch.distributed import distributed_c10d
 
 from problems.errors import LabError
-from rl.stopping import Guard, Listener
+from rl.stopping import Guard, Listener, is_told_to_stop
 
 _MEETING = timedelta(minutes=10)  # for the last rank to come to the end, after the first
 _REST_SECONDS = 5.0
@@ -196,6 +197,8 @@ def process_group(
     except BaseException as error:
         cause = guard.cause or error
         is_news = guard.tell(cause)
+        if not is_news and guard.told is not None and not is_told_to_stop(cause):
+            cause = SystemExit(128 + signal.SIGTERM)  # another rank has ended as it was told to, a moment before this one would
         if world_size() > 1:
             if is_news and local_rank() != 0 and isinstance(cause, LabError):  # the first of a machine speaks for itself
                 print(f"error on rank {rank()}: {cause}", file=sys.stderr, flush=True)

@@ -20,11 +20,12 @@ from problems.errors import LabError
 from problems.progress import Progress
 from problems.seeding import derive_seed
 from problems.types import Problem
+from rl.at_work import at_work
 from rl.evaluation.by_set import names_of_problems, set_metrics
 from rl.evaluation.measures import held_out_metrics
 from rl.evaluation.samples import of_rollouts
 from rl.exchange import all_gather, gather_shares, share, stop_if_told
-from rl.heartbeat import Heart, Now, clear, doing
+from rl.heartbeat import Now, clear, doing
 from rl.imitation.examples import Drawn, collate, drawn_rows, examples, held_out_examples, held_out_source
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import DTYPES, load_model, load_tokenizer, lora_config, plain_model, save_policy
@@ -32,7 +33,7 @@ from rl.policy.paths import check_model_path
 from rl.policy.rounding import fit_products
 from rl.policy.tiny import make_tiny_model
 from rl.rollout import RolloutWorker, open_pool, open_worker
-from rl.runtime import process_group, quiet_libraries, rank, set_threads, world_size
+from rl.runtime import quiet_libraries, rank, set_threads, world_size
 from rl.settings.arguments import clearly, imitation_arguments
 from rl.settings.disk import imitation_checkpoint_bytes, imitation_checkpoints_at_once
 from rl.settings.loading import Loaded, describe, parse_yaml
@@ -41,7 +42,6 @@ from rl.start import caution, check_same_run, say
 from rl.stopping import Guard, Preempted
 from rl.tracking import checkpoint
 from rl.tracking.compute import compute_tokens
-from rl.tracking.disk import naming_disk
 from rl.tracking.mirrors import check_installed
 from rl.tracking.run_directory import JsonDict, RunDirectory, tell_run
 from rl.tracking.tracker import Tracker, open_tracker
@@ -312,10 +312,10 @@ def run_sft(loaded: Loaded[SftConfig], *, resume: bool = False) -> Path:
     run = RunDirectory.create(path, text, resume=resume) if rank() == 0 else RunDirectory(path)
     if rank() == 0:
         clear(path)
-    with process_group(even_alone=False, on_failure=run.set_failure), naming_disk(run.path):
+    with at_work(run, config.watch, even_alone=False) as run:
         assert Guard.active is not None, "every process group has one"
-        heart = Heart(path, rank(), world_size(), config.watch.stall_seconds)
-        with heart, Guard.active.at_boundaries(config.watch.grace_seconds), doing("imitating"):
+        with Guard.active.at_boundaries(config.watch.grace_seconds), doing("imitating"):
+            checkpoint.agree_on(start.resumed)
             output = train_sft(config, run, start)
     if rank() == 0:
         conclude(config, run)

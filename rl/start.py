@@ -19,10 +19,11 @@ from problems.selection import HASHES
 from problems.telling import remark, warn
 from problems.types import ProblemSource
 from rl.ahead import Ahead
+from rl.at_work import at_work
 from rl.cold_start import cold_start, has_model
 from rl.curriculum import Curriculum, practised_source
 from rl.groups import ReferenceKls
-from rl.heartbeat import Heart, clear, doing
+from rl.heartbeat import clear, doing
 from rl.memory import probe_memory
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_model, load_tokenizer, plain_model
@@ -45,7 +46,6 @@ from rl.settings.schema import RunConfig, check_world
 from rl.skipping import Skipping
 from rl.stopping import Guard
 from rl.tracking import checkpoint
-from rl.tracking.disk import naming_disk
 from rl.tracking.mirrors import check_installed
 from rl.tracking.run_directory import JsonDict, RunDirectory, RunDirectoryError
 from rl.tracking.tracker import Tracker, open_tracker
@@ -148,10 +148,7 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
             closing.enter_context(process_group())  # the others wait for rank 0
             cold_start(config)
         given = look_over(config)
-        run = open_run(loaded, resume)
-        closing.enter_context(process_group(on_failure=run.set_failure))
-        closing.enter_context(naming_disk(run.path))
-        closing.enter_context(Heart(run.path, rank(), world_size(), config.watch.stall_seconds))
+        run = closing.enter_context(at_work(open_run(loaded, resume), config.watch))
         if rank() == 0:
             check_disk(config, given.model)
         pool = closing.enter_context(open_pool(config))
@@ -352,6 +349,7 @@ def resumed_state(parts: Parts) -> Start:
     """Return the start from the newest whole checkpoint, all parts loaded from it, or a fresh one."""
     root = parts.run.path / "checkpoints"
     newest = checkpoint.latest(root, caution)
+    checkpoint.agree_on(newest)
     if newest is None:
         say(f"no checkpoint in {root}: starting from the beginning")
         return Start(state=TrainState())

@@ -77,6 +77,20 @@ def told_to_stop() -> Told | None:
 
 
 @contextmanager
+def be_patient(seconds: float) -> Iterator[None]:
+    """Give this process at least so long to end by itself: it waits for one of its own that saves."""
+    guard = Guard.active
+    if guard is None:
+        yield
+        return
+    before, guard.patience = guard.patience, seconds
+    try:
+        yield
+    finally:
+        guard.patience = before
+
+
+@contextmanager
 def may_be_left() -> Iterator[None]:
     """Have `leave_if_told` leave the work inside, in this thread alone."""
     token = _may_leave.set(True)
@@ -125,6 +139,7 @@ class Guard:
         Guard.active = self
         self.cause: BaseException | None = None  # what the first signal raised, or what `end_process` was given
         self.told: Told | None = None
+        self.patience = 0.0  # seconds that this process needs to end by itself, where that is more than usual
         self._seconds_to_boundary: float | None = None  # None: there are no boundaries
         self._is_late = False  # no boundary came in time
         self._is_over = False  # none will come: all was done, and what is left is to conclude
@@ -186,6 +201,10 @@ class Guard:
         try:
             yield
             self._is_over = True
+        except Preempted as told:
+            self._is_over = True  # the boundary was reached; trackers may take their time
+            self.tell(told)  # status.json says so before they do
+            raise
         finally:
             self._seconds_to_boundary = None
 
@@ -218,7 +237,7 @@ class Guard:
         if first == _LEFT:
             return
         grace = GRACE_SECONDS if self._is_late else _grace_seconds(first)
-        deadline = None if grace is None else time.monotonic() + grace
+        deadline = None if grace is None else time.monotonic() + max(grace, self.patience)
         while deadline is None or time.monotonic() < deadline:
             word = self._next_word(deadline)
             if word == _LEFT:
@@ -266,7 +285,9 @@ class Guard:
 
     def _end(self, cause: BaseException) -> NoReturn:
         """Tell the listeners and end the process from this thread."""
-        self.tell(cause)
+        telling = threading.Thread(target=self.tell, args=(cause,), daemon=True)
+        telling.start()
+        telling.join(GRACE_SECONDS)  # on a file server that hangs it takes for ever
         status = exit_status(cause)
         _complain(f"rank {os.environ.get('RANK', '0')} was still waiting for something: ended with exit status {status}\n")
         os._exit(status)

@@ -1,8 +1,9 @@
 """What starts the ranks of one machine, there, and ends them: `python -m launch.nodes.agent COMMAND ...`.
 
 It reads from stdin, which ssh carries: first a line of JSON, the environment to add; then a number a line, the signal to send
-to all of them. The end of stdin means that nobody watches over them any more (the front process was killed, the connection is
-gone), and they are told to stop: ranks that nobody will end hold their GPUs for an hour of a collective's time-out.
+to all of them; an empty line says that the front process is there. The end of stdin, and on other machines a silence, means
+that nobody watches over them any more (the front process was killed, the connection is gone or cut), and they are told to stop:
+ranks that nobody will end hold their GPUs for an hour of a collective's time-out, and the run may be going on elsewhere.
 
 The command gets a session of its own, so that a signal to its process group reaches the launcher, the ranks and their
 helpers. DeepSpeed's launcher of one machine is told nothing, though: on SIGTERM it would end the ranks one by one, killing each
@@ -16,17 +17,19 @@ import contextlib
 import ctypes
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 PATIENCE_SECONDS = 90.0  # from being told to stop to being killed
 PATIENCE = "--patience="  # of another number of seconds, in front of the command
+SILENCE = "--silence="  # in front of it, too: seconds without a line on stdin after which the connection is taken to be cut
 _LAUNCHER = "deepspeed.launcher.launch"
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -59,9 +62,9 @@ class Group:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
 
-    def listen(self) -> None:
+    def listen(self, lines: Iterator[str]) -> None:
         """Pass on what stdin says, until it ends."""
-        for line in iter(sys.stdin.readline, ""):
+        for line in lines:
             if line.strip().isdecimal():
                 self.tell(int(line))
         self.tell(signal.SIGTERM)
@@ -72,6 +75,14 @@ class Group:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         return status if status >= 0 else 128 - status
+
+
+def said(descriptor: int, silence: float | None) -> Iterator[str]:
+    """Yield the lines that a descriptor says, until it ends or has said nothing for `silence` seconds."""
+    rest = b""
+    while select.select([descriptor], [], [], silence)[0] and (data := os.read(descriptor, 65536)):
+        *whole, rest = (rest + data).split(b"\n")
+        yield from (line.decode() for line in whole)
 
 
 def _be_told_of_the_end_of_the_agent() -> None:
@@ -95,18 +106,23 @@ def _children(pid: int) -> list[int]:
 
 def main(command: Sequence[str]) -> NoReturn:
     """Run a command as described above."""
-    added = json.loads(sys.stdin.readline().strip() or "{}")
-    patience = PATIENCE_SECONDS
-    if command[0].startswith(PATIENCE):
-        patience, command = float(command[0].removeprefix(PATIENCE)), command[1:]
-    group = Group(command, added, patience)
+    patience, silence = PATIENCE_SECONDS, None
+    while command[0].startswith((PATIENCE, SILENCE)):
+        name, _, seconds = command[0].partition("=")
+        if name + "=" == PATIENCE:
+            patience = float(seconds)
+        else:
+            silence = float(seconds)
+        command = command[1:]
+    lines = said(sys.stdin.fileno(), silence)
+    group = Group(command, json.loads(next(lines, "").strip() or "{}"), patience)
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         group.tell(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, pass_on)
-    threading.Thread(target=group.listen, daemon=True).start()
+    threading.Thread(target=group.listen, args=(lines,), daemon=True).start()
     status = group.finish()
     sys.stdout.flush()
     os._exit(status)  # the thread may sit in a read that never ends, and the interpreter would wait for its lock

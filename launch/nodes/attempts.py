@@ -21,9 +21,8 @@ from launch.nodes.outcome import AGAIN, FINISHED, TO_MEND, Outcome, code_when_to
 from launch.nodes.supervisor import Supervisor, say
 from launch.nodes.travelling import deepspeed_env, travelling
 from problems.telling import remark, warn
-from rl.heartbeat import is_stopped_by_hand
+from rl.heartbeat import is_stopped_by_hand, read_status
 from rl.settings.schema import RunConfig, check_world
-from rl.tracking.standing import read_status
 
 _TO_END_SECONDS = 60.0  # for trackers to upload, behind the last checkpoint
 _PAUSE_SECONDS = 2.0  # before the next start: ports and GPUs are given back
@@ -126,9 +125,19 @@ def is_stopped_by_a_file(run: Path) -> bool:
 
 def again(launch: Launch) -> Launch:
     """Return how to go on: from the newest checkpoint, on the machines that still answer."""
-    hosts = launch.hosts if launch.place is not None else still_there(launch)
+    hosts = launch.hosts if launch.place is not None else sharing(launch, still_there(launch))
     address = launch.address if hosts[0] == launch.hosts[0] else None  # it was that of a machine that is lost
     return replace(launch, resume=True, hosts=hosts, address=address)
+
+
+def sharing(launch: Launch, hosts: list[Host]) -> list[Host]:
+    """Return the most of the hosts, from the first on, whose ranks can share a step's problems; raises HostError for none."""
+    for count in range(len(hosts), 0, -1):
+        if launch.config.algorithm.num_problems % num_ranks(hosts[:count]) == 0:
+            for host in hosts[count:]:
+                say(f"{host.name} is left out: {launch.config.algorithm.num_problems} problems a step are shared out evenly")
+            return hosts[:count]
+    raise HostError(f"{launch.config.algorithm.num_problems} problems a step cannot be shared by the hosts that are left")
 
 
 def still_there(launch: Launch) -> list[Host]:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from launch.nodes.agent import PATIENCE, PATIENCE_SECONDS
+from launch.nodes.agent import PATIENCE, PATIENCE_SECONDS, SILENCE
 from launch.nodes.hosts import LOCAL, Host, world_info
 from launch.nodes.travelling import in_double_quotes
 
 AGENT = "launch.nodes.agent"
+SILENCE_SECONDS = 60.0  # ssh notices a cut within 40, and a run that is started again takes a while to need the GPUs
 TRAINING = "rl.train"  # a module that the launcher tells its --local_rank
 
 
@@ -46,12 +47,16 @@ def ssh_words(port: int | None) -> list[str]:
     return words if port is None else [*words, "-p", str(port)]
 
 
-def _agent(hosts: Sequence[Host], place: int, work: Work) -> list[str]:
-    """Return the command of one machine's agent: it runs DeepSpeed's launcher of that machine."""
+def _agent(hosts: Sequence[Host], place: int, work: Work, *, minds_silence: bool = False) -> list[str]:
+    """Return the command of one machine's agent: it runs DeepSpeed's launcher of that machine.
+
+    minds_silence: whether it is told over a network, whose end does not always show.
+    """
     launcher = [sys.executable, "-u", "-m", "deepspeed.launcher.launch", f"--world_info={world_info(hosts)}"]
     where = [f"--node_rank={place}", f"--master_addr={work.address}", f"--master_port={work.port}"]
     module = ["--log_level=warning", "--module", work.module, *work.arguments]
-    return [sys.executable, "-m", AGENT, *_patience(work), *launcher, *where, *module]
+    silence = [f"{SILENCE}{SILENCE_SECONDS:g}"] if minds_silence else []
+    return [sys.executable, "-m", AGENT, *_patience(work), *silence, *launcher, *where, *module]
 
 
 def _patience(work: Work) -> list[str]:
@@ -62,7 +67,7 @@ def over_ssh(hosts: Sequence[Host], work: Work, ssh: Sequence[str], environment:
     """Return a command a host: on this machine as it is, on others through ssh, in the same directory."""
     commands = []
     for place, host in enumerate(hosts):
-        agent = _agent(hosts, place, work)
+        agent = _agent(hosts, place, work, minds_silence=host.name != LOCAL)
         if host.name == LOCAL:
             commands.append(NodeCommand(host=host.name, words=agent, patience_seconds=work.patience_seconds))
             continue

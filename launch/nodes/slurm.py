@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launch.nodes.hosts import HostError
-from launch.nodes.outcome import AGAIN, FAILED, FINISHED, STOPPED, TO_MEND
+from launch.nodes.outcome import FAILED, FINISHED, STOPPED, TO_MEND
 from problems.errors import LabError
 from rl.tracking.run_directory import write_atomic
 
@@ -71,7 +71,9 @@ while :; do
     echo "launch: ended with exit status $code; starting again, $restarts more times if need be"
 done
 [ -z "$late" ] || kill "$late" 2>/dev/null  # it may outlive this script, and would tell the next start of this job
-if [ $requeue = yes ] && [ $code = {again} ]; then scontrol requeue "$SLURM_JOB_ID"; fi
+if [ $requeue = yes ]; then
+    case $code in {finished} | {to_mend} | {stopped}) ;; *) scontrol requeue "$SLURM_JOB_ID" ;; esac
+fi
 exit $code
 """
 _STARTS = "slurm-starts"  # a file of the run directory: the job, its checkpoints, how often in a row it was started with them
@@ -122,7 +124,6 @@ def job_script(
         finished=FINISHED,
         to_mend=TO_MEND,
         stopped=STOPPED,
-        again=AGAIN,
     )
 
 

@@ -21,9 +21,10 @@ from launch.nodes.commands import NodeCommand
 from launch.nodes.hosts import HostError
 from launch.nodes.outcome import Outcome, judged
 from problems.telling import warn
-from rl.tracking.standing import read_status
+from rl.heartbeat import read_status
 
 _LOOK_SECONDS = 0.2
+_GREET_SECONDS = 5.0  # much shorter than the silence that an agent minds
 _LINGER_SECONDS = 120.0  # for processes to end by themselves once status.json says that the run has
 _AFTER_AGENTS_SECONDS = 15.0  # for an agent's connection to end, after it has killed what took no notice
 
@@ -56,10 +57,14 @@ class Attempt:
 
     def wait(self, run: Path, before: dict[str, Any] | None) -> None:
         """Wait until all have ended. run: the run directory; before: what its status.json said at the start."""
-        over_since = None
+        over_since = greeted = None
         while self._running:
             self._collect()
             now = time.monotonic()
+            if greeted is None or now > greeted + _GREET_SECONDS:
+                greeted = now
+                for process in self._running.values():
+                    _say_to(process, "")
             if not ((status := read_status(run)) != before and _is_over(status)):
                 over_since = None  # also where another machine's ranks have begun anew
             elif over_since is None:

@@ -118,6 +118,25 @@ class Figures:
         return self.paid is not None and self.paid <= NOTHING
 
     @property
+    def draws_at_random(self) -> bool:
+        """Whether completions are nearly as uncertain as draws from the whole vocabulary.
+
+        A fresh model's entropy is log V; of pretrained ones at temperature 1 that of running text is 1 to 3 nats.
+        """
+        return self.entropy is not None and self.vocabulary is not None and self.entropy > 0.6 * math.log(self.vocabulary)
+
+    @property
+    def misreads_prompts(self) -> bool:
+        """Whether prompts are nearly as unexpected as noise.
+
+        Text that a model can read costs it 2 to 5 nats a token, text of another vocabulary about log V (not measured yet).
+        Models that have learnt their completions only never expect a prompt, and small vocabularies are such models'.
+        """
+        if self.prompt_logprob is None or self.vocabulary is None or self.vocabulary <= 1000:
+            return False
+        return -self.prompt_logprob > 0.85 * math.log(self.vocabulary)
+
+    @property
     def severity(self) -> Severity:
         """What a fault does that keeps completions from being paid: while some are, the run learns."""
         return "stops" if self.is_unpaid else "slows"

@@ -174,30 +174,28 @@ def template_unknown(f: Figures) -> Finding | None:
 
 
 def temperature_high(f: Figures) -> Finding | None:
-    """So hot that the model writes noise; at temperature 1 it does not."""
+    """So hot that the model writes noise; at temperature 1 it does not, or it reads prompts too well to be noise itself."""
     heat = f.config.sampling.temperature
-    if heat <= 1.2 or f.cooler is None or f.cooler.paid < 1.5 * (f.paid or 0) + NOTHING:
+    if heat <= 1.2:
         return None
-    words = (
-        f"At temperature {heat:g} {percent(f.paid or 0)} of the completions are paid, at temperature 1 "
-        f"{percent(f.cooler.paid)}: the heat turns answers into noise (entropy {f.entropy or 0:.2f} nats a token)."
-    )
+    words = f"At temperature {heat:g} {percent(f.paid or 0)} of the completions are paid, "
+    if f.cooler is not None and f.cooler.paid >= 1.5 * (f.paid or 0) + NOTHING:
+        words += f"at temperature 1 {percent(f.cooler.paid)}"
+    elif f.cooler is None and f.is_unpaid and f.draws_at_random and not f.misreads_prompts:
+        words += "of a model that expects prompts well (there was no time to try temperature 1)"
+    else:
+        return None
+    words += f": the heat turns answers into noise (entropy {f.entropy or 0:.2f} nats a token)."
     return found("temperature_high", f.severity, words, "sampling.temperature", f"{heat:g}", "1.0")
 
 
 def noise(f: Figures) -> Finding | None:
     """The model draws almost at random: untrained weights, or another model's tokenizer."""
-    if f.vocabulary is None or f.entropy is None or not f.is_unpaid:
+    if f.vocabulary is None or f.entropy is None or not f.is_unpaid or not (f.draws_at_random or f.misreads_prompts):
         return None
     chance = math.log(f.vocabulary)
-    # a fresh model's entropy is log V; of pretrained ones at temperature 1 that of running text is 1 to 3 nats
-    is_random = f.entropy > 0.6 * chance
-    # text that a model can read costs it 2 to 5 nats a token, text of another vocabulary about log V (not measured yet). Models
-    # that have learnt their completions only never expect a prompt, and small vocabularies are such models'
-    is_misread = f.prompt_logprob is not None and -f.prompt_logprob > 0.85 * chance and f.vocabulary > 1000
-    if not (is_random or is_misread):
-        return None
-    what = f"draws almost at random ({f.entropy:.2f} of {chance:.2f} nats a token)" if is_random else "reads prompts as noise"
+    random = f"draws almost at random ({f.entropy:.2f} of {chance:.2f} nats a token)"
+    what = random if f.draws_at_random else "reads prompts as noise"
     if f.prompt_logprob is not None:
         what += f", and expects prompts with {f.prompt_logprob:.1f} nats a token (chance: {-chance:.1f})"
     words = f"The model {what}: its weights are untrained, or the tokenizer belongs to another model."
@@ -285,11 +283,11 @@ def always_the_same(f: Figures) -> Finding | None:
     """The completions of a group are nearly all the same text, so there is nothing to compare."""
     if f.distinct is None or f.contrast is None or f.groups < _FEW_GROUPS:
         return None
-    size = f.config.algorithm.group_size
+    size = f.completions / f.groups  # as many as were drawn: on a slow machine fewer than a group of the run
     if f.contrast > 0.1 or f.distinct > max(1.5 / size, 0.2):
         return None
     heat = f.config.sampling.temperature
-    words = f"The {size} completions of a group are nearly all the same text ({f.distinct * size:.1f} different ones)."
+    words = f"The {size:.0f} completions of a group are nearly all the same text ({f.distinct * size:.1f} different ones)."
     if heat < 0.8:
         return found("always_the_same", "stops", words, "sampling.temperature", f"{heat:g}", "1.0")
     words += " The policy is certain of what it writes."

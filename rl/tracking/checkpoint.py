@@ -13,22 +13,25 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from problems.errors import LabError
+from rl.exchange import all_gather
 from rl.exchange import barrier as _barrier
 from rl.policy.interfaces import CausalLM
 from rl.runtime import rank, world_size
 from rl.settings.disk import AtOnce, Weights, size_in_words
-from rl.tracking.disk import free_bytes, free_in_words
+from rl.tracking.disk import FailingDiskError, free_bytes, free_in_words
 from rl.tracking.run_directory import JsonDict, sync_directory, write_atomic
 from rl.types import TrainState
 
 # and nothing behind it: `step-000010.bak` is somebody's copy. One of the same step is set aside while another takes its place
 _NAME, _ASIDE = re.compile(r"step-([0-9]{6,})"), re.compile(r"\.step-([0-9]{6,})\.old")
+_SEEN_SECONDS = 10.0  # in which a file server shows on one machine what another has made
 _MARGIN = 1.05  # what a checkpoint may be larger than expected, and metrics and rollouts beside it
 
 
@@ -160,6 +163,7 @@ def write(
         temporary.mkdir(parents=True)
     _barrier()
     try:
+        _check_all_see(temporary)
         on_all(temporary)
         _barrier()
         if rank() == 0:
@@ -174,6 +178,19 @@ def write(
         _prune(root, step, kept)
     _barrier()
     return final
+
+
+def _check_all_see(directory: Path) -> None:
+    """Raise CheckpointError on all ranks where one does not see what rank 0 has made; all must call."""
+    until = time.monotonic() + _SEEN_SECONDS
+    while not directory.is_dir() and time.monotonic() < until:  # a file server may be late
+        time.sleep(0.1)
+    blind = [number for number, sees in enumerate(all_gather(directory.is_dir())) if not sees]
+    if blind:
+        raise CheckpointError(
+            f"{directory.parent} is another directory for {'ranks' if len(blind) > 1 else 'rank'} {', '.join(map(str, blind))} "
+            "than for rank 0: a checkpoint would lack what they hold. run.dir must be on a file system that all hosts share"
+        )
 
 
 def clear_unfinished(root: Path) -> None:
@@ -317,6 +334,17 @@ def latest(root: Path, say: Callable[[str], None]) -> Path | None:
             "begin anew"
         )
     return None
+
+
+def agree_on(path: Path | None) -> None:
+    """Raise FailingDiskError where the ranks have not all chosen the same checkpoint; all must call."""
+    chosen = all_gather(path)
+    if any(other != chosen[0] for other in chosen):
+        words = ", ".join(f"rank {number}: {other.name if other else 'none'}" for number, other in enumerate(chosen))
+        raise FailingDiskError(
+            f"the ranks see different checkpoints as the newest whole one ({words}): the disk of one machine fails, or its "
+            "file server does not show yet what another has written; start again, and if it stays so, ask `reasonlab doctor`"
+        )
 
 
 def load(path: Path, parts: Iterable[Stateful], say: Callable[[str], None], **about: Any) -> TrainState:

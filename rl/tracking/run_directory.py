@@ -16,6 +16,7 @@ import json
 import math
 import os
 import platform
+import secrets
 import subprocess
 import sys
 import threading
@@ -30,9 +31,10 @@ from typing import Any
 
 from problems.errors import LabError
 from problems.telling import as_json, plain, remark, tell
+from rl.heartbeat import read_status
 from rl.stopping import is_told_to_stop
 from rl.tracking.disk import FAILING, FULL, FailingDiskError
-from rl.tracking.standing import read_status, runs_here, standing_in_words, this_process
+from rl.tracking.standing import is_at_work, standing_in_words, this_process
 
 JsonDict = dict[str, Any]  # an object of JSON
 _SYNC_SECONDS = 1.0  # a sync takes milliseconds on a disk of the machine's own and may take a tenth of a second on another
@@ -163,11 +165,11 @@ def _never_began(path: Path) -> bool:
 
 def check_free(path: Path, *, resume: bool = False) -> None:
     """Raise RunDirectoryError where `path` belongs to another run, unless that is to be gone on with."""
-    if runs_here(before := read_status(path)):
+    if is_at_work(path, before := read_status(path)):
         assert before is not None
         raise RunDirectoryError(
-            f"{path} is being worked on by process {before['pid']} of this machine; `touch {path}/STOP` has it save and end, "
-            "or choose another run.name"
+            f"{path} is being worked on by process {before['pid']} of {before['host']}; `touch {path}/STOP` has it save and "
+            "end, or choose another run.name"
         )
     if (path / "config.yaml").exists() and not resume and not _never_began(path):
         raise RunDirectoryError(
@@ -216,6 +218,7 @@ class RunDirectory:
     """A run directory that exists and is ours."""
 
     path: Path
+    start: str = ""  # names what has begun or resumed the run, for all of its ranks; "": nobody has, as far as this one knows
     _synced: dict[str, float] = field(
         default_factory=dict, compare=False, repr=False
     )  # file -> clock in seconds of its last sync
@@ -226,13 +229,13 @@ class RunDirectory:
         check_free(path, resume=resume)
         if "killed" in (before := standing_in_words(path)):
             remark(f"{path} {before}")
-        run = cls(path)
+        run = cls(path, secrets.token_hex(8))
         try:
             path.mkdir(parents=True, exist_ok=True)
+            run.set_status("running")  # first: from now on another start is refused
             run._remove_unfinished()
             write_atomic(path / "config.yaml", config_text)
             write_atomic(path / "provenance.json", json.dumps(provenance(), indent=1))
-            run.set_status("running")
         except OSError as error:
             advice = "make room there, or choose another run.dir" if error.errno in FULL else "choose another run.dir"
             kind = FailingDiskError if error.errno in FAILING else RunDirectoryError
@@ -247,7 +250,8 @@ class RunDirectory:
 
     def set_status(self, status: str, **details: Any) -> None:
         """Record how the run stands."""
-        record = {"status": status, **this_process(), "time": _now(), **details}
+        start = {"start": self.start} if self.start else {}
+        record = {"status": status, **this_process(), **start, "time": _now(), **details}
         content = json.dumps(plain(record), indent=1).encode()
         try:
             write_atomic(self.path / "status.json", content)
@@ -260,13 +264,12 @@ class RunDirectory:
         """Record that `error` ended the run. Any rank may say so, and the first is believed: it knows the cause.
 
         What the other ranks find later (a peer that has gone, a signal from the launcher) only follows from it. Returns
-        whether it may be news: False where another rank was first.
+        whether it may be news: False where another rank was first, or another start has taken the run over.
         """
-        try:
-            standing = json.loads((self.path / "status.json").read_text(encoding="utf-8"))["status"]
-        except (OSError, ValueError, KeyError):
+        record = read_status(self.path)
+        if record is None:
             return True  # not begun, or on a disk that this machine does not see
-        if standing != "running":
+        if record.get("status") != "running" or record.get("start", self.start) != self.start:
             return False
         status = "preempted" if is_told_to_stop(error) else "failed"
         rank = int(os.environ.get("RANK", "0"))

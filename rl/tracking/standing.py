@@ -4,7 +4,6 @@
 heartbeat. Where the process can be looked for, here, it must be there; elsewhere its heartbeat must not be old.
 """
 
-import json
 import os
 import socket
 import time
@@ -12,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rl.heartbeat import read_beat, silence
+from rl.heartbeat import BEAT_SECONDS, read_beat, read_status, silence
 
+_LISTEN_SECONDS = 4 * BEAT_SECONDS
 _OLD_SECONDS = 120.0  # of a heartbeat on another machine: clocks differ, and a file server may be slow
 
 
@@ -21,15 +21,6 @@ def this_process() -> dict[str, Any]:
     """Return what a process is found by later: pid, host, and what tells it from another of the same number."""
     pid = os.getpid()
     return {"pid": pid, "host": socket.gethostname(), "process": _identity(pid)}
-
-
-def read_status(run: Path) -> dict[str, Any] | None:
-    """Return what a run directory's status.json says, None where there is none to be read (yet, or from this machine)."""
-    try:
-        record = json.loads((run / "status.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
 
 
 def standing_in_words(run: Path) -> str:
@@ -59,11 +50,25 @@ def killed_at(record: Mapping[str, Any], beat: Mapping[str, Any] | None) -> str 
     return max(of_beat, str(record.get("time", "")))  # such times are in the order of their texts
 
 
-def runs_here(record: Mapping[str, Any] | None) -> bool:
-    """Whether another process of this machine is surely at work on the run."""
-    if record is None or record.get("status") != "running" or record.get("pid") == os.getpid():
+def is_at_work(run: Path, record: Mapping[str, Any] | None) -> bool:
+    """Whether another process is surely at work on a run whose status.json says `record`; takes seconds if it is elsewhere."""
+    if record is None or record.get("status") != "running" or _is_own(record):
         return False
-    return _is_gone(record) is False
+    is_gone = _is_gone(record)
+    return _beats(run) if is_gone is None else not is_gone
+
+
+def _is_own(record: Mapping[str, Any]) -> bool:
+    return all(record.get(key) == value for key, value in this_process().items())
+
+
+def _beats(run: Path) -> bool:
+    """Whether the heart of a run is seen to beat; clocks of other machines are not asked."""
+    before = read_beat(run, 0)
+    if before is None:
+        return False
+    time.sleep(_LISTEN_SECONDS)
+    return (read_beat(run, 0) or before).get("time") != before.get("time")
 
 
 def _is_gone(record: Mapping[str, Any]) -> bool | None:

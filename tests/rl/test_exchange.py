@@ -44,3 +44,17 @@ def test_ranks_that_open_a_model_share_its_pages(findings: list[dict[str, Any]],
     assert findings[0]["read"] == findings[1]["read"]
     together = sum(found["held"] for found in findings)
     assert 0.8 * model[1] < together < 1.5 * model[1]
+
+
+def test_ranks_that_see_different_checkpoints_stop_and_may_try_again(findings: list[dict[str, Any]]) -> None:
+    for found in findings:
+        status, words = found["checkpoints"]
+        assert status == 1
+        assert "(rank 0: step-000000, rank 1: step-000001)" in words
+
+
+def test_without_a_file_system_that_all_share_no_checkpoint_is_taken_for_whole(findings: list[dict[str, Any]]) -> None:
+    for found in findings:
+        status, words = found["directories"]
+        assert status == 2
+        assert "is another directory for rank 1 than for rank 0" in words

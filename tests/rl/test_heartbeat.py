@@ -5,11 +5,14 @@ import os
 import re
 import socket
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support_pure import ROOT
 
 from rl.heartbeat import Heart, Now, clear, doing, exchanging, read_beat, wall_clock
 from rl.stopping import Guard
@@ -192,3 +195,61 @@ def test_a_run_that_another_process_is_at_work_on_is_left_alone(run: Path, capsy
     other.wait()
     RunDirectory.create(run, "a: 1\n", resume=True)
     assert f"{run} was killed at about 2020" in capsys.readouterr().err
+
+
+def test_a_run_whose_heart_beats_on_another_machine_is_left_alone(run: Path) -> None:
+    _status(run, pid=7, host=f"not-{socket.gethostname()}")
+    beat_of(run, 0, "sampling", 1, age=500)  # by its clock; what counts is that it changes
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(0.2):
+            beat_of(run, 0, "sampling", 1, age=500)
+
+    heart = threading.Thread(target=beat)
+    heart.start()
+    try:
+        with pytest.raises(RunDirectoryError, match=rf"is being worked on by process 7 of not-{socket.gethostname()}"):
+            RunDirectory.create(run, "a: 1\n", resume=True)
+    finally:
+        ended.set()
+        heart.join()
+    RunDirectory.create(run, "a: 1\n", resume=True)  # it beats no more
+
+
+def test_how_a_start_ends_is_not_said_of_a_run_that_another_has_taken_over(run: Path) -> None:
+    old = RunDirectory.create(run, "a: 1\n")
+    new = RunDirectory.create(run, "a: 1\n", resume=True)
+    assert old.start != new.start
+    assert not old.set_failure(ValueError("the machines do not answer"))
+    refused = RunDirectory(run)  # another rank of a start that was refused, which knows of none
+    assert not refused.set_failure(SystemExit(143))
+    assert standing_in_words(run) == "running"
+    assert new.set_failure(ValueError("it was this one"))
+    assert standing_in_words(run) == "failed"
+
+
+LEFT_BEHIND = """
+import sys, time
+from pathlib import Path
+from rl.heartbeat import Heart
+with Heart(Path(sys.argv[1]), 1, 2, 60.0, "the old one"):
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_rank_that_was_given_up_for_lost_ends_where_its_run_goes_on_without_it(run: Path) -> None:
+    _status(run, start="the old one")
+    rank = subprocess.Popen(
+        [sys.executable, "-c", LEFT_BEHIND, str(run)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert rank.stdout is not None
+    assert rank.stdout.readline() == b"ready\n"
+    wait_for((run / "ranks" / "rank-1.json").exists)
+    assert rank.poll() is None
+    new = RunDirectory.create(run, "a: 1\n", resume=True)
+    _, complaint = rank.communicate(timeout=30)
+    assert rank.returncode == 2
+    assert f"rank 1 ends: {run} is being worked on by another start of the run" in complaint.decode()
+    assert (standing_in_words(run), json.loads((run / "status.json").read_text())["start"]) == ("running", new.start)

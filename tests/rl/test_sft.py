@@ -117,18 +117,20 @@ def test_killed_and_resumed_it_ends_with_the_same_weights_and_records(tmp_path, 
 
 
 @pytest.mark.slow
-def test_a_training_that_is_told_to_stop_lets_its_cold_start_save(tmp_path):
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_training_that_is_told_to_stop_lets_its_cold_start_save(tmp_path, ranks):
     (tmp_path / "imitator.yaml").write_text(describe(load_config(SftConfig, [], chosen(tmp_path, "cut", 5000))))
     path = f"model={{path: {tmp_path / 'cut' / 'model'}, cold_start: {tmp_path / 'imitator.yaml'}}}"
     practice = [f"run.dir={tmp_path}", "run.name=practice", path, "problems=[{domain: chain}]"]
-    training = fork("rl.train", *practice, cwd=tmp_path)
+    training = fork_ranks(ranks, "rl.train", *practice, cwd=tmp_path)
     deadline = time.monotonic() + 300
     while not (tmp_path / "cut" / "metrics.jsonl").exists() or len(records(tmp_path / "cut")) < 3:
-        assert training.poll() is None, "it ended before it was told to"
+        assert training[0].poll() is None, "it ended before it was told to"
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    training.send_signal(signal.SIGTERM)
-    assert training.completed().returncode == 128 + signal.SIGTERM
+    for rank in training:
+        rank.send_signal(signal.SIGTERM)
+    assert [rank.wait() for rank in training] == [128 + signal.SIGTERM] * ranks
     status = json.loads((tmp_path / "cut" / "status.json").read_text())
     assert status["status"] == "preempted"
     (saved,) = (tmp_path / "cut" / "checkpoints").glob("step-*")  # long before the first that was due

@@ -142,6 +142,21 @@ def test_where_there_are_boundaries_a_signal_ends_the_process_at_one(number: int
     assert ended(process)[:2] == (status, ["told Preempted"])
 
 
+def test_behind_its_boundary_a_run_may_take_longer_than_it_had_for_coming_there() -> None:
+    # trackers upload then; status.json says before that how the run has ended
+    process = start(at_boundaries(COMES_TO_ONE, 0.5), afterwards="time.sleep(2)", grace=20)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[:2] == (75, ["told Preempted"])
+
+
+def test_whoever_waits_for_a_process_of_its_own_that_saves_has_longer() -> None:
+    saves = "time.sleep(1.5); print('saved', flush=True)"
+    waits = f"with stopping.be_patient(20):\n    try:\n        time.sleep(60)\n    finally:\n        {saves}"
+    process = start(waits, grace=0.2)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[:2] == (143, ["saved", "told SystemExit"])
+
+
 @pytest.mark.parametrize("body", [PYTHON, STUCK], ids=["in Python", "stuck in C"])
 def test_without_a_boundary_in_time_it_ends_where_it_is(body: str) -> None:
     process = start(at_boundaries(body, 0.3))

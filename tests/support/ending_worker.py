@@ -9,14 +9,16 @@ from pathlib import Path
 import torch
 
 from problems.errors import LabError
-from rl.runtime import process_group, rank
+from rl.at_work import at_work
+from rl.runtime import rank
+from rl.settings.schema import WatchSettings
 from rl.tracking.run_directory import RunDirectory
 
 
 def main() -> None:
     what, directory = [a for a in sys.argv[1:] if not a.startswith("--local_rank")]
     run = RunDirectory.create(Path(directory) / "run", "") if rank() == 0 else RunDirectory(Path(directory) / "run")
-    with process_group(on_failure=run.set_failure):
+    with at_work(run, WatchSettings()):
         torch.distributed.barrier()
         (Path(directory) / f"ready-{rank()}").touch()
         if what == "fail":

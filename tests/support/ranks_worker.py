@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from problems.errors import LabError
 from rl.exchange import all_gather, sums_over_ranks
 from rl.policy.opening import load_model
 from rl.runtime import process_group, rank
 from rl.settings.schema import ModelSettings
+from rl.tracking import checkpoint
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,13 @@ def shared_out() -> float:
     return int(found[1]) / 1024
 
 
+def save_apart(root: Path) -> None:
+    """Save a checkpoint where each rank has a directory of its own, as on machines that share no file system."""
+    root.mkdir()
+    checkpoint._SEEN_SECONDS = 0.5
+    checkpoint.write(root, 1, checkpoint.Kept(newest=2), lambda directory: None, lambda directory: None)
+
+
 def main() -> None:
     output, model_path = Path(sys.argv[-2]), sys.argv[-1]  # the launcher puts an argument of its own before
     torch.set_num_threads(1)
@@ -72,6 +81,15 @@ def main() -> None:
         torch.distributed.barrier()
         findings |= {"held": shared_out() - before, "read": read}
         torch.distributed.barrier()
+        checkpoint.agree_on(Path("step-000003"))
+        for name, disagree in (
+            ("checkpoints", lambda: checkpoint.agree_on(Path(f"step-00000{rank()}"))),
+            ("directories", lambda: save_apart(output / f"of-rank-{rank()}")),
+        ):
+            try:
+                disagree()
+            except LabError as refused:
+                findings[name] = [refused.exit_status, str(refused)]
         (output / f"rank-{rank()}.json").write_text(json.dumps(findings))
 
 

@@ -37,11 +37,10 @@ sys.path[:0] = [str(REPOSITORY), str(Path(__file__).parent)]
 from support import environment, rows
 
 from launch.nodes.outcome import AGAIN
-from rl.heartbeat import STOP, read_beat, wall_clock
+from rl.heartbeat import STOP, read_beat, read_status, wall_clock
 from rl.settings.loading import parse_yaml
 from rl.tracking.checkpoint import find_fault, list_checkpoints
 from rl.tracking.mirrors import STEP_KEY
-from rl.tracking.standing import read_status
 from rl.tracking.wandb_log import histories
 
 RANKS = 2

@@ -27,7 +27,7 @@ from launch.nodes.attempts import Launch, write_pdsh_files
 from launch.nodes.commands import AGENT, NodeCommand, Work, over_pdsh, over_ssh, ssh_words
 from launch.nodes.hosts import answers, read_hostfile
 from launch.nodes.supervisor import Supervisor
-from rl.tracking.standing import read_status
+from rl.heartbeat import read_status
 
 pytestmark = [
     pytest.mark.cluster,

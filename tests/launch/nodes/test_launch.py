@@ -13,8 +13,8 @@ import pytest
 from support import environment, forked, rows
 
 from launch.cli import main
-from launch.nodes.attempts import Launch, again
-from launch.nodes.hosts import Host
+from launch.nodes.attempts import Launch, again, sharing
+from launch.nodes.hosts import Host, HostError
 from launch.nodes.slurm import job_script
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig
@@ -105,6 +105,7 @@ def test_the_job_script_is_one_that_bash_reads_and_holds_what_was_asked(tmp_path
 
 _SRUN = """#!/bin/bash
 echo "$*" >> {here}/starts
+[ ! -e {here}/near ] || {{ kill -USR1 $PPID; /bin/sleep 0.5; }}
 [ ! -e {here}/told ] || cp {here}/told {here}/a/STOP
 codes=({codes})
 exit "${{codes[$(($(wc -l < {here}/starts) - 1))]}}"
@@ -118,7 +119,11 @@ def ended_job(here: Path, codes: str, restarts: int = 0, **variables: str) -> "t
     """
     programs = here / "bin"
     programs.mkdir(exist_ok=True)
-    for name, text in (("srun", _SRUN.format(here=here, codes=codes)), ("scontrol", "#!/bin/sh\n"), ("sleep", "#!/bin/sh\n")):
+    for name, text in (
+        ("srun", _SRUN.format(here=here, codes=codes)),
+        ("scontrol", f"#!/bin/sh\necho $* >> {here}/scontrol\n"),
+        ("sleep", "#!/bin/sh\n"),
+    ):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     (here / "starts").unlink(missing_ok=True)
@@ -152,6 +157,16 @@ def test_a_job_starts_all_its_machines_again_together(
     assert ended_job(tmp_path, codes, restarts=2)[::2] == (code, resumes)
 
 
+@pytest.mark.parametrize(("code", "is_requeued"), [(75, True), (1, True), (143, True), (0, False), (2, False), (130, False)])
+def test_near_its_time_limit_a_job_is_requeued_unless_nothing_is_left_to_do(
+    code: int, is_requeued: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "near").touch()
+    assert ended_job(tmp_path, str(code), restarts=2)[::2] == (code, [False])
+    assert ("requeue 7" in (tmp_path / "scontrol").read_text().splitlines()) is is_requeued
+
+
 def test_a_job_that_brings_no_checkpoint_is_not_requeued_for_ever(tmp_path: Path) -> None:
     def start(job: str = "7") -> int:
         code, said, starts = ended_job(tmp_path, "75", SLURM_JOB_ID=job, SLURM_RESTART_COUNT="1")
@@ -173,6 +188,15 @@ def test_without_its_first_machine_a_run_meets_elsewhere() -> None:
     left = again(chosen)
     assert (left.hosts, left.address, left.resume) == ([hosts[1]], None, True)
     assert again(replace(left, address="10.0.0.8")).address == "10.0.0.8"  # nothing is lost any more
+
+
+def test_machines_that_cannot_share_the_problems_are_left_out() -> None:
+    config = load_config(RunConfig, [], [*TINY, "algorithm.num_problems=32"]).config
+    hosts = [Host(name=name, devices=tuple(range(8))) for name in "abc"]
+    chosen = Launch(config=config, arguments=[], hosts=hosts, environment={})
+    assert sharing(chosen, hosts) == hosts[:2]  # 32 problems over 16 ranks, not over 24
+    with pytest.raises(HostError, match="32 problems a step cannot be shared by the hosts that are left"):
+        sharing(chosen, [Host(name="d", devices=tuple(range(5)))])
 
 
 @pytest.mark.slow

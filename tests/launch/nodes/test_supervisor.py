@@ -14,7 +14,8 @@ import pytest
 from rank_in_place import FINISH, WAIT, rank_in_place
 from support_pure import ROOT
 
-from launch.nodes.commands import AGENT, NodeCommand
+from launch.nodes import supervisor as supervisor_module
+from launch.nodes.commands import AGENT, SILENCE_SECONDS, NodeCommand
 from launch.nodes.outcome import Outcome
 from launch.nodes.supervisor import Supervisor
 
@@ -106,9 +107,10 @@ def test_the_same_signal_again_means_now(tmp_path: Path) -> None:
     assert outcome.code == 130
 
 
-def agent_at_work(folder: Path) -> "subprocess.Popen[bytes]":
+def agent_at_work(folder: Path, *options: str) -> "subprocess.Popen[bytes]":
     """Start an agent as its supervisor does, and wait for its rank."""
-    agent = subprocess.Popen(command(folder, "a", WAIT).words, stdin=subprocess.PIPE, cwd=ROOT)
+    words = [sys.executable, "-m", AGENT, *options, *rank_in_place(folder, "a", WAIT)]
+    agent = subprocess.Popen(words, stdin=subprocess.PIPE, cwd=ROOT)
     assert agent.stdin is not None
     agent.stdin.write(b"{}\n")
     agent.stdin.flush()
@@ -124,6 +126,30 @@ def test_ranks_that_nobody_watches_over_any_more_are_told_to_stop(tmp_path: Path
     agent.stdin.close()
     assert agent.wait(timeout=120) == 128 + signal.SIGTERM
     assert told(tmp_path) == [f"a {int(signal.SIGTERM)}"]
+
+
+def test_ranks_behind_a_connection_that_was_cut_are_told_to_stop(tmp_path: Path) -> None:
+    # no end of stdin comes through: only that the supervisor, which speaks every few seconds, is not heard any more
+    agent = agent_at_work(tmp_path, "--silence=3")
+    assert agent.stdin is not None
+    for _ in range(10):  # five seconds
+        agent.stdin.write(b"\n")
+        agent.stdin.flush()
+        time.sleep(0.5)
+        assert agent.poll() is None
+    assert agent.wait(timeout=120) == 128 + signal.SIGTERM
+    assert told(tmp_path) == [f"a {int(signal.SIGTERM)}"]
+    agent.stdin.close()
+
+
+def test_a_supervisor_speaks_often_enough_for_an_agent_that_minds_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert supervisor_module._GREET_SECONDS < SILENCE_SECONDS / 4
+    monkeypatch.setattr(supervisor_module, "_GREET_SECONDS", 0.5)
+    takes_longer = f"time.sleep(6)\n{FINISH}"
+    words = [sys.executable, "-m", AGENT, "--silence=3", *rank_in_place(tmp_path, "a", takes_longer)]
+    assert attempt(tmp_path, NodeCommand(host="a", words=words)) == Outcome(code=0, words="finished")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not tell a process that its parent is gone")

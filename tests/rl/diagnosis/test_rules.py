@@ -64,6 +64,9 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, ...], dict[str, Any], tuple[st
     ("template_unknown", {**NOTHING, "plain": trial(0.3, 0.9)}, (), {**NOTHING, "plain": trial(0.03, 0.9)}, ()),
     ("temperature_high", {**NOTHING, "cooler": trial(0.3, 0.9)}, ("sampling.temperature=2",),
      {"cooler": trial(0.35, 0.9)}, ("sampling.temperature=1.3",)),
+    # where there is no time to try it cooler, a model that reads prompts is no noise itself
+    ("temperature_high", {**NOTHING, "entropy": 10.5}, ("sampling.temperature=2",),
+     {**NOTHING, "entropy": 10.5, "prompt_logprob": -12.0}, ("sampling.temperature=2",)),
     ("noise", {**NOTHING, "entropy": 10.5}, (), {**NOTHING, "entropy": 3.5}, ()),
     ("noise", {**NOTHING, "prompt_logprob": -12.0}, (), {"prompt_logprob": -12.0}, ()),
     ("limit_too_short", {"cut": 0.97}, (), {"cut": 0.3}, ()),
@@ -73,6 +76,9 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, ...], dict[str, Any], tuple[st
     ("never_ends", {"cut": 1.0, "longer": trial(0.3, 0.1)}, (), {"cut": 1.0, "longer": trial(0.3, 0.6)}, ()),
     ("answers_unread", {"paid": 0.02, "unread_right": 0.3}, (), {"paid": 0.3, "unread_right": 0.1}, ()),
     ("verdicts_time_out", {"timeouts": 0.5}, (), {"timeouts": 0.04}, ()),
+    # a slow machine draws four of a group of eight, of which one in four is the least that there can be
+    ("always_the_same", {"distinct": 0.27, "contrast": 0.0, "completions": 128}, (),
+     {"distinct": 0.4, "contrast": 0.0, "completions": 128}, ()),
     ("always_the_same", {"distinct": 0.14, "contrast": 0.05}, (), {"distinct": 0.14, "contrast": 0.4}, ()),
     ("learning_rate", {}, ("optimizer.learning_rate=1e-2",), {}, ("optimizer.learning_rate=5e-5",)),
     ("learning_rate", {}, ("optimizer.learning_rate=1e-9",), {}, ("optimizer.learning_rate=1e-6",)),
