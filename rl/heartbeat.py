@@ -227,14 +227,17 @@ class Heart:
 
     def _spread_the_word(self) -> None:
         """Tell this rank what the file STOP says, or write it where this rank was told otherwise."""
-        file, told = self.run / STOP, told_to_stop()
+        file, told, ours = self.run / STOP, told_to_stop(), f" (start {self.start})" if self.start else ""
         if told is None and file.exists():
             words = file.read_text(encoding="utf-8", errors="replace").strip()[:200]
             by_a_rank = words.startswith(_BY_A_RANK)
-            if Guard.active is not None:
-                Guard.active.ask(words if by_a_rank else f"{STOP}: {words}" if words else f"the file {STOP}")
+            if by_a_rank and not words.endswith(ours):  # of another start, which has no say in this one
+                file.unlink()
+            elif Guard.active is not None:
+                said = words.removesuffix(ours) if by_a_rank else f"{STOP}: {words}" if words else f"the file {STOP}"
+                Guard.active.ask(said)
         elif told is not None and not file.exists():
-            file.write_text(f"{_BY_A_RANK}{self.rank}: {told.reason}\n", encoding="utf-8")
+            file.write_text(f"{_BY_A_RANK}{self.rank}: {told.reason}{ours}\n", encoding="utf-8")
 
     def _report(self, phase: Phase, detail: str, now: float) -> None:
         if self._said == 1:

@@ -150,6 +150,17 @@ def test_a_rank_that_was_told_writes_the_file_for_the_others(run: Path, guard: G
     assert not (run / "STOP").exists()
 
 
+def test_ranks_of_another_start_have_no_say_in_this_one(run: Path, guard: Guard) -> None:
+    (run / "STOP").write_text("rank 1: SIGTERM (start aaaa)\n")
+    with guard.at_boundaries(60), Heart(run, 0, 2, STALL, "bbbb"):
+        wait_for(lambda: not (run / "STOP").exists())
+        assert guard.told is None
+        (run / "STOP").write_text("rank 1: SIGTERM (start bbbb)\n")
+        wait_for(lambda: guard.told is not None)
+    assert guard.told is not None
+    assert guard.told.reason == "rank 1: SIGTERM"
+
+
 def _status(run: Path, **changes: object) -> None:
     record = {"status": "running", **this_process(), "time": "2020-01-01T00:00:00Z", **changes}
     (run / "status.json").write_text(json.dumps(record))

@@ -92,6 +92,14 @@ class TwoHosts:
         for pid in self.processes(name):
             os.kill(pid, signal.SIGKILL)
 
+    def cut(self, name: str) -> None:
+        """Cut a host off from the network; all that runs there goes on."""
+        _ip("link", "set", _cable(self.names.index(name)), "nomaster")
+
+
+def _cable(number: int) -> str:
+    return f"lab{number}x{os.getpid()}"
+
 
 def _command_line(pid: int) -> list[str]:
     try:
@@ -119,7 +127,7 @@ def two_hosts(folder: Path) -> Iterator[TwoHosts]:
         _ip("link", "set", bridge, "up")
         config = ""
         for number, name in enumerate(hosts.names):
-            address, space, cable = f"{NET}.{number + 2}", hosts.namespace(name), f"lab{number}x{os.getpid()}"
+            address, space, cable = f"{NET}.{number + 2}", hosts.namespace(name), _cable(number)
             closing.callback(_ip, "netns", "delete", space, check=False)
             closing.callback(hosts.kill, name)
             _ip("netns", "add", space)

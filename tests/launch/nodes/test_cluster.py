@@ -202,6 +202,22 @@ def test_a_killed_rank_is_started_again_and_a_lost_host_left_out(start: Start, h
     went_on_with_half_the_ranks(home, "lost")
 
 
+def test_a_host_behind_a_cut_network_is_left_out_and_its_ranks_end(start: Start, home: Path, hosts: two_hosts.TwoHosts) -> None:
+    going = start("cut", "--hostfile", hosts.hostfile(), "--restarts", 1)
+    wait_for_steps(home, "cut", 2, going)
+    assert len(hosts.ranks("beta")) == 1
+    hosts.cut("beta")
+    wait_for(lambda: hosts.ranks("beta") == [])  # nobody can tell them, and they would wait for an hour
+    said, _ = going.communicate(timeout=LIMIT)
+    assert going.returncode == 0, said
+    told = ["no connection to beta (any more)", "beta does not answer: going on", "starting again on 1 ranks; 0 more times"]
+    assert [words for words in told if words not in said] == [], said
+    went_on_with_half_the_ranks(home, "cut")
+    status = json.loads((home / "runs/cut/status.json").read_text())
+    assert status["status"] == "finished"
+    wait_for(lambda: not hosts.running("launch.nodes.agent"))
+
+
 def test_each_host_may_start_its_own_share_and_one_may_go_on_alone(start: Start, home: Path, hosts: two_hosts.TwoHosts) -> None:
     def share(place: int, *flags: Any) -> "subprocess.Popen[str]":
         there = ("ip", "netns", "exec", hosts.namespace(hosts.names[place]))
