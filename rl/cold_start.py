@@ -1,27 +1,30 @@
 """A run's cold start: where its model is missing, `reasonlab sft` makes it first, in a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 from problems.errors import LabError
 from problems.telling import remark
 from rl.exchange import all_gather, sums_over_ranks
+from rl.heartbeat import STOP, is_stopped_by_hand
 from rl.runtime import LAUNCHER_VARIABLES, rank
 from rl.settings.schema import RunConfig
-from rl.stopping import GRACE_SECONDS, INTERRUPTED, PREEMPTED, be_patient
+from rl.stopping import GRACE_SECONDS, INTERRUPTED, PREEMPTED, Guard, told_to_stop
 
 _LOOK_SECONDS = 0.5
+_TOLD_EARLY = (128 + signal.SIGTERM, -signal.SIGTERM)  # before there were boundaries: the same as 75, with nothing to save
 
 
 class ColdStartError(LabError):
     """The cold start ended without a model. Its exit status is passed on, to tell whether another start may end better."""
 
     def __init__(self, command: Sequence[str], code: int) -> None:
+        code = PREEMPTED if code in _TOLD_EARLY else code
         if code == PREEMPTED:
             words = "was told to stop and has saved its weights; to go on with it: the same command again"
         else:
@@ -45,23 +48,43 @@ def cold_start_arguments(config: RunConfig) -> list[str]:
 def cold_start(config: RunConfig) -> None:
     """Make the model by imitation, as the config says; a process of its own on rank 0 does it. All ranks must call.
 
-    What ends this rank tells that process, which saves at its next boundary; this one waits for it.
+    What tells any rank to stop, a file STOP of either run directory included, tells that process, which saves at its next
+    boundary. All ranks wait for it: a launcher kills what is left soon after the first of them has ended.
     """
     process = _begin(config) if rank() == 0 else None
-    patience = config.watch.grace_seconds + GRACE_SECONDS if process else 0.0
-    with be_patient(patience), process or nullcontext():
+    assert Guard.active is not None, "every process group has one"
+    with Guard.active.at_boundaries(config.watch.grace_seconds + GRACE_SECONDS):
         try:
+            is_told = has_told = False
             while sums_over_ranks(process is not None and process.poll() is None)[0]:
+                is_told = is_told or bool(sums_over_ranks(_is_told(config))[0])
+                if is_told and process is not None and not has_told:
+                    process.terminate()
+                    has_told = True
                 time.sleep(_LOOK_SECONDS)
         except BaseException:
             if process is not None:
-                process.terminate()
+                _end(process)
             raise
-    if code := all_gather(0 if process is None else process.returncode)[0]:
-        raise ColdStartError(_command(config), code)
+        if code := all_gather(0 if process is None else process.returncode)[0]:
+            raise ColdStartError(_command(config), code)
+
+
+def _is_told(config: RunConfig) -> bool:
+    return told_to_stop() is not None or is_stopped_by_hand(config.run.path)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Have the imitation save and end, and wait for it, also through the signal that may follow an error."""
+    process.terminate()
+    try:
+        process.wait()
+    except (KeyboardInterrupt, SystemExit):  # raised once
+        process.wait()
 
 
 def _begin(config: RunConfig) -> "subprocess.Popen[bytes]":
+    (config.run.path / STOP).unlink(missing_ok=True)  # of an earlier start
     path = Path(config.model.path)
     remark(f"no model at {path} yet: imitating worked examples first ({config.model.cold_start})")
     resume = ["--resume"] if (path.parent / "config.yaml").exists() else []  # one that was cut short

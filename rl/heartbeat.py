@@ -28,12 +28,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from problems.errors import LabError
 from problems.telling import warn
-from rl.stopping import Guard, told_to_stop
+from rl.stopping import PREEMPTED, Guard, told_to_stop
 
 BEAT_SECONDS = 1.0
 SILENT_SECONDS = 30.0  # without a beat; a loaded file server may be late by some
+_LATE_SECONDS = 90.0  # that a file server may take to show what another machine has written
 EXCHANGE = "exchange"
 RANKS, STOP, STALLS = "ranks", "STOP", "stalls.log"
 _BY_A_RANK = "rank "  # what the file begins with where no user wrote it
@@ -143,6 +143,7 @@ class Heart:
     def __init__(self, run: Path, rank: int, world_size: int, stall_seconds: float, start: str = "") -> None:
         self.run, self.rank, self.world_size, self.stall_seconds = run, rank, world_size, stall_seconds
         self.start = start  # of which this rank is, as status.json names it
+        self._has_seen_itself, self._began = False, time.monotonic()
         self._seen: tuple[Phase, int, str] = (Now.phase, Now.marks, "")
         self._changed = time.monotonic()
         self._said = 0  # times, of this stall
@@ -203,10 +204,14 @@ class Heart:
 
         Nothing more is written, neither in the run's files nor about how it ended: they are the other's.
         """
-        status = read_status(self.run)
-        if status is not None and status.get("start", self.start) != self.start:
+        status = read_status(self.run) or {}
+        theirs = status.get("start", self.start)
+        self._has_seen_itself = self._has_seen_itself or theirs == self.start  # before that, a file server may be late
+        if theirs == self.start or status.get("status") != "running":
+            return
+        if self._has_seen_itself or time.monotonic() > self._began + _LATE_SECONDS:
             os.write(2, f"rank {self.rank} ends: {self.run} is being worked on by another start of the run\n".encode())
-            os._exit(LabError.exit_status)
+            os._exit(PREEMPTED)
 
     def _write(self, phase: Phase, detail: str, now: float) -> None:
         record = {
@@ -229,13 +234,13 @@ class Heart:
         """Tell this rank what the file STOP says, or write it where this rank was told otherwise."""
         file, told, ours = self.run / STOP, told_to_stop(), f" (start {self.start})" if self.start else ""
         if told is None and file.exists():
-            words = file.read_text(encoding="utf-8", errors="replace").strip()[:200]
+            words = file.read_text(encoding="utf-8", errors="replace").strip()
             by_a_rank = words.startswith(_BY_A_RANK)
             if by_a_rank and not words.endswith(ours):  # of another start, which has no say in this one
                 file.unlink()
             elif Guard.active is not None:
                 said = words.removesuffix(ours) if by_a_rank else f"{STOP}: {words}" if words else f"the file {STOP}"
-                Guard.active.ask(said)
+                Guard.active.ask(said[:200])
         elif told is not None and not file.exists():
             file.write_text(f"{_BY_A_RANK}{self.rank}: {told.reason}{ours}\n", encoding="utf-8")
 

@@ -197,7 +197,7 @@ def process_group(
     except BaseException as error:
         cause = guard.cause or error
         is_news = guard.tell(cause)
-        if not is_news and guard.told is not None and not is_told_to_stop(cause):
+        if not is_news and guard.told is not None and not is_told_to_stop(cause) and not isinstance(cause, LabError):
             cause = SystemExit(128 + signal.SIGTERM)  # another rank has ended as it was told to, a moment before this one would
         if world_size() > 1:
             if is_news and local_rank() != 0 and isinstance(cause, LabError):  # the first of a machine speaks for itself

@@ -258,7 +258,7 @@ def open_sources(config: RunConfig) -> tuple[ProblemSource, ProblemSource]:
 
 
 def open_run(loaded: Loaded[RunConfig], resume: bool) -> RunDirectory:
-    """Return the run directory, made by rank 0 before any other rank goes on."""
+    """Return the run directory, made by rank 0; the others know its path, and more when they have joined."""
     path, text = loaded.config.run.path, describe(loaded)
     if resume and (path / "config.yaml").exists():
         check_same_run(path, text)

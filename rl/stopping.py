@@ -5,7 +5,7 @@
     2    an error that the user can act on (LabError)
     75   told to stop by SIGTERM, SIGUSR1 or a file STOP in the run directory, and ended at a boundary: start it again
     130  stopped by Ctrl-C (SIGINT)
-    143  the same as 75 where there is no boundary (yet), or none came in time
+    143  the same as 75 where there is no boundary (yet), or none came in time, or another rank was a moment earlier
 
 A run has boundaries while it does its work (`Guard.at_boundaries`): moments at which all ranks agree that one of them was told
 to stop (rl/exchange.py), so that they can still save together. Work that may be thrown away is left before that
@@ -77,20 +77,6 @@ def told_to_stop() -> Told | None:
 
 
 @contextmanager
-def be_patient(seconds: float) -> Iterator[None]:
-    """Give this process at least so long to end by itself: it waits for one of its own that saves."""
-    guard = Guard.active
-    if guard is None:
-        yield
-        return
-    before, guard.patience = guard.patience, seconds
-    try:
-        yield
-    finally:
-        guard.patience = before
-
-
-@contextmanager
 def may_be_left() -> Iterator[None]:
     """Have `leave_if_told` leave the work inside, in this thread alone."""
     token = _may_leave.set(True)
@@ -139,7 +125,6 @@ class Guard:
         Guard.active = self
         self.cause: BaseException | None = None  # what the first signal raised, or what `end_process` was given
         self.told: Told | None = None
-        self.patience = 0.0  # seconds that this process needs to end by itself, where that is more than usual
         self._seconds_to_boundary: float | None = None  # None: there are no boundaries
         self._is_late = False  # no boundary came in time
         self._is_over = False  # none will come: all was done, and what is left is to conclude
@@ -201,9 +186,8 @@ class Guard:
         try:
             yield
             self._is_over = True
-        except Preempted as told:
+        except Preempted:
             self._is_over = True  # the boundary was reached; trackers may take their time
-            self.tell(told)  # status.json says so before they do
             raise
         finally:
             self._seconds_to_boundary = None
@@ -237,7 +221,7 @@ class Guard:
         if first == _LEFT:
             return
         grace = GRACE_SECONDS if self._is_late else _grace_seconds(first)
-        deadline = None if grace is None else time.monotonic() + max(grace, self.patience)
+        deadline = None if grace is None else time.monotonic() + grace
         while deadline is None or time.monotonic() < deadline:
             word = self._next_word(deadline)
             if word == _LEFT:

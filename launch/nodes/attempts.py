@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launch.nodes.agent import PATIENCE_SECONDS
@@ -36,6 +36,7 @@ class Launch:
     config: RunConfig
     arguments: list[str]  # of the training, without --resume
     hosts: list[Host]
+    spare: list[Host] = field(default_factory=list)  # that answer, and cannot share the problems with the others
     environment: dict[str, str]  # of this process
     resume: bool = False
     restarts: int = 0
@@ -102,7 +103,7 @@ def run_launch(launch: Launch) -> Outcome:
             with commands_of(launch) as commands:
                 outcome = supervisor.attempt(commands, launch.config.run.path)
             (remark if outcome.code == FINISHED else warn)(f"launch: {outcome.words}")
-            if outcome.code in (FINISHED, TO_MEND) or left == 0 or is_stopped_by_a_file(launch.config.run.path):
+            if outcome.code in (FINISHED, TO_MEND) or left == 0 or is_stopped_by_a_file(launch.config):
                 break
             time.sleep(_PAUSE_SECONDS)
             if supervisor.told is not None:
@@ -118,32 +119,39 @@ def run_launch(launch: Launch) -> Outcome:
     return replace(outcome, code=code_when_told(supervisor.told))
 
 
-def is_stopped_by_a_file(run: Path) -> bool:
-    """Whether a run has ended because of the file STOP: whoever put it there does not want it started again at once."""
-    return (read_status(run) or {}).get("status") == "preempted" and is_stopped_by_hand(run)
+def is_stopped_by_a_file(config: RunConfig) -> bool:
+    """Whether a run, or its cold start, has ended because of a file STOP: who put it there does not want it started again."""
+    runs = [config.run.path, *([] if config.model.cold_start is None else [Path(config.model.path).parent])]
+    ended = any((read_status(run) or {}).get("status") == "preempted" for run in runs)
+    return ended and any(map(is_stopped_by_hand, runs))
 
 
 def again(launch: Launch) -> Launch:
     """Return how to go on: from the newest checkpoint, on the machines that still answer."""
-    hosts = launch.hosts if launch.place is not None else sharing(launch, still_there(launch))
+    hosts, spare = (launch.hosts, []) if launch.place is not None else shared_out(launch, still_there(launch))
     address = launch.address if hosts[0] == launch.hosts[0] else None  # it was that of a machine that is lost
-    return replace(launch, resume=True, hosts=hosts, address=address)
+    return replace(launch, resume=True, hosts=hosts, spare=spare, address=address)
 
 
-def sharing(launch: Launch, hosts: list[Host]) -> list[Host]:
-    """Return the most of the hosts, from the first on, whose ranks can share a step's problems; raises HostError for none."""
+def shared_out(launch: Launch, hosts: list[Host]) -> tuple[list[Host], list[Host]]:
+    """Return as many of the hosts, from the first on, as can share a step's problems, and the others.
+
+    Raises HostError where not even the first can alone.
+    """
+    problems = launch.config.algorithm.num_problems
     for count in range(len(hosts), 0, -1):
-        if launch.config.algorithm.num_problems % num_ranks(hosts[:count]) == 0:
+        if problems % num_ranks(hosts[:count]) == 0:
             for host in hosts[count:]:
-                say(f"{host.name} is left out: {launch.config.algorithm.num_problems} problems a step are shared out evenly")
-            return hosts[:count]
-    raise HostError(f"{launch.config.algorithm.num_problems} problems a step cannot be shared by the hosts that are left")
+                say(f"{host.name} is left out: {problems} problems a step are shared out evenly")
+            return hosts[:count], hosts[count:]
+    raise HostError(f"{problems} problems a step cannot be shared by the hosts that are left")
 
 
 def still_there(launch: Launch) -> list[Host]:
     """Return the hosts that answer, and say which do not; raises HostError where none does."""
-    there = [host for host in launch.hosts if answers(host, launch.ssh)]
-    gone = [host.name for host in launch.hosts if host not in there]
+    hosts = [*launch.hosts, *launch.spare]
+    there = [host for host in hosts if answers(host, launch.ssh)]
+    gone = [host.name for host in hosts if host not in there]
     if not there:
         raise HostError(f"none of the hosts answers any more: {', '.join(gone)}")
     if gone:

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,14 +58,26 @@ class Attempt:
 
     def wait(self, run: Path, before: dict[str, Any] | None) -> None:
         """Wait until all have ended. run: the run directory; before: what its status.json said at the start."""
-        over_since = greeted = None
+        over = threading.Event()
+        greeting = threading.Thread(target=self._greet, args=(over,), daemon=True)
+        greeting.start()
+        try:
+            self._watch(run, before)
+        finally:
+            over.set()
+            greeting.join()
+
+    def _greet(self, over: threading.Event) -> None:
+        """Tell the agents now and then that this process is there, also while a file server keeps it waiting."""
+        while not over.wait(_GREET_SECONDS):
+            for process in list(self._running.values()):
+                _say_to(process, "")
+
+    def _watch(self, run: Path, before: dict[str, Any] | None) -> None:
+        over_since = None
         while self._running:
             self._collect()
             now = time.monotonic()
-            if greeted is None or now > greeted + _GREET_SECONDS:
-                greeted = now
-                for process in self._running.values():
-                    _say_to(process, "")
             if not ((status := read_status(run)) != before and _is_over(status)):
                 over_since = None  # also where another machine's ranks have begun anew
             elif over_since is None:

@@ -126,15 +126,15 @@ class Figures:
         return self.entropy is not None and self.vocabulary is not None and self.entropy > 0.6 * math.log(self.vocabulary)
 
     @property
-    def misreads_prompts(self) -> bool:
-        """Whether prompts are nearly as unexpected as noise.
+    def reads_prompts(self) -> bool | None:
+        """Whether prompts are expected better than noise; None where that says nothing, or was not measured.
 
         Text that a model can read costs it 2 to 5 nats a token, text of another vocabulary about log V (not measured yet).
         Models that have learnt their completions only never expect a prompt, and small vocabularies are such models'.
         """
         if self.prompt_logprob is None or self.vocabulary is None or self.vocabulary <= 1000:
-            return False
-        return -self.prompt_logprob > 0.85 * math.log(self.vocabulary)
+            return None
+        return -self.prompt_logprob <= 0.85 * math.log(self.vocabulary)
 
     @property
     def severity(self) -> Severity:

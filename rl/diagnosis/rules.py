@@ -181,7 +181,7 @@ def temperature_high(f: Figures) -> Finding | None:
     words = f"At temperature {heat:g} {percent(f.paid or 0)} of the completions are paid, "
     if f.cooler is not None and f.cooler.paid >= 1.5 * (f.paid or 0) + NOTHING:
         words += f"at temperature 1 {percent(f.cooler.paid)}"
-    elif f.cooler is None and f.is_unpaid and f.draws_at_random and not f.misreads_prompts:
+    elif f.cooler is None and f.is_unpaid and f.draws_at_random and f.reads_prompts:
         words += "of a model that expects prompts well (there was no time to try temperature 1)"
     else:
         return None
@@ -191,7 +191,7 @@ def temperature_high(f: Figures) -> Finding | None:
 
 def noise(f: Figures) -> Finding | None:
     """The model draws almost at random: untrained weights, or another model's tokenizer."""
-    if f.vocabulary is None or f.entropy is None or not f.is_unpaid or not (f.draws_at_random or f.misreads_prompts):
+    if f.vocabulary is None or f.entropy is None or not f.is_unpaid or not (f.draws_at_random or f.reads_prompts is False):
         return None
     chance = math.log(f.vocabulary)
     random = f"draws almost at random ({f.entropy:.2f} of {chance:.2f} nats a token)"

@@ -31,7 +31,7 @@ from rl.types import TrainState
 
 # and nothing behind it: `step-000010.bak` is somebody's copy. One of the same step is set aside while another takes its place
 _NAME, _ASIDE = re.compile(r"step-([0-9]{6,})"), re.compile(r"\.step-([0-9]{6,})\.old")
-_SEEN_SECONDS = 10.0  # in which a file server shows on one machine what another has made
+_SEEN_SECONDS = 90.0  # in which a file server shows on one machine what another has made
 _MARGIN = 1.05  # what a checkpoint may be larger than expected, and metrics and rollouts beside it
 
 

@@ -17,6 +17,7 @@ import math
 import os
 import platform
 import secrets
+import socket
 import subprocess
 import sys
 import threading
@@ -43,6 +44,12 @@ PACKAGES = ("torch", "transformers", "trl", "peft", "deepspeed", "datasets", "wa
 
 class RunDirectoryError(LabError):
     """A run directory that cannot be used; the message says what to do."""
+
+
+class ElsewhereError(RunDirectoryError):
+    """Another machine works on the run. With exit status 1: it may be one that was given up for lost, and ends soon."""
+
+    exit_status = 1
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:
@@ -167,7 +174,8 @@ def check_free(path: Path, *, resume: bool = False) -> None:
     """Raise RunDirectoryError where `path` belongs to another run, unless that is to be gone on with."""
     if is_at_work(path, before := read_status(path)):
         assert before is not None
-        raise RunDirectoryError(
+        kind = RunDirectoryError if before["host"] == socket.gethostname() else ElsewhereError
+        raise kind(
             f"{path} is being worked on by process {before['pid']} of {before['host']}; `touch {path}/STOP` has it save and "
             "end, or choose another run.name"
         )
@@ -237,6 +245,8 @@ class RunDirectory:
             write_atomic(path / "config.yaml", config_text)
             write_atomic(path / "provenance.json", json.dumps(provenance(), indent=1))
         except OSError as error:
+            with suppress(OSError):
+                run.set_failure(error)
             advice = "make room there, or choose another run.dir" if error.errno in FULL else "choose another run.dir"
             kind = FailingDiskError if error.errno in FAILING else RunDirectoryError
             raise kind(f"cannot write the run directory {path}: {error}; {advice}") from None

@@ -13,7 +13,7 @@ from typing import Any
 
 from rl.heartbeat import BEAT_SECONDS, read_beat, read_status, silence
 
-_LISTEN_SECONDS = 4 * BEAT_SECONDS
+_LISTEN_SECONDS = 10 * BEAT_SECONDS
 _OLD_SECONDS = 120.0  # of a heartbeat on another machine: clocks differ, and a file server may be slow
 
 
@@ -67,8 +67,12 @@ def _beats(run: Path) -> bool:
     before = read_beat(run, 0)
     if before is None:
         return False
-    time.sleep(_LISTEN_SECONDS)
-    return (read_beat(run, 0) or before).get("time") != before.get("time")
+    until = time.monotonic() + _LISTEN_SECONDS
+    while time.monotonic() < until:
+        time.sleep(BEAT_SECONDS / 2)
+        if (read_beat(run, 0) or before).get("time") != before.get("time"):
+            return True
+    return False
 
 
 def _is_gone(record: Mapping[str, Any]) -> bool | None:

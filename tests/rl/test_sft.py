@@ -11,6 +11,7 @@ from support import fork, fork_ranks
 from problems.errors import LabError
 from rl.cold_start import ColdStartError, cold_start
 from rl.policy.opening import load_model
+from rl.runtime import process_group
 from rl.settings.loading import describe, load_config
 from rl.settings.schema import ModelSettings, RunConfig, SftConfig
 from rl.sft import run_sft
@@ -69,7 +70,8 @@ def resumed_by_a_training(command, home):
     config = home / "cut" / "config.yaml"  # a run writes down its settings, and they are a config
     settings = {"path": str(home / "cut" / "model"), "cold_start": str(config)}
     training = {"run": {"name": "practice", "dir": str(home)}, "model": settings, "problems": [{"domain": "chain"}]}
-    cold_start(RunConfig.model_validate(training))
+    with process_group(even_alone=False):
+        cold_start(RunConfig.model_validate(training))
 
 
 def kill_at_a_checkpoint(ranks, directory):
@@ -130,7 +132,7 @@ def test_a_training_that_is_told_to_stop_lets_its_cold_start_save(tmp_path, rank
         time.sleep(0.05)
     for rank in training:
         rank.send_signal(signal.SIGTERM)
-    assert [rank.wait() for rank in training] == [128 + signal.SIGTERM] * ranks
+    assert [rank.wait() for rank in training] == [75] * ranks
     status = json.loads((tmp_path / "cut" / "status.json").read_text())
     assert status["status"] == "preempted"
     (saved,) = (tmp_path / "cut" / "checkpoints").glob("step-*")  # long before the first that was due
@@ -138,7 +140,7 @@ def test_a_training_that_is_told_to_stop_lets_its_cold_start_save(tmp_path, rank
 
 
 def test_a_cold_start_that_ends_badly_says_whether_another_start_may_end_better():
-    assert [ColdStartError([], code).exit_status for code in (2, 75, 130, 1, -9)] == [2, 75, 130, 1, 1]
+    assert [ColdStartError([], code).exit_status for code in (2, 75, 143, -15, 130, 1, -9)] == [2, 75, 75, 75, 130, 1, 1]
     assert "ended with exit status -9" in str(ColdStartError([], -9))
     assert "the same command again" in str(ColdStartError([], 75))
 

@@ -149,14 +149,6 @@ def test_behind_its_boundary_a_run_may_take_longer_than_it_had_for_coming_there(
     assert ended(process)[:2] == (75, ["told Preempted"])
 
 
-def test_whoever_waits_for_a_process_of_its_own_that_saves_has_longer() -> None:
-    saves = "time.sleep(1.5); print('saved', flush=True)"
-    waits = f"with stopping.be_patient(20):\n    try:\n        time.sleep(60)\n    finally:\n        {saves}"
-    process = start(waits, grace=0.2)
-    process.send_signal(signal.SIGTERM)
-    assert ended(process)[:2] == (143, ["saved", "told SystemExit"])
-
-
 @pytest.mark.parametrize("body", [PYTHON, STUCK], ids=["in Python", "stuck in C"])
 def test_without_a_boundary_in_time_it_ends_where_it_is(body: str) -> None:
     process = start(at_boundaries(body, 0.3))

@@ -13,7 +13,7 @@ import pytest
 from support import environment, forked, rows
 
 from launch.cli import main
-from launch.nodes.attempts import Launch, again, sharing
+from launch.nodes.attempts import Launch, again, shared_out
 from launch.nodes.hosts import Host, HostError
 from launch.nodes.slurm import job_script
 from rl.settings.loading import load_config
@@ -194,9 +194,9 @@ def test_machines_that_cannot_share_the_problems_are_left_out() -> None:
     config = load_config(RunConfig, [], [*TINY, "algorithm.num_problems=32"]).config
     hosts = [Host(name=name, devices=tuple(range(8))) for name in "abc"]
     chosen = Launch(config=config, arguments=[], hosts=hosts, environment={})
-    assert sharing(chosen, hosts) == hosts[:2]  # 32 problems over 16 ranks, not over 24
+    assert shared_out(chosen, hosts) == (hosts[:2], hosts[2:])  # 32 problems over 16 ranks, not over 24
     with pytest.raises(HostError, match="32 problems a step cannot be shared by the hosts that are left"):
-        sharing(chosen, [Host(name="d", devices=tuple(range(5)))])
+        shared_out(chosen, [Host(name="d", devices=tuple(range(5)))])
 
 
 @pytest.mark.slow

@@ -113,8 +113,11 @@ def agent_at_work(folder: Path, *options: str) -> "subprocess.Popen[bytes]":
     agent = subprocess.Popen(words, stdin=subprocess.PIPE, cwd=ROOT)
     assert agent.stdin is not None
     agent.stdin.write(b"{}\n")
-    agent.stdin.flush()
+    deadline = time.monotonic() + 120
     while not (folder / "ready-a").exists():
+        assert time.monotonic() < deadline
+        agent.stdin.write(b"\n")
+        agent.stdin.flush()
         time.sleep(0.02)
     return agent
 
@@ -130,9 +133,9 @@ def test_ranks_that_nobody_watches_over_any_more_are_told_to_stop(tmp_path: Path
 
 def test_ranks_behind_a_connection_that_was_cut_are_told_to_stop(tmp_path: Path) -> None:
     # no end of stdin comes through: only that the supervisor, which speaks every few seconds, is not heard any more
-    agent = agent_at_work(tmp_path, "--silence=3")
+    agent = agent_at_work(tmp_path, "--silence=6")
     assert agent.stdin is not None
-    for _ in range(10):  # five seconds
+    for _ in range(16):  # eight seconds
         agent.stdin.write(b"\n")
         agent.stdin.flush()
         time.sleep(0.5)
@@ -147,8 +150,8 @@ def test_a_supervisor_speaks_often_enough_for_an_agent_that_minds_silence(
 ) -> None:
     assert supervisor_module._GREET_SECONDS < SILENCE_SECONDS / 4
     monkeypatch.setattr(supervisor_module, "_GREET_SECONDS", 0.5)
-    takes_longer = f"time.sleep(6)\n{FINISH}"
-    words = [sys.executable, "-m", AGENT, "--silence=3", *rank_in_place(tmp_path, "a", takes_longer)]
+    takes_longer = f"time.sleep(9)\n{FINISH}"
+    words = [sys.executable, "-m", AGENT, "--silence=6", *rank_in_place(tmp_path, "a", takes_longer)]
     assert attempt(tmp_path, NodeCommand(host="a", words=words)) == Outcome(code=0, words="finished")
 
 

@@ -67,6 +67,8 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, ...], dict[str, Any], tuple[st
     # where there is no time to try it cooler, a model that reads prompts is no noise itself
     ("temperature_high", {**NOTHING, "entropy": 10.5}, ("sampling.temperature=2",),
      {**NOTHING, "entropy": 10.5, "prompt_logprob": -12.0}, ("sampling.temperature=2",)),
+    ("temperature_high", {**NOTHING, "entropy": 10.5}, ("sampling.temperature=2",),
+     {**NOTHING, "entropy": 10.5, "prompt_logprob": None}, ("sampling.temperature=2",)),
     ("noise", {**NOTHING, "entropy": 10.5}, (), {**NOTHING, "entropy": 3.5}, ()),
     ("noise", {**NOTHING, "prompt_logprob": -12.0}, (), {"prompt_logprob": -12.0}, ()),
     ("limit_too_short", {"cut": 0.97}, (), {"cut": 0.3}, ()),
