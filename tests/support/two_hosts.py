@@ -131,6 +131,9 @@ def two_hosts(folder: Path) -> Iterator[TwoHosts]:
             closing.callback(_ip, "netns", "delete", space, check=False)
             closing.callback(hosts.kill, name)
             _ip("netns", "add", space)
+            closing.callback(
+                _ip, "link", "delete", cable, check=False
+            )  # sockets may keep a namespace, and so its end, for minutes
             _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", space)
             _ip("link", "set", cable, "master", bridge, "up")
             for command in (f"addr add {address}/24 dev eth0", "link set eth0 up", "link set lo up"):
