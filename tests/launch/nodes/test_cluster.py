@@ -1,4 +1,4 @@
-"""Real hosts (network namespaces, an sshd in each) and a real Slurm: `make test-cluster`, as root, about five minutes.
+"""Real hosts (network namespaces, an sshd in each) and a real Slurm: `make test-cluster`, as root, about ten minutes.
 
 Wherever a run was interrupted, its metrics must be those of an undisturbed one, byte for byte.
 """
