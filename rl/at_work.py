@@ -18,7 +18,8 @@ def at_work(run: RunDirectory, watch: WatchSettings, *, even_alone: bool = True)
     """Join the ranks, let their hearts beat, and write down how the run ends; all ranks must enter.
 
     run: as rank 0 has begun it, on the others its path alone. Yields it as it was begun, on all of them. Before they have met
-    only rank 0 may say how it ended: where that was refused the run, it is another start's that is at work on it.
+    only rank 0 may say how it ended (where that was refused the run, another start is at work on it), and none looks for a
+    file STOP, which may be an earlier one's that rank 0 is about to remove.
     """
     with process_group(even_alone=even_alone, on_failure=run.set_failure if rank() == 0 else None):
         ours = replace(run, start=all_gather(run.start)[0])

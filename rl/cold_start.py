@@ -55,12 +55,11 @@ def cold_start(config: RunConfig) -> None:
     assert Guard.active is not None, "every process group has one"
     with Guard.active.at_boundaries(config.watch.grace_seconds + GRACE_SECONDS):
         try:
-            is_told = has_told = False
-            while sums_over_ranks(process is not None and process.poll() is None)[0]:
-                is_told = is_told or bool(sums_over_ranks(_is_told(config))[0])
-                if is_told and process is not None and not has_told:
+            has_been_told = False
+            while (counts := sums_over_ranks(process is not None and process.poll() is None, _is_told(config)))[0]:
+                if counts[1] and not has_been_told and process is not None:
                     process.terminate()
-                    has_told = True
+                    has_been_told = True
                 time.sleep(_LOOK_SECONDS)
         except BaseException:
             if process is not None:

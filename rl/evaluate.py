@@ -47,7 +47,7 @@ from rl.evaluation.samples import (
 )
 from rl.evaluation.subjects import Opening, Subject, opening, subjects_of
 from rl.evaluation.table import overview_table, progress_table, results_table
-from rl.exchange import all_gather, barrier, gather_shares_of, share
+from rl.exchange import all_gather, gather_shares_of, share
 from rl.heartbeat import clear, doing
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_tokenizer
@@ -192,7 +192,6 @@ def _of_model(prepared: Prepared, *, resume: bool) -> dict[Path, JsonDict]:
             if prepared.model is not None and opened is None and not is_drawn:
                 opened = prepared.model.load().to(device())  # before anything is written: it may be refused
             begun = _begin(evaluation, resume=resume)
-            barrier()  # a file STOP of the time before must be gone before another rank looks for one
             with at_work(begun, evaluation.config.watch, even_alone=False) as run:
                 if not is_drawn:
                     # sets and budgets are judged alike: verifier processes that have started serve them all

@@ -106,16 +106,13 @@ def _children(pid: int) -> list[int]:
 
 def main(command: Sequence[str]) -> NoReturn:
     """Run a command as described above."""
-    patience, silence = PATIENCE_SECONDS, None
-    while command[0].startswith((PATIENCE, SILENCE)):
-        name, _, seconds = command[0].partition("=")
-        if name + "=" == PATIENCE:
-            patience = float(seconds)
-        else:
-            silence = float(seconds)
+    seconds: dict[str, float | None] = {PATIENCE: None, SILENCE: None}
+    while command[0].startswith(tuple(seconds)):
+        name, equals, value = command[0].partition("=")
+        seconds[name + equals] = float(value)
         command = command[1:]
-    lines = said(sys.stdin.fileno(), silence)
-    group = Group(command, json.loads(next(lines, "").strip() or "{}"), patience)
+    lines = said(sys.stdin.fileno(), seconds[SILENCE])
+    group = Group(command, json.loads(next(lines, "").strip() or "{}"), seconds[PATIENCE] or PATIENCE_SECONDS)
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         group.tell(number)
