@@ -155,7 +155,9 @@ class Session:
         worker, fitting = self._with_room()
         plan = self._plan(worker)
         worker = with_limit(worker, plan.limit)
+        began = time.monotonic()
         groups = self.draw(worker, fitting, plan.completions)
+        many_seconds = (time.monotonic() - began) / _steps(groups)
         figures = replace(figures, notes=plan.notes(self.config, groups, len(self.problems)))
         figures = replace(figures, **measure.of_rollouts(groups, opens_thinking=opens_thinking))
         if plan.limit < self.config.sampling.max_completion_tokens:
@@ -164,7 +166,13 @@ class Session:
         if self.config.reward.reading == "strict":
             unread = measure.unread_right(self.worker.pool, groups, opens_thinking=opens_thinking)
             figures = replace(figures, unread_right=unread)
-        trials = Trials(worker=worker, problems=fitting, deadline=self.deadline, token_seconds=plan.token_seconds)
+        trials = Trials(
+            worker=worker,
+            problems=fitting,
+            deadline=self.deadline,
+            few_seconds=plan.token_seconds,
+            many_seconds=max(plan.token_seconds, many_seconds),
+        )
         return replace(figures, **trials.called_for(figures)), groups
 
     def _of_the_model(self) -> dict[str, Any]:
@@ -267,7 +275,7 @@ class _Plan:
 
     completions: int  # of each problem
     limit: int  # tokens of one completion
-    token_seconds: float  # of a decoding step
+    token_seconds: float  # of a decoding step with few rows
 
     def notes(self, config: RunConfig, groups: Sequence[Sequence[Rollout]], wanted: int) -> tuple[str, ...]:
         """Return what the page says about it."""
@@ -283,6 +291,12 @@ class _Plan:
                 f"{sum(map(cut, several))} of {len(several)} completions had not ended: what they would be paid is not known."
             )
         return tuple(notes)
+
+
+def _steps(groups: Sequence[Sequence[Rollout]]) -> int:
+    """Return how many decoding steps drew the groups: of those drawn together the longest completion says it."""
+    longest = [max(rollout.completion.num_tokens for rollout in group) for group in groups]
+    return max(1, sum(max(longest[first : first + _AT_ONCE]) for first in range(0, len(longest), _AT_ONCE)))
 
 
 def with_limit(worker: RolloutWorker, tokens: int) -> RolloutWorker:

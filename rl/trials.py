@@ -16,7 +16,7 @@ from rl.diagnosis.templates import missing_family, with_template
 from rl.rollout import RolloutWorker
 
 _PROBLEMS, _COMPLETIONS = 8, 4
-_FEW_PROBLEMS, _FEW_COMPLETIONS = 6, 2  # for those that take long
+_FEW_PROBLEMS, _FEW_COMPLETIONS = 6, 2  # where there is no time for so many
 _LITTLE = 0.05  # a share of paid completions that asks for a reason
 
 
@@ -27,7 +27,8 @@ class Trials:
     worker: RolloutWorker
     problems: Sequence[Problem]
     deadline: float  # of time.monotonic()
-    token_seconds: float  # of a decoding step
+    few_seconds: float  # of a decoding step with few rows
+    many_seconds: float  # of one with as many as were drawn together
 
     def called_for(self, figures: Figures) -> dict[str, Any]:
         """Return the trials that the figures ask for, by their names in Figures; none for which there is no time."""
@@ -64,22 +65,21 @@ class Trials:
         room = 4 * limit
         if self.worker.max_positions is not None:
             room = min(room, self.worker.max_positions - (figures.longest_prompt or 0))
-        affordable = int((self.deadline - time.monotonic()) / max(self.token_seconds, 1e-6))
-        room = min(room, affordable)
+        affordable = int((self.deadline - time.monotonic()) / max(self.few_seconds, 1e-6))
+        room = min(room, affordable - 1)  # time passes until it is drawn
         if room < 1.5 * limit:
             return None
-        worker = self._sampling(max_completion_tokens=room)
-        many = self.token_seconds * room * 4 < self.deadline - time.monotonic()
-        return self._drawn(worker, f"{room} tokens", many=many)
+        return self._other(self._sampling(max_completion_tokens=room), f"{room} tokens")
 
     def _other(self, worker: RolloutWorker, how: str) -> Trial | None:
-        steps = worker.sampling.max_completion_tokens
-        if time.monotonic() + steps * self.token_seconds > self.deadline:
+        """Draw with a worker that does it otherwise, as many completions as there is time for if all run to the limit."""
+        steps, left = worker.sampling.max_completion_tokens, self.deadline - time.monotonic()
+        if steps * self.many_seconds <= left:
+            count, completions = _PROBLEMS, _COMPLETIONS
+        elif steps * self.few_seconds <= left:
+            count, completions = _FEW_PROBLEMS, _FEW_COMPLETIONS
+        else:
             return None
-        return self._drawn(worker, how, many=True)
-
-    def _drawn(self, worker: RolloutWorker, how: str, *, many: bool) -> Trial | None:
-        count, completions = (_PROBLEMS, _COMPLETIONS) if many else (_FEW_PROBLEMS, _FEW_COMPLETIONS)
         groups, _, _ = worker.rollouts(self.problems[:count], completions, ("diagnose", how), 0)
         rollouts = [rollout for group in groups for rollout in group]
         if not rollouts:
