@@ -23,7 +23,7 @@ from rl.settings.loading import load_config
 from rl.settings.schema import ModelSettings, PromptSettings, RunConfig, SftConfig
 from rl.update.packing import pad
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.real]
 
 QUESTION = 'How many times does the letter "r" occur in the word "strawberry"?'
 BUILT_IN = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
