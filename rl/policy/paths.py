@@ -135,4 +135,9 @@ def snapshot_of(settings: ModelSettings) -> Path | None:
 
 def first_line(error: BaseException) -> str:
     """Return what an error says, in short."""
-    return str(error).strip().split("\n")[0][:300].rstrip(".")
+    first, *further = str(error).strip().split("\n")
+    if (
+        first.endswith(":") and further
+    ):  # huggingface_hub names a field of config.json, and on the next line what is wrong with it
+        first += f" {further[0].strip()}"
+    return first[:300].rstrip(".")

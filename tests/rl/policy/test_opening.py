@@ -91,6 +91,22 @@ def test_a_directory_with_a_gguf_file_in_it_points_at_the_file(tmp_path):
         check_model_path(str(tmp_path))
 
 
+def test_weights_of_another_shape_than_the_configuration_are_named_with_both_shapes(copied):
+    config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
+    rows, width = config["vocab_size"], config["hidden_size"]
+    (copied / "config.json").write_text(json.dumps(config | {"vocab_size": rows + 8}), encoding="utf-8")
+    with pytest.raises(PolicyError) as caught:
+        load_model(ModelSettings(path=str(copied)))
+    said = str(caught.value)
+    assert f"has the shape [{rows}, {width}], and config.json asks for [{rows + 8}, {width}]" in said
+    assert "embed" in said
+    assert "ignore_mismatched_sizes" not in said
+    (copied / "config.json").write_text(json.dumps(config | {"num_hidden_layers": "two"}), encoding="utf-8")
+    for opened in (load_model, load_tokenizer):
+        with pytest.raises(PolicyError, match=r"'num_hidden_layers' expected int, got str \(value: 'two'\)"):
+            opened(ModelSettings(path=str(copied)))
+
+
 def test_weights_that_are_cut_off_or_lack_a_tensor_are_never_made_up(copied):
     file = copied / "model.safetensors"
     whole = file.read_bytes()
