@@ -58,7 +58,7 @@ def write_plain(settings: ModelSettings, directory: Path) -> None:
 def load_tokenizer(settings: ModelSettings) -> Tokenizer:
     """Return the tokenizer; raises PolicyError when it is missing, has no pad or end token, or belongs to another model."""
     check_model_path(settings.path)
-    where, arguments = place(settings)
+    where, arguments = place(settings, "tokenizer")
     header = header_of(Path(settings.path)) if is_gguf(settings.path) else None  # refuses a file that is cut off
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, padding_side="left", **arguments)
@@ -136,7 +136,7 @@ def load_model(settings: ModelSettings, *, trainable: bool = True, shape: LogitS
 
 def _open_whole(settings: ModelSettings) -> Any:
     """Return the model with all its weights: transformers by itself draws at random what a file lacks, and only warns."""
-    where, arguments = place(settings)
+    where, arguments = place(settings, "weights")
     file = Path(settings.path) if is_gguf(settings.path) else None
     if file is not None:
         header_of(file)  # refuses what would open as another model

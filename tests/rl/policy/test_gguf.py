@@ -1,7 +1,9 @@
 """A GGUF file becomes an ordinary model directory, once and whole; one that cannot is refused before anything is written."""
 
+import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from gguf_files import FEED_FORWARD, HEADS, HIDDEN, LAYERS, VOCABULARY, tensors,
 from launch.problems import problems_command
 from launch.train import train_command
 from rl.policy.gguf import check_gguf
+from rl.policy.gguf_writing import named_splitting
 from rl.policy.opening import load_model, load_tokenizer, plain_model, stop_token_ids
 from rl.policy.paths import PolicyError
 from rl.policy.prompts import render
@@ -173,7 +176,9 @@ def test_completions_stop_at_the_end_of_a_turn_that_the_file_names(tmp_path):
 def test_text_is_split_as_the_file_names_it(tmp_path, capsys):
     write_gguf(tmp_path / "digits.gguf", also=lambda writer: writer.add_tokenizer_pre("smollm"))
     settings = ModelSettings(path=str(tmp_path / "digits.gguf"))
-    direct, opened = load_tokenizer(settings), load_tokenizer(plain_model(settings, tmp_path))
+    plain = plain_model(settings, tmp_path)
+    direct, opened = load_tokenizer(settings), load_tokenizer(plain)
+    assert named_splitting(json.loads((Path(plain.path) / "tokenizer.json").read_text(encoding="utf-8"))) == "smollm"
     # SmolLM2's own tokenizer.json says the same; GPT-2's way takes one line end to the digit
     expected = [("\n\n", (0, 2)), ("1", (2, 3)), ("2", (3, 4)), (")", (4, 5)), (" a", (5, 7))]
     for one in (direct, opened):

@@ -180,6 +180,25 @@ def test_a_hub_model_in_the_cache_opens_without_a_network(hub_name):
     assert load_model(settings.model_copy(update={"revision": snapshot.name})).config.vocab_size == 104
 
 
+def test_what_the_cache_holds_only_a_part_of_is_to_be_downloaded(hub_name, tmp_path, monkeypatch):
+    settings = ModelSettings(path=hub_name)
+    snapshot = snapshot_of(settings)
+    (snapshot / "model.safetensors").unlink()
+    with pytest.raises(
+        PolicyError, match=r"does not answer.*only a part of it, without all its weights.*hf download owner/name"
+    ):
+        load_model(settings)
+    assert load_tokenizer(settings).pad_token_id == 0  # which needs no weights
+    (snapshot / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-1-of-2.safetensors"}}')
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(PolicyError, match=r"not asked, since HF_HUB_OFFLINE.*without all its weights"):
+        load_model(settings)
+    for file in snapshot.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(PolicyError, match="only a part of it, without a tokenizer"):
+        load_tokenizer(settings)
+
+
 def test_adapters_that_would_do_nothing_are_refused(tmp_path):
     path = str(make(FAMILIES["mamba"], tmp_path / "mamba"))
     with pytest.raises(PolicyError, match="dt_proj, whose weight mamba in transformers reads past any adapter"):
