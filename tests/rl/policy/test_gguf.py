@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,7 +170,9 @@ def test_completions_stop_at_the_end_of_a_turn_that_the_file_names(tmp_path):
     settings = ModelSettings(path=str(tmp_path / "turns.gguf"))
     plain = plain_model(settings, tmp_path)
     assert stop_token_ids(load_model(plain), load_tokenizer(plain)) == {1, 2}
-    picture = show_prompt(RunConfig(model=settings, problems=[{"domain": "chain"}], run={"name": "x"}))
+    picture = show_prompt(
+        RunConfig.model_validate({"model": settings, "problems": [{"domain": "chain"}], "run": {"name": "x"}})
+    )
     assert "it ends with <|im_start|> (1) or <|im_end|> (2); pad" in picture
 
 
@@ -181,7 +184,8 @@ def test_text_is_split_as_the_file_names_it(tmp_path, capsys):
     assert named_splitting(json.loads((Path(plain.path) / "tokenizer.json").read_text(encoding="utf-8"))) == "smollm"
     # SmolLM2's own tokenizer.json says the same; GPT-2's way takes one line end to the digit
     expected = [("\n\n", (0, 2)), ("1", (2, 3)), ("2", (3, 4)), (")", (4, 5)), (" a", (5, 7))]
-    for one in (direct, opened):
+    tokenizers: list[Any] = [direct, opened]
+    for one in tokenizers:
         found = one.backend_tokenizer.pre_tokenizer.pre_tokenize_str("\n\n12) a")
         assert [span for _, span in found] == [span for _, span in expected]
         assert one.decode(one("\n\n12) a").input_ids) == "\n\n12) a"
