@@ -183,6 +183,7 @@ def test_a_hub_model_in_the_cache_opens_without_a_network(hub_name):
 def test_what_the_cache_holds_only_a_part_of_is_to_be_downloaded(hub_name, tmp_path, monkeypatch):
     settings = ModelSettings(path=hub_name)
     snapshot = snapshot_of(settings)
+    assert snapshot is not None
     (snapshot / "model.safetensors").unlink()
     with pytest.raises(
         PolicyError, match=r"does not answer.*only a part of it, without all its weights.*hf download owner/name"
