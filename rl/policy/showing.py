@@ -5,8 +5,9 @@ nobody wrote, the assistant's turn that is not opened, words cut into letters, a
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from transformers import GenerationConfig
+from transformers import AutoConfig, GenerationConfig
 
 from problems.catalog import build_source, solve
 from problems.errors import LabError
@@ -14,10 +15,11 @@ from problems.seeding import derive_seed
 from problems.telling import tell
 from problems.types import Problem
 from rl.policy.interfaces import TokenIds, Tokenizer
-from rl.policy.opening import listed_stop_tokens, load_tokenizer
+from rl.policy.opening import generation_of_gguf, listed_stop_tokens, load_tokenizer
 from rl.policy.paths import place
 from rl.policy.prompts import leaves_thinking_open, render
 from rl.runtime import quiet_libraries
+from rl.settings.model_files import is_gguf
 from rl.settings.schema import ModelSettings, PromptSettings, RunConfig
 
 _WIDTH = 110
@@ -40,6 +42,8 @@ def show_prompt(config: RunConfig) -> str:
 
 def _generation_config(settings: ModelSettings) -> GenerationConfig | None:
     where, arguments = place(settings)
+    if is_gguf(settings.path):  # a generation_config.json beside the file is nothing that a run reads
+        return generation_of_gguf(Path(settings.path), AutoConfig.from_pretrained(where, **arguments))
     try:
         return GenerationConfig.from_pretrained(where, **arguments)
     except (OSError, ValueError):  # many models have none, and then the tokenizer's end token is all there is

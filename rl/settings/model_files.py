@@ -92,7 +92,7 @@ def gguf_shape(file: Path) -> ModelShape | None:
             head_dim=size("attention.key_length", hidden // heads),
             tied=all(tensor.name != "output.weight" for tensor in reader.tensors),
         )
-    except (ImportError, AttributeError, TypeError, ValueError, IndexError, KeyError):
+    except (ImportError, AttributeError, TypeError, ValueError, IndexError, KeyError, OverflowError):
         return None  # a damaged file is told by check_gguf, in words, when the model is opened
 
 

@@ -4,6 +4,7 @@ Run as a program it opens one as a rank does: gguf_files FILE DIRECTORY, where d
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,15 @@ def tensors(rng: np.random.Generator, rows: int) -> dict[str, np.ndarray]:
 
 
 def write_gguf(
-    file: Path, *, architecture: str = "llama", template: str = TEMPLATE, rows: int | None = None
+    file: Path,
+    *,
+    architecture: str = "llama",
+    template: str = TEMPLATE,
+    rows: int | None = None,
+    also: Callable[[Any], None] | None = None,
+    weights: dict[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Write the model, its matrices as Q8_0, and return the weights that a reader should find, dequantised."""
+    """Write the model, its matrices as Q8_0, and what `also` adds; return the weights to be found, dequantised."""
     import gguf
 
     core = byte_level_bpe()
@@ -77,13 +84,15 @@ def write_gguf(
     writer.add_eos_token_id(2)
     writer.add_pad_token_id(2)
     writer.add_chat_template(template)
+    if also is not None:
+        also(writer)
     kept = {}
-    for name, weights in tensors(np.random.default_rng(0), rows or len(vocabulary)).items():
-        if weights.ndim == 1:
-            writer.add_tensor(name, weights)
-            kept[name] = weights
+    for name, values in (weights or tensors(np.random.default_rng(0), rows or len(vocabulary))).items():
+        if values.ndim == 1:
+            writer.add_tensor(name, values)
+            kept[name] = values
             continue
-        packed = gguf.quants.quantize(weights, gguf.GGMLQuantizationType.Q8_0)
+        packed = gguf.quants.quantize(values, gguf.GGMLQuantizationType.Q8_0)
         writer.add_tensor(name, packed, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
         kept[name] = gguf.quants.dequantize(packed, gguf.GGMLQuantizationType.Q8_0)
     writer.write_header_to_file()

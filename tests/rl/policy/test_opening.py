@@ -91,6 +91,22 @@ def test_a_directory_with_a_gguf_file_in_it_points_at_the_file(tmp_path):
         check_model_path(str(tmp_path))
 
 
+def test_weights_of_another_shape_than_the_configuration_are_named_with_both_shapes(copied):
+    config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
+    rows, width = config["vocab_size"], config["hidden_size"]
+    (copied / "config.json").write_text(json.dumps(config | {"vocab_size": rows + 8}), encoding="utf-8")
+    with pytest.raises(PolicyError) as caught:
+        load_model(ModelSettings(path=str(copied)))
+    said = str(caught.value)
+    assert f"has the shape [{rows}, {width}], and config.json asks for [{rows + 8}, {width}]" in said
+    assert "embed" in said
+    assert "ignore_mismatched_sizes" not in said
+    (copied / "config.json").write_text(json.dumps(config | {"num_hidden_layers": "two"}), encoding="utf-8")
+    for opened in (load_model, load_tokenizer):
+        with pytest.raises(PolicyError, match=r"'num_hidden_layers' expected int, got str \(value: 'two'\)"):
+            opened(ModelSettings(path=str(copied)))
+
+
 def test_weights_that_are_cut_off_or_lack_a_tensor_are_never_made_up(copied):
     file = copied / "model.safetensors"
     whole = file.read_bytes()
@@ -162,6 +178,26 @@ def test_a_hub_model_in_the_cache_opens_without_a_network(hub_name):
     snapshot = snapshot_of(settings)
     assert snapshot is not None
     assert load_model(settings.model_copy(update={"revision": snapshot.name})).config.vocab_size == 104
+
+
+def test_what_the_cache_holds_only_a_part_of_is_to_be_downloaded(hub_name, tmp_path, monkeypatch):
+    settings = ModelSettings(path=hub_name)
+    snapshot = snapshot_of(settings)
+    assert snapshot is not None
+    (snapshot / "model.safetensors").unlink()
+    with pytest.raises(
+        PolicyError, match=r"does not answer.*only a part of it, without all its weights.*hf download owner/name"
+    ):
+        load_model(settings)
+    assert load_tokenizer(settings).pad_token_id == 0  # which needs no weights
+    (snapshot / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-1-of-2.safetensors"}}')
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(PolicyError, match=r"not asked, since HF_HUB_OFFLINE.*without all its weights"):
+        load_model(settings)
+    for file in snapshot.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(PolicyError, match="only a part of it, without a tokenizer"):
+        load_tokenizer(settings)
 
 
 def test_adapters_that_would_do_nothing_are_refused(tmp_path):
