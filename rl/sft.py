@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from problems.catalog import build_source
@@ -27,9 +28,9 @@ from rl.evaluation.samples import of_rollouts
 from rl.exchange import all_gather, gather_shares, share, stop_if_told
 from rl.heartbeat import Now, clear, doing
 from rl.imitation.examples import Drawn, collate, drawn_rows, examples, held_out_examples, held_out_source
-from rl.policy.interfaces import CausalLM, Tokenizer
-from rl.policy.opening import DTYPES, load_model, load_tokenizer, lora_config, plain_model, save_policy
-from rl.policy.paths import check_model_path
+from rl.policy.interfaces import CausalLM, Tokenizer, base_causal_lm
+from rl.policy.opening import DTYPES, add_adapters, load_model, load_tokenizer, plain_model, save_policy
+from rl.policy.paths import PolicyError, check_model_path
 from rl.policy.rounding import fit_products
 from rl.policy.tiny import make_tiny_model
 from rl.rollout import RolloutWorker, open_pool, open_worker
@@ -71,7 +72,25 @@ def load_start(config: SftConfig) -> tuple[CausalLM, Tokenizer]:
         # without adapters the weights are kept in float32, see rl/imitation/trainer.py
         settings = ModelSettings(path=path, dtype=model.dtype if model.lora else "fp32", **shared)
         opened = plain_model(settings, config.run.dir)
-        return load_model(opened), load_tokenizer(opened)
+        found, tokenizer = load_model(opened), load_tokenizer(opened)
+        return with_adapters(found, config) if model.lora else found, tokenizer
+
+
+def with_adapters(model: CausalLM, config: SftConfig) -> CausalLM:
+    """Return `model` with fresh adapters, alike on every rank: TRL would add them after the run directory is written.
+
+    Raises PolicyError for layers that adapters do nothing on.
+    """
+    assert config.model.lora is not None
+    torch.manual_seed(config.run.seed)  # they are drawn from it
+    adapted = add_adapters(model, config.model.lora)
+    head: Any = base_causal_lm(adapted).get_output_embeddings()
+    if any("lora_" in name for name, _ in head.named_parameters()):
+        raise PolicyError(
+            "model.lora.target_modules puts adapters on the head of the model, whose weight the update reads past any adapter: "
+            "they would be trained on nothing. Leave it out"
+        )
+    return adapted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -236,7 +255,6 @@ def train_sft(config: SftConfig, run: RunDirectory, start: Start) -> Path:
             data_collator=collate,
             train_dataset=IterableDataset.from_generator(rows),
             processing_class=start.tokenizer,
-            peft_config=lora_config(config.model.lora, start.model) if config.model.lora else None,
         )
         if rank() == 0:
             check_disk(config, trainer.learner.model)
