@@ -233,6 +233,20 @@ def test_adapters_that_fit_no_layer(fails, settings):
     assert nothing_written(settings)
 
 
+@pytest.mark.parametrize("where", ["problems", "evaluation.problems"])
+def test_worked_examples_longer_than_the_model_reads(settings, capsys, where):
+    shared = {key: value for key, value in settings.items() if key.startswith(("problems", "run"))}
+    tiny = "{hidden_size: 32, intermediate_size: 64, layers: 1, heads: 2, max_positions: 64}"
+    longer = {
+        "evaluation.every_steps": 1,
+        "evaluation.problems": shared["problems"],
+        where: "[{domain: chain, terms: [70, 71]}]",
+    }
+    assert sft_command([f"{key}={value}" for key, value in (shared | {"model.tiny": tiny} | longer).items()]) == 2
+    assert "tokens and the model reads at most 64" in capsys.readouterr().err
+    assert nothing_written(settings)
+
+
 @pytest.mark.parametrize(
     ("family", "modules", "said"),
     [
