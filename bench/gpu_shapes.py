@@ -68,7 +68,7 @@ def whole_steps(what: Larger, given: Work, scratch: Path) -> Found:
         config = settings(what, work, path)
         side = OurSide(work, path, HashPool(), (), config)
         shape = model_shape(str(path))
-        plan = memory_estimate(config, shape, 1) if shape is not None else {}
+        plan = memory_estimate(config, shape, 1, on_gpu=True) if shape is not None else {}
         shutil.rmtree(path)  # it may be 14 GB
         found |= {"seconds until it is open": clock() - started, "parameters": shape.parameters if shape else None}
         found["steps"] = steps(side)

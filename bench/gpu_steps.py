@@ -123,7 +123,7 @@ def update(work: Work, scratch: Path) -> Found:
         least = floor(causal.config, parameters, groups, 2)
         rate = matmul_gflops(8192 if torch.cuda.is_available() else 256, 8192, 1024, torch.bfloat16)
         shape = model_shape(config.model.path)
-        plan = memory_estimate(config, shape, 1) if shape is not None else {}
+        plan = memory_estimate(config, shape, 1, on_gpu=True) if shape is not None else {}
         return {
             "seconds": seconds,
             "tokens": sum(len(rollout.completion_ids) for each in groups for rollout in each.rollouts),

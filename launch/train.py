@@ -15,7 +15,7 @@ def train_command(argv: Sequence[str]) -> int:
     if asked.only_prompt:
         from rl.policy.showing import tell_prompt
 
-        tell_prompt(asked.loaded.config)
+        tell_prompt(asked.loaded.config, asked.shown_beside)
         return 0
     from rl.train import run_training  # loads torch, which takes seconds
 

@@ -25,7 +25,7 @@ from problems.errors import LabError
 from problems.finite import FiniteSource
 from problems.progress import Progress
 from problems.seeding import derive_seed
-from problems.telling import plain, tell, warn
+from problems.telling import plain, remark, tell, warn
 from problems.types import Problem
 from rewards.pool import VerifierPool
 from rl.at_work import at_work
@@ -53,7 +53,8 @@ from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import load_tokenizer
 from rl.policy.prompts import render, template_hash
 from rl.rollout import RolloutWorker, open_pool, open_worker
-from rl.runtime import describe_device, device, process_group, quiet_libraries, rank, set_threads, world_size
+from rl.runtime import describe_device, device, process_group, quiet_libraries, rank, set_threads, slow_precision, world_size
+from rl.sampling.decoding import slower_words
 from rl.sampling.how_to_draw import how_to_draw
 from rl.settings.arguments import clearly
 from rl.settings.eval_arguments import EvaluationArguments, evaluation_arguments
@@ -191,6 +192,7 @@ def _of_model(prepared: Prepared, *, resume: bool) -> dict[Path, JsonDict]:
             is_drawn = all_gather(is_complete(evaluation))[0]
             if prepared.model is not None and opened is None and not is_drawn:
                 opened = prepared.model.load().to(device())  # before anything is written: it may be refused
+                say_how(prepared.model.base.dtype, opened)
             begun = _begin(evaluation, resume=resume)
             with at_work(begun, evaluation.config.watch, even_alone=False) as run:
                 if not is_drawn:
@@ -203,6 +205,13 @@ def _of_model(prepared: Prepared, *, resume: bool) -> dict[Path, JsonDict]:
                 if rank() == 0:
                     found[run.path] = conclude(evaluation, run)
     return found
+
+
+def say_how(dtype: str, model: CausalLM) -> None:
+    """Tell the user what is slower about a model than it might be."""
+    for words in (slow_precision(dtype), slower_words(model, trains=False)):
+        if words and rank() == 0:
+            remark(words)
 
 
 def answering(config: EvalConfig, model: CausalLM | None, tokenizer: Tokenizer | None, pool: VerifierPool) -> Answering:

@@ -165,7 +165,7 @@ def _remedy(config: RunConfig) -> str:
 def text_rows(text: IntArray, max_positions: int | None = None) -> list[Row]:
     """Return the rows of _GROUPS for each rank, cut out of `text` [N] one after another, from its beginning where it ends.
 
-    None is longer than `max_positions`. They lack log-probabilities.
+    None is longer than `max_positions`, of which a prompt takes half at most. They lack log-probabilities.
     """
     at = 0
 
@@ -177,9 +177,9 @@ def text_rows(text: IntArray, max_positions: int | None = None) -> list[Row]:
     count = world_size() * sum(len(lengths) for _, lengths in _GROUPS)
     rows = []
     for prompt_tokens, lengths in _GROUPS * world_size():
-        prompt = cut(prompt_tokens)
+        prompt = cut(prompt_tokens if max_positions is None else min(prompt_tokens, max_positions // 2))
         for number, length in enumerate(lengths):
-            fitting = length if max_positions is None else min(length, max_positions - prompt_tokens)
+            fitting = length if max_positions is None else min(length, max_positions - len(prompt))
             unknown = np.zeros(fitting, np.float32)  # [T]
             advantage, weight = _ADVANTAGES[number % len(_ADVANTAGES)], 1 / (count * fitting)
             rows.append(uniform_row(prompt, cut(fitting), unknown, advantage=advantage, weight=weight))

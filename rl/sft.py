@@ -10,9 +10,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from problems.catalog import build_source
@@ -26,10 +28,10 @@ from rl.evaluation.measures import held_out_metrics
 from rl.evaluation.samples import of_rollouts
 from rl.exchange import all_gather, gather_shares, share, stop_if_told
 from rl.heartbeat import Now, clear, doing
-from rl.imitation.examples import Drawn, collate, drawn_rows, examples, held_out_examples, held_out_source
-from rl.policy.interfaces import CausalLM, Tokenizer
-from rl.policy.opening import DTYPES, load_model, load_tokenizer, lora_config, plain_model, save_policy
-from rl.policy.paths import check_model_path
+from rl.imitation.examples import Drawn, check_room, collate, drawn_rows, held_out_examples, held_out_source
+from rl.policy.interfaces import CausalLM, Tokenizer, base_causal_lm
+from rl.policy.opening import DTYPES, add_adapters, load_model, load_tokenizer, plain_model, save_policy
+from rl.policy.paths import PolicyError, check_model_path
 from rl.policy.rounding import fit_products
 from rl.policy.tiny import make_tiny_model
 from rl.rollout import RolloutWorker, open_pool, open_worker
@@ -38,7 +40,7 @@ from rl.settings.arguments import clearly, imitation_arguments
 from rl.settings.disk import imitation_checkpoint_bytes, imitation_checkpoints_at_once
 from rl.settings.loading import Loaded, describe, parse_yaml
 from rl.settings.schema import ModelSettings, SftConfig
-from rl.start import caution, check_same_run, say
+from rl.start import caution, check_same_run, say, say_faster, say_slower, say_where
 from rl.stopping import Guard, Preempted
 from rl.tracking import checkpoint
 from rl.tracking.compute import compute_tokens
@@ -71,7 +73,25 @@ def load_start(config: SftConfig) -> tuple[CausalLM, Tokenizer]:
         # without adapters the weights are kept in float32, see rl/imitation/trainer.py
         settings = ModelSettings(path=path, dtype=model.dtype if model.lora else "fp32", **shared)
         opened = plain_model(settings, config.run.dir)
-        return load_model(opened), load_tokenizer(opened)
+        found, tokenizer = load_model(opened), load_tokenizer(opened)
+        return with_adapters(found, config) if model.lora else found, tokenizer
+
+
+def with_adapters(model: CausalLM, config: SftConfig) -> CausalLM:
+    """Return `model` with fresh adapters, alike on every rank: TRL would add them after the run directory is written.
+
+    Raises PolicyError for layers that adapters do nothing on.
+    """
+    assert config.model.lora is not None
+    torch.manual_seed(config.run.seed)  # they are drawn from it
+    adapted = add_adapters(model, config.model.lora)
+    head: Any = base_causal_lm(adapted).get_output_embeddings()
+    if any("lora_" in name for name, _ in head.named_parameters()):
+        raise PolicyError(
+            "model.lora.target_modules puts adapters on the head of the model, whose weight the update reads past any adapter: "
+            "they would be trained on nothing. Leave it out"
+        )
+    return adapted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,12 +103,14 @@ class HeldOut:
     names: list[str]  # the set of each problem
 
     @classmethod
-    def draw(cls, config: SftConfig, tokenizer: Tokenizer) -> "HeldOut":
+    def draw(cls, config: SftConfig, tokenizer: Tokenizer, max_positions: int | None) -> "HeldOut":
         """Return those of the settings, the same as `reasonlab train` evaluates with; none where no evaluation is wanted."""
         if not config.evaluation.every_steps:
             return cls(problems=[], rows=[], names=[])
         settings, source = config.evaluation, held_out_source(config)
         problems, rows = held_out_examples(config, source, tokenizer)
+        for row in rows:
+            check_room(row.length, max_positions)
         names = names_of_problems(settings.problems or config.problems, source, settings.split, settings.num_problems)
         return cls(problems=problems, rows=rows, names=names)
 
@@ -213,6 +235,7 @@ class Start:
     model: CausalLM
     tokenizer: Tokenizer
     held_out: HeldOut
+    max_positions: int | None  # what the model reads at most, where it says so
     resumed: Path | None = None
 
 
@@ -225,7 +248,7 @@ def train_sft(config: SftConfig, run: RunDirectory, start: Start) -> Path:
     begun = about(start.resumed) if start.resumed is not None else {}
 
     def rows() -> Iterator[Drawn]:
-        return drawn_rows(config, start.tokenizer, begun.get("position", 0))
+        return drawn_rows(config, start.tokenizer, begun.get("position", 0), start.max_positions)
 
     with ExitStack() as closing:
         trainer = ImitationTrainer(
@@ -236,8 +259,9 @@ def train_sft(config: SftConfig, run: RunDirectory, start: Start) -> Path:
             data_collator=collate,
             train_dataset=IterableDataset.from_generator(rows),
             processing_class=start.tokenizer,
-            peft_config=lora_config(config.model.lora, start.model) if config.model.lora else None,
         )
+        say_slower(trainer.learner.computing)
+        say_faster(config.model.dtype, trainer.learner.model)
         if rank() == 0:
             check_disk(config, trainer.learner.model)
         worker = None
@@ -289,6 +313,17 @@ def check_disk(config: SftConfig, model: CausalLM) -> None:
     checkpoint.check_room(root, each, imitation_checkpoints_at_once(config))
 
 
+def look_over(config: SftConfig, resume: bool) -> Start:
+    """Open what the settings name; what cannot serve is refused here, before anything is written."""
+    model, tokenizer = load_start(config)
+    reads: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    # a template that refuses, a problem that makes no example, examples that are too long; those of later steps say so then
+    for _ in islice(drawn_rows(config, tokenizer, max_positions=reads), config.sft.rows):
+        pass
+    held_out = HeldOut.draw(config, tokenizer, reads)
+    return Start(model=model, tokenizer=tokenizer, held_out=held_out, max_positions=reads, resumed=newest(config, resume))
+
+
 def run_sft(loaded: Loaded[SftConfig], *, resume: bool = False) -> Path:
     """Do a whole cold start, from checks to the saved model; return the model directory."""
     config = loaded.config
@@ -306,9 +341,8 @@ def run_sft(loaded: Loaded[SftConfig], *, resume: bool = False) -> Path:
     check_installed(config.tracking)
     quiet_libraries()
     set_threads(config.sft.threads)
-    model, tokenizer = load_start(config)
-    next(examples(config, tokenizer))  # a template or a problem that makes no example says so before anything is written
-    start = Start(model=model, tokenizer=tokenizer, held_out=HeldOut.draw(config, tokenizer), resumed=newest(config, resume))
+    say_where(config.model.dtype)
+    start = look_over(config, resume)
     run = RunDirectory.create(path, text, resume=resume) if rank() == 0 else RunDirectory(path)
     if rank() == 0:
         clear(path)

@@ -31,6 +31,7 @@ from rl.policy.prompts import check_rates, render
 from rl.rollout import RolloutWorker, open_pool, open_worker
 from rl.runtime import (
     describe_device,
+    faster_precision,
     process_group,
     quiet_libraries,
     rank,
@@ -142,12 +143,14 @@ def started(loaded: Loaded[RunConfig], *, resume: bool) -> Iterator[tuple[Parts,
     check_installed(config.tracking)
     quiet_libraries()
     set_threads(config.train.threads)
-    say_where(config)
+    say_where(config.model.dtype)
+    say_of_threads(config)
     with ExitStack() as closing:
         if not has_model(config):
             closing.enter_context(process_group())  # the others wait for rank 0
             cold_start(config)
         given = look_over(config)
+        say_faster(config.model.dtype, given.model)
         run = closing.enter_context(at_work(open_run(loaded, resume), config.watch))
         if rank() == 0:
             check_disk(config, given.model)
@@ -217,15 +220,30 @@ def say_how(engine: Engine) -> None:
     """Tell the user which kernels the engine uses, and where sampling is slower than it might be."""
     if engine.fused.words:
         say(engine.fused.words)
-    if slower := slower_words(engine.sampling_model):
+    say_slower(engine.sampling_model)
+
+
+def say_slower(model: CausalLM) -> None:
+    """Tell the user of a model that is trained and sampled from more slowly than others."""
+    if slower := slower_words(model):
         say(slower)
 
 
-def say_where(config: RunConfig) -> None:
-    """Tell the user on what the run works, and what may be slow about it there."""
+def say_faster(dtype: str, model: CausalLM) -> None:
+    """Tell the user of a precision that would take less time."""
+    if faster := faster_precision(dtype, sum(parameter.numel() for parameter in model.parameters())):
+        say(faster)
+
+
+def say_where(dtype: str) -> None:
+    """Tell the user on what the run works, and whether the precision of its model is slow there."""
     say(f"on {describe_device()}" + (f", {world_size()} ranks" if world_size() > 1 else ""))
-    if slow := slow_precision(config.model.dtype):
+    if slow := slow_precision(dtype):
         say(slow)
+
+
+def say_of_threads(config: RunConfig) -> None:
+    """Tell the user of a setting that may cost more than it brings."""
     if config.train.one_step_off and torch.cuda.is_available():
         say(
             "train.one_step_off on a GPU: sampling and update each keep a Python thread busy, and the threads share one "

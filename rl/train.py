@@ -343,7 +343,7 @@ def main(argv: Sequence[str]) -> int:
     if asked is None:
         return 0
     if asked.only_prompt:
-        tell_prompt(asked.loaded.config)
+        tell_prompt(asked.loaded.config, asked.shown_beside)
     else:
         tell_run(run_training(asked.loaded, resume=asked.resume))
     return 0

@@ -95,8 +95,9 @@ def _other_word(rng: Random, word: str, config: LettersConfig) -> str:
 
 def _letter_to_count(rng: Random, text: str, config: LettersConfig) -> str:
     """Draw a letter; were it drawn from the text alone, nearly every answer would be 1."""
-    if rng.random() < config.absent:
-        return rng.choice([letter for letter in string.ascii_lowercase if letter not in text])
+    absent = [letter for letter in string.ascii_lowercase if letter not in text]
+    if rng.random() < config.absent and absent:  # in that order: what follows is drawn alike whether or not one is absent
+        return rng.choice(absent)
     repeated = sorted({letter for letter in text if text.count(letter) > 1})
     return rng.choice(repeated) if repeated and rng.random() < config.repeated else rng.choice(text)
 

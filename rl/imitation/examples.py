@@ -70,10 +70,21 @@ def as_row(example: Example) -> Row:
     return uniform_row(prompt, completion, np.zeros(len(completion), np.float32))
 
 
-def packed_rows(stream: Iterator[Example], row_tokens: int, packing: bool) -> Iterator[list[Example]]:
+def check_room(tokens: int, max_positions: int | None) -> None:
+    """Raise ProblemError where a model of `max_positions` cannot read an example of so many tokens."""
+    if max_positions is not None and tokens > max_positions:
+        raise ProblemError(
+            f"a worked example has {tokens} tokens and the model reads at most {max_positions}: leave such problems out, have "
+            "them answered in a shorter style (styles), or take another model"
+        )
+
+
+def packed_rows(
+    stream: Iterator[Example], row_tokens: int, packing: bool, max_positions: int | None = None
+) -> Iterator[list[Example]]:
     """Yield rows; with `packing` each is filled until the next example does not fit.
 
-    Raises ProblemError for an example longer than a row.
+    Raises ProblemError for an example longer than a row, or than `max_positions`.
     """
     row: list[Example] = []
     room = row_tokens
@@ -83,6 +94,7 @@ def packed_rows(stream: Iterator[Example], row_tokens: int, packing: bool) -> It
             raise ProblemError(
                 f"a worked example has {length} tokens and sft.row_tokens is {row_tokens}: raise it, or leave such problems out"
             )
+        check_room(length, max_positions)
         is_full = length > room or not packing
         if row and is_full:
             yield row
@@ -98,10 +110,11 @@ class Drawn(TypedDict):
     end: int  # examples drawn so far, this row included
 
 
-def drawn_rows(config: SftConfig, tokenizer: Tokenizer, first: int = 0) -> Iterator[Drawn]:
+def drawn_rows(config: SftConfig, tokenizer: Tokenizer, first: int = 0, max_positions: int | None = None) -> Iterator[Drawn]:
     """Yield the rows of a run without end, from example number `first` on."""
     end = first
-    for row in packed_rows(examples(config, tokenizer, first), config.sft.row_tokens, config.sft.packing):
+    stream = examples(config, tokenizer, first)
+    for row in packed_rows(stream, config.sft.row_tokens, config.sft.packing, max_positions):
         end += len(row)
         yield Drawn(examples=row, end=end)
 

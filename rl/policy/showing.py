@@ -4,7 +4,7 @@ A wrong template trains without a complaint and to no end. Seen once, it is plai
 nobody wrote, the assistant's turn that is not opened, words cut into letters, an end mark that nothing stops at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from transformers import AutoConfig, GenerationConfig
@@ -25,10 +25,10 @@ from rl.settings.schema import ModelSettings, PromptSettings, RunConfig
 _WIDTH = 110
 
 
-def tell_prompt(config: RunConfig) -> None:
-    """Tell what `show_prompt` returns."""
+def tell_prompt(config: RunConfig, beside: Mapping[str, object]) -> None:
+    """Tell what `show_prompt` returns; as JSON with what is to stand beside it."""
     shown = show_prompt(config)
-    tell({"prompt": shown.splitlines()}, lambda: print(shown))
+    tell({**beside, "prompt": shown.splitlines()}, lambda: print(shown))
 
 
 def show_prompt(config: RunConfig) -> str:

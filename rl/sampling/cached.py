@@ -10,7 +10,7 @@ import torch
 from transformers import DynamicCache
 
 from rl.policy.interfaces import CausalLM, base_causal_lm
-from rl.policy.logits import head_outputs, logit_shape
+from rl.sampling.products import Logits
 from rl.types import Indices, IntArray
 
 
@@ -22,7 +22,7 @@ class CachedDecoder:
 
     def __init__(self, model: CausalLM):
         self.config = model.config
-        self.causal_lm, self.shape = base_causal_lm(model), logit_shape(model)
+        self.causal_lm, self.head = base_causal_lm(model), Logits(model)
         self.device = next(model.parameters()).device
 
     def join(self, groups: Sequence[int], prompts: Sequence[IntArray]) -> torch.Tensor:
@@ -54,7 +54,7 @@ class CachedDecoder:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return the logits [n, V] of states [n, H]."""
-        return self.shape.applied(head_outputs(self.causal_lm, states))
+        return self.head(states)
 
     def _forward(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Run tokens [B, T']; return the state [B, H] of the last one of each row."""

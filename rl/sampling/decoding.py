@@ -72,7 +72,7 @@ def build_decoder(model: CausalLM, rows: int = 1, tokens: int = 1, *, recorded: 
     return native_decoder(model, rows) or static or PlannedDecoder(model)
 
 
-def slower_words(model: CausalLM) -> str:
+def slower_words(model: CausalLM, *, trains: bool = True) -> str:
     """Return how a model is trained and sampled from whose attention cannot be planned, for people; empty for all others."""
     if can_plan(model):
         return ""
@@ -80,8 +80,8 @@ def slower_words(model: CausalLM) -> str:
     is_eager = config._attn_implementation == "eager" and not keeps_states(model)
     attention = ", its attention eager" if is_eager else ""
     return (
-        f"{config.model_type} cannot share prompts (docs/architectures.md){attention}: the update pads its rows on the right, "
-        f"and sampling takes {fallback(model).words}"
+        f"{config.model_type} cannot share prompts (docs/architectures.md){attention}: "
+        f"{'the update pads its rows on the right, and ' * trains}sampling takes {fallback(model).words}"
     )
 
 

@@ -10,14 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
 
 from rl.policy.attention import with_plan
 from rl.policy.interfaces import CausalLM, base_causal_lm
-from rl.policy.logits import logit_shape
-from rl.sampling.fused import logits_of
 from rl.sampling.prefill import KeyValues, prefill, prefill_batches
-from rl.sampling.products import Head
+from rl.sampling.products import Logits
 from rl.types import Indices, IntArray
 
 _BLOCK = 64  # tokens by which the room for completions grows
@@ -29,7 +26,7 @@ class PlannedDecoder:
     joins = True
 
     def __init__(self, model: CausalLM):
-        self.model, self.causal_lm, self.shape = model, base_causal_lm(model), logit_shape(model)
+        self.model, self.causal_lm, self.head = model, base_causal_lm(model), Logits(model)
         self.device = next(model.parameters()).device
         self.prompt_sizes: dict[int, int] = {}  # by group, tokens
         self.first_states: dict[int, torch.Tensor] = {}  # by group, [H]
@@ -39,7 +36,6 @@ class PlannedDecoder:
         self.shared: list[KeyValues] = []  # prompts by layer, [places, k, Tp, d]; what lies behind a prompt is never looked at
         self.places: list[int] = []  # the groups in `shared`, in its order: its first P places are in use
         self.stale = True  # whether rows have come, gone or moved since the last step
-        self.head: Head | None = None  # made when it is first needed, on a CPU
 
     def join(self, groups: Sequence[int], prompts: Sequence[IntArray]) -> torch.Tensor:
         """Append one row for each entry of `groups`; return the last states [n, H] of their prompts."""
@@ -73,13 +69,7 @@ class PlannedDecoder:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return the logits [n, V] of states [n, H]."""
-        head = self.causal_lm.get_output_embeddings()
-        if type(head) is nn.Linear:  # not isinstance: an adapter on it computes something else
-            if self.device.type != "cpu":
-                return self.shape.applied(logits_of(states, head.weight, head.bias))
-            self.head = self.head or Head((head.weight, head.bias))
-            return self.shape.applied(self.head(states))
-        return self.shape.applied(head(states))
+        return self.head(states)
 
     def _file(self, groups: Sequence[int], layers: Sequence[KeyValues]) -> None:
         """Put the keys and values of prompts [n, k, T, d] behind those that are there."""

@@ -10,11 +10,14 @@ Logits are float32 in any case (rl/policy/wide.py).
 """
 
 import torch
+from torch import nn
 from torch.nn.functional import linear
 
+from rl.policy.interfaces import CausalLM, base_causal_lm
+from rl.policy.logits import head_outputs, logit_shape
 from rl.policy.rounding import multiplies_bf16
 from rl.policy.wide import WideProduct
-from rl.sampling.fused import Linear
+from rl.sampling.fused import Linear, logits_of
 
 _ATTRIBUTES: tuple[str, list[None], str] = ("none", [], "")  # nothing is done to the result
 
@@ -73,3 +76,25 @@ class Head:
             return linear(states, self.weight, self.bias)
         logits = self.wide(states)
         return logits if self.bias is None else logits.add_(self.bias)
+
+
+class Logits:
+    """Logits of a causal LM's states, by its head and what stands behind it: states [n, H] -> [n, V], the caller's to write to.
+
+    In float32 at least, as the update has them, unless the head is no plain linear layer (one with adapters).
+    """
+
+    def __init__(self, model: CausalLM):
+        self.causal_lm, self.shape = base_causal_lm(model), logit_shape(model)
+        self.head: Head | None = None  # made when it is first needed, on a CPU
+
+    def __call__(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the logits [n, V] of states [n, H], which Mamba leaves in float32."""
+        head = self.causal_lm.get_output_embeddings()
+        if type(head) is not nn.Linear:  # not isinstance: an adapter on it computes something else
+            return self.shape.applied(head_outputs(self.causal_lm, states))
+        states = states.to(head.weight.dtype)
+        if states.device.type != "cpu":
+            return self.shape.applied(logits_of(states, head.weight, head.bias))
+        self.head = self.head or Head((head.weight, head.bias))
+        return self.shape.applied(self.head(states))

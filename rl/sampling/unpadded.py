@@ -16,7 +16,7 @@ import torch
 from transformers import DynamicCache
 
 from rl.policy.interfaces import CausalLM, base_causal_lm
-from rl.policy.logits import head_outputs, logit_shape
+from rl.sampling.products import Logits
 from rl.types import Indices, IntArray
 
 
@@ -43,7 +43,7 @@ class UnpaddedDecoder:
 
     def __init__(self, model: CausalLM):
         self.config = model.config
-        self.causal_lm, self.shape = base_causal_lm(model), logit_shape(model)
+        self.causal_lm, self.head = base_causal_lm(model), Logits(model)
         self.body = self.causal_lm.get_decoder()
         self.cache_name = cache_argument(self.body)
         self.device = next(iter(model.parameters())).device
@@ -86,7 +86,7 @@ class UnpaddedDecoder:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return the logits [n, V] of states [n, H]."""
-        return self.shape.applied(head_outputs(self.causal_lm, states))
+        return self.head(states)
 
     def move(self, source: Indices, target: Indices, count: int) -> None:
         """Put the rows `source` in the place of the rows `target`, then keep the first `count`."""
@@ -113,7 +113,7 @@ class RecomputingDecoder:
     words = "every row from its beginning at each step, since no cache of transformers' fits"
 
     def __init__(self, model: CausalLM):
-        self.causal_lm, self.shape = base_causal_lm(model), logit_shape(model)
+        self.causal_lm, self.head = base_causal_lm(model), Logits(model)
         self.device = next(iter(model.parameters())).device
         self.rows: list[list[int]] = []  # tokens of each row so far
 
@@ -141,7 +141,7 @@ class RecomputingDecoder:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return the logits [n, V] of states [n, H]."""
-        return self.shape.applied(head_outputs(self.causal_lm, states))
+        return self.head(states)
 
     def move(self, source: Indices, target: Indices, count: int) -> None:
         """Put the rows `source` in the place of the rows `target`, then keep the first `count`."""

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
@@ -26,7 +26,7 @@ from problems.telling import as_json, manner, tell, warn, with_manner
 from rl.settings.dry_run import asked_ranks, describe_work, model_shape
 from rl.settings.loading import Base, C, Loaded, describe, load_config
 from rl.settings.model_files import has_tokenizer_here
-from rl.settings.schema import RunConfig, SftConfig
+from rl.settings.schema import ModelSettings, RunConfig, SftConfig
 from rl.settings.sheet import Asked, make_sheet
 from rl.settings.sheet_words import as_record, lines
 from rl.stopping import Preempted, exit_status
@@ -39,13 +39,13 @@ OVERRIDES = "key=value: any setting as key.subkey=value; later ones win (see --s
 def settings_help(model: type[BaseModel], prefix: str = "") -> list[dict[str, str]]:
     """Return every setting: name, default and what it means."""
     rows: list[dict[str, str]] = []
-    for name, field in model.model_fields.items():
-        inner = field.annotation
+    for name, setting in model.model_fields.items():
+        inner = setting.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             rows += settings_help(inner, f"{prefix}{name}.")
             continue
-        default = "required" if field.is_required() else f"= {_short(field.get_default(call_default_factory=True))}"
-        rows.append({"setting": f"{prefix}{name}", "default": default, "about": field.description or ""})
+        default = "required" if setting.is_required() else f"= {_short(setting.get_default(call_default_factory=True))}"
+        rows.append({"setting": f"{prefix}{name}", "default": default, "about": setting.description or ""})
         for group in get_args(inner):  # one that may be left out
             if isinstance(group, type) and issubclass(group, BaseModel):
                 rows += settings_help(group, f"{prefix}{name}.")
@@ -133,6 +133,7 @@ class TrainingArguments:
     loaded: Loaded[RunConfig]
     resume: bool  # go on from the newest whole checkpoint
     only_prompt: bool = False  # show one problem as the model reads it, and stop
+    shown_beside: Mapping[str, object] = field(default_factory=dict)  # what the JSON of the prompt holds besides
 
 
 def training_arguments(argv: Sequence[str]) -> TrainingArguments | None:
@@ -151,19 +152,49 @@ def training_arguments(argv: Sequence[str]) -> TrainingArguments | None:
     asked = _asked_of_the_sheet(flags)
     if asked != Asked() and not flags.dry_run:
         raise LabError("--rates, --bandwidth, --cores, --prompt-tokens and --completion-tokens are of --dry-run: add it")
+    if not (flags.dry_run or flags.show_prompt):
+        return TrainingArguments(loaded=loaded, resume=flags.resume)
+    reader, without = _reader_of_prompts(loaded.config)
+    plan: dict[str, object] = {}
     if flags.dry_run:
         work = describe_work(loaded.config)
         costs = make_sheet(loaded.config, model_shape(loaded.config.model.path), asked_ranks(), asked)
-        if as_json():
-            settings = loaded.config.model_dump(mode="json")
-            tell({"settings": settings, "work": work.splitlines(), "sheet": as_record(costs)})
+        plan = {
+            "settings": loaded.config.model_dump(mode="json"),
+            "work": work.splitlines(),
+            "sheet": as_record(costs),
+            "prompt": None,
+        }
+        if not as_json():
+            print("\n".join([describe(loaded), work, *lines(costs), ""]))
+        if not without and not has_tokenizer_here(reader.path, reader.revision):  # asked before torch is loaded
+            without = f"the tokenizer of {reader.path} is not on this machine (yet)"
+        if without:
+            tell(plan, lambda: print(f"Prompt: not shown, {without}"))
             return None
-        print("\n".join([describe(loaded), work, *lines(costs), ""]))
-        model = loaded.config.model
-        if not has_tokenizer_here(model.path, model.revision):  # asked before transformers and torch are loaded
-            print(f"Prompt: not shown, the tokenizer of {model.path} is not on this machine (yet)")
-            return None
-    return TrainingArguments(loaded=loaded, resume=flags.resume, only_prompt=flags.show_prompt or flags.dry_run)
+    if without:
+        raise LabError(without)
+    config = loaded.config.model_copy(update={"model": reader})
+    return TrainingArguments(loaded=replace(loaded, config=config), resume=False, only_prompt=True, shown_beside=plan)
+
+
+def _reader_of_prompts(config: RunConfig) -> tuple[ModelSettings, str]:
+    """Return the model whose tokenizer reads the prompts, and in words why there is none, or nothing.
+
+    Where a cold start is still to make the model, that is the model it starts from.
+    """
+    model = config.model
+    if model.cold_start is None or Path(model.path).exists():
+        return model, ""
+    if not Path(model.cold_start).is_file():  # a plan can be made all the same
+        return model, f"there is no model at {model.path}, and no cold start at {model.cold_start} that would make it"
+    start = load_config(SftConfig, [Path(model.cold_start)], []).config.model
+    if start.path is None:
+        return model, (
+            f"there is no model at {model.path} yet; `reasonlab train` would make it first, tokenizer included "
+            f"({model.cold_start})"
+        )
+    return model.model_copy(update={"path": start.path, "revision": start.revision, "pad_token": start.pad_token}), ""
 
 
 def _add_flags_of_the_sheet(parser: argparse.ArgumentParser) -> None:

@@ -79,7 +79,18 @@ _HIDDEN_KEPT_WITH_CHECKPOINTING, _HIDDEN_KEPT, _INTERMEDIATE_KEPT = 2, 10, 4
 _HIDDEN_KEPT_FUSED, _INTERMEDIATE_KEPT_FUSED = 6, 3
 
 
-def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> dict[str, float]:
+_NVIDIA_DEVICES = Path("/dev")  # where the driver puts nvidia0, nvidia1, ...
+
+
+def plans_for_gpu() -> bool:
+    """Whether ranks will compute on GPUs: what CUDA_VISIBLE_DEVICES says, where it is set, or what devices this machine has."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return visible not in ("", "-1")
+    return any(_NVIDIA_DEVICES.glob("nvidia[0-9]*"))
+
+
+def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int, *, on_gpu: bool) -> dict[str, float]:
     """Return GiB a rank by purpose; a rule of thumb to choose settings by, not a promise."""
     is_bf16 = config.model.dtype == "bf16"
     number_bytes = 2 if is_bf16 else 4
@@ -96,7 +107,7 @@ def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> di
     copy_ahead = weights.trained if config.train.one_step_off else 0
 
     tokens = config.train.micro_batch_tokens
-    is_fused = is_bf16 and config.model.fused_kernels  # who has bf16 has a GPU
+    is_fused = on_gpu and is_bf16 and config.model.fused_kernels
     if is_fused:
         layer = _HIDDEN_KEPT_FUSED * shape.hidden + _INTERMEDIATE_KEPT_FUSED * shape.intermediate
     else:
@@ -105,7 +116,7 @@ def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int) -> di
         activations = tokens * (shape.layers * _HIDDEN_KEPT_WITH_CHECKPOINTING * shape.hidden + layer)
     else:
         activations = tokens * shape.layers * layer
-    at_one_time = LOGIT_BUFFER_ELEMENTS_CUDA if is_bf16 else LOGIT_BUFFER_ELEMENTS
+    at_one_time = LOGIT_BUFFER_ELEMENTS_CUDA if on_gpu else LOGIT_BUFFER_ELEMENTS
     logits = min(at_one_time, tokens * shape.vocabulary)
     cached_tokens = _rows(config, world_size) * config.sampling.max_completion_tokens
 
@@ -177,12 +188,13 @@ def _work_lines(config: RunConfig, ranks: int) -> list[str]:
 
 
 def _memory_lines(config: RunConfig, shape: ModelShape, ranks: int) -> list[str]:
-    gib = memory_estimate(config, shape, ranks)
+    on_gpu = plans_for_gpu()
+    gib = memory_estimate(config, shape, ranks, on_gpu=on_gpu)
     is_large = shape.parameters > 1e8
     size = f"{shape.parameters / 1e9:.3g} B" if is_large else f"{shape.parameters:,}"
     return [
         f"  model: {size} parameters",
-        "  memory a rank, estimated:",
+        f"  memory a rank, estimated for {'a GPU' if on_gpu else 'a CPU (for a GPU elsewhere: CUDA_VISIBLE_DEVICES=0)'}:",
         *(f"    {value:9.3f} GiB  {purpose}" for purpose, value in gib.items() if value),
         f"    {peak_gib(gib):9.3f} GiB  at the peak (sampling and training do not overlap)",
         f"    {_prompt_gib(config, shape, ranks):9.3f} GiB  more in the cache for every 100 tokens of the longest prompt",

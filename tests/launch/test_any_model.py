@@ -81,3 +81,13 @@ def test_a_family_that_cannot_share_prompts_says_so_and_trains(name, words, tmp_
     assert capsys.readouterr().err.count(words) == 1
     assert export_command(["runs/rl", "trained"]) == 0
     assert load_model(ModelSettings(path="trained")).config.model_type == FAMILIES[name].model_type
+
+
+def test_a_cold_start_and_an_evaluation_say_so_too(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make(FAMILIES["mistral"], tmp_path / "model")
+    settings = ["model.path=model", "problems=[{domain: chain}]", "tracking.wandb=disabled", "sampling.max_completion_tokens=8"]
+    assert sft_command(["run.name=sft", *settings, "sft={steps: 1, rows: 1, row_tokens: 64}"]) == 0
+    assert capsys.readouterr().err.count("the update pads its rows on the right, and sampling takes") == 1
+    assert eval_command(["run.name=eval", *settings, "num_problems=1"]) == 0
+    assert capsys.readouterr().err.count("mistral cannot share prompts (docs/architectures.md): sampling takes") == 1

@@ -233,6 +233,40 @@ def test_adapters_that_fit_no_layer(fails, settings):
     assert nothing_written(settings)
 
 
+@pytest.mark.parametrize("where", ["problems", "evaluation.problems"])
+def test_worked_examples_longer_than_the_model_reads(settings, capsys, where):
+    shared = {key: value for key, value in settings.items() if key.startswith(("problems", "run"))}
+    tiny = "{hidden_size: 32, intermediate_size: 64, layers: 1, heads: 2, max_positions: 64}"
+    longer = {
+        "evaluation.every_steps": 1,
+        "evaluation.problems": shared["problems"],
+        where: "[{domain: chain, terms: [70, 71]}]",
+    }
+    assert sft_command([f"{key}={value}" for key, value in (shared | {"model.tiny": tiny} | longer).items()]) == 2
+    assert "tokens and the model reads at most 64" in capsys.readouterr().err
+    assert nothing_written(settings)
+
+
+@pytest.mark.parametrize(
+    ("family", "modules", "said"),
+    [
+        ("qwen2", "[nothing_like_it]", "does not fit the layers"),
+        ("qwen2", "[q_proj, lm_head]", "on the head of the model"),
+        ("mamba", "[in_proj, dt_proj]", "puts adapters on dt_proj"),
+    ],
+)
+def test_adapters_that_a_cold_start_could_not_train(settings, tmp_path, capsys, family, modules, said):
+    make(FAMILIES[family], tmp_path / family)
+    changed = {"model.path": tmp_path / family, "model.lora.target_modules": modules}
+    shared = {key: value for key, value in settings.items() if key.startswith(("problems", "run"))}
+    assert sft_command([f"{key}={value}" for key, value in (shared | changed).items()]) == 2
+    told = capsys.readouterr().err
+    assert "model.lora.target_modules" in told
+    assert said in told
+    assert "Traceback" not in told
+    assert nothing_written(settings)
+
+
 def test_other_commands_answer_in_words_too(tmp_path, capsys, monkeypatch, random_model):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "used").mkdir()

@@ -26,6 +26,11 @@ def words_asked_about(problem: Problem) -> set[str]:
     return {quoted for quoted in re.findall('"([a-z]+)"', problem.prompt) if len(quoted) > 1}
 
 
+def test_where_no_letter_is_absent_one_that_occurs_is_asked_about() -> None:
+    for problem in some_problems(count=3, tasks={"count": 1}, words=(400, 400), absent=1.0):
+        assert int(problem.reference or 0) > 0
+
+
 def asked(prompt: str, reference: str) -> Problem:
     return Problem(id="p", domain="letters", split="test", prompt=prompt, reference=reference, source="test")
 

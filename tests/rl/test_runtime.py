@@ -38,6 +38,21 @@ def test_bf16_is_called_slow_where_the_processor_has_no_matrix_unit_for_it(monke
     assert runtime.slow_precision("fp32") == ""
 
 
+@pytest.mark.parametrize(
+    ("amx", "dtype", "weights", "said"),
+    [
+        (True, "fp32", 135_000_000, True),
+        (True, "fp32", 400_000, False),  # of the demo: too small for products to decide
+        (True, "bf16", 135_000_000, False),
+        (False, "fp32", 135_000_000, False),
+    ],
+)
+def test_bf16_is_called_faster_where_the_processor_has_a_matrix_unit_for_it(monkeypatch, amx, dtype, weights, said):
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+    assert ("model.dtype=bf16" in runtime.faster_precision(dtype, weights)) is said
+
+
 _TOUCHES = """
 import resource
 import torch

@@ -28,6 +28,8 @@ def test_a_row_is_filled_until_the_next_example_does_not_fit():
     assert [len(row) for row in alone] == [1] * 6
     with pytest.raises(ProblemError, match=r"has 9 tokens and sft\.row_tokens is 8"):
         list(packed_rows(iter(stream), 8, packing=True))
+    with pytest.raises(ProblemError, match=r"has 9 tokens and the model reads at most 8"):
+        list(packed_rows(iter(stream), 9, packing=True, max_positions=8))
 
 
 def test_rows_entered_at_the_end_of_one_go_on_with_the_next(parts):

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from architectures import FAMILIES, make
+from datasets import IterableDataset
 from support import imitation_settings
 
-from rl.imitation.examples import as_row, common_start, examples, lay_out, targets
-from rl.imitation.trainer import Learner
+from rl.imitation.examples import as_row, collate, common_start, drawn_rows, examples, lay_out, targets
+from rl.imitation.trainer import ImitationTrainer, Learner, trl_config
 from rl.policy.opening import load_model, load_tokenizer
 from rl.settings.loading import load_config
 from rl.settings.schema import ModelSettings, SftConfig
@@ -71,6 +73,30 @@ def test_the_gradient_of_a_step_is_that_of_cross_entropy_on_padded_rows_however_
     wanted, plain = plain_gradient(path, rows)
     assert loss == pytest.approx(plain, rel=1e-5)
     assert distance(found, wanted) < 1e-5
+
+
+@pytest.mark.parametrize("family", ["gemma-2", "mamba"])
+def test_the_gradient_of_a_step_on_padded_rows_is_that_of_cross_entropy(tmp_path, family):
+    path = make(FAMILIES[family], tmp_path / "model")
+    config = load_config(SftConfig, [], [*imitation_settings(path), "sft={row_tokens: 120, micro_batch_tokens: 300}"]).config
+    tokenizer = load_tokenizer(ModelSettings(path=str(path)))
+    drawn = list(islice(drawn_rows(config, tokenizer), 4))
+    inputs = collate(drawn)
+    rows = inputs["examples"].rows
+    trainer = ImitationTrainer(
+        config=config,
+        dtype=torch.float32,
+        model=load_model(ModelSettings(path=str(path))),
+        args=trl_config(config, str(tmp_path / "trl")),
+        train_dataset=IterableDataset.from_generator(lambda: iter(drawn)),
+        processing_class=tokenizer,
+    )
+    assert trainer.layout == "padded"
+    assert len(trainer.micro_batches(rows)) > 1
+    loss = float(trainer.training_step(trainer.learner, inputs, len(inputs["labels"])))
+    wanted, plain = plain_gradient(str(path), rows)
+    assert loss == pytest.approx(plain, rel=1e-5)
+    assert distance(torch.cat([p.grad.flatten() for p in trainer.learner.model.parameters()]), wanted) < 1e-5
 
 
 def test_in_bf16_it_is_near_that_and_kept_in_float32(parts):

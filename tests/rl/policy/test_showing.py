@@ -1,5 +1,6 @@
 """What `--show-prompt` prints: the prompt as text and as tokens, what ends a completion, a right one."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -68,3 +69,21 @@ def test_either_door_shows_the_first_problem_and_stops(command, arguments, tmp_p
 def test_a_dry_run_without_the_model_at_hand_says_so_and_is_no_error(arguments, capsys):
     assert train_command(["--dry-run", *arguments, "model.path=nobody/has-this"]) == 0
     assert "Prompt: not shown, the tokenizer of nobody/has-this is not on this machine" in capsys.readouterr().out
+
+
+def test_before_a_cold_start_the_prompt_is_shown_as_its_own_model_reads_it(arguments, random_model, tmp_path, capsys):
+    start = tmp_path / "sft.yaml"
+    start.write_text(f"{{run: {{name: s}}, model: {{path: {random_model}}}, problems: [{{domain: chain}}]}}")
+    cold = [*arguments, f"model.path={tmp_path / 'made' / 'model'}", f"model.cold_start={start}"]
+    assert train_command(["--show-prompt", *cold]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("Prompt of problem")
+    assert train_command(["--dry-run", "--json", *cold]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["prompt"] == shown.splitlines()
+    assert document["settings"]["model"]["path"] == str(tmp_path / "made" / "model")
+    start.write_text("{run: {name: s}, model: {tiny: {}}, problems: [{domain: chain}]}")
+    assert train_command(["--show-prompt", *cold]) == 2
+    assert "would make it first" in capsys.readouterr().err
+    assert train_command(["--dry-run", "--json", *cold]) == 0
+    assert json.loads(capsys.readouterr().out)["prompt"] is None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from architectures import FAMILIES, make
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rl.policy.attention import NAME
@@ -84,6 +85,21 @@ def test_adapters_outside_the_layers_are_left_to_the_model(random_model, wrapped
         logits = decoder.logits(decoder.join([0], [np.array([3, 4, 5])]))
         logits = decoder.logits(decoder.step(torch.tensor([6])))
         assert torch.allclose(logits, adapted(torch.tensor([[3, 4, 5, 6]])).logits[:, -1], atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("family", "kinds"),
+    [("qwen2", (PlannedDecoder, CachedDecoder, UnpaddedDecoder, RecomputingDecoder)), ("mamba", (UnpaddedDecoder,))],
+)
+@torch.no_grad()
+def test_logits_of_a_bf16_model_are_not_rounded_to_bf16(tmp_path, family, kinds):
+    path = make(FAMILIES[family], tmp_path)
+    model = load_model(ModelSettings(path=str(path), dtype="bf16"), trainable=False)
+    for kind in kinds:
+        decoder = kind(model)
+        logits = decoder.logits(decoder.join([0, 0], [np.array([3, 4, 5])]))
+        assert logits.dtype == torch.float32, kind
+        assert not torch.equal(logits, logits.bfloat16().float()), kind  # more than bf16's 8 bits
 
 
 def logits_behind(model: Any, texts: Sequence[tuple[int, ...]]) -> torch.Tensor:

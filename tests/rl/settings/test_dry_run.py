@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from problems.errors import LabError
+from rl.settings import dry_run
 from rl.settings.dry_run import GIB, KNOWN, describe_work, memory_estimate, model_shape
 from rl.settings.model_files import ModelShape
-from rl.settings.schema import RunConfig
+from rl.settings.schema import LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA, RunConfig
 
 SMALL = ModelShape(layers=2, hidden=8, intermediate=16, vocabulary=32, heads=2, kv_heads=1, head_dim=4, tied=True)
 
@@ -48,7 +49,7 @@ def test_memory_by_hand() -> None:
         "sampling": {"max_completion_tokens": 20, "max_rows": 4},
         "algorithm": {"num_problems": 4, "group_size": 4, "kl_coef": 0.1},
     }
-    parts = {name: value * GIB for name, value in memory_estimate(config(**sections), SMALL, 1).items()}
+    parts = {name: value * GIB for name, value in memory_estimate(config(**sections), SMALL, 1, on_gpu=False).items()}
     assert parts["weights"] == pytest.approx(1408 * 4)  # fp32
     assert parts["reference policy"] == pytest.approx(1408 * 4)
     assert parts["gradients"] == pytest.approx(1408 * 4)
@@ -65,14 +66,14 @@ def test_memory_by_hand() -> None:
 )
 def test_zero_shards_what_its_stage_says(stage: int, shares: tuple[float, ...]) -> None:
     names = ("weights", "gradients", "optimizer")
-    alone = memory_estimate(config(deepspeed={"stage": 0}), SMALL, 1)
-    sharded = memory_estimate(config(deepspeed={"stage": stage}), SMALL, 4)
+    alone = memory_estimate(config(deepspeed={"stage": 0}), SMALL, 1, on_gpu=False)
+    sharded = memory_estimate(config(deepspeed={"stage": stage}), SMALL, 4, on_gpu=False)
     assert [sharded[name] / alone[name] for name in names] == pytest.approx(list(shares))
 
 
 def test_lora_trains_only_its_adapters_and_needs_no_second_model() -> None:
     lora = {"model": {"path": "m", "lora": {"r": 3}}, "algorithm": {"kl_coef": 0.1}}
-    parts = {name: value * GIB for name, value in memory_estimate(config(**lora), SMALL, 1).items()}
+    parts = {name: value * GIB for name, value in memory_estimate(config(**lora), SMALL, 1, on_gpu=False).items()}
     assert parts["gradients"] == pytest.approx(768 * 4)
     assert parts["weights"] == pytest.approx((1408 + 768) * 4)
     assert parts["reference policy"] == 0
@@ -117,20 +118,48 @@ def test_the_shape_of_a_local_model_is_read_from_its_config(tmp_path: Path) -> N
 
 def test_what_the_backward_pass_needs_grows_with_the_width_of_the_mlp() -> None:
     train = {"train": {"micro_batch_tokens": 100}}
-    kept = {name: value * GIB for name, value in memory_estimate(config(**train), SMALL, 1).items()}
+    kept = {name: value * GIB for name, value in memory_estimate(config(**train), SMALL, 1, on_gpu=False).items()}
     # 100 tokens, 2 layers, 10 arrays of 8 and 4 of 16, in numbers of 4 bytes
     assert kept["activations of a micro-batch"] == pytest.approx(100 * 2 * (10 * 8 + 4 * 16) * 4)
     checkpointed = config(**train, model={"path": "m", "gradient_checkpointing": True})
-    parts = {name: value * GIB for name, value in memory_estimate(checkpointed, SMALL, 1).items()}
+    parts = {name: value * GIB for name, value in memory_estimate(checkpointed, SMALL, 1, on_gpu=False).items()}
     # 2 arrays of 8 in each of 2 layers, and one layer as above, computed again
     assert parts["activations of a micro-batch"] == pytest.approx(100 * (2 * 2 * 8 + 10 * 8 + 4 * 16) * 4)
     fused = {"path": "m", "dtype": "bf16"}
-    parts = {name: value * GIB for name, value in memory_estimate(config(**train, model=fused), SMALL, 1).items()}
+    found = memory_estimate(config(**train, model=fused), SMALL, 1, on_gpu=True)
+    parts = {name: value * GIB for name, value in found.items()}
     assert parts["activations of a micro-batch"] == pytest.approx(100 * 2 * (6 * 8 + 3 * 16) * 2)
     assert parts["logits of a buffer"] == pytest.approx(100 * 32 * (4 + 2))  # in float32, and their gradient in bf16
     plain = {**fused, "fused_kernels": False}
-    parts = {name: value * GIB for name, value in memory_estimate(config(**train, model=plain), SMALL, 1).items()}
-    assert parts["activations of a micro-batch"] == pytest.approx(100 * 2 * (10 * 8 + 4 * 16) * 2)
+    for model, on_gpu in ((plain, True), (fused, False)):  # a CPU has no fused kernels
+        found = memory_estimate(config(**train, model=model), SMALL, 1, on_gpu=on_gpu)
+        parts = {name: value * GIB for name, value in found.items()}
+        assert parts["activations of a micro-batch"] == pytest.approx(100 * 2 * (10 * 8 + 4 * 16) * 2)
+        assert parts["logits of a buffer"] == pytest.approx(2 * 100 * 32 * 4)  # both buffers in float32
+
+
+def test_the_plan_names_the_device_it_is_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(dry_run, "_NVIDIA_DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    large = config(model={"path": "Qwen/Qwen2.5-0.5B", "dtype": "bf16"}, train={"micro_batch_tokens": 100_000})
+
+    def logits() -> float:
+        (line,) = [line for line in describe_work(large).splitlines() if "logits of a buffer" in line]
+        return float(line.split()[0])
+
+    (tmp_path / "nvidiactl").touch()  # the driver's, no device
+    assert "estimated for a CPU" in describe_work(large)
+    # two buffers of LOGIT_BUFFER_ELEMENTS in float32
+    assert logits() == pytest.approx(2 * 4 * LOGIT_BUFFER_ELEMENTS / GIB, abs=1e-3)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # planned on a laptop
+    assert "estimated for a GPU" in describe_work(large)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    (tmp_path / "nvidia0").touch()
+    assert "estimated for a GPU" in describe_work(large)
+    # one in float32 and one in bf16
+    assert logits() == pytest.approx((4 + 2) * LOGIT_BUFFER_ELEMENTS_CUDA / GIB, abs=1e-3)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "estimated for a CPU" in describe_work(large)
 
 
 @pytest.mark.parametrize(
