@@ -8,6 +8,7 @@ import pytest
 from support import forked, rollout
 
 from rewards.pool import VerifierPool
+from rewards.types import Verdict
 from rl.diagnosis.watch import Watch
 from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
 from rl.sampling.sampler import Sampler
@@ -98,12 +99,23 @@ def test_a_gap_that_the_settings_make_is_not_told(parts):
 
 
 def test_one_bad_step_is_not_told_however_long_it_stays_among_the_last(parts):
+    def unjudged(step: Drawn) -> Drawn:
+        fault = Verdict(status="error", detail="no number")
+        groups = [
+            replace(group, rollouts=tuple(replace(one, reward=replace(one.reward, verdict=fault)) for one in group.rollouts))
+            for group in step.groups
+        ]
+        return replace(step, groups=tuple(groups))
+
+    # three groups a step: each is among the last for three steps
+    steps = [drawn(step, [MIXED] * 3) for step in range(1, 10)]
     watch, _ = watching(parts)
-    # three groups a step: a step is one of the last three
-    good, bad = [[MIXED] * 3], [[NONE] * 3]
-    assert seen(watch, good * 3 + bad * 3 + good * 3) == [[]] * 9
+    one_bad = [*steps[:4], unjudged(steps[4]), *steps[5:]]
+    assert [watch.see(number, step, {}) for number, step in enumerate(one_bad, start=1)] == [[]] * 9
     watch, _ = watching(parts)
-    assert seen(watch, good * 3 + bad * 6)[-1] == ["too_hard"]
+    all_bad = [*steps[:4], *map(unjudged, steps[4:])]
+    names = [[one.name for one in watch.see(number, step, {})] for number, step in enumerate(all_bad, start=1)]
+    assert names == [*[[]] * 7, ["references_unreadable"], []]
 
 
 def test_one_answer_for_all_is_seen_once_there_are_eight_problems(parts):
