@@ -57,7 +57,7 @@ def nothing_marked(f: Figures) -> Finding | None:
 
 def too_hard(f: Figures) -> Finding | None:
     """In nearly no group is anything paid."""
-    if f.all_unpaid is None or f.paid is None or f.groups < FEW_GROUPS or f.all_unpaid < 0.9:
+    if f.all_unpaid is None or f.paid is None or not _is_told(f) or f.all_unpaid < 0.9:
         return None
     proposed = "easier ones to begin with, or a cold start (reasonlab sft)"
     words = f"In {percent(f.all_unpaid)} of the groups no completion is paid: "
@@ -71,7 +71,7 @@ def too_hard(f: Figures) -> Finding | None:
 
 def too_easy(f: Figures) -> Finding | None:
     """In nearly every group everything is paid."""
-    if f.all_paid is None or f.paid is None or f.groups < FEW_GROUPS or f.all_paid < 0.9:
+    if f.all_paid is None or f.paid is None or not _is_told(f) or f.all_paid < 0.9:
         return None
     words = f"In {percent(f.all_paid)} of the groups every completion is paid alike: there is nothing left to learn here."
     could = _could_contrast(f, 1 - f.paid)
@@ -82,7 +82,7 @@ def too_easy(f: Figures) -> Finding | None:
 
 def no_contrast(f: Figures) -> Finding | None:
     """Groups are all unpaid or all paid, a part of them each: no problem is one that the model sometimes solves."""
-    if f.contrast is None or f.groups < FEW_GROUPS or f.contrast >= _LITTLE_CONTRAST or group_too_small(f):
+    if f.contrast is None or not _is_told(f) or f.contrast >= _LITTLE_CONTRAST or group_too_small(f):
         return None
     if any(rule(f) for rule in (nothing_marked, too_hard, too_easy)):
         return None
@@ -94,6 +94,11 @@ def no_contrast(f: Figures) -> Finding | None:
     could = at_most(round(f.contrast * f.groups), f.groups) if is_like_the_run else 1.0
     severity: Severity = _severity(could) if f.contrast <= NOTHING else "slows"
     return found("no_contrast", severity, words, "problems", f.sources, "problems that it solves sometimes, not always")
+
+
+def _is_told(f: Figures) -> bool:
+    """Whether groups tell of the run's: where they were drawn shorter (no `cut`), the long completions may differ."""
+    return f.groups >= FEW_GROUPS and f.cut is not None
 
 
 def _could_contrast(f: Figures, share: float) -> float:

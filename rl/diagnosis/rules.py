@@ -200,6 +200,8 @@ def temperature_high(f: Figures) -> Finding | None:
     words = f"At temperature {heat:g} {percent(f.paid)} of the completions are paid, "
     if f.cooler is not None and f.cooler.paid >= 1.5 * f.cooler.paid_before + NOTHING and f.cooler.pays_more:
         words += f"at temperature 1 {percent(f.cooler.paid)}"
+    elif f.cooler is not None and f.is_unpaid and f.draws_at_random and not f.is_random(f.cooler.entropy):
+        words += f"and they are drawn almost at random; at temperature 1 {percent(f.cooler.paid)} are paid, and they are not"
     elif f.cooler is None and f.is_unpaid and f.draws_at_random and f.reads_prompts is not False:
         of = "a model that expects prompts well" if f.reads_prompts else "what may be a sound model"
         words += f"of {of} (temperature 1 was not tried)"

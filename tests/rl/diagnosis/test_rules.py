@@ -82,6 +82,9 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, ...], dict[str, Any], tuple[st
     # in training no prompt is read, and the heat is the likelier reason
     ("temperature_high", {**NOTHING, "entropy": 10.5, "prompt_logprob": None}, ("sampling.temperature=2",),
      {**NOTHING, "entropy": 10.5, "cooler": trial(0.0, 0.1, entropy=10.4)}, ("sampling.temperature=2",)),
+    # at temperature 1 it writes, though one of 32 that is paid is luck
+    ("temperature_high", {**NOTHING, "entropy": 10.5, "cooler": trial(1 / 32, 0.9, entropy=1.2)}, ("sampling.temperature=2",),
+     {**NOTHING, "entropy": 3.5, "cooler": trial(1 / 32, 0.9, entropy=1.2)}, ("sampling.temperature=2",)),
     ("noise", {**NOTHING, "entropy": 10.5}, (), {**NOTHING, "entropy": 3.5}, ()),
     # at temperature 1 it draws at random too
     ("noise", {**NOTHING, "entropy": 10.5, "cooler": trial(0.0, 0.1, entropy=10.4)}, ("sampling.temperature=2",),
@@ -181,6 +184,13 @@ def test_too_few_completions_do_not_say_that_problems_are_too_hard() -> None:
     assert of("too_hard", *diagnose(figures(NOTHING))).severity == "stops"
     easy = {"paid": 1.0, "all_paid": 1.0, "all_unpaid": 0.0, "contrast": 0.0, "groups": 8, "completions": 32, "scored": 32}
     assert of("too_easy", *diagnose(figures(easy, "algorithm.group_size=16"))).severity == "slows"
+
+
+def test_completions_drawn_short_do_not_say_how_hard_problems_are() -> None:
+    for alike in ({"all_unpaid": 1.0, "paid": 0.0}, {"all_paid": 1.0, "paid": 1.0}, {"paid": 0.5, "all_unpaid": 0.5}):
+        short = figures({**alike, "contrast": 0.0, "cut": None})
+        assert names(short) == []
+        assert can_learn(short, []) is None
 
 
 def test_contrast_of_penalties_is_contrast() -> None:

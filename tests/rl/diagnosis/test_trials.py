@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from support import problem, rollout
 
-from rewards.shaping import RewardConfig
+from rewards.shaping import RewardConfig, shape
+from rewards.types import Verdict
+from rl.diagnose import with_limit
 from rl.diagnosis.figures import Figures
 from rl.rollout import RolloutWorker
 from rl.settings.loading import load_config
@@ -82,6 +84,12 @@ def test_a_trial_is_held_against_the_same_problems() -> None:
     assert (plain.completions, plain.paid, plain.paid_before, plain.completions_before) == (32, 0.5, 0.0, 64)
     assert plain.beats
     assert plain.entropy == 0.5
+
+
+def test_drawn_short_there_is_no_penalty_near_the_limit() -> None:
+    fake = replace(worker(limit=1000), reward=RewardConfig(overlong_weight=0.5, overlong_buffer_tokens=200))
+    short = with_limit(fake, 16)
+    assert shape(short.reward, Verdict(status="correct"), "", 15, short.sampling.max_completion_tokens).total == 1.0
 
 
 def test_one_lucky_completion_is_no_better_way() -> None:
