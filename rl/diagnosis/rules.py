@@ -200,7 +200,7 @@ def temperature_high(f: Figures) -> Finding | None:
     words = f"At temperature {heat:g} {percent(f.paid)} of the completions are paid, "
     if f.cooler is not None and f.cooler.paid >= 1.5 * f.cooler.paid_before + NOTHING and f.cooler.pays_more:
         words += f"at temperature 1 {percent(f.cooler.paid)}"
-    elif f.cooler is not None and f.is_unpaid and f.draws_at_random and not f.is_random(f.cooler.entropy):
+    elif f.cooler is not None and f.cooler.entropy is not None and _is_heat(f, f.cooler.entropy):
         words += f"and they are drawn almost at random; at temperature 1 {percent(f.cooler.paid)} are paid, and they are not"
     elif f.cooler is None and f.is_unpaid and f.draws_at_random and f.reads_prompts is not False:
         of = "a model that expects prompts well" if f.reads_prompts else "what may be a sound model"
@@ -209,6 +209,11 @@ def temperature_high(f: Figures) -> Finding | None:
         return None
     words += f": the heat turns answers into noise (entropy {f.entropy or 0:.2f} nats a token)."
     return found("temperature_high", f.severity, words, "sampling.temperature", f"{heat:g}", "1.0")
+
+
+def _is_heat(f: Figures, cooler: float) -> bool:
+    """Whether completions are drawn at random that are not so at temperature 1, where the entropy is `cooler`."""
+    return f.is_unpaid and f.draws_at_random and not f.is_random(cooler)
 
 
 def noise(f: Figures) -> Finding | None:
