@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings soak self-checks scale test-kernels test-formats test-cluster check docs bench bench-math hostile-math clean
+.PHONY: help setup demo demo-real demo-imitation test test-fast test-real endings soak self-checks sound-configs scale test-kernels test-formats test-cluster check docs bench bench-math hostile-math clean
 
 help:
 	@echo "make demo [SEED=1]   imitation, practice, comparison and a report, on two CPU cores (fifteen to twenty minutes)"
@@ -19,6 +19,7 @@ help:
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
 	@echo "make soak            two ranks killed at random ten times and started again, against a run in peace (ARGS=\"--seeds 0 1 2\")"
 	@echo "make self-checks     the start-up check on SmolLM2: must pass in 32 combinations and catch 11 injected faults in each"
+	@echo "make sound-configs   fifty sound configurations, of which reasonlab diagnose may find fault with one (about five minutes)"
 	@echo "make scale           the cost and scale sheet against runs of 1, 2 and 4 ranks on this machine, which must be quiet (five minutes)"
 	@echo "make check           format, lint and types"
 	@echo "make docs            the documentation as a site, in site/: open site/index.html (in an environment of its own)"
@@ -84,6 +85,9 @@ soak: $(READY)
 
 self-checks: $(READY)
 	$(BIN)/python tests/support/self_checks.py $(ARGS)
+
+sound-configs: $(READY)
+	$(BIN)/python tests/support/sound.py $(ARGS)
 
 scale: $(READY)
 	$(BIN)/python tests/support/scale.py $(ARGS)

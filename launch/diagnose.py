@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from problems.telling import tell
 from rl.settings.arguments import clearly, diagnosis_arguments
 
+_STATUS = {True: 0, False: 1, None: 3}  # None: too little was seen
+
 
 @clearly
 def diagnose_command(argv: Sequence[str]) -> int:
@@ -18,4 +20,4 @@ def diagnose_command(argv: Sequence[str]) -> int:
     found = run_diagnosis(asked.loaded.config, problems=asked.problems, seconds=asked.seconds)
     parts = (found.figures, found.findings, found.groups, found.seconds)
     tell(as_data(*parts), lambda: print(page(*parts)))
-    return 0 if found.can_learn else 1
+    return _STATUS[found.can_learn]

@@ -2,10 +2,11 @@
 
     reasonlab diagnose configs/demo.yaml algorithm.group_size=8
 
-One process, nothing is trained and no run directory is made. Everything has a share of the time: on a GPU all 32 problems are
-drawn in full, on two cores a large model may draw fewer, and the page says so.
+One process, nothing is trained and no run directory is made. Everything has a share of the time: where that is not enough fewer
+completions are drawn, or shorter ones, and the page says so.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from rl.curriculum import Curriculum, practised_source
 from rl.diagnosis import bribes, measure, templates
 from rl.diagnosis.figures import Figures, Finding
 from rl.diagnosis.rules import diagnose
+from rl.diagnosis.verdict import can_learn
 from rl.policy.interfaces import CausalLM
 from rl.policy.opening import load_model, load_tokenizer, plain_model, stop_token_ids
 from rl.policy.prompts import leaves_thinking_open, render
@@ -47,7 +49,7 @@ _AT_ONCE = 8  # problems drawn together, between looks at the clock
 _DRAWING_SHARE = 0.6  # of the seconds; the rest is for trials
 _SPEED_TOKENS = 16
 _FULL_STEP = 2.0  # a decoding step with many rows costs this many of one with few
-_VERDICT_SECONDS = 25.0  # for the verdicts of what is drawn together: what is later is counted as timed out
+_VERDICT_SECONDS = 25.0  # for the verdicts of what is drawn together, where the run would wait longer
 _PROMPTS_READ = 4  # by the model, for their log-probability
 _ROWS_COMPARED, _TOKENS_COMPARED = 16, 4096  # between sampler and trainer
 
@@ -62,9 +64,9 @@ class Diagnosis:
     seconds: float
 
     @property
-    def can_learn(self) -> bool:
-        """Whether no finding stops the run from learning."""
-        return not any(finding.severity == "stops" for finding in self.findings)
+    def can_learn(self) -> bool | None:
+        """Whether the run can learn; None where that is not known."""
+        return can_learn(self.figures, self.findings)
 
 
 def run_diagnosis(config: RunConfig, *, problems: int = 32, seconds: float = 80.0) -> Diagnosis:
@@ -123,12 +125,10 @@ class Session:
         asked = [source.get("train", i) for i in range(problems)]
         prompts = [render(problem, config.prompt, tokenizer) for problem in asked]
         model = load_model(opened, trainable=False).to(device())  # fresh adapters change nothing, so they are left out
-        waits = min(config.reward.batch_timeout_seconds, _VERDICT_SECONDS)
-        bounded = config.model_copy(update={"reward": config.reward.model_copy(update={"batch_timeout_seconds": waits})})
         with open_pool(config) as pool:
             yield cls(
                 config=config,
-                worker=replace(open_worker(bounded, model, tokenizer, pool), ended=ended),
+                worker=waiting(replace(open_worker(config, model, tokenizer, pool), ended=ended), _VERDICT_SECONDS),
                 problems=asked,
                 prompts=prompts,
                 drawing_until=began + _DRAWING_SHARE * seconds,
@@ -154,26 +154,38 @@ class Session:
         )
         worker, fitting = self._with_room()
         plan = self._plan(worker)
-        worker = with_limit(worker, plan.limit)
-        began = time.monotonic()
-        groups = self.draw(worker, fitting, plan.completions)
-        many_seconds = (time.monotonic() - began) / _steps(groups)
+        is_short = plan.limit < self.config.sampling.max_completion_tokens
+        worker = with_limit(worker, plan.limit) if is_short else worker
+        groups, step_seconds = self.draw(worker, fitting, plan.completions)
         figures = replace(figures, notes=plan.notes(self.config, groups, len(self.problems)))
         figures = replace(figures, **measure.of_rollouts(groups, opens_thinking=opens_thinking))
-        if plan.limit < self.config.sampling.max_completion_tokens:
-            figures = replace(figures, **measure.of_ended(groups))
+        if is_short:
+            figures = replace(figures, **measure.of_ended(groups, opens_thinking=opens_thinking))
         figures = replace(figures, gap=self.gap(groups))
         if self.config.reward.reading == "strict":
-            unread = measure.unread_right(self.worker.pool, groups, opens_thinking=opens_thinking)
+            ended = measure.only_ended(groups) if is_short else groups  # an answer that the diagnosis cut off is not unmarked
+            unread = measure.unread_right(self.worker.pool, ended, opens_thinking=opens_thinking)
             figures = replace(figures, unread_right=unread)
         trials = Trials(
             worker=worker,
             problems=fitting,
+            drawn=groups,
             deadline=self.deadline,
             few_seconds=plan.token_seconds,
-            many_seconds=max(plan.token_seconds, many_seconds),
+            many_seconds=max(plan.token_seconds, step_seconds),
         )
-        return replace(figures, **trials.called_for(figures)), groups
+        return self._without_our_haste(replace(figures, **trials.called_for(figures)), groups), groups
+
+    def _without_our_haste(self, figures: Figures, groups: Sequence[Sequence[Rollout]]) -> Figures:
+        """Return the figures without verdicts that only the diagnosis did not wait for; a note says how many there were."""
+        if not figures.late or self.config.reward.batch_timeout_seconds <= _VERDICT_SECONDS:
+            return figures
+        count = sum(measure.is_late(rollout.reward.verdict) for group in groups for rollout in group)
+        note = (
+            f"{count} verdicts were not out in {_VERDICT_SECONDS:g} s, and the diagnosis waits no longer: what they would pay "
+            "is not known."
+        )
+        return replace(figures, late=None, notes=(*figures.notes, note))
 
     def _of_the_model(self) -> dict[str, Any]:
         """Return what weights and tokenizer say, by names of Figures."""
@@ -233,17 +245,26 @@ class Session:
             group_size = min(group_size, max(_FEWEST_COMPLETIONS, int(completions / _AT_ONCE)))
         return _Plan(completions=group_size, limit=limit, token_seconds=token_seconds)
 
-    def draw(self, worker: RolloutWorker, problems: Sequence[Problem], completions: int) -> list[tuple[Rollout, ...]]:
-        """Return groups of the problems, as many as fit the time; at least one part of them."""
+    def draw(
+        self, worker: RolloutWorker, problems: Sequence[Problem], completions: int
+    ) -> tuple[list[tuple[Rollout, ...]], float]:
+        """Return groups of the problems, as many as fit the time, at least one part of them; and the seconds of a step.
+
+        Of the parts the quickest says how long a decoding step takes: the first pays for what is made once.
+        """
         groups: list[tuple[Rollout, ...]] = []
+        step_seconds = math.inf
         while len(groups) < len(problems):
             part = problems[len(groups) : len(groups) + _AT_ONCE]
             began = time.monotonic()
-            groups += worker.rollouts(part, completions, ("diagnose", self.config.run.seed), 0)[0]
+            drawn, sampling, _ = worker.rollouts(part, completions, ("diagnose", self.config.run.seed), 0)
+            groups += drawn
+            longest = max((rollout.completion.num_tokens for group in drawn for rollout in group), default=1)
+            step_seconds = min(step_seconds, sampling / longest)
             now = time.monotonic()
             if now + (now - began) > self.drawing_until:
                 break
-        return groups
+        return groups, step_seconds
 
     def gap(self, groups: Sequence[Sequence[Rollout]]) -> float | None:
         """Return the mean difference between the log-probabilities of trainer and sampler, in nats a token."""
@@ -279,10 +300,15 @@ class _Plan:
 
     def notes(self, config: RunConfig, groups: Sequence[Sequence[Rollout]], wanted: int) -> tuple[str, ...]:
         """Return what the page says about it."""
-        notes, limit = [], config.sampling.max_completion_tokens
-        if len(groups) < wanted or self.completions < min(config.algorithm.group_size, _MOST_COMPLETIONS):
+        notes, limit, group_size = [], config.sampling.max_completion_tokens, config.algorithm.group_size
+        if len(groups) < wanted or self.completions < min(group_size, _MOST_COMPLETIONS):
             drawn = f"{len(groups)} of {wanted} problems, {self.completions} completions of each"
             notes.append(f"Drawn: {drawn}: more did not fit (--seconds).")
+        if self.completions < group_size:
+            notes.append(
+                f"Groups of {self.completions} were drawn (at most {_MOST_COMPLETIONS} are); those of the run, of "
+                f"{group_size}, have contrast at least as often."
+            )
         if self.limit < limit:
             cut = measure.is_cut
             several = [rollout for group in groups for rollout in group]
@@ -293,15 +319,19 @@ class _Plan:
         return tuple(notes)
 
 
-def _steps(groups: Sequence[Sequence[Rollout]]) -> int:
-    """Return how many decoding steps drew the groups: of those drawn together the longest completion says it."""
-    longest = [max(rollout.completion.num_tokens for rollout in group) for group in groups]
-    return max(1, sum(max(longest[first : first + _AT_ONCE]) for first in range(0, len(longest), _AT_ONCE)))
-
-
 def with_limit(worker: RolloutWorker, tokens: int) -> RolloutWorker:
-    """Return the worker with completions of at most `tokens`."""
-    return replace(worker, sampling=worker.sampling.model_copy(update={"max_completion_tokens": tokens}))
+    """Return the worker with completions of at most `tokens`, without the penalty that begins near the run's own limit."""
+    return replace(
+        worker,
+        sampling=worker.sampling.model_copy(update={"max_completion_tokens": tokens}),
+        reward=worker.reward.model_copy(update={"overlong_weight": 0.0}),
+    )
+
+
+def waiting(worker: RolloutWorker, seconds: float) -> RolloutWorker:
+    """Return the worker that waits for the verdicts of a batch no longer than `seconds`."""
+    waits = min(worker.reward.batch_timeout_seconds, seconds)
+    return replace(worker, reward=worker.reward.model_copy(update={"batch_timeout_seconds": waits}))
 
 
 @torch.no_grad()

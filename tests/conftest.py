@@ -101,7 +101,7 @@ def imitator(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return model if model.is_dir() else make_imitator(home)
 
 
-def make_imitator(home: Path) -> Path:
+def make_imitator(home: Path, styles: str = "{direct: 0.7, steps: 0.3}") -> Path:
     """Train an imitator in a directory; return that of the model."""
     from rl.settings.loading import load_config
     from rl.settings.schema import SftConfig
@@ -112,7 +112,7 @@ def make_imitator(home: Path) -> Path:
         "run.name=sft",
         "model.tiny={hidden_size: 32, intermediate_size: 64, layers: 2, heads: 2, max_positions: 128}",
         "problems=[{domain: chain, terms: [2, 3]}]",
-        "styles={direct: 0.7, steps: 0.3}",
+        f"styles={styles}",
         "sft={steps: 100, rows: 16, row_tokens: 64, learning_rate: 1e-2, warmup_steps: 10, threads: 1}",
     ]
     return run_sft(load_config(SftConfig, [], chosen))

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
 from typing import Any
 
 from problems.catalog import perturb
@@ -12,8 +14,10 @@ from rewards.references import reference_fault
 from rewards.types import STRICT, Reading, Verdict
 from rewards.verifiers import verifier_of
 from rl.diagnosis.figures import Bribes
+from rl.diagnosis.measure import is_late
 
 _SECONDS, _SECONDS_OF_PROGRAMS = 8.0, 25.0  # for each kind of them; a sandbox takes a while to start
+_FEWEST_JUDGED = 4  # problems, or what is paid on them says nothing of the others
 _SAY_NOTHING = ("", "I do not know.", "\\boxed{}", "```python\npass\n```")
 
 
@@ -28,7 +32,8 @@ def of_problems(problems: Sequence[Problem], *, judged_by_own: bool = False) -> 
     if faults:
         figures["unreadable_why"] = Counter(faults).most_common(1)[0][0]
     questions = len({problem.prompt for problem in problems})
-    if answers and questions > 1:
+    # a reference of one's own may be a dummy that nothing is compared with
+    if answers and questions > 1 and not judged_by_own:
         figures["same_answer_is"], count = answers.most_common(1)[0]
         figures["same_answer"] = count / len(problems)
     return figures
@@ -39,7 +44,21 @@ def offered(pool: VerifierPool, problems: Sequence[Problem], reading: Reading = 
     nothing = _paid(pool, problems, [_SAY_NOTHING] * len(problems), reading)
     question = _paid(pool, problems, [(problem.prompt,) for problem in problems], reading)
     wrong = _paid(pool, problems, [_wrong_answers(problem) for problem in problems], reading, least=1.0)
-    return Bribes(nothing=nothing, wrong=wrong, question=question)
+    return Bribes(
+        nothing=nothing.share,
+        wrong=wrong.share,
+        question=question.share,
+        nothing_pays=nothing.worth,
+        question_pays=question.worth,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Paid:
+    """What one kind of texts is paid."""
+
+    share: float | None  # of the problems that got a verdict; None: too few got one
+    worth: float  # the mean of what is paid for, 0 where nothing is
 
 
 def _wrong_answers(problem: Problem) -> tuple[str, ...]:
@@ -54,16 +73,23 @@ def _wrong_answers(problem: Problem) -> tuple[str, ...]:
 
 def _paid(
     pool: VerifierPool, problems: Sequence[Problem], texts: Sequence[Sequence[str]], reading: Reading, least: float = 0.0
-) -> float:
-    """Return the share of problems that pay any of their texts; `least` is 1 where a part of the score may be paid."""
+) -> _Paid:
+    """Return how many problems pay any of their texts; `least` is 1 where a part of the score may be paid."""
     items = [(problem, text) for problem, own in zip(problems, texts, strict=True) for text in own]
     entries = [verifier_of(problem.domain) for problem in problems]
     is_slow = any(entry is not None and entry.is_slow for entry in entries)
     verdicts = pool.grade(items, _SECONDS_OF_PROGRAMS if is_slow else _SECONDS, reading)
-    paid = {problem.id for (problem, _), verdict in zip(items, verdicts, strict=True) if _is_paid(verdict, least)}
-    asked = {problem.id for problem, _ in items}
-    return len(paid) / len(asked) if asked else 0.0
+    return _counted([(problem.id, verdict) for (problem, _), verdict in zip(items, verdicts, strict=True)], least)
 
 
-def _is_paid(verdict: Verdict, least: float) -> bool:
-    return bool(verdict.worth) and (verdict.worth or 0.0) >= least
+def _counted(verdicts: Sequence[tuple[str, Verdict]], least: float) -> _Paid:
+    """Return how many of the problems, given by their ids, are paid: one whose verdicts all came too late says nothing."""
+    asked = {name for name, _ in verdicts}
+    judged = {name for name, verdict in verdicts if not is_late(verdict)}
+    worths: dict[str, float] = {}  # of the best text of each problem that pays
+    for name, verdict in verdicts:
+        if verdict.worth and verdict.worth >= least:
+            worths[name] = max(worths.get(name, 0.0), verdict.worth)
+    if len(judged) < min(_FEWEST_JUDGED, len(asked)):
+        return _Paid(share=None, worth=0.0)
+    return _Paid(share=len(worths) / len(judged) if judged else 0.0, worth=mean(worths.values()) if worths else 0.0)

@@ -4,12 +4,16 @@ Everything here is plain data. A figure that nobody has measured is None, and a 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rl.diagnosis.chances import of_so_many_more
 from rl.settings.schema import RunConfig
 
 NOTHING = 0.02  # a share that is as good as none
+FEW_GROUPS = 8  # below, no rule speaks about shares of groups or completions
+_CHANCE = 0.02  # that as many more are paid by luck; several ways are tried
 Severity = Literal["stops", "slows"]  # stops: nothing will be learnt as it stands; slows: it will, worse than it could
 
 
@@ -35,10 +39,26 @@ class Trial:
     """A few completions drawn in another way than the run would, to see whether that is the cause."""
 
     how: str  # in words
-    completions: int
+    completions: int  # that got a verdict
     paid: float  # share that was paid anything
+    paid_before: float  # the same of the completions that the run's own way drew for the same problems
+    completions_before: int
     ended: float  # share that ended by itself
     tokens_median: float
+    entropy: float | None = None
+
+    @property
+    def pays_more(self) -> bool:
+        """Whether more is paid than luck explains: three completions more than expected, and rarely so by chance."""
+        if (self.paid - self.paid_before) * self.completions < 3:
+            return False
+        paid, before = round(self.paid * self.completions), round(self.paid_before * self.completions_before)
+        return of_so_many_more(paid, self.completions, before, self.completions_before) <= _CHANCE
+
+    @property
+    def beats(self) -> bool:
+        """Whether completions drawn this way are paid much more often."""
+        return self.paid >= 2 * self.paid_before + 0.05 and self.pays_more
 
     def room(self, limit: int) -> int:
         """Return a limit that most completions fit, at least twice the one there was."""
@@ -48,11 +68,13 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Bribes:
-    """Shares of completions that are no answers and were paid all the same, each tried on every problem."""
+    """Shares of problems that pay for what is no answer, each tried on every problem; None: too few verdicts came in time."""
 
-    nothing: float  # an empty text, and texts that say nothing
-    wrong: float  # an answer that is wrong, near the right one
-    question: float  # the prompt itself
+    nothing: float | None  # an empty text, and texts that say nothing
+    wrong: float | None  # an answer that is wrong, near the right one
+    question: float | None  # the prompt itself
+    nothing_pays: float = 1.0  # what such a text is paid where it is paid anything; a wrong answer counts if it is paid in full
+    question_pays: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +103,7 @@ class Figures:
     # what was drawn
     groups: int = 0
     completions: int = 0
+    scored: int = 0  # completions that shares of paid ones are of
     reward: float | None = None  # mean over what could be scored
     paid: float | None = None  # share with a reward above zero
     contrast: float | None = None  # share of groups whose rewards differ
@@ -89,7 +112,8 @@ class Figures:
     cut: float | None = None  # share that the limit cut off
     unparsed: float | None = None
     errors: float | None = None
-    timeouts: float | None = None
+    timeouts: float | None = None  # share of verdicts that took longer than one may
+    late: float | None = None  # share that was not out when the time for a batch of them was over
     slowest_verdict: float | None = None  # seconds
     error_says: str = ""
     tokens_mean: float | None = None
@@ -119,11 +143,20 @@ class Figures:
 
     @property
     def draws_at_random(self) -> bool:
-        """Whether completions are nearly as uncertain as draws from the whole vocabulary.
+        """Whether completions are nearly as uncertain as draws from the whole vocabulary."""
+        return self.is_random(self.entropy)
 
-        A fresh model's entropy is log V; of pretrained ones at temperature 1 that of running text is 1 to 3 nats.
+    def is_random(self, entropy: float | None) -> bool:
+        """Whether an entropy is near that of chance.
+
+        A fresh model's is log V; of pretrained ones at temperature 1 that of running text is 1 to 3 nats.
         """
-        return self.entropy is not None and self.vocabulary is not None and self.entropy > 0.6 * math.log(self.vocabulary)
+        return entropy is not None and self.vocabulary is not None and entropy > 0.6 * math.log(self.vocabulary)
+
+    @property
+    def group_drawn(self) -> float:
+        """Completions of a group that was drawn: where there is little time, fewer than a group of the run."""
+        return self.completions / max(1, self.groups)
 
     @property
     def reads_prompts(self) -> bool | None:
@@ -151,10 +184,9 @@ class Figures:
         """The domains and sets that are asked."""
         return ", ".join(source.domain for source in self.config.problems)
 
-    def is_beaten_by(self, trial: Trial) -> bool:
-        """Whether completions drawn in another way are paid much more often."""
-        return trial.paid >= 2 * (self.paid or 0) + 0.05
-
     def ends_less_than(self, trial: Trial) -> bool:
         """Whether completions drawn in another way end where these do not, and are not paid less."""
-        return trial.ended >= 1 - (self.cut or 0) + 0.5 and trial.paid >= (self.paid or 0)
+        return self.cut is not None and trial.ended >= 1 - self.cut + 0.5 and trial.paid >= trial.paid_before
+
+
+Rule = Callable[[Figures], Finding | None]

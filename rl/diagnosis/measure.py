@@ -1,5 +1,6 @@
 """Figures of what was drawn: counts over rollouts, and what their texts and tokens look like. No model is asked here."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,11 @@ _READ_AGAIN = 256  # completions, at most, that are read leniently
 _READING_SECONDS = 10.0
 
 # figures that depend on how completions end
-_OF_THE_END = ("reward", "paid", "contrast", "all_unpaid", "all_paid", "unparsed", "errors", "timeouts", "slowest_verdict")
+_OF_THE_END = (
+    "reward", "paid", "contrast", "all_unpaid", "all_paid", "unparsed", "errors", "timeouts", "late", "slowest_verdict",
+    "distinct", "unended_thoughts",
+)  # fmt: skip
+_NEXT_MESSAGE = "<|start|>"  # in harmony's form (gpt-oss) one turn has several messages, and <|end|> stands between them
 
 Group = Sequence[Rollout]
 
@@ -38,16 +43,22 @@ def of_rollouts(groups: Sequence[Group], *, opens_thinking: bool) -> dict[str, A
     }
 
 
-def of_ended(groups: Sequence[Group]) -> dict[str, Any]:
+def of_ended(groups: Sequence[Group], *, opens_thinking: bool) -> dict[str, Any]:
     """Return anew what depends on how completions end, where they were drawn shorter than the run draws them.
 
     Those that had not ended say nothing of it; where they leave less than half of the groups, nothing is known.
     """
-    ended = [group for whole in groups if (group := [rollout for rollout in whole if not is_cut(rollout)])]
-    rollouts = [rollout for group in ended for rollout in group]
-    are_enough = bool(rollouts) and 2 * len(ended) >= len(groups)
-    known: dict[str, Any] = {**_rewards(ended, rollouts), **_verdicts(rollouts)} if are_enough else dict.fromkeys(_OF_THE_END)
-    return {**known, "groups": len(groups), "completions": sum(map(len, groups)), "cut": None}
+    ended = only_ended(groups)
+    drawn = {"groups": len(groups), "completions": sum(map(len, groups)), "cut": None}
+    if not ended or 2 * len(ended) < len(groups):
+        return {**dict.fromkeys(_OF_THE_END), **drawn, "scored": 0}
+    figures = of_rollouts(ended, opens_thinking=opens_thinking)
+    return {name: figures[name] for name in (*_OF_THE_END, "scored", "error_says")} | drawn
+
+
+def only_ended(groups: Sequence[Group]) -> list[list[Rollout]]:
+    """Return the completions that ended by themselves, without the groups of which none did."""
+    return [group for whole in groups if (group := [rollout for rollout in whole if not is_cut(rollout)])]
 
 
 def is_cut(rollout: Rollout) -> bool:
@@ -57,12 +68,13 @@ def is_cut(rollout: Rollout) -> bool:
 
 def _rewards(groups: Sequence[Group], rollouts: Sequence[Rollout]) -> dict[str, Any]:
     totals = [total for rollout in rollouts if (total := rollout.reward.total) is not None]
-    paid = [[_is_paid(rollout) for rollout in group if rollout.reward.total is not None] for group in groups]
+    paid = [[is_paid(rollout) for rollout in group if rollout.reward.total is not None] for group in groups]
     scored = [group for group in paid if group]
     alike = [all(group) and not has_contrast(of) for group, of in zip(paid, groups, strict=True) if group]
     return {
         "groups": len(groups),
         "completions": len(rollouts),
+        "scored": len(totals),
         "reward": mean(totals),
         "paid": mean([float(one) for group in scored for one in group]),
         "contrast": mean([float(has_contrast(group)) for group in groups]),
@@ -71,19 +83,20 @@ def _rewards(groups: Sequence[Group], rollouts: Sequence[Rollout]) -> dict[str, 
     }
 
 
-def _is_paid(rollout: Rollout) -> bool:
+def is_paid(rollout: Rollout) -> bool:
     """Tell whether an answer is paid; saying that one does not know is none, whatever it pays."""
     return (rollout.reward.total or 0) > 0 and rollout.reward.verdict.status != "abstained"
 
 
 def _verdicts(rollouts: Sequence[Rollout]) -> dict[str, Any]:
     verdicts = [rollout.reward.verdict for rollout in rollouts]
-    late = [verdict.status == "timeout" or is_late(verdict) for verdict in verdicts]
-    errors = Counter(verdict.detail for verdict in verdicts if verdict.status == "error" and not is_late(verdict))
+    faults = [verdict for verdict in verdicts if verdict.status == "error" and not (is_late(verdict) or is_timeout(verdict))]
+    errors = Counter(verdict.detail for verdict in faults)
     return {
         "unparsed": mean([float(verdict.status == "unparsed") for verdict in verdicts]),
         "errors": errors.total() / len(verdicts),
-        "timeouts": mean([float(one) for one in late]),
+        "timeouts": mean([float(is_timeout(verdict)) for verdict in verdicts]),
+        "late": mean([float(is_late(verdict)) for verdict in verdicts]),
         "slowest_verdict": max(verdict.seconds for verdict in verdicts),
         "error_says": errors.most_common(1)[0][0] if errors else "",
     }
@@ -92,6 +105,11 @@ def _verdicts(rollouts: Sequence[Rollout]) -> dict[str, Any]:
 def is_late(verdict: Verdict) -> bool:
     """Tell whether a verdict is missing because a whole batch took too long (rewards/pool.py:collect)."""
     return verdict.status == "error" and verdict.detail.startswith("the batch deadline of ")
+
+
+def is_timeout(verdict: Verdict) -> bool:
+    """Tell whether a verdict took longer than one may; of a verifier of one's own that is an error (rewards/pool.py)."""
+    return verdict.status == "timeout" or (verdict.status == "error" and ": no verdict within " in verdict.detail)
 
 
 def _texts(groups: Sequence[Group], rollouts: Sequence[Rollout], opens_thinking: bool) -> dict[str, Any]:
@@ -125,7 +143,13 @@ def past_end(text: str) -> str | None:
     if "<" not in text:
         return None
     whole = text.rstrip()
-    return next((mark for mark in END_MARKS if 0 <= whole.find(mark) < len(whole) - len(mark)), None)
+    return next((mark for mark in END_MARKS if _goes_on(whole, mark)), None)
+
+
+def _goes_on(text: str, mark: str) -> bool:
+    """Tell whether something stands behind one of the marks, and not the next message of the same turn."""
+    behind = [text[found.end() :] for found in re.finditer(re.escape(mark), text)]
+    return any(rest and not rest.lstrip().startswith(_NEXT_MESSAGE) for rest in behind)
 
 
 def is_loop(ids: IntArray) -> bool:

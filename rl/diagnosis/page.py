@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rl.diagnosis.figures import Figures, Finding
+from rl.diagnosis.verdict import can_learn, verdict
 from rl.types import Rollout
 
 WIDTH = 100
@@ -31,28 +32,6 @@ def page(figures: Figures, findings: Sequence[Finding], groups: Sequence[Group],
     parts += ["", *_examples(groups, figures)]
     parts += ["", f"Measured in {seconds:.0f} s. Nothing was trained."]
     return "\n".join(parts)
-
-
-def verdict(figures: Figures, findings: Sequence[Finding]) -> str:
-    """Return the first line: whether the run can learn, and why."""
-    stopping = [finding for finding in findings if finding.severity == "stops"]
-    if stopping:
-        return f"This run will not learn as it stands: {_inner(stopping[0].words)}"
-    if figures.paid is None:
-        return "Whether this run can learn is not known: too few completions ended in the time there was (--seconds)."
-    contrast = (
-        f"{_percent(figures.contrast)} of the groups have contrast" if figures.contrast is not None else "no fault was found"
-    )
-    line = f"This run can learn: {contrast}, and {_percent(figures.paid)} of the completions are paid."
-    if findings:
-        line += f" It would learn better: {_inner(findings[0].words)}"
-    return line
-
-
-def _inner(words: str) -> str:
-    """Return the first sentence of `words` as the second half of another."""
-    first = words.split(". ", maxsplit=1)[0].split(": ", maxsplit=1)[0].rstrip(".") + "."
-    return first[0].lower() + first[1:] if first[:2].isalpha() else first
 
 
 def described(finding: Finding, head: str = "") -> list[str]:
@@ -164,7 +143,7 @@ def as_data(figures: Figures, findings: Sequence[Finding], groups: Sequence[Grou
     unpaid = next((one for one in rollouts if not (one.reward.total or 0) > 0), None)
     return {
         "verdict": verdict(figures, findings),
-        "can_learn": all(finding.severity != "stops" for finding in findings),
+        "can_learn": can_learn(figures, findings),  # None: not known
         "findings": [asdict(finding) for finding in findings],
         "figures": plain,
         "examples": {"paid": _record(paid), "unpaid": _record(unpaid)},

@@ -2,17 +2,19 @@
 
 A rule names one cause. Causes come before effects: `too_hard` and its like, which say only that nothing is paid, speak where
 no cause was found. Thresholds stand in the rules, beside what they compare; where they come from is said there.
+Those that read settings alone are in of_settings.py, those about what there is to compare in a group in contrast.py.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from rl.diagnosis.figures import NOTHING, Figures, Finding, Severity, found
-from rl.diagnosis.usual import percent, rounded, size, usual_rates
+from rl.diagnosis.contrast import always_the_same, group_too_small, no_contrast, nothing_marked, too_easy, too_hard
+from rl.diagnosis.figures import FEW_GROUPS, NOTHING, Figures, Finding, Rule, Severity, found
+from rl.diagnosis.of_settings import kl_too_strong, learning_rate, penalised, warmup_too_long
+from rl.diagnosis.templates import marked_setting
+from rl.diagnosis.usual import percent
 
-Rule = Callable[[Figures], Finding | None]
-
-_FEW_GROUPS = 8  # below, no rule speaks about shares of groups or completions
+_HOT = 1.2  # a temperature above which trained models may write noise
 _GAP = {"fp32": 1e-2, "bf16": 0.08}  # nats a token: those of the self-check (rl/selfcheck.py)
 
 
@@ -64,11 +66,13 @@ def sampler_apart(f: Figures) -> Finding | None:
 
 def references_unreadable(f: Figures) -> Finding | None:
     """The verifier cannot use the references, so that nothing can be scored."""
-    share = max(f.unreadable or 0.0, f.errors or 0.0)
+    unreadable, errors = f.unreadable or 0.0, f.errors or 0.0
+    share = max(unreadable, errors)
     if share <= 0.01:
         return None
+    what = "references" if unreadable >= errors else "completions"
     why = f.unreadable_why or f.error_says
-    words = f"The verifier cannot grade {percent(share)} of this: {why[:160] or 'it answers with an error'}."
+    words = f"The verifier cannot grade {percent(share)} of the {what}: {why[:160] or 'it answers with an error'}."
     severity: Severity = "stops" if share >= 0.5 else "slows"
     if own := f.config.reward.own:
         return found("references_unreadable", severity, words, "reward", own.label, "one that judges these completions too")
@@ -80,18 +84,26 @@ def pays_for_anything(f: Figures) -> Finding | None:
     """The verifier pays for what is no answer, so that this is what will be learnt."""
     if f.bribes is None:
         return None
-    tried = {"an empty answer": f.bribes.nothing, "a wrong answer": f.bribes.wrong, "the question itself": f.bribes.question}
-    paid = {what: share for what, share in tried.items() if share > 0.1}
+    of = f.bribes
+    tried = [("an empty answer", of.nothing, of.nothing_pays), ("a wrong answer", of.wrong, 1.0)]
+    tried.append(("the question itself", of.question, of.question_pays))
+    paid = [(what, share, pays) for what, share, pays in tried if share is not None and share > 0.1]
     if not paid:
         return None
-    listed = ", ".join(f"{what} on {percent(share)} of the problems" for what, share in paid.items())
+    listed = ", ".join(f"{what} on {percent(share)} of the problems" for what, share, _ in paid)
+    severity: Severity = "stops"
     words = f"The verifier pays for anything: {listed}. The model will learn to write that."
-    return found("pays_for_anything", "stops", words, "problems", f.sources, "checks or references that a wrong answer fails")
+    best = max(pays for _, _, pays in paid)
+    if best < 0.5:  # a score by degrees, such as a likeness: a right answer still pays much more
+        severity = "slows"
+        words = f"The verifier pays {best:.2g} for what is no answer: {listed}. The model may learn to write that first."
+    setting, present = ("reward", own.label) if (own := f.config.reward.own) else ("problems", f.sources)
+    return found("pays_for_anything", severity, words, setting, present, "checks or references that a wrong answer fails")
 
 
 def same_answer(f: Figures) -> Finding | None:
     """One answer is right for nearly every problem: saying it always is what will be learnt."""
-    if f.same_answer is None or f.problems < _FEW_GROUPS or f.same_answer < 0.9:
+    if f.same_answer is None or f.problems < FEW_GROUPS or f.same_answer < 0.9:
         return None
     words = (
         f"{percent(f.same_answer)} of the problems have the same answer, {f.same_answer_is!r}: a completion is paid whichever "
@@ -102,15 +114,22 @@ def same_answer(f: Figures) -> Finding | None:
 
 def stop_token(f: Figures) -> Finding | None:
     """Completions write the end of their turn and go on, because generation stops at another token."""
-    marks = f.past_end_mark if (f.past_end or 0) >= 0.1 else None
-    mark = marks or f.turn_end
-    if mark is None or (marks is None and (f.cut or 0) < 0.5):
-        return None  # a model may end its turns with another token than its template says, and stop at it
     stops = ", ".join(f.stop_tokens) or "nothing"
-    words = (
-        f"{percent(f.past_end or 0)} of the completions write {mark}, which ends a turn, and go on to the limit: generation "
-        f"stops at {stops}. What comes after it is trained on too."
-    )
+    if f.past_end is not None and f.past_end >= 0.1:
+        mark = f.past_end_mark
+        words = (
+            f"{percent(f.past_end)} of the completions write {mark}, which ends a turn, and go on to the limit: generation "
+            f"stops at {stops}. What comes after it is trained on too."
+        )
+    elif f.turn_end is not None and f.longer is not None and (f.cut or 0) >= 0.5 and f.longer.ended < 0.25:
+        # only where more room does not help: a model may end its turns with another token than its template says
+        mark = f.turn_end
+        words = (
+            f"The chat template ends a turn with {mark}, and generation stops at {stops}: {percent(f.cut or 0)} of the "
+            f"completions do not end by themselves, and with {f.longer.how} {percent(1 - f.longer.ended)} do not either."
+        )
+    else:
+        return None
     present = f"{list(f.config.sampling.stop)}"
     proposed = f"['{mark}'], or {mark} as eos_token of the tokenizer and eos_token_id of generation_config.json"
     return found("stop_token", f.severity, words, "sampling.stop", present, proposed)
@@ -125,7 +144,7 @@ def thinking_open(f: Figures) -> Finding | None:
         f"The chat template opens a thought (the prompt ends with <think>) and {percent(f.unended_thoughts or 0)} of the "
         "completions never end it: all they write counts as thinking, and no answer can be read."
     )
-    if f.longer is not None and f.longer.paid > NOTHING + (f.paid or 0):
+    if f.longer is not None and f.longer.pays_more:
         words += f" With {f.longer.how} {percent(f.longer.paid)} are paid."
         room = str(f.longer.room(limit))
         return found("thinking_open", f.severity, words, "sampling.max_completion_tokens", str(limit), room)
@@ -138,20 +157,20 @@ def template_doubled(f: Figures) -> Finding | None:
     if f.doubled is None:
         return None
     words = f"The prompt is wrapped twice: {f.doubled}. The model was never taught on such text."
-    setting = "prompt.template" if f.config.prompt.template != "{prompt}" else "problems"
-    present = f.config.prompt.template if setting == "prompt.template" else f.sources
+    setting = marked_setting(f.config.prompt)
+    present = {"prompt.template": f.config.prompt.template, "prompt.system": f.config.prompt.system}.get(setting, f.sources)
     proposed = "the bare question: the chat template adds the rest"
     return found("template_doubled", f.severity, words, setting, repr(present), proposed)
 
 
 def template_missing(f: Figures) -> Finding | None:
     """A model that was taught to chat is asked in plain text."""
-    if f.templated is None or not (f.is_beaten_by(f.templated) or f.ends_less_than(f.templated)):
+    if f.templated is None or not (f.templated.beats or f.ends_less_than(f.templated)):
         return None
     words = (
         "The tokenizer has no chat template, but its vocabulary holds the marks of one, and asked with "
         f"{f.templated.how} {percent(f.templated.paid)} of the completions are paid and {percent(f.templated.ended)} end by "
-        f"themselves, against {percent(f.paid or 0)} and {percent(1 - (f.cut or 0))}."
+        f"themselves, against {percent(f.templated.paid_before)} and {percent(1 - (f.cut or 0))}."
     )
     proposed = f"{f.templated.how}: chat_template.jinja of the model's own repository"
     return found("template_missing", f.severity, words, "chat_template of the tokenizer", "none", proposed)
@@ -159,13 +178,13 @@ def template_missing(f: Figures) -> Finding | None:
 
 def template_unknown(f: Figures) -> Finding | None:
     """A model that was never taught the chat template is asked with it."""
-    if f.plain is None or not f.is_beaten_by(f.plain):
+    if f.plain is None or not f.plain.beats:
         return None
     if f.longer is not None and f.longer.paid >= f.plain.paid:
         return None  # with the template they are longer, and more room is all they need
     words = (
         f"The model does not know the chat template of its tokenizer: asked in plain text {percent(f.plain.paid)} of the "
-        f"completions are paid and {percent(f.plain.ended)} end by themselves, against {percent(f.paid or 0)} and "
+        f"completions are paid and {percent(f.plain.ended)} end by themselves, against {percent(f.plain.paid_before)} and "
         f"{percent(1 - (f.cut or 0))} with the template."
     )
     return found(
@@ -176,22 +195,32 @@ def template_unknown(f: Figures) -> Finding | None:
 def temperature_high(f: Figures) -> Finding | None:
     """So hot that the model writes noise; at temperature 1 it does not, or it reads prompts too well to be noise itself."""
     heat = f.config.sampling.temperature
-    if heat <= 1.2:
+    if heat <= _HOT or f.paid is None:
         return None
-    words = f"At temperature {heat:g} {percent(f.paid or 0)} of the completions are paid, "
-    if f.cooler is not None and f.cooler.paid >= 1.5 * (f.paid or 0) + NOTHING:
+    words = f"At temperature {heat:g} {percent(f.paid)} of the completions are paid, "
+    if f.cooler is not None and f.cooler.paid >= 1.5 * f.cooler.paid_before + NOTHING and f.cooler.pays_more:
         words += f"at temperature 1 {percent(f.cooler.paid)}"
-    elif f.cooler is None and f.is_unpaid and f.draws_at_random and f.reads_prompts:
-        words += "of a model that expects prompts well (there was no time to try temperature 1)"
+    elif f.cooler is not None and f.cooler.entropy is not None and _is_heat(f, f.cooler.entropy):
+        words += f"and they are drawn almost at random; at temperature 1 {percent(f.cooler.paid)} are paid, and they are not"
+    elif f.cooler is None and f.is_unpaid and f.draws_at_random and f.reads_prompts is not False:
+        of = "a model that expects prompts well" if f.reads_prompts else "what may be a sound model"
+        words += f"of {of} (temperature 1 was not tried)"
     else:
         return None
     words += f": the heat turns answers into noise (entropy {f.entropy or 0:.2f} nats a token)."
     return found("temperature_high", f.severity, words, "sampling.temperature", f"{heat:g}", "1.0")
 
 
+def _is_heat(f: Figures, cooler: float) -> bool:
+    """Whether completions are drawn at random that are not so at temperature 1, where the entropy is `cooler`."""
+    return f.is_unpaid and f.draws_at_random and not f.is_random(cooler)
+
+
 def noise(f: Figures) -> Finding | None:
     """The model draws almost at random: untrained weights, or another model's tokenizer."""
     if f.vocabulary is None or f.entropy is None or not f.is_unpaid or not (f.draws_at_random or f.reads_prompts is False):
+        return None
+    if _heat_may_be_why(f):
         return None
     chance = math.log(f.vocabulary)
     random = f"draws almost at random ({f.entropy:.2f} of {chance:.2f} nats a token)"
@@ -203,16 +232,23 @@ def noise(f: Figures) -> Finding | None:
     return found("noise", "stops", words, "model.path", f.config.model.path, proposed)
 
 
+def _heat_may_be_why(f: Figures) -> bool:
+    """Whether draws at random may be the temperature's doing, not that of the weights."""
+    if f.config.sampling.temperature <= _HOT or f.reads_prompts is False:
+        return False
+    return f.cooler is None or not f.is_random(f.cooler.entropy)
+
+
 def limit_too_short(f: Figures) -> Finding | None:
     """The limit cuts completions off before they answer (trl#5697: 97 % of them at the default of 256 tokens)."""
-    if f.cut is None or f.groups < _FEW_GROUPS or f.cut < 0.4 or f.goes_past_end:
+    if f.cut is None or f.groups < FEW_GROUPS or f.cut < 0.4 or f.goes_past_end:
         return None
     if (f.loops or 0) >= 0.6 * f.cut:
         return None  # see `loops`
     limit = f.config.sampling.max_completion_tokens
     words = f"{percent(f.cut)} of the completions are cut off at {limit} tokens, before they end."
     if f.longer is not None:
-        if f.longer.ended < 0.25 and f.longer.paid <= (f.paid or 0) + NOTHING:
+        if f.longer.ended < 0.25 and not f.longer.pays_more:
             return None  # more room would not help: see `never_ends`
         words += (
             f" With {f.longer.how} {percent(f.longer.ended)} ended by themselves, half of all by {f.longer.tokens_median:.0f} "
@@ -228,7 +264,7 @@ def limit_too_short(f: Figures) -> Finding | None:
 
 def loops(f: Figures) -> Finding | None:
     """Completions fall into saying the same over and over."""
-    if f.loops is None or f.groups < _FEW_GROUPS or f.loops < 0.4 or f.goes_past_end:
+    if f.loops is None or f.groups < FEW_GROUPS or f.loops < 0.4 or f.goes_past_end:
         return None
     heat = f.config.sampling.temperature
     words = f"{percent(f.loops)} of the completions end in the same few words over and over."
@@ -240,7 +276,7 @@ def loops(f: Figures) -> Finding | None:
 
 def never_ends(f: Figures) -> Finding | None:
     """Completions do not end, however much room they are given."""
-    if f.cut is None or f.groups < _FEW_GROUPS or f.cut < 0.9 or f.longer is None or f.longer.ended >= 0.25:
+    if f.cut is None or f.groups < FEW_GROUPS or f.cut < 0.9 or f.longer is None or f.longer.ended >= 0.25:
         return None
     if f.goes_past_end:
         return None
@@ -255,11 +291,11 @@ def never_ends(f: Figures) -> Finding | None:
 
 def answers_unread(f: Figures) -> Finding | None:
     """Right answers that are not paid, because they are not marked as the strict reading wants it."""
-    if f.unread_right is None or f.groups < _FEW_GROUPS or f.unread_right < max(0.05, 0.5 * (f.paid or 0)):
+    if f.unread_right is None or f.paid is None or f.groups < FEW_GROUPS or f.unread_right < max(0.05, 0.5 * f.paid):
         return None
     words = (
         f"{percent(f.unread_right)} of the completions are right and not paid, since nothing marks their answer "
-        f"({percent(f.paid or 0)} are paid): the prompt does not ask for \\boxed{{}}, or the model does not heed it."
+        f"({percent(f.paid)} are paid): the prompt does not ask for \\boxed{{}}, or the model does not heed it."
     )
     if "boxed" in f"{f.config.prompt.template}{f.config.prompt.system}":
         return found(
@@ -270,122 +306,24 @@ def answers_unread(f: Figures) -> Finding | None:
 
 
 def verdicts_time_out(f: Figures) -> Finding | None:
-    """Verdicts that do not come in time score 0, right or not."""
-    if f.timeouts is None or f.groups < _FEW_GROUPS or f.timeouts < 0.1:
+    """Verdicts that do not come in time teach nothing, right or not."""
+    if f.groups < FEW_GROUPS:
         return None
-    limit = f.config.reward.timeout_seconds
-    words = f"{percent(f.timeouts)} of the verdicts did not come in time and score nothing, right or not."
-    severity: Severity = "stops" if f.timeouts > 0.9 else f.severity
-    return found("verdicts_time_out", severity, words, "reward.timeout_seconds", f"{limit:g}", f"{max(5.0, 4 * limit):g}")
-
-
-def always_the_same(f: Figures) -> Finding | None:
-    """The completions of a group are nearly all the same text, so there is nothing to compare."""
-    if f.distinct is None or f.contrast is None or f.groups < _FEW_GROUPS:
-        return None
-    size = f.completions / f.groups  # as many as were drawn: on a slow machine fewer than a group of the run
-    if f.contrast > 0.1 or f.distinct > max(1.5 / size, 0.2):
-        return None
-    heat = f.config.sampling.temperature
-    words = f"The {size:.0f} completions of a group are nearly all the same text ({f.distinct * size:.1f} different ones)."
-    if heat < 0.8:
-        return found("always_the_same", "stops", words, "sampling.temperature", f"{heat:g}", "1.0")
-    words += " The policy is certain of what it writes."
-    present = f"{f.config.algorithm.entropy_coef:g}"
-    return found("always_the_same", "stops", words, "algorithm.entropy_coef", present, "0.001, or harder problems")
-
-
-def learning_rate(f: Figures) -> Finding | None:
-    """A learning rate that is far from what has worked for a model of this size."""
-    if f.parameters is None:
-        return None
-    low, high = usual_rates(f.parameters, is_lora=f.config.model.lora is not None)
-    rate = f.config.optimizer.learning_rate
-    if low <= rate <= high:
-        return None
-    what = "LoRA on" if f.config.model.lora is not None else "all weights of"
-    effect = "the weights will hardly move" if rate < low else "the policy will break within a few steps"
-    words = f"{rate:g} is {'low' if rate < low else 'high'} for {what} {size(f.parameters)} parameters: {effect}."
-    severity: Severity = "stops" if rate < low / 3 or rate > high * 3 else "slows"
-    proposed = f"{rounded(math.sqrt(low * high))} (usual: {rounded(low)} to {rounded(high)})"
-    return found("learning_rate", severity, words, "optimizer.learning_rate", f"{rate:g}", proposed)
-
-
-def warmup_too_long(f: Figures) -> Finding | None:
-    """The run ends before the learning rate has been reached."""
-    warmup, steps = f.config.optimizer.warmup_steps, f.config.train.steps
-    if warmup <= steps / 2 or warmup <= 10:
-        return None
-    words = f"The learning rate rises over {warmup} steps, and the run has {steps}."
-    severity: Severity = "stops" if warmup >= 10 * steps else "slows"
-    return found("warmup_too_long", severity, words, "optimizer.warmup_steps", str(warmup), str(min(10, steps // 10)))
-
-
-def kl_too_strong(f: Figures) -> Finding | None:
-    """The KL to the reference outweighs the reward."""
-    coefficient = f.config.algorithm.kl_coef
-    if coefficient <= 0.2:  # 0.04 in DeepSeekMath (arXiv 2402.03300), 0.001 in verl, 0 in TRL and DAPO
-        return None
-    words = f"A KL coefficient of {coefficient:g} holds the policy to its reference: it is not to change. Usual are 0 to 0.04."
-    severity: Severity = "stops" if coefficient >= 1 else "slows"
-    return found("kl_too_strong", severity, words, "algorithm.kl_coef", f"{coefficient:g}", "0.001")
-
-
-def group_too_small(f: Figures) -> Finding | None:
-    """Groups so small that most show no contrast where larger ones would."""
-    size = f.config.algorithm.group_size
-    if size >= 4 or f.contrast is None or f.paid is None or f.groups < _FEW_GROUPS or f.contrast >= 0.5:
-        return None
-    if not NOTHING < f.paid < 0.98:
-        return None
-    words = (
-        f"With {size} completions a group only {percent(f.contrast)} of the groups have contrast; {percent(f.paid)} are paid."
-    )
-    return found("group_too_small", "slows", words, "algorithm.group_size", str(size), "8")
-
-
-def penalised(f: Figures) -> Finding | None:
-    """The soft length penalty begins so early that it meets most completions."""
-    if f.overlong is None or f.groups < _FEW_GROUPS or f.overlong < 0.7 or not f.config.reward.overlong_weight:
-        return None
-    buffer, limit = f.config.reward.overlong_buffer_tokens, f.config.sampling.max_completion_tokens
-    words = f"{percent(f.overlong)} of the completions are penalised for length: from {limit - buffer} of {limit} tokens on."
-    return found("penalised", "slows", words, "reward.overlong_buffer_tokens", str(buffer), str(max(1, limit // 5)))
-
-
-def nothing_marked(f: Figures) -> Finding | None:
-    """No completion marks an answer, right or wrong."""
-    if f.unparsed is None or f.unparsed < 0.8 or not f.is_unpaid or f.groups < _FEW_GROUPS:
-        return None
-    words = f"In {percent(f.unparsed)} of the completions no answer can be read: the model does not mark one."
-    if "boxed" in f"{f.config.prompt.template}{f.config.prompt.system}":
-        present = f.config.model.path
-        return found(
-            "nothing_marked", "stops", words, "model.path", present, "a cold start (reasonlab sft) that teaches the form"
+    reward = f.config.reward
+    timeouts, late = f.timeouts or 0.0, f.late or 0.0
+    severity: Severity = "stops" if max(timeouts, late) > 0.9 else f.severity
+    if timeouts >= 0.1:
+        limit = reward.timeout_seconds
+        words = f"{percent(timeouts)} of the verdicts took longer than {limit:g} s and are paid nothing, right or not."
+        return found("verdicts_time_out", severity, words, "reward.timeout_seconds", f"{limit:g}", f"{max(5.0, 4 * limit):g}")
+    if late >= 0.1:
+        words = (
+            f"{percent(late)} of the verdicts were not out {reward.batch_timeout_seconds:g} s after the last completion "
+            "(reward.batch_timeout_seconds): what they would pay is lost."
         )
-    proposed = '"{prompt}\\nPut your final answer within \\\\boxed{}."; or a cold start (reasonlab sft)'
-    return found("nothing_marked", "stops", words, "prompt.template", repr(f.config.prompt.template), proposed)
-
-
-def too_hard(f: Figures) -> Finding | None:
-    """In nearly no group is anything paid."""
-    if f.all_unpaid is None or f.groups < _FEW_GROUPS or f.all_unpaid < 0.9:
-        return None
-    words = (
-        f"In {percent(f.all_unpaid)} of the groups no completion is paid: without contrast there is no gradient. The problems "
-        "are too hard for this model."
-    )
-    return found(
-        "too_hard", "stops", words, "problems", f.sources, "easier ones to begin with, or a cold start (reasonlab sft)"
-    )
-
-
-def too_easy(f: Figures) -> Finding | None:
-    """In nearly every group everything is paid."""
-    if f.all_paid is None or f.groups < _FEW_GROUPS or f.all_paid < 0.9:
-        return None
-    words = f"In {percent(f.all_paid)} of the groups every completion is paid alike: there is nothing left to learn here."
-    return found("too_easy", "stops", words, "problems", f.sources, "harder ones")
+        present = str(reward.workers)
+        return found("verdicts_time_out", severity, words, "reward.workers", present, f"{2 * reward.workers}, or more time")
+    return None
 
 
 RULES: Sequence[Rule] = (
@@ -394,4 +332,4 @@ RULES: Sequence[Rule] = (
     loops, limit_too_short, never_ends, answers_unread, verdicts_time_out, always_the_same,
     learning_rate, warmup_too_long, kl_too_strong, group_too_small, penalised,
 )  # fmt: skip
-LAST: Sequence[Rule] = (nothing_marked, too_hard, too_easy)  # effects: where no cause was found
+LAST: Sequence[Rule] = (nothing_marked, too_hard, too_easy, no_contrast)  # effects: where no cause was found

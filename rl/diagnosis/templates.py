@@ -113,9 +113,21 @@ def doubled(problems: Sequence[Problem], prompts: Sequence[IntArray], settings: 
     found = []
     for problem in problems:
         text = "\n\n".join(message["content"] for message in messages(problem, settings))
-        mark = _TURN_MARK.search(text) or _HAND_MADE_TURN.search(text)
+        mark = _turn_mark(text)
         found.append(mark[0].strip() if mark else None)
     if not found or None in found:
         return None
-    where = "prompt.template" if settings.template != "{prompt}" else "the problems' own text"
+    holder = marked_setting(settings)
+    where = "the problems' own text" if holder == "problems" else holder
     return f"{where} holds the mark {found[0]!r} of a turn, and the chat template writes the turns around it again"
+
+
+def marked_setting(settings: PromptSettings) -> str:
+    """Return the setting that brings marks of turns into prompts."""
+    if settings.system and _turn_mark(settings.system):
+        return "prompt.system"
+    return "prompt.template" if settings.template != "{prompt}" else "problems"
+
+
+def _turn_mark(text: str) -> re.Match[str] | None:
+    return _TURN_MARK.search(text) or _HAND_MADE_TURN.search(text)

@@ -1,17 +1,19 @@
 """The rules during a training: each finding is said once, at step 1 or when it begins to hold.
 
 A step may have few groups, so the figures are those of the last steps with eight groups together. Once these have been looked
-at, a finding must hold three steps in a row: one odd batch is none. On rank 0 only, and no model is asked.
+at, a finding must hold three steps in a row, or for longer than one step stays among those: one odd batch is none. On rank 0
+only, and no model is asked.
 """
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from problems.types import Problem
 from rewards.pool import VerifierPool
 from rewards.types import Reading
 from rl.diagnosis import bribes, measure, templates
-from rl.diagnosis.figures import Figures, Finding
+from rl.diagnosis.figures import FEW_GROUPS, Figures, Finding
 from rl.diagnosis.page import described
 from rl.diagnosis.rules import diagnose
 from rl.policy.interfaces import Tokenizer
@@ -20,7 +22,6 @@ from rl.sampling.sampler import Sampler
 from rl.settings.schema import RunConfig
 from rl.types import Drawn, Group
 
-_FEWEST_GROUPS = 8
 _STEPS_IN_A_ROW = 3
 _PROBLEMS_BRIBED = 16
 
@@ -36,20 +37,21 @@ class Watch:
         self._held: Counter[str] = Counter()  # steps in a row for which a finding holds
         self._said: set[str] = set()
         self._has_looked = False  # at enough groups
-        self._always: dict[str, Any] | None = None  # figures that no step changes
+        self._problems: dict[str, Problem] = {}  # by id, of the first steps, up to eight or more
+        self._always: dict[str, Any] | None = None  # figures that no step changes, once there are so many problems
         self._model = _of_the_model(sampler, tokenizer, config)
 
     def see(self, step: int, drawn: Drawn, metrics: Mapping[str, Any]) -> list[Finding]:
         """Look at a step; say and return what is new."""
         self._recent.append(drawn.groups)
-        while sum(map(len, self._recent)) - len(self._recent[0]) >= _FEWEST_GROUPS:
+        while sum(map(len, self._recent)) - len(self._recent[0]) >= FEW_GROUPS:
             self._recent.popleft()
         figures = self._figures(drawn, metrics)
         found = diagnose(figures)
         names = {finding.name for finding in found}
         self._held = Counter({name: self._held[name] + 1 for name in names})
-        needed = _STEPS_IN_A_ROW if self._has_looked else 1
-        self._has_looked |= figures.groups >= _FEWEST_GROUPS
+        needed = max(_STEPS_IN_A_ROW, len(self._recent) + 1) if self._has_looked else 1
+        self._has_looked |= figures.groups >= FEW_GROUPS
         new = [finding for finding in found if self._held[finding.name] >= needed and finding.name not in self._said]
         self._said |= {finding.name for finding in new}
         for finding in new:
@@ -60,19 +62,27 @@ class Watch:
         groups = [group.rollouts for step in self._recent for group in step]
         prompt = drawn.groups[0].rollouts[0].prompt_ids
         opens_thinking = leaves_thinking_open(prompt, self.tokenizer)
-        if self._always is None:
-            self._always = self._once(drawn.groups, opens_thinking)
+        if self._always is None or len(self._problems) < FEW_GROUPS:
+            self._problems |= {group.problem.id: group.problem for group in drawn.groups}
+            of_problems = bribes.of_problems([*self._problems.values()], judged_by_own=self.config.reward.own is not None)
+            self._always = {**(self._always or self._once(drawn.groups, opens_thinking)), **of_problems}
         changing = {**measure.of_rollouts(groups, opens_thinking=opens_thinking), **measure.of_updates(metrics)}
+        if self._is_apart_on_purpose:
+            changing["gap"] = None
         return Figures(config=self.config, opens_thinking=opens_thinking, **self._model, **self._always, **changing)
 
+    @property
+    def _is_apart_on_purpose(self) -> bool:
+        """Whether trainer and sampler are to differ: by updates in between, or by what dropout leaves out of adapters."""
+        lora, algorithm = self.config.model.lora, self.config.algorithm
+        updates = algorithm.epochs * algorithm.minibatches  # of a step: the metric is the mean over all of them
+        return self.config.train.one_step_off or updates > 1 or (lora is not None and lora.dropout > 0)
+
     def _once(self, groups: Sequence[Group], opens_thinking: bool) -> dict[str, Any]:
-        """Return what is asked of problems and verifier at the first step; they stay the same."""
+        """Return what is asked of prompts and verifier at the first step; they stay the same."""
         problems = [group.problem for group in groups]
         prompts = [group.rollouts[0].prompt_ids for group in groups]
-        figures = {
-            **bribes.of_problems(problems, judged_by_own=self.config.reward.own is not None),
-            "doubled": templates.doubled(problems, prompts, self.config.prompt, self.tokenizer),
-        }
+        figures: dict[str, Any] = {"doubled": templates.doubled(problems, prompts, self.config.prompt, self.tokenizer)}
         if not any(map(self.pool.is_slow, problems)):  # programs take seconds each: reasonlab diagnose runs them
             reading = Reading(policy=self.config.reward.reading)
             figures["bribes"] = bribes.offered(self.pool, problems[:_PROBLEMS_BRIBED], reading)

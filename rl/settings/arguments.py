@@ -284,7 +284,8 @@ def diagnosis_arguments(argv: Sequence[str]) -> DiagnosisArguments | None:
     about = "Draws from the model as configured and says whether this run can learn and, if not, what to change."
     parser = make_parser("reasonlab diagnose", about, "figures, findings and examples")
     parser.usage = "reasonlab diagnose CONFIG [options] [key=value ...]"
-    parser.epilog = f"{OVERRIDES}; exit status: 0 it can learn, 1 something stops it, 2 it could not be asked"
+    statuses = "0 it can learn, 1 something stops it, 2 it could not be asked, 3 too little was seen to know"
+    parser.epilog = f"{OVERRIDES}; exit status: {statuses}"
     parser.add_argument("--problems", type=at_least(1), default=32, help="problems to draw for (default: 32)")
     parser.add_argument("--seconds", type=at_least(5), default=80, help="about how long drawing may take (default: 80)")
     flags, loaded = parse(parser, configs_first(argv), RunConfig)

@@ -141,7 +141,7 @@ def a_rate_for_another_optimizer(plant: Plant) -> list[str]:
 
 @fault("learning_rate")
 def a_rate_of_full_training_on_adapters(plant: Plant) -> list[str]:
-    return ["model.lora={r: 8}", "optimizer.learning_rate=1e-8"]
+    return ["model.lora={r: 8}", "optimizer.learning_rate=1e-6"]  # the default, for all weights of 7 B
 
 
 @fault("noise")

@@ -93,7 +93,7 @@ def test_a_sampler_with_outdated_weights_is_apart(imitator, tmp_path) -> None:
 
     sound = load_config(RunConfig, [], tiny(imitator, tmp_path).settings).config
     with Session.opened(sound, problems=8, seconds=30) as session:
-        groups = session.draw(session.worker, session.problems, 4)
+        groups, _ = session.draw(session.worker, session.problems, 4)
         assert session.gap(groups) == pytest.approx(0, abs=1e-4)
         torch.manual_seed(0)
         with torch.no_grad():

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from support_pure import ROOT
 
-from rl.diagnosis.figures import Bribes, Figures, Trial
+from rl.diagnosis.figures import Bribes, Figures, Finding, Trial
 from rl.diagnosis.rules import LAST, RULES, diagnose
 from rl.diagnosis.usual import usual_rates
+from rl.diagnosis.verdict import can_learn, verdict
 from rl.settings.loading import load_config
 from rl.settings.schema import RunConfig
 
@@ -18,6 +19,7 @@ SOUND: dict[str, Any] = {
     "stop_tokens": ("<|im_end|>",),
     "opens_thinking": False, "problems": 32, "longest_prompt": 60, "too_long": 0.0, "unreadable": 0.0, "same_answer": 0.45,
     "same_answer_is": "1", "bribes": Bribes(nothing=0.0, wrong=0.0, question=0.0), "groups": 32, "completions": 256,
+    "scored": 256,
     "reward": 0.3, "paid": 0.3, "contrast": 0.8, "all_unpaid": 0.2, "all_paid": 0.0, "cut": 0.1, "unparsed": 0.1,
     "errors": 0.0, "timeouts": 0.0,
     "tokens_mean": 30.0, "tokens_median": 25.0, "tokens_p90": 60.0, "distinct": 0.9, "unended_thoughts": 0.0, "past_end": 0.0,
@@ -36,8 +38,11 @@ def figures(changes: dict[str, Any], *settings: str) -> Figures:
     return Figures(config=load_config(RunConfig, [], [*SETTINGS, *settings]).config, **{**SOUND, **changes})
 
 
-def trial(paid: float, ended: float, median: float = 100.0) -> Trial:
-    return Trial(how="another way", completions=32, paid=paid, ended=ended, tokens_median=median)
+def trial(paid: float, ended: float, before: float = 0.0, entropy: float | None = None) -> Trial:
+    return Trial(
+        how="another way", completions=32, paid=paid, paid_before=before, completions_before=64, ended=ended,
+        tokens_median=100.0, entropy=entropy,
+    )  # fmt: skip
 
 
 NOTHING = {"paid": 0.0, "reward": 0.0, "contrast": 0.0, "all_unpaid": 1.0}
@@ -51,33 +56,48 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, ...], dict[str, Any], tuple[st
     ("references_unreadable", {"unreadable": 0.03}, (), {"unreadable": 0.0, "errors": 0.005}, ()),
     ("references_unreadable", {"errors": 0.9, "error_says": "no number"}, (), {"errors": None}, ()),
     ("pays_for_anything", {"bribes": Bribes(nothing=0, wrong=0.4, question=0)}, (),
-     {"bribes": Bribes(nothing=0.05, wrong=0.03, question=0)}, ()),
+     {"bribes": Bribes(nothing=0.05, wrong=0.03, question=None)}, ()),
     ("same_answer", {"same_answer": 0.95}, (), {"same_answer": 0.6}, ()),
     ("stop_token", {"past_end": 0.7, "past_end_mark": "<|im_end|>", "cut": 1.0}, (),
      {"past_end": 0.03, "past_end_mark": "<|im_end|>"}, ()),
     # the template's end is no stop token, and completions end all the same: the model writes another
-    ("stop_token", {"turn_end": "<|im_end|>", "cut": 0.9}, (), {"turn_end": "<|im_end|>", "cut": 0.1}, ()),
+    ("stop_token", {"turn_end": "<|im_end|>", "cut": 0.9, "longer": trial(0.0, 0.0)}, (),
+     {"turn_end": "<|im_end|>", "cut": 0.1}, ()),
+    # they end, given room: no stop token is missing
+    ("stop_token", {"turn_end": "<|im_end|>", "cut": 0.9, "longer": trial(0.0, 0.0)}, (),
+     {"turn_end": "<|im_end|>", "cut": 0.9, "longer": trial(0.3, 0.9)}, ()),
     ("thinking_open", {"opens_thinking": True, "unended_thoughts": 0.9}, (),
      {"opens_thinking": True, "unended_thoughts": 0.2}, ()),
     ("template_doubled", {"doubled": "it begins with <s> twice"}, (), {"doubled": None}, ()),
-    ("template_missing", {**NOTHING, "templated": trial(0.3, 0.9)}, (), {"paid": 0.25, "templated": trial(0.3, 0.9)}, ()),
+    ("template_missing", {**NOTHING, "templated": trial(0.3, 0.9)}, (), {"paid": 0.25, "templated": trial(0.3, 0.9, 0.25)}, ()),
     ("template_unknown", {**NOTHING, "plain": trial(0.3, 0.9)}, (), {**NOTHING, "plain": trial(0.03, 0.9)}, ()),
     ("temperature_high", {**NOTHING, "cooler": trial(0.3, 0.9)}, ("sampling.temperature=2",),
-     {"cooler": trial(0.35, 0.9)}, ("sampling.temperature=1.3",)),
+     {"cooler": trial(0.35, 0.9, 0.3)}, ("sampling.temperature=1.3",)),
+    # 15 of 32 against 19 of 64 is luck in one of thirteen
+    ("temperature_high", {**NOTHING, "cooler": trial(0.3, 0.9)}, ("sampling.temperature=2",),
+     {"cooler": trial(15 / 32, 0.9, 19 / 64)}, ("sampling.temperature=1.3",)),
     # where there is no time to try it cooler, a model that reads prompts is no noise itself
     ("temperature_high", {**NOTHING, "entropy": 10.5}, ("sampling.temperature=2",),
      {**NOTHING, "entropy": 10.5, "prompt_logprob": -12.0}, ("sampling.temperature=2",)),
-    ("temperature_high", {**NOTHING, "entropy": 10.5}, ("sampling.temperature=2",),
-     {**NOTHING, "entropy": 10.5, "prompt_logprob": None}, ("sampling.temperature=2",)),
+    # in training no prompt is read, and the heat is the likelier reason
+    ("temperature_high", {**NOTHING, "entropy": 10.5, "prompt_logprob": None}, ("sampling.temperature=2",),
+     {**NOTHING, "entropy": 10.5, "cooler": trial(0.0, 0.1, entropy=10.4)}, ("sampling.temperature=2",)),
+    # at temperature 1 it writes, though one of 32 that is paid is luck
+    ("temperature_high", {**NOTHING, "entropy": 10.5, "cooler": trial(1 / 32, 0.9, entropy=1.2)}, ("sampling.temperature=2",),
+     {**NOTHING, "entropy": 3.5, "cooler": trial(1 / 32, 0.9, entropy=1.2)}, ("sampling.temperature=2",)),
     ("noise", {**NOTHING, "entropy": 10.5}, (), {**NOTHING, "entropy": 3.5}, ()),
+    # at temperature 1 it draws at random too
+    ("noise", {**NOTHING, "entropy": 10.5, "cooler": trial(0.0, 0.1, entropy=10.4)}, ("sampling.temperature=2",),
+     {**NOTHING, "entropy": 10.5, "cooler": trial(0.0, 0.9, entropy=1.2)}, ("sampling.temperature=2",)),
     ("noise", {**NOTHING, "prompt_logprob": -12.0}, (), {"prompt_logprob": -12.0}, ()),
     ("limit_too_short", {"cut": 0.97}, (), {"cut": 0.3}, ()),
     ("limit_too_short", {**NOTHING, "cut": 0.97, "longer": trial(0.3, 0.9)}, (),
      {**NOTHING, "cut": 0.97, "longer": trial(0.0, 0.0)}, ()),
     ("loops", {"loops": 0.8, "cut": 0.8}, (), {"loops": 0.1}, ()),
-    ("never_ends", {"cut": 1.0, "longer": trial(0.3, 0.1)}, (), {"cut": 1.0, "longer": trial(0.3, 0.6)}, ()),
+    ("never_ends", {"cut": 1.0, "longer": trial(0.3, 0.1, 0.3)}, (), {"cut": 1.0, "longer": trial(0.3, 0.6)}, ()),
     ("answers_unread", {"paid": 0.02, "unread_right": 0.3}, (), {"paid": 0.3, "unread_right": 0.1}, ()),
     ("verdicts_time_out", {"timeouts": 0.5}, (), {"timeouts": 0.04}, ()),
+    ("verdicts_time_out", {"late": 0.5}, (), {"late": None}, ()),
     # a slow machine draws four of a group of eight, of which one in four is the least that there can be
     ("always_the_same", {"distinct": 0.27, "contrast": 0.0, "completions": 128}, (),
      {"distinct": 0.4, "contrast": 0.0, "completions": 128}, ()),
@@ -93,6 +113,9 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, ...], dict[str, Any], tuple[st
     ("penalised", {"overlong": 0.9}, RAMP, {"overlong": 0.2}, RAMP),
     ("nothing_marked", {**NOTHING, "unparsed": 0.97}, (), {"unparsed": 0.97}, ()),
     ("too_hard", NOTHING, (), {"all_unpaid": 0.7}, ()),
+    ("no_contrast", {"paid": 0.5, "contrast": 0.0, "all_unpaid": 0.5, "all_paid": 0.5}, (),
+     {"paid": 0.5, "contrast": 0.2, "all_unpaid": 0.4, "all_paid": 0.4}, ()),
+    ("no_contrast", {"paid": 0.5, "contrast": 0.06, "all_unpaid": 0.5, "all_paid": 0.44}, (), NOTHING, ()),
     ("too_easy", {"paid": 1.0, "all_paid": 0.97, "contrast": 0.03, "all_unpaid": 0.0}, (), {"all_paid": 0.7}, ()),
 ]  # fmt: skip
 
@@ -143,6 +166,66 @@ def test_an_effect_is_not_told_beside_its_cause() -> None:
 def test_what_stops_a_run_stands_before_what_slows_it() -> None:
     found = diagnose(figures({"cut": 0.5, "same_answer": 1.0}))
     assert [(finding.name, finding.severity) for finding in found] == [("same_answer", "stops"), ("limit_too_short", "slows")]
+
+
+def of(name: str, *findings: Finding) -> Finding:
+    return next(finding for finding in findings if finding.name == name)
+
+
+def test_too_few_completions_do_not_say_that_problems_are_too_hard() -> None:
+    # none of 32: the share may be 8.9 % (0.911 ** 32 = 0.05), and of groups of 16 then 1 - 0.911 ** 16 = 78 % have contrast
+    few = {**NOTHING, "groups": 8, "completions": 32, "scored": 32}
+    (hard,) = diagnose(figures(few, "algorithm.group_size=16"))
+    assert (hard.name, hard.severity) == ("too_hard", "slows")
+    assert (
+        "32 completions were seen, none of them paid: of groups of 16, as the run draws them, at most 78 % have" in hard.words
+    )
+    # none of 256: 1.2 %, and of groups of 8 then 9 %
+    assert of("too_hard", *diagnose(figures(NOTHING))).severity == "stops"
+    easy = {"paid": 1.0, "all_paid": 1.0, "all_unpaid": 0.0, "contrast": 0.0, "groups": 8, "completions": 32, "scored": 32}
+    assert of("too_easy", *diagnose(figures(easy, "algorithm.group_size=16"))).severity == "slows"
+
+
+def test_completions_drawn_short_do_not_say_how_hard_problems_are() -> None:
+    for alike in ({"all_unpaid": 1.0, "paid": 0.0}, {"all_paid": 1.0, "paid": 1.0}, {"paid": 0.5, "all_unpaid": 0.5}):
+        short = figures({**alike, "contrast": 0.0, "cut": None})
+        assert names(short) == []
+        assert can_learn(short, []) is None
+
+
+def test_contrast_of_penalties_is_contrast() -> None:
+    (hard,) = diagnose(figures({**NOTHING, "contrast": 0.8}, *RAMP))
+    assert (hard.name, hard.severity) == ("too_hard", "slows")
+    assert "no gradient" not in hard.words
+
+
+def test_groups_all_unpaid_or_all_paid_stop_a_run_where_enough_were_seen() -> None:
+    halves = {"paid": 0.5, "contrast": 0.0, "all_unpaid": 0.5, "all_paid": 0.5}
+    assert of("no_contrast", *diagnose(figures(halves))).severity == "stops"
+    smaller = {**halves, "completions": 128}  # groups of four, where the run has eight
+    assert of("no_contrast", *diagnose(figures(smaller))).severity == "slows"
+
+
+def test_a_bribe_that_is_paid_a_little_slows() -> None:
+    little = figures({"bribes": Bribes(nothing=0.0, wrong=0.0, question=0.9, question_pays=0.3)})
+    assert [(one.name, one.severity) for one in diagnose(little)] == [("pays_for_anything", "slows")]
+
+
+def test_where_nothing_ended_shares_of_nothing_are_not_compared() -> None:
+    unknown = {"paid": None, "cut": None, "contrast": None, "all_unpaid": None, "unread_right": 0.2, "entropy": 10.5}
+    assert names(figures(unknown, "sampling.temperature=2")) == []
+
+
+def test_the_first_line_does_not_promise_what_was_not_seen() -> None:
+    none = figures({**NOTHING, "groups": 4, "completions": 32, "scored": 32})
+    assert can_learn(none, diagnose(none)) is None
+    unknown = "Whether this run can learn is not known: none of the 4 groups of 8 that were drawn has contrast, 0 % are paid."
+    assert verdict(none, diagnose(none)).startswith(f"{unknown} Draw more of them (--problems)")
+    assert can_learn(figures({}), []) is True
+    fast = figures({}, "optimizer.learning_rate=0.3")
+    assert verdict(fast, diagnose(fast)).startswith(
+        "This run will not learn as it stands: a learning rate of 0.3 is high for all"
+    )
 
 
 def test_few_groups_say_nothing_about_shares() -> None:

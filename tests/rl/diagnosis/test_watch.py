@@ -1,12 +1,14 @@
 """The rules during a training: once each, at step 1 or when a finding has held for three steps."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from support import forked, rollout
 
 from rewards.pool import VerifierPool
+from rewards.types import Verdict
 from rl.diagnosis.watch import Watch
 from rl.policy.opening import load_model, load_tokenizer, stop_token_ids
 from rl.sampling.sampler import Sampler
@@ -62,7 +64,7 @@ def test_what_holds_at_step_1_is_said_there_and_never_again(parts):
     watch, said = watching(parts, "optimizer.learning_rate=3")
     assert seen(watch, [[NONE] * 8] * 4) == [["learning_rate"], [], [], []]
     assert len(said) == 1
-    assert said[0].startswith("step 1, learning_rate: 3 is high for all weights of ")
+    assert said[0].startswith("step 1, learning_rate: A learning rate of 3 is high for all weights of ")
     assert "optimizer.learning_rate = 3  ->  " in said[0]
 
 
@@ -87,6 +89,44 @@ def test_a_gap_between_sampler_and_trainer_and_a_nan_are_seen_in_the_metrics(par
     for broken in ({"grad_norm": float("nan")}, {"skipped_updates": 1}):
         watch, _ = watching(parts)
         assert [one.name for one in watch.see(1, drawn(1, [MIXED] * 8), broken)] == ["not_finite"]
+
+
+def test_a_gap_that_the_settings_make_is_not_told(parts):
+    gap = {"sampling/sampling_logp_difference/mean": 0.05}
+    for settings in ("train.one_step_off=true", "model.lora={r: 4, dropout: 0.1}", "algorithm.epochs=2"):
+        watch, _ = watching(parts, settings)
+        assert "sampler_apart" not in [one.name for one in watch.see(1, drawn(1, [MIXED] * 8), gap)]
+
+
+def test_one_bad_step_is_not_told_however_long_it_stays_among_the_last(parts):
+    def unjudged(step: Drawn) -> Drawn:
+        fault = Verdict(status="error", detail="no number")
+        groups = [
+            replace(group, rollouts=tuple(replace(one, reward=replace(one.reward, verdict=fault)) for one in group.rollouts))
+            for group in step.groups
+        ]
+        return replace(step, groups=tuple(groups))
+
+    # three groups a step: each is among the last for three steps
+    steps = [drawn(step, [MIXED] * 3) for step in range(1, 10)]
+    watch, _ = watching(parts)
+    one_bad = [*steps[:4], unjudged(steps[4]), *steps[5:]]
+    assert [watch.see(number, step, {}) for number, step in enumerate(one_bad, start=1)] == [[]] * 9
+    watch, _ = watching(parts)
+    all_bad = [*steps[:4], *map(unjudged, steps[4:])]
+    names = [[one.name for one in watch.see(number, step, {})] for number, step in enumerate(all_bad, start=1)]
+    assert names == [*[[]] * 7, ["references_unreadable"], []]
+
+
+def test_one_answer_for_all_is_seen_once_there_are_eight_problems(parts):
+    watch, _ = watching(parts)
+    steps = [drawn(1, [MIXED] * 4), drawn(2, [MIXED] * 4), drawn(3, [MIXED] * 4)]
+    others = [
+        replace(group, problem=replace(group.problem, id=f"q{k}", prompt=f"{k}?")) for k, group in enumerate(steps[1].groups)
+    ]
+    steps[1] = replace(steps[1], groups=tuple(others))
+    names = [[one.name for one in watch.see(step, of, {})] for step, of in enumerate(steps, start=1)]
+    assert names == [[], ["same_answer"], []]
 
 
 @pytest.mark.slow
