@@ -161,8 +161,6 @@ def snapshot_of(settings: ModelSettings) -> Path | None:
 def first_line(error: BaseException) -> str:
     """Return what an error says, in short."""
     first, *further = str(error).strip().split("\n")
-    if (
-        first.endswith(":") and further
-    ):  # huggingface_hub names a field of config.json, and on the next line what is wrong with it
-        first += f" {further[0].strip()}"
+    if first.endswith(":") and further:
+        first += f" {further[0].strip()}"  # huggingface_hub names a field of config.json, and what is wrong on the next line
     return first[:300].rstrip(".")
