@@ -93,7 +93,7 @@ def test_the_gradient_of_a_step_on_padded_rows_is_that_of_cross_entropy(tmp_path
     )
     assert trainer.layout == "padded"
     assert len(trainer.micro_batches(rows)) > 1
-    loss = float(trainer.training_step(trainer.learner, inputs, len(inputs["labels"])))
+    loss = float(trainer.training_step(trainer.learner, inputs, sum(len(row.completion_ids) for row in rows)))
     wanted, plain = plain_gradient(str(path), rows)
     assert loss == pytest.approx(plain, rel=1e-5)
     assert distance(torch.cat([p.grad.flatten() for p in trainer.learner.model.parameters()]), wanted) < 1e-5
