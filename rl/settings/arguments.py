@@ -186,9 +186,9 @@ def _reader_of_prompts(config: RunConfig) -> tuple[ModelSettings, str]:
     model = config.model
     if model.cold_start is None or Path(model.path).exists():
         return model, ""
-    if not Path(model.cold_start).is_file():  # a plan can be made all the same
+    if not model.cold_start.is_file():  # a plan can be made all the same
         return model, f"there is no model at {model.path}, and no cold start at {model.cold_start} that would make it"
-    start = load_config(SftConfig, [Path(model.cold_start)], []).config.model
+    start = load_config(SftConfig, [model.cold_start], []).config.model
     if start.path is None:
         return model, (
             f"there is no model at {model.path} yet; `reasonlab train` would make it first, tokenizer included "
