@@ -29,9 +29,9 @@ from rl.evaluation.samples import of_rollouts
 from rl.exchange import all_gather, gather_shares, share, stop_if_told
 from rl.heartbeat import Now, clear, doing
 from rl.imitation.examples import Drawn, check_room, collate, drawn_rows, held_out_examples, held_out_source
-from rl.policy.interfaces import CausalLM, Tokenizer, base_causal_lm
+from rl.policy.interfaces import CausalLM, Tokenizer
 from rl.policy.opening import DTYPES, add_adapters, load_model, load_tokenizer, plain_model, save_policy
-from rl.policy.paths import PolicyError, check_model_path
+from rl.policy.paths import check_model_path
 from rl.policy.rounding import fit_products
 from rl.policy.tiny import make_tiny_model
 from rl.rollout import RolloutWorker, open_pool, open_worker
@@ -74,24 +74,11 @@ def load_start(config: SftConfig) -> tuple[CausalLM, Tokenizer]:
         settings = ModelSettings(path=path, dtype=model.dtype if model.lora else "fp32", **shared)
         opened = plain_model(settings, config.run.dir)
         found, tokenizer = load_model(opened), load_tokenizer(opened)
-        return with_adapters(found, config) if model.lora else found, tokenizer
-
-
-def with_adapters(model: CausalLM, config: SftConfig) -> CausalLM:
-    """Return `model` with fresh adapters, alike on every rank: TRL would add them after the run directory is written.
-
-    Raises PolicyError for layers that adapters do nothing on.
-    """
-    assert config.model.lora is not None
-    torch.manual_seed(config.run.seed)  # they are drawn from it
-    adapted = add_adapters(model, config.model.lora)
-    head: Any = base_causal_lm(adapted).get_output_embeddings()
-    if any("lora_" in name for name, _ in head.named_parameters()):
-        raise PolicyError(
-            "model.lora.target_modules puts adapters on the head of the model, whose weight the update reads past any adapter: "
-            "they would be trained on nothing. Leave it out"
-        )
-    return adapted
+        if model.lora is not None:
+            # TRL would add them after the run directory is written
+            torch.manual_seed(config.run.seed)  # they are drawn from it, alike on every rank
+            found = add_adapters(found, model.lora)
+        return found, tokenizer
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -22,7 +22,7 @@ from problems.progress import Progress
 from problems.types import thinking
 from rl.policy.attention import NAME
 from rl.policy.gguf import dequantised, header_of, in_plain_layout, split_as_named
-from rl.policy.interfaces import CausalLM, Tokenizer
+from rl.policy.interfaces import CausalLM, Tokenizer, base_causal_lm
 from rl.policy.logits import LogitShape, logit_shape, set_logit_shape
 from rl.policy.paths import PolicyError, check_model_path, first_line, place
 from rl.policy.rounding import fit_products
@@ -218,7 +218,7 @@ def lora_config(lora: LoraSettings, model: CausalLM | None = None) -> "LoraConfi
 
 
 def add_adapters(model: CausalLM, lora: LoraSettings) -> CausalLM:
-    """Freeze `model` and add trainable adapters; raises PolicyError where no layer matches, or one that reads past them."""
+    """Freeze `model` and add trainable adapters; raises PolicyError where no layer matches, or one would be read past them."""
     from peft import get_peft_model
 
     try:
@@ -229,6 +229,12 @@ def add_adapters(model: CausalLM, lora: LoraSettings) -> CausalLM:
         raise PolicyError(
             f"model.lora.target_modules puts adapters on {_READ_PAST_ADAPTERS}, whose weight {model.config.model_type} in "
             "transformers reads past any adapter: it would be trained on nothing and merged all the same. Leave it out"
+        )
+    head: Any = base_causal_lm(adapted).get_output_embeddings()
+    if any("lora_" in name for name, _ in head.named_parameters()):
+        raise PolicyError(
+            "model.lora.target_modules puts adapters on the head of the model, whose weight the update reads past any adapter "
+            "(rl/update/logprobs.py): they would be trained on nothing. Leave it out"
         )
     return adapted
 

@@ -230,6 +230,7 @@ def test_a_layout_and_logits_that_an_architecture_cannot_have(fails, settings, t
 
 def test_adapters_that_fit_no_layer(fails, settings):
     assert "model.lora.target_modules" in fails(model__lora__target_modules="[nothing_like_it]")
+    assert "on the head of the model" in fails(model__lora__target_modules="[q_proj, lm_head]")
     assert nothing_written(settings)
 
 

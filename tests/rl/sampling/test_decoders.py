@@ -73,12 +73,11 @@ def test_native_decoding_is_taken_where_it_fits(shape):
     assert isinstance(build_decoder(shape), NativeDecoder)
 
 
-@pytest.mark.parametrize("wrapped", ["embed_tokens", "lm_head"])
-def test_adapters_outside_the_layers_are_left_to_the_model(random_model, wrapped):
+def test_adapters_outside_the_layers_are_left_to_the_model(random_model):
     model: Any = load_model(ModelSettings(path=str(random_model)))
-    adapted: Any = add_adapters(model, LoraSettings(r=2, target_modules=(wrapped, "q_proj")))
+    adapted: Any = add_adapters(model, LoraSettings(r=2, target_modules=("embed_tokens", "q_proj")))
     decoder = build_decoder(adapted.eval())
-    parameter = next(p for name, p in adapted.named_parameters() if wrapped in name and "_B" in name)
+    parameter = next(p for name, p in adapted.named_parameters() if "embed_tokens" in name and "_B" in name)
     torch.nn.init.normal_(parameter)
     decoder = build_decoder(adapted)
     with torch.no_grad():
