@@ -45,6 +45,21 @@ class RolloutWorker:
     max_positions: int | None
     ended: Callable[[], None] = lambda: None  # called as each completion ends
 
+    def has_room(self, prompt_tokens: int) -> bool:
+        """Whether a prompt of so many tokens leaves room for a completion of the full length."""
+        return self.max_positions is None or prompt_tokens + self.sampling.max_completion_tokens <= self.max_positions
+
+    def check_room(self, problem: Problem, prompt_tokens: int) -> None:
+        """Raise PromptTooLong for a problem whose prompt leaves too little room."""
+        if self.has_room(prompt_tokens):
+            return
+        longest = self.sampling.max_completion_tokens
+        raise PromptTooLong(
+            f"problem {problem.id} ({problem.source}) has a prompt of {prompt_tokens} tokens; with "
+            f"sampling.max_completion_tokens = {longest} that is {prompt_tokens + longest}, and the model "
+            f"reads at most {self.max_positions}: lower max_completion_tokens or remove the problem"
+        )
+
     def rollouts(
         self, problems: Sequence[Problem], samples: int, stream: Stream, policy_step: int
     ) -> tuple[list[tuple[Rollout, ...]], float, float]:
@@ -97,7 +112,7 @@ class Scoring:
     def request(self, problem: Problem, stream: Stream) -> SampleRequest:
         """Take in a problem; return what the sampler needs to know of it."""
         ids = render(problem, self.worker.prompt, self.worker.tokenizer)
-        self._check_room(problem, len(ids))
+        self.worker.check_room(problem, len(ids))
         thinking_open = leaves_thinking_open(ids, self.worker.tokenizer)
         self.problems.append(problem)
         self.prompts.append(ids)
@@ -151,15 +166,6 @@ class Scoring:
         for number in numbers:
             self.verdicts[number] = [next(verdicts) for _ in self.ended[number]]
         self.waited += time.perf_counter() - began
-
-    def _check_room(self, problem: Problem, prompt_tokens: int) -> None:
-        longest, limit = self.worker.sampling.max_completion_tokens, self.worker.max_positions
-        if limit is not None and prompt_tokens + longest > limit:
-            raise PromptTooLong(
-                f"problem {problem.id} ({problem.source}) has a prompt of {prompt_tokens} tokens; with "
-                f"sampling.max_completion_tokens = {longest} that is {prompt_tokens + longest}, and the model "
-                f"reads at most {limit}: lower max_completion_tokens or remove the problem"
-            )
 
     def _reasoning_tokens(self, texts: list[str]) -> list[int]:
         if not texts:

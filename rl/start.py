@@ -51,7 +51,7 @@ from rl.tracking.mirrors import check_installed
 from rl.tracking.run_directory import JsonDict, RunDirectory, RunDirectoryError
 from rl.tracking.tracker import Tracker, open_tracker
 from rl.tracking.view import StepView
-from rl.types import Rollout, TrainState
+from rl.types import IntArray, Rollout, TrainState
 from rl.update.engine import Engine, Reference, choose_layout
 from rl.update.fingerprint import check_fingerprints
 from rl.update.recompute import reference_kls
@@ -379,10 +379,20 @@ def resumed_state(parts: Parts) -> Start:
     )
 
 
+def first_prompts(parts: Parts) -> list[IntArray]:
+    """Return the prompts of the first problems that leave room for a completion; raises PromptTooLong where none does."""
+    asked = [parts.source.get("train", i) for i in range(_PROMPTS_LOOKED_AT)]
+    prompts = [render(problem, parts.config.prompt, parts.tokenizer) for problem in asked]
+    fitting = [ids for ids in prompts if parts.worker.has_room(len(ids))]
+    if not fitting:
+        parts.worker.check_room(asked[0], len(prompts[0]))
+    return fitting
+
+
 def check_before_first_step(parts: Parts) -> None:
     """Find now what would show itself late or never: wrong gradients, another sampler, a micro-batch that does not fit."""
     config = parts.config
-    prompts = [render(parts.source.get("train", i), config.prompt, parts.tokenizer) for i in range(_PROMPTS_LOOKED_AT)]
+    prompts = first_prompts(parts)
     if config.train.fingerprint_every_steps:
         check_fingerprints(parts.engine, parts.worker.sampler.model)
     if config.train.self_check:
