@@ -191,6 +191,7 @@ def test_warm_up_rollouts_are_short_and_keep_their_advantages() -> None:
     assert [g.advantages.tolist() for g in short] == [[0.5, -0.5], [0.0, 0.0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", [toy(WORKS["c"]), toy(WORKS["d"])], ids=["qwen3", "qwen2"])
 def test_both_sides_sample_update_and_step(work: Work, tmp_path: Path) -> None:
     model = make_model(work, tmp_path)

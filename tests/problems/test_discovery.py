@@ -59,6 +59,7 @@ def dry_run(tree: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     return run_in(tree, "-m", "launch.cli", "train", "--dry-run", "run.name=a", "model.path=m", *overrides)
 
 
+@pytest.mark.slow
 def test_a_domain_is_one_file_and_nothing_else(tree: Path) -> None:
     before = {file.relative_to(tree): file.read_bytes() for file in tree.rglob("*.py")}
     file = tree / "problems" / "domains" / "parity.py"

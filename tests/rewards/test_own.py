@@ -90,6 +90,7 @@ def refused(**spec: str) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_in_its_processes_whatever_goes_wrong_is_an_error_that_says_so_and_the_next_is_judged(files: Path) -> None:
     cases = {
         "42": ("correct", ""),

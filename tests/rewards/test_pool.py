@@ -52,6 +52,7 @@ def test_two_thousand_verdicts_come_back_in_order_and_right() -> None:
     assert pool.restarts == 0
 
 
+@pytest.mark.slow
 def test_a_hanging_item_times_out_while_the_others_go_on() -> None:
     with hostile_pool(timeout_seconds=0.5, workers=2) as pool:
         verdicts = pool.grade([(PROBLEM, text) for text in ("say a", "sleep 600", "say b", "spin", "say c")])

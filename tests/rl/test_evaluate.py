@@ -30,6 +30,7 @@ def evaluated(random_model, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_resuming_draws_nothing_again_and_ends_with_the_same_bytes(evaluated, monkeypatch):
     whole = evaluated(name="whole")
     asked: list[str] = []
@@ -85,6 +86,7 @@ def test_what_nobody_can_tell_the_problems_of_is_left_alone(evaluated, tmp_path,
     assert [file.name for file in directory.iterdir()] == [left]
 
 
+@pytest.mark.slow
 def test_what_was_asked_otherwise_cannot_be_gone_on_with(evaluated, capsys):
     run = evaluated()
     for words, said in (
@@ -117,6 +119,7 @@ def test_results_hold_what_another_needs_to_get_the_same_numbers(evaluated):
     assert list(results["pass_at_k"]) == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_models_and_sets_have_a_directory_each_and_greedy_is_one_sample(random_model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")

@@ -122,6 +122,7 @@ def test_replacements_join_the_running_batch(worker: RolloutWorker) -> None:
     assert together.peak_rows == 8 * 8  # a replacement takes the place of others
 
 
+@pytest.mark.slow
 def test_short_completions_on_a_cpu_end_before_others_join(worker: RolloutWorker) -> None:
     joining = worker.sampler
     assert isinstance(joining, CountingSampler)
@@ -170,6 +171,7 @@ class LatePool(VerifierPool):
         return late
 
 
+@pytest.mark.slow
 def test_when_verdicts_come_changes_not_a_bit(worker: RolloutWorker) -> None:
     expected = bits(draw(worker))
     for seed in range(3):

@@ -209,6 +209,7 @@ def test_a_run_that_another_process_is_at_work_on_is_left_alone(run: Path, capsy
     assert f"{run} was killed at about 2020" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_whose_heart_beats_on_another_machine_is_left_alone(run: Path) -> None:
     _status(run, pid=7, host=f"not-{socket.gethostname()}")
     beat_of(run, 0, "sampling", 1, age=500)  # by its clock; what counts is that it changes

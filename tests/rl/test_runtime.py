@@ -76,6 +76,7 @@ def test_a_group_that_another_library_made_is_left_too():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about glibc's malloc")
 @pytest.mark.parametrize("tuned", [False, True])
 def test_large_tensors_come_from_memory_that_the_process_already_has(tuned):

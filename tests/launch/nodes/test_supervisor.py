@@ -131,6 +131,7 @@ def test_ranks_that_nobody_watches_over_any_more_are_told_to_stop(tmp_path: Path
     assert told(tmp_path) == [f"a {int(signal.SIGTERM)}"]
 
 
+@pytest.mark.slow
 def test_ranks_behind_a_connection_that_was_cut_are_told_to_stop(tmp_path: Path) -> None:
     # no end of stdin comes through: only that the supervisor, which speaks every few seconds, is not heard any more
     agent = agent_at_work(tmp_path, "--silence=6")
@@ -145,6 +146,7 @@ def test_ranks_behind_a_connection_that_was_cut_are_told_to_stop(tmp_path: Path)
     agent.stdin.close()
 
 
+@pytest.mark.slow
 def test_a_supervisor_speaks_often_enough_for_an_agent_that_minds_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

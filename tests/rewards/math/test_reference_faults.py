@@ -58,6 +58,7 @@ def write_rows(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_problems_check_lists_them_by_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write_rows(tmp_path / "own.jsonl")
     assert problems_command(["check", "--problems", str(file)]) == 1

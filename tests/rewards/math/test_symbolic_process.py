@@ -56,6 +56,7 @@ def test_a_killed_process_is_replaced_and_the_question_asked_again() -> None:
     process.close()
 
 
+@pytest.mark.slow
 def test_a_question_without_an_end_ends_in_its_time() -> None:
     process = SympyProcess(cpu_seconds=1, wall_seconds=4.0)
     process.ask(request("1", "\\int_0^1 x\\,dx"))
@@ -108,6 +109,7 @@ def test_threads_share_one_process() -> None:
     assert found == dict.fromkeys(range(2, 10), "correct")
 
 
+@pytest.mark.slow
 def test_it_ends_with_its_parent_even_while_it_works() -> None:
     script = (
         "import os, signal, threading, time\n"

@@ -114,6 +114,7 @@ def test_a_curve_that_was_broken_off_is_resumed_and_ends_with_the_same_bytes(run
     assert (cut / "thinking.json").read_bytes() == (run / "thinking.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_shares_of_two_ranks_and_few_rows_give_the_same_completions(run, random_model, tmp_path, monkeypatch):
     answers = evaluate.InProcess.answers
 

@@ -54,6 +54,7 @@ def said_by(directory):
     return [row["completion"] for row in rows(directory / "samples.jsonl")]
 
 
+@pytest.mark.slow
 def test_every_checkpoint_is_evaluated_in_order_as_it_was_trained(run, random_model, tmp_path, capsys):
     assert eval_command([str(run), "--every", *ASKED]) == 0
     shown = capsys.readouterr().out
@@ -82,6 +83,7 @@ def test_every_checkpoint_is_evaluated_in_order_as_it_was_trained(run, random_mo
     shutil.rmtree(run / "eval")
 
 
+@pytest.mark.slow
 def test_the_newest_or_the_best_checkpoint_and_broken_ones_passed_over(run, tmp_path, capsys):
     copy = tmp_path / "rl"
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("eval"))
@@ -112,6 +114,7 @@ def test_what_is_no_run_is_told(random_model, tmp_path, capsys, run):
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_model_from_the_hub_is_step_0_too_and_results_say_which_it_was(run, hub_name, random_model, tmp_path, capsys):
     copy = tmp_path / "rl"
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("eval", "step-000004", "step-000010"))

@@ -75,6 +75,7 @@ def test_the_gradient_of_a_step_is_that_of_cross_entropy_on_padded_rows_however_
     assert distance(found, wanted) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["gemma-2", "mamba"])
 def test_the_gradient_of_a_step_on_padded_rows_is_that_of_cross_entropy(tmp_path, family):
     path = make(FAMILIES[family], tmp_path / "model")

@@ -153,6 +153,7 @@ def limit(cell: Cell, peers: float) -> float:
     return 2 * peers + (EXPERTS_SLACK if has_experts and cell.dtype == "bf16" else SLACK[cell.dtype])
 
 
+@pytest.mark.slow
 def test_gradient_and_log_probabilities_are_plain_torchs_and_the_self_check_says_so(cell):
     if cell.family in FURTHER or (cell.kind, cell.dtype) in CHECKED:
         self_check(cell.engine, cell.sampler, prompts()[:2], cell.config)
@@ -189,6 +190,7 @@ def prompts() -> list[IntArray]:
     return [rng.integers(8, 100, size, dtype=np.int32) for size in (4, 13, 13, 7)]
 
 
+@pytest.mark.slow
 def test_samples_have_plain_torchs_log_probabilities(cell):
     drawn = sampled(cell, TEMPERATURE, prompts())
     ours: Logprobs = []
@@ -205,6 +207,7 @@ def test_samples_have_plain_torchs_log_probabilities(cell):
     assert gap <= 2 * peers_gap + SLACK[cell.dtype], (gap, peers_gap)
 
 
+@pytest.mark.slow
 def test_greedy_tokens_are_plain_torchs(cell):
     for row in sampled(cell, 0, prompts()):
         ids = torch.from_numpy(np.concatenate([row.prompt_ids, row.completion_ids]).astype(np.int64))
@@ -242,6 +245,7 @@ def test_checkpoint_and_export_hold_the_weights_that_were_trained(cell, tmp_path
     assert distance(expected, before) > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("cc") is None, reason="without a C compiler no decoder is native")
 def test_the_table_in_the_docs_is_what_is_so(directories):
     text = DOCS.read_text(encoding="utf-8")

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 # a process of its own: what is replaced stays replaced
 _PRODUCTS = """
 import torch
@@ -42,6 +44,7 @@ assert is_rounded_once(weight.grad, given.double().T @ states.double())
 """
 
 
+@pytest.mark.slow
 def test_products_are_rounded_once_and_only_those_in_bf16():
     done = subprocess.run([sys.executable, "-c", _PRODUCTS], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -111,6 +111,7 @@ def logits_behind(model: Any, texts: Sequence[tuple[int, ...]]) -> torch.Tensor:
     return torch.stack([found[text] for text in texts])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DECODERS)
 @torch.no_grad()
 def test_decoders_give_the_logits_of_a_full_forward_pass(shape, kind):
@@ -207,6 +208,7 @@ def drawn(sampler: Sampler, requests: Sequence[SampleRequest], at_first: int) ->
     return found, sampler.sample(requests[:at_first], HowToDraw(temperature=1.0, max_tokens=24), keep, more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*DECODERS, "unpadded", "recomputing"])
 def test_requests_that_come_late_get_the_tokens_that_they_get_alone(monkeypatch, shape, kind):
     kinds = {**DECODERS, "unpadded": UnpaddedDecoder, "recomputing": RecomputingDecoder}

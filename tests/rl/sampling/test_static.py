@@ -55,6 +55,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, model: Any, decoder: Any, max_rows: i
     return {(sample.request, sample.number): sample for sample in samples}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_rows", [4, 13, 64])
 def test_tokens_are_those_of_todays_decoder(monkeypatch, qwen2, max_rows):
     expected = drawn(monkeypatch, qwen2, planned, max_rows)

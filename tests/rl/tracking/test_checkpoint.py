@@ -45,6 +45,7 @@ SCENES: dict[str, tuple[list[int], int, int]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_save_that_is_killed_before_any_of_its_changes_costs_nothing(scene: str, tmp_path: Path) -> None:
     before, step, newest = SCENES[scene]

@@ -143,6 +143,7 @@ def test_a_packed_group_holds_its_prompt_once_and_no_padding():
     assert pack(rows, CPU, share_prompts=False).input_ids.numel() == sum(row.length - 1 for row in rows)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), groups=st.integers(1, 4), members=st.integers(1, 4), longest=st.integers(2, 30))
 def test_any_shape_of_batch_agrees(seed, groups, members, longest):
@@ -154,6 +155,7 @@ def test_any_shape_of_batch_agrees(seed, groups, members, longest):
         assert torch.allclose(gradient, found[2][1], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(
     seed=st.integers(0, 10_000), groups=st.integers(1, 3), members=st.integers(1, 4), longest=st.integers(2, 30),
