@@ -13,6 +13,7 @@ from problems.telling import remark
 from rl.exchange import all_gather, sums_over_ranks
 from rl.heartbeat import STOP, is_stopped_by_hand
 from rl.runtime import LAUNCHER_VARIABLES, rank
+from rl.settings.arguments import cold_start_overrides
 from rl.settings.schema import RunConfig
 from rl.stopping import GRACE_SECONDS, INTERRUPTED, PREEMPTED, Guard, told_to_stop
 
@@ -40,9 +41,7 @@ def has_model(config: RunConfig) -> bool:
 
 def cold_start_arguments(config: RunConfig) -> list[str]:
     """Return the arguments of `reasonlab sft` that make the model where the run looks for it."""
-    directory = Path(config.model.path).parent
-    where = [f"run.dir={directory.parent}", f"run.name={directory.name}", f"run.seed={config.run.seed}"]
-    return ["--config", str(config.model.cold_start), *where]
+    return ["--config", str(config.model.cold_start), *cold_start_overrides(config)]
 
 
 def cold_start(config: RunConfig) -> None:

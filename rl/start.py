@@ -386,6 +386,11 @@ def first_prompts(parts: Parts) -> list[IntArray]:
     fitting = [ids for ids in prompts if parts.worker.has_room(len(ids))]
     if not fitting:
         parts.worker.check_room(asked[0], len(prompts[0]))
+    if len(fitting) < len(prompts):
+        caution(
+            f"{len(prompts) - len(fitting)} of the first {len(prompts)} prompts leave no room for a completion of "
+            f"{parts.config.sampling.max_completion_tokens} tokens: the run will end at the first of them that it draws"
+        )
     return fitting
 
 

@@ -1,6 +1,6 @@
 """What counts of paid completions can say: how large a share may be, whether one way pays more, which groups have contrast."""
 
-from math import comb
+from math import comb, exp, lgamma, log, log1p
 
 _DOUBT = 0.05
 
@@ -15,9 +15,15 @@ def at_most(count: int, of: int) -> float:
     low, high = count / of, 1.0
     while high - low > 1e-6:
         middle = (low + high) / 2
-        seen = sum(comb(of, k) * middle**k * (1 - middle) ** (of - k) for k in range(count + 1))
+        seen = sum(_chance(k, of, middle) for k in range(count + 1))
         low, high = (middle, high) if seen > _DOUBT else (low, middle)
     return high
+
+
+def _chance(count: int, of: int, share: float) -> float:
+    """Return the chance of exactly `count` among `of`; by logarithms: the ways of thousands are too many for a float."""
+    ways = lgamma(of + 1) - lgamma(count + 1) - lgamma(of - count + 1)
+    return exp(ways + count * log(share) + (of - count) * log1p(-share))
 
 
 def of_so_many_more(paid: int, drawn: int, paid_before: int, drawn_before: int) -> float:

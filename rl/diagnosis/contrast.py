@@ -9,7 +9,7 @@ from rl.diagnosis.figures import FEW_GROUPS, NOTHING, Figures, Finding, Severity
 from rl.diagnosis.usual import percent
 
 _LITTLE_CONTRAST = 0.1  # of the groups
-_FAIR_SHARE = 0.3  # of groups that may have contrast after all: too many to say that the run will not learn
+_FAIR_SHARE = 1 / 3  # of groups that may have contrast after all: too many to say that the run will not learn
 
 
 def always_the_same(f: Figures) -> Finding | None:
@@ -61,7 +61,7 @@ def too_hard(f: Figures) -> Finding | None:
         return None
     proposed = "easier ones to begin with, or a cold start (reasonlab sft)"
     words = f"In {percent(f.all_unpaid)} of the groups no completion is paid: "
-    if (f.contrast or 0) >= _LITTLE_CONTRAST:  # of penalties, or of abstentions that pay
+    if (f.contrast or 0) - (1 - f.all_unpaid) >= _LITTLE_CONTRAST:  # of penalties, or of abstentions that pay
         words += "what differs in a group is what it costs to be wrong, long or silent, and that is what will be learnt."
         return found("too_hard", "slows", words, "problems", f.sources, proposed)
     could = _could_contrast(f, f.paid)
@@ -71,7 +71,7 @@ def too_hard(f: Figures) -> Finding | None:
 
 def too_easy(f: Figures) -> Finding | None:
     """In nearly every group everything is paid."""
-    if f.all_paid is None or f.paid is None or not _is_told(f) or f.all_paid < 0.9:
+    if f.all_paid is None or f.paid is None or not _is_told(f) or f.all_paid < 0.9 or f.has_no_baseline:
         return None
     words = f"In {percent(f.all_paid)} of the groups every completion is paid alike: there is nothing left to learn here."
     could = _could_contrast(f, 1 - f.paid)
@@ -84,7 +84,7 @@ def no_contrast(f: Figures) -> Finding | None:
     """Groups are all unpaid or all paid, a part of them each: no problem is one that the model sometimes solves."""
     if f.contrast is None or not _is_told(f) or f.contrast >= _LITTLE_CONTRAST or group_too_small(f):
         return None
-    if any(rule(f) for rule in (nothing_marked, too_hard, too_easy)):
+    if f.has_no_baseline or any(rule(f) for rule in (nothing_marked, too_hard, too_easy)):
         return None
     words = (
         f"Only {percent(f.contrast)} of the groups have contrast: in {percent(f.all_unpaid or 0)} no completion is paid, in "

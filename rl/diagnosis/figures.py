@@ -154,6 +154,11 @@ class Figures:
         return entropy is not None and self.vocabulary is not None and entropy > 0.6 * math.log(self.vocabulary)
 
     @property
+    def has_no_baseline(self) -> bool:
+        """Whether whatever is paid is learnt from, contrast or not (rl/advantages.py: rft)."""
+        return self.config.algorithm.advantage == "rft"
+
+    @property
     def group_drawn(self) -> float:
         """Completions of a group that was drawn: where there is little time, fewer than a group of the run."""
         return self.completions / max(1, self.groups)

@@ -10,7 +10,8 @@ def can_learn(figures: Figures, findings: Sequence[Finding]) -> bool | None:
     """Return whether a run can learn: not where something stops it, and None where what was drawn does not say."""
     if any(finding.severity == "stops" for finding in findings):
         return False
-    return None if figures.paid is None or not figures.contrast else True
+    what_teaches = figures.paid if figures.has_no_baseline else figures.contrast
+    return None if figures.paid is None or not what_teaches else True
 
 
 def verdict(figures: Figures, findings: Sequence[Finding]) -> str:

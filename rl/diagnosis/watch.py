@@ -62,10 +62,14 @@ class Watch:
         groups = [group.rollouts for step in self._recent for group in step]
         prompt = drawn.groups[0].rollouts[0].prompt_ids
         opens_thinking = leaves_thinking_open(prompt, self.tokenizer)
-        if self._always is None or len(self._problems) < FEW_GROUPS:
+        if self._always is None:
+            self._always = self._once(drawn.groups, opens_thinking)
+        known = len(self._problems)
+        if known < FEW_GROUPS:
             self._problems |= {group.problem.id: group.problem for group in drawn.groups}
+        if len(self._problems) > known:  # a set may have fewer than eight
             of_problems = bribes.of_problems([*self._problems.values()], judged_by_own=self.config.reward.own is not None)
-            self._always = {**(self._always or self._once(drawn.groups, opens_thinking)), **of_problems}
+            self._always |= of_problems
         changing = {**measure.of_rollouts(groups, opens_thinking=opens_thinking), **measure.of_updates(metrics)}
         if self._is_apart_on_purpose:
             changing["gap"] = None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from rl.policy.paths import PolicyError, first_line
 from rl.settings.model_files import is_gguf
 from rl.settings.schema import ModelSettings
 
-_OTHER_LAYOUT = "Give the directory or the hub name of the same model in the Hugging Face layout"
+_WRITTEN_AS = 2  # counts what has changed in how such a directory is written: one of an older way is not taken for it
+OTHER_LAYOUT = "Give the directory or the hub name of the same model in the Hugging Face layout"
 _STRETCHING_TENSORS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")  # Llama 3.1, Phi 3
 _STRETCHED_BY_DEFAULT = ("gemma4",)  # whose configuration in transformers says by itself what the tensor says
 
@@ -42,7 +44,8 @@ def in_plain_layout(settings: ModelSettings, home: Path, write: Callable[[ModelS
     if not is_gguf(settings.path):
         return settings
     file = Path(settings.path)
-    directory = home / "models" / f"{file.stem}-{settings.dtype}-{content_of(file)[:8]}"
+    named = sha256(f"{content_of(file)} {_WRITTEN_AS}".encode()).hexdigest()[:8]
+    directory = home / "models" / f"{file.stem}-{settings.dtype}-{named}"
     if not directory.is_dir():
         check_gguf(file)
         with _alone(directory):
@@ -84,7 +87,7 @@ def check_gguf(file: Path) -> None:
     except (OSError, ValueError, KeyError, IndexError, TypeError, StrictDataclassError) as error:
         raise PolicyError(
             f"{file} holds a model of the architecture {architecture!r}, and transformers cannot make a model of it: "
-            f"{first_line(error)}. {_OTHER_LAYOUT}"
+            f"{first_line(error)}. {OTHER_LAYOUT}"
         ) from None
 
 
@@ -121,7 +124,7 @@ def _header(file: Path, size: int, _modified: int) -> Header:
     if stretched := _stretched(reader, architecture):
         raise PolicyError(
             f"{file} stretches the positions of its model ({stretched}), and transformers does not read that from a GGUF file: "
-            f"it would open as another model. {_OTHER_LAYOUT}"
+            f"it would open as another model. {OTHER_LAYOUT}"
         )
     named = [_value(reader, f"tokenizer.ggml.{name}_token_id") for name in ("eot", "eom")]
     return Header(

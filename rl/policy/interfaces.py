@@ -103,7 +103,7 @@ class CausalLM(Protocol):
         """Return the layers below the LM head."""
 
     def get_output_embeddings(self) -> nn.Linear:
-        """Return the LM head, hidden states [.., H] to logits [.., V]; with an adapter on it, peft's layer in its place."""
+        """Return the LM head, hidden states [.., H] to logits [.., V]."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Yield all weights."""

@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from problems.progress import Progress
 from problems.types import thinking
 from rl.policy.attention import NAME
-from rl.policy.gguf import dequantised, header_of, in_plain_layout, split_as_named
+from rl.policy.gguf import OTHER_LAYOUT, dequantised, header_of, in_plain_layout, split_as_named
 from rl.policy.interfaces import CausalLM, Tokenizer, base_causal_lm
 from rl.policy.logits import LogitShape, logit_shape, set_logit_shape
 from rl.policy.paths import PolicyError, check_model_path, first_line, place
@@ -168,10 +168,14 @@ def _check_loaded(loading: dict[str, Any], path: str) -> None:
     if other := sorted((name, tuple(found), tuple(wanted)) for name, found, wanted in loading["mismatched_keys"]):
         name, found, wanted = other[0]
         more = f", and {len(other) - 1} more tensors do not fit" if len(other) > 1 else ""
+        remedy = (
+            "Put the config.json there that was saved with these weights (where only the number of tokens differs, its "
+            "vocab_size may be out of date), or copy or download the model again, all its files"
+        )
         raise PolicyError(
-            f"the weights of {path} are not those of its configuration: {name} has the shape {list(found)}, and config.json "
-            f"asks for {list(wanted)}{more}. Put the config.json there that was saved with these weights (where only the "
-            "number of tokens differs, its vocab_size may be out of date), or copy or download the model again, all its files"
+            f"the weights of {path} are not those of its configuration: {name} has the shape {list(found)}, and "
+            f"{'its header' if is_gguf(path) else 'config.json'} asks for {list(wanted)}{more}. "
+            f"{OTHER_LAYOUT if is_gguf(path) else remedy}"
         )
     if missing := sorted(loading["missing_keys"]):
         raise PolicyError(

@@ -26,8 +26,13 @@ _WIDTH = 110
 
 
 def tell_prompt(config: RunConfig, beside: Mapping[str, object]) -> None:
-    """Tell what `show_prompt` returns; as JSON with what is to stand beside it."""
-    shown = show_prompt(config)
+    """Tell what `show_prompt` returns; as JSON with what is to stand beside it, which is told even where that fails."""
+    try:
+        shown = show_prompt(config)
+    except LabError:
+        if beside:
+            tell({**beside, "prompt": None}, lambda: None)
+        raise
     tell({**beside, "prompt": shown.splitlines()}, lambda: print(shown))
 
 

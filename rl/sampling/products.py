@@ -81,7 +81,7 @@ class Head:
 class Logits:
     """Logits of a causal LM's states, by its head and what stands behind it: states [n, H] -> [n, V], the caller's to write to.
 
-    In float32 at least, as the update has them, unless the head is no plain linear layer (one with adapters).
+    In float32 at least, as the update has them, unless the head is no plain linear layer.
     """
 
     def __init__(self, model: CausalLM):
@@ -91,7 +91,7 @@ class Logits:
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         """Return the logits [n, V] of states [n, H], which Mamba leaves in float32."""
         head = self.causal_lm.get_output_embeddings()
-        if type(head) is not nn.Linear:  # not isinstance: an adapter on it computes something else
+        if type(head) is not nn.Linear:  # not isinstance: a layer made of one computes something else
             return self.shape.applied(head_outputs(self.causal_lm, states))
         states = states.to(head.weight.dtype)
         if states.device.type != "cpu":

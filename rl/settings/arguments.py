@@ -178,6 +178,12 @@ def training_arguments(argv: Sequence[str]) -> TrainingArguments | None:
     return TrainingArguments(loaded=replace(loaded, config=config), resume=False, only_prompt=True, shown_beside=plan)
 
 
+def cold_start_overrides(config: RunConfig) -> list[str]:
+    """Return what a run sets of its cold start, so that the model is made where the run looks for it."""
+    directory = Path(config.model.path).parent
+    return [f"run.dir={directory.parent}", f"run.name={directory.name}", f"run.seed={config.run.seed}"]
+
+
 def _reader_of_prompts(config: RunConfig) -> tuple[ModelSettings, str]:
     """Return the model whose tokenizer reads the prompts, and in words why there is none, or nothing.
 
@@ -188,7 +194,7 @@ def _reader_of_prompts(config: RunConfig) -> tuple[ModelSettings, str]:
         return model, ""
     if not model.cold_start.is_file():  # a plan can be made all the same
         return model, f"there is no model at {model.path}, and no cold start at {model.cold_start} that would make it"
-    start = load_config(SftConfig, [model.cold_start], []).config.model
+    start = load_config(SftConfig, [model.cold_start], cold_start_overrides(config)).config.model
     if start.path is None:
         return model, (
             f"there is no model at {model.path} yet; `reasonlab train` would make it first, tokenizer included "

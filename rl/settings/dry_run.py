@@ -86,7 +86,7 @@ def plans_for_gpu() -> bool:
     """Whether ranks will compute on GPUs: what CUDA_VISIBLE_DEVICES says, where it is set, or what devices this machine has."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return visible not in ("", "-1")
+        return visible[:1].isdigit() or visible.startswith(("GPU-", "MIG-"))  # Slurm gives NoDevFiles to jobs without any
     return any(_NVIDIA_DEVICES.glob("nvidia[0-9]*"))
 
 

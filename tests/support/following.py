@@ -12,8 +12,8 @@ from launch import cli
 
 # a file's name stands in the paragraph above its block; a console block holds commands, a text block is only read
 _BLOCK = re.compile(r"(?:`(?P<file>[\w.-]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE)
-# `reasonlab diagnose` says 1 for a run that cannot learn, as none can whose cold start was cut short
-_MAY_END_WITH = {"diagnose": (0, 1)}
+# `reasonlab diagnose` says 1 for a run that cannot learn, as none can whose cold start was cut short, 3 where it cannot know
+_MAY_END_WITH = {"diagnose": (0, 1, 3)}
 
 
 def follow_page(page: str, folder: Path, less: Mapping[str, Sequence[str]]) -> int:

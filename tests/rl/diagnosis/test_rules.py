@@ -206,6 +206,19 @@ def test_groups_all_unpaid_or_all_paid_stop_a_run_where_enough_were_seen() -> No
     assert of("no_contrast", *diagnose(figures(smaller))).severity == "slows"
 
 
+def test_what_learns_from_all_that_is_paid_needs_no_contrast() -> None:
+    settings = ("algorithm.advantage=rft", "algorithm.dynamic_sampling=false")
+    halves = figures({"paid": 0.5, "contrast": 0.0, "all_unpaid": 0.5, "all_paid": 0.5}, *settings)
+    assert diagnose(halves) == []
+    assert can_learn(halves, []) is True
+    assert can_learn(figures(NOTHING, *settings), []) is None
+
+
+def test_one_solved_group_of_ten_is_no_cost_of_silence() -> None:
+    few = figures({"paid": 0.01, "contrast": 0.1, "all_unpaid": 0.9})
+    assert "too hard for this model" in of("too_hard", *diagnose(few)).words
+
+
 def test_a_bribe_that_is_paid_a_little_slows() -> None:
     little = figures({"bribes": Bribes(nothing=0.0, wrong=0.0, question=0.9, question_pays=0.3)})
     assert [(one.name, one.severity) for one in diagnose(little)] == [("pays_for_anything", "slows")]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -82,8 +83,21 @@ def test_before_a_cold_start_the_prompt_is_shown_as_its_own_model_reads_it(argum
     document = json.loads(capsys.readouterr().out)
     assert document["prompt"] == shown.splitlines()
     assert document["settings"]["model"]["path"] == str(tmp_path / "made" / "model")
+    start.write_text(f"{{model: {{path: {random_model}}}, problems: [{{domain: chain}}]}}")  # the run names it
+    assert train_command(["--show-prompt", *cold]) == 0
+    assert capsys.readouterr().out == shown
     start.write_text("{run: {name: s}, model: {tiny: {}}, problems: [{domain: chain}]}")
     assert train_command(["--show-prompt", *cold]) == 2
     assert "would make it first" in capsys.readouterr().err
     assert train_command(["--dry-run", "--json", *cold]) == 0
     assert json.loads(capsys.readouterr().out)["prompt"] is None
+
+
+def test_a_plan_is_told_as_json_where_the_prompt_cannot_be_shown(arguments, random_model, tmp_path, capsys):
+    shutil.copytree(random_model, tmp_path / "model")
+    about = json.loads((tmp_path / "model" / "tokenizer_config.json").read_text())
+    (tmp_path / "model" / "tokenizer_config.json").write_text(json.dumps({**about, "pad_token": None}))
+    assert train_command(["--dry-run", "--json", *arguments, f"model.path={tmp_path / 'model'}"]) == 2
+    told = capsys.readouterr()
+    assert json.loads(told.out)["prompt"] is None
+    assert "has no pad token" in told.err
