@@ -205,7 +205,7 @@ def drawn(sampler: Sampler, requests: Sequence[SampleRequest], at_first: int) ->
     def keep(sample: Sample) -> None:
         found[sample.request, sample.number] = sample
 
-    return found, sampler.sample(requests[:at_first], HowToDraw(temperature=1.0, max_tokens=24), keep, more)
+    return found, sampler.sample(requests[:at_first], HowToDraw(temperature=1.0, max_tokens=12), keep, more)
 
 
 @pytest.mark.slow
@@ -237,7 +237,7 @@ def test_requests_that_come_late_get_the_tokens_that_they_get_alone(monkeypatch,
         expected = alone[number][0, k]
         assert sample.token_ids.tolist() == expected.token_ids.tolist()
         assert np.allclose(sample.logprobs, expected.logprobs, atol=1e-4)
-    _, one_after_another = drawn(replace(sampler, short_on_a_cpu=24), requests, 2)
+    _, one_after_another = drawn(replace(sampler, short_on_a_cpu=12), requests, 2)
     assert stats.steps < one_after_another.steps  # a decoder that lets none join takes those that wait together
 
 
