@@ -97,7 +97,8 @@ class Trials:
         count = min(count, len(self.drawn))
         groups, _, _ = worker.rollouts(self.problems[:count], completions, ("diagnose", how), 0)
         rollouts = [rollout for group in groups for rollout in group]
-        before, after = _paid([one for group in self.drawn[:count] for one in group]), _paid(rollouts)
+        same = [rollout for group in self.drawn[:count] for rollout in group]
+        before, after = _paid(same), _paid(rollouts)
         if 2 * len(after) < len(rollouts) or not after or not before:
             return None  # most verdicts are missing
         entropies = [rollout.sampling_entropies for rollout in rollouts if rollout.sampling_entropies is not None]
@@ -107,6 +108,8 @@ class Trials:
             paid=float(np.mean(after)),
             paid_before=float(np.mean(before)),
             completions_before=len(before),
+            read=_read(rollouts),
+            read_before=_read(same),
             ended=float(np.mean([rollout.completion.finish_reason == "stop" for rollout in rollouts])),
             tokens_median=float(np.median([rollout.completion.num_tokens for rollout in rollouts])),
             entropy=float(np.concatenate(entropies).mean()) if entropies else None,
@@ -116,3 +119,8 @@ class Trials:
 def _paid(rollouts: Sequence[Rollout]) -> list[bool]:
     """Return of each completion that could be scored whether it is paid."""
     return [is_paid(rollout) for rollout in rollouts if rollout.reward.total is not None]
+
+
+def _read(rollouts: Sequence[Rollout]) -> float:
+    """Return the share of completions in which an answer could be read."""
+    return float(np.mean([rollout.reward.verdict.status != "unparsed" for rollout in rollouts]))

@@ -45,6 +45,8 @@ class Trial:
     completions_before: int
     ended: float  # share that ended by itself
     tokens_median: float
+    read: float = 0.0  # share in which an answer could be read, right or wrong
+    read_before: float = 0.0
     entropy: float | None = None
 
     @property
@@ -59,6 +61,11 @@ class Trial:
     def beats(self) -> bool:
         """Whether completions drawn this way are paid much more often."""
         return self.paid >= 2 * self.paid_before + 0.05 and self.pays_more
+
+    @property
+    def is_read_more(self) -> bool:
+        """Whether answers can be read far more often, and are paid no less: where hardly any is right, that shows first."""
+        return self.read >= self.read_before + 0.2 and self.paid >= self.paid_before
 
     def room(self, limit: int) -> int:
         """Return a limit that most completions fit, at least twice the one there was."""
@@ -140,6 +147,11 @@ class Figures:
     def is_unpaid(self) -> bool:
         """Whether as good as nothing is paid."""
         return self.paid is not None and self.paid <= NOTHING
+
+    @property
+    def may_be_unpaid(self) -> bool:
+        """The same, or nothing is known of it: too few ended in the time there was."""
+        return self.paid is None or self.is_unpaid
 
     @property
     def draws_at_random(self) -> bool:

@@ -165,14 +165,16 @@ def template_doubled(f: Figures) -> Finding | None:
 
 def template_missing(f: Figures) -> Finding | None:
     """A model that was taught to chat is asked in plain text."""
-    if f.templated is None or not (f.templated.beats or f.ends_less_than(f.templated)):
+    of = f.templated
+    if of is None or not (of.beats or of.is_read_more or f.ends_less_than(of)):
         return None
     words = (
         "The tokenizer has no chat template, but its vocabulary holds the marks of one, and asked with "
-        f"{f.templated.how} {percent(f.templated.paid)} of the completions are paid and {percent(f.templated.ended)} end by "
-        f"themselves, against {percent(f.templated.paid_before)} and {percent(1 - (f.cut or 0))}."
+        f"{of.how} {percent(of.paid)} of the completions are paid, {percent(of.read)} hold an answer that can be read and "
+        f"{percent(of.ended)} end by themselves, against {percent(of.paid_before)}, {percent(of.read_before)} and "
+        f"{percent(1 - (f.cut or 0))}."
     )
-    proposed = f"{f.templated.how}: chat_template.jinja of the model's own repository"
+    proposed = f"{of.how}: chat_template.jinja of the model's own repository"
     return found("template_missing", f.severity, words, "chat_template of the tokenizer", "none", proposed)
 
 
@@ -195,16 +197,19 @@ def template_unknown(f: Figures) -> Finding | None:
 def temperature_high(f: Figures) -> Finding | None:
     """So hot that the model writes noise; at temperature 1 it does not, or it reads prompts too well to be noise itself."""
     heat = f.config.sampling.temperature
-    if heat <= _HOT or f.paid is None:
+    if heat <= _HOT:
         return None
-    words = f"At temperature {heat:g} {percent(f.paid)} of the completions are paid, "
+    known = (
+        "too few completions end to know what is paid" if f.paid is None else f"{percent(f.paid)} of the completions are paid"
+    )
+    words = f"At temperature {heat:g} {known}, "
     if f.cooler is not None and f.cooler.paid >= 1.5 * f.cooler.paid_before + NOTHING and f.cooler.pays_more:
         words += f"at temperature 1 {percent(f.cooler.paid)}"
     elif f.cooler is not None and f.cooler.entropy is not None and _is_heat(f, f.cooler.entropy):
         words += f"and they are drawn almost at random; at temperature 1 {percent(f.cooler.paid)} are paid, and they are not"
-    elif f.cooler is None and f.is_unpaid and f.draws_at_random and f.reads_prompts is not False:
+    elif f.cooler is None and f.may_be_unpaid and f.draws_at_random and f.reads_prompts is not False:
         of = "a model that expects prompts well" if f.reads_prompts else "what may be a sound model"
-        words += f"of {of} (temperature 1 was not tried)"
+        words += f"and they are drawn almost at random, from {of} (temperature 1 was not tried)"
     else:
         return None
     words += f": the heat turns answers into noise (entropy {f.entropy or 0:.2f} nats a token)."
@@ -218,7 +223,7 @@ def _is_heat(f: Figures, cooler: float) -> bool:
 
 def noise(f: Figures) -> Finding | None:
     """The model draws almost at random: untrained weights, or another model's tokenizer."""
-    if f.vocabulary is None or f.entropy is None or not f.is_unpaid or not (f.draws_at_random or f.reads_prompts is False):
+    if f.vocabulary is None or f.entropy is None or not f.may_be_unpaid or not (f.draws_at_random or f.reads_prompts is False):
         return None
     if _heat_may_be_why(f):
         return None

@@ -219,6 +219,20 @@ def test_one_solved_group_of_ten_is_no_cost_of_silence() -> None:
     assert "too hard for this model" in of("too_hard", *diagnose(few)).words
 
 
+def test_a_template_shows_first_in_answers_that_can_be_read() -> None:
+    of_template = replace(trial(0.06, 0.9), read=0.6, read_before=0.02)  # two of 32 are paid: that may be luck
+    assert names(figures({**NOTHING, "templated": of_template}))[:1] == ["template_missing"]
+    assert "template_missing" not in names(figures({**NOTHING, "templated": replace(of_template, read=0.1)}))
+
+
+def test_noise_is_seen_where_too_little_ended_to_know_what_is_paid() -> None:
+    unknown = {"paid": None, "reward": None, "contrast": None, "all_unpaid": None, "all_paid": None, "cut": None}
+    random = {**unknown, "vocabulary": 49152, "entropy": 7.0, "prompt_logprob": -14.0}
+    assert names(figures(random)) == ["noise"]
+    assert names(figures({**random, "prompt_logprob": -3.0}, "sampling.temperature=4")) == ["temperature_high"]
+    assert names(figures({**random, "entropy": 2.0, "prompt_logprob": -3.0})) == []
+
+
 def test_a_bribe_that_is_paid_a_little_slows() -> None:
     little = figures({"bribes": Bribes(nothing=0.0, wrong=0.0, question=0.9, question_pays=0.3)})
     assert [(one.name, one.severity) for one in diagnose(little)] == [("pays_for_anything", "slows")]
@@ -226,7 +240,7 @@ def test_a_bribe_that_is_paid_a_little_slows() -> None:
 
 def test_where_nothing_ended_shares_of_nothing_are_not_compared() -> None:
     unknown = {"paid": None, "cut": None, "contrast": None, "all_unpaid": None, "unread_right": 0.2, "entropy": 10.5}
-    assert names(figures(unknown, "sampling.temperature=2")) == []
+    assert names(figures(unknown, "sampling.temperature=2")) == ["temperature_high"]  # by the entropy alone
 
 
 def test_the_first_line_does_not_promise_what_was_not_seen() -> None:
