@@ -19,7 +19,7 @@ help:
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
 	@echo "make soak            two ranks killed at random ten times and started again, against a run in peace (ARGS=\"--seeds 0 1 2\")"
 	@echo "make self-checks     the start-up check on SmolLM2: must pass in 32 combinations and catch 11 injected faults in each"
-	@echo "make sound-configs   fifty sound configurations, of which reasonlab diagnose may find fault with one (about five minutes)"
+	@echo "make sound-configs   fifty sound configurations, of which reasonlab diagnose may find fault with one (two to five minutes)"
 	@echo "make scale           the cost and scale sheet against runs of 1, 2 and 4 ranks on this machine, which must be quiet (five minutes)"
 	@echo "make check           format, lint and types"
 	@echo "make docs            the documentation as a site, in site/: open site/index.html (in an environment of its own)"

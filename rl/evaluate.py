@@ -192,7 +192,7 @@ def _of_model(prepared: Prepared, *, resume: bool) -> dict[Path, JsonDict]:
             is_drawn = all_gather(is_complete(evaluation))[0]
             if prepared.model is not None and opened is None and not is_drawn:
                 opened = prepared.model.load().to(device())  # before anything is written: it may be refused
-                say_how(prepared.model.base.dtype, opened)
+                _say_slower(prepared.model.base.dtype, opened)
             begun = _begin(evaluation, resume=resume)
             with at_work(begun, evaluation.config.watch, even_alone=False) as run:
                 if not is_drawn:
@@ -207,7 +207,7 @@ def _of_model(prepared: Prepared, *, resume: bool) -> dict[Path, JsonDict]:
     return found
 
 
-def say_how(dtype: str, model: CausalLM) -> None:
+def _say_slower(dtype: str, model: CausalLM) -> None:
     """Tell the user what is slower about a model than it might be."""
     for words in (slow_precision(dtype), slower_words(model, trains=False)):
         if words and rank() == 0:

@@ -25,11 +25,11 @@ import torch
 from torch.distributed import distributed_c10d
 
 from problems.errors import LabError
+from rl.devices import nvidia_devices
 from rl.stopping import Guard, Listener, is_told_to_stop
 
 _MEETING = timedelta(minutes=10)  # for the last rank to come to the end, after the first
 _REST_SECONDS = 5.0
-_NVIDIA_DEVICES = Path("/dev")  # where the driver puts nvidia0, nvidia1, ...
 _FEWEST_FOR_PRODUCTS = 50_000_000  # weights of a model that spends most of its time in products; SmolLM2-135M does (LOG.md)
 # of glibc's malloc.h: parameters of mallopt, and the values that make freed memory stay with the process
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -108,7 +108,7 @@ def describe_device() -> str:
         properties = torch.cuda.get_device_properties(device())
         return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, torch {torch.__version__}"
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-    found = sorted(path.name for path in _NVIDIA_DEVICES.glob("nvidia[0-9]*"))
+    found = nvidia_devices()
     if found and hidden not in ("", "-1"):
         raise LabError(
             f"this machine has NVIDIA devices ({', '.join(found)}) and torch {torch.__version__} sees none of them: its build "

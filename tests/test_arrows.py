@@ -54,7 +54,7 @@ FLOORS = {
     "rewards": {"types", "boxes", "answer", "numbers", "shaping", "own", "abstaining", "child"},
     "rewards/math": {"tree", "unit_table", "units", "vectors"},
     "rewards/code": {"settings", "codec", "wire"},
-    "rl": {"types", "runtime", "exchange", "stopping", "heartbeat", "stats"},
+    "rl": {"types", "devices", "runtime", "exchange", "stopping", "heartbeat", "stats"},
 }
 FILES = module_files(ROOT)
 GRAPH = import_graph(FILES)

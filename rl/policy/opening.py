@@ -202,13 +202,13 @@ def _followed_gguf(file: Path) -> Iterator[None]:
         yield
 
 
-def lora_config(lora: LoraSettings, model: CausalLM | None = None) -> "LoraConfig":
+def lora_config(lora: LoraSettings, model: CausalLM) -> "LoraConfig":
     """Return peft's configuration of the adapters; `all-linear` leaves out layers of `model` where they would do nothing."""
     from peft import LoraConfig
 
     modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
     without: list[str] = []
-    if model is not None and modules == "all-linear":
+    if modules == "all-linear":
         without += _READ_BY_KERNELS if model.config.model_type in _FUSED_MAMBAS else ()
         without += [_READ_PAST_ADAPTERS] if any(n.endswith(f".{_READ_PAST_ADAPTERS}") for n, _ in model.named_modules()) else []
     return LoraConfig(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.errors import LabError
+from rl.devices import nvidia_devices
 from rl.settings.abstention import rule_in_words
 from rl.settings.disk import Weights, checkpoint_bytes, checkpoints_at_once, completions_bytes, size_in_words
 from rl.settings.model_files import ModelShape, gguf_shape, is_gguf
@@ -79,15 +80,12 @@ _HIDDEN_KEPT_WITH_CHECKPOINTING, _HIDDEN_KEPT, _INTERMEDIATE_KEPT = 2, 10, 4
 _HIDDEN_KEPT_FUSED, _INTERMEDIATE_KEPT_FUSED = 6, 3
 
 
-_NVIDIA_DEVICES = Path("/dev")  # where the driver puts nvidia0, nvidia1, ...
-
-
 def plans_for_gpu() -> bool:
     """Whether ranks will compute on GPUs: what CUDA_VISIBLE_DEVICES says, where it is set, or what devices this machine has."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return visible[:1].isdigit() or visible.startswith(("GPU-", "MIG-"))  # Slurm gives NoDevFiles to jobs without any
-    return any(_NVIDIA_DEVICES.glob("nvidia[0-9]*"))
+    return bool(nvidia_devices())
 
 
 def memory_estimate(config: RunConfig, shape: ModelShape, world_size: int, *, on_gpu: bool) -> dict[str, float]:

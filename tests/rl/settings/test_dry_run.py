@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from problems.errors import LabError
-from rl.settings import dry_run
+from rl import devices
 from rl.settings.dry_run import GIB, KNOWN, describe_work, memory_estimate, model_shape
 from rl.settings.model_files import ModelShape
 from rl.settings.schema import LOGIT_BUFFER_ELEMENTS, LOGIT_BUFFER_ELEMENTS_CUDA, RunConfig
@@ -139,7 +139,7 @@ def test_what_the_backward_pass_needs_grows_with_the_width_of_the_mlp() -> None:
 
 
 def test_the_plan_names_the_device_it_is_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(dry_run, "_NVIDIA_DEVICES", tmp_path)
+    monkeypatch.setattr(devices, "_DEVICES", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     large = config(model={"path": "Qwen/Qwen2.5-0.5B", "dtype": "bf16"}, train={"micro_batch_tokens": 100_000})
 
