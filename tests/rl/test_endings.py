@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def running(marked: dict[str, str]) -> list[int]:
         except OSError:  # ended in the meantime, or another user's
             continue
     return processes
+
+
+def is_asleep(process: int) -> bool:
+    """Whether the main thread of a process sleeps, and goes on sleeping for a while: it is in a wait outside of Python."""
+    status = Path(f"/proc/{process}/task/{process}/status")
+    before = status.read_text()
+    time.sleep(1)
+    return "State:\tS" in before and before == status.read_text()  # the counts of its switches are in there too
 
 
 def wait_until(condition, what: str) -> None:
@@ -92,7 +101,10 @@ def test_ctrl_c_ends_ranks_that_wait_in_a_collective(tmp_path, marked) -> None:
     program = [*launcher(2, "ending_worker"), "wait", tmp_path]
     with (tmp_path / "errors").open("w") as errors:
         process = subprocess.Popen(program, cwd=tmp_path, env=marked, stderr=errors, start_new_session=True)
-    wait_until(lambda: all((tmp_path / f"ready-{rank}").exists() for rank in (0, 1)), "both ranks are ready")
+    ready = [tmp_path / f"ready-{rank}" for rank in (0, 1)]
+    wait_until(lambda: all(file.exists() for file in ready), "both ranks are ready")
+    for file in ready:  # they say so on their way to the wait, where Python would still hear of the signal
+        wait_until(partial(is_asleep, int(file.read_text())), f"{file.name} waits")
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     wait_for_end(marked)
     assert process.wait() != 0

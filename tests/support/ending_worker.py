@@ -1,8 +1,9 @@
 """A rank that ends badly: it fails while the other waits for it, or waits for what never comes until it is stopped.
 
-ending_worker fail|wait DIRECTORY    writes DIRECTORY/ready-RANK before it does
+ending_worker fail|wait DIRECTORY    writes its process's number into DIRECTORY/ready-RANK before it does
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from problems.errors import LabError
 from rl.at_work import at_work
 from rl.runtime import rank
 from rl.settings.schema import WatchSettings
-from rl.tracking.run_directory import RunDirectory
+from rl.tracking.run_directory import RunDirectory, write_atomic
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
     run = RunDirectory.create(Path(directory) / "run", "") if rank() == 0 else RunDirectory(Path(directory) / "run")
     with at_work(run, WatchSettings()):
         torch.distributed.barrier()
-        (Path(directory) / f"ready-{rank()}").touch()
+        write_atomic(Path(directory) / f"ready-{rank()}", str(os.getpid()))
         if what == "fail":
             if rank() == 1:
                 raise LabError("rank 1 has had enough")
