@@ -15,7 +15,7 @@ help:
 	@echo "make demo-real       the same with a real pretrained model, SmolLM2-135M (fetched, 94 MiB): 25 to 40 minutes"
 	@echo "make demo-imitation  practice against more imitation and STaR at equal compute, three seeds: an hour and a half"
 	@echo "make test            all tests but those of a real model (make test-fast: only the fast ones, six to ten minutes)"
-	@echo "make test-real       the tests that need a real model: SmolLM2-135M, fetched first, or REASONLAB_REAL_MODEL=directory (an hour)"
+	@echo "make test-real       the tests that need a real model: SmolLM2-135M, fetched first (half an hour to an hour)"
 	@echo "make endings         start and end two ranks 200 times over ZeRO 0 to 3 (about three minutes)"
 	@echo "make soak            two ranks killed at random ten times and started again, against a run in peace (ARGS=\"--seeds 0 1 2\")"
 	@echo "make self-checks     the start-up check on SmolLM2: must pass in 32 combinations and catch 11 injected faults in each"
@@ -74,7 +74,7 @@ test-fast: $(READY)
 
 # fetched first, since a test without its model is skipped, and all skipped looks like all passed
 test-real: $(READY)
-	@test -n "$$REASONLAB_REAL_MODEL" || $(BIN)/reasonlab fetch smollm2-135m
+	$(BIN)/reasonlab fetch smollm2-135m
 	$(BIN)/python -m pytest -m real $(ARGS)
 
 endings: $(READY)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from problems.errors import LabError
 from problems.telling import remark
-from rl.exchange import all_gather, sums_over_ranks
+from rl.exchange import all_gather, barrier, sums_over_ranks
 from rl.heartbeat import STOP, is_stopped_by_hand
 from rl.runtime import LAUNCHER_VARIABLES, rank
 from rl.settings.arguments import cold_start_overrides
@@ -18,16 +18,18 @@ from rl.settings.schema import RunConfig
 from rl.stopping import GRACE_SECONDS, INTERRUPTED, PREEMPTED, Guard, told_to_stop
 
 _LOOK_SECONDS = 0.5
-_TOLD_EARLY = (128 + signal.SIGTERM, -signal.SIGTERM)  # before there were boundaries: the same as 75, with nothing to save
+_TOLD = (128 + signal.SIGTERM, -signal.SIGTERM)  # as 75, but before there was a boundary to save at, or too far from one
 
 
 class ColdStartError(LabError):
     """The cold start ended without a model. Its exit status is passed on, to tell whether another start may end better."""
 
     def __init__(self, command: Sequence[str], code: int) -> None:
-        code = PREEMPTED if code in _TOLD_EARLY else code
         if code == PREEMPTED:
             words = "was told to stop and has saved its weights; to go on with it: the same command again"
+        elif code in _TOLD:
+            words = "was told to stop and had no time to save; the same command again goes on with what it had saved before"
+            code = PREEMPTED
         else:
             words = f"ended with exit status {code}"
         super().__init__(f"the cold start `{' '.join(command[1:])}` {words}")
@@ -51,6 +53,7 @@ def cold_start(config: RunConfig) -> None:
     boundary. All ranks wait for it: a launcher kills what is left soon after the first of them has ended.
     """
     process = _begin(config) if rank() == 0 else None
+    barrier()  # before any rank looks for a file STOP: that of an earlier start is gone now
     assert Guard.active is not None, "every process group has one"
     with Guard.active.at_boundaries(config.watch.grace_seconds + GRACE_SECONDS):
         try:

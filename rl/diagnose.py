@@ -153,11 +153,12 @@ class Session:
             figures, bribes=bribes.offered(self.worker.pool, self.problems, replace(reading, thinking_open=False))
         )
         worker, fitting = self._with_room()
-        plan = self._plan(worker)
+        problems = [problem for problem, _ in fitting]
+        plan = self._plan(worker, [ids for _, ids in fitting])
         is_short = plan.limit < self.config.sampling.max_completion_tokens
         worker = with_limit(worker, plan.limit) if is_short else worker
-        groups, step_seconds = self.draw(worker, fitting, plan.completions)
-        figures = replace(figures, notes=plan.notes(self.config, groups, len(self.problems)))
+        groups, step_seconds = self.draw(worker, problems, plan.completions)
+        figures = replace(figures, notes=plan.notes(self.config, groups, len(problems)))
         figures = replace(figures, **measure.of_rollouts(groups, opens_thinking=opens_thinking))
         if is_short:
             figures = replace(figures, **measure.of_ended(groups, opens_thinking=opens_thinking))
@@ -168,7 +169,7 @@ class Session:
             figures = replace(figures, unread_right=unread)
         trials = Trials(
             worker=worker,
-            problems=fitting,
+            problems=problems,
             drawn=groups,
             deadline=self.deadline,
             few_seconds=plan.token_seconds,
@@ -189,7 +190,8 @@ class Session:
 
     def _of_the_model(self) -> dict[str, Any]:
         """Return what weights and tokenizer say, by names of Figures."""
-        logprobs = [prompt_logprobs(self.model, ids) for ids in self.prompts[:_PROMPTS_READ]]
+        most = self.worker.max_positions  # a longer prompt is a fault to be told, and learned positions end there
+        logprobs = [prompt_logprobs(self.model, ids[:most]) for ids in self.prompts[:_PROMPTS_READ]]
         tokenizer = self.worker.tokenizer
         stops = stop_token_ids(self.model, tokenizer)
         return {
@@ -211,28 +213,28 @@ class Session:
             "doubled": templates.doubled(self.problems, self.prompts, self.config.prompt, self.worker.tokenizer),
         }
 
-    def _with_room(self) -> tuple[RolloutWorker, list[Problem]]:
-        """Return the worker and the problems whose prompts leave room; where none does, completions are drawn shorter."""
+    def _with_room(self) -> tuple[RolloutWorker, list[tuple[Problem, IntArray]]]:
+        """Return the worker and the problems whose prompts leave room, with these; where none does, for shorter completions."""
         most, limit = self.worker.max_positions, self.config.sampling.max_completion_tokens
-        if most is None:
-            return self.worker, list(self.problems)
         pairs = list(zip(self.problems, self.prompts, strict=True))
-        fitting = [problem for problem, ids in pairs if len(ids) + limit <= most]
+        if most is None:
+            return self.worker, pairs
+        fitting = [pair for pair in pairs if len(pair[1]) + limit <= most]
         if fitting:
             return self.worker, fitting
         shortest = min(len(ids) for ids in self.prompts)
         if shortest >= most:
             raise LabError(f"every prompt is longer than the {most} tokens that the model reads; the shortest has {shortest}")
         room = (most - shortest) // 2 + 1
-        drawn = [problem for problem, ids in pairs if len(ids) + room <= most]
+        drawn = [pair for pair in pairs if len(pair[1]) + room <= most]
         return with_limit(self.worker, room), drawn
 
-    def _plan(self, worker: RolloutWorker) -> "_Plan":
+    def _plan(self, worker: RolloutWorker, prompts: Sequence[IntArray]) -> "_Plan":
         """Return how many completions of a problem there is time for, and how long ones, by the rate of a few tokens."""
         group_size = min(self.config.algorithm.group_size, _MOST_COMPLETIONS)
         limit = worker.sampling.max_completion_tokens
-        rows, tokens = min(4, len(self.prompts)), min(limit, _SPEED_TOKENS)
-        requests = [SampleRequest(prompt_ids=ids, streams=(("speed", i),) * 4) for i, ids in enumerate(self.prompts[:rows])]
+        rows, tokens = min(4, len(prompts)), min(limit, _SPEED_TOKENS)
+        requests = [SampleRequest(prompt_ids=ids, streams=(("speed", i),) * 4) for i, ids in enumerate(prompts[:rows])]
         for count in (1, tokens):  # the first call pays for what is made once
             began = time.perf_counter()
             worker.sampler.sample(requests, HowToDraw(temperature=1.0, max_tokens=count), lambda sample: None)

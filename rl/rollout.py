@@ -216,5 +216,5 @@ def open_worker(
         prompt=config.prompt,
         sampling=config.sampling,
         reward=config.reward,
-        max_positions=getattr(model.config, "max_position_embeddings", None),
+        max_positions=getattr(model.config.get_text_config(), "max_position_embeddings", None),
     )

@@ -15,7 +15,7 @@ from problems.types import Problem
 from rl.diagnosis.figures import Figures, Trial
 from rl.diagnosis.measure import is_paid
 from rl.diagnosis.templates import missing_family, with_template
-from rl.rollout import RolloutWorker
+from rl.rollout import PromptTooLong, RolloutWorker
 from rl.types import Rollout
 
 _PROBLEMS, _COMPLETIONS = 8, 4
@@ -95,7 +95,10 @@ class Trials:
         else:
             return None
         count = min(count, len(self.drawn))
-        groups, _, _ = worker.rollouts(self.problems[:count], completions, ("diagnose", how), 0)
+        try:
+            groups, _, _ = worker.rollouts(self.problems[:count], completions, ("diagnose", how), 0)
+        except PromptTooLong:  # the run's own prompts leave room, those of another template may not
+            return None
         rollouts = [rollout for group in groups for rollout in group]
         same = [rollout for group in self.drawn[:count] for rollout in group]
         before, after = _paid(same), _paid(rollouts)
@@ -122,5 +125,6 @@ def _paid(rollouts: Sequence[Rollout]) -> list[bool]:
 
 
 def _read(rollouts: Sequence[Rollout]) -> float:
-    """Return the share of completions in which an answer could be read."""
-    return float(np.mean([rollout.reward.verdict.status != "unparsed" for rollout in rollouts]))
+    """Return the share of the completions that could be scored in which an answer could be read."""
+    scored = [rollout.reward for rollout in rollouts if rollout.reward.total is not None]
+    return float(np.mean([reward.verdict.status != "unparsed" for reward in scored]))

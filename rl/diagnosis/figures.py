@@ -45,17 +45,19 @@ class Trial:
     completions_before: int
     ended: float  # share that ended by itself
     tokens_median: float
-    read: float = 0.0  # share in which an answer could be read, right or wrong
+    read: float = 0.0  # share of those with a verdict in which an answer could be read, right or wrong
     read_before: float = 0.0
     entropy: float | None = None
 
     @property
     def pays_more(self) -> bool:
         """Whether more is paid than luck explains: three completions more than expected, and rarely so by chance."""
-        if (self.paid - self.paid_before) * self.completions < 3:
-            return False
-        paid, before = round(self.paid * self.completions), round(self.paid_before * self.completions_before)
-        return of_so_many_more(paid, self.completions, before, self.completions_before) <= _CHANCE
+        return (self.paid - self.paid_before) * self.completions >= 3 and not self._is_luck(self.paid, self.paid_before)
+
+    def _is_luck(self, share: float, before: float) -> bool:
+        """Whether so large a share, against that of the run's own way, comes about by chance once in a while."""
+        count, count_before = round(share * self.completions), round(before * self.completions_before)
+        return of_so_many_more(count, self.completions, count_before, self.completions_before) > _CHANCE
 
     @property
     def beats(self) -> bool:
@@ -65,7 +67,9 @@ class Trial:
     @property
     def is_read_more(self) -> bool:
         """Whether answers can be read far more often, and are paid no less: where hardly any is right, that shows first."""
-        return self.read >= self.read_before + 0.2 and self.paid >= self.paid_before
+        if self.paid < self.paid_before or self.read < self.read_before + 0.2:
+            return False
+        return not self._is_luck(self.read, self.read_before)
 
     def room(self, limit: int) -> int:
         """Return a limit that most completions fit, at least twice the one there was."""

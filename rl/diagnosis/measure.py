@@ -1,5 +1,6 @@
 """Figures of what was drawn: counts over rollouts, and what their texts and tokens look like. No model is asked here."""
 
+import math
 import re
 import time
 from collections import Counter
@@ -166,7 +167,7 @@ def unread_right(pool: VerifierPool, groups: Sequence[Group], *, opens_thinking:
     At most 256 are read again, spread evenly; None where time ran out.
     """
     rollouts = [rollout for group in groups for rollout in group]
-    rollouts = rollouts[:: max(1, len(rollouts) // _READ_AGAIN)]
+    rollouts = rollouts[:: max(1, math.ceil(len(rollouts) / _READ_AGAIN))]
     unread = [rollout for rollout in rollouts if rollout.reward.verdict.status == "unparsed"]
     lenient = Reading(policy="lenient", thinking_open=opens_thinking)
     items = [(rollout.problem, rollout.completion.text) for rollout in unread]

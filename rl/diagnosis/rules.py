@@ -231,7 +231,7 @@ def noise(f: Figures) -> Finding | None:
     random = f"draws almost at random ({f.entropy:.2f} of {chance:.2f} nats a token)"
     what = random if f.draws_at_random else "reads prompts as noise"
     if f.prompt_logprob is not None:
-        what += f", and expects prompts with {f.prompt_logprob:.1f} nats a token (chance: {-chance:.1f})"
+        what += f", and expects prompts with {f.prompt_logprob:.1f} nats a token (by chance {-chance:.1f})"
     words = f"The model {what}: its weights are untrained, or the tokenizer belongs to another model."
     proposed = "a trained model with its own tokenizer; reasonlab sft first"
     return found("noise", "stops", words, "model.path", f.config.model.path, proposed)

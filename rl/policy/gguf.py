@@ -76,14 +76,14 @@ class Header:
     splitting: str | None  # llama.cpp's name for how text is split before byte-level merges
 
 
-def check_gguf(file: Path) -> None:
-    """Raise PolicyError for a GGUF file that cannot be read to its end, does not fit together or that nothing here opens."""
+def check_gguf(file: Path) -> Any:
+    """Return the configuration of a model; raises PolicyError for a file that is damaged, or that nothing here opens."""
     architecture = header_of(file).architecture
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     try:
-        AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name)  # names and settings only
+        return AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name)  # names and settings only
     except (OSError, ValueError, KeyError, IndexError, TypeError, StrictDataclassError) as error:
         raise PolicyError(
             f"{file} holds a model of the architecture {architecture!r}, and transformers cannot make a model of it: "
@@ -108,9 +108,14 @@ def _header(file: Path, size: int, _modified: int) -> Header:
     from gguf import GGUFReader
 
     try:
-        reader = GGUFReader(file)  # maps every tensor, so that one that is cut off shows itself
+        # maps every tensor, so that one that is cut off shows itself; values are decoded as they are asked for
+        return _read(file, GGUFReader(file))
     except (ValueError, IndexError, KeyError, OverflowError):
         raise PolicyError(f"{file} ends too early or is damaged ({size:,} bytes): download it again") from None
+
+
+def _read(file: Path, reader: Any) -> Header:
+    """Return what the file says; raises PolicyError where that does not fit together, or nothing here can open it."""
     architecture = str(_value(reader, "general.architecture") or "")
     tokens = reader.get_field("tokenizer.ggml.tokens")
     rows = next((int(tensor.shape[-1]) for tensor in reader.tensors if tensor.name == "token_embd.weight"), None)

@@ -57,7 +57,7 @@ def write_plain(settings: ModelSettings, directory: Path) -> None:
 
 def load_tokenizer(settings: ModelSettings) -> Tokenizer:
     """Return the tokenizer; raises PolicyError when it is missing, has no pad or end token, or belongs to another model."""
-    check_model_path(settings.path)
+    check_model_path(settings.path, needs_weights=False)  # for a dry run; whoever trains opens the model too
     where, arguments = place(settings, "tokenizer")
     header = header_of(Path(settings.path)) if is_gguf(settings.path) else None  # refuses a file that is cut off
     try:
@@ -234,13 +234,23 @@ def add_adapters(model: CausalLM, lora: LoraSettings) -> CausalLM:
             f"model.lora.target_modules puts adapters on {_READ_PAST_ADAPTERS}, whose weight {model.config.model_type} in "
             "transformers reads past any adapter: it would be trained on nothing and merged all the same. Leave it out"
         )
-    head: Any = base_causal_lm(adapted).get_output_embeddings()
-    if any("lora_" in name for name, _ in head.named_parameters()):
+    base: Any = base_causal_lm(adapted)
+    head, embedding = base.get_output_embeddings(), base.get_input_embeddings()
+    if _is_adapted(head):
         raise PolicyError(
             "model.lora.target_modules puts adapters on the head of the model, whose weight the update reads past any adapter "
             "(rl/update/logprobs.py): they would be trained on nothing. Leave it out"
         )
+    if _is_adapted(embedding) and embedding.weight is head.weight:
+        raise PolicyError(
+            "model.lora.target_modules puts adapters on the embedding of a model whose head has the same weight "
+            "(tie_word_embeddings): merging them would change the head too, into a model that was not trained. Leave it out"
+        )
     return adapted
+
+
+def _is_adapted(module: Any) -> bool:
+    return any("lora_" in name for name, _ in module.named_parameters())
 
 
 def save_policy(model: CausalLM, tokenizer: Tokenizer, directory: Path, *, merge: bool) -> None:

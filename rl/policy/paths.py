@@ -24,11 +24,11 @@ class PolicyError(LabError):
     """A model or tokenizer that cannot be used; the message says what to do."""
 
 
-def check_model_path(path: str) -> None:
+def check_model_path(path: str, *, needs_weights: bool = True) -> None:
     """Raise PolicyError for a path that is no model directory, no GGUF file and does not look like a hub name."""
     place = Path(path)
     if place.is_dir():
-        _check_directory(place)
+        _check_directory(place, needs_weights=needs_weights)
         return
     if is_gguf(path):
         if not place.is_file():
@@ -43,7 +43,7 @@ def check_model_path(path: str) -> None:
         )
 
 
-def _check_directory(directory: Path) -> None:
+def _check_directory(directory: Path, *, needs_weights: bool) -> None:
     """Raise PolicyError that names what a model directory lacks."""
     weights = [file for pattern in _WEIGHTS for file in directory.glob(pattern) if not file.name.startswith("adapter_")]
     if (directory / "adapter_config.json").is_file() and not weights:
@@ -54,15 +54,15 @@ def _check_directory(directory: Path) -> None:
         gguf = next(directory.glob("*.gguf"), None)
         hint = f"; give the GGUF file in it by its own path: {gguf}" if gguf else ": not a Hugging Face model directory"
         raise PolicyError(f"{directory} is a directory without config.json{hint}")
-    if not weights:
+    if needs_weights and not weights:
         raise PolicyError(
             f"{directory} has no weights (model.safetensors, or its parts): copy them there, or give the directory of a whole "
             "model; a checkpoint of ours is made one by `reasonlab export`"
         )
     if not has_any(directory, TOKENIZERS):
         raise PolicyError(
-            f"{directory} has weights and no tokenizer (tokenizer.json, tokenizer_config.json): copy these files there "
-            "from the model that it was made from"
+            f"{directory} has {'weights and ' if weights else ''}no tokenizer (tokenizer.json, tokenizer_config.json): copy "
+            "these files there from the model that it was made from"
         )
 
 

@@ -7,13 +7,14 @@ nobody wrote, the assistant's turn that is not opened, words cut into letters, a
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from transformers import AutoConfig, GenerationConfig
+from transformers import GenerationConfig
 
 from problems.catalog import build_source, solve
 from problems.errors import LabError
 from problems.seeding import derive_seed
 from problems.telling import tell
 from problems.types import Problem
+from rl.policy.gguf import check_gguf
 from rl.policy.interfaces import TokenIds, Tokenizer
 from rl.policy.opening import generation_of_gguf, listed_stop_tokens, load_tokenizer
 from rl.policy.paths import place
@@ -46,9 +47,10 @@ def show_prompt(config: RunConfig) -> str:
 
 
 def _generation_config(settings: ModelSettings) -> GenerationConfig | None:
-    where, arguments = place(settings)
     if is_gguf(settings.path):  # a generation_config.json beside the file is nothing that a run reads
-        return generation_of_gguf(Path(settings.path), AutoConfig.from_pretrained(where, **arguments))
+        file = Path(settings.path)
+        return generation_of_gguf(file, check_gguf(file))
+    where, arguments = place(settings)
     try:
         return GenerationConfig.from_pretrained(where, **arguments)
     except (OSError, ValueError):  # many models have none, and then the tokenizer's end token is all there is

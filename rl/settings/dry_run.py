@@ -187,12 +187,13 @@ def _work_lines(config: RunConfig, ranks: int) -> list[str]:
 
 def _memory_lines(config: RunConfig, shape: ModelShape, ranks: int) -> list[str]:
     on_gpu = plans_for_gpu()
+    planned_for = "a GPU" if on_gpu else "a CPU (for a GPU elsewhere, or under WSL: CUDA_VISIBLE_DEVICES=0)"
     gib = memory_estimate(config, shape, ranks, on_gpu=on_gpu)
     is_large = shape.parameters > 1e8
     size = f"{shape.parameters / 1e9:.3g} B" if is_large else f"{shape.parameters:,}"
     return [
         f"  model: {size} parameters",
-        f"  memory a rank, estimated for {'a GPU' if on_gpu else 'a CPU (for a GPU elsewhere: CUDA_VISIBLE_DEVICES=0)'}:",
+        f"  memory a rank, estimated for {planned_for}:",
         *(f"    {value:9.3f} GiB  {purpose}" for purpose, value in gib.items() if value),
         f"    {peak_gib(gib):9.3f} GiB  at the peak (sampling and training do not overlap)",
         f"    {_prompt_gib(config, shape, ranks):9.3f} GiB  more in the cache for every 100 tokens of the longest prompt",

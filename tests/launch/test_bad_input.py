@@ -253,6 +253,7 @@ def test_worked_examples_longer_than_the_model_reads(settings, capsys, where):
     [
         ("qwen2", "[nothing_like_it]", "does not fit the layers"),
         ("qwen2", "[q_proj, lm_head]", "on the head of the model"),
+        ("qwen2", "[q_proj, embed_tokens]", "whose head has the same weight"),
         ("mamba", "[in_proj, dt_proj]", "puts adapters on dt_proj"),
     ],
 )

@@ -142,7 +142,8 @@ def test_a_training_that_is_told_to_stop_lets_its_cold_start_save(tmp_path, rank
 def test_a_cold_start_that_ends_badly_says_whether_another_start_may_end_better():
     assert [ColdStartError([], code).exit_status for code in (2, 75, 143, -15, 130, 1, -9)] == [2, 75, 75, 75, 130, 1, 1]
     assert "ended with exit status -9" in str(ColdStartError([], -9))
-    assert "the same command again" in str(ColdStartError([], 75))
+    assert "has saved its weights" in str(ColdStartError([], 75))
+    assert "had no time to save; the same command again" in str(ColdStartError([], 143))
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ from support import rollout, truncated
 
 from rewards.types import Verdict
 from rl.diagnosis import bribes
-from rl.diagnosis.chances import at_most, of_so_many_more, with_contrast
 from rl.diagnosis.figures import Figures
 from rl.diagnosis.measure import is_late, is_timeout, of_ended, of_rollouts, only_ended, past_end
 from rl.diagnosis.rules import thinking_open
@@ -96,15 +95,6 @@ def test_bribes_without_a_verdict_are_not_counted_as_unpaid() -> None:
     assert bribes._counted(few[:2] + few[5:], 0.0).share is None  # two of ten
     assert bribes._counted([("a", unpaid)], 0.0).share == 0.0
     assert bribes._counted([(name, Verdict(status="wrong", score=0.3)) for name in "abcd"], 0.0).worth == pytest.approx(0.3)
-
-
-def test_what_counts_can_say() -> None:
-    # (1 - p) ** 32 = 0.05 at p = 1 - 0.05 ** (1 / 32)
-    assert at_most(0, 32) == pytest.approx(1 - 0.05 ** (1 / 32), abs=1e-5)
-    assert at_most(32, 32) == 1.0
-    # of 3 paid ones all among 32 of 96: 32 * 31 * 30 / (96 * 95 * 94)
-    assert of_so_many_more(3, 32, 0, 64) == pytest.approx(32 * 31 * 30 / (96 * 95 * 94))
-    assert with_contrast(0.5, 2) == 0.5
 
 
 def test_marks_of_turns_are_blamed_on_the_setting_that_holds_them() -> None:

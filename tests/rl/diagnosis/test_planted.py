@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from architectures import FAMILIES, make
 from planted import FAULTS, Plant, the_tokenizer_of_another_model, weights_with_a_nan
 from support_real import real_model
 
@@ -115,6 +116,15 @@ def test_completions_that_may_not_end_in_time_are_drawn_shorter(imitator, tmp_pa
     assert found.figures.cut is None
     assert all(rollout.completion.num_tokens <= 16 for group in found.groups for rollout in group)
     assert "limit_too_short" not in names(found)
+
+
+@pytest.mark.slow
+def test_prompts_behind_learned_positions_are_named(tmp_path) -> None:
+    model = make(FAMILIES["gpt-2"], tmp_path / "gpt2")
+    problems = "problems=[{domain: chain, terms: [300, 301]}, {domain: chain, terms: [2, 2]}]"
+    found = diagnosed([*SHARED, f"model.path={model}", f"run.dir={tmp_path}", problems, "sampling.max_completion_tokens=16"])
+    assert names(found)[0] == "prompt_too_long"
+    assert not [note for note in found.figures.notes if note.startswith("Drawn: ")]  # those that fit were all drawn
 
 
 def test_a_missing_model_is_told_how_to_make_it(tmp_path, monkeypatch, capsys) -> None:

@@ -229,6 +229,8 @@ def test_noise_is_seen_where_too_little_ended_to_know_what_is_paid() -> None:
     unknown = {"paid": None, "reward": None, "contrast": None, "all_unpaid": None, "all_paid": None, "cut": None}
     random = {**unknown, "vocabulary": 49152, "entropy": 7.0, "prompt_logprob": -14.0}
     assert names(figures(random)) == ["noise"]
+    fresh = figures({**random, "prompt_logprob": -11.0})
+    assert verdict(fresh, diagnose(fresh)).endswith("expects prompts with -11.0 nats a token (by chance -10.8).")
     assert names(figures({**random, "prompt_logprob": -3.0}, "sampling.temperature=4")) == ["temperature_high"]
     assert names(figures({**random, "entropy": 2.0, "prompt_logprob": -3.0})) == []
 

@@ -99,6 +99,23 @@ def test_one_lucky_completion_is_no_better_way() -> None:
     assert not lucky.beats
     assert not replace(lucky, paid=2 / 12).beats
     assert replace(lucky, paid=4 / 12).beats
+    read = replace(trial, paid=0.0, completions=12, completions_before=48, read_before=0.5)
+    assert not replace(read, read=0.7).is_read_more  # one time in six
+    assert replace(read, read=1.0).is_read_more
+    assert not replace(read, read=1.0, paid_before=0.1).is_read_more
+
+
+def test_a_way_of_asking_that_leaves_no_room_is_not_tried() -> None:
+    class Full(Worker):
+        """Has no room for what it is asked."""
+
+        def rollouts(self, *asked: Any) -> Any:
+            self.check_room(PROBLEMS[0], 4)
+            return super().rollouts(*asked)
+
+    known: dict[str, Any] = vars(worker())
+    assert set(tried(Full(**known), 1e3)) == {"plain"}
+    assert tried(Full(**{**known, "max_positions": 13}), 1e3) == {}
 
 
 def test_what_is_not_known_asks_for_no_trial() -> None:

@@ -132,6 +132,9 @@ def test_what_no_model_can_be_made_of_is_refused_with_the_reason(tmp_path):
     assert "a tokenizer of 300 tokens and a model of 280" in refused(tmp_path / "small.gguf", tmp_path)
     (tmp_path / "page.gguf").write_text("<html>404 Not Found</html>")
     assert "is no GGUF file" in refused(tmp_path / "page.gguf", tmp_path)
+    odd = (tmp_path / "odd.gguf").read_bytes()
+    (tmp_path / "damaged.gguf").write_bytes(odd.replace(b"mystery", b"\xff" * len(b"mystery")))  # no text in UTF-8
+    assert "is damaged" in refused(tmp_path / "damaged.gguf", tmp_path)
     assert "no GGUF file at" in refused(tmp_path / "missing.gguf", tmp_path)
 
 

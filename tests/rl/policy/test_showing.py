@@ -72,6 +72,12 @@ def test_a_dry_run_without_the_model_at_hand_says_so_and_is_no_error(arguments, 
     assert "Prompt: not shown, the tokenizer of nobody/has-this is not on this machine" in capsys.readouterr().out
 
 
+def test_a_dry_run_needs_no_weights(arguments, random_model, tmp_path, capsys):
+    shutil.copytree(random_model, tmp_path / "model", ignore=shutil.ignore_patterns("*.safetensors"))
+    assert train_command(["--dry-run", *arguments, f"model.path={tmp_path / 'model'}"]) == 0
+    assert "Prompt of problem" in capsys.readouterr().out
+
+
 def test_before_a_cold_start_the_prompt_is_shown_as_its_own_model_reads_it(arguments, random_model, tmp_path, capsys):
     start = tmp_path / "sft.yaml"
     start.write_text(f"{{run: {{name: s}}, model: {{path: {random_model}}}, problems: [{{domain: chain}}]}}")
