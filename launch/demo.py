@@ -34,6 +34,7 @@ TINY = Story(
     why_beyond="no worked example",
     sft_minutes=5.0,
     rl_minutes=6.0,
+    eval_minutes=0.4,
 )
 REAL = Story(
     name="demo-real",
@@ -46,8 +47,9 @@ REAL = Story(
     practised=range(4, 11),
     beyond=range(9, 11),
     why_beyond="the longest words",
-    sft_minutes=10.5,
-    rl_minutes=8.5,
+    sft_minutes=12.0,
+    rl_minutes=10.5,
+    eval_minutes=1.5,
 )
 
 
@@ -131,7 +133,7 @@ def phases_of(story: Story, home: Path, seed: int, ranks: int) -> list[Phase]:
               run("sft", story.sft, "sft", *start), home / "sft" / "status.json", minutes=story.sft_minutes),
         Phase("eval_sft", "How good is the imitator?",
               run("eval", story.evaluation, "eval-sft", f"model.path={imitator}"), home / "eval-sft" / "status.json",
-              resumable=True),
+              resumable=True, minutes=story.eval_minutes),
         Phase("rl", "Practice: it tries, a program checks, what worked becomes more likely",
               run("train", story.rl, "rl", f"model.path={imitator}"), home / "rl" / "status.json", ranks=ranks, resumable=True,
               minutes=story.rl_minutes),
@@ -139,7 +141,7 @@ def phases_of(story: Story, home: Path, seed: int, ranks: int) -> list[Phase]:
               trained / "config.json"),
         Phase("eval_rl", "How good is it now?",
               run("eval", story.evaluation, "eval-rl", f"model.path={trained}"), home / "eval-rl" / "status.json",
-              resumable=True),
+              resumable=True, minutes=story.eval_minutes),
         Phase("report", "The report", [*report, "--out", str(home)], home / "report.html"),
     ]  # fmt: skip
 

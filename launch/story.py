@@ -26,6 +26,9 @@ LAUNCHER = "deepspeed.launcher.runner"
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
 
+_TELLING_MINUTES = 1.0  # a phase that usually takes so long tells by the time it took how fast the machine is
+
+
 class DemoError(LabError):
     """A phase of the demo failed."""
 
@@ -44,8 +47,9 @@ class Story:
     practised: range  # sizes of the problems that it practises, as in its settings
     beyond: range  # those that imitation can do least about
     why_beyond: str
-    sft_minutes: float  # on two cores; the rest takes seconds
+    sft_minutes: float  # on two cores; what is not named takes seconds
     rl_minutes: float
+    eval_minutes: float  # of one of two evaluations
 
 
 @dataclass(frozen=True)
@@ -114,9 +118,12 @@ def do_phases(phases: Sequence[Phase], home: Path) -> dict[str, float]:
 
 
 def minutes_left(phases: Sequence[Phase], spent: Mapping[str, float]) -> float:
-    """Return what phases that are not finished usually take, at the pace of those that are. spent: seconds by name."""
+    """Return what phases that are not finished usually take, at the pace of those that are. spent: seconds by name.
+
+    Short ones tell no pace: a download, or what starting a program takes, says nothing of how fast the machine computes.
+    """
     todo = [phase for phase in phases if not phase.finished()]
-    done = [phase for phase in phases if phase not in todo and phase.name in spent]
+    done = [phase for phase in phases if phase not in todo and phase.name in spent and phase.minutes >= _TELLING_MINUTES]
     usual = sum(phase.minutes for phase in done)
     pace = sum(spent[phase.name] for phase in done) / 60 / usual if usual else 1.0
     return pace * sum(phase.minutes for phase in todo)

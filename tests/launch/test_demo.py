@@ -133,3 +133,5 @@ def test_the_time_left_goes_by_the_pace_of_the_parts_that_are_done(tmp_path: Pat
     assert minutes_left([imitation, practice], {}) == 5.0  # nobody knows how long the first took: as usual
     assert minutes_left([imitation, practice], {"sft": 240.0}) == 10.0  # four minutes for two: half as fast as usual
     assert minutes_left([imitation], {"sft": 240.0}) == 0.0
+    fetching = Phase("fetch", "", [], tmp_path / "model", minutes=0.3)
+    assert minutes_left([fetching, practice], {"fetch": 1.8}) == 5.0  # a download in a tenth of its time tells nothing
