@@ -1,5 +1,6 @@
 """What sympy decides, and by which rule; when it is asked; what the question says of names."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import pytest
@@ -37,6 +38,17 @@ FOUND_NOTHING = {rule for rule in Rule if rule.name in (
     "SYMPY_NO_VALUE", "SYMPY_UNKNOWN", "SYMPY_FAILED", "SYMPY_NOT_STARTED", "SYMPY_STARVED",
     "SYMPY_TIMED_OUT", "SYMPY_ENDED", "SYMPY_EXPLODED",
 )}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient_sympy() -> Iterator[None]:
+    """Give sympy three times its CPU time: on a slow core it finds out less in the usual one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SYMPY, "cpu_seconds", 6)
+        patch.setattr(SYMPY, "wall_seconds", 60.0)
+        SYMPY.close()
+        yield
+    SYMPY.close()
 
 
 @pytest.mark.parametrize(("rule", "reference", "answer", "status"), DECIDED)
