@@ -28,7 +28,7 @@ LONGEST = (
     "test_symbolic_process.py", "test_domains.py", "test_rollout.py", "test_sampler.py", "test_config.py",
 )  # fmt: skip
 # these go to the same process: one of them counts all sandboxes of the machine
-SANDBOXES = ("tests/rewards/code/", "tests/rl/diagnosis/test_planted.py")
+SANDBOXES = ("tests/rewards/code/", "tests/rl/diagnosis/test_planted.py", "tests/launch/health/test_container.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -94,7 +94,7 @@ def refused(**spec: str) -> str:
 def test_in_its_processes_whatever_goes_wrong_is_an_error_that_says_so_and_the_next_is_judged(files: Path) -> None:
     cases = {
         "42": ("correct", ""),
-        "hang": ("error", "check.py:verify: no verdict within 0.5 s"),
+        "hang": ("error", "check.py:verify: no verdict within 3 s"),
         "raise it": ("error", "check.py:verify: KeyError: 'it'"),
         "exit now": ("error", "check.py:verify: SystemExit: now"),
         "die": ("error", "check.py:verify: the verifier process died twice (exit status 3)"),
@@ -103,7 +103,7 @@ def test_in_its_processes_whatever_goes_wrong_is_an_error_that_says_so_and_the_n
         "43": ("wrong", ""),
         "see": ("correct", "{'d': 1} {'level': 3} lenient"),
     }
-    with VerifierPool(timeout_seconds=0.5, own=OwnVerifier(python="check.py:verify")) as pool:
+    with VerifierPool(timeout_seconds=3.0, own=OwnVerifier(python="check.py:verify")) as pool:
         assert pool.grade([(PROBLEM, "42")])[0].seconds > 0
         verdicts = pool.grade([(PROBLEM, text) for text in cases], reading=LENIENT)
         odd = Problem(**{**vars(PROBLEM), "checks": {"set": {1}}})

@@ -25,6 +25,13 @@ def alive(pid: int) -> bool:
         return False
 
 
+def gone_soon(pid: int) -> bool:
+    deadline = time.monotonic() + 60
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
 def children() -> set[int]:
     own = str(os.getpid())
     found = set()
@@ -54,11 +61,11 @@ def test_two_thousand_verdicts_come_back_in_order_and_right() -> None:
 
 @pytest.mark.slow
 def test_a_hanging_item_times_out_while_the_others_go_on() -> None:
-    with hostile_pool(timeout_seconds=0.5, workers=2) as pool:
+    with hostile_pool(timeout_seconds=3.0, workers=2) as pool:
         verdicts = pool.grade([(PROBLEM, text) for text in ("say a", "sleep 600", "say b", "spin", "say c")])
     assert [v.status for v in verdicts] == ["correct", "timeout", "correct", "timeout", "correct"]
     assert [v.detail for v in verdicts if v.status == "correct"] == ["a", "b", "c"]
-    assert 0.5 <= verdicts[1].seconds < 5
+    assert 3.0 <= verdicts[1].seconds < 60  # the start of an interpreter may be part of it
     assert pool.restarts == 2
 
 
@@ -67,13 +74,13 @@ def test_the_start_of_a_replaced_worker_does_not_lengthen_the_time_limit() -> No
     with hostile_pool(timeout_seconds=0.3) as pool:
         verdicts = pool.grade([(PROBLEM, "sleep 600")] * 3)
     assert [v.status for v in verdicts] == ["timeout"] * 3
-    assert time.monotonic() - started < 12  # 3 x 0.3 s and four interpreters; the allowance for one start alone is 30 s
+    assert time.monotonic() - started < 60  # 3 x 0.3 s and four interpreters; three times the allowance for a start is 90 s
 
 
 def test_a_worker_that_stops_reading_times_out_also_when_the_request_does_not_fit_the_pipe() -> None:
     with VerifierPool(timeout_seconds=0.3, module="silent_worker") as pool:
         future = pool.submit(PROBLEM, "x" * 1_000_000)
-        assert future.result(timeout=20).status == "timeout"
+        assert future.result(timeout=60).status == "timeout"
 
 
 def test_a_memory_bomb_is_the_answers_fault_and_the_worker_lives_on() -> None:
@@ -136,12 +143,12 @@ def test_a_worker_that_cannot_start_is_an_error_for_every_item() -> None:
     assert pool.restarts == 3  # no process for each of the 200
 
 
-def test_what_has_not_begun_by_the_deadline_is_an_error() -> None:
-    with hostile_pool(timeout_seconds=2.0) as pool:
+def test_what_has_not_begun_by_the_deadline_is_an_error(tmp_path: Path) -> None:
+    with hostile_pool(timeout_seconds=60.0) as pool:
         assert pool.grade([(PROBLEM, "say ready")])[0].status == "correct"
-        started = time.monotonic()
-        verdicts = pool.grade([(PROBLEM, text) for text in ("say a", "sleep 1.5", "say b", "say c")], deadline_seconds=0.5)
-        assert time.monotonic() - started < 1.4
+        texts = ("say a", f"wait-for {tmp_path / 'go'}", "say b", "say c")
+        verdicts = pool.grade([(PROBLEM, text) for text in texts], deadline_seconds=3.0)
+        (tmp_path / "go").touch()
         assert [v.status for v in verdicts] == ["correct", "error", "error", "error"]
         assert ["ended" in v.detail for v in verdicts[1:]] == [True, False, False]
         assert ["began" in v.detail for v in verdicts[1:]] == [False, True, True]
@@ -150,12 +157,12 @@ def test_what_has_not_begun_by_the_deadline_is_an_error() -> None:
 
 def test_nothing_is_left_after_close_not_even_what_a_verifier_started(tmp_path: Path) -> None:
     before = children()
-    with hostile_pool(timeout_seconds=1.5, workers=2) as pool:
+    with hostile_pool(workers=2) as pool:
         futures = [pool.submit(PROBLEM, text) for text in (f"child {tmp_path / 'pid'}", "say a", "say b")]
         assert [v.status for v in collect(futures)] == ["timeout", "correct", "correct"]
         assert len(children() - before) == 2
     assert children() <= before
-    assert not alive(int((tmp_path / "pid").read_text()))
+    assert gone_soon(int((tmp_path / "pid").read_text()))
     with pytest.raises(RuntimeError, match="closed"):
         pool.submit(PROBLEM, "say late")
 
@@ -170,11 +177,7 @@ def test_workers_end_when_the_trainer_is_killed(tmp_path: Path) -> None:
     )
     from support_pure import run_python
 
-    pid = int(run_python("-c", script).stdout)
-    deadline = time.monotonic() + 10
-    while alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not alive(pid)
+    assert gone_soon(int(run_python("-c", script).stdout))
 
 
 def test_several_threads_may_ask_one_pool() -> None:

@@ -151,9 +151,9 @@ def test_a_correction_or_another_spelling_counts_in_every_domain(domain: str, te
 
 @pytest.mark.parametrize("text", ["\\boxed{" * 40_000, "\\boxed{" * 200 + "{x" * 50_000, "<answer>" * 40_000, "#" * 200_000])
 def test_reading_an_answer_takes_linear_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert final_answer(text) is None  # quadratic: 40,000 x 280,000 / 2 steps, minutes
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_an_endless_answer_is_no_number_and_the_verdict_stays_short() -> None:
@@ -236,10 +236,10 @@ def test_numbers_are_compared_exactly(reference: str, answer: str, status: Statu
 
 
 def test_huge_digits_are_refused_at_once_and_the_detail_stays_short() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     verdict = verify(number_problem("8"), "\\boxed{" + "9" * 1_000_000 + "}")
     long = verify(number_problem("8"), "\\boxed{" + "9" * 200 + "}")
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert (verdict.status, long.status) == ("unparsed", "wrong")
     assert len(long.detail) <= 200
 
@@ -385,9 +385,9 @@ def test_form_pays_only_with_a_correct_answer(text: str, well_formed: float) -> 
 
 
 def test_the_form_is_judged_in_linear_time() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     shape(RewardConfig(format_weight=0.5), CORRECT, "<think>" + "a" * 300_000, 1, 64)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from code_suite import CASES, CHECKS, Case
@@ -45,7 +46,8 @@ class Host:
         self.unix.listen()
         for listener in (self.tcp, self.udp, self.unix):
             listener.setblocking(False)
-        time.sleep(0.05)
+        while "S (sleeping)" not in str(self.state()):  # the victim is still being loaded
+            time.sleep(0.01)
         self.before = self.state()
 
     def fill_in(self, text: str) -> str:
@@ -96,6 +98,11 @@ def problem_of(style: str, host: Host | None = None) -> Problem:
     return Problem(id=style, domain="code", split="test", prompt="a * b + 7", reference=None, checks=checks, source="suite")
 
 
+def patient(problem: Problem, honest: bool) -> Problem:
+    """Give honest programs time, so that a loaded machine does not decide what they are worth."""
+    return replace(problem, checks={**problem.checks, "timeout_seconds": 20.0 if honest else 1.0})
+
+
 def judge_all(settings: SandboxSettings, cases: Sequence[Case] = CASES) -> tuple[int, list[str]]:
     """Return how many verdicts were given, and what is wrong with them or with the host afterwards."""
     faults, count, slow = [], 0, []
@@ -106,7 +113,8 @@ def judge_all(settings: SandboxSettings, cases: Sequence[Case] = CASES) -> tuple
                 for style in case.styles:
                     label = f"{case.kind}: {case.name} [{style}]"
                     started = time.perf_counter()
-                    verdict = verifier.verify(problem_of(style, host), f"```python\n{host.fill_in(case.source)}```")
+                    problem = patient(problem_of(style, host), case.right)
+                    verdict = verifier.verify(problem, f"```python\n{host.fill_in(case.source)}```")
                     seconds = time.perf_counter() - started
                     count += 1
                     if seconds > 0.5:

@@ -12,7 +12,7 @@ from typing import Any
 CALLS = [([2, 3], 13), ([5, 8], 47), ([0, 9], 7), ([11, 11], 128)]
 CHECK = "def check(candidate):\n" + "".join(f"    assert candidate({a}, {b}) == {v}\n" for (a, b), v in CALLS)
 ASSERTS = "\n".join(f"assert solve({a}, {b}) == {v}" for (a, b), v in CALLS)
-LIMITS = {"timeout_seconds": 1.0, "memory_megabytes": 256}
+LIMITS = {"memory_megabytes": 256}
 CHECKS: dict[str, dict[str, Any]] = {
     "function": {
         "style": "function",

@@ -20,6 +20,9 @@ def hostile(problem: Problem, completion: str, reading: Reading) -> Verdict:
     action, _, argument = completion.partition(" ")
     if action == "sleep":
         time.sleep(float(argument))
+    elif action == "wait-for":
+        while not Path(argument).exists():
+            time.sleep(0.02)
     elif action == "spin":  # C code that no Python signal handler can stop
         sum(range(10**12))
     elif action == "allocate":

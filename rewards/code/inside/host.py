@@ -262,7 +262,7 @@ class Host:
 
     def _end(self, pid: int, end: float) -> wire.EndedChild:
         """End one child, which may end by itself until `end`."""
-        killed = not _wait_for_end(pid, end)
+        killed = not self._has_ended(pid, end)
         os.kill(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
         self.children.discard(pid)
@@ -273,6 +273,21 @@ class Host:
             peak_kilobytes=usage.ru_maxrss,
             overrun=self.overruns.pop(pid, None),
         )
+
+    def _has_ended(self, pid: int, end: float) -> bool:
+        """Tell whether the process has ended, which it may do until `end`; watch over it meanwhile."""
+        while (left := end - time.monotonic()) > 0:
+            descriptor = os.pidfd_open(pid)
+            try:
+                poll = select.poll()
+                poll.register(descriptor, select.POLLIN)
+                if poll.poll(min(left, WATCH_SECONDS) * 1000):
+                    return True
+            finally:
+                os.close(descriptor)
+            if self.watched:
+                self._watch()
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def _watch(self) -> None:
         """Kill children that take too much of what no limit covers here: disk and threads."""
@@ -298,20 +313,6 @@ class Host:
         confine.set_limits(cpu_seconds, address_bytes, self.processes)
         if self.layers.has("seccomp"):
             kernel.install_filter(seccomp.child_filter_for(self.filters[receives], os.getpid()))
-
-
-def _wait_for_end(pid: int, end: float) -> bool:
-    """Wait until the process has ended, at most until `end`; return whether it has."""
-    left = end - time.monotonic()
-    if left <= 0:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    descriptor = os.pidfd_open(pid)
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(left * 1000))
-    finally:
-        os.close(descriptor)
 
 
 def _threads(pid: int) -> int:

@@ -28,7 +28,7 @@ Kind = Literal[
     "sandbox fault",  # The sandbox failed, or this machine has none: nobody's answer is to blame.
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-GRACE_SECONDS = 0.25  # between the last word of a program and its end
+GRACE_SECONDS = 2.0  # between the last word of a program and its end, which a busy machine delays
 MAX_DETAIL = 300
 _MEMORY_SLACK_MEGABYTES = 96  # the interpreter and preloaded modules, which the host shares with its children
 

@@ -26,7 +26,7 @@ MAX_ANSWER_BYTES = 65_536
 MAX_KNOWN = 256  # decisions that are remembered; a question has at most MAX_NODES nodes
 _MODULE = "rewards.math.symbolic.worker"
 MOST = 0.8  # of its CPU time that an answer must have had before its end is its own fault
-_AT_ONCE = 1.0  # a process that dies sooner was already dead, or was killed by someone else
+_AT_ONCE = 1.0  # of CPU time: a process that dies sooner was already dead, or was killed by someone else
 
 
 class SympyProcess:
@@ -43,17 +43,18 @@ class SympyProcess:
         self._known: dict[bytes, Reply] = {}
 
     def ask(self, request: dict[str, Any]) -> Reply:
-        """Return what the process found, up to when it ended if it does; never waits longer than a start and its wall time."""
+        """Return what the process found, up to when it ended if it does; never waits longer than a start and its wall time.
+
+        A process that dies at once is replaced, and the question asked once more.
+        """
         line = json.dumps(request).encode() + b"\n"
         with self._lock:
             if (known := self._known.get(line)) is not None:  # the answers of a group are often the same
                 return known
             self.asked += 1
             started = time.monotonic()
-            reply = self._asked(line, started)
-            if reply is None and time.monotonic() - started < _AT_ONCE:
-                reply = self._asked(line, started)
-            return self._kept(line, reply or Reply(None, "SYMPY_ENDED"))
+            reply = self._asked(line, started) or self._asked(line, started) or Reply(None, "SYMPY_ENDED")
+            return self._kept(line, reply)
 
     def _kept(self, line: bytes, reply: Reply) -> Reply:
         """Remember what was decided, and return it; the oldest is forgotten when there are too many."""
@@ -64,7 +65,7 @@ class SympyProcess:
         return reply
 
     def _asked(self, line: bytes, started: float) -> Reply | None:
-        """Return the finding, the last one before a time-out, or None where the process died without any."""
+        """Return the finding, the last one before a time-out, or None where the process died at once without any."""
         end = started + self.total_seconds
         last: Reply | None = None
         used = 0.0
@@ -72,7 +73,7 @@ class SympyProcess:
             child = self._running()
             child.start(min(self.start_seconds, end - time.monotonic()))
             deadline = min(time.monotonic() + self.wall_seconds, end)
-            used = _cpu_seconds(child)
+            used = self._spent()
             child.write(line, deadline - time.monotonic())
             while True:
                 finding = json.loads(child.read_line(deadline - time.monotonic(), MAX_ANSWER_BYTES))
@@ -87,15 +88,24 @@ class SympyProcess:
                 self._replace()  # one that is only slow goes on starting, and serves the next question
             return Reply(None, "SYMPY_NOT_STARTED")
         except TimeoutError:
-            starved = self._child is not None and _cpu_seconds(self._child) - used < self.cpu_seconds * MOST
+            starved = self._spent() - used < self.cpu_seconds * MOST
             self._replace()
             return last or Reply(None, "SYMPY_STARVED" if starved else "SYMPY_TIMED_OUT")
         except WorkerDied:
+            died_at_once = self._spent() - used < _AT_ONCE
             self._replace()
-            return last
+            return last or (None if died_at_once else Reply(None, "SYMPY_ENDED"))
         except (WorkerUnusable, ValueError, KeyError, TypeError, OSError):
             self._replace()
             return Reply(None, "SYMPY_ENDED")
+
+    def _spent(self) -> float:
+        """Return the CPU time that the process has used, also after its end."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError):
+            return math.inf  # not known: the answer's fault
 
     def _running(self) -> Child:
         if self._child is None:
@@ -124,15 +134,6 @@ class SympyProcess:
     def pid(self) -> int | None:
         """The process id, None while none runs."""
         return self._child.process.pid if self._child is not None else None
-
-
-def _cpu_seconds(child: Child) -> float:
-    """Return the CPU time that a process has used."""
-    try:
-        fields = Path(f"/proc/{child.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
-        return math.inf  # not known: the answer's fault
 
 
 SYMPY = SympyProcess()

@@ -64,6 +64,6 @@ def test_the_whole_suite_as_an_ordinary_user(off: tuple[str, ...]) -> None:
     if trial is None or trial.returncode != 0:
         pytest.skip("an ordinary user cannot read this Python or this repository (set REASONLAB_USER_PYTHON)")
     command = [python, "tests/support/code_runner.py", json.dumps({"off": off})]
-    ran = subprocess.run(command, env=environment, cwd=root, **user, capture_output=True, text=True, timeout=600, check=False)
+    ran = subprocess.run(command, env=environment, cwd=root, **user, capture_output=True, text=True, timeout=1800, check=False)
     assert json.loads(ran.stdout)["faults"] == [], ran.stderr
     assert json.loads(ran.stdout)["verdicts"] > 700

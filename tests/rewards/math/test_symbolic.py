@@ -1,13 +1,15 @@
 """What sympy decides, and by which rule; when it is asked; what the question says of names."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import pytest
 
 from rewards.math import grade, parse
 from rewards.math.equality.rules import Rule, Trail
+from rewards.math.symbolic import stage
 from rewards.math.symbolic.assumptions import said
-from rewards.math.symbolic.client import SYMPY
+from rewards.math.symbolic.client import SYMPY, SympyProcess
 from rewards.math.symbolic.stage import settled
 from rewards.math.symbolic.wire import MAX_NODES, decode, encode, fits
 from rewards.math.tree import Node, number
@@ -39,8 +41,19 @@ FOUND_NOTHING = {rule for rule in Rule if rule.name in (
 )}  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def patient() -> Iterator[SympyProcess]:
+    """Return a process with three times the CPU time: in the usual one a slow core finds out less."""
+    process = SympyProcess(cpu_seconds=6, wall_seconds=60.0)
+    yield process
+    process.close()
+
+
 @pytest.mark.parametrize(("rule", "reference", "answer", "status"), DECIDED)
-def test_a_pair_is_decided_by_sympy_and_says_how(rule: Rule, reference: str, answer: str, status: str) -> None:
+def test_a_pair_is_decided_by_sympy_and_says_how(
+    rule: Rule, reference: str, answer: str, status: str, patient: SympyProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "SYMPY", patient)
     judgement = judge(reference, answer)
     assert (judgement.decision.rule, judgement.status) == (rule, status)
     assert "sympy" in grade(reference, f"\\boxed{{{answer}}}").detail or rule not in set(Rule)
