@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from forks import Fork
+from forks import HANGS_SECONDS, Fork
 from numpy.typing import NDArray
 
 from problems.catalog import SOURCE_MODELS, build_source
@@ -34,7 +34,9 @@ def environment(**extra: str) -> dict[str, str]:
     return {**inherited, "PATH": path, **settings}
 
 
-def run_command(program: Sequence[str], cwd: Path, timeout: float = 300, **extra: str) -> subprocess.CompletedProcess[str]:
+def run_command(
+    program: Sequence[str], cwd: Path, timeout: float = HANGS_SECONDS, **extra: str
+) -> subprocess.CompletedProcess[str]:
     """Run a program to its end with captured output."""
     return subprocess.run(
         [str(part) for part in program],
@@ -47,7 +49,7 @@ def run_command(program: Sequence[str], cwd: Path, timeout: float = 300, **extra
     )
 
 
-def reasonlab(*arguments: Any, cwd: Path, timeout: float = 300, **extra: str) -> subprocess.CompletedProcess[str]:
+def reasonlab(*arguments: Any, cwd: Path, timeout: float = HANGS_SECONDS, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run `reasonlab ...`."""
     return run_command([sys.executable, "-m", "launch.cli", *map(str, arguments)], cwd, timeout, **extra)
 
@@ -79,7 +81,7 @@ def fork_ranks(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: str
 
 def forked_ranks(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: str) -> list[subprocess.CompletedProcess[str]]:
     """Run a module as the deepspeed launcher does, each rank as a fork, to its end."""
-    return [one.completed(900) for one in fork_ranks(ranks, module, *arguments, cwd=cwd, **extra)]
+    return [one.completed() for one in fork_ranks(ranks, module, *arguments, cwd=cwd, **extra)]
 
 
 def launcher(ranks: int, module: str) -> list[str]:
@@ -89,7 +91,7 @@ def launcher(ranks: int, module: str) -> list[str]:
 
 
 def launch(
-    ranks: int, module: str, *arguments: Any, cwd: Path, timeout: float = 300, **extra: str
+    ranks: int, module: str, *arguments: Any, cwd: Path, timeout: float = HANGS_SECONDS, **extra: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a module under the deepspeed launcher."""
     return run_command([*launcher(ranks, module), *map(str, arguments)], cwd, timeout, **extra)
