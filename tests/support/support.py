@@ -1,11 +1,13 @@
 """What several tests need: a model that sometimes answers right, a way to run commands, small batches."""
 
+import itertools
 import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from rl.types import Batch, Completion, Group, Rollout
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAUNCHER_VARIABLES = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_SIZE"}  # set by a run inside the test process
+_PORTS = itertools.count(os.getpid())  # each process begins elsewhere: others may run tests on this machine, too
 DATA = Path(os.environ.get("REASONLAB_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
@@ -98,10 +101,17 @@ def launch(
 
 
 def free_port() -> str:
-    """Return the number of a port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    """Return the number of a port that nobody listens at, nor is given before it is used, ten seconds later or more.
+
+    It lies below those that Linux gives out by itself (from 32768 on), in a range of this one of pytest's processes, and is
+    another one each time.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        port = 20_000 + 1000 * (worker % 12) + next(_PORTS) % 1000
+        with socket.socket() as probe, suppress(OSError):  # in use
+            probe.bind(("", port))
+            return str(port)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
