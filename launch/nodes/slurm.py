@@ -64,6 +64,7 @@ while :; do
     srun --kill-on-bad-exit=0 {launch} --hostfile "$hosts" --no-ssh $resume &
     ranks=$!
     while wait $ranks; code=$?; kill -0 $ranks 2>/dev/null; do :; done  # a trap ends `wait` too
+    [ $code -le 128 ] || {{ wait $ranks; code=$?; }}  # and srun may have ended before one asks: bash still knows how
     case $code in {finished} | {to_mend} | {stopped}) break ;; esac
     if [ -e "$run"/STOP ] && ! grep -q '^rank ' "$run"/STOP; then break; fi  # a user does not want it started again at once
     [ $restarts -gt 0 ] && [ $told = no ] && sleep 2 && [ $told = no ] || break

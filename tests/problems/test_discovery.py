@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import HANGS_SECONDS
 from support_pure import PARITY, ROOT
 
 from problems.catalog import DOMAINS, SETS, verifier_name
@@ -52,7 +53,9 @@ def run_in(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     # no bytecode is written: that of a file that was written again within a second, at the same size, passes for the new one's
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=tree, env=environment, capture_output=True, text=True, timeout=HANGS_SECONDS, check=False
+    )
 
 
 def dry_run(tree: Path, *overrides: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from crashes import can_mount
-from forks import SUPPORT
+from forks import HANGS_SECONDS, SUPPORT
 from support import REPOSITORY, fork, forked, forked_ranks, reasonlab, rows, run_command
 
 from launch import cli
@@ -55,7 +55,7 @@ def straight(imitator, tmp_path_factory):
 def kill_when(condition, command, cwd):
     """Start `reasonlab COMMAND`, SIGKILL it once `condition()` holds."""
     process = fork("launch.cli", *command, cwd=cwd)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANGS_SECONDS
     while process.poll() is None and not condition():
         assert time.monotonic() < deadline, "the run did not get to the point where it should be killed"
         time.sleep(0.01)

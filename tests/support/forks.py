@@ -25,6 +25,7 @@ from typing import Any
 
 SUPPORT = Path(__file__).resolve().parent
 ROOT = SUPPORT.parents[1]
+HANGS_SECONDS = 900.0  # nothing takes so long, however busy the machine is
 # `rl` comes before torch, for what it sets in the environment; the commands themselves are run anew by every fork
 LOADED = (
     "rl", "torch", "transformers.models.llama.modeling_llama", "deepspeed.runtime.zero.stage3", "trl.trainer.sft_trainer",
@@ -106,7 +107,7 @@ class Fork:
         if self.poll() is None:
             os.kill(self.pid, number)
 
-    def wait(self, timeout: float = 300) -> int:
+    def wait(self, timeout: float = HANGS_SECONDS) -> int:
         """Return its exit status once it has one; after `timeout` seconds it is killed."""
         deadline = time.monotonic() + timeout
         while (status := self.poll()) is None:
@@ -116,7 +117,7 @@ class Fork:
             time.sleep(0.01)
         return status
 
-    def completed(self, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
+    def completed(self, timeout: float = HANGS_SECONDS) -> "subprocess.CompletedProcess[str]":
         """Wait for its end and return what it printed as well."""
         return subprocess.CompletedProcess(self.args, self.wait(timeout), *self._said())
 

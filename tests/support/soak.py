@@ -34,7 +34,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY), str(Path(__file__).parent)]
 
-from support import environment, rows
+from support import environment, free_port, rows
 
 from launch.nodes.outcome import AGAIN
 from rl.heartbeat import STOP, read_beat, read_status, wall_clock
@@ -58,7 +58,7 @@ PRACTICE = [
     "train.self_check=false",
     "checkpoint={every_steps: 5, keep_last: 2}",
     "evaluation={every_steps: 4, num_problems: 64}",
-    "reward.workers=1",
+    "reward={workers: 1, timeout_seconds: 60}",
     "tracking={wandb: offline, table_every_steps: 7}",
 ]
 LONGEST_SECONDS = 7200.0  # of one start and its end, on a machine that has other work too
@@ -126,8 +126,9 @@ class Run:
             "REASONLAB_CLOCK_SECONDS": str(clock),
         }
         said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        command = [*self.command, f"--master-port={free_port()}"]
         front = subprocess.Popen(
-            self.command, stdout=said, stderr=said, stdin=subprocess.DEVNULL, env=environment(**added), start_new_session=True
+            command, stdout=said, stderr=said, stdin=subprocess.DEVNULL, env=environment(**added), start_new_session=True
         )
         self.sessions.add(front.pid)
         return Life(self, front, said)

@@ -1,17 +1,19 @@
 """What several tests need: a model that sometimes answers right, a way to run commands, small batches."""
 
+import itertools
 import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from forks import Fork
+from forks import HANGS_SECONDS, Fork
 from numpy.typing import NDArray
 
 from problems.catalog import SOURCE_MODELS, build_source
@@ -23,6 +25,7 @@ from rl.types import Batch, Completion, Group, Rollout
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAUNCHER_VARIABLES = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_SIZE"}  # set by a run inside the test process
+_PORTS = itertools.count(os.getpid())  # each process begins elsewhere: others may run tests on this machine, too
 DATA = Path(os.environ.get("REASONLAB_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
@@ -34,7 +37,9 @@ def environment(**extra: str) -> dict[str, str]:
     return {**inherited, "PATH": path, **settings}
 
 
-def run_command(program: Sequence[str], cwd: Path, timeout: float = 300, **extra: str) -> subprocess.CompletedProcess[str]:
+def run_command(
+    program: Sequence[str], cwd: Path, timeout: float = HANGS_SECONDS, **extra: str
+) -> subprocess.CompletedProcess[str]:
     """Run a program to its end with captured output."""
     return subprocess.run(
         [str(part) for part in program],
@@ -47,7 +52,7 @@ def run_command(program: Sequence[str], cwd: Path, timeout: float = 300, **extra
     )
 
 
-def reasonlab(*arguments: Any, cwd: Path, timeout: float = 300, **extra: str) -> subprocess.CompletedProcess[str]:
+def reasonlab(*arguments: Any, cwd: Path, timeout: float = HANGS_SECONDS, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run `reasonlab ...`."""
     return run_command([sys.executable, "-m", "launch.cli", *map(str, arguments)], cwd, timeout, **extra)
 
@@ -79,7 +84,7 @@ def fork_ranks(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: str
 
 def forked_ranks(ranks: int, module: str, *arguments: Any, cwd: Path, **extra: str) -> list[subprocess.CompletedProcess[str]]:
     """Run a module as the deepspeed launcher does, each rank as a fork, to its end."""
-    return [one.completed(900) for one in fork_ranks(ranks, module, *arguments, cwd=cwd, **extra)]
+    return [one.completed() for one in fork_ranks(ranks, module, *arguments, cwd=cwd, **extra)]
 
 
 def launcher(ranks: int, module: str) -> list[str]:
@@ -89,17 +94,24 @@ def launcher(ranks: int, module: str) -> list[str]:
 
 
 def launch(
-    ranks: int, module: str, *arguments: Any, cwd: Path, timeout: float = 300, **extra: str
+    ranks: int, module: str, *arguments: Any, cwd: Path, timeout: float = HANGS_SECONDS, **extra: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a module under the deepspeed launcher."""
     return run_command([*launcher(ranks, module), *map(str, arguments)], cwd, timeout, **extra)
 
 
 def free_port() -> str:
-    """Return the number of a port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    """Return the number of a port that nobody listens at, nor is given before it is used, ten seconds later or more.
+
+    It lies below those that Linux gives out by itself (from 32768 on), in a range of this one of pytest's processes, and is
+    another one each time.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        port = 20_000 + 1000 * (worker % 12) + next(_PORTS) % 1000
+        with socket.socket() as probe, suppress(OSError):  # in use
+            probe.bind(("", port))
+            return str(port)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

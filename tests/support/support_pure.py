@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forks import HANGS_SECONDS
 
 from problems.types import Problem
 
@@ -80,7 +81,7 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
     """Run a new interpreter in the repository root."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=HANGS_SECONDS, check=False)
 
 
 def all_from(terminal: int) -> bytes:

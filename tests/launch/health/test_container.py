@@ -38,7 +38,7 @@ def found(tmp_path_factory: pytest.TempPathFactory, random_model: Path) -> dict[
         pytest.skip(reason)
     home = tmp_path_factory.mktemp("container")
     worker = Path(__file__).parents[2] / "support" / "container_worker.py"
-    done = run_command([*CONTAINER, sys.executable, *map(str, (worker, home, random_model))], home, timeout=1200)
+    done = run_command([*CONTAINER, sys.executable, *map(str, (worker, home, random_model))], home)
     assert done.returncode == 0, done.stderr[-3000:]
     result: dict[str, Any] = json.loads((home / "found.json").read_text())
     return result

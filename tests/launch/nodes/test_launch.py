@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from forks import HANGS_SECONDS
 from support import environment, forked, rows
 
 from launch.cli import main
@@ -105,15 +106,22 @@ def test_the_job_script_is_one_that_bash_reads_and_holds_what_was_asked(tmp_path
 
 _SRUN = """#!/bin/bash
 echo "$*" >> {here}/starts
-[ ! -e {here}/near ] || {{ kill -USR1 $PPID; /bin/sleep 0.5; }}
+[ ! -e {here}/near ] || until [ -e {here}/asked ]; do kill -USR1 $PPID; /bin/sleep 0.05; done
 [ ! -e {here}/told ] || cp {here}/told {here}/a/STOP
 codes=({codes})
 exit "${{codes[$(($(wc -l < {here}/starts) - 1))]}}"
 """
 
 
-def ended_job(here: Path, codes: str, restarts: int = 0, **variables: str) -> "tuple[int, str, list[bool]]":
+# when the job script hears of its time limit it asks whether srun is still there: it is, or ends before the answer
+_SRUN_GOES_ON = 'kill() {{ builtin kill "$@"; local status=$?; touch {here}/asked; return $status; }}\n'
+_SRUN_ENDS = 'kill() {{ touch {here}/asked; while builtin kill "$@"; do :; done; return 1; }}\n'
+
+
+def ended_job(here: Path, codes: str, restarts: int = 0, before: str = "", **variables: str) -> "tuple[int, str, list[bool]]":
     """Run the job script in Slurm's place; `codes`: the exit statuses of its `srun`, one after another.
+
+    before: what bash is told before the script.
 
     Returns the job's exit status, what it said, and of each start whether it was a resume.
     """
@@ -132,7 +140,9 @@ def ended_job(here: Path, codes: str, restarts: int = 0, **variables: str) -> "t
         arguments=["a.yaml"], restarts=restarts,
     )  # fmt: skip
     given = {"SLURM_JOB_ID": "7", "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", **variables}
-    done = subprocess.run(["bash"], input=script, env=given, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash"], input=before.format(here=here) + script, env=given, capture_output=True, text=True, check=False
+    )
     starts = (here / "starts").read_text().splitlines() if (here / "starts").exists() else []
     return done.returncode, done.stdout + done.stderr, [line.endswith("--no-ssh --resume") for line in starts]
 
@@ -157,13 +167,14 @@ def test_a_job_starts_all_its_machines_again_together(
     assert ended_job(tmp_path, codes, restarts=2)[::2] == (code, resumes)
 
 
+@pytest.mark.parametrize("before", [_SRUN_GOES_ON, _SRUN_ENDS], ids=["srun goes on", "srun ends"])
 @pytest.mark.parametrize(("code", "is_requeued"), [(75, True), (1, True), (143, True), (0, False), (2, False), (130, False)])
 def test_near_its_time_limit_a_job_is_requeued_unless_nothing_is_left_to_do(
-    code: int, is_requeued: bool, tmp_path: Path
+    code: int, is_requeued: bool, before: str, tmp_path: Path
 ) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "near").touch()
-    assert ended_job(tmp_path, str(code), restarts=2)[::2] == (code, [False])
+    assert ended_job(tmp_path, str(code), restarts=2, before=before)[::2] == (code, [False])
     assert ("requeue 7" in (tmp_path / "scontrol").read_text().splitlines()) is is_requeued
 
 
@@ -205,7 +216,8 @@ def test_a_killed_rank_is_started_again_and_the_run_is_the_same(imitator: Path, 
     settings = [
         f"model.path={imitator}", "problems=[{domain: chain, terms: [2, 3]}]", "sampling.max_completion_tokens=24",
         "algorithm={num_problems: 4, group_size: 8, max_sampling_rounds: 1}", "optimizer.learning_rate=1e-3",
-        "train={steps: 6, self_check: false}", "checkpoint.every_steps=1", "evaluation.every_steps=0", "reward.workers=1",
+        "train={steps: 20, self_check: false}", "checkpoint.every_steps=1", "evaluation.every_steps=0",
+        "reward={workers: 1, timeout_seconds: 60}",
     ]  # fmt: skip
     undisturbed = forked("train", "run.name=undisturbed", *settings, cwd=tmp_path)
     assert undisturbed.returncode == 0, undisturbed.stderr
@@ -216,7 +228,7 @@ def test_a_killed_rank_is_started_again_and_the_run_is_the_same(imitator: Path, 
             assert going.poll() is None, going.communicate()
             time.sleep(0.02)
         os.kill(rank_of(going.pid), signal.SIGKILL)
-        _, said = going.communicate(timeout=300)
+        _, said = going.communicate(timeout=HANGS_SECONDS)
     assert going.returncode == 0, said
     assert "was ended by SIGKILL" in said
     assert "starting again on 1 ranks; 0 more times" in said

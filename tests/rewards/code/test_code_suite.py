@@ -12,6 +12,7 @@ import pytest
 from code_runner import judge_all
 from code_suite import ATTACKS, BOMBS, CASES, HONEST
 from code_support import NAMESPACES, needs_sandbox
+from forks import HANGS_SECONDS
 
 from rewards.code.settings import SandboxSettings
 
@@ -64,6 +65,8 @@ def test_the_whole_suite_as_an_ordinary_user(off: tuple[str, ...]) -> None:
     if trial is None or trial.returncode != 0:
         pytest.skip("an ordinary user cannot read this Python or this repository (set REASONLAB_USER_PYTHON)")
     command = [python, "tests/support/code_runner.py", json.dumps({"off": off})]
-    ran = subprocess.run(command, env=environment, cwd=root, **user, capture_output=True, text=True, timeout=1800, check=False)
+    ran = subprocess.run(
+        command, env=environment, cwd=root, **user, capture_output=True, text=True, timeout=HANGS_SECONDS, check=False
+    )
     assert json.loads(ran.stdout)["faults"] == [], ran.stderr
     assert json.loads(ran.stdout)["verdicts"] > 700
