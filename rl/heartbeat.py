@@ -225,10 +225,13 @@ class Heart:
             "still": round(now - self._changed, 1),
             "exchanges": Now.exchanges,
         }
-        path = self.run / RANKS / f"rank-{self.rank}.json"
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(record), encoding="utf-8")  # it need not survive a loss of power, so no fsync
-        os.replace(temporary, path)
+        self._put(self.run / RANKS / f"rank-{self.rank}.json", json.dumps(record))
+
+    def _put(self, file: Path, text: str) -> None:
+        """Have a file appear whole, for whoever reads it meanwhile; it need not survive a loss of power, so no fsync."""
+        temporary = self.run / RANKS / f".rank-{self.rank}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, file)
 
     def _spread_the_word(self) -> None:
         """Tell this rank what the file STOP says, or write it where this rank was told otherwise."""
@@ -242,7 +245,7 @@ class Heart:
                 said = words.removesuffix(ours) if by_a_rank else f"{STOP}: {words}" if words else f"the file {STOP}"
                 Guard.active.ask(said[:200])
         elif told is not None and not file.exists():
-            file.write_text(f"{_BY_A_RANK}{self.rank}: {told.reason}{ours}\n", encoding="utf-8")
+            self._put(file, f"{_BY_A_RANK}{self.rank}: {told.reason}{ours}\n")
 
     def _report(self, phase: Phase, detail: str, now: float) -> None:
         if self._said == 1:

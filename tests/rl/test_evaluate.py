@@ -190,8 +190,8 @@ def test_killed_at_any_moment_or_on_two_ranks_the_samples_are_the_same_bytes(eva
     many = "num_problems=400"
     whole = (evaluated(many, name="whole") / "samples.jsonl").read_bytes()
     words = ["--model", random_model, "--problems", "chain", *SETTINGS, many]
-    for name, parts in (("early", 1), ("late", 4)):  # of seven
-        process = fork("launch.cli", "eval", *words, f"run.name={name}", cwd=tmp_path)
+    for name, parts in (("early", 1), ("late", 4)):  # of seven, the last of which is never written
+        process = fork("hanging_worker", "rl.evaluate", "append_samples", 6, *words, f"run.name={name}", cwd=tmp_path)
         file = tmp_path / "runs" / name / "samples.jsonl"
         deadline = time.monotonic() + 280
         while not file.exists() or file.read_bytes().count(b"\n") < parts * 128:

@@ -58,15 +58,31 @@ def alone(imitator: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "run"
 
 
-HANGS = {"boundary": 0, "rollout": 1, "verifier": 2, "evaluation": 2, "update": 3, "save": 3}  # after how many steps
+HANGS = [  # where, after how many steps, in which phase of rank 1's work, and whether rank 0 is held up in an exchange of ours
+    ("boundary", 0, "between steps", True),
+    ("rollout", 1, "sampling", True),
+    ("verifier", 2, "waiting for verdicts", False),
+    ("evaluation", 2, "evaluating", True),
+    ("update", 3, "updating", True),
+    ("save", 3, "saving a checkpoint", False),
+]
+
+
+def words_of(phase: str, *, waits: bool) -> list[str]:
+    """Return what is said where rank 1 hangs in a phase and, maybe, rank 0 waits for it."""
+    return [f"rank 1 has been {phase} for", *([f"for rank 1, which has been {phase} for"] if waits else [])]
+
+
 Together = tuple[Path, list[tuple[int, str]]]
 
 
 @pytest.fixture(scope="module")
 def together(imitator: Path, tmp_path_factory: pytest.TempPathFactory) -> Together:
-    """That of two ranks, one of which hangs for four seconds here and there; and how they ended."""
+    """That of two ranks, one of which hangs here and there until all that is expected was said; and how they ended."""
     home = tmp_path_factory.mktemp("together")
-    plan = [{"at": place, "step": step, "what": 4, "ranks": ONE} for place, step in HANGS.items()]
+    plan = [
+        {"at": place, "step": step, "what": words_of(phase, waits=waits), "ranks": ONE} for place, step, phase, waits in HANGS
+    ]
     ended = started(2, home, plan, *arguments(imitator, home), "watch.stall_seconds=1")
     return home / "run", ended
 
@@ -158,10 +174,7 @@ def test_a_rank_that_hangs_is_named_with_what_it_does(together: Together) -> Non
     assert [status for status, _ in ended] == [0, 0], ended
     said = (run / "stalls.log").read_text()
     assert all(words in ended[1][1] for words in ("rank 1 has been sampling for", "rank 1 goes on after")), ended[1]
-    for phase in ("between steps", "sampling", "updating", "evaluating"):
-        assert f"rank 1 has been {phase} for" in said, (phase, said)
-        assert f"for rank 1, which has been {phase} for" in said, (phase, said)
-    assert "rank 1 has been saving a checkpoint for" in said
-    assert "rank 1 has been waiting for verdicts for" in said
+    for _, _, phase, waits in HANGS:
+        assert all(words in said for words in words_of(phase, waits=waits)), (phase, said)
     assert "verdicts are out" in said
     assert "in happen" in (run / "ranks" / "rank-1.stacks").read_text()

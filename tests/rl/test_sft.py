@@ -23,6 +23,8 @@ SMALL = [
     "styles={direct: 0.7, steps: 0.3}",
 ]
 
+WITHOUT_MODEL = ("hanging_worker", "rl.sft", "save_policy", 0)  # a cold start that never comes to its model
+
 
 def chosen(home, name, steps=12, *more):
     sft = f"sft={{steps: {steps}, rows: 4, row_tokens: 64, learning_rate: 1e-2, warmup_steps: 2, threads: 1}}"
@@ -104,7 +106,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights_and_records(tmp_path, 
     settings = [checkpoints, evaluation, "sampling.max_completion_tokens=16", *more]
     whole = run_sft(load_config(SftConfig, [], chosen(tmp_path, "whole", 30, *settings)))
     command = chosen(tmp_path, "cut", 30, *settings)
-    kill_at_a_checkpoint([fork("rl.sft", *command, cwd=tmp_path)], tmp_path / "cut")
+    kill_at_a_checkpoint([fork(*WITHOUT_MODEL, *command, cwd=tmp_path)], tmp_path / "cut")
     resume(command, tmp_path)
     again = tmp_path / "cut" / "model"
     for (name, one), other in zip(weights(whole).items(), weights(again).values(), strict=True):
@@ -150,7 +152,7 @@ def test_a_cold_start_that_ends_badly_says_whether_another_start_may_end_better(
 def test_begun_on_two_ranks_it_goes_on_with_one(tmp_path):
     checkpoints = "checkpoint={every_steps: 2, keep_last: 2}"
     whole = run_sft(load_config(SftConfig, [], chosen(tmp_path, "whole", 20, checkpoints)))
-    begun = fork_ranks(2, "rl.sft", *chosen(tmp_path, "cut", 20, checkpoints, "sft.rows=2"), cwd=tmp_path)
+    begun = fork_ranks(2, *WITHOUT_MODEL, *chosen(tmp_path, "cut", 20, checkpoints, "sft.rows=2"), cwd=tmp_path)
     kill_at_a_checkpoint(begun, tmp_path / "cut")
     resumed_by_itself(chosen(tmp_path, "cut", 20, checkpoints), tmp_path)
     one, other = (records(tmp_path / name) for name in (whole.parent.name, "cut"))

@@ -3,8 +3,8 @@
 disturbed_worker PLAN ARGUMENTS    PLAN: JSON, [{"at": PLACE, "step": N, "what": WHAT, "ranks": [...]}, ...]
 
 PLACE: boundary (where ranks agree whether to go on), rollout, verifier, update, evaluation, save.
-WHAT is a signal that the rank gets (SIGTERM), "STOP" (the file appears, and the rank has seen it), or a number: it hangs for so
-many seconds. N is the number of steps that are done.
+WHAT is a signal that the rank gets (SIGTERM), "STOP" (the file appears, and the rank has seen it), or a list of words: it hangs
+until all of them have been said of stalls. N is the number of steps that are done.
 """
 
 import json
@@ -17,11 +17,12 @@ from typing import Any
 
 from rewards.pool import VerifierPool
 from rl import train
-from rl.heartbeat import Heart
+from rl.heartbeat import STALLS, Heart
 from rl.runtime import rank
 from rl.sampling.sampler import _Run
 from rl.stopping import told_to_stop
 from rl.tracking import checkpoint
+from rl.tracking.run_directory import write_atomic
 from rl.update import step as update
 from rl.update.engine import Engine
 
@@ -40,15 +41,23 @@ def happen(place: str) -> None:
     """Do what the plan has for this place now, once."""
     for one in [one for one in PLAN if (one["at"], one["step"]) == (place, Moment.step)]:
         PLAN.remove(one)
-        if isinstance(one["what"], int | float):
-            time.sleep(one["what"])
+        if isinstance(one["what"], list):
+            hang_until_said(one["what"])
         elif one["what"] == "STOP":
             assert Heart.active is not None
-            (Heart.active.run / "STOP").write_text("maintenance")
+            write_atomic(Heart.active.run / "STOP", "maintenance")
             while told_to_stop() is None:
                 time.sleep(0.01)
         else:
             os.kill(os.getpid(), signal.Signals[one["what"]])
+
+
+def hang_until_said(words: list[str]) -> None:
+    assert Heart.active is not None
+    log = Heart.active.run / STALLS
+    deadline = time.monotonic() + 120
+    while not (log.exists() and all(one in log.read_text() for one in words)) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def before(owner: Any, name: str, what: Callable[..., None]) -> None:

@@ -164,11 +164,12 @@ def test_a_pad_token_without_a_row_is_refused(copied):
 
 
 @pytest.mark.parametrize("load", [load_tokenizer, load_model])
-def test_a_hub_name_without_a_network_is_refused_at_once_and_says_what_to_do(no_network, load):
-    started = time.monotonic()
+def test_a_hub_name_without_a_network_is_refused_at_once_and_says_what_to_do(no_network, load, monkeypatch):
+    waited, sleep = [], time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: waited.append(seconds) or sleep(seconds))
     with pytest.raises(PolicyError, match=r"127\.0\.0\.1:9\) does not answer.*hf download nobody/has-this.*reasonlab fetch"):
         load(ModelSettings(path="nobody/has-this"))
-    assert time.monotonic() - started < 20  # transformers by itself takes 23 s a file; see hub_answers
+    assert sum(waited) < 1  # transformers by itself waits 23 s a file; see hub_answers
 
 
 def test_a_hub_model_in_the_cache_opens_without_a_network(hub_name):

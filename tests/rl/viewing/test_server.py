@@ -105,7 +105,7 @@ def test_a_followed_run_is_read_as_it_grows(tmp_path: Path) -> None:
     server = ViewingServer(Answers(runs_at([run])), follow=True)
     try:
         late.write_bytes(content)
-        for _ in range(100):
+        for _ in range(600):
             if [part.step for part in server.answers.indices[0].parts] == [1, 2]:
                 break
             time.sleep(0.1)
