@@ -165,11 +165,16 @@ def test_a_pad_token_without_a_row_is_refused(copied):
 
 @pytest.mark.parametrize("load", [load_tokenizer, load_model])
 def test_a_hub_name_without_a_network_is_refused_at_once_and_says_what_to_do(no_network, load, monkeypatch):
-    waited, sleep = [], time.sleep
-    monkeypatch.setattr(time, "sleep", lambda seconds: waited.append(seconds) or sleep(seconds))
+    waited, sleep = [0.0], time.sleep
+
+    def noted(seconds):
+        waited.append(seconds)
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", noted)
     with pytest.raises(PolicyError, match=r"127\.0\.0\.1:9\) does not answer.*hf download nobody/has-this.*reasonlab fetch"):
         load(ModelSettings(path="nobody/has-this"))
-    assert sum(waited) < 1  # transformers by itself waits 23 s a file; see hub_answers
+    assert max(waited) < 1  # transformers by itself waits 1, 2, 4 and 8 s for a file; see hub_answers
 
 
 def test_a_hub_model_in_the_cache_opens_without_a_network(hub_name):
