@@ -6,10 +6,12 @@ A hostfile is DeepSpeed's: `NAME slots=N` a line, `#` begins a comment. The firs
 import base64
 import json
 import os
+import random
 import re
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,6 +20,7 @@ from problems.errors import LabError
 
 LOCAL = "localhost"
 _LINE = re.compile(r"([^\s#,%'\"\\$;&|<>()`-][^\s#,%'\"\\$;&|<>()`]*)\s+slots=([1-9]\d*)\s*(?:#.*)?")
+_PORTS = range(20_000, 32_768)  # from there on Linux gives them out by itself
 _NVIDIA_DEVICES = Path("/dev")  # where the driver puts nvidia0, nvidia1, ...
 
 
@@ -121,10 +124,15 @@ def meeting_address(hosts: Sequence[Host], ssh: Sequence[str], *, from_first: bo
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of this machine that nobody listens at, nor is given by Linux to whoever asks for any.
+
+    For rank 0 listens there only when it has loaded its libraries, ten seconds later or more.
+    """
+    for port in random.SystemRandom().sample(_PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):  # in use
+            probe.bind(("", port))
+            return port
+    raise HostError(f"a hundred ports from {_PORTS[0]} to {_PORTS[-1]} are all in use; choose one with --master-port")
 
 
 def answers(host: Host, ssh: Sequence[str]) -> bool:

@@ -2,12 +2,27 @@
 
 import base64
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
-from launch.nodes.hosts import Host, HostError, meeting_address, read_hostfile, this_machine, trimmed, world_info
+from launch.nodes import hosts
+from launch.nodes.hosts import Host, HostError, free_port, meeting_address, read_hostfile, this_machine, trimmed, world_info
 from launch.nodes.travelling import deepspeed_env, travelling
+
+
+def test_a_port_to_meet_at_is_one_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken, socket.socket() as ours:
+        taken.bind(("127.0.0.1", free_port()))
+        one = taken.getsockname()[1]
+        monkeypatch.setattr(hosts, "_PORTS", [one] * 99 + [free_port()])
+        port = free_port()
+        ours.bind(("127.0.0.1", port))
+        assert one != port < 32_768
+        monkeypatch.setattr(hosts, "_PORTS", [one] * 100)
+        with pytest.raises(HostError, match="--master-port"):
+            free_port()
 
 
 def hostfile(tmp_path: Path, text: str) -> Path:
