@@ -380,9 +380,13 @@ def differences(one: Path, other: Path, steps: int) -> list[str]:
 
 
 def points_of(run: Path) -> Counter[tuple[int, str]]:
-    """Return how often each point, by step and name, is in the offline files of W&B."""
+    """Return how often each point, by step and name, is in the offline files of W&B.
+
+    Its own names (_step, _runtime) are in every record, and the records of a step are fewer where the table's was lost.
+    """
     wandb_id = json.loads((run / "tracking.json").read_text())["id"]
-    return Counter((step, key) for step, keys in histories(run / "wandb", wandb_id) for key in keys - {STEP_KEY})
+    found = ((step, key) for step, keys in histories(run / "wandb", wandb_id) for key in keys - {STEP_KEY})
+    return Counter((step, key) for step, key in found if not key.startswith("_"))
 
 
 def leftovers(run: Run) -> list[str]:
