@@ -50,8 +50,8 @@ told=no requeue=no late=
 stop() {{
     told=yes requeue=yes
     echo 'the time limit of the job is near' > "$run"/STOP
-    (sleep {seconds}; scancel --signal=TERM "$SLURM_JOB_ID") &
-    late=$!
+    # begun in a shell of its own, since `ranks=$!` below may still be to come
+    late=$( (sleep {seconds}; scancel --signal=TERM "$SLURM_JOB_ID") > /dev/null & echo $!)
 }}
 trap stop USR1
 trap told=yes TERM  # Slurm ends the job, requeued or cancelled, and has told the ranks itself: see how they end

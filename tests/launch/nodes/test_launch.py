@@ -115,6 +115,8 @@ exit "${{codes[$(($(wc -l < {here}/starts) - 1))]}}"
 
 # when the job script hears of its time limit it asks whether srun is still there: it is, or ends before the answer
 _SRUN_GOES_ON = 'kill() {{ builtin kill "$@"; local status=$?; touch {here}/asked; return $status; }}\n'
+# or it hears of it before it has written down which process srun is
+_AT_ONCE = """trap '[[ $BASH_COMMAND != ranks=* ]] || builtin kill -USR1 $$' DEBUG\n""" + _SRUN_GOES_ON
 _SRUN_ENDS = 'kill() {{ touch {here}/asked; while builtin kill "$@"; do :; done; return 1; }}\n'
 
 
@@ -167,7 +169,7 @@ def test_a_job_starts_all_its_machines_again_together(
     assert ended_job(tmp_path, codes, restarts=2)[::2] == (code, resumes)
 
 
-@pytest.mark.parametrize("before", [_SRUN_GOES_ON, _SRUN_ENDS], ids=["srun goes on", "srun ends"])
+@pytest.mark.parametrize("before", [_SRUN_GOES_ON, _SRUN_ENDS, _AT_ONCE], ids=["srun goes on", "srun ends", "at once"])
 @pytest.mark.parametrize(("code", "is_requeued"), [(75, True), (1, True), (143, True), (0, False), (2, False), (130, False)])
 def test_near_its_time_limit_a_job_is_requeued_unless_nothing_is_left_to_do(
     code: int, is_requeued: bool, before: str, tmp_path: Path
