@@ -17,11 +17,11 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from problems.errors import LabError
+from rl.devices import nvidia_devices
 
 LOCAL = "localhost"
 _LINE = re.compile(r"([^\s#,%'\"\\$;&|<>()`-][^\s#,%'\"\\$;&|<>()`]*)\s+slots=([1-9]\d*)\s*(?:#.*)?")
 _PORTS = range(20_000, 32_768)  # from there on Linux gives them out by itself
-_NVIDIA_DEVICES = Path("/dev")  # where the driver puts nvidia0, nvidia1, ...
 
 
 class HostError(LabError):
@@ -62,8 +62,7 @@ def this_machine(gpus: int | None, environment: Mapping[str, str]) -> list[Host]
     """Return this machine with `gpus` processes: by default one for each GPU that may be used, one where there is none."""
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        present = sorted(int(file.name.removeprefix("nvidia")) for file in _NVIDIA_DEVICES.glob("nvidia[0-9]*"))
-        return [Host(name=LOCAL, devices=tuple(range(gpus or len(present) or 1)))]
+        return [Host(name=LOCAL, devices=tuple(range(gpus or len(nvidia_devices()) or 1)))]
     if visible.strip() in ("", "-1"):
         # the launcher sets the variable anew for its processes, and those of the CPU must go on seeing no GPU
         return [Host(name=LOCAL, devices=(-1,) * (gpus or 1))]
@@ -72,7 +71,7 @@ def this_machine(gpus: int | None, environment: Mapping[str, str]) -> list[Host]
     devices = tuple(int(number) for number in visible.split(","))
     if gpus is not None and gpus > len(devices):
         # without GPUs the variable means nothing, and the number of processes is anybody's choice
-        if any(_NVIDIA_DEVICES.glob("nvidia[0-9]*")):
+        if nvidia_devices():
             raise HostError(f"--gpus {gpus} where CUDA_VISIBLE_DEVICES={visible} leaves {len(devices)}")
         devices = tuple(range(gpus))
     return [Host(name=LOCAL, devices=devices[:gpus])]

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support_pure import number_problem
+from support_pure import gone_within, number_problem
 
 from problems.types import Problem
 from rewards.own import OwnVerifier
@@ -15,21 +15,6 @@ from rewards.pool import VerifierPool, collect
 
 HOSTILE = "hostile_worker"
 PROBLEM = number_problem(domain="hostile", reference="")
-
-
-def alive(pid: int) -> bool:
-    """A zombie is dead."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def gone_soon(pid: int) -> bool:
-    deadline = time.monotonic() + 60
-    while alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not alive(pid)
 
 
 def children() -> set[int]:
@@ -162,7 +147,7 @@ def test_nothing_is_left_after_close_not_even_what_a_verifier_started(tmp_path: 
         assert [v.status for v in collect(futures)] == ["timeout", "correct", "correct"]
         assert len(children() - before) == 2
     assert children() <= before
-    assert gone_soon(int((tmp_path / "pid").read_text()))
+    assert gone_within(int((tmp_path / "pid").read_text()), 60)
     with pytest.raises(RuntimeError, match="closed"):
         pool.submit(PROBLEM, "say late")
 
@@ -177,7 +162,7 @@ def test_workers_end_when_the_trainer_is_killed(tmp_path: Path) -> None:
     )
     from support_pure import run_python
 
-    assert gone_soon(int(run_python("-c", script).stdout))
+    assert gone_within(int(run_python("-c", script).stdout), 60)
 
 
 def test_several_threads_may_ask_one_pool() -> None:

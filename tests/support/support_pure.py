@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,22 @@ def fetched_model() -> Path:
     if not file.is_file():
         pytest.skip(f"no {file}; `reasonlab fetch smollm2-135m` downloads it (94 MiB)")
     return file
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there; one that nobody has reaped yet is dead."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def gone_within(pid: int, seconds: float) -> bool:
+    """Wait for the end of a process; return whether it came."""
+    deadline = time.monotonic() + seconds
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not alive(pid)
 
 
 def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from rank_in_place import FINISH, WAIT, rank_in_place
-from support_pure import ROOT
+from support_pure import ROOT, gone_within
 
 from launch.nodes import supervisor as supervisor_module
 from launch.nodes.commands import AGENT, SILENCE_SECONDS, NodeCommand
@@ -173,13 +173,6 @@ def test_ranks_whose_agent_is_killed_are_told_to_stop(tmp_path: Path) -> None:
     assert told(tmp_path) == [f"a {int(signal.SIGTERM)}"]
 
 
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"  # nobody may have reaped it yet
-    except OSError:
-        return True
-
-
 def test_what_the_command_leaves_behind_ends_with_it(tmp_path: Path) -> None:
     body = f"""
 if os.fork() == 0:
@@ -190,7 +183,4 @@ while not os.path.exists(run + '/left'): time.sleep(0.01)
 {FINISH}"""
     assert attempt(tmp_path, command(tmp_path, "a", body)).code == 0
     left = int((tmp_path / "left").read_text())
-    deadline = time.monotonic() + 30  # by itself it ends later
-    while not is_gone(left):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert gone_within(left, 30)  # by itself it ends later

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support_pure import ROOT, number_problem
+from support_pure import ROOT, alive, gone_within, number_problem
 
 from problems.types import Problem
 from rewards.math import grade, parse
@@ -29,20 +29,6 @@ ENDLESS = [
 
 def request(reference: str, answer: str, kind: str = "values") -> dict[str, object]:
     return _request(parse(reference), parse(answer), "", kind)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def gone_within(pid: int, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not alive(pid)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.5], ids=["at once", "late"])
